@@ -1,0 +1,1 @@
+"""Values and arithmetic: no tensors, no open files."""

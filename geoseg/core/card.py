@@ -1,0 +1,105 @@
+"""ModelCard: what a network needs and what its answers mean. Vocabulary of the STAC MLM extension."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from geoseg.core.legend import Legend
+
+Positive = Annotated[float, Field(gt=0)]
+
+
+class _Value(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Architecture(_Value):
+    """A network of the registry: ``geoseg.nn.build(name, in_channels, classes, **options)``."""
+
+    name: str
+    options: dict[str, Any] = Field(default_factory=dict)
+
+
+class CardBand(_Value):
+    """One input band, in the network's order.
+
+    The network sees ``(value - mean) / std``, where value is the pixel on the card's ``radiometry`` scale, 0 to 1.
+    """
+
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+    mean: float = 0.5
+    std: Positive = 0.25
+
+
+class GsdRange(_Value):
+    """Ground sample distances the network was trained for, metres."""
+
+    min: Positive
+    max: Positive
+
+    @model_validator(mode="after")
+    def _ordered(self) -> GsdRange:
+        if self.min > self.max:
+            raise ValueError(f"gsd range starts at {self.min} and ends at {self.max}")
+        return self
+
+
+class TrainingSource(_Value):
+    """One data set that the network learnt from, with its licence."""
+
+    name: str
+    licence: str
+    split: str = ""
+
+
+class Score(_Value):
+    """One measured score: on which data, by which metric."""
+
+    on: str
+    metric: str
+    value: float
+
+
+class ModelCard(_Value):
+    """Everything a run must know about a network.
+
+    Attributes:
+        radiometry: ``display`` when the network learnt on 8-bit pictures (0-255 is 0-1), ``reflectance`` when it
+            learnt on surface or top-of-atmosphere reflectance (0-1).
+        gsd_m: range the network may be fed; a scene outside it is resampled to the nearer end.
+        tile_px: side of the square the network sees at once.
+        halo_px: context pixels dropped or tapered on each side; see ``geoseg.engine.receptive_field``.
+    """
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")]
+    version: str = "1"
+    title: str = ""
+    description: str = ""
+    architecture: Architecture
+    bands: tuple[CardBand, ...] = Field(min_length=1)
+    radiometry: Literal["display", "reflectance"] = "display"
+    gsd_m: GsdRange
+    tile_px: Annotated[int, Field(ge=32, le=8192)] = 512
+    halo_px: Annotated[int, Field(ge=0, le=2048)] = 64
+    legend: Legend
+    licence: str
+    trained_on: tuple[TrainingSource, ...] = ()
+    scores: tuple[Score, ...] = ()
+    recipe: dict[str, Any] = Field(default_factory=dict)
+    weights_sha256: Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")] = ""
+
+    @model_validator(mode="after")
+    def _fits(self) -> ModelCard:
+        if 2 * self.halo_px >= self.tile_px:
+            raise ValueError(f"a halo of {self.halo_px} px on each side leaves nothing of a tile of {self.tile_px} px")
+        names = [band.name for band in self.bands]
+        if len(set(names)) != len(names):
+            raise ValueError(f"bands repeat: {names}")
+        return self
+
+    @property
+    def band_names(self) -> tuple[str, ...]:
+        """Band names in the network's order."""
+        return tuple(band.name for band in self.bands)

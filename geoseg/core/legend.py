@@ -1,0 +1,82 @@
+"""Legend: the one place where a code has a meaning."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+Colour = Annotated[str, Field(pattern=r"^#[0-9a-fA-F]{6}$")]
+
+
+class LegendClass(BaseModel):
+    """One class of a map: the code in the raster, its name and its colour (``#rrggbb``)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    code: Annotated[int, Field(ge=0, le=254)]
+    name: Annotated[str, Field(min_length=1, max_length=80)]
+    colour: Colour
+
+    @property
+    def rgb(self) -> tuple[int, int, int]:
+        """The colour as three integers 0-255."""
+        return tuple(int(self.colour[i : i + 2], 16) for i in (1, 3, 5))  # type: ignore[return-value]
+
+    @field_validator("name")
+    @classmethod
+    def _printable(cls, name: str) -> str:
+        if re.search(r"[\x00-\x1f\x7f]", name):
+            raise ValueError("a class name holds a control character")
+        return name
+
+
+class Legend(BaseModel):
+    """Ordered classes and the nodata code. The network's channel ``i`` is ``classes[i]``.
+
+    Example:
+        >>> Legend(classes=[LegendClass(code=0, name="other", colour="#000000")]).codes
+        (0,)
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    classes: tuple[LegendClass, ...] = Field(min_length=1, max_length=255)
+    nodata: Annotated[int, Field(ge=0, le=255)] = 255
+
+    @model_validator(mode="after")
+    def _unique(self) -> Legend:
+        codes = [c.code for c in self.classes]
+        if len(set(codes)) != len(codes):
+            raise ValueError(f"class codes repeat: {codes}")
+        names = [c.name for c in self.classes]
+        if len(set(names)) != len(names):
+            raise ValueError(f"class names repeat: {names}")
+        if self.nodata in codes:
+            raise ValueError(f"the nodata code {self.nodata} is also a class")
+        return self
+
+    def __len__(self) -> int:
+        return len(self.classes)
+
+    @property
+    def codes(self) -> tuple[int, ...]:
+        """Codes in channel order."""
+        return tuple(c.code for c in self.classes)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names in channel order."""
+        return tuple(c.name for c in self.classes)
+
+    def by_code(self, code: int) -> LegendClass:
+        """Look a class up by its code.
+
+        Raises:
+            KeyError: no class has this code.
+        """
+        for entry in self.classes:
+            if entry.code == code:
+                return entry
+        raise KeyError(code)

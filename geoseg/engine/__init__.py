@@ -1,0 +1,1 @@
+"""Where space meets tensors: match, predict, classify, train."""

@@ -1,0 +1,76 @@
+"""Every error that geoseg raises on purpose.
+
+    GeosegError
+    ├── UsageError (ValueError)        2  a wrong option or configuration
+    ├── SceneError (ValueError)        3  an input that cannot be read as it is
+    │   └── MatchError                 3  a scene that the model cannot read
+    ├── ModelError (ValueError)        4  a model file that is broken or does not fit
+    ├── ResourceError (RuntimeError)   5  disk, memory or device
+    │   └── WriteError (OSError)       5  a file could not be written whole
+    └── OutputError (RuntimeError)     6  output exists, is locked or failed its check
+
+Each carries its exit code (``exit_code``) and a message of one line that names the file, the cause and the cure.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class GeosegError(Exception):
+    """The root of the tree: anything geoseg refuses or fails at for a known reason."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class UsageError(GeosegError, ValueError):
+    """A wrong option, argument or configuration file."""
+
+    exit_code = 2
+
+
+class SceneError(GeosegError, ValueError):
+    """An input that cannot be read as it is.
+
+    Args:
+        uri: The scene's path or address.
+        cause: What is wrong with it.
+        cure: What the user can do, one sentence.
+    """
+
+    exit_code = 3
+
+    def __init__(self, uri: str, cause: str, cure: str = "") -> None:
+        super().__init__(f"{uri}: {cause}" + (f" {cure}" if cure else ""))
+        self.uri = uri
+        self.cause = cause
+        self.cure = cure
+
+    def __reduce__(self) -> tuple[type[SceneError], tuple[str, str, str]]:
+        return type(self), (self.uri, self.cause, self.cure)
+
+
+class MatchError(SceneError):
+    """A readable scene that the chosen model cannot read: bands, values or ground sample distance differ."""
+
+
+class ModelError(GeosegError, ValueError):
+    """A model that is unknown, broken or does not fit its card."""
+
+    exit_code = 4
+
+
+class ResourceError(GeosegError, RuntimeError):
+    """Too little disk or memory, or a device that is not there."""
+
+    exit_code = 5
+
+
+class WriteError(ResourceError, OSError):
+    """A file could not be written whole; nothing stands at its final path."""
+
+
+class OutputError(GeosegError, RuntimeError):
+    """The output exists already, is locked by another run, or failed its check."""
+
+    exit_code = 6

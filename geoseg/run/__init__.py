@@ -1,0 +1,1 @@
+"""Spread the blocks over workers and keep the plan of what is left to do."""
