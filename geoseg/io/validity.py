@@ -1,0 +1,57 @@
+"""Which pixels may be used: nodata tags, mask and alpha bands, NaN."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+
+def _equals(values: npt.NDArray[Any], nodata: float) -> npt.NDArray[np.bool_]:
+    """Compare with a nodata value as GDAL does: exactly for integers, within a few ulps for floats."""
+    dtype = values.dtype
+    if dtype.kind in "iu":
+        if not float(nodata).is_integer() or not np.iinfo(dtype).min <= nodata <= np.iinfo(dtype).max:
+            return np.zeros(values.shape, bool)
+        return np.asarray(values == dtype.type(int(nodata)))
+    if np.isnan(nodata):
+        return np.isnan(values)
+    near = 8 * float(np.finfo(dtype).eps) * abs(nodata)
+    low, high = (np.float64(nodata) - near, np.float64(nodata) + near)
+    return np.asarray((values >= low) & (values <= high))
+
+
+def is_measurement(nodata: float, dtype: np.dtype[Any]) -> bool:
+    """Whether a nodata value can also be an honest reading (0 in uint8 is black as well as absent)."""
+    return dtype.kind in "iu" and 0 <= nodata <= np.iinfo(dtype).max
+
+
+def valid_pixels(values: npt.NDArray[Any], nodata: Sequence[float | None]) -> npt.NDArray[np.bool_]:
+    """Mark the pixels that may be used.
+
+    A nodata value that may be a measurement makes a pixel invalid only where every band has it: a pure red roof in a
+    scene with nodata 0 stays. Any other nodata value (NaN, negative, in a float band) counts in each band alone.
+
+    Args:
+        values: (band, y, x).
+        nodata: one value or None per band.
+
+    Returns:
+        (y, x) bool, True = usable.
+    """
+    absent_all = np.ones(values.shape[1:], bool)
+    absent_any = np.zeros(values.shape[1:], bool)
+    together = bool(values.shape[0])
+    for band, value in zip(values, nodata, strict=True):
+        if values.dtype.kind == "f":
+            absent_any |= ~np.isfinite(band)
+        if value is None:
+            together = False
+        elif is_measurement(value, values.dtype):
+            absent_all &= _equals(band, value)
+        else:
+            absent_any |= _equals(band, value)
+            together = False
+    return ~(absent_any | absent_all) if together else ~absent_any
