@@ -25,7 +25,8 @@ def pixel_sides_m(
         cols: pixel columns, same shape.
 
     Returns:
-        Ground length of one step down, of one step right, and the area of the pixel (m, m, m2), each shaped as ``rows``.
+        Ground length of one step down, of one step right, and the area of the pixel (m, m, m2), each in the
+        shape of ``rows``.
 
     Example:
         A pixel of 0.149 m in EPSG:3857 at 27.6 degrees north is 0.132 m on the ground.

@@ -1,0 +1,282 @@
+"""Tiling: which pixels the network sees and which of them it answers for. The only tiling loop there is.
+
+Along one axis, with ``stride = tile - 2 * halo``::
+
+    tile 0   |######## core 0 ########|--halo--|
+    tile 1            |--halo--|######## core 1 ########|--halo--|
+    tile 2 (slid)                  |--halo-...-|######## core 2 ########|
+             0                                                          scene's edge
+
+The first and the last core reach to the scene's edge, since nothing lies beyond it that could be missed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from geoseg.core.window import Window
+
+Blend = Literal["core", "taper"]
+
+ALIGN_PX = 32
+"""A scene smaller than a tile is seen whole, reflected up to the next multiple of this."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tile:
+    """One forward pass.
+
+    Attributes:
+        core: pixels it owns, on the scene's grid. Cores partition the scene.
+        support: pixels it has a weight for, on the scene's grid; equal to ``core`` unless tapered.
+        read: pixels the network sees, on the working grid; reaches past the grid only where that is smaller than a tile
+            (then the pixels are reflected).
+    """
+
+    row: int
+    col: int
+    core: Window
+    support: Window
+    read: Window
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Block:
+    """Whole cores that are scheduled, stored, retried and resumed together.
+
+    Attributes:
+        window: the union of its cores, on the scene's grid.
+        cells: the rows and columns of its tiles.
+    """
+
+    row: int
+    col: int
+    window: Window
+    cells: Window
+
+
+@dataclass(frozen=True, slots=True)
+class _Axis:
+    """Cores, supports and reads along one axis; ``scene`` and ``work`` are its lengths in pixels of either grid."""
+
+    scene: int
+    work: int
+    tile: int
+    halo: int
+    taper: bool
+
+    @property
+    def stride(self) -> int:
+        return self.tile - 2 * self.halo
+
+    @property
+    def count(self) -> int:
+        return 1 if self.work <= self.tile else -(-(self.work - self.tile) // self.stride) + 1
+
+    @property
+    def ramp(self) -> int:
+        """Half-width of the taper on the scene's grid: inside every read, and never meeting the next one."""
+        if not self.taper or self.count == 1:
+            return 0
+        half = min(self.halo, self.stride // 2)
+        return half if self.scene == self.work else max(0, int(half * self.scene / self.work) - 1)
+
+    def edge(self, index: int) -> int:
+        """Scene pixel where core ``index`` begins."""
+        if index <= 0:
+            return 0
+        if index >= self.count:
+            return self.scene
+        return round((self.halo + index * self.stride) * self.scene / self.work)
+
+    def core(self, index: int) -> tuple[int, int]:
+        return self.edge(index), self.edge(index + 1)
+
+    def support(self, index: int) -> tuple[int, int]:
+        start, stop = self.core(index)
+        return max(0, start - self.ramp), min(self.scene, stop + self.ramp)
+
+    def read(self, index: int) -> tuple[int, int]:
+        if self.count == 1:
+            return 0, min(self.tile, -(-self.work // ALIGN_PX) * ALIGN_PX)
+        start = min(index * self.stride, self.work - self.tile)
+        return start, start + self.tile
+
+    def weight(self, index: int, start: int, stop: int) -> npt.NDArray[np.float32]:
+        """Weight of tile ``index`` over scene pixels [start, stop): a partition of unity over all tiles."""
+        first, last = self.core(index)
+        centre = np.arange(start, stop) + 0.5
+        if self.ramp == 0:
+            return ((centre > first) & (centre < last)).astype(np.float32)
+        rise = 1.0 if index == 0 else _smoothstep((centre - first + self.ramp) / (2 * self.ramp))
+        fall = 0.0 if index == self.count - 1 else _smoothstep((centre - last + self.ramp) / (2 * self.ramp))
+        return np.asarray(rise - fall, np.float32) * np.ones(stop - start, np.float32)
+
+
+def _smoothstep(t: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """3t^2 - 2t^3 on [0, 1]: s(t) + s(1 - t) = 1, flat at both ends."""
+    t = np.clip(t, 0.0, 1.0)
+    return t * t * (3.0 - 2.0 * t)
+
+
+@dataclass(frozen=True)
+class Tiling:
+    """A lazy sequence of tiles over one scene, anchored at (0, 0).
+
+    Args:
+        scene_shape: (rows, columns) of the scene, where answers are wanted.
+        work_shape: (rows, columns) of the grid the network sees; the same, unless the scene is resampled.
+        tile_px: side of a tile on the working grid.
+        halo_px: context on each side of a core, on the working grid; ``2 * halo_px < tile_px``.
+        blend: ``core`` takes each pixel from the tile that owns it; ``taper`` fades neighbours into each other over
+            the halo.
+
+    Example:
+        >>> tiling = Tiling((1000, 1000), (1000, 1000), tile_px=512, halo_px=64)
+        >>> len(tiling), tiling[0].core
+        (9, Window(row_start=0, row_stop=448, col_start=0, col_stop=448))
+    """
+
+    scene_shape: tuple[int, int]
+    work_shape: tuple[int, int]
+    tile_px: int
+    halo_px: int
+    blend: Blend = "core"
+
+    def __post_init__(self) -> None:
+        if self.halo_px < 0 or 2 * self.halo_px >= self.tile_px:
+            raise ValueError(f"a halo of {self.halo_px} px on each side leaves nothing of a tile of {self.tile_px} px")
+        if min(*self.scene_shape, *self.work_shape) < 1:
+            raise ValueError(f"a grid of {self.scene_shape} (working: {self.work_shape}) has no pixels")
+
+    @property
+    def stride_px(self) -> int:
+        """Distance between tiles on the working grid."""
+        return self.tile_px - 2 * self.halo_px
+
+    @cached_property
+    def _axes(self) -> tuple[_Axis, _Axis]:
+        taper = self.blend == "taper"
+        rows, cols = (
+            _Axis(scene, work, self.tile_px, self.halo_px, taper)
+            for scene, work in zip(self.scene_shape, self.work_shape, strict=True)
+        )
+        return rows, cols
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns of tiles."""
+        return self._axes[0].count, self._axes[1].count
+
+    @property
+    def read_shape(self) -> tuple[int, int]:
+        """Size of every tile's ``read``: all tiles of a scene are equal."""
+        return self._axes[0].read(0)[1], self._axes[1].read(0)[1]
+
+    def __len__(self) -> int:
+        return self.shape[0] * self.shape[1]
+
+    def __getitem__(self, index: int) -> Tile:
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        return self.tile(*divmod(index, self.shape[1]))
+
+    def __iter__(self) -> Iterator[Tile]:
+        return self.tiles(Window.whole(self.shape))
+
+    def tile(self, row: int, col: int) -> Tile:
+        """The tile in a row and column of tiles."""
+        rows, cols = self._axes
+        return Tile(
+            row=row,
+            col=col,
+            core=Window(*rows.core(row), *cols.core(col)),
+            support=Window(*rows.support(row), *cols.support(col)),
+            read=Window(*rows.read(row), *cols.read(col)),
+        )
+
+    def tiles(self, cells: Window) -> Iterator[Tile]:
+        """Tiles in rows and columns ``cells``, row by row."""
+        for row in range(cells.row_start, cells.row_stop):
+            for col in range(cells.col_start, cells.col_stop):
+                yield self.tile(row, col)
+
+    def weight(self, tile: Tile, window: Window) -> npt.NDArray[np.float32]:
+        """Weight of a tile over a window of the scene: (y, x) in [0, 1]; over all tiles they sum to 1."""
+        rows, cols = self._axes
+        down = rows.weight(tile.row, window.row_start, window.row_stop)
+        right = cols.weight(tile.col, window.col_start, window.col_stop)
+        return down[:, None] * right[None, :]
+
+    def contributors(self, block: Block) -> Window:
+        """Cells of the tiles that have a weight inside a block; with ``taper`` one more row and column each side."""
+        if self.blend == "core":
+            return block.cells
+        return block.cells.expanded(1).intersection(Window.whole(self.shape))
+
+    def read_window(self, block: Block) -> Window:
+        """What must be read for a block, on the working grid; may reach past it like ``Tile.read``."""
+        cells = self.contributors(block)
+        first = self.tile(cells.row_start, cells.col_start).read
+        return first.union(self.tile(cells.row_stop - 1, cells.col_stop - 1).read)
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """The blocks of a tiling: a lazy sequence, row by row.
+
+    Args:
+        tiling: the tiles to group.
+        block_px: wanted side of a block on the working grid; rounded down to whole cores, at least one.
+    """
+
+    tiling: Tiling
+    block_px: int
+
+    @cached_property
+    def cores(self) -> int:
+        """Cores along one side of a block."""
+        return max(1, self.block_px // self.tiling.stride_px)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns of blocks."""
+        rows, cols = self.tiling.shape
+        return -(-rows // self.cores), -(-cols // self.cores)
+
+    @property
+    def max_shape(self) -> tuple[int, int]:
+        """Height and width that every block fits into, on the scene's grid."""
+        rows = max(self.block(row, 0).window.height for row in range(self.shape[0]))
+        cols = max(self.block(0, col).window.width for col in range(self.shape[1]))
+        return rows, cols
+
+    def __len__(self) -> int:
+        return self.shape[0] * self.shape[1]
+
+    def __getitem__(self, index: int) -> Block:
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        return self.block(*divmod(index, self.shape[1]))
+
+    def __iter__(self) -> Iterator[Block]:
+        return (self[index] for index in range(len(self)))
+
+    def block(self, row: int, col: int) -> Block:
+        """The block in a row and column of blocks."""
+        rows, cols = self.tiling.shape
+        cells = Window(
+            row * self.cores,
+            min((row + 1) * self.cores, rows),
+            col * self.cores,
+            min((col + 1) * self.cores, cols),
+        )
+        first = self.tiling.tile(cells.row_start, cells.col_start).core
+        last = self.tiling.tile(cells.row_stop - 1, cells.col_stop - 1).core
+        return Block(row=row, col=col, window=first.union(last), cells=cells)
