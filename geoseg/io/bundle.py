@@ -1,0 +1,91 @@
+"""Bundle: the files of one scene's output."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from geoseg.errors import UsageError
+
+_NAME_MAX = 255
+_LONGEST_SUFFIX = "_confidence.tif.aux.xml"
+_PART_SUFFIX = len(".tiles.4194304.part")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bundle:
+    """Names of the files that one run writes for one scene; nothing is opened or made.
+
+    Attributes:
+        directory: the folder that holds them.
+        stem: what every name but ``run.json`` starts with.
+
+    Raises:
+        UsageError: the stem is empty, leads out of the folder or is longer than a file name may be.
+
+    Example:
+        >>> Bundle(directory=Path("out/scene"), stem="scene").classes.name
+        'scene_classes.tif'
+    """
+
+    directory: Path
+    stem: str
+
+    def __post_init__(self) -> None:
+        if self.stem in {"", ".", ".."} or "/" in self.stem or "\0" in self.stem:
+            raise UsageError(f"{self.stem!r} cannot name output files. Rename the scene.")
+        if len(self.stem.encode(errors="surrogateescape")) > longest_stem():
+            raise UsageError(f"{self.stem[:40]}...: the name is too long for the files made from it. Rename the scene.")
+
+    @classmethod
+    def in_folder(cls, out: Path, stem: str) -> Bundle:
+        """Name the files of a scene in its own folder ``out/stem``; a stem too long is cut and ends in a digest."""
+        raw = stem.encode(errors="surrogateescape")
+        if len(raw) > longest_stem():
+            digest = hashlib.sha256(raw).hexdigest()[:8]
+            stem = raw[: longest_stem() - 9].decode(errors="ignore") + "-" + digest
+        return cls(directory=out / stem, stem=stem)
+
+    @property
+    def classes(self) -> Path:
+        """COG of class codes."""
+        return self._beside("_classes.tif")
+
+    @property
+    def confidence(self) -> Path:
+        """COG of confidence, 0-100 %."""
+        return self._beside("_confidence.tif")
+
+    @property
+    def segments(self) -> Path:
+        """GeoPackage of polygons."""
+        return self._beside("_segments.gpkg")
+
+    @property
+    def project(self) -> Path:
+        """QGIS project."""
+        return self._beside(".qgz")
+
+    @property
+    def item(self) -> Path:
+        """STAC item."""
+        return self._beside(".stac.json")
+
+    @property
+    def preview(self) -> Path:
+        """Picture of image and labels."""
+        return self._beside("_preview.png")
+
+    @property
+    def run_record(self) -> Path:
+        """What ran, on what, how long."""
+        return self.directory / "run.json"
+
+    def _beside(self, suffix: str) -> Path:
+        return self.directory / f"{self.stem}{suffix}"
+
+
+def longest_stem() -> int:
+    """Bytes a stem may have so that every file made from it, parts included, has a legal name."""
+    return _NAME_MAX - len(_LONGEST_SUFFIX) - _PART_SUFFIX

@@ -1,0 +1,117 @@
+"""LayerGrid: where a written layer lies, and the ground it covers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from odc.geo.geobox import GeoBox
+from pyproj import CRS, Transformer
+from pyproj.exceptions import CRSError, ProjError
+from rasterio.control import GroundControlPoint
+from rasterio.transform import GCPTransformer
+from shapely import Polygon, box, intersection, make_valid, unary_union
+from shapely.affinity import translate
+from shapely.geometry import mapping
+
+_STEPS = 32
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerGrid:
+    """The scene's grid, as layers carry it.
+
+    Attributes:
+        geobox: size, CRS and transform.
+        gcps: ground control points; when there are any, layers carry them and no transform.
+        gcps_crs: CRS of the ground control points: anything that rasterio takes as a CRS; None when there are none.
+    """
+
+    geobox: GeoBox
+    gcps: tuple[GroundControlPoint, ...] = ()
+    gcps_crs: Any = None
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(rows, columns)."""
+        height, width = self.geobox.shape
+        return int(height), int(width)
+
+    @property
+    def crs_wkt(self) -> str | None:
+        """WKT of the CRS that the layer's coordinates are in; None when the scene has none."""
+        if self.gcps:
+            return None if self.gcps_crs is None else str(self.gcps_crs.to_wkt())
+        return None if self.geobox.crs is None else str(self.geobox.crs.to_wkt())
+
+    def outline(self) -> npt.NDArray[np.float64]:
+        """Follow the edge of the grid once around, in CRS units: (point, 2) x and y, closed."""
+        height, width = self.shape
+        step = np.linspace(0, 1, _STEPS, endpoint=False)
+        zero, one = np.zeros(_STEPS), np.ones(_STEPS)
+        cols = np.r_[step, one, 1 - step, zero, 0] * width
+        rows = np.r_[zero, step, one, 1 - step, 0] * height
+        if self.gcps:
+            with GCPTransformer(list(self.gcps)) as transformer:
+                x, y = transformer.xy(list(rows), list(cols), offset="ul")
+            return np.column_stack([x, y]).astype(float)
+        t = self.geobox.transform
+        return np.column_stack([t.a * cols + t.b * rows + t.c, t.d * cols + t.e * rows + t.f])
+
+    def bounds(self) -> tuple[float, float, float, float]:
+        """West, south, east and north of the grid in CRS units, also when it is rotated or south-up."""
+        outline = self.outline()
+        (west, south), (east, north) = outline.min(axis=0), outline.max(axis=0)
+        return float(west), float(south), float(east), float(north)
+
+
+def footprint(grid: LayerGrid) -> tuple[dict[str, Any], list[float]] | None:
+    """Outline a grid on the Earth, in longitude and latitude.
+
+    Args:
+        grid: the grid; rotated, geographic or across the antimeridian as it may be.
+
+    Returns:
+        GeoJSON geometry (a MultiPolygon where it crosses the antimeridian) and its bbox ``[west, south, east, north]``
+        (west > east there); None when the CRS does not lead to the Earth.
+
+    Source:
+        RFC 7946, sections 3.1.9 and 5.2.
+    """
+    lonlat = _lonlat(grid)
+    if lonlat is None:
+        return None
+    lon, lat = np.degrees(np.unwrap(np.radians(lonlat[:, 0]))), np.clip(lonlat[:, 1], -90, 90)
+    turn = lon[-1] - lon[0]
+    if abs(turn) > 180:  # the ring runs once around the Earth: it encloses a pole
+        pole = 90.0 if lat.mean() > 0 else -90.0
+        lon, lat = np.r_[lon, lon[-1], lon[0], lon[0]], np.r_[lat, pole, pole, lat[0]]
+    lon = lon - 360 * np.floor((lon.min() + 180) / 360)
+    ring = make_valid(Polygon(np.column_stack([lon, lat])))
+    parts = [translate(intersection(ring, box(k - 180, -90, k + 180, 90)), -k) for k in (0.0, 360.0)]
+    parts = [part for part in parts if part.area > 0]
+    if not parts:
+        return None
+    whole = parts[0] if len(parts) == 1 else unary_union(parts)
+    west, south, east, north = whole.bounds
+    if len(parts) == 2 and abs(turn) < 180 and lon.max() - lon.min() < 360:
+        west, east = parts[0].bounds[0], parts[1].bounds[2]
+    return mapping(whole), [float(v) for v in (west, south, east, north)]
+
+
+def _lonlat(grid: LayerGrid) -> npt.NDArray[np.float64] | None:
+    wkt = grid.crs_wkt
+    if wkt is None:
+        return None
+    try:
+        crs = CRS.from_wkt(wkt)
+        if crs.is_engineering:
+            return None
+        outline = grid.outline()
+        lon, lat = Transformer.from_crs(crs, 4326, always_xy=True).transform(outline[:, 0], outline[:, 1])
+    except (CRSError, ProjError):
+        return None
+    lonlat = np.column_stack([lon, lat])
+    return lonlat if np.isfinite(lonlat).all() else None
