@@ -92,6 +92,7 @@ class _Stream:
         self._batches = batches
         self._names = np.full(256, None, dtype=object)
         self._names[list(legend.codes)] = legend.names
+        self._known = set(legend.codes)
         self.rows = self.pixels = self.codes = 0
         self.broke: Exception | None = None
 
@@ -106,7 +107,7 @@ class _Stream:
 
     def _record(self, segments: Segments) -> pa.RecordBatch:
         names = self._names[segments.class_code]
-        unknown = np.unique(segments.class_code[np.equal(names, None)]).tolist()
+        unknown = sorted(set(np.unique(segments.class_code).tolist()) - self._known)
         if unknown:
             raise KeyError(f"class codes {unknown} are not in the legend")
         self.rows += len(segments)

@@ -1,0 +1,92 @@
+"""Open a bundle in the real QGIS and say, as JSON on stdout, what is seen. Run by Debian's Python, never by pytest's.
+
+usage: /usr/bin/python3 qgis_probe.py FOLDER PROJECT.qgz CLASSES.tif SEGMENTS.gpkg PICTURES WIDTH HEIGHT
+"""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+os.environ["QT_QPA_PLATFORM"] = "offscreen"
+from qgis.core import (
+    QgsApplication,
+    QgsMapRendererParallelJob,
+    QgsMapSettings,
+    QgsProject,
+    QgsRasterLayer,
+    QgsRectangle,
+    QgsVectorLayer,
+)
+from qgis.PyQt.QtCore import QSize
+from qgis.PyQt.QtGui import QColor
+
+folder, project_name, classes_name, segments_name, pictures, width, height = sys.argv[1:]
+app = QgsApplication([], False)
+app.initQgis()
+project = QgsProject.instance()
+seen = {"opened": project.read(str(Path(folder, project_name)))}
+
+
+def draw(layers, name, extent=None):
+    settings = QgsMapSettings()
+    settings.setLayers(layers)
+    settings.setOutputSize(QSize(int(width), int(height)))
+    settings.setDestinationCrs(project.crs() if project.crs().isValid() else layers[0].crs())
+    settings.setBackgroundColor(QColor(255, 0, 255))
+    settings.setFlag(QgsMapSettings.Antialiasing, False)
+    settings.setExtent(extent if extent is not None else layers[0].extent())
+    job = QgsMapRendererParallelJob(settings)
+    job.start()
+    job.waitForFinished()
+    job.renderedImage().save(str(Path(pictures, name)))
+
+
+def colour_classes(layer):
+    if isinstance(layer, QgsRasterLayer) and layer.renderer().type() == "paletted":
+        return [[c.value, c.label, c.color.name()] for c in layer.renderer().classes()]
+    if isinstance(layer, QgsVectorLayer) and layer.renderer().type() == "categorizedSymbol":
+        return [[c.value(), c.label(), c.symbol().color().name()] for c in layer.renderer().categories()]
+    return []
+
+
+layers = {}
+for node in project.layerTreeRoot().findLayers():
+    layer = node.layer()
+    layers[node.name()] = layer
+    valid = layer is not None and layer.isValid()
+    seen.setdefault("layers", []).append(
+        {
+            "name": node.name(),
+            "valid": valid,
+            "visible": node.isVisible(),
+            "source": layer.source() if layer else None,
+            "renderer": layer.renderer().type() if valid else None,
+            "classes": colour_classes(layer) if valid else [],
+            "crs": layer.crs().authid() if valid else None,
+            "crs_valid": layer.crs().isValid() if valid else None,
+        }
+    )
+seen["listed"] = len(project.mapLayers())
+seen["crs"] = project.crs().authid()
+seen["crs_valid"] = project.crs().isValid()
+seen["title"] = project.title()
+view = project.viewSettings().defaultViewExtent()
+seen["view"] = [view.xMinimum(), view.yMinimum(), view.xMaximum(), view.yMaximum()]
+if layers.get("Classes") is not None and layers["Classes"].isValid():
+    draw([layers["Classes"]], "classes.png")
+shown = [n.layer() for n in project.layerTreeRoot().findLayers() if n.isVisible() and n.layer() and n.layer().isValid()]
+if shown:
+    draw(shown, "project.png", QgsRectangle(*seen["view"]))
+for name, layer in layers.items():
+    if layer is not None and layer.isValid():
+        draw([layer], name.split()[0].lower() + "_alone.png")
+for key, layer in (
+    ("classes_alone", QgsRasterLayer(str(Path(folder, classes_name)), "c", "gdal")),
+    ("segments_alone", QgsVectorLayer(str(Path(folder, segments_name)) + "|layername=segments", "s", "ogr")),
+):
+    style = layer.renderer().type() if layer.isValid() else None
+    seen[key] = {"valid": layer.isValid(), "renderer": style, "classes": colour_classes(layer)}
+sys.stdout.write(json.dumps(seen) + "\n")
+sys.stdout.flush()
+os._exit(0)  # QGIS may crash while it tears its layers down
