@@ -1,14 +1,21 @@
-"""Which files may be opened, by which GDAL driver, and how big they may be."""
+"""Which files may be opened, by which GDAL driver, under which GDAL settings, and how big they may be."""
 
 from __future__ import annotations
 
 import os
 import re
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import rasterio
 
 from geoseg.errors import SceneError, UsageError
 
-GIB = 2**30
+READ_CACHE_BYTES = 256 * 2**20
+"""Decoded blocks that GDAL may keep while a scene is read. rasterio hands this to GDALSetCacheMax64 (bytes; the config
+option of that name would be read only once per process), and GDAL drops blocks beyond it at once."""
+
+READABLE = "GeoTIFF, JPEG 2000, PNG or JPEG with a world file, VRT, or STAC item"
 
 _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"II*\x00", "GTiff"),
@@ -28,16 +35,14 @@ _OTHERS: tuple[tuple[bytes, str], ...] = (
     (b"%PDF", "a PDF"),
     (b"SQLite format 3", "an SQLite database"),
     (b"GIF8", "a GIF"),
-    (b"BM", "a BMP"),
 )
 _SUFFIXES = {
     "GTiff": (".tif", ".tiff", ".gtiff", ".btf", ".tf8"),
-    "JP2OpenJPEG": (".jp2", ".j2k", ".jpx"),
+    "JP2OpenJPEG": (".jp2", ".j2k", ".jpx", ".j2c"),
     "PNG": (".png",),
     "JPEG": (".jpg", ".jpeg"),
 }
 _TITLES = {"GTiff": "GeoTIFF", "JP2OpenJPEG": "JPEG 2000", "PNG": "PNG", "JPEG": "JPEG"}
-READABLE = "GeoTIFF, JPEG 2000, PNG or JPEG with a world file, VRT, or a STAC item"
 _REMOTE = re.compile(r"^(?:[a-zA-Z][a-zA-Z0-9+.-]+://|/vsi)")
 _SUBDATASET = re.compile(r"^[A-Za-z][A-Za-z0-9_]{2,}:")
 
@@ -57,9 +62,7 @@ def sniff(head: bytes) -> tuple[str | None, str]:
         if head.startswith(magic):
             return driver, _TITLES[driver]
     text = head.lstrip(b"\xef\xbb\xbf \t\r\n")
-    if text.startswith(b"<VRTDataset"):
-        return "VRT", "a VRT"
-    if text[:1] == b"{":
+    if text.startswith(b"{"):
         return "STAC", "JSON"
     if re.match(rb"<(!doctype html|html)", text, re.IGNORECASE):
         return None, "an HTML page"
@@ -77,23 +80,25 @@ def local_path(uri: str) -> Path:
         SceneError: it is missing, a directory, not a plain file or not readable.
         UsageError: it is a GDAL subdataset string.
     """
-    text = uri.removeprefix("file://")
-    path = Path(text)
+    text = unquote(urlsplit(uri).path) if uri.startswith("file://") else uri
     if "\x00" in text:
         raise SceneError(repr(uri), "the name holds a NUL character.", "Rename the file.")
+    path = Path(text)
     try:
         if not path.exists():
-            if _SUBDATASET.match(text) and not path.parent.is_dir():
+            if path.is_symlink():
+                raise SceneError(uri, "the symbolic link leads nowhere.", "Check what it points at.")
+            if _SUBDATASET.match(text):
                 raise UsageError(f"{uri}: GDAL subdataset names are not read. Give the file itself.")
             raise SceneError(uri, "there is no such file.", "Check the path.")
         if path.is_dir():
             raise SceneError(uri, "this is a directory, not one scene.", "Give a file in it.")
         if not path.is_file():
             raise SceneError(uri, "this is not a plain file.", "Give a raster file.")
-        if not os.access(path, os.R_OK):
-            raise SceneError(uri, "permission to read is missing.", "Change the file's permissions.")
     except OSError as error:
         raise SceneError(uri, f"the path cannot be used ({error.strerror}).", "Check the path.") from error
+    if not os.access(path, os.R_OK):
+        raise SceneError(uri, "permission to read it is missing.", "Change the file's permissions.")
     return path
 
 
@@ -103,12 +108,7 @@ def driver_of(uri: str, path: Path) -> str:
     Raises:
         SceneError: the content is none of the readable formats, or not what the suffix says.
     """
-    try:
-        with path.open("rb") as file:
-            head = file.read(4096)
-    except OSError as error:
-        raise SceneError(uri, f"it cannot be read ({error.strerror}).", "Check the disk and the permissions.") from error
-    driver, kind = sniff(head)
+    driver, kind = sniff(first_bytes(uri, path))
     suffix = path.suffix.lower()
     expected = next((name for name, suffixes in _SUFFIXES.items() if suffix in suffixes), None)
     if expected is not None and driver != expected:
@@ -116,3 +116,60 @@ def driver_of(uri: str, path: Path) -> str:
     if driver is None or (driver == "VRT" and suffix != ".vrt"):
         raise SceneError(uri, f"not a raster that can be read (found: {kind}).", f"Give a {READABLE}.")
     return driver
+
+
+def first_bytes(uri: str, path: Path) -> bytes:
+    """Read the head of a file, enough for ``sniff``.
+
+    Raises:
+        SceneError: the operating system refuses.
+    """
+    try:
+        with path.open("rb") as file:
+            return file.read(4096)
+    except OSError as error:
+        raise SceneError(
+            uri, f"it cannot be read ({error.strerror}).", "Check the disk and the permissions."
+        ) from error
+
+
+def remote_driver(uri: str) -> str:
+    """Choose the driver of a remote file by its suffix: there are no first bytes to look at before a request.
+
+    Raises:
+        SceneError: the suffix is none of the rasters.
+    """
+    suffix = Path(urlsplit(uri).path).suffix.lower()
+    if suffix == ".json":
+        return "STAC"
+    for driver, suffixes in _SUFFIXES.items():
+        if suffix in suffixes:
+            return driver
+    raise SceneError(
+        uri, f"a remote scene cannot be read as {suffix or 'a file without suffix'}.", f"Give a {READABLE}."
+    )
+
+
+def gdal_settings(
+    *, sidecars: bool = False, mask_file: bool = False, cache_bytes: int = READ_CACHE_BYTES
+) -> rasterio.Env:
+    """Make the GDAL environment of one opening or reading.
+
+    Args:
+        sidecars: let .aux.xml and world files speak; else only the file itself does.
+        mask_file: look for an external .msk.
+        cache_bytes: decoded blocks GDAL may keep while inside.
+    """
+    return rasterio.Env(
+        CPL_DEBUG="OFF",
+        GDAL_CACHEMAX=cache_bytes,
+        # EMPTY_DIR: GDAL probes for no neighbour file at all, also on object stores; TRUE: it asks for them by name.
+        GDAL_DISABLE_READDIR_ON_OPEN="TRUE" if sidecars or mask_file else "EMPTY_DIR",
+        GDAL_PAM_ENABLED="YES" if sidecars else "NO",
+        # Internal first: GDAL's default lets a stray .aux.xml move a GeoTIFF.
+        GDAL_GEOREF_SOURCES="INTERNAL,PAM,WORLDFILE" if sidecars else "INTERNAL",
+        GDAL_VRT_ENABLE_PYTHON="NO",
+        GDAL_HTTP_MAX_RETRY="3",
+        GDAL_HTTP_RETRY_DELAY="1",
+        GDAL_HTTP_TIMEOUT="60",
+    )

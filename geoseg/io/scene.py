@@ -5,44 +5,45 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import threading
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import PurePosixPath
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import urlsplit
 
 import numpy as np
-import rasterio
-from odc.geo.geobox import GeoBox
-from rasterio.enums import ColorInterp, MaskFlags
-from rasterio.errors import NotGeoreferencedWarning, RasterioError
-from rasterio.windows import Window as RasterioWindow
+import numpy.typing as npt
 
 from geoseg.core.raster import Raster
 from geoseg.core.window import Window
-from geoseg.errors import SceneError, UsageError
+from geoseg.errors import UsageError
 from geoseg.io.bands import band_names
-from geoseg.io.formats import driver_of, is_remote, local_path
+from geoseg.io.fingerprint import digest_files, state_of_files
+from geoseg.io.formats import is_remote
+from geoseg.io.georeference import crop
+from geoseg.io.options import OpenOptions
+from geoseg.io.scene_parts import Part, open_parts
 from geoseg.io.validity import valid_pixels
 
-_OPENING = threading.Lock()
+if TYPE_CHECKING:
+    import xarray as xr
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OpenOptions:
-    """How a scene may be opened."""
-
-    allow_vrt: bool = False
-    allow_remote: bool = False
-    assume_crs: str | None = None
-    max_pixels: int = 40_000_000_000
+__all__ = ["OpenOptions", "Scene", "SceneBand", "open_scene"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SceneBand:
-    """One data band of a scene; ``index`` is 1-based."""
+    """One data band of a scene.
+
+    Attributes:
+        index: 1-based, in the file or, for a STAC item of one file per band, in the stack.
+        name: lower-case common name (``red``, ``nir``) or ``band_N``; each once in a scene.
+        dtype: numpy name of the values as stored.
+        scale: physical value = stored value * scale + offset.
+        offset: see scale.
+        description: the file's own words.
+    """
 
     index: int
     name: str
@@ -53,91 +54,143 @@ class SceneBand:
 
 
 class Scene:
-    """One input image, read by window."""
+    """One input image, read by window. Pickles as its address; may be read from several threads.
+
+    Attributes:
+        uri: path or address, as given.
+        options: how it was opened.
+        stem: a safe folder name for its outputs.
+        driver: GDAL's short name, or ``STAC``.
+        geobox: the grid; for a scene with ground control points only, the affine fitted to them.
+        gcps: rasterio GroundControlPoints, empty unless they are the only georeference.
+        gcps_crs: their rasterio CRS, or None.
+        bands: data bands; an alpha band is not listed.
+        dtype: of all bands.
+        nodata: the first band's nodata value, or None.
+        block_shape: (rows, columns) of the file's tiles or strips.
+        masked: whether a mask or alpha band knows more of validity than the values do.
+        files: local files the pixels and the grid come from; empty for a remote scene.
+        notes: what the user ought to know, one sentence each: sidecars ignored, CRS assumed.
+
+    Example:
+        >>> with open_scene("scene.tif") as scene:  # doctest: +SKIP
+        ...     raster = scene.read(Window(0, 512, 0, 512))
+    """
 
     def __init__(self, uri: str, options: OpenOptions) -> None:
+        opened = open_parts(uri, options)
+        first = opened.parts[0]
         self.uri = uri
         self.options = options
-        if is_remote(uri) and not options.allow_remote:
-            raise UsageError(f"{uri}: remote scenes are not read. Pass --allow-remote.")
-        path = local_path(uri)
-        self.driver = driver_of(uri, path)
-        self._lock = threading.Lock()
-        with _OPENING, warnings.catch_warnings():
-            warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            try:
-                dataset = rasterio.open(path, driver=self.driver)
-            except RasterioError as error:
-                raise SceneError(uri, f"it cannot be opened ({error}).", "Download or export it again.") from error
-        self._dataset = dataset
-        crs = dataset.crs.to_wkt() if dataset.crs else options.assume_crs
-        if crs is None:
-            raise SceneError(uri, "it has no CRS.", "Pass --assume-crs EPSG:code.")
-        self.geobox = GeoBox((dataset.height, dataset.width), dataset.transform, crs)
-        self.gcps: tuple[Any, ...] = ()
-        self.gcps_crs = None
-        colours = [c.name for c in dataset.colorinterp]
-        names = band_names(colours, dataset.descriptions)
-        self._alpha = next((i for i, c in enumerate(dataset.colorinterp, 1) if c is ColorInterp.alpha), None)
-        self.bands = tuple(
-            SceneBand(
-                index=i,
-                name=names[i - 1],
-                dtype=dataset.dtypes[i - 1],
-                scale=dataset.scales[i - 1],
-                offset=dataset.offsets[i - 1],
-                description=dataset.descriptions[i - 1] or "",
-            )
-            for i in dataset.indexes
-            if i != self._alpha
-        )
-        self.dtype = np.dtype(self.bands[0].dtype)
-        self.nodata: float | None = dataset.nodata
-        self.block_shape: tuple[int, int] = dataset.block_shapes[0]
-        self.files: tuple[str, ...] = tuple(dataset.files)
-
-    @property
-    def stem(self) -> str:
-        """A safe folder name for the outputs."""
-        return re.sub(r"[^\w.-]+", "_", Path(self.uri).stem) or "scene"
+        self.driver = opened.driver
+        self.stem = _stem(uri if opened.title is None else opened.title, whole=opened.title is not None)
+        self._parts = opened.parts
+        grid = first.source.grid
+        self.geobox = grid.geobox
+        self.gcps = grid.gcps
+        self.gcps_crs = grid.gcps_crs
+        self.bands = _bands(opened.parts, hint=self.stem)
+        self.dtype: np.dtype[Any] = first.source.dtype
+        self._nodata = tuple(part.nodata for part in opened.parts)
+        self.nodata: float | None = self._nodata[0]
+        self.block_shape = first.source.block_shape
+        self._sources = tuple(dict.fromkeys(part.source for part in opened.parts))
+        self.masked = any(source.masked for source in self._sources)
+        self.files = tuple(dict.fromkeys((*opened.files, *(name for s in self._sources for name in s.files))))
+        self.notes = tuple(dict.fromkeys(note for source in self._sources for note in source.notes))
 
     def read(self, window: Window, bands: Sequence[int] | None = None) -> Raster:
-        """Read a window: native values (band, y, x) and which pixels are usable."""
-        if not Window.whole(tuple(self.geobox.shape)).contains(window):
-            raise UsageError(f"{self.uri}: {window} does not lie inside {tuple(self.geobox.shape)}")
-        indexes = [band.index for band in self.bands] if bands is None else list(bands)
-        at = RasterioWindow(window.col_start, window.row_start, window.width, window.height)
-        with self._lock:
-            try:
-                values = self._dataset.read(indexes, window=at)
-                valid = valid_pixels(values, [self._dataset.nodatavals[i - 1] for i in indexes])
-                if self._alpha is not None:
-                    valid &= self._dataset.read(self._alpha, window=at) > 0
-                elif MaskFlags.per_dataset in self._dataset.mask_flag_enums[0]:
-                    valid &= self._dataset.read_masks(1, window=at) > 0
-            except RasterioError as error:
-                cause = error.__cause__ or error
-                raise SceneError(self.uri, f"{window} cannot be read ({cause}).", "Download it again.") from error
-        return Raster(values=values, valid=valid, geobox=self.geobox[window.slices])
+        """Decode a window.
+
+        Args:
+            window: inside the scene.
+            bands: 1-based indexes in the order wanted; None: all data bands.
+
+        Returns:
+            Values (band, y, x) in the scene's own dtype, and valid (y, x): what mask and alpha bands allow, without
+            NaN, infinity and nodata (see ``geoseg.io.validity.valid_pixels``).
+
+        Raises:
+            UsageError: the window leaves the scene, is empty, or there is no such band.
+            SceneError: the file is damaged there; libtiff's reason and the block are named.
+        """
+        if not Window.whole(tuple(self.geobox.shape)).contains(window) or not window.pixels:
+            raise UsageError(f"{self.uri}: {window} is no window of a scene of {tuple(self.geobox.shape)} px")
+        parts = self._chosen(bands)
+        by_source: dict[Any, list[int]] = {}
+        for position, part in enumerate(parts):
+            by_source.setdefault(part.source, []).append(position)
+        values: npt.NDArray[Any] | None = None
+        allowed: npt.NDArray[np.bool_] | None = None
+        for source, positions in by_source.items():
+            some, mask = source.read(window, [parts[position].index for position in positions])
+            if len(by_source) == 1:
+                values = some
+            else:
+                values = np.empty((len(parts), *window.shape), self.dtype) if values is None else values
+                values[positions] = some
+            if mask is not None:
+                allowed = mask if allowed is None else allowed & mask
+        assert values is not None  # noqa: S101 - _chosen returns at least one part
+        valid = valid_pixels(values, [part.nodata for part in parts])
+        if allowed is not None:
+            valid &= allowed
+        return Raster(values=values, valid=valid, geobox=crop(self.geobox, window))
+
+    def _chosen(self, bands: Sequence[int] | None) -> tuple[Part, ...]:
+        if bands is None:
+            return self._parts
+        known = {band.index: part for band, part in zip(self.bands, self._parts, strict=True)}
+        missing = [index for index in bands if index not in known]
+        if missing or not len(bands):
+            raise UsageError(f"{self.uri}: no band {missing or 'asked for'}. Its data bands are {sorted(known)}.")
+        return tuple(known[index] for index in bands)
+
+    def to_xarray(self, chunks: int | tuple[int, int] | None = None) -> xr.DataArray:
+        """Open the scene as a lazy DataArray (band, y, x), in rioxarray's conventions.
+
+        Args:
+            chunks: rows and columns of a dask chunk; None: whole blocks, about 2048 px.
+
+        Returns:
+            Dask-backed values with ``band``, ``y``, ``x`` (where the grid is not rotated) and ``spatial_ref``; where a
+            mask or alpha band exists, also a lazy boolean coordinate ``valid`` (y, x).
+        """
+        from geoseg.io.lazy_scene import lazy_scene  # noqa: PLC0415 - dask and xarray cost a second, only notebooks pay
+
+        return lazy_scene(self, chunks)
 
     def digest(self) -> str:
-        """Hash the content of all files with SHA-256."""
+        """Hash the content of all its files with SHA-256; of a remote scene, all its pixels.
+
+        Raises:
+            SceneError: a file cannot be read.
+        """
+        if self.files:
+            return digest_files(self.uri, self.files)
         total = hashlib.sha256()
-        for name in self.files:
-            with Path(name).open("rb") as file:
-                total.update(hashlib.file_digest(file, "sha256").digest())
+        height, width = self.geobox.shape
+        for row in range(0, height, 512):
+            for col in range(0, width, 2048):
+                total.update(
+                    self.read(Window(row, min(row + 512, height), col, min(col + 2048, width))).values.tobytes()
+                )
         return total.hexdigest()
 
-    def state(self) -> tuple[tuple[str, int, int], ...]:
-        """Describe the files cheaply: name, size in bytes, time of change."""
-        return tuple((n, s.st_size, s.st_mtime_ns) for n in self.files for s in [Path(n).stat()])
+    def state(self) -> tuple[tuple[str, int, int, int], ...]:
+        """Describe its files cheaply (name, size, time of change, inode): differs when an input was changed.
+
+        Raises:
+            SceneError: a file has gone.
+        """
+        return state_of_files(self.uri, self.files)
 
     def close(self) -> None:
-        """Close the file; a closed scene cannot be read."""
-        with self._lock:
-            self._dataset.close()
+        """Close its files; a closed scene cannot be read."""
+        for source in self._sources:
+            source.close()
 
-    def __enter__(self) -> Scene:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -148,7 +201,55 @@ class Scene:
     def __reduce__(self) -> tuple[type[Scene], tuple[str, OpenOptions]]:
         return type(self), (self.uri, self.options)
 
+    def __repr__(self) -> str:
+        names = ", ".join(band.name for band in self.bands)
+        return f"Scene({self.uri!r}, {self.geobox.shape[0]} x {self.geobox.shape[1]} px, {self.dtype}, bands: {names})"
+
 
 def open_scene(uri: str | os.PathLike[str], **options: Any) -> Scene:
-    """Open a scene for reading by window."""
+    """Open a scene for reading by window.
+
+    Args:
+        uri: a file, a STAC item, or with ``allow_remote`` an address.
+        options: the fields of ``OpenOptions``.
+
+    Raises:
+        SceneError: it is missing, not a raster, damaged, too big, or lies nowhere on Earth.
+        UsageError: an unknown option, or a kind of address that is not allowed.
+
+    Example:
+        >>> scene = open_scene("scene.tif", assume_crs="EPSG:32633")  # doctest: +SKIP
+    """
+    unknown = sorted(set(options) - set(OpenOptions.__dataclass_fields__))
+    if unknown:
+        raise UsageError(f"no such option: {', '.join(unknown)}. Known: {', '.join(OpenOptions.__dataclass_fields__)}.")
     return Scene(os.fspath(uri), OpenOptions(**options))
+
+
+def _bands(parts: Sequence[Part], hint: str) -> tuple[SceneBand, ...]:
+    descriptions = [part.name or part.description for part in parts]
+    names = band_names([part.colour for part in parts], descriptions, hint)
+    indexes = [part.index for part in parts]
+    # In a stack of files every part is band 1 of its own file: count through the stack.
+    stacked = len({id(part.source) for part in parts}) > 1
+    return tuple(
+        SceneBand(
+            index=position if stacked else index,
+            name=name,
+            dtype=str(part.source.dtype),
+            scale=part.scale,
+            offset=part.offset,
+            description=part.description,
+        )
+        for position, (index, name, part) in enumerate(zip(indexes, names, parts, strict=True), start=1)
+    )
+
+
+def _stem(name: str, *, whole: bool) -> str:
+    """Make a folder name of at most 150 bytes; one that had to be changed carries a hash, so that none collide."""
+    path = urlsplit(name).path if is_remote(name) else name
+    stem = name if whole else PurePosixPath(path).stem
+    safe = re.sub(r"[^\w .,()+@=-]", "_", stem).strip(". ").lstrip("-") or "scene"
+    while len(safe.encode()) > 150:
+        safe = safe[:-1].rstrip(". ")
+    return safe if safe == stem else f"{safe}-{hashlib.sha256(os.fsencode(stem)).hexdigest()[:8]}"

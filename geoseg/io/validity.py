@@ -17,7 +17,7 @@ def _equals(values: npt.NDArray[Any], nodata: float) -> npt.NDArray[np.bool_]:
             return np.zeros(values.shape, bool)
         return np.asarray(values == dtype.type(int(nodata)))
     if np.isnan(nodata):
-        return np.isnan(values)
+        return np.asarray(np.isnan(values))
     near = 8 * float(np.finfo(dtype).eps) * abs(nodata)
     low, high = (np.float64(nodata) - near, np.float64(nodata) + near)
     return np.asarray((values >= low) & (values <= high))

@@ -1,0 +1,149 @@
+"""Where an opened file lies on Earth: CRS, transform, ground control points, and the sidecars that may say so."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from affine import Affine
+from odc.geo.crs import CRSError as OdcCRSError
+from odc.geo.geobox import GeoBox
+from pyproj.exceptions import CRSError as ProjCRSError
+from rasterio.crs import CRS
+from rasterio.errors import CRSError
+from rasterio.transform import from_gcps
+
+from geoseg.core.window import Window
+from geoseg.errors import SceneError, UsageError
+
+_WORLD_FILES = {
+    "GTiff": (".tfw", ".tifw", ".tiffw", ".wld"),
+    "PNG": (".pgw", ".pngw", ".wld"),
+    "JPEG": (".jgw", ".jpgw", ".jpegw", ".wld"),
+    "JP2OpenJPEG": (".j2w", ".jp2w", ".wld"),
+}
+_PRJ_BYTES = 65536
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Georeference:
+    """The grid of a file, and what it was derived from.
+
+    Attributes:
+        geobox: the grid; with GCPs, the affine fitted to them.
+        gcps: rasterio GroundControlPoints; empty where the file has a transform.
+        gcps_crs: their CRS, or None.
+        files: sidecars that were used.
+        notes: what the user ought to know, one sentence each.
+    """
+
+    geobox: GeoBox
+    gcps: tuple[Any, ...] = ()
+    gcps_crs: CRS | None = None
+    files: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def crop(geobox: GeoBox, window: Window) -> GeoBox:
+    """Cut the grid of a window out of a grid. Indexing a GeoBox does the same, with a warning from affine 3."""
+    t, row, col = geobox.transform, window.row_start, window.col_start
+    moved = Affine(t.a, t.b, t.a * col + t.b * row + t.c, t.d, t.e, t.d * col + t.e * row + t.f)
+    return GeoBox(window.shape, moved, geobox.crs)
+
+
+def sidecars(path: Path, driver: str) -> tuple[Path, ...]:
+    """List the neighbours of a file that could georeference it: world file, .prj, .aux.xml."""
+    names = [path.with_suffix(suffix) for suffix in (*_WORLD_FILES.get(driver, ()), ".prj")]
+    names += [path.with_suffix(suffix.upper()) for suffix in (*_WORLD_FILES.get(driver, ()), ".prj")]
+    names.append(path.with_name(path.name + ".aux.xml"))
+    return tuple(name for name in names if name.is_file())
+
+
+def is_complete(dataset: Any) -> bool:
+    """Whether a dataset says by itself where it lies."""
+    gcps, gcps_crs = dataset.gcps
+    return bool(dataset.crs and not dataset.transform.is_identity) or bool(gcps and gcps_crs)
+
+
+def _from_prj(uri: str, path: Path) -> tuple[CRS | None, Path | None]:
+    for name in (path.with_suffix(".prj"), path.with_suffix(".PRJ")):
+        if name.is_file():
+            text = name.read_bytes()[:_PRJ_BYTES].decode("utf-8", "replace").strip()
+            try:
+                return CRS.from_wkt(text, morph_from_esri_dialect=True), name
+            except CRSError as error:
+                raise SceneError(
+                    uri, f"{name.name} beside it holds no CRS ({error}).", "Repair or remove it."
+                ) from error
+    return None, None
+
+
+def _assumed(text: str) -> CRS:
+    try:
+        crs = CRS.from_user_input(text)
+    except CRSError as error:
+        raise UsageError(f"--assume-crs {text}: not a CRS ({error}). Give EPSG:code or WKT.") from error
+    if not crs:
+        raise UsageError(f"--assume-crs {text}: not a CRS. Give EPSG:code or WKT.")
+    return crs
+
+
+def _refuse_no_crs(uri: str, dataset: Any) -> SceneError:
+    if dataset.rpcs is not None:
+        return SceneError(
+            uri,
+            "it is georeferenced by RPCs only.",
+            "Orthorectify it first: gdalwarp -rpc -t_srs EPSG:code IN OUT.tif.",
+        )
+    return SceneError(uri, "it has no CRS.", "Pass --assume-crs EPSG:code.")
+
+
+def georeference(uri: str, dataset: Any, path: Path | None, assume_crs: str | None) -> Georeference:
+    """Read the grid of an opened dataset.
+
+    Args:
+        uri: name for messages.
+        dataset: rasterio dataset.
+        path: the local file, where .prj may lie beside it; None for a remote one.
+        assume_crs: the CRS to take where there is none.
+
+    Raises:
+        SceneError: no CRS, no transform, or one that maps pixels onto a line, onto nothing or nowhere.
+    """
+    gcps, gcps_crs = dataset.gcps
+    only_gcps = bool(gcps) and dataset.transform.is_identity
+    crs: CRS | None = gcps_crs if only_gcps else dataset.crs
+    files: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    if not crs and path is not None:
+        crs, prj = _from_prj(uri, path)
+        files = () if prj is None else (str(prj),)
+    if not crs:
+        if assume_crs is None:
+            raise _refuse_no_crs(uri, dataset)
+        crs = _assumed(assume_crs)
+        notes = (f"it has no CRS; {assume_crs} is assumed",)
+    if only_gcps and len(gcps) < 3:
+        raise SceneError(uri, f"{len(gcps)} ground control points do not fix a grid.", "Give it three or more.")
+    transform = from_gcps(gcps) if only_gcps else dataset.transform
+    if transform.is_identity:
+        raise SceneError(
+            uri, "it has no transform from pixels to coordinates.", "Add a world file, or gdal_translate -a_ullr."
+        )
+    if not all(map(math.isfinite, transform)):
+        raise SceneError(uri, "its transform holds NaN or infinity.", "Georeference it again.")
+    scale = max(abs(transform.a), abs(transform.b)) * max(abs(transform.d), abs(transform.e))
+    if abs(transform.determinant) <= 1e-12 * scale or scale == 0:
+        raise SceneError(uri, "its transform is singular (pixels have no area).", "Georeference it again.")
+    if only_gcps:
+        notes += (f"georeferenced by {len(gcps)} ground control points; areas use the affine fitted to them",)
+    try:
+        geobox = GeoBox((dataset.height, dataset.width), transform, crs.to_wkt())
+    except (CRSError, OdcCRSError, ProjCRSError) as error:
+        raise SceneError(
+            uri, f"its CRS cannot be understood ({error}).", "Set another with gdal_edit -a_srs."
+        ) from error
+    used = tuple(gcps) if only_gcps else ()
+    return Georeference(geobox=geobox, gcps=used, gcps_crs=crs if only_gcps else None, files=files, notes=notes)

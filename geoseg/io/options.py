@@ -1,0 +1,30 @@
+"""OpenOptions: how a scene may be opened."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenOptions:
+    """What the user allows and adds when a scene is opened.
+
+    Attributes:
+        allow_vrt: read .vrt files; their sources must lie under ``vrt_root``.
+        vrt_root: folder the sources of a VRT must lie in; None: the VRT's own folder.
+        allow_remote: read http(s)://, s3:// and other addresses; else no request is ever sent.
+        assume_crs: the CRS of a scene that carries none (``EPSG:32633`` or WKT); one that has a CRS keeps it.
+        assets: of a STAC item, the assets to read, by key or common name, in this order; empty: all data assets.
+        max_pixels: refuse a scene of this many pixels or more (rows times columns).
+        max_block_bytes: refuse a file whose one block (tile or strip, all its bands) decodes to more bytes.
+        max_bands: refuse a file of more bands.
+    """
+
+    allow_vrt: bool = False
+    vrt_root: str | None = None
+    allow_remote: bool = False
+    assume_crs: str | None = None
+    assets: tuple[str, ...] = ()
+    max_pixels: int = 40_000_000_000
+    max_block_bytes: int = 2**30
+    max_bands: int = 1024

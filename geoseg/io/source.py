@@ -1,0 +1,202 @@
+"""Source: one opened raster file, checked, read under a lock."""
+
+from __future__ import annotations
+
+import threading
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import rasterio
+from rasterio.enums import ColorInterp, MaskFlags
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.windows import Window as RasterioWindow
+
+from geoseg.core.window import Window
+from geoseg.errors import SceneError
+from geoseg.io.formats import READ_CACHE_BYTES, first_bytes, gdal_settings, sniff
+from geoseg.io.georeference import Georeference, georeference, is_complete, sidecars
+from geoseg.io.options import OpenOptions
+
+_OPENING = threading.Lock()
+"""Filters of warnings belong to the whole process, so only one thread at a time may change them."""
+
+
+class Source:
+    """One raster file behind a scene. Reading is thread-safe: one dataset, one lock, so no block is decoded twice.
+
+    Attributes:
+        uri: name for messages.
+        grid: where it lies.
+        indexes: 1-based data bands, alpha left out.
+        dtype: of all data bands.
+        nodata: per data band, or None.
+        block_shape: rows and columns of a tile or strip.
+        masked: whether a mask or alpha band says more than the values do.
+        files: every local file that the pixels or the grid came from.
+        notes: what the user ought to know.
+    """
+
+    def __init__(self, uri: str, path: Path | None, driver: str, options: OpenOptions) -> None:
+        self.uri = uri
+        self._lock = threading.Lock()
+        self.dataset, self.files, notes = _opened(uri, path, driver)
+        try:
+            self._refuse_oversize(options)
+            self._alphas = [i for i, c in enumerate(self.dataset.colorinterp, 1) if c is ColorInterp.alpha]
+            self.indexes = tuple(i for i in self.dataset.indexes if i not in self._alphas)
+            self.dtype = self._one_dtype()
+            self.grid: Georeference = georeference(uri, self.dataset, path, options.assume_crs)
+        except BaseException:
+            self.dataset.close()
+            raise
+        self.files += self.grid.files
+        self.notes = notes + self.grid.notes
+        self.nodata: tuple[float | None, ...] = tuple(self.dataset.nodatavals[i - 1] for i in self.indexes)
+        self.block_shape: tuple[int, int] = tuple(self.dataset.block_shapes[self.indexes[0] - 1])
+        self._mask_band = (
+            MaskFlags.per_dataset in self.dataset.mask_flag_enums[self.indexes[0] - 1] and not self._alphas
+        )
+        self.masked = bool(self._alphas) or self._mask_band
+        # One strip of every band has to fit, or reading band after band would decode it again for each window.
+        self._cache_bytes = max(READ_CACHE_BYTES, self._block_bytes() * 5 // 4)
+
+    def _block_bytes(self) -> int:
+        dataset = self.dataset
+        return sum(r * c * np.dtype(t).itemsize for (r, c), t in zip(dataset.block_shapes, dataset.dtypes, strict=True))
+
+    def _refuse_oversize(self, options: OpenOptions) -> None:
+        dataset = self.dataset
+        pixels = dataset.height * dataset.width
+        if pixels >= options.max_pixels:
+            size = f"{dataset.height} x {dataset.width} px are {pixels / 1e9:.3g} Gpx"
+            raise SceneError(self.uri, f"{size}, the limit is {options.max_pixels / 1e9:.3g}.", "Raise --max-pixels.")
+        if dataset.count > options.max_bands:
+            raise SceneError(
+                self.uri, f"it has {dataset.count} bands, the limit is {options.max_bands}.", "Raise max_bands."
+            )
+        if self._block_bytes() > options.max_block_bytes:
+            rows, cols = dataset.block_shapes[0]
+            raise SceneError(
+                self.uri,
+                f"one block of {rows} x {cols} px decodes to {self._block_bytes() / 2**20:.0f} MiB, "
+                f"the limit is {options.max_block_bytes / 2**20:.0f}.",
+                "Raise max_block_bytes, or tile it: gdal_translate -co TILED=YES IN OUT.tif.",
+            )
+
+    def _one_dtype(self) -> np.dtype[Any]:
+        if not self.indexes:
+            raise SceneError(self.uri, "it has an alpha band and no data.", "Give an image.")
+        names = [self.dataset.dtypes[i - 1] for i in self.indexes]
+        if any("complex" in name for name in names):
+            raise SceneError(self.uri, f"its values are complex ({names[0]}).", "Give amplitude or intensity.")
+        if len(set(names)) > 1:
+            raise SceneError(self.uri, f"its bands differ in type: {', '.join(names)}.", "Convert them to one.")
+        colours = {self.dataset.colorinterp[i - 1] for i in self.indexes}
+        if ColorInterp.palette in colours:
+            raise SceneError(
+                self.uri, "its values are indices of a palette, not colours.", "Expand it: gdal_translate -expand rgb."
+            )
+        if ColorInterp.cyan in colours:
+            raise SceneError(self.uri, "its colours are CMYK.", "Convert it to RGB.")
+        dtype: np.dtype[Any] = np.dtype(names[0])
+        return dtype
+
+    def read(self, window: Window, indexes: Sequence[int]) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_] | None]:
+        """Decode a window.
+
+        Args:
+            window: inside the file.
+            indexes: 1-based bands.
+
+        Returns:
+            Values (band, y, x) and, where the file has a mask or alpha band, what it allows (y, x); else None.
+
+        Raises:
+            SceneError: a block is damaged or missing; libtiff's reason and the block are in the message.
+        """
+        at = RasterioWindow(window.col_start, window.row_start, window.width, window.height)
+        with self._lock, gdal_settings(cache_bytes=self._cache_bytes):
+            try:
+                values = self.dataset.read(list(indexes), window=at)
+                allowed = None
+                if self._alphas:
+                    allowed = (self.dataset.read(self._alphas, window=at) > 0).all(axis=0)
+                elif self._mask_band:
+                    allowed = self.dataset.read_masks(indexes[0], window=at) > 0
+            except RasterioError as error:
+                raise SceneError(
+                    self.uri,
+                    f"rows {window.row_start}-{window.row_stop}, columns {window.col_start}-{window.col_stop} "
+                    f"cannot be decoded ({reason(error)}).",
+                    "The file is damaged or cut short: download or copy it again.",
+                ) from error
+        return values, allowed
+
+    def close(self) -> None:
+        """Close the dataset."""
+        with self._lock:
+            self.dataset.close()
+
+
+def reason(error: BaseException) -> str:
+    """Unwrap GDAL's own words: rasterio keeps them in the chain of causes."""
+    words: list[str] = []
+    seen: BaseException | None = error
+    while seen is not None:
+        text = " ".join(str(getattr(seen, "errmsg", seen)).split())
+        if text and not text.startswith("Read failed. See previous exception") and text not in words:
+            words.append(text)
+        seen = seen.__cause__
+    return "; ".join(words) or "no reason given"
+
+
+def _rasterio_open(uri: str, path: Path | None, driver: str) -> Any:
+    with _OPENING, warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        try:
+            return rasterio.open(uri if path is None else path, driver=driver)
+        except RasterioError as error:
+            raise SceneError(uri, f"it cannot be opened ({reason(error)}).", "Download or export it again.") from error
+
+
+def _mask_file(uri: str, path: Path | None) -> tuple[str, ...]:
+    """Find an external mask. GDAL would open it with any driver, so anything but a TIFF is refused here."""
+    if path is None:
+        return ()
+    for name in (path.with_name(path.name + ".msk"), path.with_name(path.name + ".MSK")):
+        if name.is_file():
+            driver, kind = sniff(first_bytes(uri, name))
+            if driver != "GTiff":
+                raise SceneError(uri, f"the mask {name.name} beside it is not a TIFF (found: {kind}).", "Remove it.")
+            return (str(name),)
+    return ()
+
+
+def _opened(uri: str, path: Path | None, driver: str) -> tuple[Any, tuple[str, ...], tuple[str, ...]]:
+    """Open a file so that its own georeference wins; ask sidecars only where it has none.
+
+    Returns:
+        The dataset, its local files, and notes.
+    """
+    mask = _mask_file(uri, path)
+    with gdal_settings(mask_file=bool(mask)):
+        dataset = _rasterio_open(uri, path, driver)
+    if path is None:
+        return dataset, (), ()
+    files = (str(path), *mask)
+    beside = sidecars(path, driver)
+    if driver == "VRT":
+        return dataset, tuple(dict.fromkeys((*files, *dataset.files))), ()
+    if not beside:
+        return dataset, files, ()
+    names = ", ".join(name.name for name in beside)
+    if is_complete(dataset):
+        return dataset, files, (f"{names} beside it ignored: the file says itself where it lies",)
+    dataset.close()
+    with gdal_settings(sidecars=True):
+        dataset = _rasterio_open(uri, path, driver)
+    return dataset, (*files, *map(str, beside)), (f"georeferenced with {names}",)
