@@ -121,7 +121,6 @@ def _layers(bundle: Bundle, legend: Legend, imagery: Imagery | None) -> list[_Sh
             name="Segments",
             source=f"./{xml_text(bundle.segments.name)}|layername=segments",
             style=segments_renderer(legend),
-            checked=False,
         ),
         _Shown(key="classes", name="Classes", source=f"./{xml_text(bundle.classes.name)}", style=class_pipe(legend)),
         _Shown(
