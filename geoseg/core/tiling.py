@@ -81,10 +81,14 @@ class _Axis:
 
     @property
     def ramp(self) -> int:
-        """Half-width of the taper on the scene's grid: inside every read, and never meeting the next one."""
+        """Half-width of the taper on the scene's grid.
+
+        Half the halo: where a tile has any weight it still has half the halo as context, so that a network looking no
+        further than that gives the whole-image answer. Never so wide that two tapers meet.
+        """
         if not self.taper or self.count == 1:
             return 0
-        half = min(self.halo, self.stride // 2)
+        half = min(self.halo // 2, self.stride // 2)
         return half if self.scene == self.work else max(0, int(half * self.scene / self.work) - 1)
 
     def edge(self, index: int) -> int:
@@ -135,7 +139,7 @@ class Tiling:
         tile_px: side of a tile on the working grid.
         halo_px: context on each side of a core, on the working grid; ``2 * halo_px < tile_px``.
         blend: ``core`` takes each pixel from the tile that owns it; ``taper`` fades neighbours into each other over
-            the halo.
+            half the halo on each side of the border.
 
     Example:
         >>> tiling = Tiling((1000, 1000), (1000, 1000), tile_px=512, halo_px=64)

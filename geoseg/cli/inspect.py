@@ -1,0 +1,107 @@
+"""``geoseg inspect``: what a scene is, and what each model would make of it."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from geoseg.core.card import ModelCard
+    from geoseg.io.scene import Scene
+
+
+def inspect(
+    scene: Annotated[str, typer.Argument(help="File or STAC item.")],
+    model: Annotated[str | None, typer.Option(help="Only this model; default: every bundled one.")] = None,
+    assume_crs: Annotated[str | None, typer.Option(help="CRS of a scene that carries none.")] = None,
+    allow_vrt: Annotated[bool, typer.Option("--allow-vrt", help="Read .vrt files.")] = False,
+    allow_remote: Annotated[bool, typer.Option("--allow-remote", help="Read s3:// and https:// addresses.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Show grid, bands and nodata of a scene, and how each model would read it."""
+    from geoseg.engine.bundled import BUNDLED, resolve
+    from geoseg.io.model_file import read_model
+    from geoseg.io.scene import open_scene
+
+    with open_scene(scene, assume_crs=assume_crs, allow_vrt=allow_vrt, allow_remote=allow_remote) as opened:
+        facts = _facts(opened)
+        cards = [read_model(*resolve(name))[1] for name in ([model] if model else list(BUNDLED))]
+        facts["models"] = [_matched(opened, card) for card in cards]
+    if as_json:
+        print(json.dumps(facts))
+        return
+    _show(facts)
+
+
+def _facts(scene: Scene) -> dict[str, Any]:
+    from geoseg.core.ground import gsd_m
+
+    height, width = (int(n) for n in scene.geobox.shape)
+    crs = scene.geobox.crs
+    epsg = crs.to_epsg() if crs else None
+    return {
+        "scene": scene.uri,
+        "driver": scene.driver,
+        "height_px": height,
+        "width_px": width,
+        "crs": f"EPSG:{epsg}" if epsg else (crs.to_wkt() if crs else None),
+        "transform": list(scene.geobox.transform)[:6],
+        "ground_control_points": len(scene.gcps),
+        "gsd_m": gsd_m(scene.geobox),
+        "dtype": str(scene.dtype),
+        "nodata": scene.nodata if scene.nodata is None or scene.nodata == scene.nodata else "nan",
+        "block_px": list(scene.block_shape),
+        "bands": [
+            {"index": b.index, "name": b.name, "dtype": b.dtype, "scale": b.scale, "offset": b.offset}
+            for b in scene.bands
+        ],
+    }
+
+
+def _matched(scene: Scene, card: ModelCard) -> dict[str, Any]:
+    from geoseg.core.spec import PredictSpec
+    from geoseg.errors import MatchError
+    from geoseg.run.plan import make_plan
+
+    try:
+        plan = make_plan(scene, card, PredictSpec())
+    except MatchError as error:
+        return {"model": card.name, "refused": f"{error.cause} {error.cure}".strip()}
+    return {
+        "model": card.name,
+        "bands": list(plan.read.bands),
+        "read_shape_px": list(plan.read.work_shape),
+        "notes": list(plan.read.notes),
+        "tiles": len(plan.tiling),
+        "blocks": len(plan.blocks),
+        "memory_bytes": plan.memory_bytes(card),
+        "disk_bytes": plan.disk_bytes(),
+    }
+
+
+def _show(facts: dict[str, Any]) -> None:
+    down, right = facts["gsd_m"]
+    print(facts["scene"])
+    print(f"  {facts['driver']}, {facts['height_px']} x {facts['width_px']} px (rows x columns), {facts['dtype']}")
+    crs = facts["crs"] or "no CRS"
+    print(f"  {crs if len(crs) < 60 else crs[:57] + '...'}, a pixel is {down:.4g} x {right:.4g} m on the ground")
+    if facts["ground_control_points"]:
+        print(f"  placed by {facts['ground_control_points']} ground control points")
+    print(f"  nodata {facts['nodata']}, stored in blocks of {facts['block_px'][0]} x {facts['block_px'][1]} px")
+    for band in facts["bands"]:
+        scaled = f", value * {band['scale']:g} + {band['offset']:g}" if band["scale"] != 1 or band["offset"] else ""
+        print(f"  band {band['index']}: {band['name']} ({band['dtype']}{scaled})")
+    for entry in facts["models"]:
+        if "refused" in entry:
+            print(f"{entry['model']}: cannot read it: {entry['refused']}")
+            continue
+        rows, cols = entry["read_shape_px"]
+        print(
+            f"{entry['model']}: reads bands {', '.join(map(str, entry['bands']))} as {rows} x {cols} px; "
+            f"{entry['tiles']} tiles in {entry['blocks']} blocks, "
+            f"about {entry['memory_bytes'] / 1e6:.0f} MB beside the network, {entry['disk_bytes'] / 1e6:.0f} MB on disk"
+        )
+        for note in entry["notes"]:
+            print(f"  {note}")

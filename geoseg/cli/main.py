@@ -1,0 +1,59 @@
+"""The ``geoseg`` command: registers the sub-commands; none is imported before it is called."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+import geoseg
+from geoseg.cli.door import enter
+from geoseg.cli.inspect import inspect
+from geoseg.cli.models import models
+from geoseg.cli.predict import predict
+from geoseg.cli.system import demo, doctor
+from geoseg.cli.train import train
+from geoseg.cli.vectorise import vectorise
+
+app = typer.Typer(
+    name="geoseg",
+    help="Turn aerial and satellite imagery into map layers that open styled in QGIS.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command()(predict)
+app.command()(vectorise)
+app.command()(train)
+app.add_typer(models, name="models")
+app.command()(inspect)
+app.command()(demo)
+app.command()(doctor)
+
+
+def _version(*, wanted: bool) -> None:
+    if wanted:
+        print(f"geoseg {geoseg.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=lambda v: _version(wanted=v), is_eager=True)
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+) -> None:
+    del version, debug  # the door reads --debug before parsing, so that it works for parsing errors too
+
+
+def main() -> None:
+    """Run the command line and leave with the documented exit code."""
+    arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
+    sys.exit(enter(lambda: app(args=arguments, standalone_mode=False), debug="--debug" in sys.argv[1:]))
+
+
+if __name__ == "__main__":
+    main()

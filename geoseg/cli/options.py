@@ -1,0 +1,27 @@
+"""From command-line options to values, with errors a user can act on."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from geoseg.errors import UsageError
+
+Value = TypeVar("Value", bound=BaseModel)
+
+
+def checked(kind: type[Value], **fields: Any) -> Value:
+    """Make a value from options.
+
+    Raises:
+        UsageError: names every option that is wrong, as the user typed it.
+    """
+    try:
+        return kind(**fields)
+    except ValidationError as error:
+        faults = [
+            f"--{str(fault['loc'][0]).replace('_', '-')}: {fault['msg'][0].lower()}{fault['msg'][1:]}"
+            for fault in error.errors()
+        ]
+        raise UsageError("; ".join(dict.fromkeys(faults)) + ". See geoseg --help.") from error

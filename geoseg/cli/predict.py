@@ -1,0 +1,200 @@
+"""``geoseg predict``: scenes in, layers out."""
+
+from __future__ import annotations
+
+import json
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from geoseg.cli.door import say
+
+if TYPE_CHECKING:
+    from geoseg.core.spec import PredictSpec
+    from geoseg.engine.model import Model
+    from geoseg.errors import GeosegError
+    from geoseg.io.scene import Scene
+    from geoseg.run.predict import Layers
+
+
+class Runtime(StrEnum):
+    """Choices of --runtime."""
+
+    auto = "auto"
+    torch = "torch"
+    openvino = "openvino"
+
+
+class Precision(StrEnum):
+    """Choices of --precision."""
+
+    auto = "auto"
+    fp32 = "fp32"
+    bf16 = "bf16"
+    fp16 = "fp16"
+
+
+class Blend(StrEnum):
+    """Choices of --blend."""
+
+    core = "core"
+    taper = "taper"
+
+
+def predict(
+    scenes: Annotated[
+        list[str], typer.Argument(metavar="SCENE...", help="Files, folders, patterns, STAC items; VRT when allowed.")
+    ],
+    model: Annotated[str, typer.Option(help="Name of a bundled model or a model file.")],
+    out: Annotated[Path, typer.Option(help="Folder for the layers; each scene gets its own inside.")],
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    runtime: Annotated[Runtime, typer.Option(help="What runs the network.")] = Runtime.auto,
+    precision: Annotated[Precision, typer.Option(help="Arithmetic of the network.")] = Precision.auto,
+    tile_px: Annotated[int | None, typer.Option(help="Side of a tile; default: the model's.")] = None,
+    halo_px: Annotated[int | None, typer.Option(help="Context on each side of a tile; default: the model's.")] = None,
+    block_px: Annotated[int, typer.Option(help="Side of a block, the unit of memory and of resuming.")] = 2048,
+    blend: Annotated[Blend, typer.Option(help="Cut tiles at their cores, or fade them into each other.")] = Blend.core,
+    bands: Annotated[str | None, typer.Option(help="Scene bands for the model's, e.g. 3,2,1 or red,green,nir.")] = None,
+    gsd_m: Annotated[float | None, typer.Option(help="Read the scene at this ground sample distance, metres.")] = None,
+    value_range: Annotated[
+        str | None, typer.Option(help="Values that mean black and white, e.g. 0,3000, or auto (2nd-98th percentile).")
+    ] = None,
+    aoi: Annotated[Path | None, typer.Option(help="Vector file; nothing is predicted outside its polygons.")] = None,
+    simplify_m: Annotated[float, typer.Option(help="Tolerance for simpler polygons, metres; 0 is exact.")] = 0.0,
+    min_area_m2: Annotated[float, typer.Option(help="Smaller polygons join a neighbour, square metres.")] = 0.0,
+    no_vector: Annotated[bool, typer.Option("--no-vector", help="Write no polygons.")] = False,
+    no_confidence: Annotated[bool, typer.Option("--no-confidence", help="Write no confidence raster.")] = False,
+    assume_crs: Annotated[str | None, typer.Option(help="CRS of scenes that carry none, e.g. EPSG:32633.")] = None,
+    allow_vrt: Annotated[bool, typer.Option("--allow-vrt", help="Read .vrt files.")] = False,
+    allow_remote: Annotated[bool, typer.Option("--allow-remote", help="Read s3:// and https:// addresses.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace outputs made otherwise.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
+) -> int:
+    """Segment scenes and write map layers that open styled in QGIS.
+
+    An interrupted run goes on where it stopped when the same command is given again.
+    """
+    from geoseg.cli.options import checked
+    from geoseg.cli.sources import expand, output_names
+    from geoseg.core.spec import PredictSpec
+    from geoseg.errors import GeosegError
+    from geoseg.io.scene import open_scene
+
+    spec = checked(
+        PredictSpec,
+        tile_px=tile_px,
+        halo_px=halo_px,
+        block_px=block_px,
+        blend=blend.value,
+        bands=None if bands is None else tuple(name.strip() for name in bands.split(",")),
+        gsd_m=gsd_m,
+        value_range=_range(value_range),
+        aoi=None if aoi is None else str(aoi),
+        simplify_m=simplify_m,
+        min_area_m2=min_area_m2,
+        vector=not no_vector,
+        confidence=not no_confidence,
+    )
+    options = {"assume_crs": assume_crs, "allow_vrt": allow_vrt, "allow_remote": allow_remote}
+    uris = expand(scenes, allow_vrt=allow_vrt)
+    stems, refused = _stems(uris, options)
+    if refused and len(uris) == 1:
+        raise refused[uris[0]]
+    ready = _Ready(model=_load(model, device, runtime, precision), spec=spec, out=out, overwrite=overwrite)
+    results: list[dict[str, Any]] = []
+    for uri, name in zip(uris, output_names(list(zip(uris, stems, strict=True))), strict=True):
+        try:
+            if uri in refused:
+                raise refused[uri]
+            with open_scene(uri, **options) as scene:
+                results.append(_one(ready, scene, name, quiet=quiet or as_json))
+        except GeosegError as error:
+            if len(uris) == 1:
+                raise
+            say(f"error: {error}")
+            results.append({"scene": uri, "error": str(error), "exit_code": error.exit_code})
+    failed = [result for result in results if "error" in result]
+    if as_json:
+        print(json.dumps(results[0] if len(uris) == 1 else {"scenes": results}))
+    if failed:
+        say(f"{len(failed)} of {len(uris)} scenes failed, {len(uris) - len(failed)} are done.")
+    return 7 if failed else 0
+
+
+def _stems(uris: list[str], options: dict[str, Any]) -> tuple[list[str], dict[str, GeosegError]]:
+    """Open every scene once, before the model is loaded: its stem, or why it is refused."""
+    from geoseg.errors import GeosegError
+    from geoseg.io.scene import open_scene
+
+    stems: list[str] = []
+    refused: dict[str, GeosegError] = {}
+    for uri in uris:
+        try:
+            with open_scene(uri, **options) as scene:
+                stems.append(scene.stem)
+        except GeosegError as error:
+            refused[uri] = error
+            stems.append(uri)
+    return stems, refused
+
+
+class _Ready:
+    """What all scenes of one call share."""
+
+    def __init__(self, *, model: Model, spec: PredictSpec, out: Path, overwrite: bool) -> None:
+        self.model, self.spec, self.out, self.overwrite = model, spec, out, overwrite
+
+
+def _load(name: str, device: str, runtime: Runtime, precision: Precision) -> Model:
+    from geoseg.engine.model import load_model
+
+    return load_model(name, device=device, runtime=runtime.value, precision=precision.value)
+
+
+def _one(ready: _Ready, scene: Scene, name: str | None, *, quiet: bool) -> dict[str, Any]:
+    from geoseg.cli.progress import reporter
+    from geoseg.run.predict import predict as run
+    from geoseg.run.report import Silence
+
+    call = {"spec": ready.spec, "overwrite": ready.overwrite, "name": name}
+    if quiet:
+        layers = run(scene, ready.model, ready.out, reporter=Silence(), **call)
+    else:
+        with reporter(scene.stem) as report:
+            layers = run(scene, ready.model, ready.out, reporter=report, **call)
+        _tell(scene, layers)
+    return {
+        "scene": scene.uri,
+        "output": str(layers.bundle.directory),
+        "fresh": layers.fresh,
+        "segments": layers.record["segments"],
+        "classes": layers.record["classes"],
+        "pixels_per_s": layers.record["pixels_per_s"],
+        "files": {path.name: str(path) for path in sorted(layers.bundle.directory.iterdir())},
+    }
+
+
+def _tell(scene: Scene, layers: Layers) -> None:
+    if not layers.fresh:
+        print(f"{scene.stem}: done already, nothing to do: {layers.bundle.directory}")
+        return
+    record = layers.record
+    for entry in record["classes"]:
+        print(f"  {entry['name']:<24} {entry['area_m2']:>16,.1f} m2")
+    polygons = "" if record["segments"] is None else f"{record['segments']:,} polygons, "
+    print(f"{scene.stem}: {polygons}{record['pixels_per_s'] / 1e6:.2f} Mpx/s; open {layers.bundle.project} in QGIS")
+
+
+def _range(text: str | None) -> tuple[float, float] | str | None:
+    from geoseg.errors import UsageError
+
+    if text is None or text == "auto":
+        return text
+    try:
+        low, high = (float(part) for part in text.split(","))
+    except ValueError as error:
+        raise UsageError(f"--value-range {text}: two numbers LOW,HIGH are wanted, or auto.") from error
+    return low, high

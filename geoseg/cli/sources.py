@@ -1,0 +1,63 @@
+"""What the user names on the command line: files, folders, patterns, addresses."""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from geoseg.errors import UsageError
+
+SUFFIXES = frozenset({".tif", ".tiff", ".jp2", ".png", ".jpg", ".jpeg", ".vrt"})
+"""Files taken from a folder; anything else can be named itself."""
+
+
+def expand(sources: Sequence[str], *, allow_vrt: bool = False) -> list[str]:
+    """Turn what the user named into scenes, in order, each once.
+
+    Raises:
+        UsageError: a folder or a pattern holds no scene.
+    """
+    scenes: list[str] = []
+    for source in sources:
+        path = Path(source)
+        if path.is_dir():
+            inside = sorted(p for p in path.iterdir() if _is_scene(p, allow_vrt=allow_vrt))
+            if not inside:
+                raise UsageError(f"{source}: the folder holds no scene ({', '.join(sorted(SUFFIXES))}).")
+            scenes += [str(p) for p in inside]
+        elif not path.exists() and glob.has_magic(source) and "://" not in source:
+            found = sorted(glob.glob(source, recursive=True))  # noqa: PTH207 - absolute patterns too
+            if not found:
+                raise UsageError(f"{source}: no file matches.")
+            scenes += [p for p in found if Path(p).is_file()]
+        else:
+            scenes.append(source)
+    return list(dict.fromkeys(scenes))
+
+
+def _is_scene(path: Path, *, allow_vrt: bool) -> bool:
+    suffix = path.suffix.lower()
+    return path.is_file() and suffix in SUFFIXES and (allow_vrt or suffix != ".vrt")
+
+
+def output_names(scenes: Sequence[tuple[str, str]]) -> list[str | None]:
+    """Give scenes of one name different outputs: a digest of where they lie is added to each of them.
+
+    Args:
+        scenes: (uri, stem) of each.
+
+    Returns:
+        The output's name, or None where the stem serves.
+    """
+    count = Counter(stem for _, stem in scenes)
+    return [
+        None if count[stem] == 1 else f"{stem}-{hashlib.sha256(_where(uri).encode()).hexdigest()[:8]}"
+        for uri, stem in scenes
+    ]
+
+
+def _where(uri: str) -> str:
+    return uri if "://" in uri else str(Path(uri).absolute())

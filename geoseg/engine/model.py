@@ -1,0 +1,171 @@
+"""Model: card, network, runtime and device, ready; never half-built."""
+
+from __future__ import annotations
+
+import importlib.util
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from geoseg.core.card import ModelCard
+from geoseg.core.digest import sha256_of_json
+from geoseg.core.spec import Precision, RuntimeName
+from geoseg.engine.bundled import resolve
+from geoseg.engine.openvino_runtime import OpenvinoRuntime
+from geoseg.engine.runtime import Runtime
+from geoseg.engine.torch_runtime import TorchRuntime
+from geoseg.errors import ModelError, ResourceError, UsageError
+from geoseg.io.model_file import read_model
+from geoseg.nn import build
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelSource:
+    """Where a model comes from and how it shall run; what a pickled Model is rebuilt from."""
+
+    name_or_path: str
+    device: str = "auto"
+    runtime: RuntimeName = "auto"
+    precision: Precision = "auto"
+
+
+class Model:
+    """A network ready to run. Pickles as its source and loads itself again where it is unpickled.
+
+    Attributes:
+        card: what it needs and what its answers mean.
+        runtime: executes it.
+        source: where it came from.
+    """
+
+    def __init__(self, card: ModelCard, runtime: Runtime, source: ModelSource) -> None:
+        self.card = card
+        self.runtime = runtime
+        self.source = source
+
+    def digest(self) -> str:
+        """Digest of everything that can change an answer: weights, card, runtime, arithmetic."""
+        runtime = [self.runtime.name, self.runtime.device.split(":")[0], self.runtime.precision, self.runtime.version]
+        return sha256_of_json({"card": self.card.model_dump(mode="json"), "runtime": runtime})
+
+    def __reduce__(self) -> tuple[object, tuple[ModelSource]]:
+        return _load, (self.source,)
+
+    def __repr__(self) -> str:
+        runtime = self.runtime
+        return f"Model({self.card.name!r}, {runtime.name} {runtime.precision} on {runtime.device})"
+
+
+def load_model(
+    name_or_path: str | Path,
+    *,
+    device: str = "auto",
+    runtime: RuntimeName = "auto",
+    precision: Precision = "auto",
+) -> Model:
+    """Load a model by its bundled name or from a geoseg model file.
+
+    Args:
+        name_or_path: ``buildings-unet`` or a ``.safetensors`` file with a card inside.
+        device: ``auto`` (a GPU when there is one), ``cpu``, ``cuda`` or ``cuda:N``.
+        runtime: ``auto`` takes OpenVINO on a CPU where it is installed, else torch.
+        precision: ``auto`` takes what the device is fast in.
+
+    Raises:
+        ModelError: the name is unknown, or the file is broken or does not fit its card.
+        ResourceError: the device is not there.
+        UsageError: the runtime is not installed or cannot run on the device.
+
+    Example:
+        >>> load_model("buildings-unet", device="cpu").card.legend.names
+        ('background', 'building')
+    """
+    return _load(ModelSource(name_or_path=str(name_or_path), device=device, runtime=runtime, precision=precision))
+
+
+def load_network(name_or_path: str | Path) -> tuple[nn.Module, ModelCard]:
+    """Load the bare torch network, on the CPU, in evaluation mode, and its card.
+
+    Raises:
+        ModelError: the name is unknown, or the file is broken or does not fit its card.
+    """
+    path, sha256 = resolve(str(name_or_path))
+    tensors, card = read_model(path, sha256)
+    network = _restore(path, tensors, card)
+    _check(path, network, card)
+    return network, card
+
+
+def _load(source: ModelSource) -> Model:
+    network, card = load_network(source.name_or_path)
+    device = _choose_device(source.device)
+    runtime: Runtime
+    if _choose_runtime(source.runtime, device) == "openvino":
+        runtime = OpenvinoRuntime(network, in_channels=len(card.bands), precision=source.precision)
+    else:
+        runtime = TorchRuntime(network, device=device, precision=source.precision)
+    return Model(card, runtime, source)
+
+
+def _restore(path: Path, tensors: dict[str, npt.NDArray[np.generic]], card: ModelCard) -> nn.Module:
+    options = card.architecture.options
+    network = build(card.architecture.name, len(card.bands), len(card.legend), **options)
+    expected = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
+    found = {name: array.shape for name, array in tensors.items()}
+    if expected != found:
+        missing, extra = sorted(expected.keys() - found.keys()), sorted(found.keys() - expected.keys())
+        shapes = [
+            f"{k} {found[k]} for {expected[k]}" for k in expected.keys() & found.keys() if expected[k] != found[k]
+        ]
+        parts = [("missing", missing), ("unexpected", extra), ("of another shape", sorted(shapes))]
+        listed = "; ".join(f"{len(names)} {what} ({', '.join(names[:3])})" for what, names in parts if names)
+        raise ModelError(
+            f"{path}: the weights do not fit {card.architecture.name} with {len(card.bands)} bands and "
+            f"{len(card.legend)} classes, as the card has it: {listed}."
+        )
+    network.load_state_dict({name: torch.from_numpy(np.array(array)) for name, array in tensors.items()})
+    return network.eval()
+
+
+def _check(path: Path, network: nn.Module, card: ModelCard) -> None:
+    """Try the network on one small tile, so that a broken one is found now and not after hours."""
+    tile = torch.linspace(-1, 1, 64 * 64).reshape(1, 1, 64, 64).expand(1, len(card.bands), 64, 64)
+    with torch.inference_mode():
+        logits = network(tile.contiguous())
+    if tuple(logits.shape) != (1, len(card.legend), 64, 64):
+        raise ModelError(f"{path}: the network answers {tuple(logits.shape)} to a tile of 64 x 64 pixels.")
+    if not bool(torch.isfinite(logits).all()):
+        raise ModelError(
+            f"{path}: the network answers NaN or infinity; its weights are broken. Fetch or train it again."
+        )
+
+
+def _choose_device(wanted: str) -> str:
+    if wanted == "auto":
+        return "cuda:0" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(wanted)
+    except RuntimeError as error:
+        raise UsageError(f"--device {wanted}: unknown. Pass auto, cpu, cuda or cuda:N.") from error
+    if device.type not in ("cpu", "cuda"):
+        raise UsageError(f"--device {wanted}: unknown. Pass auto, cpu, cuda or cuda:N.")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        there = torch.cuda.device_count()
+        raise ResourceError(f"--device {wanted}: not there ({there} CUDA devices found). Pass --device cpu or auto.")
+    return f"cuda:{device.index or 0}" if device.type == "cuda" else "cpu"
+
+
+def _choose_runtime(wanted: RuntimeName, device: str) -> Literal["torch", "openvino"]:
+    installed = importlib.util.find_spec("openvino") is not None
+    if wanted == "auto":
+        return "openvino" if device == "cpu" and installed else "torch"
+    if wanted == "openvino" and not installed:
+        raise UsageError("--runtime openvino: not installed. Run pip install 'geoseg[openvino]'.")
+    if wanted == "openvino" and device != "cpu":
+        raise UsageError(f"--runtime openvino: runs on the CPU, not on {device}. Pass --device cpu or --runtime torch.")
+    return wanted

@@ -1,0 +1,77 @@
+"""OpenVINO: the fast way on a CPU."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from geoseg.engine.torch_runtime import cpu_gains_from_bf16
+from geoseg.errors import UsageError
+
+os.environ.setdefault("OPENVINO_TELEMETRY_DISABLED", "1")  # read when openvino is imported, below in functions
+
+
+class _Probabilities(nn.Module):
+    """A network with the softmax inside, in float32 as the eager runtime does it."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, tiles: torch.Tensor) -> torch.Tensor:
+        return torch.softmax(self.network(tiles).float(), dim=1)
+
+
+class OpenvinoRuntime:
+    """Run a network compiled for the CPU; compiled once for each tile size that comes.
+
+    Args:
+        network: returns logits (tile, class, y, x).
+        in_channels: bands the network takes.
+        precision: ``auto`` takes bf16 where the CPU has it, else fp32.
+    """
+
+    name = "openvino"
+    device = "cpu"
+    batch = 1
+
+    def __init__(
+        self, network: nn.Module, *, in_channels: int, precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    ) -> None:
+        import openvino  # noqa: PLC0415 - an optional library
+
+        if precision == "fp16":
+            raise UsageError("--precision fp16: OpenVINO on a CPU computes in fp32 or bf16. Pass one of these.")
+        self.precision: str = ("bf16" if cpu_gains_from_bf16() else "fp32") if precision == "auto" else precision
+        self.version = f"openvino {openvino.__version__}"
+        self._network = _Probabilities(network.eval())
+        self._in_channels = in_channels
+        self._compiled: dict[tuple[int, ...], Any] = {}
+
+    def probs(self, tiles: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Run (tile, band, y, x) to probabilities (tile, class, y, x), one tile after another."""
+        request = self._request(tiles.shape[1:])
+        results = []
+        for tile in tiles:
+            request.infer([np.ascontiguousarray(tile[None])], share_inputs=True)
+            results.append(request.get_output_tensor(0).data.copy())
+        return np.concatenate(results)
+
+    def _request(self, shape: tuple[int, ...]) -> Any:
+        if shape not in self._compiled:
+            import openvino as ov  # noqa: PLC0415 - an optional library
+
+            example = torch.zeros(1, *shape)
+            with torch.inference_mode():
+                model = ov.convert_model(self._network, example_input=example, input=[1, *shape])
+            hints = {
+                "PERFORMANCE_HINT": "LATENCY",
+                "INFERENCE_PRECISION_HINT": {"bf16": "bf16", "fp32": "f32"}[self.precision],
+            }
+            self._compiled[shape] = ov.Core().compile_model(model, "CPU", hints).create_infer_request()
+        return self._compiled[shape]

@@ -1,0 +1,88 @@
+"""Eager torch: every device, every network."""
+
+from __future__ import annotations
+
+import logging
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from geoseg.errors import ResourceError
+
+_log = logging.getLogger(__name__)
+_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def cpu_gains_from_bf16() -> bool:
+    """Whether this CPU has bfloat16 arithmetic (AVX512_BF16 or AMX); without it autocast is slower than float32."""
+    supported = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", None)
+    return bool(supported and supported() and "AVX512" in torch.backends.cpu.get_cpu_capability())
+
+
+class TorchRuntime:
+    """Run a network eagerly, channels last, under autocast where the device gains from it.
+
+    Args:
+        network: returns logits (tile, class, y, x).
+        device: ``cpu`` or ``cuda[:N]``.
+        precision: ``auto`` takes bf16 where the device has it, else fp16 on CUDA and fp32 on CPU.
+        batch: tiles at once; halved, down to one, when the device runs out of memory.
+    """
+
+    name = "torch"
+
+    def __init__(
+        self,
+        network: nn.Module,
+        *,
+        device: str = "cpu",
+        precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto",
+        batch: int | None = None,
+    ) -> None:
+        self._device = torch.device(device)
+        self._cuda = self._device.type == "cuda"
+        self.device = str(self._device)
+        self.precision: str = self._choose(precision)
+        self.version = f"torch {torch.__version__}"
+        self.batch = batch or (8 if self._cuda else 1)
+        self._network = network.eval().to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def _choose(self, precision: str) -> str:
+        if precision != "auto":
+            return precision
+        if self._cuda:
+            return "bf16" if torch.cuda.is_bf16_supported() else "fp16"
+        return "bf16" if cpu_gains_from_bf16() else "fp32"
+
+    def probs(self, tiles: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Run (tile, band, y, x) to probabilities (tile, class, y, x).
+
+        Raises:
+            ResourceError: not even one tile fits the device's memory.
+        """
+        try:
+            return self._forward(tiles)
+        except torch.OutOfMemoryError as error:
+            torch.cuda.empty_cache()
+            if len(tiles) == 1:
+                side = tiles.shape[-1]
+                message = f"{self.device}: out of memory with one tile of {side} px. Pass a smaller --tile-px."
+                raise ResourceError(message) from error
+        self.batch = max(1, len(tiles) // 2)
+        _log.warning("%s is out of memory with %d tiles: going on with %d at once", self.device, len(tiles), self.batch)
+        half = len(tiles) // 2
+        return np.concatenate([self.probs(tiles[:half]), self.probs(tiles[half:])])
+
+    def _forward(self, tiles: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        batch = torch.from_numpy(np.ascontiguousarray(tiles))
+        if self._cuda:
+            batch = batch.pin_memory()
+        batch = batch.to(self._device, non_blocking=self._cuda, memory_format=torch.channels_last)
+        mixed = self.precision != "fp32"
+        with torch.inference_mode(), torch.autocast(self._device.type, _DTYPES[self.precision], enabled=mixed):
+            logits = self._network(batch)
+            result = torch.softmax(logits.float(), dim=1)
+        return result.contiguous().cpu().numpy()

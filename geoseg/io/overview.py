@@ -1,0 +1,33 @@
+"""A reduced view of a whole scene, for pictures and for statistics over the scene."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from geoseg.core.raster import Raster
+from geoseg.core.window import Window
+from geoseg.io.scene import Scene
+
+_BAND_OF_PIXELS = 16_000_000
+
+
+def overview(scene: Scene, max_px: int, bands: Sequence[int]) -> Raster:
+    """Read every n-th pixel of a scene, so that its longer side has at most ``max_px`` pixels.
+
+    Every n-th pixel is a real one: a mean would mix nodata in and narrow the spread of values.
+
+    Args:
+        scene: the scene; read once, in bands of rows, at bounded memory.
+        max_px: longest side of the view.
+        bands: 1-based band numbers.
+    """
+    height, width = (int(n) for n in scene.geobox.shape)
+    step = max(1, -(-max(height, width) // max_px))
+    rows = max(step, _BAND_OF_PIXELS // width // step * step)
+    parts = [scene.read(Window(top, min(top + rows, height), 0, width), bands) for top in range(0, height, rows)]
+    values: npt.NDArray[np.generic] = np.concatenate([part.values[:, ::step, ::step] for part in parts], axis=1)
+    valid = np.concatenate([part.valid[::step, ::step] for part in parts])
+    return Raster(values=values, valid=valid, geobox=scene.geobox.zoom_to(valid.shape))

@@ -1,0 +1,55 @@
+"""Runtimes whose answers are known without running a network."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage, special
+
+
+class ConstantRuntime:
+    """Answers the same probabilities everywhere."""
+
+    name, device, precision, version = "constant", "cpu", "fp32", "1"
+
+    def __init__(self, probs: tuple[float, ...], batch: int = 1) -> None:
+        self.batch = batch
+        self._probs = np.asarray(probs, np.float32)
+
+    def probs(self, tiles: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        shape = (len(tiles), len(self._probs), *tiles.shape[2:])
+        return np.broadcast_to(self._probs[None, :, None, None], shape).copy()
+
+
+class FilterRuntime:
+    """A local filter: class scores are windowed sums of the bands within ``radius``, reflected at the tile's edge.
+
+    The sums are of small integers, so the arithmetic is exact in any order.
+    """
+
+    name, device, precision, version = "filter", "cpu", "fp32", "1"
+
+    def __init__(self, classes: int, radius: int, batch: int = 1) -> None:
+        self.batch = batch
+        self.classes, self.radius = classes, radius
+        self.seen: list[npt.NDArray[np.float32]] = []
+        random = np.random.default_rng(5)
+        side = 2 * radius + 1
+        self._kernels = random.integers(-3, 4, size=(classes, 8, side, side)).astype(np.float64)
+
+    def scores(self, pixels: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+        """(band, y, x) to (class, y, x)."""
+        return np.stack(
+            [
+                sum(
+                    ndimage.correlate(pixels[b].astype(np.float64), self._kernels[c, b], mode="mirror")
+                    for b in range(len(pixels))
+                )
+                for c in range(self.classes)
+            ]
+        )
+
+    def probs(self, tiles: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        self.seen.extend(tiles)
+        answers = [special.softmax(self.scores(tile) / 64.0, axis=0) for tile in tiles]
+        return np.stack(answers).astype(np.float32)
