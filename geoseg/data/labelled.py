@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from geoseg.core.ground import gsd_m
 from geoseg.core.legend import Legend
 from geoseg.core.window import Window
+from geoseg.data.town import draw_town
 from geoseg.errors import UsageError
 from geoseg.io.label_file import read_labels
 from geoseg.io.scene import open_scene
@@ -147,8 +148,6 @@ def read_source(source: FileSource | TownSource, split: Split, folder: Path, leg
 
 
 def _towns(source: TownSource, split: Split, legend: Legend) -> list[LabelledImage]:
-    from geoseg.data.town import draw_town
-
     first, last = source.train_seeds if split == "train" else source.validate_seeds
     images = []
     for seed in range(first, last + 1):

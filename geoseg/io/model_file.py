@@ -50,8 +50,8 @@ def write_model(path: Path, tensors: Tensors, card: ModelCard) -> ModelCard:
     """
     stored = {name: _stored(name, np.asarray(tensor)) for name, tensor in sorted(tensors.items())}
     card = card.model_copy(update={"weights_sha256": weights_sha256(stored)})
-    metadata = {"format": "pt", CARD_KEY: card.model_dump_json()}
-    content = save(stored, metadata=metadata)
+    # one key only: safetensors writes several in the order of a hash table, and equal models must be equal files
+    content = save(stored, metadata={CARD_KEY: card.model_dump_json()})
 
     def readable(part: Path) -> None:
         if part.read_bytes() != content:
@@ -100,13 +100,13 @@ def weights_sha256(tensors: Tensors) -> str:
 
 def _stored(name: str, tensor: npt.NDArray[Any]) -> npt.NDArray[Any]:
     if not np.issubdtype(tensor.dtype, np.floating):
-        return np.ascontiguousarray(tensor)
+        return np.array(tensor, order="C")
     if not np.isfinite(tensor).all():
         raise ModelError(f"weight {name!r} holds NaN or infinity; the training diverged, nothing is written")
     size = np.abs(tensor[tensor != 0])
     exact = size.size == 0 or (size.max() < 65504 and np.median(size) > 2.0**-14 and tensor.ndim > 1)
     # running variances can lie below float16's normal range; vectors cost nothing, so they stay float32
-    return np.ascontiguousarray(tensor, dtype=np.float16 if exact else np.float32)
+    return np.array(tensor, dtype=np.float16 if exact else np.float32, order="C")
 
 
 def _loaded(tensor: npt.NDArray[Any]) -> npt.NDArray[Any]:
