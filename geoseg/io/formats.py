@@ -52,6 +52,14 @@ def is_remote(uri: str) -> bool:
     return bool(_REMOTE.match(uri)) and not uri.startswith("file://")
 
 
+def is_plain_file(path: Path) -> bool:
+    """Whether a neighbour of a file exists; a name too long for the file system does not."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
+
+
 def sniff(head: bytes) -> tuple[str | None, str]:
     """Tell a file by its first bytes, never by its name.
 

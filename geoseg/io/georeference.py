@@ -17,6 +17,7 @@ from rasterio.transform import from_gcps
 
 from geoseg.core.window import Window
 from geoseg.errors import SceneError, UsageError
+from geoseg.io.formats import is_plain_file
 
 _WORLD_FILES = {
     "GTiff": (".tfw", ".tifw", ".tiffw", ".wld"),
@@ -58,7 +59,7 @@ def sidecars(path: Path, driver: str) -> tuple[Path, ...]:
     names = [path.with_suffix(suffix) for suffix in (*_WORLD_FILES.get(driver, ()), ".prj")]
     names += [path.with_suffix(suffix.upper()) for suffix in (*_WORLD_FILES.get(driver, ()), ".prj")]
     names.append(path.with_name(path.name + ".aux.xml"))
-    return tuple(name for name in names if name.is_file())
+    return tuple(name for name in names if is_plain_file(name))
 
 
 def is_complete(dataset: Any) -> bool:
@@ -69,7 +70,7 @@ def is_complete(dataset: Any) -> bool:
 
 def _from_prj(uri: str, path: Path) -> tuple[CRS | None, Path | None]:
     for name in (path.with_suffix(".prj"), path.with_suffix(".PRJ")):
-        if name.is_file():
+        if is_plain_file(name):
             text = name.read_bytes()[:_PRJ_BYTES].decode("utf-8", "replace").strip()
             try:
                 return CRS.from_wkt(text, morph_from_esri_dialect=True), name
@@ -83,7 +84,7 @@ def _from_prj(uri: str, path: Path) -> tuple[CRS | None, Path | None]:
 def _assumed(text: str) -> CRS:
     try:
         crs = CRS.from_user_input(text)
-    except CRSError as error:
+    except (CRSError, ValueError) as error:
         raise UsageError(f"--assume-crs {text}: not a CRS ({error}). Give EPSG:code or WKT.") from error
     if not crs:
         raise UsageError(f"--assume-crs {text}: not a CRS. Give EPSG:code or WKT.")

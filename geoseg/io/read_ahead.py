@@ -81,9 +81,11 @@ class _Panel:
         self.filled: npt.NDArray[np.int64] = np.empty(0, np.int64)
 
     def aligned(self, window: Window) -> Window:
-        """Grow a window to whole blocks, which are decoded anyway; blocks taller than the window stay cut."""
+        """Grow a window to whole blocks, which are decoded anyway; blocks larger than the window stay cut."""
         (height, width), (rows, cols) = self.scene.geobox.shape, self.scene.block_shape
         row_stop = window.row_stop if rows > window.height else min(height, -(-window.row_stop // rows) * rows)
+        if cols > window.width:
+            return Window(window.row_start, row_stop, window.col_start, window.col_stop)
         col_start = window.col_start // cols * cols
         return Window(window.row_start, row_stop, col_start, min(width, -(-window.col_stop // cols) * cols))
 
@@ -124,18 +126,20 @@ class _Panel:
 
     def read(self, window: Window) -> Raster:
         """Fill what is missing under a window and copy it out."""
-        wanted = self.aligned(window).intersection(self.area)
+        wanted, cols = self.aligned(window).intersection(self.area), self.scene.block_shape[1]
+        if cols > window.width:  # all the panel has of these blocks, for the windows to come
+            start, stop = wanted.col_start // cols * cols, -(-wanted.col_stop // cols) * cols
+            wanted = Window(wanted.row_start, wanted.row_stop, start, stop).intersection(self.area)
         stops = self.filled[wanted.col_start - self.area.col_start : wanted.col_stop - self.area.col_start]
         edges = [0, *(np.flatnonzero(np.diff(stops)) + 1).tolist(), len(stops)]
         for start, stop in pairwise(edges):
             row_start = int(stops[start])
             if row_start < wanted.row_stop:
-                cols = (wanted.col_start + start, wanted.col_start + stop)
-                self._fill(Window(row_start, wanted.row_stop, *cols))
-        rows, cols_ = window.within(self.area)
+                self._fill(Window(row_start, wanted.row_stop, wanted.col_start + start, wanted.col_start + stop))
+        rows, columns = window.within(self.area)
         return Raster(
-            values=self.values[:, rows, cols_].copy(),
-            valid=self.valid[rows, cols_].copy(),
+            values=self.values[:, rows, columns].copy(),
+            valid=self.valid[rows, columns].copy(),
             geobox=crop(self.scene.geobox, window),
         )
 

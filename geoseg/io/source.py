@@ -17,7 +17,7 @@ from rasterio.windows import Window as RasterioWindow
 
 from geoseg.core.window import Window
 from geoseg.errors import SceneError
-from geoseg.io.formats import READ_CACHE_BYTES, first_bytes, gdal_settings, sniff
+from geoseg.io.formats import READ_CACHE_BYTES, first_bytes, gdal_settings, is_plain_file, sniff
 from geoseg.io.georeference import Georeference, georeference, is_complete, sidecars
 from geoseg.io.options import OpenOptions
 
@@ -45,10 +45,10 @@ class Source:
         self._lock = threading.Lock()
         self.dataset, self.files, notes = _opened(uri, path, driver)
         try:
-            self._refuse_oversize(options)
             self._alphas = [i for i, c in enumerate(self.dataset.colorinterp, 1) if c is ColorInterp.alpha]
             self.indexes = tuple(i for i in self.dataset.indexes if i not in self._alphas)
             self.dtype = self._one_dtype()
+            self._refuse_oversize(options)
             self.grid: Georeference = georeference(uri, self.dataset, path, options.assume_crs)
         except BaseException:
             self.dataset.close()
@@ -168,7 +168,7 @@ def _mask_file(uri: str, path: Path | None) -> tuple[str, ...]:
     if path is None:
         return ()
     for name in (path.with_name(path.name + ".msk"), path.with_name(path.name + ".MSK")):
-        if name.is_file():
+        if is_plain_file(name):
             driver, kind = sniff(first_bytes(uri, name))
             if driver != "GTiff":
                 raise SceneError(uri, f"the mask {name.name} beside it is not a TIFF (found: {kind}).", "Remove it.")
