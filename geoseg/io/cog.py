@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import rasterio
 import rasterio.shutil
+from rasterio.crs import CRS
 from rasterio.enums import ColorInterp
 from rasterio.errors import NotGeoreferencedWarning
 from rasterio.windows import Window as RasterioWindow
@@ -22,6 +23,7 @@ from rasterio.windows import Window as RasterioWindow
 from geoseg.core.legend import Legend
 from geoseg.core.window import Window
 from geoseg.io.grid import LayerGrid
+from geoseg.io.pyramid import Pixels, add_overviews, halve_by_mean, halve_by_mode
 from geoseg.io.styles import class_raster_qml, confidence_qml, gdal_metadata, xml_text
 from geoseg.io.writing import scratch_file, whole_file, write_bytes
 
@@ -31,8 +33,9 @@ Compression = Literal["DEFLATE", "ZSTD", "LZW", "NONE"]
 Blocks = Iterable[tuple[Window, npt.NDArray[np.uint8]]]
 NODATA = 255
 _TILE_PX = 512
-# a class map is long runs, where level 6 costs nothing; confidence is noise, where level 1 writes as small, faster
-_LEVELS = {("DEFLATE", "MODE"): 6, ("DEFLATE", "AVERAGE"): 1, ("ZSTD", "MODE"): 3, ("ZSTD", "AVERAGE"): 1}
+# a class map is long runs, where level 6 costs nothing; confidence is noise, where level 1 is as small and faster
+_LEVEL_OF_RUNS = {"DEFLATE": 6, "ZSTD": 3}
+_LEVEL_OF_NOISE = {"DEFLATE": 1, "ZSTD": 1}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +43,8 @@ class _Layer:
     grid: LayerGrid
     allowed: npt.NDArray[np.bool_]
     nodata: int
-    overviews: Literal["MODE", "AVERAGE"]
+    halve: Callable[[Pixels, int], Pixels]
+    level: Mapping[str, int]
     compress: Compression
     dress: Callable[[Any], None]
 
@@ -81,15 +85,12 @@ def write_class_cog(
         grid=grid,
         allowed=_allowed([*legend.codes, legend.nodata]),
         nodata=legend.nodata,
-        overviews="MODE",
+        halve=halve_by_mode,
+        level=_LEVEL_OF_RUNS,
         compress=compress,
         dress=dress,
     )
-    names = path.with_name(path.name + ".aux.xml")
-    with _write(path, layer, blocks):
-        # an old legend must never stand beside a new map, at whatever point a crash strikes
-        names.unlink(missing_ok=True)
-    write_bytes(names, gdal_metadata(legend).encode())
+    _write(path, layer, blocks, legend)
     write_bytes(path.with_suffix(".qml"), class_raster_qml(legend).encode())
 
 
@@ -119,30 +120,39 @@ def write_confidence_cog(
         grid=grid,
         allowed=_allowed([*range(101), NODATA]),
         nodata=NODATA,
-        overviews="AVERAGE",
+        halve=halve_by_mean,
+        level=_LEVEL_OF_NOISE,
         compress=compress,
         dress=dress,
     )
-    with _write(path, layer, blocks):
-        pass
+    _write(path, layer, blocks, None)
     write_bytes(path.with_suffix(".qml"), confidence_qml().encode())
 
 
-@contextmanager
-def _write(path: Path, layer: _Layer, blocks: Blocks) -> Iterator[None]:
-    """Write the COG; the body of the ``with`` runs when it is whole, just before it takes its name."""
+def _write(path: Path, layer: _Layer, blocks: Blocks, legend: Legend | None) -> None:
+    """Write the COG, and beside it what a TIFF cannot hold."""
     sums: list[tuple[Window, int]] = []
+    crs = _crs(layer.grid)
+    beside = path.with_name(path.name + ".aux.xml")
+    keeps_crs = True
 
     def verify(part: Path) -> None:
-        _verify(part, layer, sums)
+        nonlocal keeps_crs
+        # GDAL puts a CRS without GeoTIFF keys here, under a name that is about to go
+        part.with_name(part.name + ".aux.xml").unlink(missing_ok=True)
+        keeps_crs = _verify(part, layer, sums) == crs
+        # an old legend must never stand beside a new map, at whatever point a crash strikes
+        beside.unlink(missing_ok=True)
 
     height, width = layer.grid.shape
-    with whole_file(path, verify=verify, size_bytes=height * width * 7 // 3) as part:
-        with scratch_file(path) as tiles:
-            sums += _write_tiles(tiles, layer, blocks)
-            _check_partition([window for window, _ in sums], layer.grid.shape)
+    with whole_file(path, verify=verify, size_bytes=height * width * 7 // 3) as part, scratch_file(path) as tiles:
+        sums += _write_tiles(tiles, layer, blocks)
+        _check_partition([window for window, _ in sums], layer.grid.shape)
+        with _quiet():
+            add_overviews(tiles, layer.halve, layer.nodata)
             _copy_to_cog(tiles, part, layer)
-        yield
+    if legend is not None or not keeps_crs:
+        write_bytes(beside, gdal_metadata(legend, None if keeps_crs or crs is None else crs.to_wkt()).encode())
 
 
 def _write_tiles(tiles: Path, layer: _Layer, blocks: Blocks) -> list[tuple[Window, int]]:
@@ -161,11 +171,11 @@ def _write_tiles(tiles: Path, layer: _Layer, blocks: Blocks) -> list[tuple[Windo
         "BIGTIFF": "IF_SAFER",
     }
     if not grid.gcps:
-        profile |= {"crs": grid.crs_wkt, "transform": grid.geobox.transform}
+        profile |= {"crs": _crs(grid), "transform": grid.geobox.transform}
     sums = []
     with _quiet(), rasterio.open(tiles, "w", **profile) as target:
         if grid.gcps:
-            target.gcps = (list(grid.gcps), grid.gcps_crs)
+            target.gcps = (list(grid.gcps), _crs(grid))
         layer.dress(target)
         for window, values in blocks:
             if values.dtype != np.uint8 or values.shape != window.shape:
@@ -182,25 +192,26 @@ def _copy_to_cog(tiles: Path, part: Path, layer: _Layer) -> None:
     options = {
         "COMPRESS": layer.compress,
         "BLOCKSIZE": str(_TILE_PX),
-        "OVERVIEW_RESAMPLING": layer.overviews,
         "BIGTIFF": "IF_SAFER",
         "NUM_THREADS": str(len(os.sched_getaffinity(0))),
     }
-    level = _LEVELS.get((layer.compress, layer.overviews))
-    if level is not None:
-        options["LEVEL"] = str(level)
-    with _quiet():
-        rasterio.shutil.copy(str(tiles), str(part), driver="COG", **options)
+    if layer.compress in layer.level:
+        options["LEVEL"] = str(layer.level[layer.compress])
+    rasterio.shutil.copy(str(tiles), str(part), driver="COG", **options)
 
 
-def _verify(part: Path, layer: _Layer, sums: list[tuple[Window, int]]) -> None:
+def _verify(part: Path, layer: _Layer, sums: list[tuple[Window, int]]) -> CRS | None:
     """Read the part again, every pixel and every overview.
+
+    Returns:
+        The CRS that it holds.
 
     Raises:
         OSError: it does not hold what was written.
     """
     with _quiet(), rasterio.open(part, driver="GTiff") as written:
         levels = len(written.overviews(1))
+        crs = written.gcps[1] if layer.grid.gcps else written.crs
         if written.shape != layer.grid.shape or written.nodata != layer.nodata:
             raise OSError(f"the file reads back as {written.shape} with nodata {written.nodata}")
         for window, crc in sorted(sums):
@@ -209,8 +220,19 @@ def _verify(part: Path, layer: _Layer, sums: list[tuple[Window, int]]) -> None:
     for level in range(levels):
         with _quiet(), rasterio.open(part, driver="GTiff", overview_level=level) as overview:
             for _, window in overview.block_windows(1):
-                if not layer.allowed[overview.read(1, window=window)].all() and layer.overviews == "MODE":
-                    raise OSError(f"overview {level} holds codes that were not written")
+                if not layer.allowed[overview.read(1, window=window)].all():
+                    raise OSError(f"overview {level} holds values that were not written")
+    return crs
+
+
+def _crs(grid: LayerGrid) -> CRS | None:
+    """Name the CRS by its authority where there is one: a full WKT loses the codes of a compound CRS's parts."""
+    if grid.crs_wkt is None:
+        return None
+    crs = CRS.from_wkt(grid.crs_wkt)
+    authority = crs.to_authority(confidence_threshold=100)
+    named = None if authority is None else CRS.from_authority(*authority)
+    return named if named == crs else crs
 
 
 def _check_partition(windows: list[Window], shape: tuple[int, int]) -> None:

@@ -104,13 +104,26 @@ def segments_qml(legend: Legend) -> str:
     return _qml(segments_renderer(legend), ET.Element("layerGeometryType"))
 
 
-def gdal_metadata(legend: Legend) -> str:
-    """Write category names and attribute table as GDAL reads them beside a raster (``NAME.aux.xml``).
+def gdal_metadata(legend: Legend | None, crs_wkt: str | None = None) -> str:
+    """Write what a TIFF cannot hold as GDAL reads it beside a raster (``NAME.aux.xml``).
+
+    Args:
+        legend: category names and attribute table; None for a raster that is no class map.
+        crs_wkt: a CRS that has no GeoTIFF keys, such as a rotated pole.
 
     Source:
         GDAL's Persistent Auxiliary Metadata, https://gdal.org/en/stable/drivers/raster/gtiff.html#metadata.
     """
     root = ET.Element("PAMDataset")
+    if crs_wkt is not None:
+        ET.SubElement(root, "SRS", dataAxisToSRSAxisMapping="1,2").text = xml_text(crs_wkt)
+    if legend is not None:
+        _add_categories(root, legend)
+    ET.indent(root)
+    return ET.tostring(root, encoding="unicode") + "\n"
+
+
+def _add_categories(root: ET.Element, legend: Legend) -> None:
     band = ET.SubElement(root, "PAMRasterBand", band="1")
     names = {entry.code: entry.name for entry in legend.classes}
     category_names = ET.SubElement(band, "CategoryNames")
@@ -127,8 +140,6 @@ def gdal_metadata(legend: Legend) -> str:
         row = ET.SubElement(table, "Row", index=str(index))
         for value in (entry.code, entry.name, *entry.rgb):
             ET.SubElement(row, "F").text = xml_text(str(value))
-    ET.indent(root)
-    return ET.tostring(root, encoding="unicode") + "\n"
 
 
 def _fill(rgb: tuple[int, int, int]) -> dict[str, str]:
