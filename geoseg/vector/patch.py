@@ -1,0 +1,102 @@
+"""Patch: the regions and boundaries of a part of a scene that other parts may go on from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from geoseg.core.window import Window
+from geoseg.vector.arcs import Arcs, trace_arcs
+from geoseg.vector.ground import PixelGround
+from geoseg.vector.regions import (
+    Sums,
+    label_regions,
+    regions_of_column,
+    regions_of_row,
+    sum_regions,
+)
+
+U8 = npt.NDArray[np.uint8]
+I32 = npt.NDArray[np.int32]
+Bools = npt.NDArray[np.bool_]
+
+_NO_CONFIDENCE = np.empty((0, 0), np.uint8)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patch:
+    """A part of a scene.
+
+    Attributes:
+        sums: what adds up over the pixels of each region.
+        arcs: boundaries; regions are indices into ``sums``, or -1 where nobody asks any more.
+        is_open: regions that may go on outside this part.
+        north: region of each pixel in the row above this part; empty at the scene's edge.
+        south: region of each pixel in its last row.
+        west: region of each pixel in the column to the left; empty at the scene's edge.
+        east: region of each pixel in its last column.
+    """
+
+    sums: Sums
+    arcs: Arcs
+    is_open: Bools
+    north: I32
+    south: I32
+    west: I32
+    east: I32
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Block:
+    """The pixels of one block.
+
+    Attributes:
+        window: where it is.
+        codes: (height + 1, width + 1) with one row above and one column to the left, nodata at the scene's edge.
+        confidence: (height, width) percent, or None.
+    """
+
+    window: Window
+    codes: U8
+    confidence: U8 | None
+
+
+def trace_block(block: Block, ground: PixelGround, shape: tuple[int, int], nodata: int) -> Patch:
+    """Trace one block, knowing nothing of the others.
+
+    Args:
+        block: its pixels.
+        ground: pixel sizes of the scene.
+        shape: (rows, columns) of the scene.
+        nodata: code of the pixels that belong to no polygon.
+    """
+    window = block.window
+    frame = window.row_start == 0, window.row_stop == shape[0], window.col_start == 0, window.col_stop == shape[1]
+    codes = np.pad(block.codes, ((0, int(frame[1])), (0, int(frame[3]))), constant_values=nodata)
+    runs, count = label_regions(codes)
+    cumulative = ground.cumulative((window.row_start, window.row_stop), (window.col_start, window.col_stop))
+    place = (*window_origin(window), *window.shape, shape[1], ground.shift)
+    confidence = _NO_CONFIDENCE if block.confidence is None else np.ascontiguousarray(block.confidence)
+    sums = sum_regions(codes, confidence, runs, count, cumulative, place)
+    arcs = trace_arcs(codes, runs, frame)
+    arcs.points[:] += np.array(window_origin(window), np.int32)
+
+    none = np.empty(0, np.int32)
+    height, width = window.shape
+    row = slice(1, width + 1)
+    column = slice(1, height + 1)
+    north = none if frame[0] else regions_of_row(runs, 0, codes.shape[1])[row]
+    south = none if frame[1] else regions_of_row(runs, height, codes.shape[1])[row]
+    west = none if frame[2] else regions_of_column(runs, 0)[column]
+    east = none if frame[3] else regions_of_column(runs, width)[column]
+    is_open = np.zeros(count, np.bool_)
+    for border in (north, south, west, east):
+        is_open[border] = True
+    return Patch(sums=sums, arcs=arcs, is_open=is_open, north=north, south=south, west=west, east=east)
+
+
+def window_origin(window: Window) -> tuple[int, int]:
+    """Return (first row, first column)."""
+    return window.row_start, window.col_start

@@ -1,0 +1,42 @@
+"""A hash table of pixel corners, for use inside kernels."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from geoseg.vector.kernel import kernel
+
+I32 = npt.NDArray[np.int32]
+I64 = npt.NDArray[np.int64]
+
+
+@kernel
+def table_for(points: int) -> I64:
+    """Make an empty table with room for this many points."""
+    size = 16
+    while size < points * 2:
+        size *= 2
+    return np.full(size, -1, np.int64)
+
+
+@kernel
+def slot_of(table: I64, row: int, col: int) -> int:
+    """Find the slot of a point; an unknown point takes a free one."""
+    key = (np.int64(row) << 32) | np.int64(col)
+    mixed = np.uint64(key) * np.uint64(0x9E3779B97F4A7C15)
+    slot = np.int64((mixed ^ (mixed >> np.uint64(29))) & np.uint64(table.shape[0] - 1))
+    while table[slot] != key:
+        if table[slot] == -1:
+            table[slot] = key
+            break
+        slot = (slot + 1) & (table.shape[0] - 1)
+    return slot
+
+
+@kernel
+def heading_of(points: I32, at: int, to: int) -> int:
+    """Tell the heading from one point to another in the same row or column: 0 right, 1 down, 2 left, 3 up."""
+    if points[at, 0] == points[to, 0]:
+        return 0 if points[to, 1] > points[at, 1] else 2
+    return 1 if points[to, 0] > points[at, 0] else 3

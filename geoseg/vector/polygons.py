@@ -1,0 +1,153 @@
+"""Finished regions leave their patch as polygons; what is open stays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+
+import numpy as np
+import numpy.typing as npt
+import shapely
+from affine import Affine
+
+from geoseg.core.segments import Segments
+from geoseg.vector.arcs import Arcs
+from geoseg.vector.ground import PixelGround
+from geoseg.vector.join import add_sums
+from geoseg.vector.kernel import kernel
+from geoseg.vector.patch import Patch
+from geoseg.vector.rings import Lines, Rings, draw_rings, find_rings, measure_arcs
+
+Bools = npt.NDArray[np.bool_]
+F64 = npt.NDArray[np.float64]
+I32 = npt.NDArray[np.int32]
+I64 = npt.NDArray[np.int64]
+ToWorld = Callable[[F64, F64], tuple[F64, F64]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drawing:
+    """How lattice points become coordinates: pixel sizes, the grid's transform, or a function in its place."""
+
+    ground: PixelGround
+    transform: Affine
+    to_world: ToWorld | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Polygons:
+    """Segments with the position of their last pixels (row * width + column), which is their place in the output."""
+
+    last: I64
+    segments: Segments
+
+
+def draw_regions(patch: Patch, wanted: Bools, lines: Lines, drawing: Drawing) -> Polygons:
+    """Draw regions of a patch, in the order of their last pixels.
+
+    Args:
+        patch: holds all boundaries of the wanted regions.
+        wanted: which regions to draw.
+        lines: shapes of the patch's arcs.
+        drawing: pixel sizes and transform.
+    """
+    measures = measure_arcs(lines, drawing.ground.metric)
+    rings = find_rings(patch.arcs, lines, measures, wanted)
+    regions = np.flatnonzero(wanted)
+    regions = regions[np.argsort(patch.sums.last[regions])]
+    rank = np.empty(len(wanted), np.int64)
+    rank[regions] = np.arange(len(regions))
+    ring_rank = rank[rings.region]
+    order = np.lexsort((rings.least, rings.area2 < 0, ring_rank))
+    first_ring = np.searchsorted(ring_rank[order], np.arange(len(regions) + 1))
+    coords, offset = _draw(rings, order, lines, measures, drawing)
+    geometry = shapely.from_ragged_array(shapely.GeometryType.POLYGON, coords, (offset, first_ring))
+
+    length = np.bincount(ring_rank, rings.length, len(regions)) * drawing.ground.metric.unit_m
+    area2 = np.bincount(ring_rank, rings.area2, len(regions)) / lines.scale**2
+    sums = patch.sums
+    pixels = sums.pixels[regions]
+    drawn = area2 / 2 / pixels
+    known = sums.known[regions]
+    with np.errstate(invalid="ignore"):
+        confidence = np.where(known > 0, sums.percent[regions] / np.maximum(known, 1) / 100, np.nan)
+        lowest = np.where(known > 0, sums.lowest[regions] / 100, np.nan)
+    segments = Segments(
+        geometry=geometry,
+        class_code=sums.code[regions],
+        area_m2=sums.weight[regions] * drawing.ground.unit_m2 * drawn,
+        perimeter_m=length,
+        confidence=confidence.astype(np.float32),
+        confidence_min=lowest.astype(np.float32),
+        pixels=pixels,
+    )
+    return Polygons(last=sums.last[regions], segments=segments)
+
+
+def _draw(rings: Rings, order: I64, lines: Lines, measures: object, drawing: Drawing) -> tuple[F64, I64]:
+    if drawing.to_world is None:
+        return draw_rings(rings, order, lines, measures, tuple(drawing.transform)[:6])
+    flip = drawing.transform.determinant > 0
+    pixels, offset = draw_rings(rings, order, lines, measures, (1.0, 0.0, 0.0, 0.0, 1.0 if flip else -1.0, 0.0))
+    x, y = drawing.to_world(pixels[:, 0], pixels[:, 1] if flip else -pixels[:, 1])
+    return np.column_stack([x, y]), offset
+
+
+@kernel
+def _pick_arcs(arcs: Arcs, keep: Bools) -> Arcs:
+    count = points = 0
+    for arc in range(keep.shape[0]):
+        if keep[arc]:
+            count += 1
+            points += arcs.offset[arc + 1] - arcs.offset[arc]
+    out = np.empty((points, 2), np.int32)
+    offset = np.empty(count + 1, np.int64)
+    offset[0] = 0
+    side = np.empty((count, 2), np.int32)
+    end = np.empty((count, 2), np.uint8)
+    n = used = 0
+    for arc in range(keep.shape[0]):
+        if not keep[arc]:
+            continue
+        for k in range(arcs.offset[arc], arcs.offset[arc + 1]):
+            out[used] = arcs.points[k]
+            used += 1
+        side[n] = arcs.side[arc]
+        end[n] = arcs.end[arc]
+        n += 1
+        offset[n] = used
+    return Arcs(out, offset, side, end)
+
+
+def leave_open(patch: Patch, keep_regions: Bools, bounded: Bools) -> Patch:
+    """Forget finished regions and the arcs that no longer bound any region worth it.
+
+    Args:
+        patch: what is there.
+        keep_regions: regions to keep.
+        bounded: regions whose arcs to keep.
+    """
+    keep_arcs = (bounded[patch.arcs.side] & (patch.arcs.side >= 0)).any(axis=1)
+    number = np.where(keep_regions, np.cumsum(keep_regions) - 1, -1).astype(np.int32)
+    arcs = _pick_arcs(patch.arcs, keep_arcs)
+    side = np.where(arcs.side >= 0, number[arcs.side], -1).astype(np.int32)
+    borders = {name: number[getattr(patch, name)] for name in ("north", "south", "west", "east")}
+    return Patch(
+        sums=add_sums(patch.sums, number, int(keep_regions.sum())),
+        arcs=arcs._replace(side=side),
+        is_open=patch.is_open[keep_regions],
+        **borders,
+    )
+
+
+def take(polygons: Polygons, which: I64 | slice) -> Polygons:
+    """Pick polygons by index."""
+    columns = {f.name: getattr(polygons.segments, f.name)[which] for f in fields(Segments)}
+    return Polygons(last=polygons.last[which], segments=Segments(**columns))
+
+
+def gather(parts: list[Polygons]) -> Polygons:
+    """Put polygons of several parts into one order, by their last pixels."""
+    last = np.concatenate([part.last for part in parts])
+    columns = {f.name: np.concatenate([getattr(part.segments, f.name) for part in parts]) for f in fields(Segments)}
+    return take(Polygons(last=last, segments=Segments(**columns)), np.argsort(last))

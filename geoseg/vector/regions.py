@@ -1,0 +1,238 @@
+"""Regions of a block: runs of equal codes, joined from row to row by union-find (Rosenfeld and Pfaltz 1966)."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from geoseg.vector.kernel import kernel
+
+U8 = npt.NDArray[np.uint8]
+I32 = npt.NDArray[np.int32]
+I64 = npt.NDArray[np.int64]
+
+
+class Runs(NamedTuple):
+    """Horizontal runs of equal codes.
+
+    Attributes:
+        row: (rows + 1) index of each row's first run; each row ends with one extra run that starts at its width.
+        start: first column of each run.
+        region: region of each run.
+    """
+
+    row: I64
+    start: I32
+    region: I32
+
+
+class Sums(NamedTuple):
+    """What adds up over the pixels of each region; integers, so that no order of adding matters.
+
+    Attributes:
+        code: uint8.
+        pixels: number of pixels.
+        weight: ground area in units of ``PixelGround.unit_m2``.
+        known: pixels with a confidence.
+        percent: sum of confidence, percent.
+        lowest: lowest confidence, percent; 255 when none is known.
+        last: row * scene width + column of the last pixel.
+    """
+
+    code: U8
+    pixels: I64
+    weight: I64
+    known: I64
+    percent: I64
+    lowest: U8
+    last: I64
+
+
+@kernel
+def find_root(parent: I32, node: int) -> int:
+    """Find the representative of a set, halving the path on the way."""
+    while parent[node] != node:
+        parent[node] = parent[parent[node]]
+        node = parent[node]
+    return node
+
+
+@kernel
+def _find_runs(codes: U8) -> tuple[I64, I32]:
+    rows, cols = codes.shape
+    row = np.empty(rows + 1, np.int64)
+    total = 0
+    for i in range(rows):
+        row[i] = total
+        line = codes[i]
+        turns = 0
+        for j in range(1, cols):
+            turns += line[j] != line[j - 1]
+        total += turns + 2
+    row[rows] = total
+    start = np.empty(total + 1, np.int32)
+    n = 0
+    for i in range(rows):
+        line = codes[i]
+        start[n] = 0
+        n += 1
+        for j in range(1, cols):
+            start[n] = j
+            n += line[j] != line[j - 1]
+        start[n] = cols
+        n += 1
+    return row, start
+
+
+@kernel
+def _join_rows(codes: U8, row: I64, start: I32) -> tuple[I32, I32]:
+    rows = codes.shape[0]
+    label = np.full(start.shape[0], -1, np.int32)
+    parent = np.empty(start.shape[0], np.int32)
+    used = 0
+    for i in range(rows):
+        above = row[i - 1] if i else 0
+        above_end = row[i] - 1 if i else 0
+        for k in range(row[i], row[i + 1] - 1):
+            code = codes[i, start[k]]
+            found = -1
+            while above < above_end and start[above + 1] <= start[k]:
+                above += 1
+            q = above
+            while q < above_end and start[q] < start[k + 1]:
+                if codes[i - 1, start[q]] == code:
+                    other = find_root(parent, label[q])
+                    if found < 0:
+                        found = other
+                    elif other < found:
+                        parent[found] = other
+                        found = other
+                    else:
+                        parent[other] = found
+                q += 1
+            if found < 0:
+                found = used
+                parent[used] = used
+                used += 1
+            label[k] = found
+    return label, parent[:used]
+
+
+@kernel
+def compact(parent: I32) -> tuple[I32, int]:
+    """Number the sets 0, 1, ... by their first member: (number of each member's set, how many)."""
+    number = np.empty(parent.shape[0], np.int32)
+    count = 0
+    for node in range(parent.shape[0]):
+        root = find_root(parent, node)
+        if root == node:
+            number[node] = count
+            count += 1
+        else:
+            number[node] = number[root]
+    return number, count
+
+
+def label_regions(codes: U8) -> tuple[Runs, int]:
+    """Label 4-connected regions of equal codes.
+
+    Args:
+        codes: (rows, columns).
+
+    Returns:
+        The runs with their regions, numbered from 0 in the order of their first pixels, and how many there are.
+    """
+    row, start = _find_runs(codes)
+    label, parent = _join_rows(codes, row, start)
+    number, count = compact(parent)
+    return Runs(row, start, number[label]), count
+
+
+@kernel
+def region_at(runs: Runs, i: int, j: int) -> int:
+    """Find the region of a pixel."""
+    low, high = runs.row[i], runs.row[i + 1] - 1
+    while high - low > 1:
+        middle = (low + high) // 2
+        if runs.start[middle] <= j:
+            low = middle
+        else:
+            high = middle
+    return runs.region[low]
+
+
+@kernel
+def regions_of_row(runs: Runs, i: int, cols: int) -> I32:
+    """Spread the regions of one row over its pixels."""
+    out = np.empty(cols, np.int32)
+    for k in range(runs.row[i], runs.row[i + 1] - 1):
+        out[runs.start[k] : runs.start[k + 1]] = runs.region[k]
+    return out
+
+
+@kernel
+def regions_of_column(runs: Runs, j: int) -> I32:
+    """Find the regions of one column."""
+    rows = runs.row.shape[0] - 1
+    out = np.empty(rows, np.int32)
+    for i in range(rows):
+        out[i] = region_at(runs, i, j)
+    return out
+
+
+@kernel
+def sum_regions(
+    codes: U8, confidence: U8, runs: Runs, count: int, cumulative: I64, place: tuple[int, int, int, int, int, int]
+) -> Sums:
+    """Add up the pixels that a block owns.
+
+    Args:
+        codes: (rows, columns) with one row above and one column to the left that are not the block's.
+        confidence: (height, width) of the block in percent, or of no pixel at all.
+        runs: of ``codes``.
+        count: number of regions.
+        cumulative: see ``PixelGround.cumulative``.
+        place: first row, first column, height and width of the block; width of the scene; log2 of the band height.
+    """
+    row0, col0, height, width, scene_width, shift = place
+    code = np.zeros(count, np.uint8)
+    pixels = np.zeros(count, np.int64)
+    weight = np.zeros(count, np.int64)
+    known = np.zeros(count, np.int64)
+    percent = np.zeros(count, np.int64)
+    lowest = np.full(count, 255, np.uint8)
+    last = np.full(count, -1, np.int64)
+    band0 = row0 >> shift
+    for k in range(runs.row[1] - 1):
+        code[runs.region[k]] = codes[0, runs.start[k]]
+    for i in range(1, height + 1):
+        line = row0 + i - 1
+        band = (line >> shift) - band0
+        step = line & ((1 << shift) - 1)
+        upper, lower = cumulative[band], cumulative[band + 1]
+        for k in range(runs.row[i], runs.row[i + 1] - 1):
+            region = runs.region[k]
+            code[region] = codes[i, runs.start[k]]
+            a = max(runs.start[k], 1) - 1
+            b = min(runs.start[k + 1] - 1, width)
+            if b <= a:
+                continue
+            pixels[region] += b - a
+            weight[region] += ((1 << shift) - step) * (upper[b] - upper[a]) + step * (lower[b] - lower[a])
+            last[region] = line * scene_width + col0 + b - 1
+            if confidence.shape[0]:
+                total = 0
+                low = lowest[region]
+                n = 0
+                for j in range(a, b):
+                    value = confidence[i - 1, j]
+                    if value != 255:
+                        total += value
+                        n += 1
+                        low = min(low, value)
+                lowest[region] = low
+                percent[region] += total
+                known[region] += n
+    return Sums(code, pixels, weight, known, percent, lowest, last)

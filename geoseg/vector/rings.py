@@ -1,0 +1,262 @@
+"""Rings of finished regions, put together from arcs: shells, holes and the order of everything."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from geoseg.vector.arcs import CLOSED, Arcs
+from geoseg.vector.ground import Metric, form_at
+from geoseg.vector.kernel import kernel
+from geoseg.vector.point_table import heading_of, slot_of, table_for
+
+Bools = npt.NDArray[np.bool_]
+I32 = npt.NDArray[np.int32]
+I64 = npt.NDArray[np.int64]
+F64 = npt.NDArray[np.float64]
+
+_SLICE_PX = 64
+
+
+class Lines(NamedTuple):
+    """The shape in which arcs are drawn: their own points, or fewer.
+
+    Attributes:
+        points: (points, 2) int32 rows and columns in 1 / ``scale`` pixels.
+        offset: (arcs + 1) first point of each arc.
+        scale: 1 for pixel corners, 2 where the middle of a side counts too.
+    """
+
+    points: I32
+    offset: I64
+    scale: int
+
+
+class Measures(NamedTuple):
+    """Per arc, seen from its left side.
+
+    Attributes:
+        area2: twice the signed area under the arc in squared 1 / scale pixels; adds up to a ring's.
+        length: ground length in units of ``Metric.unit_m``.
+        least: row * 2**32 + column of the arc's uppermost, leftmost point.
+        least_at: its index, counted from the arc's first point.
+    """
+
+    area2: I64
+    length: I64
+    least: I64
+    least_at: I32
+
+
+class Rings(NamedTuple):
+    """Closed sequences of half arcs: arc * 2 forward, arc * 2 + 1 backward; the region is on the left.
+
+    Attributes:
+        half: half arcs of all rings.
+        offset: (rings + 1) first half arc of each ring.
+        region: region of each ring.
+        area2: twice the signed area; positive for a shell.
+        least: see ``Measures``.
+        points: number of points, the closing one included.
+        length: ground length in units of ``Metric.unit_m``.
+    """
+
+    half: I64
+    offset: I64
+    region: I32
+    area2: I64
+    least: I64
+    points: I64
+    length: I64
+
+
+@kernel
+def measure_arcs(lines: Lines, metric: Metric) -> Measures:
+    """Measure each arc once, so that rings only add up."""
+    count = lines.offset.shape[0] - 1
+    area2 = np.zeros(count, np.int64)
+    length = np.zeros(count, np.int64)
+    least = np.empty(count, np.int64)
+    least_at = np.empty(count, np.int32)
+    size = 1.0 / lines.scale
+    unit = size / metric.unit_m
+    for arc in range(count):
+        first, stop = lines.offset[arc], lines.offset[arc + 1]
+        r, c = np.int64(lines.points[first, 0]), np.int64(lines.points[first, 1])
+        low = (r << 32) + c
+        low_at = 0
+        top = bottom = r
+        west = east = c
+        area = np.int64(0)
+        for k in range(first + 1, stop):
+            r1, c1 = np.int64(lines.points[k, 0]), np.int64(lines.points[k, 1])
+            area += c1 * r - c * r1
+            key = (r1 << 32) + c1
+            if key < low:
+                low = key
+                low_at = k - first
+            top, bottom = min(top, r1), max(bottom, r1)
+            west, east = min(west, c1), max(east, c1)
+            r, c = r1, c1
+        area2[arc], least[arc], least_at[arc] = area, low, low_at
+        near = max(bottom - top, east - west) <= _SLICE_PX * lines.scale
+        down2, right2, inner = form_at(metric, (top + bottom) * 0.5 * size, (west + east) * 0.5 * size)
+        down, right = np.sqrt(down2) * unit, np.sqrt(right2) * unit
+        total = np.int64(0)
+        for k in range(first + 1, stop):
+            dr = abs(lines.points[k, 0] - lines.points[k - 1, 0])
+            dc = abs(lines.points[k, 1] - lines.points[k - 1, 1])
+            if not near:
+                at = (lines.points[k, 0] + lines.points[k - 1, 0]) * 0.5 * size
+                down2, right2, inner = form_at(metric, at, (lines.points[k, 1] + lines.points[k - 1, 1]) * 0.5 * size)
+                down, right = np.sqrt(down2) * unit, np.sqrt(right2) * unit
+            if dc == 0:
+                total += np.int64(dr * down + 0.5)
+            elif dr == 0:
+                total += np.int64(dc * right + 0.5)
+            else:
+                slope = (lines.points[k, 0] - lines.points[k - 1, 0]) * (lines.points[k, 1] - lines.points[k - 1, 1])
+                total += np.int64(np.sqrt(dr * dr * down2 + dc * dc * right2 + 2 * slope * inner) * unit + 0.5)
+        length[arc] = total
+    return Measures(area2, length, least, least_at)
+
+
+@kernel
+def _link(arcs: Arcs, wanted: Bools) -> tuple[I64, I64]:
+    """Find the half arcs of wanted regions, region by region, and the one that follows each."""
+    count = arcs.side.shape[0]
+    start = np.zeros(wanted.shape[0] + 1, np.int64)
+    ends = 0
+    for arc in range(count):
+        for side in range(2):
+            region = arcs.side[arc, side]
+            if region >= 0 and wanted[region]:
+                start[region + 1] += 1
+                ends += 2
+    for region in range(wanted.shape[0]):
+        start[region + 1] += start[region]
+    half = np.empty(start[-1], np.int64)
+    table = table_for(ends)
+    leaving = np.full((table.shape[0], 4), -1, np.int64)
+    fill = start.copy()
+    for arc in range(count):
+        a, b = arcs.offset[arc], arcs.offset[arc + 1] - 1
+        for side in range(2):
+            region = arcs.side[arc, side]
+            if region >= 0 and wanted[region]:
+                half[fill[region]] = arc * 2 + side
+                fill[region] += 1
+                if arcs.end[arc, 0] != CLOSED:
+                    at, to = (a, a + 1) if side == 0 else (b, b - 1)
+                    slot = slot_of(table, arcs.points[at, 0], arcs.points[at, 1])
+                    leaving[slot, heading_of(arcs.points, at, to)] = arc * 2 + side
+    follower = np.empty(count * 2, np.int64)
+    for k in range(half.shape[0]):
+        arc, side = half[k] >> 1, half[k] & 1
+        follower[half[k]] = half[k]
+        if arcs.end[arc, 0] == CLOSED:
+            continue
+        a, b = arcs.offset[arc], arcs.offset[arc + 1] - 1
+        at, to = (b - 1, b) if side == 0 else (a + 1, a)
+        heading = heading_of(arcs.points, at, to)
+        slot = slot_of(table, arcs.points[to, 0], arcs.points[to, 1])
+        # where a region touches itself at a corner, turning right crosses over: the touch then lies between two rings
+        for turn in (1, 0, 3):
+            candidate = leaving[slot, (heading + turn) & 3]
+            if candidate >= 0 and arcs.side[candidate >> 1, candidate & 1] == arcs.side[arc, side]:
+                follower[half[k]] = candidate
+                break
+    return half, follower
+
+
+@kernel
+def find_rings(arcs: Arcs, lines: Lines, measures: Measures, wanted: Bools) -> Rings:
+    """Walk around every wanted region; rings come region by region, in no order within a region."""
+    half, follower = _link(arcs, wanted)
+    seen = np.zeros(follower.shape[0], np.bool_)
+    out = np.empty(half.shape[0], np.int64)
+    offset = np.empty(half.shape[0] + 1, np.int64)
+    region = np.empty(half.shape[0], np.int32)
+    area2 = np.zeros(half.shape[0], np.int64)
+    least = np.empty(half.shape[0], np.int64)
+    points = np.ones(half.shape[0], np.int64)
+    length = np.zeros(half.shape[0], np.int64)
+    offset[0] = 0
+    n = used = 0
+    for k in range(half.shape[0]):
+        here = half[k]
+        if seen[here]:
+            continue
+        region[n] = arcs.side[here >> 1, here & 1]
+        least[n] = np.iinfo(np.int64).max
+        while not seen[here]:
+            seen[here] = True
+            out[used] = here
+            used += 1
+            arc = here >> 1
+            area2[n] += -measures.area2[arc] if here & 1 else measures.area2[arc]
+            least[n] = min(least[n], measures.least[arc])
+            points[n] += lines.offset[arc + 1] - lines.offset[arc] - 1
+            length[n] += measures.length[arc]
+            here = follower[here]
+        n += 1
+        offset[n] = used
+    return Rings(out[:used], offset[: n + 1], region[:n], area2[:n], least[:n], points[:n], length[:n])
+
+
+@kernel
+def draw_rings(
+    rings: Rings, order: I64, lines: Lines, measures: Measures, affine: tuple[float, float, float, float, float, float]
+) -> tuple[F64, I64]:
+    """Write the coordinates of rings, each from its uppermost, leftmost point, counter-clockwise around its region.
+
+    Args:
+        rings: see ``find_rings``.
+        order: which rings, in which order.
+        lines: shapes of the arcs.
+        measures: of ``lines``.
+        affine: (a, b, c, d, e, f): x = a col + b row + c, y = d col + e row + f.
+
+    Returns:
+        (points, 2) x and y, and (rings + 1) the first point of each ring.
+    """
+    a, b, c0, d, e, f = affine
+    # rings run counter-clockwise where rows grow downwards; a grid that is not mirrored so needs the other direction
+    flip = a * e - b * d > 0
+    offset = np.empty(order.shape[0] + 1, np.int64)
+    offset[0] = 0
+    for k in range(order.shape[0]):
+        offset[k + 1] = offset[k] + rings.points[order[k]]
+    out = np.empty((offset[-1], 2), np.float64)
+    size = 1.0 / lines.scale
+    for k in range(order.shape[0]):
+        ring = order[k]
+        n = rings.points[ring] - 1
+        skip = 0
+        for h in range(rings.offset[ring], rings.offset[ring + 1]):
+            arc = rings.half[h] >> 1
+            inner = lines.offset[arc + 1] - lines.offset[arc] - 1
+            if measures.least[arc] == rings.least[ring]:
+                skip += measures.least_at[arc] if rings.half[h] & 1 == 0 else inner - measures.least_at[arc]
+                break
+            skip += inner
+        skip %= n
+        position = n - skip
+        for h in range(rings.offset[ring], rings.offset[ring + 1]):
+            arc = rings.half[h] >> 1
+            inner = lines.offset[arc + 1] - lines.offset[arc] - 1
+            at = lines.offset[arc] if rings.half[h] & 1 == 0 else lines.offset[arc + 1] - 1
+            step = 1 if rings.half[h] & 1 == 0 else -1
+            for _ in range(inner):
+                if position >= n:
+                    position -= n
+                row, col = lines.points[at, 0] * size, lines.points[at, 1] * size
+                place = offset[k] + (n - position if flip and position else position)
+                out[place, 0] = a * col + b * row + c0
+                out[place, 1] = d * col + e * row + f
+                position += 1
+                at += step
+        out[offset[k] + n] = out[offset[k]]
+    return out, offset

@@ -1,0 +1,63 @@
+"""VectorSpec: how polygons shall be drawn from codes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, get_args
+
+from geoseg.errors import UsageError
+
+Method = Literal["visvalingam", "douglas-peucker"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VectorSpec:
+    """What to do between the pixels and the polygons.
+
+    Attributes:
+        simplify_m: tolerance on the ground, metres; 0 keeps every pixel corner.
+        method: ``visvalingam`` removes corners whose triangle is smaller than ``simplify_m`` squared;
+            ``douglas-peucker`` keeps every corner within ``simplify_m`` of the result.
+        smooth: straighten pixel stairs before simplifying; without effect when ``simplify_m`` is 0.
+        min_area_m2: regions smaller than this go to the neighbour they share the longest boundary with.
+        class_min_area_m2: code -> minimum area, in place of ``min_area_m2``.
+        connectivity: 4 joins pixels across sides; 8 also across corners (such segments are multipolygons).
+
+    Raises:
+        UsageError: a negative number or an unknown choice.
+    """
+
+    simplify_m: float = 0.0
+    method: Method = "visvalingam"
+    smooth: bool = True
+    min_area_m2: float = 0.0
+    class_min_area_m2: Mapping[int, float] = field(default_factory=dict)
+    connectivity: Literal[4, 8] = 4
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.simplify_m < float("inf")):
+            raise UsageError(f"simplify_m is {self.simplify_m}; give a tolerance in metres, or 0 for exact polygons")
+        areas = (self.min_area_m2, *self.class_min_area_m2.values())
+        if not all(0 <= area < float("inf") for area in areas):
+            raise UsageError(f"minimum areas are {areas}; give square metres, or 0 to keep every region")
+        if not all(0 <= code <= 255 for code in self.class_min_area_m2):
+            raise UsageError(f"class_min_area_m2 has codes {sorted(self.class_min_area_m2)}; codes are 0 to 255")
+        if self.method not in get_args(Method):
+            raise UsageError(f"method is {self.method!r}; choose one of {', '.join(get_args(Method))}")
+        if self.connectivity not in (4, 8):
+            raise UsageError(f"connectivity is {self.connectivity}; choose 4 or 8")
+
+    @property
+    def exact(self) -> bool:
+        """Whether boundaries keep every pixel corner."""
+        return self.simplify_m == 0
+
+    @property
+    def generalises(self) -> bool:
+        """Whether small regions are merged into their neighbours."""
+        return self.min_area_m2 > 0 or any(area > 0 for area in self.class_min_area_m2.values())
+
+    def min_area_of(self, code: int) -> float:
+        """Return the minimum area of a class, square metres."""
+        return float(self.class_min_area_m2.get(code, self.min_area_m2))

@@ -1,0 +1,181 @@
+"""Class codes become polygons: block by block, without seams, in memory that does not grow with the scene's height."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from odc.geo.geobox import GeoBox
+
+from geoseg.core.segments import Segments
+from geoseg.core.window import Window
+from geoseg.errors import UsageError
+from geoseg.vector.finish import finish
+from geoseg.vector.ground import PixelGround
+from geoseg.vector.join import join_strip
+from geoseg.vector.patch import Block, Patch, trace_block
+from geoseg.vector.polygons import Drawing, Polygons, ToWorld, gather, take
+from geoseg.vector.source import CodeSource
+from geoseg.vector.spec import VectorSpec
+
+U8 = npt.NDArray[np.uint8]
+
+_EXACT = VectorSpec()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Borders:
+    """What the blocks to the right and below must know of a block: its last row and its last column."""
+
+    row: U8
+    column: U8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Task:
+    source: CodeSource
+    nodata: int
+    spec: VectorSpec
+    drawing: Drawing
+
+
+def vectorise_codes(
+    source: CodeSource,
+    geobox: GeoBox,
+    *,
+    nodata: int = 255,
+    spec: VectorSpec = _EXACT,
+    block_px: int = 2048,
+    threads: int | None = None,
+    to_world: ToWorld | None = None,
+    batch: int = 20000,
+) -> Iterator[Segments]:
+    """Turn class codes into polygons that tile the valid area without gap or overlap.
+
+    The polygons and their order (by last pixel, row by row) depend neither on ``block_px`` nor on ``threads``.
+
+    Args:
+        source: where codes and confidence are read, window by window, from several threads.
+        geobox: the grid of the codes.
+        nodata: code of the pixels that belong to no polygon.
+        spec: simplification and generalisation; exact polygons by default.
+        block_px: side of the blocks that are traced at once.
+        threads: how many blocks at once; all processors by default.
+        to_world: (columns, rows) of pixel corners -> (x, y), for scenes that no affine transform describes.
+        batch: polygons per ``Segments``.
+
+    Yields:
+        Batches of segments, each of ``batch`` polygons but the last.
+
+    Raises:
+        UsageError: the grid has another size than the codes, or an option makes no sense.
+    """
+    shape = source.shape
+    if tuple(geobox.shape) != tuple(shape):
+        raise UsageError(f"the codes are {shape[0]} x {shape[1]} pixels but the grid is {tuple(geobox.shape)}")
+    if block_px < 1 or batch < 1 or (threads is not None and threads < 1):
+        raise UsageError(f"block_px {block_px}, batch {batch} and threads {threads} must all be at least 1")
+    if not all(shape):
+        return
+    drawing = Drawing(ground=PixelGround.of(geobox), transform=geobox.transform, to_world=to_world)
+    task = _Task(source=source, nodata=nodata, spec=spec, drawing=drawing)
+    workers = threads or len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else threads or 1
+    yield from _batches(_strips(task, block_px, workers), batch)
+
+
+def _strips(task: _Task, block_px: int, threads: int) -> Iterator[Polygons]:
+    height, width = task.source.shape
+    rows = [(top, min(top + block_px, height)) for top in range(0, height, block_px)]
+    carry: Patch | None = None
+    with ThreadPoolExecutor(threads, thread_name_prefix="vectorise") as pool:
+        strips = _submit(task, rows, block_px, pool)
+        ahead = next(strips)
+        for top, bottom in rows:
+            futures, ahead = ahead, next(strips, [])
+            done: list[Polygons] = []
+            patches: list[Patch] = []
+            for future in futures:
+                polygons, patch = future.result()
+                done.append(polygons)
+                patches.append(patch)
+            is_last = bottom == height
+            joined = join_strip(carry, patches, bottom=bottom, is_last=is_last)
+            polygons, carry = finish(joined, task.spec, task.drawing, task.nodata)
+            yield gather([*done, polygons])
+            del futures, top
+
+
+Result = tuple[Polygons, Patch]
+
+
+def _submit(
+    task: _Task, rows: list[tuple[int, int]], block_px: int, pool: ThreadPoolExecutor
+) -> Iterator[list[Future[Result]]]:
+    """Hand the blocks of one row after the other to the pool."""
+    width = task.source.shape[1]
+    above: list[Future[_Borders]] = []
+    for top, bottom in rows:
+        futures: list[Future[Result]] = []
+        here: list[Future[_Borders]] = []
+        for column, left in enumerate(range(0, width, block_px)):
+            window = Window(top, bottom, left, min(left + block_px, width))
+            borders: Future[_Borders] = Future()
+            near = (
+                above[column] if above else None,
+                here[-1] if here else None,
+                above[column - 1] if above and column else None,
+            )
+            futures.append(pool.submit(_vectorise_block, task, window, borders, near))
+            here.append(borders)
+        above = here
+        yield futures
+
+
+Near = tuple[Future[_Borders] | None, Future[_Borders] | None, Future[_Borders] | None]
+
+
+def _vectorise_block(task: _Task, window: Window, borders: Future[_Borders], near: Near) -> Result:
+    """Read, trace and draw one block; blocks to the right and below wait for its ``borders`` only.
+
+    No wait is endless: blocks start in order, and each tells its borders before it waits for those before it.
+    """
+    try:
+        codes, confidence = task.source.read(window)
+        borders.set_result(_Borders(row=codes[-1].copy(), column=codes[:, -1].copy()))
+    except BaseException as error:
+        borders.set_exception(error)
+        raise
+    above, left, corner = near
+    padded = np.full((window.height + 1, window.width + 1), task.nodata, np.uint8)
+    padded[1:, 1:] = codes
+    if above is not None:
+        padded[0, 1:] = above.result().row
+    if left is not None:
+        padded[1:, 0] = left.result().column
+    if corner is not None:
+        padded[0, 0] = corner.result().row[-1]
+    block = Block(window=window, codes=padded, confidence=confidence)
+    patch = trace_block(block, task.drawing.ground, task.source.shape, task.nodata)
+    return finish(patch, task.spec, task.drawing, task.nodata)
+
+
+def _batches(strips: Iterator[Polygons], batch: int) -> Iterator[Segments]:
+    held: list[Polygons] = []
+    waiting = 0
+    for polygons in strips:
+        held.append(polygons)
+        waiting += len(polygons.last)
+        if waiting < batch:
+            continue
+        joined = gather(held)
+        whole = waiting - waiting % batch
+        for start in range(0, whole, batch):
+            yield take(joined, slice(start, start + batch)).segments
+        held = [take(joined, slice(whole, None))]
+        waiting -= whole
+    if waiting:
+        yield gather(held).segments
