@@ -97,10 +97,10 @@ def _raise_stock(canvas: Canvas, stock: Stock, style: Style, rng: np.random.Gene
         draw_object(canvas, kind, area, rng)
     for car in without_overlap(stock.cars):
         draw_car(canvas, car, style, rng)
-    for hedge, height_m in stock.hedges:
-        draw_hedge(canvas, hedge, height_m, style.crowns[int(rng.integers(len(style.crowns)))], style, rng)
-    for centre, radius_m, share in stock.shrubs:
-        draw_shrub(canvas, centre, radius_m, style.crowns[int(share * len(style.crowns))], style, rng)
+    for hedge in stock.hedges:
+        draw_hedge(canvas, hedge, style, rng)
+    for shrub in stock.shrubs:
+        draw_shrub(canvas, shrub, style, rng)
     for tree in sorted(stock.trees, key=lambda t: t.radius_m):
         draw_tree(canvas, tree, species[tree.kind], style, rng)
 

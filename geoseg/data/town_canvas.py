@@ -7,6 +7,7 @@ centres while the picture is anti-aliased by the samples around them.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ import shapely
 from scipy import ndimage
 from shapely.geometry.base import BaseGeometry
 
-F32 = npt.NDArray[np.float32]
+F32 = npt.NDArray[np.floating[Any]]
 Bool = npt.NDArray[np.bool_]
 Colour = tuple[float, float, float, float]
 """Linear reflectance in red, green, blue and near infrared, each in [0, 1]."""
@@ -88,7 +89,7 @@ class Canvas:
         )
 
     def add_noise(self, rng: np.random.Generator) -> None:
-        """Draw the textures: ``fine`` per sample, ``grain`` ~0.1 m, ``clod`` 0.35 m, ``mid`` 1.2 m, ``broad`` 5 m, ``wide`` 18 m."""
+        """Draw the textures: ``fine`` per sample, ``grain`` 0.14 m, and the smooth ones by their cell."""
         fine = rng.standard_normal(self.shape, np.float32)
         grain = ndimage.uniform_filter(fine, max(2, round(0.14 / self.step_m)))
         self.noise = {"fine": fine, "grain": grain / grain.std()}
@@ -121,7 +122,7 @@ class Canvas:
         top, left = float(spot.y[0, 0]), float(spot.x[0, 0])
         for ring in _rings(geometry):
             xy = (ring - (left, top)) / self.step_m
-            for (xa, ya), (xb, yb) in zip(xy[:-1], xy[1:], strict=True):
+            for (xa, ya), (xb, yb) in pairwise(xy):
                 _toggle(flips, (xa, ya), (xb, yb))
         mask = np.bitwise_xor.accumulate(flips, axis=1)[:, :cols].astype(bool)
         return (spot, mask) if mask.any() else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from shapely import Polygon
+from shapely.geometry.base import BaseGeometry
 
 from geoseg.data.town_canvas import F32, Bool, Canvas, Colour, Spot, textured, tint
 from geoseg.data.town_ground import local
@@ -37,19 +37,19 @@ def draw_car(canvas: Canvas, car: Car, style: Style, rng: np.random.Generator) -
     canvas.paint(spot, mask, textured(body, 1 + 0.02 * canvas.texture("fine", spot)), CAR)
     canvas.lift(spot, mask, 0.62 * high, curve)
     if car.kind == "truck":
-        _truck(canvas, spot, mask, (s, t), high, rng)
+        _truck(canvas, (spot, mask), (s, t), high, rng)
     else:
-        _cabin(canvas, spot, mask, (s, t, v), car, rng)
+        _cabin(canvas, (spot, mask), (s, t), car, rng)
     # A glossy roof mirrors the sun in one narrow streak.
-    streak = mask & (np.abs(v / np.float32(wide) - np.sign(across) * 0.27) < 0.035) & (np.abs(s + 0.08) < 0.2)
-    if rng.random() < 0.7 and car.kind != "truck":
-        canvas.paint(spot, streak, tint("#f4f4f2", 0.6))
+    place, reach = rng.uniform(-0.18, 0.06), rng.uniform(0.03, 0.13)
+    streak = mask & (np.abs(v / np.float32(wide) - np.sign(across) * 0.27) < 0.025) & (np.abs(s - place) < reach)
+    if rng.random() < 0.6 and car.kind != "truck":
+        canvas.shade(spot, streak, 1.5)
+        canvas.paint(spot, streak & (np.abs(s - place) < reach / 2), tint("#dfe1e0", 0.5))
 
 
-def _cabin(
-    canvas: Canvas, spot: Spot, mask: Bool, at: tuple[F32, F32, F32], car: Car, rng: np.random.Generator
-) -> None:
-    s, t, _ = at
+def _cabin(canvas: Canvas, body: tuple[Spot, Bool], at: tuple[F32, F32], car: Car, rng: np.random.Generator) -> None:
+    (spot, mask), (s, t) = body, at
     high = car.size[2]
     van = car.kind == "van"
     front, screen = (0.42, 0.3) if van else (rng.uniform(0.2, 0.26), rng.uniform(0.06, 0.11))
@@ -57,7 +57,7 @@ def _cabin(
     if not van and rng.random() < 0.35:
         rear, back = -0.38, -0.45
     taper = 0.43 - 0.05 * np.abs(s + 0.05) * 2
-    wind = mask & (s > screen) & (s < front) & (t < taper - 0.02 + 0.35 * (front - s) * 0)
+    wind = mask & (s > screen) & (s < front) & (t < taper - 0.02)
     behind = mask & (s < rear) & (s > back) & (t < taper - 0.03)
     roof = mask & (s <= screen) & (s >= rear) & (t < taper - 0.055)
     sides = mask & (s < front - 0.05) & (s > back + 0.04) & (t >= taper - 0.055) & (t < taper - 0.005)
@@ -77,8 +77,8 @@ def _cabin(
     canvas.paint(spot, mask & (s < -0.47) & (t > 0.3) & (t < 0.44), tint("#7a1b1b", 0.3))
 
 
-def _truck(canvas: Canvas, spot: Spot, mask: Bool, at: tuple[F32, F32], high: float, rng: np.random.Generator) -> None:
-    s, t = at
+def _truck(canvas: Canvas, body: tuple[Spot, Bool], at: tuple[F32, F32], high: float, rng: np.random.Generator) -> None:
+    (spot, mask), (s, t) = body, at
     load = mask & (s < 0.26)
     colour = tint(str(rng.choice(["#e8e8e5", "#c9cccd", "#d7d2c3", "#39609a", "#b8352d"])), 0.45)
     canvas.paint(spot, load, textured(colour, 1 + 0.03 * canvas.texture("mid", spot)))
@@ -89,8 +89,8 @@ def _truck(canvas: Canvas, spot: Spot, mask: Bool, at: tuple[F32, F32], high: fl
     canvas.shade(spot, load & (t > 0.47), 0.7)
 
 
-def draw_object(canvas: Canvas, kind: str, area: Polygon, rng: np.random.Generator) -> None:
-    """Draw a ``pool``, ``trampoline``, ``container``, ``bin``, ``court``, ``sand``, ``parasol`` or ``stack`` (clutter)."""
+def draw_object(canvas: Canvas, kind: str, area: BaseGeometry, rng: np.random.Generator) -> None:
+    """Draw one of the small things of ``_LOOKS`` (clutter)."""
     if (found := canvas.cover(area)) is None:
         return
     spot, mask = found

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
+import shapely
 from shapely import LineString, Point, Polygon
 from shapely.geometry.base import BaseGeometry
 from shapely.ops import unary_union
@@ -12,7 +15,7 @@ from geoseg.data.town_ground import lay_asphalt, lay_crop, lay_grass, lay_gravel
 from geoseg.data.town_legend import LOW_VEGETATION
 from geoseg.data.town_plan import oriented_box, parts_of
 from geoseg.data.town_site import Front, Site
-from geoseg.data.town_stock import House, Vector, place_car
+from geoseg.data.town_stock import Hedge, House, Roof, Shrub, Vector, place_car
 
 
 def random_point(area: BaseGeometry, rng: np.random.Generator) -> Vector | None:
@@ -44,10 +47,11 @@ def scatter_trees(area: BaseGeometry, site: Site, number: float) -> None:
     for _ in range(int(rng.poisson(max(number, 0) * 1.5))):
         if (point := random_point(area, rng)) is not None:
             for _ in range(int(rng.choice([1, 1, 3]))):
-                site.stock.shrubs.append((point + rng.normal(0, 0.8, 2), float(rng.uniform(0.3, 0.9)), rng.random()))
+                near = point + rng.normal(0, 0.8, 2)
+                site.stock.shrubs.append(Shrub(centre=near, radius_m=float(rng.uniform(0.3, 0.9)), tone=rng.random()))
 
 
-def furnish_garden(lot: BaseGeometry, house: Polygon, front: Front, site: Site) -> None:
+def furnish_garden(lot: BaseGeometry, house: BaseGeometry, front: Front, site: Site) -> None:
     """Turn the rest of a lot into drive, terrace, lawn, beds, hedges and trees."""
     rng, style = site.rng, site.style
     if lot.is_empty or lot.area < 20:
@@ -109,11 +113,10 @@ def _drive(lot: BaseGeometry, house: tuple[float, float, float, float], front: F
             lay_paving(site.canvas, drive, colour, front.along, rng)
         garage = oriented_box(front.at(middle, end + 3), front.inward, 6.0, width - 0.1)
         if rng.random() < 0.6 and lot.buffer(0.1).contains(garage):
-            roof = str(rng.choice(["flat", "flat", "gable"]))
-            look = {"eave_m": 2.6, "pitch": 0.45, "roof": roof, "paint": int(rng.integers(24))}
-            site.stock.houses.append(
-                House(centre=front.at(middle, end + 3), along=front.inward, size=(6.0, width - 0.1), **look)
-            )  # type: ignore[arg-type]
+            form = str(rng.choice(["flat", "flat", "gable"]))
+            roof = Roof(eave_m=2.6, pitch=0.45, form=form, paint=int(rng.integers(24)))
+            size = (6.0, width - 0.1)
+            site.stock.houses.append(House(centre=front.at(middle, end + 3), along=front.inward, size=size, roof=roof))
         if end > 5 and rng.random() < 0.65:
             place_car(
                 site.stock, rng, front.at(middle, end - rng.uniform(2.6, 3.2)), front.inward * rng.choice([-1, 1])
@@ -129,8 +132,8 @@ def _borders(lot: BaseGeometry, house: BaseGeometry, site: Site) -> None:
     rng = site.rng
     away = house.buffer(1.2)
     for part in parts_of(lot):
-        points = np.asarray(part.simplify(0.3).exterior.coords)
-        for a, b in zip(points[:-1], points[1:], strict=True):
+        points = shapely.get_coordinates(part.exterior.simplify(0.3))
+        for a, b in pairwise(points):
             if rng.random() > 0.42 or np.hypot(*(b - a)) < 4:
                 continue
             share = rng.uniform(0.5, 1.0)
@@ -138,7 +141,7 @@ def _borders(lot: BaseGeometry, house: BaseGeometry, site: Site) -> None:
             hedge = (
                 line.buffer(rng.uniform(0.5, 1.1), cap_style="flat").intersection(part.buffer(-0.05)).difference(away)
             )
-            site.stock.hedges.append((hedge, float(rng.uniform(0.9, 2.1))))
+            site.stock.hedges.append(Hedge(area=hedge, height_m=float(rng.uniform(0.9, 2.1))))
 
 
 def _rear(rear: BaseGeometry, along: Vector, inward: Vector, site: Site) -> None:
@@ -163,11 +166,9 @@ def _rear(rear: BaseGeometry, along: Vector, inward: Vector, site: Site) -> None
         else:
             size = (float(rng.uniform(2.2, 3.6)), float(rng.uniform(1.8, 2.8)))
             if yard.contains(oriented_box(point, along, *size)):
-                roof = str(rng.choice(["gable", "flat", "shed"]))
-                shed = House(
-                    centre=point, along=along, size=size, eave_m=2.1, pitch=0.35, roof=roof, paint=int(rng.integers(24))
-                )
-                site.stock.houses.append(shed)
+                form = str(rng.choice(["gable", "flat", "shed"]))
+                roof = Roof(eave_m=2.1, pitch=0.35, form=form, paint=int(rng.integers(24)))
+                site.stock.houses.append(House(centre=point, along=along, size=size, roof=roof))
     scatter_trees(yard, site, yard.area / rng.choice([60, 110, 220]))
 
 
@@ -251,7 +252,7 @@ def grow_field(block: Polygon, site: Site) -> None:
     """Cover a block with strips of meadow and crops, with a hedge and single trees."""
     rng, style = site.rng, site.style
     lay_grass(site.canvas, block, style, rng, rough=1.0)
-    box = np.asarray(block.minimum_rotated_rectangle.exterior.coords)
+    box = shapely.get_coordinates(block.minimum_rotated_rectangle)
     along = (box[1] - box[0]) / np.hypot(*(box[1] - box[0]))
     across = np.array([-along[1], along[0]])
     middle = np.array(block.centroid.coords[0])
@@ -269,5 +270,5 @@ def grow_field(block: Polygon, site: Site) -> None:
         else:
             lay_soil(site.canvas, strip, style, LOW_VEGETATION)
         at += width
-    site.stock.hedges.append((block.boundary.buffer(0.9).intersection(block), 1.8))
+    site.stock.hedges.append(Hedge(area=block.boundary.buffer(0.9).intersection(block), height_m=1.8))
     scatter_trees(block.difference(block.buffer(-6)), site, block.length / 40)

@@ -24,7 +24,7 @@ def cells(i: F32, j: F32) -> F32:
     b = np.floor(j).astype(np.int64).astype(np.uint32) * np.uint32(19349663)
     value = a ^ b
     value = (value ^ (value >> np.uint32(13))) * np.uint32(1274126177)
-    return ((value ^ (value >> np.uint32(16))) & np.uint32(0xFFFF)).astype(np.float32) / np.float32(65536)
+    return np.asarray(((value ^ (value >> np.uint32(16))) & np.uint32(0xFFFF)) / np.float32(65536), np.float32)
 
 
 def lay_grass(canvas: Canvas, area: BaseGeometry, style: Style, rng: np.random.Generator, rough: float = 0.0) -> None:
@@ -38,7 +38,7 @@ def lay_grass(canvas: Canvas, area: BaseGeometry, style: Style, rng: np.random.G
     dry = np.clip(0.4 * canvas.texture("broad", spot) + 0.35 * canvas.texture("mid", spot) - 0.75 + style.dryness, 0, 1)
     dry *= np.float32(patchy * 0.55)
     gain = (
-        1 + (0.07 + 0.07 * rough) * canvas.texture("clod", spot) + (0.07 + 0.05 * rough) * canvas.texture("grain", spot)
+        1 + (0.07 + 0.07 * rough) * canvas.texture("clod", spot) + (0.09 + 0.05 * rough) * canvas.texture("grain", spot)
     )
     gain += (0.05 + 0.04 * rough) * canvas.texture("mid", spot) + 0.05 * patchy * canvas.texture("broad", spot)
     if rough < 0.3 and rng.random() < 0.45:
@@ -56,7 +56,8 @@ def lay_grass(canvas: Canvas, area: BaseGeometry, style: Style, rng: np.random.G
 def _mown(spot: Spot, rng: np.random.Generator, *, width_m: float, strength: float) -> F32:
     heading = rng.uniform(0, np.pi)
     phase = (spot.x * np.float32(np.cos(heading)) + spot.y * np.float32(np.sin(heading))) * np.float32(np.pi / width_m)
-    return (1 + strength * np.tanh(2.5 * np.sin(phase + np.float32(rng.uniform(0, 6.28))))).astype(np.float32)
+    wave = np.tanh(2.5 * np.sin(phase + np.float32(rng.uniform(0, 6.28))))
+    return np.asarray(1 + strength * wave, np.float32)
 
 
 def _flowers(canvas: Canvas, spot: Spot, mask: npt.NDArray[np.bool_], rng: np.random.Generator) -> None:
@@ -177,6 +178,6 @@ def pour_water(canvas: Canvas, area: BaseGeometry, style: Style, rng: np.random.
         + 0.06 * canvas.texture("mid", spot)
         + 0.03 * canvas.texture("clod", spot)
     )
-    glint = 0.012 * np.clip(canvas.texture("clod", spot) + 0.6 * canvas.texture("mid", spot) - 1.6, 0, 2)
+    glint = 0.0025 * np.clip(canvas.texture("clod", spot) + 0.5 * canvas.texture("grain", spot) - 0.8, 0, 3)
     canvas.paint(spot, mask, [colour[k] * gain + glint for k in range(4)], CLUTTER)
     canvas.lift(spot, mask, -0.6)

@@ -50,7 +50,7 @@ def expose(canvas: Canvas, style: Style, rng: np.random.Generator) -> npt.NDArra
     bands = []
     for band in range(4):
         light = lit * _SUN[band]
-        light += sky * _SKY[band]
+        light += sky * (_SKY[band] * np.float32(style.sky))
         light *= canvas.albedo[band]
         bands.append(_pixels(light))
     grey = (bands[0] + bands[1] + bands[2]) / np.float32(3)

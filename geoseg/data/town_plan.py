@@ -105,7 +105,7 @@ class _Warp:
             way = np.array([np.cos(heading), np.sin(heading)])
             moved += np.array([-way[1], way[0]]) * (size * np.sin(xy @ way * (2 * np.pi / length) + phase))[:, None]
         turn = np.array([[np.cos(self.angle), np.sin(self.angle)], [-np.sin(self.angle), np.cos(self.angle)]])
-        return moved @ turn + self.middle
+        return np.asarray(moved @ turn + self.middle)
 
     def line(self, start: Points, end: Points) -> LineString:
         steps = max(2, int(np.hypot(*(end - start)) / 3))
@@ -130,7 +130,7 @@ def _split(
         cut = top + high * share
         line = (np.array([left, cut]), np.array([right, cut]))
         halves = ((left, top, right, cut), (left, cut, right, bottom))
-    return [(*line, depth)] + _split(rng, halves[0], depth + 1) + _split(rng, halves[1], depth + 1)
+    return [(*line, depth), *_split(rng, halves[0], depth + 1), *_split(rng, halves[1], depth + 1)]
 
 
 def _street(rng: np.random.Generator, line: LineString, depth: int) -> Street:

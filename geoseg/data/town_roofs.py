@@ -38,33 +38,33 @@ def draw_house(canvas: Canvas, house: House, style: Style, rng: np.random.Genera
     if not mask.any():
         return
     colour = (
-        style.flats[house.paint % len(style.flats)]
-        if house.roof == "flat"
-        else style.roofs[house.paint % len(style.roofs)]
+        style.flats[house.roof.paint % len(style.flats)]
+        if house.roof.form == "flat"
+        else style.roofs[house.roof.paint % len(style.roofs)]
     )
     light = _lambert(house, style, shape.slope_u, shape.slope_v)
-    skin = _membrane(canvas, spot, house, shape, rng) if house.roof == "flat" else _tiles(canvas, spot, shape, rng)
+    skin = _membrane(canvas, spot, house, shape, rng) if house.roof.form == "flat" else _tiles(canvas, spot, shape, rng)
     canvas.paint(spot, mask, textured(colour, skin), BUILDING)
     canvas.lift(spot, mask, shape.height, light)
-    if house.roof == "flat":
-        _parapet(canvas, spot, mask, house, shape, rng)
+    if house.roof.form == "flat":
+        _parapet(canvas, (spot, mask), house, shape, rng)
         _equip(canvas, house, style, rng)
     else:
-        _trim(canvas, spot, mask, shape, colour, rng)
-        _furnish(canvas, house, style, colour, rng)
+        _trim(canvas, (spot, mask), shape, colour, rng)
+        _furnish(canvas, house, style, rng)
 
 
 def _shape(house: House, spot: Spot) -> _Shape:
     u, v = local(spot, house.centre, house.along)
-    half_u, half_v, pitch = np.float32(house.size[0] / 2), np.float32(house.size[1] / 2), np.float32(house.pitch)
+    half_u, half_v, pitch = np.float32(house.size[0] / 2), np.float32(house.size[1] / 2), np.float32(house.roof.pitch)
     to_side, to_end = half_v - np.abs(v), half_u - np.abs(u)
     zero = np.zeros_like(u)
-    if house.roof == "gable":
-        return _Shape(u, v, house.eave_m + pitch * to_side, zero, -pitch * np.sign(v), to_side, np.abs(v) < 0.15)
-    if house.roof == "hip":
+    if house.roof.form == "gable":
+        return _Shape(u, v, house.roof.eave_m + pitch * to_side, zero, -pitch * np.sign(v), to_side, np.abs(v) < 0.15)
+    if house.roof.form == "hip":
         end = to_end < to_side
         edge = (np.abs(to_end - to_side) < 0.15) | (np.abs(v) < 0.15)
-        rise = house.eave_m + pitch * np.minimum(to_side, to_end)
+        rise = house.roof.eave_m + pitch * np.minimum(to_side, to_end)
         return _Shape(
             u,
             v,
@@ -74,11 +74,11 @@ def _shape(house: House, spot: Spot) -> _Shape:
             np.minimum(to_side, to_end),
             edge,
         )
-    if house.roof == "shed":
+    if house.roof.form == "shed":
         return _Shape(
-            u, v, house.eave_m + pitch * (v + half_v), zero, zero + pitch, v + half_v, np.zeros(u.shape, bool)
+            u, v, house.roof.eave_m + pitch * (v + half_v), zero, zero + pitch, v + half_v, np.zeros(u.shape, bool)
         )
-    return _Shape(u, v, zero + house.eave_m, zero, zero, np.minimum(to_side, to_end), np.zeros(u.shape, bool))
+    return _Shape(u, v, zero + house.roof.eave_m, zero, zero, np.minimum(to_side, to_end), np.zeros(u.shape, bool))
 
 
 def _lambert(house: House, style: Style, slope_u: F32, slope_v: F32) -> F32:
@@ -86,7 +86,7 @@ def _lambert(house: House, style: Style, slope_u: F32, slope_v: F32) -> F32:
     ax, ay = house.along
     sun_u, sun_v = right * ax + down * ay, down * ax - right * ay
     facing = (up - slope_u * sun_u - slope_v * sun_v) / (up * np.sqrt(1 + slope_u**2 + slope_v**2))
-    return np.clip(facing, 0, 1.7).astype(np.float32)
+    return np.asarray(np.clip(facing, 0, 1.7), np.float32)
 
 
 def _tiles(canvas: Canvas, spot: Spot, shape: _Shape, rng: np.random.Generator) -> F32:
@@ -105,7 +105,8 @@ def _tiles(canvas: Canvas, spot: Spot, shape: _Shape, rng: np.random.Generator) 
     return np.asarray(gain + side, np.float32)
 
 
-def _trim(canvas: Canvas, spot: Spot, mask: Bool, shape: _Shape, colour: Colour, rng: np.random.Generator) -> None:
+def _trim(canvas: Canvas, body: tuple[Spot, Bool], shape: _Shape, colour: Colour, rng: np.random.Generator) -> None:
+    spot, mask = body
     canvas.shade(spot, mask & shape.ridge, float(rng.choice([1.16, 1.22, 0.84])) + 0.08 * np.sign(np.sin(shape.u * 16)))
     gutter = mask & (shape.inward < 0.13)
     canvas.paint(spot, gutter, mixed(tint(str(rng.choice(["#a7a9a8", "#8f7a66", "#77797a"])), 0.2), colour, 0.25))
@@ -127,10 +128,11 @@ def _membrane(canvas: Canvas, spot: Spot, house: House, shape: _Shape, rng: np.r
     return np.asarray(gain * (1 - 0.22 * puddle), np.float32)
 
 
-def _parapet(canvas: Canvas, spot: Spot, mask: Bool, house: House, shape: _Shape, rng: np.random.Generator) -> None:
+def _parapet(canvas: Canvas, body: tuple[Spot, Bool], house: House, shape: _Shape, rng: np.random.Generator) -> None:
+    spot, mask = body
     rim = mask & (shape.inward < 0.32)
     canvas.paint(spot, rim, tint(str(rng.choice(["#c3c3c0", "#9da09f", "#dddcd8", "#86837f"])), 0.3))
-    canvas.lift(spot, rim, house.eave_m + rng.uniform(0.15, 0.7))
+    canvas.lift(spot, rim, house.roof.eave_m + rng.uniform(0.15, 0.7))
 
 
 def _part(
@@ -170,35 +172,34 @@ def _pane(canvas: Canvas, house: House, at: tuple[float, float], size: tuple[flo
     canvas.paint(spot, core, textured(glass, 1 + 0.35 * (u + v) / (size[0] + size[1])))
 
 
-def _furnish(canvas: Canvas, house: House, style: Style, colour: Colour, rng: np.random.Generator) -> None:
+def _furnish(canvas: Canvas, house: House, style: Style, rng: np.random.Generator) -> None:
     long, wide = house.size
-    if long < 6.5 or house.roof == "shed":
+    if long < 6.5 or house.roof.form == "shed":
         return
     side = float(rng.choice([-1, 1]))
-    if house.roof == "gable" and rng.random() < 0.35:
+    if house.roof.form == "gable" and rng.random() < 0.35:
         for at in np.arange(-long / 2 + 2.2, long / 2 - 2, rng.uniform(3.2, 4.6)):
-            _dormer(canvas, house, style, (float(at), side * wide * 0.27), colour, rng)
-    elif rng.random() < 0.3 and wide > 7:
-        _solar(canvas, house, -side, rng)
+            _dormer(canvas, house, style, (float(at), side * wide * 0.27), rng)
     glass = tint(str(rng.choice(["#39485a", "#525f6c", "#9fb2c0", "#2b3440"])), 0.06)
     for _ in range(int(rng.integers(0, 4))):
         at = (float(rng.uniform(-0.4, 0.4) * long), float(rng.choice([-1, 1]) * rng.uniform(0.16, 0.3) * wide))
         _pane(canvas, house, at, (rng.uniform(0.75, 1.0), rng.uniform(0.9, 1.3)), glass)
+    if rng.random() < 0.22 and wide > 7:
+        _solar(canvas, house, -side, rng)
     for _ in range(max(1, int(long / 12))):
         at = (float(rng.uniform(-0.38, 0.38) * long), float(rng.uniform(-0.16, 0.16) * wide))
         brick = tint(str(rng.choice(["#8c5a49", "#a59c92", "#6b625e", "#b7b2aa"])), 0.25)
         _box(canvas, house, at, (rng.uniform(0.5, 1.1), rng.uniform(0.45, 0.7), rng.uniform(0.5, 1.1)), brick)
 
 
-def _dormer(
-    canvas: Canvas, house: House, style: Style, at: tuple[float, float], colour: Colour, rng: np.random.Generator
-) -> None:
+def _dormer(canvas: Canvas, house: House, style: Style, at: tuple[float, float], rng: np.random.Generator) -> None:
+    colour = style.roofs[house.roof.paint % len(style.roofs)]
     width, depth = rng.uniform(1.6, 2.2), house.size[1] * 0.36
     if (found := _part(canvas, house, at, (width, depth))) is None:
         return
-    spot, u, v, inside = found
+    spot, u, _, inside = found
     pitch = np.float32(0.7)
-    top = house.eave_m + house.pitch * house.size[1] * 0.36
+    top = house.roof.eave_m + house.roof.pitch * house.size[1] * 0.36
     height = top - pitch * np.abs(u)
     inside &= height > canvas.height[spot.index]
     light = _lambert(house, style, (-pitch * np.sign(u)).astype(np.float32), np.zeros_like(u))
@@ -233,7 +234,7 @@ def _equip(canvas: Canvas, house: House, style: Style, rng: np.random.Generator)
             grey = tint(str(rng.choice(["#b9bbbb", "#8d8f90", "#d3d3d0"])), 0.3)
             _box(canvas, house, at, (rng.uniform(0.7, 2.2), rng.uniform(0.7, 1.8), rng.uniform(0.5, 1.4)), grey)
         else:
-            hut = style.flats[(house.paint + 1) % len(style.flats)]
+            hut = style.flats[(house.roof.paint + 1) % len(style.flats)]
             _box(canvas, house, at, (rng.uniform(2.4, 4), rng.uniform(2.4, 4), rng.uniform(2.2, 2.8)), hut)
     if rng.random() < 0.25:
         for row in np.arange(-wide / 2 + 2.5, wide / 2 - 2.5, 2.6):
@@ -246,4 +247,4 @@ def _panel_row(canvas: Canvas, house: House, row: float, rng: np.random.Generato
         spot, u, _, inside = found
         canvas.paint(spot, inside, tint("#232c3f", 0.05))
         canvas.paint(spot, inside & (np.mod(u, 1.7) < 0.07), tint("#7c858d", 0.15))
-        canvas.lift(spot, inside, house.eave_m + 0.35, 1.1)
+        canvas.lift(spot, inside, house.roof.eave_m + 0.35, 1.1)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
+import shapely
 from shapely import Polygon
+from shapely.geometry.base import BaseGeometry
 
 from geoseg.data.town_canvas import Canvas
 from geoseg.data.town_stock import Stock, Vector
@@ -41,19 +44,18 @@ class Front:
         (a, b), (near, far) = along_m, inward_m
         return Polygon([self.at(a, near), self.at(b, near), self.at(b, far), self.at(a, far)])
 
-    def extent(self, area: Polygon) -> tuple[float, float, float, float]:
+    def extent(self, area: BaseGeometry) -> tuple[float, float, float, float]:
         """Measure an area in this frame: least and most along, least and most into the block."""
-        points = np.asarray(area.convex_hull.exterior.coords) - self.start
+        points = shapely.get_coordinates(area) - self.start
         u, v = points @ self.along, points @ self.inward
         return float(u.min()), float(u.max()), float(v.min()), float(v.max())
 
 
 def fronts_of(block: Polygon) -> Iterator[Front]:
     """List the straight sides of a block that are long enough to build on."""
-    ring = block.simplify(1.2).exterior
-    inside = 1.0 if ring.is_ccw else -1.0
-    points = np.asarray(ring.coords)
-    for a, b in zip(points[:-1], points[1:], strict=True):
+    inside = 1.0 if block.exterior.is_ccw else -1.0
+    points = shapely.get_coordinates(block.exterior.simplify(1.2))
+    for a, b in pairwise(points):
         length = float(np.hypot(*(b - a)))
         if length > 11:
             along = (b - a) / length

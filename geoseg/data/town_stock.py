@@ -33,25 +33,53 @@ class Tree:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Shrub:
+    """A low round plant: middle, radius in metres, tone in [0, 1) that chooses its colour."""
+
+    centre: Vector
+    radius_m: float
+    tone: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hedge:
+    """A trimmed hedge: its ground and height."""
+
+    area: BaseGeometry
+    height_m: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Roof:
+    """The shape and colour of a roof.
+
+    Attributes:
+        eave_m: height of the eaves.
+        pitch: rise of the roof per metre.
+        form: ``gable``, ``hip``, ``flat`` or ``shed``.
+        paint: index into the style's roof (or flat roof) colours.
+    """
+
+    eave_m: float
+    pitch: float
+    form: str
+    paint: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class House:
     """A wing of a building: an oriented rectangle with a roof.
 
     Attributes:
         centre, along: middle and direction of the ridge (unit vector x, y).
         size: length along the ridge and width across, metres.
-        eave_m: height of the eaves.
-        pitch: rise of the roof per metre.
-        roof: ``gable``, ``hip``, ``flat`` or ``shed``.
-        paint: index into the style's roof (or flat roof) colours.
+        roof: what covers it.
     """
 
     centre: Vector
     along: Vector
     size: tuple[float, float]
-    eave_m: float
-    pitch: float
-    roof: str
-    paint: int
+    roof: Roof
 
 
 @dataclass(slots=True)
@@ -66,9 +94,9 @@ class Stock:
     cars: list[Car] = field(default_factory=list)
     trees: list[Tree] = field(default_factory=list)
     houses: list[House] = field(default_factory=list)
-    shrubs: list[tuple[Vector, float, float]] = field(default_factory=list)
-    hedges: list[tuple[BaseGeometry, float]] = field(default_factory=list)
-    objects: list[tuple[str, Polygon]] = field(default_factory=list)
+    shrubs: list[Shrub] = field(default_factory=list)
+    hedges: list[Hedge] = field(default_factory=list)
+    objects: list[tuple[str, BaseGeometry]] = field(default_factory=list)
 
     def add_tree(self, centre: Vector, radius_m: float, kind: int | None = None) -> None:
         """Plant a tree; ``kind`` None takes one by the tree's place."""

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
+import shapely
 from shapely import LineString, Point
 from shapely.geometry.base import BaseGeometry
 from shapely.ops import substring, unary_union
@@ -120,11 +121,11 @@ def _seam(canvas: Canvas, start: Vector, heading: Vector, body: BaseGeometry, rn
 def _mark(canvas: Canvas, street: Street, line: LineString, rng: np.random.Generator) -> None:
     if street.rank == 0 or (street.rank == 1 and rng.random() < 0.5):
         dash, gap = (3.0, 6.0) if street.rank == 0 else (1.5, 3.0)
-        starts = np.arange(3.0, line.length - dash, dash + gap)
+        starts = np.arange(5.0, line.length - dash - 4, dash + gap)
         _white(canvas, unary_union([substring(line, s, s + dash).buffer(0.07, cap_style="flat") for s in starts]), rng)
-    if street.rank == 0:
+    if street.rank == 0 and line.length > 14:
         for side in (-1, 1):
-            edge = line.offset_curve(side * (street.width_m / 2 - 0.45))
+            edge = shapely.offset_curve(substring(line, 4.6, line.length - 4.6), side * (street.width_m / 2 - 0.45))
             _white(canvas, edge.buffer(0.06, cap_style="flat"), rng)
     for end in (0.0, line.length):
         if street.rank < 2 and rng.random() < 0.55 and line.length > 14:
@@ -153,8 +154,12 @@ def _white(canvas: Canvas, area: BaseGeometry, rng: np.random.Generator) -> None
     if (found := canvas.cover(area)) is None:
         return
     spot, mask = found
-    wear = canvas.texture("grain", spot) + canvas.texture("mid", spot)[::-1, ::-1] < rng.uniform(1.2, 2.6)
-    canvas.paint(spot, mask & wear, textured(tint("#d9d8d2", 0.5), 1 + 0.04 * canvas.texture("grain", spot)))
+    rubbed = (
+        0.5 * canvas.texture("grain", spot) + 0.6 * canvas.texture("mid", spot) + 0.5 * canvas.texture("clod", spot)
+    )
+    left = np.clip(rng.uniform(0.7, 1.3) - 0.35 * rubbed.clip(0), 0.1, 0.97)
+    white = tint("#d9d8d2", 0.5)
+    canvas.paint(spot, mask, [white[k] * left + canvas.albedo[k][spot.index] * (1 - left) for k in range(4)])
 
 
 def _fill(canvas: Canvas, street: Street, line: LineString, rng: np.random.Generator, stock: Stock) -> None:

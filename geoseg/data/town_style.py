@@ -38,6 +38,7 @@ class Style:
         dryness: 0 for lush lawns to 1 for straw.
         haze: light added by the air, linear.
         gain: exposure of red, green, blue, near infrared.
+        sky: brightness of the open sky, 1 on a clear day.
         overlap: how far the camera's colours overlap, 0 to 1.
         blur_px, noise: the sensor's point spread and noise.
     """
@@ -57,6 +58,7 @@ class Style:
     gain: tuple[float, float, float, float]
     gamma: float
     overlap: float
+    sky: float
     blur_px: float
     noise: float
 
@@ -104,6 +106,7 @@ def draw_style(rng: np.random.Generator) -> Style:
         gain=(exposure * balance[0], exposure * balance[1], exposure * balance[2] * 1.02, exposure * balance[3] * 0.95),
         gamma=float(rng.uniform(2.05, 2.5)),
         overlap=float(rng.uniform(0.15, 0.45)),
+        sky=float(rng.uniform(0.85, 1.45)),
         blur_px=float(rng.uniform(0.25, 0.7)),
         noise=float(rng.uniform(0.6, 2.2)),
     )
