@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
+from zipfile import is_zipfile
 
 import numpy as np
 import torch
@@ -202,10 +203,13 @@ def _run(trainer: Trainer, checkpoint: Path, report: Report | None) -> None:
 
 
 def _load(checkpoint: Path, recipe: Recipe) -> dict[str, Any]:
+    refusal = OutputError(f"{checkpoint}: not a checkpoint that can be resumed. Remove it to start anew.")
+    if not is_zipfile(checkpoint):  # torch would take anything else for its old format, and fail in many ways
+        raise refusal
     try:
         state: dict[str, Any] = torch.load(checkpoint, weights_only=True)
     except (RuntimeError, OSError, UnpicklingError, EOFError) as error:
-        raise OutputError(f"{checkpoint}: not a checkpoint that can be resumed. Remove it to start anew.") from error
+        raise refusal from error
     if state.get("recipe") != _digest(recipe):
         raise OutputError(f"{checkpoint}: belongs to another recipe. Remove it or choose another --out.")
     return state

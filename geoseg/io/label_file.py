@@ -43,12 +43,14 @@ def read_labels(path: Path, geobox: GeoBox, *, attribute: str | None = None) -> 
 
 def _window(path: Path, geobox: GeoBox) -> npt.NDArray[np.int64]:
     with rasterio.open(path) as labels:
-        offset = ~labels.transform * geobox.transform
-        same = abs(offset.a - 1) < 1e-6 and abs(offset.e - 1) < 1e-6 and abs(offset.b) < 1e-6 and abs(offset.d) < 1e-6
-        col, row = round(offset.c), round(offset.f)
+        theirs, ours = labels.transform, geobox.transform
+        matrix = np.array([[theirs.a, theirs.b], [theirs.d, theirs.e]])
+        exact_col, exact_row = np.linalg.solve(matrix, [ours.c - theirs.c, ours.f - theirs.f])
+        row, col = round(exact_row), round(exact_col)
         height, width = geobox.shape
         inside = row >= 0 and row + height <= labels.height and col >= 0 and col + width <= labels.width
-        if not same or not inside or abs(offset.c - col) > 0.01 or abs(offset.f - row) > 0.01:
+        aligned = max(abs(exact_row - row), abs(exact_col - col)) < 0.01
+        if not (inside and aligned and np.allclose(matrix, [[ours.a, ours.b], [ours.d, ours.e]], rtol=1e-6, atol=0)):
             raise SceneError(
                 str(path),
                 f"its grid ({labels.height} x {labels.width} pixels) is not the image's.",

@@ -85,7 +85,7 @@ def read_model(path: Path, sha256: str | None = None) -> tuple[dict[str, npt.NDA
             f"{path}: hash mismatch: weights {found[:12]}… found, the card says {card.weights_sha256[:12]}…. "
             "Fetch or train it again."
         )
-    return {name: _loaded(tensor) for name, tensor in stored.items()}, card
+    return {name: _loaded(stored[name]) for name in sorted(stored)}, card
 
 
 def weights_sha256(tensors: Tensors) -> str:

@@ -1,0 +1,256 @@
+"""A training run learns, stops at any step, goes on to the same weights, and refuses what does not fit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import rasterio
+import torch
+import yaml
+from rasterio.transform import Affine
+
+from geoseg.data.chips import ChipMaker
+from geoseg.data.labelled import read_source
+from geoseg.engine.recipe import Recipe, read_recipe
+from geoseg.engine.score import confusion, iou
+from geoseg.engine.train import Progress, Trainer, learning_rate, train
+from geoseg.errors import OutputError, UsageError
+from geoseg.io.model_file import read_model
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A picture of dark squares on bright ground: easy to learn in a few steps."""
+    folder = tmp_path_factory.mktemp("data")
+    rng = np.random.default_rng(0)
+    labels = np.zeros((96, 96), np.uint8)
+    for top, left in rng.integers(0, 84, (25, 2)):
+        labels[top : top + 12, left : left + 12] = 7
+    image = np.where(labels > 0, 60, 190)[None] + rng.normal(0, 12, (3, 96, 96))
+    profile: dict[str, Any] = {
+        "driver": "GTiff",
+        "width": 96,
+        "height": 96,
+        "crs": "EPSG:32633",
+        "transform": Affine(0.1, 0, 500_000, 0, -0.1, 5_000_000),
+        "dtype": "uint8",
+    }
+    with rasterio.open(folder / "image.tif", "w", count=3, **profile) as file:
+        file.write(image.clip(0, 255).astype(np.uint8))
+    with rasterio.open(folder / "labels.tif", "w", count=1, **profile) as file:
+        file.write(labels, 1)
+    return folder
+
+
+def _document(**schedule: Any) -> dict[str, Any]:
+    return {
+        "name": "squares",
+        "licence": "MIT",
+        "architecture": {"name": "unet", "options": {"widths": [8, 16], "residual": True}},
+        "bands": [{"name": name} for name in ("red", "green", "blue")],
+        "gsd_m": {"min": 0.05, "max": 0.2},
+        "tile_px": 64,
+        "halo_px": 8,
+        "legend": {
+            "classes": [
+                {"code": 0, "name": "ground", "colour": "#000000"},
+                {"code": 1, "name": "square", "colour": "#ffffff"},
+            ]
+        },
+        "sources": [
+            {
+                "kind": "files",
+                "name": "squares",
+                "licence": "MIT",
+                "image": "image.tif",
+                "labels": "labels.tif",
+                "codes": "nonzero",
+                "train": [0, 64],
+                "validate_on": [64, 96],
+            }
+        ],
+        "chips": {"size_px": 32, "batch": 4},
+        "augment": {"gamma": 0.05, "contrast": 0.1, "brightness": 0.05, "greyscale": 0},
+        "schedule": {"steps": 20, "learning_rate": 0.02, "save_every": 1000} | schedule,
+        "seed": 3,
+    }
+
+
+def _recipe(**schedule: Any) -> Recipe:
+    return Recipe.model_validate(_document(**schedule))
+
+
+def _images(recipe: Recipe, data: Path) -> list[Any]:
+    return read_source(recipe.sources[0], "train", data, recipe.legend)
+
+
+def test_twenty_steps_learn_and_the_card_says_how_well(data: Path, tmp_path: Path) -> None:
+    reports: list[Progress] = []
+    path, card = train(_recipe(), data, tmp_path, report=reports.append)
+    assert [p.step for p in reports] == list(range(1, 21))
+    assert reports[-1].loss < 0.6 * reports[0].loss
+    scores = {s.metric: s.value for s in card.scores}
+    assert scores["pixel accuracy"] > 0.9
+    assert scores["IoU square"] > 0.6
+    assert card.scores[0].on == "squares rows 64-95"
+    assert (card.trained_on[0].name, card.trained_on[0].split) == ("squares", "rows 0 to 63")
+    assert card.recipe["steps"] == 20
+    stored, found = read_model(path)
+    assert found == card
+    assert all(np.isfinite(array).all() for array in stored.values())
+
+
+def test_a_run_cut_in_two_ends_with_the_same_weights(data: Path, tmp_path: Path) -> None:
+    recipe = _recipe(steps=6, save_every=3)
+    whole, _ = train(recipe, data, tmp_path / "whole")
+
+    class PulledPlug(Exception):  # noqa: N818 - not an error of ours
+        pass
+
+    def pull(progress: Progress) -> None:
+        if progress.step == 5:
+            raise PulledPlug
+
+    with pytest.raises(PulledPlug):
+        train(recipe, data, tmp_path / "cut", report=pull)
+    steps: list[int] = []
+    again, _ = train(recipe, data, tmp_path / "cut", resume=True, report=lambda p: steps.append(p.step))
+    assert steps == [4, 5, 6]
+    for (name, a), (_, b) in zip(read_model(whole)[0].items(), read_model(again)[0].items(), strict=True):
+        np.testing.assert_array_equal(a, b, err_msg=name)
+
+
+def test_another_seed_gives_other_weights(data: Path) -> None:
+    one, two = _recipe(), _recipe().model_copy(update={"seed": 4})
+    a, b = (Trainer(recipe, _images(recipe, data)).network.state_dict() for recipe in (one, two))
+    assert any(not torch.equal(a[name], b[name]) for name in a)
+
+
+def test_the_result_is_the_moving_average_of_the_weights(data: Path) -> None:
+    recipe = _recipe(ema=0.5)
+    trainer = Trainer(recipe, _images(recipe, data))
+    name = "head.bias"
+    average = trainer.average.state_dict()[name].clone()
+    for step in range(3):
+        trainer.learn(trainer.chips.batch(step))
+        decay = min(0.5, (2 + step) / (11 + step))
+        average = decay * average + (1 - decay) * trainer.network.state_dict()[name]
+        torch.testing.assert_close(trainer.average.state_dict()[name], average)
+
+
+def test_the_learning_rate_rises_straight_and_falls_as_a_cosine() -> None:
+    schedule = _recipe(warm_up=0.2, learning_rate=1.0).schedule
+    rates = [learning_rate(p / 100, schedule) for p in range(101)]
+    assert rates[0] == pytest.approx(0.04)
+    assert max(rates) == rates[20] == pytest.approx(1.0)
+    assert rates[60] == pytest.approx(0.5, abs=0.01)
+    assert rates[100] == pytest.approx(0.001)
+
+
+def test_the_time_allowed_ends_the_run(data: Path, tmp_path: Path) -> None:
+    _, card = train(_recipe(steps=100_000, minutes=0.001), data, tmp_path)
+    assert 1 <= card.recipe["steps"] < 100
+
+
+def test_an_existing_model_is_not_overwritten(data: Path, tmp_path: Path) -> None:
+    (tmp_path / "squares.safetensors").write_bytes(b"precious")
+    with pytest.raises(OutputError, match="exists already"):
+        train(_recipe(), data, tmp_path)
+
+
+def test_a_checkpoint_of_another_recipe_is_refused(data: Path, tmp_path: Path) -> None:
+    train(_recipe(steps=1), data, tmp_path)
+    (tmp_path / "squares.safetensors").unlink()
+    with pytest.raises(OutputError, match="another recipe"):
+        train(_recipe(steps=2), data, tmp_path, resume=True)
+    (tmp_path / "squares.checkpoint").write_bytes(b"rubbish")
+    with pytest.raises(OutputError, match="cannot be resumed"):
+        train(_recipe(steps=2), data, tmp_path, resume=True)
+
+
+def test_labels_outside_the_legend_are_named(data: Path) -> None:
+    document = _document()
+    document["sources"][0]["codes"] = "values"
+    recipe = Recipe.model_validate(document)
+    with pytest.raises(UsageError, match=r"labels\.tif: labels \[7\]"):
+        _images(recipe, data)
+
+
+def test_rows_to_learn_and_rows_to_score_must_not_overlap() -> None:
+    document = _document()
+    document["sources"][0]["validate_on"] = [60, 96]
+    with pytest.raises(ValueError, match="overlap"):
+        Recipe.model_validate(document)
+
+
+def test_a_batch_is_the_same_whenever_it_is_asked_for(data: Path) -> None:
+    recipe = _recipe()
+
+    def maker() -> ChipMaker:
+        return ChipMaker(_images(recipe, data), recipe.chips, recipe.augment, ([0.5] * 3, [0.25] * 3), seed=recipe.seed)
+
+    first = maker()
+    first.batch(0)
+    one, other = first.batch(7), maker().batch(7)
+    assert torch.equal(one.inputs, other.inputs)
+    assert torch.equal(one.channels, other.channels)
+    assert not torch.equal(one.inputs, first.batch(8).inputs)
+
+
+def test_confusion_counts_true_rows_against_answered_columns() -> None:
+    truth = np.array([[0, 0, 1], [2, 255, 1]], np.uint8)
+    answer = np.array([[0, 1, 1], [2, 0, 0]], np.uint8)
+    counts = confusion(truth, answer, 3)
+    np.testing.assert_array_equal(counts, [[1, 1, 0], [1, 1, 0], [0, 0, 1]])
+    np.testing.assert_allclose(iou(counts), [1 / 3, 1 / 3, 1])
+
+
+def test_a_class_that_never_occurs_has_no_iou() -> None:
+    assert np.isnan(iou(np.array([[4, 0], [0, 0]]))[1])
+
+
+def test_a_recipe_reads_back_from_yaml(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.yaml"
+    path.write_text(yaml.safe_dump(_document()))
+    assert read_recipe(path) == _recipe()
+
+
+@pytest.mark.parametrize("path", sorted(Path(__file__).parents[2].glob("configs/train/*.yaml")), ids=lambda p: p.stem)
+def test_shipped_recipes_are_valid_and_make_a_card(path: Path) -> None:
+    recipe = read_recipe(path)
+    assert recipe.card().name == recipe.name
+    assert "shared" not in path.read_text()
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("name: [", "not YAML"),
+        ("a: 1\na: 2", "'a' stands twice"),
+        ("a: &x 1\nb: *x", "aliases"),
+        ("a: !!python/object/apply:os.system [ls]", "not YAML"),
+        ("name: Bad Name\ncolour: 1", r"name: .*; licence: .*colour: "),
+        ("- 1", "top: "),
+    ],
+)
+def test_a_bad_recipe_is_refused_with_every_fault_on_one_line(tmp_path: Path, text: str, words: str) -> None:
+    path = tmp_path / "bad.yaml"
+    path.write_text(text)
+    with pytest.raises(UsageError, match=words) as refused:
+        read_recipe(path)
+    assert "\n" not in str(refused.value)
+    assert str(path) in str(refused.value)
+
+
+def test_recipes_that_cannot_be_read(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="No such file"):
+        read_recipe(tmp_path / "absent.yaml")
+    (tmp_path / "latin.yaml").write_bytes("name: é".encode("latin-1"))
+    with pytest.raises(UsageError, match="UTF-8"):
+        read_recipe(tmp_path / "latin.yaml")
+    (tmp_path / "huge.yaml").write_bytes(b"#" * 1_000_001)
+    with pytest.raises(UsageError, match="at most"):
+        read_recipe(tmp_path / "huge.yaml")
