@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import re
 import sqlite3
 import warnings
 from collections.abc import Iterable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -134,12 +136,12 @@ def _probability(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
 
 def _write_polygons(part: Path, layer: str, crs_wkt: str | None, stream: _Stream) -> None:
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _plainly_named(part) as path:
             warnings.filterwarnings("ignore", message=".*'crs' was not provided")
             warnings.filterwarnings("ignore", message=".*filename extension should be")
             pyogrio.write_arrow(
                 pa.RecordBatchReader.from_batches(_SCHEMA, iter(stream)),
-                str(part),
+                path,
                 layer=layer,
                 driver="GPKG",
                 geometry_name=_GEOMETRY,
@@ -152,6 +154,23 @@ def _write_polygons(part: Path, layer: str, crs_wkt: str | None, stream: _Stream
         if stream.broke is not None:
             raise stream.broke from error
         raise OSError(str(error)) from error
+
+
+@contextmanager
+def _plainly_named(part: Path) -> Iterator[str]:
+    """Name a file so that pyogrio, which looks for archives and addresses in a path, takes it for a plain file."""
+    if not re.search(r"[!?\s]", str(part)):
+        yield str(part)
+        return
+    folder = os.open(part.parent, os.O_RDONLY | os.O_DIRECTORY)
+    plain = f"segments.{os.getpid()}.part"
+    try:
+        yield f"/proc/self/fd/{folder}/{plain}"
+        os.replace(plain, part.name, src_dir_fd=folder, dst_dir_fd=folder)
+    finally:
+        with suppress(FileNotFoundError):
+            os.unlink(plain, dir_fd=folder)
+        os.close(folder)
 
 
 def _add_style(part: Path, layer: str, qml: str) -> None:

@@ -1,0 +1,162 @@
+"""Segments come back from the GeoPackage as they went in, styled, and the same bytes every time."""
+
+import sqlite3
+import time
+from contextlib import closing
+from xml.etree import ElementTree as ET
+
+import numpy as np
+import pyogrio
+import pytest
+import shapely
+from pyproj import CRS
+
+from geoseg.core.legend import Legend, LegendClass
+from geoseg.core.segments import Segments
+from geoseg.errors import SceneError, WriteError
+from geoseg.io import geopackage
+from geoseg.io.geopackage import write_segments
+
+LEGEND = Legend(
+    classes=[
+        LegendClass(code=0, name="other", colour="#808080"),
+        LegendClass(code=200, name='it\'s <"green"> & é', colour="#33a02c"),
+    ]
+)
+UTM = CRS.from_epsg(32645).to_wkt()
+
+
+def segments_of(count, seed=0):
+    rng = np.random.default_rng(seed)
+    x, y = 500000 + rng.integers(0, 999, count) * 10.0, 3e6 + rng.integers(0, 999, count) * 10.0
+    outer = shapely.box(x, y, x + 9, y + 9)
+    confidence = rng.random(count).astype(np.float32)
+    confidence[::3] = np.nan
+    return Segments(
+        geometry=shapely.difference(outer, shapely.box(x + 2, y + 2, x + 4, y + 4)),
+        class_code=rng.choice(np.array([0, 200], np.uint8), count),
+        area_m2=rng.random(count) * 1e9,
+        perimeter_m=rng.random(count) * 1e6,
+        confidence=confidence,
+        confidence_min=(confidence / 3).astype(np.float32),
+        pixels=rng.integers(1, 2**40, count),
+    )
+
+
+def read(path, layer="segments"):
+    return pyogrio.read_dataframe(path, layer=layer)
+
+
+def test_what_went_in_comes_out(tmp_path):
+    batches = [segments_of(50, 1), segments_of(0), segments_of(70, 2)]
+    assert write_segments(tmp_path / "s.gpkg", iter(batches), crs_wkt=UTM, legend=LEGEND) == 120
+    frame = read(tmp_path / "s.gpkg")
+    for column in ("class_code", "area_m2", "perimeter_m", "pixels"):
+        assert (frame[column].to_numpy() == np.concatenate([getattr(b, column) for b in batches])).all()
+    for column in ("confidence", "confidence_min"):
+        expected = np.concatenate([getattr(b, column) for b in batches])
+        np.testing.assert_allclose(frame[column].to_numpy(), expected, atol=1e-6)
+        assert frame[column].isna().sum() == np.isnan(expected).sum() > 0
+    assert (frame.class_name == [LEGEND.by_code(c).name for c in frame.class_code]).all()
+    geometry = np.concatenate([b.geometry for b in batches])
+    assert shapely.equals_exact(frame.geometry.to_numpy(), geometry, 0).all()
+    assert frame.crs.to_epsg() == 32645
+
+
+def test_an_empty_map_is_a_valid_empty_layer(tmp_path):
+    assert write_segments(tmp_path / "s.gpkg", [], crs_wkt=UTM, legend=LEGEND) == 0
+    frame = read(tmp_path / "s.gpkg")
+    assert len(frame) == 0
+    assert {"class_code", "class_name", "area_m2", "perimeter_m", "confidence", "pixels"} <= set(frame.columns)
+    assert frame.crs.to_epsg() == 32645
+
+
+@pytest.mark.parametrize("wkt", [None, 'LOCAL_CS["site",UNIT["metre",1]]', CRS.from_user_input("ESRI:54009").to_wkt()])
+def test_any_crs_or_none_is_kept(tmp_path, wkt):
+    write_segments(tmp_path / "s.gpkg", [segments_of(3)], crs_wkt=wkt, legend=LEGEND)
+    crs = read(tmp_path / "s.gpkg").crs
+    assert (crs is None) == (wkt is None)
+    if wkt is not None and not wkt.startswith("LOCAL"):
+        assert crs.equals(CRS.from_wkt(wkt))
+
+
+def test_the_file_is_geopackage_1_3_with_an_index_and_one_default_style(tmp_path):
+    write_segments(tmp_path / "s.gpkg", [segments_of(30)], crs_wkt=UTM, legend=LEGEND)
+    with closing(sqlite3.connect(tmp_path / "s.gpkg")) as db:
+        assert db.execute("PRAGMA user_version").fetchone() == (10300,)
+        assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        assert db.execute("SELECT count(*) FROM rtree_segments_geom").fetchone() == (30,)
+        assert db.execute("SELECT data_type FROM gpkg_contents ORDER BY 1").fetchall() == [
+            ("attributes",),
+            ("features",),
+        ]
+        styles = db.execute(
+            "SELECT f_table_name, f_geometry_column, useAsDefault, styleQML FROM layer_styles"
+        ).fetchall()
+    assert [row[:3] for row in styles] == [("segments", "geom", 1)]
+    root = ET.fromstring(styles[0][3])  # noqa: S314 - written above
+    found = {node.get("value"): node.get("label") for node in root.iter("category")}
+    assert found == {"0": "other", "200": 'it\'s <"green"> & é'}
+
+
+def test_the_same_input_gives_the_same_bytes_at_any_time(tmp_path):
+    for name in ("a", "b"):
+        write_segments(tmp_path / f"{name}.gpkg", (segments_of(400, s) for s in range(3)), crs_wkt=UTM, legend=LEGEND)
+        time.sleep(1.1)  # seconds are what a GeoPackage's own time stamps show
+    assert (tmp_path / "a.gpkg").read_bytes() == (tmp_path / "b.gpkg").read_bytes()
+
+
+@pytest.mark.parametrize("name", ["a b%20é漢'\"&#?:|.gpkg", "a!b\nc.gpkg"])
+def test_odd_file_names_work(tmp_path, name):
+    folder = tmp_path / name.removesuffix(".gpkg")
+    folder.mkdir()
+    write_segments(folder / name, [segments_of(3)], crs_wkt=UTM, legend=LEGEND, layer='la"yer')
+    with closing(sqlite3.connect(folder / name)) as db:
+        assert db.execute('SELECT count(*) FROM "la""yer"').fetchone() == (3,)
+    assert [p.name for p in folder.iterdir()] == [name]
+
+
+def test_an_error_while_polygons_are_made_comes_through_as_it_is(tmp_path):
+    def batches():
+        yield segments_of(10)
+        raise SceneError("scene.tif", "it is torn")
+
+    with pytest.raises(SceneError, match="it is torn"):
+        write_segments(tmp_path / "s.gpkg", batches(), crs_wkt=UTM, legend=LEGEND)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_code_without_a_meaning_is_refused(tmp_path):
+    other = Legend(classes=[LEGEND.classes[0]])
+    with pytest.raises(KeyError, match="200"):
+        write_segments(tmp_path / "s.gpkg", [segments_of(50)], crs_wkt=UTM, legend=other)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_lost_row_is_found(tmp_path, monkeypatch):
+    add_style = geopackage._add_style
+
+    def lose(part, layer, qml):
+        add_style(part, layer, qml)
+        with closing(sqlite3.connect(part)) as db, db:
+            for (trigger,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
+                db.execute(f"DROP TRIGGER {trigger}")
+            db.execute("DELETE FROM segments WHERE fid = 7")
+
+    monkeypatch.setattr(geopackage, "_add_style", lose)
+    with pytest.raises(WriteError, match="49 polygons"):
+        write_segments(tmp_path / "s.gpkg", [segments_of(50)], crs_wkt=UTM, legend=LEGEND)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_failed_rewrite_leaves_the_old_polygons(tmp_path, monkeypatch):
+    write_segments(tmp_path / "s.gpkg", [segments_of(5)], crs_wkt=UTM, legend=LEGEND)
+    before = (tmp_path / "s.gpkg").read_bytes()
+
+    def full(*_):
+        raise sqlite3.OperationalError("database or disk is full")
+
+    monkeypatch.setattr(geopackage, "_add_style", full)
+    with pytest.raises(WriteError, match="disk is full"):
+        write_segments(tmp_path / "s.gpkg", [segments_of(50)], crs_wkt=UTM, legend=LEGEND)
+    assert [p.read_bytes() for p in tmp_path.iterdir()] == [before]
