@@ -17,6 +17,7 @@ from pyproj.exceptions import CRSError
 from geoseg.core.legend import Legend
 from geoseg.io.bundle import Bundle
 from geoseg.io.grid import LayerGrid
+from geoseg.io.stac_item import without_secrets
 from geoseg.io.styles import class_pipe, confidence_pipe, segments_renderer, xml_text
 from geoseg.io.writing import write_bytes
 
@@ -143,7 +144,7 @@ def _imagery_source(uri: str, directory: Path) -> str:
     if uri.startswith("s3://"):
         return "/vsis3/" + uri.removeprefix("s3://")
     if re.match(r"https?://", uri):
-        return "/vsicurl/" + uri
+        return "/vsicurl/" + without_secrets(uri)
     if uri.startswith("/vsi"):
         return uri
     relative = os.path.relpath(uri.removeprefix("file://"), directory)
