@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import unicodedata
+from bisect import bisect_right
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +24,9 @@ _QUIET = (108, 117, 125)
 _PAPER = (255, 255, 255)
 _HATCH = ((236, 238, 240), (214, 218, 222))
 _LEGEND_ROWS = 24
+_CUT = "..."
+_SYSTEM_FONTS = ("DejaVuSans.ttf", "LiberationSans-Regular.ttf")
+_DASHES = str.maketrans({"\u2013": "-", "\u2014": "-", "\u2019": "'", "\u201c": '"', "\u201d": '"', "\u00df": "ss"})
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
@@ -54,7 +60,7 @@ def write_preview(
     photo = _panel(np.moveaxis(image, 0, 2), valid, smooth=True)
     labels = _panel(_colours(legend)[codes], answered, smooth=False)
     buffer = io.BytesIO()
-    _compose(photo, labels, _shares(codes, legend), title).save(buffer, "PNG", optimize=True)
+    _compose(photo, labels, _shares(codes, legend), title).save(buffer, "PNG")
     write_bytes(path, buffer.getvalue())
 
 
@@ -105,10 +111,10 @@ def _shares(codes: npt.NDArray[np.uint8], legend: Legend) -> list[_Entry]:
 def _compose(image: Image.Image, labels: Image.Image, entries: list[_Entry], title: str) -> Image.Image:
     stacked = image.width > 2 * image.height
     across, down = (1, 2) if stacked else (2, 1)
-    title_font, font, small = (ImageFont.load_default(size=size) for size in (24, 17, 14))
+    title_font, font, small = _fonts(24, 17, 14)
     inner = max(image.width * across + _GAP_PX * (across - 1), 480)
     top = _MARGIN_PX + 40
-    panels = down * (image.height + 24)
+    panels = down * (image.height + 28)
     columns = max(1, inner // 260)
     rows = -(-len(entries) // columns)
     sheet = Image.new("RGB", (inner + 2 * _MARGIN_PX, top + panels + _GAP_PX + rows * 30 + _MARGIN_PX), _PAPER)
@@ -117,7 +123,7 @@ def _compose(image: Image.Image, labels: Image.Image, entries: list[_Entry], tit
     left = _MARGIN_PX + (inner - image.width * across - _GAP_PX * (across - 1)) // 2
     for number, (panel, caption) in enumerate(((image, "Image"), (labels, "Labels"))):
         x = left if stacked else left + number * (image.width + _GAP_PX)
-        y = top + (number * (image.height + 24) if stacked else 0)
+        y = top + (number * (image.height + 28) if stacked else 0)
         draw.text((x, y), caption, _QUIET, font=small)
         sheet.paste(panel, (x, y + 20))
     width = inner // columns
@@ -132,10 +138,26 @@ def _compose(image: Image.Image, labels: Image.Image, entries: list[_Entry], tit
     return sheet
 
 
-def _fitted(draw: ImageDraw.ImageDraw, text: str, font: Font, width_px: float) -> str:
+def _fonts(*sizes: int) -> list[Font]:
+    """Take a font of the system that has accents, Greek and Cyrillic; Pillow's own knows only ASCII."""
+    for name in _SYSTEM_FONTS:
+        with suppress(OSError):
+            return [ImageFont.truetype(name, size) for size in sizes]
+    return [ImageFont.load_default(size=size) for size in sizes]
+
+
+def _readable(text: str, font: Font) -> str:
+    """Leave out control characters, and accents where the font has none."""
     line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    if isinstance(font, ImageFont.FreeTypeFont) and font.getname()[0] in {"DejaVu Sans", "Liberation Sans"}:
+        return line
+    plain = unicodedata.normalize("NFKD", line.translate(_DASHES))
+    return "".join(c if c.isascii() else "?" for c in plain if not unicodedata.combining(c))
+
+
+def _fitted(draw: ImageDraw.ImageDraw, text: str, font: Font, width_px: float) -> str:
+    line = _readable(text, font)
     if draw.textlength(line, font=font) <= width_px:
         return line
-    while line and draw.textlength(line + "…", font=font) > width_px:
-        line = line[:-1]
-    return line + "…"
+    fits = bisect_right(range(min(len(line), 400)), width_px, key=lambda n: draw.textlength(line[:n] + _CUT, font=font))
+    return line[: max(0, fits - 1)] + _CUT
