@@ -53,12 +53,18 @@ class LayerGrid:
         zero, one = np.zeros(_STEPS), np.ones(_STEPS)
         cols = np.r_[step, one, 1 - step, zero, 0] * width
         rows = np.r_[zero, step, one, 1 - step, 0] * height
+        return np.column_stack(self.to_world(cols, rows))
+
+    def to_world(
+        self, cols: npt.NDArray[np.float64], rows: npt.NDArray[np.float64]
+    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """Turn pixel-corner coordinates into x and y in CRS units, as GDAL does it for ground control points."""
         if self.gcps:
             with GCPTransformer(list(self.gcps)) as transformer:
-                x, y = transformer.xy(list(rows), list(cols), offset="ul")
-            return np.column_stack([x, y]).astype(float)
+                x, y = transformer.xy(rows.tolist(), cols.tolist(), offset="ul")
+            return np.asarray(x, float), np.asarray(y, float)
         t = self.geobox.transform
-        return np.column_stack([t.a * cols + t.b * rows + t.c, t.d * cols + t.e * rows + t.f])
+        return t.a * cols + t.b * rows + t.c, t.d * cols + t.e * rows + t.f
 
     def bounds(self) -> tuple[float, float, float, float]:
         """West, south, east and north of the grid in CRS units, also when it is rotated or south-up."""
