@@ -9,15 +9,24 @@ import traceback
 from collections.abc import Callable
 from types import FrameType
 
-import click
+import typer
 
 from geoseg.errors import GeosegError
 
 _INTERRUPTED, _TERMINATED = 130, 143
 
+# typer has carried a click of its own since 0.20-odd and used the library before: either way this is the root
+_ClickException: type[Exception] = next(
+    kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException"
+)
 
-class Terminated(BaseException):
-    """SIGTERM arrived."""
+
+class Stopped(BaseException):
+    """SIGINT or SIGTERM arrived; not an Exception, so that nothing on the way takes it for a failure."""
+
+    def __init__(self, how: str, code: int) -> None:
+        super().__init__(how)
+        self.how, self.code = how, code
 
 
 def enter(command: Callable[[], object], *, debug: bool) -> int:
@@ -30,18 +39,18 @@ def enter(command: Callable[[], object], *, debug: bool) -> int:
     Returns:
         The exit code.
     """
-    signal.signal(signal.SIGTERM, _terminate)
+    signal.signal(signal.SIGINT, _stop)
+    signal.signal(signal.SIGTERM, _stop)
     try:
         result = command()
-    except click.exceptions.Exit as error:
+    except typer.Exit as error:
         return int(error.exit_code)
-    except click.ClickException as error:
-        error.show(file=sys.stderr)
+    except _ClickException as error:
+        error.show(file=sys.stderr)  # type: ignore[attr-defined]
         return 2
-    except (KeyboardInterrupt, click.Abort):
-        return _stopped("interrupted", _INTERRUPTED)
-    except Terminated:
-        return _stopped("terminated", _TERMINATED)
+    except Stopped as stop:
+        say(f"{stop.how}; finished blocks are kept: run the same command again to resume.")
+        return stop.code
     except GeosegError as error:
         if debug:
             traceback.print_exc()
@@ -69,11 +78,9 @@ def say(text: str) -> None:
     print(f"geoseg: {line}", file=sys.stderr)
 
 
-def _stopped(how: str, code: int) -> int:
-    say(f"{how}; finished blocks are kept: run the same command again to resume.")
-    return code
-
-
-def _terminate(number: int, frame: FrameType | None) -> None:
-    del number, frame
-    raise Terminated
+def _stop(number: int, frame: FrameType | None) -> None:
+    """Leave in order at the first signal, at once at the second."""
+    del frame
+    how, code = ("interrupted", _INTERRUPTED) if number == signal.SIGINT else ("terminated", _TERMINATED)
+    signal.signal(number, lambda *_: os._exit(code))
+    raise Stopped(how, code)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -159,12 +160,12 @@ def _one(ready: _Ready, scene: Scene, name: str | None, *, quiet: bool) -> dict[
     from geoseg.run.predict import predict as run
     from geoseg.run.report import Silence
 
-    call = {"spec": ready.spec, "overwrite": ready.overwrite, "name": name}
+    call = partial(run, scene, ready.model, ready.out, spec=ready.spec, overwrite=ready.overwrite, name=name)
     if quiet:
-        layers = run(scene, ready.model, ready.out, reporter=Silence(), **call)
+        layers = call(reporter=Silence())
     else:
         with reporter(scene.stem) as report:
-            layers = run(scene, ready.model, ready.out, reporter=report, **call)
+            layers = call(reporter=report)
         _tell(scene, layers)
     return {
         "scene": scene.uri,

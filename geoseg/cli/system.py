@@ -9,7 +9,7 @@ import platform
 import shutil
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import typer
 
@@ -19,17 +19,17 @@ _LIBRARIES = ("numpy", "rasterio", "odc-geo", "pyogrio", "geopandas", "shapely",
 def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False) -> None:
     """Show versions, devices and runtimes, and try every bundled model on one small tile."""
     import psutil
-    import rasterio
     import torch
 
     import geoseg
     from geoseg.engine.torch_runtime import cpu_gains_from_bf16
+    from geoseg.io.versions import gdal_version
 
     facts: dict[str, Any] = {
         "geoseg": geoseg.__version__,
         "python": f"{platform.python_version()} ({sys.executable})",
         "system": platform.platform(),
-        "gdal": rasterio.__gdal_version__,
+        "gdal": gdal_version(),
         "libraries": {name: _version(name) for name in _LIBRARIES},
         "cpu_cores": os.cpu_count(),
         "cpu_bf16": cpu_gains_from_bf16(),
@@ -56,18 +56,19 @@ def _version(name: str) -> str | None:
 def _try_models() -> list[dict[str, Any]]:
     import numpy as np
 
+    from geoseg.core.spec import RuntimeName
     from geoseg.engine.bundled import BUNDLED
     from geoseg.engine.model import load_model
     from geoseg.errors import GeosegError
 
     tried: list[dict[str, Any]] = []
     for name in BUNDLED:
-        for runtime in ("torch", "openvino"):
+        for runtime in get_args(RuntimeName)[1:]:
             try:
-                model = load_model(name, runtime=runtime)  # type: ignore[arg-type]
+                model = load_model(name, runtime=runtime)
                 probs = model.runtime.probs(np.zeros((1, len(model.card.bands), 64, 64), np.float32))
                 works = bool(np.isfinite(probs).all())
-                tried.append({"model": name, "runtime": repr(model.runtime.version), "works": works, "why": ""})
+                tried.append({"model": name, "runtime": model.runtime.version, "works": works, "why": ""})
             except GeosegError as error:
                 absent = runtime == "openvino" and _version("openvino") is None
                 tried.append({"model": name, "runtime": runtime, "works": absent, "why": str(error)})

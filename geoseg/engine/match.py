@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +13,7 @@ import numpy.typing as npt
 from geoseg.core.card import ModelCard
 from geoseg.core.ground import gsd_m as ground_gsd_m
 from geoseg.core.spec import PredictSpec
-from geoseg.errors import MatchError
+from geoseg.errors import MatchError, UsageError
 from geoseg.io.overview import overview
 from geoseg.io.scene import Scene, SceneBand
 
@@ -26,6 +26,25 @@ MAX_ANISOTROPY = 1.25
 DISPLAY_WHITE_REFLECTANCE = 0.3
 """Reflectance shown as white when a network that learnt on 8-bit pictures reads reflectance; the usual true-colour
 stretch of Sentinel-2 and Landsat pictures."""
+
+
+class Described(Protocol):
+    """What matching must know of a scene: everything but its pixels."""
+
+    @property
+    def uri(self) -> str:
+        """Named in refusals."""
+        ...
+
+    @property
+    def bands(self) -> tuple[SceneBand, ...]:
+        """Data bands."""
+        ...
+
+    @property
+    def geobox(self) -> Any:
+        """The grid."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +91,7 @@ class ReadPlan:
         return out
 
 
-def match(scene: Scene, card: ModelCard, spec: PredictSpec | None = None) -> ReadPlan:
+def match(scene: Described, card: ModelCard, spec: PredictSpec | None = None) -> ReadPlan:
     """Decide how a scene is read for a model.
 
     Args:
@@ -105,7 +124,9 @@ def _listed(names: Sequence[str]) -> str:
     return "(" + ", ".join(names) + ")"
 
 
-def _choose_bands(scene: Scene, card: ModelCard, wanted: tuple[str, ...] | None, notes: list[str]) -> list[SceneBand]:
+def _choose_bands(
+    scene: Described, card: ModelCard, wanted: tuple[str, ...] | None, notes: list[str]
+) -> list[SceneBand]:
     has = _listed([band.name for band in scene.bands])
     needs = _listed(card.band_names)
     by_name = {band.name: band for band in reversed(scene.bands)}
@@ -134,7 +155,7 @@ def _choose_bands(scene: Scene, card: ModelCard, wanted: tuple[str, ...] | None,
 
 
 def _scaling(
-    scene: Scene,
+    scene: Described,
     card: ModelCard,
     bands: Sequence[SceneBand],
     value_range: tuple[float, float] | Literal["auto"] | None,
@@ -157,7 +178,7 @@ def _has_scale(band: SceneBand) -> bool:
     return band.scale != 1.0 or band.offset != 0.0
 
 
-def _band_scaling(scene: Scene, card: ModelCard, band: SceneBand) -> tuple[float, float]:
+def _band_scaling(scene: Described, card: ModelCard, band: SceneBand) -> tuple[float, float]:
     cure = "Pass --value-range LOW,HIGH (the values that mean black and white) or --value-range auto."
     if _has_scale(band):
         white = DISPLAY_WHITE_REFLECTANCE if card.radiometry == "display" else 1.0
@@ -172,8 +193,10 @@ def _band_scaling(scene: Scene, card: ModelCard, band: SceneBand) -> tuple[float
     raise MatchError(scene.uri, cause, cure)
 
 
-def _percentiles(scene: Scene, bands: Sequence[SceneBand]) -> tuple[float, float]:
+def _percentiles(scene: Described, bands: Sequence[SceneBand]) -> tuple[float, float]:
     """2nd and 98th percentile over all chosen bands of a reduced view of the whole scene."""
+    if not isinstance(scene, Scene):
+        raise UsageError(f"{scene.uri}: the value range of an array is not looked for. Give value_range=(low, high).")
     view = overview(scene, 1024, [band.index for band in bands])
     values = view.values[:, view.valid]
     if not values.size:
@@ -183,7 +206,7 @@ def _percentiles(scene: Scene, bands: Sequence[SceneBand]) -> tuple[float, float
 
 
 def _work_shape(
-    scene: Scene, card: ModelCard, gsd: tuple[float, float], wanted: float | None, notes: list[str]
+    scene: Described, card: ModelCard, gsd: tuple[float, float], wanted: float | None, notes: list[str]
 ) -> tuple[int, int]:
     shape = (int(scene.geobox.shape[0]), int(scene.geobox.shape[1]))
     low, high = card.gsd_m.min, card.gsd_m.max

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from typing import Any, Literal
 
 import numpy as np
@@ -67,7 +68,8 @@ class OpenvinoRuntime:
             import openvino as ov  # noqa: PLC0415 - an optional library
 
             example = torch.zeros(1, *shape)
-            with torch.inference_mode():
+            with torch.inference_mode(), warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # tracing warns of branches on the shape, which is fixed here
                 model = ov.convert_model(self._network, example_input=example, input=[1, *shape])
             hints = {
                 "PERFORMANCE_HINT": "LATENCY",

@@ -88,7 +88,8 @@ def influence(network: nn.Module, tiles: npt.NDArray[np.float32]) -> npt.NDArray
     offset = np.abs(np.arange(side) - middle + 0.5) - 0.5
     distance = np.maximum(offset[:, None], offset[None, :]).astype(np.int64)
     rings = np.bincount(distance.ravel(), weights=np.sqrt(total).ravel())
-    return np.cumsum(rings) / max(rings.sum(), 1e-30)
+    share: npt.NDArray[np.float64] = np.cumsum(rings) / max(float(rings.sum()), 1e-30)
+    return share
 
 
 def _noise(card: ModelCard, tiles: int) -> npt.NDArray[np.float32]:

@@ -10,7 +10,7 @@ from geoseg.core.card import ModelCard
 from geoseg.core.digest import sha256_of_json
 from geoseg.core.spec import PredictSpec
 from geoseg.core.tiling import Blocks, Tiling
-from geoseg.engine.match import ReadPlan, match
+from geoseg.engine.match import Described, ReadPlan, match
 from geoseg.errors import UsageError
 from geoseg.io.area_of_interest import Mask
 from geoseg.io.bundle import Bundle
@@ -48,7 +48,7 @@ class RunPlan:
         return int(rows * cols * 0.25) + 2_000_000
 
 
-def make_plan(scene: Scene, card: ModelCard, spec: PredictSpec) -> RunPlan:
+def make_plan(scene: Described, card: ModelCard, spec: PredictSpec) -> RunPlan:
     """Match the scene to the card and lay the tiles.
 
     Raises:

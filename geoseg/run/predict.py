@@ -100,7 +100,7 @@ def predict(
 
 
 def _run(job: Job, reporter: Reporter) -> Layers:
-    for note in job.plan.read.notes:
+    for note in (*job.scene.notes, *job.plan.read.notes):
         reporter.note(note)
     started, clock = datetime.now(UTC), time.perf_counter()
     before = job.scene.state()

@@ -27,7 +27,7 @@ from geoseg.io.cog import write_class_cog, write_confidence_cog
 from geoseg.io.geopackage import write_segments
 from geoseg.io.grid import LayerGrid
 from geoseg.io.overview import overview
-from geoseg.io.preview import Picture, write_preview
+from geoseg.io.preview import write_preview
 from geoseg.io.qgis import Imagery, write_project
 from geoseg.io.scene import Scene
 from geoseg.io.stac_item import Run, Source, write_item
@@ -167,8 +167,7 @@ def _picture(scene: Scene, plan: RunPlan, bundle: Bundle, model: Model) -> Image
     image = np.clip(np.nan_to_num(view.values * gain + bias) * 255, 0, 255).astype(np.uint8)
     with CodeFile(bundle.classes, None) as source:
         codes = source.overview(view.valid.shape)
-    picture = Picture(rgb=image, valid=view.valid)
-    write_preview(bundle.preview, picture=picture, codes=codes, legend=card.legend, title=bundle.stem)
+    write_preview(bundle.preview, image=image, valid=view.valid, codes=codes, legend=card.legend, title=bundle.stem)
     stretch = tuple((-b / g, (1 - b) / g) for g, b in zip(gain.ravel(), bias.ravel(), strict=True))
     return Imagery(uri=scene.uri, bands=tuple(read.bands[i] for i in shown), stretch=stretch)
 
@@ -201,7 +200,7 @@ def _record(scene: Scene, model: Model, plan: RunPlan, facts: Facts) -> dict[str
         },
         "options": plan.spec.model_dump(mode="json")
         | {"tile_px": plan.tiling.tile_px, "halo_px": plan.tiling.halo_px, "tiles": len(plan.tiling)},
-        "notes": list(plan.read.notes),
+        "notes": [*scene.notes, *plan.read.notes],
         "blocks": facts.blocks,
         "pixels_per_s": round(speed),
     }

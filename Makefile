@@ -1,0 +1,43 @@
+# Everything runs in .venv, made here; nothing else is needed but Debian and Python 3.11 or newer.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+# the tests want no second thread pool fighting over the cores
+export OMP_NUM_THREADS ?= $(shell nproc)
+
+.PHONY: env demo test test-slow lint qgis bench clean
+
+env: $(VENV)/.made
+
+$(VENV)/.made: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --upgrade "pip<26"
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[openvino,dev]"
+	touch $@
+
+demo: env
+	$(BIN)/geoseg demo --scene sample_tiles/town.tif --labels sample_tiles/town_labels.tif --out out/demo
+
+test: env qgis lint
+	$(BIN)/pytest -m "not slow"
+
+test-slow: env qgis
+	$(BIN)/pytest -m slow
+
+lint: env
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+# Debian's QGIS opens the layers in the tests. Where it cannot be installed, those tests are skipped and say so.
+qgis:
+	@/usr/bin/python3 -c "import qgis.core" 2>/dev/null || \
+	  { apt-get update -qq && apt-get install -y -qq --no-install-recommends qgis python3-qgis >/dev/null; } || \
+	  echo "QGIS cannot be installed here (not root, or not Debian): its tests will be skipped"
+
+bench: env
+	$(BIN)/python benchmarks/predict.py
+
+clean:
+	rm -rf $(VENV) out build dist *.egg-info

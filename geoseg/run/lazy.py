@@ -1,0 +1,120 @@
+"""Segment a lazy DataArray: the same tiles, network and blending as a run, as a dask graph."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import dask
+import dask.array as da
+import numpy as np
+import numpy.typing as npt
+import rioxarray  # noqa: F401 - registers the .rio accessor
+import xarray as xr
+from odc.geo.geobox import GeoBox
+
+from geoseg.core.raster import Raster
+from geoseg.core.spec import PredictSpec
+from geoseg.core.tiling import Block
+from geoseg.engine.model import Model
+from geoseg.engine.predict import empty_result, predict_block, prepare, scene_window
+from geoseg.errors import UsageError
+from geoseg.io.bands import band_names
+from geoseg.io.scene import SceneBand
+from geoseg.io.validity import valid_pixels
+from geoseg.run.plan import RunPlan, make_plan
+
+
+def segment(pixels: xr.DataArray, model: Model, *, spec: PredictSpec | None = None) -> xr.Dataset:
+    """Segment imagery in memory or in a dask graph.
+
+    Args:
+        pixels: (band, y, x) with a CRS, as ``Scene.to_xarray`` and rioxarray give it; band names in ``long_name``.
+            Native values: they are scaled as for ``geoseg.predict``.
+        model: a loaded model.
+        spec: options; what concerns files has no effect.
+
+    Returns:
+        Dataset of ``codes`` (y, x) uint8 and ``confidence`` (y, x) uint8 percent, both 255 where there is no answer;
+        lazy, one dask chunk a block.
+
+    Raises:
+        MatchError: the model cannot read these bands, values or pixel sizes.
+        UsageError: the array has no CRS, or an option needs the scene's file.
+
+    Example:
+        >>> lazy = geoseg.segment(scene.to_xarray(), model)  # doctest: +SKIP
+        >>> lazy.codes[:512, :512].compute()  # doctest: +SKIP
+    """
+    spec = spec or PredictSpec()
+    if spec.aoi is not None or spec.value_range == "auto":
+        raise UsageError("segment: aoi and value_range='auto' need the whole scene; use geoseg.predict for them.")
+    scene = _describe(pixels)
+    plan = make_plan(scene, model.card, spec)
+    chosen = pixels.isel(band=[number - 1 for number in plan.read.bands])
+    rows, cols = plan.blocks.shape
+    grid = [
+        [_lazy_block(chosen, scene, model, plan, plan.blocks.block(r, c)) for c in range(cols)] for r in range(rows)
+    ]
+    answers = da.block(grid)
+    coords = {name: pixels.coords[name] for name in ("y", "x", "spatial_ref") if name in pixels.coords}
+    layers = {
+        name: xr.DataArray(answers[layer], dims=("y", "x"), coords=coords, attrs={"long_name": name, "_FillValue": 255})
+        for layer, name in enumerate(("codes", "confidence"))
+    }
+    return xr.Dataset(layers)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Described:
+    """What matching must know of an array; the part of a Scene that has no pixels."""
+
+    uri: str
+    bands: tuple[SceneBand, ...]
+    geobox: GeoBox
+    nodata: float | None
+
+
+def _describe(pixels: xr.DataArray) -> _Described:
+    if pixels.dims != ("band", "y", "x"):
+        raise UsageError(f"segment: dimensions are {pixels.dims}; (band, y, x) are wanted.")
+    if pixels.rio.crs is None:
+        raise UsageError("segment: the array has no CRS. Give it one with .rio.write_crs(...).")
+    count = pixels.sizes["band"]
+    named = pixels.attrs.get("long_name")
+    labels = (
+        [str(name) for name in named] if isinstance(named, (tuple, list)) and len(named) == count else [None] * count
+    )
+    names = band_names(["undefined"] * count, labels)
+    scales = pixels.attrs.get("scales", (pixels.attrs.get("scale_factor", 1.0),) * count)
+    offsets = pixels.attrs.get("offsets", (pixels.attrs.get("add_offset", 0.0),) * count)
+    bands = tuple(
+        SceneBand(index=i + 1, name=names[i], dtype=str(pixels.dtype), scale=float(scales[i]), offset=float(offsets[i]))
+        for i in range(count)
+    )
+    geobox = GeoBox(pixels.shape[1:], pixels.rio.transform(), pixels.rio.crs.to_wkt())
+    return _Described(uri=str(pixels.name or "array"), bands=bands, geobox=geobox, nodata=pixels.rio.nodata)
+
+
+def _lazy_block(pixels: xr.DataArray, scene: _Described, model: Model, plan: RunPlan, block: Block) -> da.Array:
+    """One block as a dask array (2, y, x): codes, confidence."""
+    window = scene_window(plan.read, plan.tiling, block)
+    rows, cols = window.slices
+    valid = pixels.coords["valid"].data[rows, cols] if "valid" in pixels.coords else None
+    grid = scene.geobox[rows, cols]
+    answer = dask.delayed(_predict_array)(model, plan, block, (pixels.data[:, rows, cols], valid, scene.nodata, grid))
+    return da.from_delayed(answer, (2, *block.window.shape), np.uint8)
+
+
+def _predict_array(model: Model, plan: RunPlan, block: Block, source: tuple[Any, ...]) -> npt.NDArray[np.uint8]:
+    values, allowed, nodata, grid = source
+    valid = valid_pixels(values, [nodata] * len(values))
+    if allowed is not None:
+        valid &= allowed
+    inputs = prepare(plan.read, plan.tiling, block, Raster(values=values, valid=valid, geobox=grid))
+    legend = model.card.legend
+    if not inputs.valid.any():
+        result = empty_result(block, legend)
+    else:
+        result = predict_block(model.runtime, plan.read, plan.tiling, legend, inputs)
+    return np.stack([result.codes, result.confidence])

@@ -1,0 +1,236 @@
+"""The command line: exit codes, refusals of one line, nothing half-written."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import blobs
+
+from geoseg.cli.door import enter
+from geoseg.cli.main import app
+
+
+def geoseg(*arguments: str | Path) -> int:
+    """Run in this process, as the installed command does."""
+    return enter(lambda: app(args=[str(a) for a in arguments], standalone_mode=False), debug=False)
+
+
+@pytest.fixture(autouse=True)
+def _restore_signals() -> Any:
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def on_torch(model: Path) -> list[str | Path]:
+    return ["--model", model, "--runtime", "torch", "--device", "cpu"]
+
+
+def test_help_is_quick_and_loads_neither_torch_nor_gdal_nor_prefect() -> None:
+    script = (
+        "import sys, time; start = time.process_time()\n"
+        "from geoseg.cli.main import app\n"
+        "try: app(args=['--help'])\n"
+        "except SystemExit: pass\n"
+        "print(time.process_time() - start, file=sys.stderr)\n"
+        "print([m for m in ('torch', 'prefect', 'rasterio', 'dask', 'numba') if m in sys.modules], file=sys.stderr)"
+    )
+    runs = [subprocess.run([sys.executable, "-c", script], capture_output=True, text=True) for _ in range(3)]
+    assert runs[0].stderr.splitlines()[-1] == "[]"
+    assert min(float(run.stderr.splitlines()[-2]) for run in runs) < 0.5
+    assert "predict" in runs[0].stdout
+
+
+def test_one_scene_gives_one_json_object_and_its_layers(
+    write_scene: Any, tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert geoseg("predict", write_scene(), *on_torch(tiny_model), "--out", tmp_path / "out", "--json") == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert Path(answer["files"]["scene_classes.tif"]).exists()
+    assert answer["segments"] > 0
+    assert {entry["name"] for entry in answer["classes"]} == {"ground", "roof", "water"}
+
+
+def test_plain_lines_tell_progress_and_quiet_tells_nothing(
+    write_scene: Any, tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scene = write_scene()
+    assert geoseg("predict", scene, *on_torch(tiny_model), "--out", tmp_path / "out") == 0
+    spoken = capsys.readouterr()
+    assert "segmenting" in spoken.err
+    assert "scene.qgz" in spoken.out
+    assert geoseg("predict", scene, *on_torch(tiny_model), "--out", tmp_path / "quiet", "--quiet") == 0
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_bad_scene_among_good_ones_is_named_and_the_rest_is_done(
+    write_scene: Any, tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    good, bad = write_scene(name="good.tif"), tmp_path / "scenes" / "bad.tif"
+    bad.write_text("<html>not found</html>")
+    code = geoseg("predict", good.parent, *on_torch(tiny_model), "--out", tmp_path / "out", "--json")
+    spoken = capsys.readouterr()
+    assert code == 7
+    assert "bad.tif" in spoken.err
+    results = {Path(r["scene"]).name: r for r in json.loads(spoken.out)["scenes"]}
+    assert results["bad.tif"]["exit_code"] == 3
+    assert (tmp_path / "out" / "good" / "run.json").exists()
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["good"]
+
+
+def test_scenes_of_one_name_get_outputs_of_their_own(write_scene: Any, tiny_model: Path, tmp_path: Path) -> None:
+    scenes = [write_scene(blobs((60, 60), seed=i), name=f"{i}/scene.tif") for i in (1, 2)]
+    assert geoseg("predict", *scenes, *on_torch(tiny_model), "--out", tmp_path / "out", "--quiet") == 0
+    folders = sorted(p.name for p in (tmp_path / "out").iterdir())
+    assert len(folders) == 2
+    assert all(folder.startswith("scene-") for folder in folders)
+
+
+REFUSALS: list[tuple[str, list[str], int, str]] = [
+    ("no such scene", ["predict", "{gone}", "--model", "{model}", "--out", "{out}"], 3, "gone.tif"),
+    ("no such model", ["predict", "{scene}", "--model", "nets", "--out", "{out}"], 4, "nets.*unknown"),
+    ("an empty model", ["predict", "{scene}", "--model", "{empty}", "--out", "{out}"], 4, "empty.safetensors"),
+    ("missing option", ["predict", "{scene}", "--out", "{out}"], 2, "--model"),
+    (
+        "unknown option",
+        ["predict", "{scene}", "--model", "{model}", "--out", "{out}", "--overlap", "3"],
+        2,
+        "--overlap",
+    ),
+    ("no such command", ["segmentise"], 2, "segmentise"),
+    (
+        "halo too large",
+        ["predict", "{scene}", "--model", "{model}", "--out", "{out}", "--halo-px", "200"],
+        2,
+        "--halo-px",
+    ),
+    (
+        "negative number",
+        ["predict", "{scene}", "--model", "{model}", "--out", "{out}", "--simplify-m=-1"],
+        2,
+        "--simplify-m",
+    ),
+    (
+        "bad range",
+        ["predict", "{scene}", "--model", "{model}", "--out", "{out}", "--value-range", "3"],
+        2,
+        "--value-range",
+    ),
+    ("too few bands", ["predict", "{scene}", "--model", "{model}", "--out", "{out}", "--bands", "1"], 3, "--bands"),
+    (
+        "no CUDA",
+        ["predict", "{scene}", "--model", "{model}", "--out", "{out}", "--device", "cuda:99"],
+        5,
+        "--device cuda:99",
+    ),
+    (
+        "odd device",
+        ["predict", "{scene}", "--model", "{model}", "--out", "{out}", "--device", "tpu"],
+        2,
+        "--device tpu",
+    ),
+    ("an empty folder", ["predict", "{folder}", "--model", "{model}", "--out", "{out}"], 2, "no scene"),
+    ("an output that is a file", ["predict", "{scene}", "--model", "{model}", "--out", "{empty}"], 5, "--out"),
+    ("inspect nothing", ["inspect", "{gone}"], 3, "gone.tif"),
+    ("an unknown card", ["models", "show", "nets"], 4, "nets"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "code", "said"), [r[1:] for r in REFUSALS], ids=[r[0] for r in REFUSALS])
+def test_refusals_are_one_line_with_the_documented_exit_code(
+    arguments: list[str],
+    code: int,
+    said: str,
+    write_scene: Any,
+    tiny_model: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    import re
+
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "empty.safetensors").touch()
+    places = {
+        "scene": write_scene(),
+        "gone": tmp_path / "gone.tif",
+        "model": tiny_model,
+        "out": tmp_path / "out",
+        "empty": tmp_path / "empty.safetensors",
+        "folder": tmp_path / "folder",
+    }
+    filled = [argument.format(**places) for argument in arguments]
+    assert geoseg(*filled) == code
+    error = capsys.readouterr().err
+    assert re.search(said, error)
+    assert "Traceback" not in error
+    if code != 2:
+        assert len(error.strip().splitlines()) == 1
+    assert not (tmp_path / "out").exists() or not any((tmp_path / "out").iterdir())
+
+
+def test_a_bug_is_called_a_bug(capsys: pytest.CaptureFixture[str]) -> None:
+    def broken() -> None:
+        raise ZeroDivisionError("oh")
+
+    assert enter(broken, debug=False) == 1
+    assert "a bug in geoseg: ZeroDivisionError: oh" in capsys.readouterr().err
+
+
+def test_control_characters_of_file_names_do_not_reach_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    assert geoseg("inspect", "evil\x1b[31m\n.tif") == 3
+    error = capsys.readouterr().err
+    assert "\x1b" not in error
+    assert len(error.strip().splitlines()) == 1
+
+
+def test_inspect_tells_what_every_model_would_read(
+    write_scene: Any, tiny_model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert geoseg("inspect", write_scene(), "--model", tiny_model, "--json") == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert (facts["height_px"], facts["width_px"]) == (200, 260)
+    assert facts["crs"] == "EPSG:32632"
+    assert facts["models"][0]["bands"] == [1, 2, 3]
+    assert facts["models"][0]["tiles"] > 1
+    assert geoseg("inspect", write_scene(), "--model", tiny_model) == 0
+    assert "reads bands 1, 2, 3" in capsys.readouterr().out
+
+
+def test_a_card_is_shown(tiny_model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert geoseg("models", "show", tiny_model) == 0
+    assert "roof" in capsys.readouterr().out
+    assert geoseg("models") == 0
+
+
+def test_the_halo_is_measured(tiny_model: Path, write_scene: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    assert geoseg("models", "halo", tiny_model, "--scene", write_scene()) == 0
+    assert "A halo of" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupted_run_says_how_to_resume(
+    number: signal.Signals, code: int, write_scene: Any, tiny_model: Path, tmp_path: Path
+) -> None:
+    scene = write_scene(blobs((3000, 3000)))
+    command = [sys.executable, "-m", "geoseg.cli.main", "predict", str(scene), "--out", str(tmp_path / "out")]
+    command += [str(a) for a in on_torch(tiny_model)] + ["--block-px", "256"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    store = tmp_path / "out" / ".scene.blocks" / "c"
+    deadline = time.monotonic() + 60
+    while not store.exists() and time.monotonic() < deadline and process.poll() is None:
+        time.sleep(0.05)
+    process.send_signal(number)
+    _, error = process.communicate(timeout=30)
+    assert process.returncode == code, error
+    assert "run the same command again to resume" in error
+    assert "Traceback" not in error
+    assert not (tmp_path / "out" / "scene").exists()

@@ -1,0 +1,159 @@
+"""A run that dies at any moment and is started again gives the same bytes and repeats only what was in flight."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import blobs
+
+from geoseg.core.spec import PredictSpec
+from geoseg.engine.model import Model, load_model
+from geoseg.errors import OutputError
+from geoseg.run.predict import predict
+
+SCRIPT = Path(__file__).with_name("killed_run.py")
+
+
+@pytest.fixture(scope="module")
+def model(tiny_model: Path) -> Model:
+    return load_model(tiny_model, device="cpu", runtime="torch", precision="fp32")
+
+
+def contents(folder: Path) -> dict[str, str]:
+    """Digest of every file but the run record and what names its time."""
+    return {
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.iterdir())
+        if path.name != "run.json" and not path.name.endswith(".stac.json")
+    }
+
+
+@pytest.mark.parametrize("die_at", [3, 6, 12, 20, 24])
+def test_a_run_killed_anywhere_is_resumed_to_the_same_bytes(
+    die_at: int, write_scene: Any, tiny_model: Path, model: Model, tmp_path: Path
+) -> None:
+    scene = write_scene(blobs((330, 310)))
+    whole = predict(scene, model, tmp_path / "whole", spec=PredictSpec(block_px=128))
+    died = subprocess.run(
+        [sys.executable, str(SCRIPT), str(scene), str(tiny_model), str(tmp_path / "out"), str(die_at)]
+    )
+    assert died.returncode == 9
+    assert not (tmp_path / "out" / "scene").exists(), "nothing may stand at its final place before all is whole"
+    layers = predict(scene, model, tmp_path / "out", spec=PredictSpec(block_px=128))
+    assert contents(layers.bundle.directory) == contents(whole.bundle.directory)
+    blocks = layers.record["blocks"]
+    finished_before = min(blocks["total"], die_at - 2)  # the first report is the stage, the last kills its own block
+    assert blocks["resumed"] >= finished_before
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["scene"]
+
+
+def test_a_finished_run_is_not_done_again(write_scene: Any, model: Model, tmp_path: Path) -> None:
+    scene = write_scene()
+    first = predict(scene, model, tmp_path)
+    again = predict(scene, model, tmp_path)
+    assert first.fresh
+    assert not again.fresh
+    assert again.record == first.record
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ("scene", "another scene"),
+        ("option", "--blend"),
+        ("vector", "polygons"),
+        ("damage", "missing or was changed"),
+        ("foreign", "did not finish"),
+    ],
+)
+def test_another_output_is_never_replaced_unasked(
+    change: str, why: str, write_scene: Any, model: Model, tmp_path: Path
+) -> None:
+    scene, spec = write_scene(), PredictSpec()
+    first = predict(scene, model, tmp_path, spec=spec)
+    if change == "scene":
+        scene = write_scene(blobs((200, 260), seed=1))
+    elif change == "option":
+        spec = PredictSpec(blend="taper")
+    elif change == "vector":
+        spec = PredictSpec(simplify_m=1)
+    elif change == "damage":
+        first.bundle.classes.write_bytes(b"")
+    else:
+        first.bundle.run_record.unlink()
+    before = {path: path.read_bytes() for path in first.bundle.directory.iterdir()}
+    with pytest.raises(OutputError, match=rf"{why}.*--overwrite"):
+        predict(scene, model, tmp_path, spec=spec)
+    assert {path: path.read_bytes() for path in first.bundle.directory.iterdir()} == before
+    again = predict(scene, model, tmp_path, spec=spec, overwrite=True)
+    assert again.fresh
+    assert json.loads(again.bundle.run_record.read_text())["identity"] == again.record["identity"]
+
+
+def test_blocks_of_another_option_are_not_reused(
+    write_scene: Any, tiny_model: Path, model: Model, tmp_path: Path
+) -> None:
+    scene = write_scene(blobs((330, 310)))
+    died = subprocess.run([sys.executable, str(SCRIPT), str(scene), str(tiny_model), str(tmp_path / "out"), "8"])
+    assert died.returncode == 9
+    tapered = PredictSpec(block_px=128, blend="taper")
+    layers = predict(scene, model, tmp_path / "out", spec=tapered)
+    assert layers.record["blocks"]["resumed"] == 0
+    assert contents(layers.bundle.directory) == contents(
+        predict(scene, model, tmp_path / "whole", spec=tapered).bundle.directory
+    )
+
+
+def test_two_runs_on_one_output_do_not_mix(write_scene: Any, model: Model, tmp_path: Path) -> None:
+    scene = write_scene(blobs((330, 310)))
+
+    class Second:
+        """Starts another run on the same output while the first is on."""
+
+        refused = ""
+
+        def stage(self, name: str, total_px: int, done_px: int = 0) -> None:
+            try:
+                predict(scene, model, tmp_path)
+            except OutputError as error:
+                self.refused = str(error)
+
+        def advance(self, pixels: int) -> None: ...
+
+        def note(self, text: str) -> None: ...
+
+    second = Second()
+    predict(scene, model, tmp_path, reporter=second)
+    assert f"locked by pid {os.getpid()}" in second.refused
+
+
+@pytest.mark.slow
+def test_ten_kills_at_random_moments(write_scene: Any, tiny_model: Path, model: Model, tmp_path: Path) -> None:
+    scene = write_scene(blobs((1500, 1400)))
+    command = [sys.executable, str(SCRIPT), str(scene), str(tiny_model), str(tmp_path / "out"), "-1"]
+    start = time.monotonic()
+    whole = predict(scene, model, tmp_path / "whole", spec=PredictSpec(block_px=128))
+    length = time.monotonic() - start
+    kills = 0
+    while kills < 10:
+        process = subprocess.Popen(command)
+        time.sleep(3 + random.random() * length / 4)  # noqa: S311 - three seconds go into imports
+        process.send_signal(signal.SIGKILL)
+        kills += process.wait() == -signal.SIGKILL
+        if (tmp_path / "out" / "scene").exists():
+            assert contents(tmp_path / "out" / "scene") == contents(whole.bundle.directory)
+            for path in (tmp_path / "out" / "scene").iterdir():
+                path.unlink()
+            (tmp_path / "out" / "scene").rmdir()
+    layers = predict(scene, model, tmp_path / "out", spec=PredictSpec(block_px=128))
+    assert contents(layers.bundle.directory) == contents(whole.bundle.directory)
