@@ -95,18 +95,19 @@ def _open_source(uri: str, path: Path | None, driver: str, options: OpenOptions)
 
 def _parts(source: Source, said: Sequence[AssetBand]) -> tuple[Part, ...]:
     dataset = source.dataset
+    scales, offsets, descriptions = dataset.scales, dataset.offsets, dataset.descriptions
     parts = []
     for position, index in enumerate(source.indexes):
         band = said[position] if position < len(said) else AssetBand()
-        nodata, scale, offset = source.nodata[position], dataset.scales[index - 1], dataset.offsets[index - 1]
+        nodata, scale, offset = source.nodata[position], scales[index - 1], offsets[index - 1]
         plain = scale == 1.0 and offset == 0.0
         parts.append(
             Part(
                 source=source,
                 index=index,
-                colour=dataset.colorinterp[index - 1].name.lower(),
+                colour=source.colours[index - 1].name.lower(),
                 name=band.name,
-                description=dataset.descriptions[index - 1] or "",
+                description=descriptions[index - 1] or "",
                 nodata=band.nodata if nodata is None else nodata,
                 scale=band.scale if plain and band.scale is not None else scale,
                 offset=band.offset if plain and band.offset is not None else offset,

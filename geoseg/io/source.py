@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import warnings
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -44,18 +45,21 @@ class Source:
         self.uri = uri
         self._lock = threading.Lock()
         self.dataset, self.files, notes = _opened(uri, path, driver)
-        try:
-            self._alphas = [i for i, c in enumerate(self.dataset.colorinterp, 1) if c is ColorInterp.alpha]
+        with ExitStack() as closing:
+            closing.callback(self.dataset.close)
+            self._refuse_too_many_bands(options)
+            # Each of these properties asks GDAL about every band: once, not once per band.
+            self.colours = self.dataset.colorinterp
+            self._alphas = [i for i, c in enumerate(self.colours, 1) if c is ColorInterp.alpha]
             self.indexes = tuple(i for i in self.dataset.indexes if i not in self._alphas)
             self.dtype = self._one_dtype()
             self._refuse_oversize(options)
             self.grid: Georeference = georeference(uri, self.dataset, path, options.assume_crs)
-        except BaseException:
-            self.dataset.close()
-            raise
+            closing.pop_all()
         self.files += self.grid.files
         self.notes = notes + self.grid.notes
-        self.nodata: tuple[float | None, ...] = tuple(self.dataset.nodatavals[i - 1] for i in self.indexes)
+        nodata = self.dataset.nodatavals
+        self.nodata: tuple[float | None, ...] = tuple(nodata[i - 1] for i in self.indexes)
         self.block_shape: tuple[int, int] = tuple(self.dataset.block_shapes[self.indexes[0] - 1])
         self._mask_band = (
             MaskFlags.per_dataset in self.dataset.mask_flag_enums[self.indexes[0] - 1] and not self._alphas
@@ -68,16 +72,17 @@ class Source:
         dataset = self.dataset
         return sum(r * c * np.dtype(t).itemsize for (r, c), t in zip(dataset.block_shapes, dataset.dtypes, strict=True))
 
+    def _refuse_too_many_bands(self, options: OpenOptions) -> None:
+        count = self.dataset.count
+        if count > options.max_bands:
+            raise SceneError(self.uri, f"it has {count} bands, the limit is {options.max_bands}.", "Raise max_bands.")
+
     def _refuse_oversize(self, options: OpenOptions) -> None:
         dataset = self.dataset
         pixels = dataset.height * dataset.width
         if pixels >= options.max_pixels:
             size = f"{dataset.height} x {dataset.width} px are {pixels / 1e9:.3g} Gpx"
             raise SceneError(self.uri, f"{size}, the limit is {options.max_pixels / 1e9:.3g}.", "Raise --max-pixels.")
-        if dataset.count > options.max_bands:
-            raise SceneError(
-                self.uri, f"it has {dataset.count} bands, the limit is {options.max_bands}.", "Raise max_bands."
-            )
         if self._block_bytes() > options.max_block_bytes:
             rows, cols = dataset.block_shapes[0]
             raise SceneError(
@@ -90,12 +95,13 @@ class Source:
     def _one_dtype(self) -> np.dtype[Any]:
         if not self.indexes:
             raise SceneError(self.uri, "it has an alpha band and no data.", "Give an image.")
-        names = [self.dataset.dtypes[i - 1] for i in self.indexes]
+        dtypes = self.dataset.dtypes
+        names = [dtypes[i - 1] for i in self.indexes]
         if any("complex" in name for name in names):
             raise SceneError(self.uri, f"its values are complex ({names[0]}).", "Give amplitude or intensity.")
         if len(set(names)) > 1:
             raise SceneError(self.uri, f"its bands differ in type: {', '.join(names)}.", "Convert them to one.")
-        colours = {self.dataset.colorinterp[i - 1] for i in self.indexes}
+        colours = {self.colours[i - 1] for i in self.indexes}
         if ColorInterp.palette in colours:
             raise SceneError(
                 self.uri, "its values are indices of a palette, not colours.", "Expand it: gdal_translate -expand rgb."

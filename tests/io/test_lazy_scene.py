@@ -1,4 +1,4 @@
-"""A lazy scene computes to the file's own values; a scene travels as its address and is read by many threads at once."""
+"""A lazy scene computes to the file's own values; a scene travels as its address, for many threads at once."""
 
 from __future__ import annotations
 

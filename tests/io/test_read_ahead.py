@@ -165,7 +165,7 @@ def test_an_error_is_raised_when_its_window_is_due(tmp_path: Path) -> None:
 
     scene.read = read
     seen = []
-    with pytest.raises(SceneError, match="block broken"):
+    with pytest.raises(SceneError, match="block broken"):  # noqa: PT012 - what was seen before counts
         for window, _ in read_ahead(scene, grid((40, 40), 10, 0), depth=3):
             seen.append(window)
             time.sleep(0.01)

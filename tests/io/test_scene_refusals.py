@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.server
 import os
+import struct
 import threading
 import time
 from collections.abc import Iterator
@@ -111,6 +112,17 @@ def test_limits_are_named(tmp_path: Path) -> None:
     assert "MiB" in refused(path, max_block_bytes=1000)
 
 
+def test_too_many_bands_are_refused_in_a_moment(tmp_path: Path) -> None:
+    entries = [(256, 64), (257, 64), (258, 8), (259, 1), (262, 1), (277, 10_000), (284, 1), (322, 64), (323, 64)]
+    entries += [(324, 8), (325, 100)]
+    packed = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in entries)
+    path = tmp_path / "a.tif"
+    path.write_bytes(b"II*\0" + struct.pack("<IH", 8, len(entries)) + packed + bytes(4))
+    start = time.monotonic()
+    assert "10000 bands, the limit is 1024" in refused(path)
+    assert time.monotonic() - start < 5
+
+
 def test_a_sparse_giant_is_refused_in_a_moment_and_reads_when_allowed(tmp_path: Path) -> None:
     path, side = tmp_path / "a.tif", 200_000
     options = {"tiled": True, "SPARSE_OK": True, "compress": "deflate", "BIGTIFF": "YES", "crs": UTM, "transform": GRID}
@@ -177,7 +189,7 @@ def test_rpcs_alone_need_gdalwarp(tmp_path: Path) -> None:
 class _Counter(http.server.BaseHTTPRequestHandler):
     seen: list[str]
 
-    def do_GET(self) -> None:  # noqa: N802
+    def do_GET(self) -> None:
         self.seen.append(self.path)
         self.send_error(404)
 

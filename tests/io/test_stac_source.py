@@ -1,4 +1,4 @@
-"""STAC items: one asset with all bands or one per band; nothing outside the item's folder, no request unless allowed."""
+"""STAC items: one asset with all bands or one per band; nothing outside the item's folder, no request."""
 
 from __future__ import annotations
 
