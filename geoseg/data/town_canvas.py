@@ -119,7 +119,7 @@ class Canvas:
             return None
         rows, cols = spot.shape
         flips = np.zeros((rows, cols + 1), np.uint8)
-        top, left = float(spot.y[0, 0]), float(spot.x[0, 0])
+        top, left = (part.start * self.step_m - self.margin_m for part in spot.index)
         for ring in _rings(geometry):
             xy = (ring - (left, top)) / self.step_m
             for (xa, ya), (xb, yb) in pairwise(xy):

@@ -9,7 +9,7 @@ from scipy import ndimage
 from geoseg.data.town_canvas import F32, Canvas
 from geoseg.data.town_style import Style
 
-_SKY = np.array([0.17, 0.205, 0.27, 0.11], np.float32)
+_SKY = np.array([0.17, 0.205, 0.27, 0.14], np.float32)
 _SUN = np.array([1.0, 0.97, 0.9, 1.0], np.float32)
 
 
