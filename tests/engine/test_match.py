@@ -19,7 +19,7 @@ from geoseg.errors import MatchError
 from geoseg.io.scene import open_scene
 
 
-def plan(path: Path, card: Any = None, **options: Any):  # noqa: ANN202
+def plan(path: Path, card: Any = None, **options: Any):
     with open_scene(path) as scene:
         return match(scene, card or tiny_card(), PredictSpec(**options))
 

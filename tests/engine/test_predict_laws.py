@@ -60,7 +60,7 @@ class Predicted:
             confidence[blocks[index].window.slices] = result.confidence
         return codes, confidence
 
-    def input(self, tiling: Tiling, block: Block):  # noqa: ANN201
+    def input(self, tiling: Tiling, block: Block):
         window = scene_window(self.read, tiling, block)
         grid = GeoBox(window.shape, (1.0, 0, 0, 0, -1.0, 0), "EPSG:32632")
         raster = Raster(values=self.values[:, *window.slices], valid=self.valid[window.slices], geobox=grid)
