@@ -1,0 +1,74 @@
+"""A lazy array is segmented as its file is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import rasterio
+from conftest import blobs
+
+import geoseg
+from geoseg.core.spec import PredictSpec
+from geoseg.engine.model import Model
+from geoseg.errors import UsageError
+
+
+@pytest.fixture(scope="module")
+def model(tiny_model: Path) -> Model:
+    return geoseg.load_model(tiny_model, device="cpu", runtime="torch", precision="fp32")
+
+
+@pytest.mark.parametrize("change", ["plain", "nodata", "finer", "taper"])
+def test_the_same_codes_as_from_the_file(change: str, write_scene: Any, model: Model, tmp_path: Path) -> None:
+    values, profile = blobs((230, 310)), {}
+    spec = PredictSpec(block_px=128, blend="taper" if change == "taper" else "core")
+    if change == "nodata":
+        values[:, 50:90, 60:200], profile = 0, {"nodata": 0}
+    if change == "finer":
+        profile = {"transform": rasterio.Affine(0.3, 0, 500000, 0, -0.3, 5400000)}
+    path = write_scene(values, **profile)
+    layers = geoseg.predict(path, model, tmp_path, spec=spec)
+    with geoseg.open_scene(path) as scene:
+        lazy = geoseg.segment(scene.to_xarray(chunks=100), model, spec=spec)
+        assert lazy.codes.chunks is not None
+        found = lazy.compute(scheduler="synchronous")
+    np.testing.assert_array_equal(found.codes, rasterio.open(layers.bundle.classes).read(1))
+    np.testing.assert_array_equal(found.confidence, rasterio.open(layers.bundle.confidence).read(1))
+    assert found.codes.rio.crs == rasterio.open(path).crs
+
+
+def test_only_the_blocks_asked_for_are_predicted(write_scene: Any, model: Model) -> None:
+    class Counting:
+        """Stands in for the model's runtime and counts its calls."""
+
+        def __init__(self, runtime: Any) -> None:
+            self.runtime, self.calls = runtime, 0
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self.runtime, name)
+
+        def probs(self, tiles: Any) -> Any:
+            self.calls += 1
+            return self.runtime.probs(tiles)
+
+    counting = Counting(model.runtime)
+    counted = Model(model.card, counting, model.source)
+    with geoseg.open_scene(write_scene(blobs((400, 400)))) as scene:
+        lazy = geoseg.segment(scene.to_xarray(chunks=64), counted, spec=PredictSpec(block_px=64))
+        assert counting.calls == 0
+        lazy.codes[:20, :20].compute(scheduler="synchronous")
+        assert counting.calls == 1
+
+
+def test_what_needs_a_file_is_refused(write_scene: Any, model: Model) -> None:
+    with geoseg.open_scene(write_scene()) as scene:
+        pixels = scene.to_xarray()
+        with pytest.raises(UsageError, match="whole scene"):
+            geoseg.segment(pixels, model, spec=PredictSpec(value_range="auto"))
+        with pytest.raises(UsageError, match="dimensions"):
+            geoseg.segment(pixels[0], model)
+        with pytest.raises(UsageError, match="no CRS"):
+            geoseg.segment(pixels.drop_vars("spatial_ref"), model)
