@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from geoseg.vector.arcs import Arcs
+from geoseg.vector.kernel import kernel
 from geoseg.vector.patch import Patch
 from geoseg.vector.polygons import Drawing, Polygons, draw_regions, leave_open
-from geoseg.vector.rings import Lines
+from geoseg.vector.rings import Lines, link_arcs
+from geoseg.vector.simplify import Tolerance, simplify_arcs
 from geoseg.vector.spec import VectorSpec
+
+Bools = npt.NDArray[np.bool_]
 
 
 def finish(patch: Patch, spec: VectorSpec, drawing: Drawing, nodata: int) -> tuple[Polygons, Patch]:
@@ -18,7 +28,42 @@ def finish(patch: Patch, spec: VectorSpec, drawing: Drawing, nodata: int) -> tup
         nodata: code of the pixels that belong to no polygon.
     """
     inside = patch.sums.code != nodata
-    wanted = inside & ~patch.is_open & (patch.sums.pixels > 0)
-    lines = Lines(patch.arcs.points, patch.arcs.offset, 1)
-    polygons = draw_regions(patch, wanted, lines, drawing)
-    return polygons, leave_open(patch, patch.is_open, inside & patch.is_open)
+    closed = inside & ~patch.is_open & (patch.sums.pixels > 0)
+    links = link_arcs(patch.arcs, closed)
+    if spec.exact:
+        lines = Lines(patch.arcs.points, patch.arcs.offset, 1)
+        keep = _bounds(patch.arcs, inside & patch.is_open)
+        return draw_regions(patch, closed, lines, links, drawing), leave_open(patch, keep)
+    tolerance = Tolerance(spec.simplify_m, spec.method == "visvalingam", spec.smooth)
+    lines, waits = simplify_arcs(patch.arcs, closed, patch.lines, links, (drawing.ground.metric, tolerance))
+    polygons = draw_regions(patch, closed & ~waits, lines, links, drawing)
+    patch = replace(patch, lines=lines, is_open=patch.is_open | waits)
+    keep = _bounds(patch.arcs, inside & patch.is_open)
+    if patch.north.size or patch.west.size or patch.east.size:
+        # lines of other blocks may end at, or be simplified past, whatever stands in open nodata here
+        keep = _bounds(patch.arcs, patch.is_open)
+    else:
+        keep |= _obstacles(patch.arcs, lines, keep, patch.is_open)
+    return polygons, leave_open(patch, keep)
+
+
+def _bounds(arcs: Arcs, regions: Bools) -> Bools:
+    return np.asarray((regions[arcs.side] & (arcs.side >= 0)).any(axis=1))
+
+
+@kernel
+def _obstacles(arcs: Arcs, lines: Lines, keep: Bools, is_open: Bools) -> Bools:
+    """Mark arcs around open nodata that lines to be drawn later might run into."""
+    top = np.iinfo(np.int32).max
+    for arc in range(keep.shape[0]):
+        if keep[arc] and lines.offset[arc] == lines.offset[arc + 1]:
+            for k in range(arcs.offset[arc], arcs.offset[arc + 1]):
+                top = min(top, arcs.points[k, 0])
+    out = np.zeros(keep.shape[0], np.bool_)
+    for arc in range(keep.shape[0]):
+        left, right = arcs.side[arc]
+        if keep[arc] or not ((left >= 0 and is_open[left]) or (right >= 0 and is_open[right])):
+            continue
+        for k in range(arcs.offset[arc], arcs.offset[arc + 1]):
+            out[arc] |= arcs.points[k, 0] >= top
+    return out

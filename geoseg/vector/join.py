@@ -12,6 +12,7 @@ from geoseg.vector.kernel import kernel
 from geoseg.vector.patch import Patch
 from geoseg.vector.point_table import slot_of, table_for
 from geoseg.vector.regions import Sums, compact, find_root
+from geoseg.vector.rings import Lines, pick_lines
 
 I32 = npt.NDArray[np.int32]
 I64 = npt.NDArray[np.int64]
@@ -130,13 +131,14 @@ def _close(points: I32, begin: int, used: int) -> tuple[int, bool]:
 
 
 @kernel
-def _chain(arcs: Arcs, partner: I64) -> Arcs:
+def _chain(arcs: Arcs, partner: I64) -> tuple[Arcs, I32]:
     count = arcs.side.shape[0]
     points = np.empty_like(arcs.points)
     offset = np.empty(count + 1, np.int64)
     side = np.empty((count, 2), np.int32)
     end = np.empty((count, 2), np.uint8)
     seen = np.zeros(count, np.bool_)
+    origin = np.empty(count, np.int32)
     offset[0] = 0
     n = used = 0
     for seed in range(count):
@@ -167,13 +169,18 @@ def _chain(arcs: Arcs, partner: I64) -> Arcs:
             end[n, 0] = end[n, 1] = CLOSED
             if backwards:
                 side[n, 0], side[n, 1] = side[n, 1], side[n, 0]
+        origin[n] = -1 if ring or here != entry else seed
         n += 1
         offset[n] = used
-    return Arcs(points[:used], offset[: n + 1], side[:n], end[:n])
+    return Arcs(points[:used], offset[: n + 1], side[:n], end[:n]), origin[:n]
 
 
-def join_arcs(arcs: Arcs, settled: int) -> Arcs:
-    """Join arcs end to end wherever exactly two open ends meet above row ``settled``."""
+def join_arcs(arcs: Arcs, settled: int) -> tuple[Arcs, I32]:
+    """Join arcs end to end wherever exactly two open ends meet above row ``settled``.
+
+    Returns:
+        The joined arcs, and for each the arc that it was, or -1 where it is several.
+    """
     return _chain(arcs, _partners(arcs, settled))
 
 
@@ -186,6 +193,13 @@ def stack_arcs(parts: Sequence[Arcs], regions: Sequence[int]) -> Arcs:
     side = [np.where(part.side >= 0, part.side + first, -1) for part, first in zip(parts, firsts, strict=False)]
     end = np.concatenate([part.end for part in parts])
     return Arcs(points, offset.astype(np.int64), np.concatenate(side).astype(np.int32), end)
+
+
+def _stack_lines(parts: Sequence[Lines]) -> Lines:
+    points = np.concatenate([part.points for part in parts])
+    starts = np.cumsum([0, *(len(part.points) for part in parts)])
+    offset = np.concatenate([[0], *(part.offset[1:] + start for part, start in zip(parts, starts, strict=False))])
+    return Lines(points, offset.astype(np.int64), parts[0].scale)
 
 
 def join_strip(carry: Patch | None, blocks: Sequence[Patch], *, bottom: int, is_last: bool) -> Patch:
@@ -218,9 +232,12 @@ def join_strip(carry: Patch | None, blocks: Sequence[Patch], *, bottom: int, is_
     is_open = np.zeros(count, np.bool_)
     is_open[south] = True
     none = np.empty(0, np.int32)
+    joined, origin = join_arcs(arcs, np.iinfo(np.int32).max if is_last else bottom)
+    lines = _stack_lines([part.lines for part in parts])
     return Patch(
         sums=add_sums(stacked, number, count),
-        arcs=join_arcs(arcs, np.iinfo(np.int32).max if is_last else bottom),
+        arcs=joined,
+        lines=pick_lines(lines, origin),
         is_open=is_open,
         north=none,
         south=south,

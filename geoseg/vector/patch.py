@@ -17,6 +17,7 @@ from geoseg.vector.regions import (
     regions_of_row,
     sum_regions,
 )
+from geoseg.vector.rings import Lines
 
 U8 = npt.NDArray[np.uint8]
 I32 = npt.NDArray[np.int32]
@@ -32,6 +33,7 @@ class Patch:
     Attributes:
         sums: what adds up over the pixels of each region.
         arcs: boundaries; regions are indices into ``sums``, or -1 where nobody asks any more.
+        lines: the arcs as they are drawn, as far as they are drawn already.
         is_open: regions that may go on outside this part.
         north: region of each pixel in the row above this part; empty at the scene's edge.
         south: region of each pixel in its last row.
@@ -41,6 +43,7 @@ class Patch:
 
     sums: Sums
     arcs: Arcs
+    lines: Lines
     is_open: Bools
     north: I32
     south: I32
@@ -94,7 +97,8 @@ def trace_block(block: Block, ground: PixelGround, shape: tuple[int, int], nodat
     is_open = np.zeros(count, np.bool_)
     for border in (north, south, west, east):
         is_open[border] = True
-    return Patch(sums=sums, arcs=arcs, is_open=is_open, north=north, south=south, west=west, east=east)
+    lines = Lines(np.empty((0, 2), np.int32), np.zeros(len(arcs.side) + 1, np.int64), 2)
+    return Patch(sums=sums, arcs=arcs, lines=lines, is_open=is_open, north=north, south=south, west=west, east=east)
 
 
 def window_origin(window: Window) -> tuple[int, int]:

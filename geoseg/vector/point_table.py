@@ -21,11 +21,28 @@ def table_for(points: int) -> I64:
 
 
 @kernel
+def _first_slot(table: I64, key: int) -> int:
+    mixed = np.uint64(key) * np.uint64(0x9E3779B97F4A7C15)
+    return np.int64((mixed ^ (mixed >> np.uint64(29))) & np.uint64(table.shape[0] - 1))
+
+
+@kernel
+def has_point(table: I64, point: I32) -> bool:
+    """Tell whether a point (row, column) has been put into a table."""
+    key = (np.int64(point[0]) << 32) | np.int64(point[1])
+    slot = _first_slot(table, key)
+    while table[slot] != key:
+        if table[slot] == -1:
+            return False
+        slot = (slot + 1) & (table.shape[0] - 1)
+    return True
+
+
+@kernel
 def slot_of(table: I64, row: int, col: int) -> int:
     """Find the slot of a point; an unknown point takes a free one."""
     key = (np.int64(row) << 32) | np.int64(col)
-    mixed = np.uint64(key) * np.uint64(0x9E3779B97F4A7C15)
-    slot = np.int64((mixed ^ (mixed >> np.uint64(29))) & np.uint64(table.shape[0] - 1))
+    slot = _first_slot(table, key)
     while table[slot] != key:
         if table[slot] == -1:
             table[slot] = key

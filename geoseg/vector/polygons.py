@@ -16,7 +16,7 @@ from geoseg.vector.ground import PixelGround
 from geoseg.vector.join import add_sums
 from geoseg.vector.kernel import kernel
 from geoseg.vector.patch import Patch
-from geoseg.vector.rings import Lines, Rings, draw_rings, find_rings, measure_arcs
+from geoseg.vector.rings import Lines, Links, Measures, Rings, draw_rings, find_rings, measure_arcs, pick_lines
 
 Bools = npt.NDArray[np.bool_]
 F64 = npt.NDArray[np.float64]
@@ -42,17 +42,18 @@ class Polygons:
     segments: Segments
 
 
-def draw_regions(patch: Patch, wanted: Bools, lines: Lines, drawing: Drawing) -> Polygons:
+def draw_regions(patch: Patch, wanted: Bools, lines: Lines, links: Links, drawing: Drawing) -> Polygons:
     """Draw regions of a patch, in the order of their last pixels.
 
     Args:
         patch: holds all boundaries of the wanted regions.
         wanted: which regions to draw.
         lines: shapes of the patch's arcs.
+        links: of the wanted regions, and maybe others.
         drawing: pixel sizes and transform.
     """
     measures = measure_arcs(lines, drawing.ground.metric)
-    rings = find_rings(patch.arcs, lines, measures, wanted)
+    rings = find_rings(patch.arcs, lines, measures, links, wanted)
     regions = np.flatnonzero(wanted)
     regions = regions[np.argsort(patch.sums.last[regions])]
     rank = np.empty(len(wanted), np.int64)
@@ -84,7 +85,7 @@ def draw_regions(patch: Patch, wanted: Bools, lines: Lines, drawing: Drawing) ->
     return Polygons(last=sums.last[regions], segments=segments)
 
 
-def _draw(rings: Rings, order: I64, lines: Lines, measures: object, drawing: Drawing) -> tuple[F64, I64]:
+def _draw(rings: Rings, order: I64, lines: Lines, measures: Measures, drawing: Drawing) -> tuple[F64, I64]:
     if drawing.to_world is None:
         return draw_rings(rings, order, lines, measures, tuple(drawing.transform)[:6])
     flip = drawing.transform.determinant > 0
@@ -119,23 +120,17 @@ def _pick_arcs(arcs: Arcs, keep: Bools) -> Arcs:
     return Arcs(out, offset, side, end)
 
 
-def leave_open(patch: Patch, keep_regions: Bools, bounded: Bools) -> Patch:
-    """Forget finished regions and the arcs that no longer bound any region worth it.
-
-    Args:
-        patch: what is there.
-        keep_regions: regions to keep.
-        bounded: regions whose arcs to keep.
-    """
-    keep_arcs = (bounded[patch.arcs.side] & (patch.arcs.side >= 0)).any(axis=1)
-    number = np.where(keep_regions, np.cumsum(keep_regions) - 1, -1).astype(np.int32)
+def leave_open(patch: Patch, keep_arcs: Bools) -> Patch:
+    """Forget finished regions, and all arcs but those to keep."""
+    number = np.where(patch.is_open, np.cumsum(patch.is_open) - 1, -1).astype(np.int32)
     arcs = _pick_arcs(patch.arcs, keep_arcs)
     side = np.where(arcs.side >= 0, number[arcs.side], -1).astype(np.int32)
     borders = {name: number[getattr(patch, name)] for name in ("north", "south", "west", "east")}
     return Patch(
-        sums=add_sums(patch.sums, number, int(keep_regions.sum())),
+        sums=add_sums(patch.sums, number, int(patch.is_open.sum())),
         arcs=arcs._replace(side=side),
-        is_open=patch.is_open[keep_regions],
+        lines=pick_lines(patch.lines, np.flatnonzero(keep_arcs).astype(np.int32)),
+        is_open=patch.is_open[patch.is_open],
         **borders,
     )
 

@@ -25,7 +25,7 @@ class Lines(NamedTuple):
 
     Attributes:
         points: (points, 2) int32 rows and columns in 1 / ``scale`` pixels.
-        offset: (arcs + 1) first point of each arc.
+        offset: (arcs + 1) first point of each arc; an arc without points is not drawn yet.
         scale: 1 for pixel corners, 2 where the middle of a side counts too.
     """
 
@@ -73,17 +73,34 @@ class Rings(NamedTuple):
 
 
 @kernel
+def pick_lines(lines: Lines, which: I32) -> Lines:
+    """Pick lines by index; -1 stands for one that is not drawn yet."""
+    offset = np.empty(which.shape[0] + 1, np.int64)
+    offset[0] = 0
+    for k in range(which.shape[0]):
+        size = lines.offset[which[k] + 1] - lines.offset[which[k]] if which[k] >= 0 else 0
+        offset[k + 1] = offset[k] + size
+    points = np.empty((offset[-1], 2), np.int32)
+    for k in range(which.shape[0]):
+        if which[k] >= 0:
+            points[offset[k] : offset[k + 1]] = lines.points[lines.offset[which[k]] : lines.offset[which[k] + 1]]
+    return Lines(points, offset, lines.scale)
+
+
+@kernel
 def measure_arcs(lines: Lines, metric: Metric) -> Measures:
     """Measure each arc once, so that rings only add up."""
     count = lines.offset.shape[0] - 1
     area2 = np.zeros(count, np.int64)
     length = np.zeros(count, np.int64)
-    least = np.empty(count, np.int64)
-    least_at = np.empty(count, np.int32)
+    least = np.full(count, -1, np.int64)
+    least_at = np.zeros(count, np.int32)
     size = 1.0 / lines.scale
     unit = size / metric.unit_m
     for arc in range(count):
         first, stop = lines.offset[arc], lines.offset[arc + 1]
+        if first == stop:
+            continue
         r, c = np.int64(lines.points[first, 0]), np.int64(lines.points[first, 1])
         low = (r << 32) + c
         low_at = 0
@@ -123,9 +140,16 @@ def measure_arcs(lines: Lines, metric: Metric) -> Measures:
     return Measures(area2, length, least, least_at)
 
 
+class Links(NamedTuple):
+    """Half arcs of closed regions (see ``Rings``), region by region, and for each half arc the one behind it."""
+
+    half: I64
+    follower: I64
+
+
 @kernel
-def _link(arcs: Arcs, wanted: Bools) -> tuple[I64, I64]:
-    """Find the half arcs of wanted regions, region by region, and the one that follows each."""
+def link_arcs(arcs: Arcs, wanted: Bools) -> Links:
+    """Find the half arcs of closed regions and what follows each."""
     count = arcs.side.shape[0]
     start = np.zeros(wanted.shape[0] + 1, np.int64)
     ends = 0
@@ -152,7 +176,7 @@ def _link(arcs: Arcs, wanted: Bools) -> tuple[I64, I64]:
                     at, to = (a, a + 1) if side == 0 else (b, b - 1)
                     slot = slot_of(table, arcs.points[at, 0], arcs.points[at, 1])
                     leaving[slot, heading_of(arcs.points, at, to)] = arc * 2 + side
-    follower = np.empty(count * 2, np.int64)
+    follower = np.full(count * 2, -1, np.int64)
     for k in range(half.shape[0]):
         arc, side = half[k] >> 1, half[k] & 1
         follower[half[k]] = half[k]
@@ -168,13 +192,13 @@ def _link(arcs: Arcs, wanted: Bools) -> tuple[I64, I64]:
             if candidate >= 0 and arcs.side[candidate >> 1, candidate & 1] == arcs.side[arc, side]:
                 follower[half[k]] = candidate
                 break
-    return half, follower
+    return Links(half, follower)
 
 
 @kernel
-def find_rings(arcs: Arcs, lines: Lines, measures: Measures, wanted: Bools) -> Rings:
+def find_rings(arcs: Arcs, lines: Lines, measures: Measures, links: Links, wanted: Bools) -> Rings:
     """Walk around every wanted region; rings come region by region, in no order within a region."""
-    half, follower = _link(arcs, wanted)
+    half, follower = links.half, links.follower
     seen = np.zeros(follower.shape[0], np.bool_)
     out = np.empty(half.shape[0], np.int64)
     offset = np.empty(half.shape[0] + 1, np.int64)
@@ -187,7 +211,7 @@ def find_rings(arcs: Arcs, lines: Lines, measures: Measures, wanted: Bools) -> R
     n = used = 0
     for k in range(half.shape[0]):
         here = half[k]
-        if seen[here]:
+        if seen[here] or not wanted[arcs.side[here >> 1, here & 1]]:
             continue
         region[n] = arcs.side[here >> 1, here & 1]
         least[n] = np.iinfo(np.int64).max

@@ -88,25 +88,30 @@ def vectorise_codes(
 
 
 def _strips(task: _Task, block_px: int, threads: int) -> Iterator[Polygons]:
-    height, width = task.source.shape
+    height = task.source.shape[0]
     rows = [(top, min(top + block_px, height)) for top in range(0, height, block_px)]
     carry: Patch | None = None
+    ready: list[Polygons] = []
     with ThreadPoolExecutor(threads, thread_name_prefix="vectorise") as pool:
         strips = _submit(task, rows, block_px, pool)
         ahead = next(strips)
-        for top, bottom in rows:
+        for _, bottom in rows:
             futures, ahead = ahead, next(strips, [])
-            done: list[Polygons] = []
-            patches: list[Patch] = []
-            for future in futures:
-                polygons, patch = future.result()
-                done.append(polygons)
-                patches.append(patch)
-            is_last = bottom == height
-            joined = join_strip(carry, patches, bottom=bottom, is_last=is_last)
+            results = [future.result() for future in futures]
+            del futures
+            joined = join_strip(carry, [patch for _, patch in results], bottom=bottom, is_last=bottom == height)
             polygons, carry = finish(joined, task.spec, task.drawing, task.nodata)
-            yield gather([*done, polygons])
-            del futures, top
+            done = gather([*ready, *(polygons for polygons, _ in results), polygons])
+            # a region that is whole but has to wait comes before all that end behind it
+            count = int(np.searchsorted(done.last, _first_waiting(carry, task.nodata)))
+            yield take(done, slice(0, count))
+            ready = [take(done, slice(count, None))]
+
+
+def _first_waiting(carry: Patch, nodata: int) -> int:
+    waiting = (carry.sums.code != nodata) & (carry.sums.pixels > 0)
+    waiting[carry.south] = False
+    return int(carry.sums.last[waiting].min(initial=np.iinfo(np.int64).max))
 
 
 Result = tuple[Polygons, Patch]
