@@ -44,6 +44,14 @@ class Blend(StrEnum):
     taper = "taper"
 
 
+class Tta(StrEnum):
+    """Choices of --tta."""
+
+    none = "none"
+    flip = "flip"
+    d4 = "d4"
+
+
 def predict(
     scenes: Annotated[
         list[str], typer.Argument(metavar="SCENE...", help="Files, folders, patterns, STAC items; VRT when allowed.")
@@ -57,6 +65,7 @@ def predict(
     halo_px: Annotated[int | None, typer.Option(help="Context on each side of a tile; default: the model's.")] = None,
     block_px: Annotated[int, typer.Option(help="Side of a block, the unit of memory and of resuming.")] = 2048,
     blend: Annotated[Blend, typer.Option(help="Cut tiles at their cores, or fade them into each other.")] = Blend.core,
+    tta: Annotated[Tta, typer.Option(help="Average over flips (4 views) or all symmetries (8).")] = Tta.none,
     bands: Annotated[str | None, typer.Option(help="Scene bands for the model's, e.g. 3,2,1 or red,green,nir.")] = None,
     gsd_m: Annotated[float | None, typer.Option(help="Read the scene at this ground sample distance, metres.")] = None,
     value_range: Annotated[
@@ -90,6 +99,7 @@ def predict(
         halo_px=halo_px,
         block_px=block_px,
         blend=blend.value,
+        tta=tta.value,
         bands=None if bands is None else tuple(name.strip() for name in bands.split(",")),
         gsd_m=gsd_m,
         value_range=_range(value_range),

@@ -10,6 +10,7 @@ from geoseg.core.digest import sha256_of_json
 from geoseg.core.tiling import Blend
 
 RuntimeName = Literal["auto", "torch", "openvino"]
+Tta = Literal["none", "flip", "d4"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 
 
@@ -21,6 +22,7 @@ class PredictSpec(BaseModel):
         gsd_m: read the scene at this true ground sample distance instead of the card's rule.
         value_range: scene values that mean 0 and 1 to the network, or ``auto`` for the scene's 2nd and 98th percentile.
         block_px: wanted side of a block on the grid the network sees.
+        tta: average over 4 flips or the 8 symmetries of the square: better answers at 4 or 8 times the cost.
         aoi: a vector file; outside its polygons nothing is predicted.
     """
 
@@ -30,6 +32,7 @@ class PredictSpec(BaseModel):
     halo_px: Annotated[int, Field(ge=0, le=4096)] | None = None
     block_px: Annotated[int, Field(ge=32, le=65536)] = 2048
     blend: Blend = "core"
+    tta: Tta = "none"
     bands: tuple[str, ...] | None = None
     gsd_m: Annotated[float, Field(gt=0)] | None = None
     value_range: tuple[float, float] | Literal["auto"] | None = None
@@ -48,4 +51,4 @@ class PredictSpec(BaseModel):
         return sha256_of_json(self.model_dump(mode="json"))
 
 
-_PIXEL_OPTIONS = {"tile_px", "halo_px", "block_px", "blend", "bands", "gsd_m", "value_range", "aoi"}
+_PIXEL_OPTIONS = {"tile_px", "halo_px", "block_px", "blend", "tta", "bands", "gsd_m", "value_range", "aoi"}

@@ -16,14 +16,17 @@ class Runtime(Protocol):
         device: ``cpu``, ``cuda:0``...
         precision: what the arithmetic is done in: ``fp32``, ``bf16`` or ``fp16``.
         version: name and version of the library; another version may round differently.
-        batch: tiles to hand over at once.
     """
 
     name: str
     device: str
     precision: str
     version: str
-    batch: int
+
+    @property
+    def batch(self) -> int:
+        """Tiles to hand over at once."""
+        ...
 
     def probs(self, tiles: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Run (tile, band, y, x) float32 to (tile, class, y, x) float32 in [0, 1], summing to 1 over class."""

@@ -18,6 +18,7 @@ from geoseg.core.spec import PredictSpec
 from geoseg.core.tiling import Block
 from geoseg.engine.model import Model
 from geoseg.engine.predict import empty_result, predict_block, prepare, scene_window
+from geoseg.engine.tta import augmented
 from geoseg.errors import UsageError
 from geoseg.io.bands import band_names
 from geoseg.io.scene import SceneBand
@@ -116,5 +117,5 @@ def _predict_array(model: Model, plan: RunPlan, block: Block, source: tuple[Any,
     if not inputs.valid.any():
         result = empty_result(block, legend)
     else:
-        result = predict_block(model.runtime, plan.read, plan.tiling, legend, inputs)
+        result = predict_block(augmented(model.runtime, plan.spec.tta), plan.read, plan.tiling, legend, inputs)
     return np.stack([result.codes, result.confidence])

@@ -18,6 +18,7 @@ from geoseg.core.spec import PredictSpec
 from geoseg.core.tiling import Block
 from geoseg.engine.model import Model, load_model
 from geoseg.engine.predict import BlockInput, empty_result, predict_block, prepare, scene_window
+from geoseg.engine.tta import augmented
 from geoseg.errors import OutputError, ResourceError, SceneError
 from geoseg.io.area_of_interest import read_area
 from geoseg.io.bundle import Bundle
@@ -129,10 +130,10 @@ def _predict_blocks(job: Job, store: Store, left: list[Block], reporter: Reporte
     plan, legend = job.plan, job.model.card.legend
     total = plan.read.scene_shape[0] * plan.read.scene_shape[1]
     reporter.stage("predict", total, total - sum(block.window.pixels for block in left))
-    empty = 0
+    runtime, empty = augmented(job.model.runtime, plan.spec.tta), 0
     for source in ahead(_inputs(job, left)):
         if source.valid.any():
-            result = predict_block(job.model.runtime, plan.read, plan.tiling, legend, source)
+            result = predict_block(runtime, plan.read, plan.tiling, legend, source)
         else:
             result = empty_result(source.block, legend)
             empty += 1
