@@ -98,42 +98,41 @@ def _turn(path: Path, smooth: bool, room: I64) -> Path:
 
 
 @kernel
-def _candidates(path: Path, smooth: bool, places: I32) -> int:
-    """List the places that a simpler line may go through.
+def _list_places(path: Path, smooth: bool, places: I32, may: Bools) -> int:
+    """List the corners of a path and the middles of its runs, in order, and which of them a simpler line goes through.
 
     Smoothed, a line goes through the middle of each straight run instead of through the corners between them: the runs
     of a digital straight line then lie on one line. Corners where both runs are long are corners of the thing itself.
     """
     last = path.points.shape[0] - 1
-    if not smooth:
-        for k in range(last + 1):
-            places[k] = 2 * k
-        return last + 1
+    # a ring that begins in the middle of a run has half a run at each end, whose own middle is no place
     halved = last == path.arc[2] + 1
     n = 0
     corner = True
     for k in range(last):
-        if corner:
-            places[n] = 2 * k
+        places[n], may[n] = 2 * k, corner
+        n += 1
+        onward = not smooth or k + 1 == last or min(_run_px(path, k), _run_px(path, k + 1)) >= _LONG_PX
+        if not (corner and onward) and not (halved and (k == 0 or k + 1 == last)):
+            places[n], may[n] = 2 * k + 1, True
             n += 1
-        onward = k + 1 == last or min(_run_px(path, k), _run_px(path, k + 1)) >= _LONG_PX
-        if not (corner and onward):
-            # a ring that begins in the middle of a run has half a run at each end, whose own middle is no place
-            if not (halved and (k == 0 or k + 1 == last)):
-                places[n] = 2 * k + 1
-                n += 1
         corner = onward
-    places[n] = 2 * last
+    places[n], may[n] = 2 * last, True
     return n + 1
 
 
 @kernel
-def _choose(xy: F64, n: int, tolerance: Tolerance, least: int, keep: Bools) -> None:
+def _choose(xy: F64, may: Bools, tolerance: Tolerance, least: int, keep: Bools) -> None:
     """Mark the points to keep; at least ``least`` between the ends, not all in one line."""
+    n = xy.shape[0]
     if tolerance.by_area:
-        keep_visvalingam(xy, n, tolerance.metres**2, least, keep)
+        chosen = np.flatnonzero(may)
+        some = np.empty(chosen.shape[0], np.bool_)
+        keep_visvalingam(xy[chosen], tolerance.metres**2, least, some)
+        keep[:n] = False
+        keep[chosen] = some
     else:
-        keep_douglas_peucker(xy, n, tolerance.metres, keep)
+        keep_douglas_peucker(xy, may, tolerance.metres, keep)
     inner = 0
     first = -1
     for k in range(1, n - 1):
@@ -143,29 +142,24 @@ def _choose(xy: F64, n: int, tolerance: Tolerance, least: int, keep: Bools) -> N
                 first = k
     if inner > least or least == 0 or n <= 2:
         return
-    if least == 2 and inner == 0:
-        first, _ = farthest(xy, 0, n - 1, False)
-        keep[first] = True
     if least == 1:
         flat, _ = farthest(xy, 0, n - 1, True)
         keep[flat] = True
         return
+    if inner == 0:
+        first, _ = farthest(xy, 0, n - 1, False)
+        keep[first] = True
     # of a ring: the point farthest from the line through the two that are kept, on whichever side of them
     best, best_at = 0.0, -1
+    flat_ring = True
     dx, dy = xy[first, 0] - xy[0, 0], xy[first, 1] - xy[0, 1]
     for k in range(1, n - 1):
         off = abs(dx * (xy[k, 1] - xy[0, 1]) - dy * (xy[k, 0] - xy[0, 0]))
         if off > best * (1 + 1e-12):
             best, best_at = off, k
-    if best_at >= 0 and inner < 2:
+        flat_ring &= not keep[k] or off <= 1e-9 * (dx * dx + dy * dy)
+    if flat_ring:
         keep[best_at] = True
-    elif best_at >= 0:
-        flat = True
-        for k in range(1, n - 1):
-            if keep[k] and abs(dx * (xy[k, 1] - xy[0, 1]) - dy * (xy[k, 0] - xy[0, 0])) > 1e-9 * best:
-                flat = False
-        if flat:
-            keep[best_at] = True
 
 
 @kernel
@@ -230,6 +224,7 @@ class _Room(NamedTuple):
     path: I64
     turned: I64
     places: I32
+    may: Bools
     keep: Bools
     xy: F64
 
@@ -243,12 +238,12 @@ def _simplify(
     path = _load(arcs, arc, room.path)
     if path.closed:
         path = _turn(path, tolerance.smooth, room.turned)
-    n = _candidates(path, tolerance.smooth, room.places)
-    xy = room.xy
+    n = _list_places(path, tolerance.smooth, room.places, room.may)
+    xy = room.xy[:n]
     _place(path, room.places[:n], metric, xy)
     if xy[0, 0] == xy[n - 1, 0] and xy[0, 1] == xy[n - 1, 1]:
         least = 2
-    _choose(xy, n, tolerance, least, room.keep)
+    _choose(xy, room.may[:n], tolerance, least, room.keep)
     chosen = room.places[:n][room.keep[:n]]
     n = _draw(path, arcs.points, corners, chosen, out)
     if not path.closed and path.turned:
@@ -302,6 +297,7 @@ def simplify_arcs(
         np.empty((longest + 2, 2), np.int64),
         np.empty((longest + 2, 2), np.int64),
         np.empty(size, np.int32),
+        np.empty(size, np.bool_),
         np.empty(size, np.bool_),
         np.empty((size, 2), np.float64),
     )

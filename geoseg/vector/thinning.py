@@ -27,25 +27,37 @@ def farthest(xy: F64, first: int, last: int, beyond_ends: bool) -> tuple[int, fl
     length2 = dx * dx + dy * dy
     best, best_at = -1.0, first
     for k in range(first + 1, last):
-        px, py = xy[k, 0] - x, xy[k, 1] - y
-        along = 0.0
-        if length2 > 0:
-            along = (px * dx + py * dy) / length2
-            if not beyond_ends:
-                along = min(max(along, 0.0), 1.0)
-        distance = (px - along * dx) ** 2 + (py - along * dy) ** 2
+        distance = _distance2(xy[k, 0] - x, xy[k, 1] - y, (dx, dy, length2), beyond_ends)
         if distance > best * (1 + 1e-12):
             best, best_at = distance, k
     return best_at, best
 
 
 @kernel
-def keep_douglas_peucker(xy: F64, n: int, tolerance: float, keep: Bools) -> None:
-    """Mark the points that keep every other one within a distance.
+def _distance2(x: float, y: float, chord: tuple[float, float, float], beyond_ends: bool) -> float:
+    dx, dy, length2 = chord
+    along = 0.0
+    if length2 > 0:
+        along = (x * dx + y * dy) / length2
+        if not beyond_ends:
+            along = min(max(along, 0.0), 1.0)
+    return (x - along * dx) ** 2 + (y - along * dy) ** 2
+
+
+@kernel
+def keep_douglas_peucker(xy: F64, may: Bools, tolerance: float, keep: Bools) -> None:
+    """Mark the points that keep every other one within a distance of the line through them.
+
+    Args:
+        xy: (points, 2).
+        may: points to keep if that is enough; the others only where nothing else is left.
+        tolerance: the distance.
+        keep: where to mark.
 
     Source:
         Douglas and Peucker 1973, Algorithms for the reduction of the number of points required to represent a line.
     """
+    n = xy.shape[0]
     keep[:n] = False
     keep[0] = keep[n - 1] = True
     stack = np.empty((n + 1, 2), np.int64)
@@ -54,9 +66,17 @@ def keep_douglas_peucker(xy: F64, n: int, tolerance: float, keep: Bools) -> None
     while depth:
         depth -= 1
         first, last = stack[depth, 0], stack[depth, 1]
-        at, distance2 = farthest(xy, first, last, False)
-        if distance2 <= tolerance * tolerance * (1 + 1e-9):
+        at, far2 = farthest(xy, first, last, False)
+        if far2 <= tolerance * tolerance * (1 + 1e-9):
             continue
+        x, y = xy[first]
+        dx, dy = xy[last, 0] - x, xy[last, 1] - y
+        best = -1.0
+        for k in range(first + 1, last):
+            if may[k]:
+                distance = _distance2(xy[k, 0] - x, xy[k, 1] - y, (dx, dy, dx * dx + dy * dy), False)
+                if distance > best * (1 + 1e-12):
+                    best, at = distance, k
         keep[at] = True
         stack[depth, 0], stack[depth, 1] = first, at
         stack[depth + 1, 0], stack[depth + 1, 1] = at, last
@@ -100,12 +120,11 @@ def _sift(heap: I32, where: I32, area: F64, entry: tuple[int, int]) -> None:
 
 
 @kernel
-def keep_visvalingam(xy: F64, n: int, threshold: float, least: int, keep: Bools) -> None:
+def keep_visvalingam(xy: F64, threshold: float, least: int, keep: Bools) -> None:
     """Mark the points that are left when those with the smallest triangles go first.
 
     Args:
-        xy: (points, 2).
-        n: how many of them are the line; both ends stay.
+        xy: (points, 2); both ends stay.
         threshold: smallest triangle to leave, in squared units of ``xy``.
         least: points to leave between the ends.
         keep: where to mark.
@@ -113,6 +132,7 @@ def keep_visvalingam(xy: F64, n: int, threshold: float, least: int, keep: Bools)
     Source:
         Visvalingam and Whyatt 1993, Line generalisation by repeated elimination of points.
     """
+    n = xy.shape[0]
     keep[:n] = True
     if n <= 2 + least:
         return
