@@ -20,6 +20,7 @@ def train(
     recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="Training recipe, YAML; see configs/train.")],
     data: Annotated[Path, typer.Option(help="Folder that the recipe's images and labels are relative to.")],
     out: Annotated[Path, typer.Option(help="Folder for the model and the checkpoint.")],
+    start_from: Annotated[Path | None, typer.Option(help="Model file whose weights to begin with.")] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; default: all.")] = None,
     restart: Annotated[bool, typer.Option("--restart", help="Start anew instead of resuming.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
@@ -34,7 +35,7 @@ def train(
     if threads is not None:
         torch.set_num_threads(threads)
     report = None if quiet or as_json else _report()
-    path, card = run(read_recipe(recipe), data, out, resume=not restart, report=report)
+    path, card = run(read_recipe(recipe), data, out, start=start_from, resume=not restart, report=report)
     if as_json:
         print(json.dumps({"model": str(path), "card": card.model_dump(mode="json")}))
         return

@@ -92,15 +92,17 @@ class TownSource(_Config):
         validate_seeds: first and last seed to score on.
         shape: rows and columns of each town.
         gsd_m: ground sample distances, taken in turn.
+        recode: town codes and the codes of the model's legend they become, the others 0; None keeps all.
     """
 
     kind: Literal["towns"]
     name: str
     licence: str
-    train_seeds: tuple[int, int]
-    validate_seeds: tuple[int, int]
+    train_seeds: tuple[int, int] | None = None
+    validate_seeds: tuple[int, int] | None = None
     shape: tuple[int, int] = (1024, 1024)
     gsd_m: tuple[Annotated[float, Field(gt=0)], ...] = (0.09,)
+    recode: dict[int, int] | None = None
     weight: Annotated[float, Field(gt=0)] = 1.0
 
 
@@ -148,12 +150,19 @@ def read_source(source: FileSource | TownSource, split: Split, folder: Path, leg
 
 
 def _towns(source: TownSource, split: Split, legend: Legend) -> list[LabelledImage]:
-    first, last = source.train_seeds if split == "train" else source.validate_seeds
+    seeds = source.train_seeds if split == "train" else source.validate_seeds
+    if seeds is None:
+        return []
+    first, last = seeds
     images = []
     for seed in range(first, last + 1):
         gsd = source.gsd_m[(seed - first) % len(source.gsd_m)]
         town = draw_town(seed, source.shape, gsd)
-        channels = _channels(town.labels, legend, f"town {seed}")
+        codes = town.labels
+        if source.recode is not None:
+            table = np.array([source.recode.get(code, 0) for code in range(256)])
+            codes = table[codes]
+        channels = _channels(codes, legend, f"town {seed}")
         images.append(
             LabelledImage(
                 name=f"{source.name} {seed}",

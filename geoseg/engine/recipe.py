@@ -90,12 +90,12 @@ class Recipe(_Config):
 
 
 def _learns(source: Source) -> bool:
-    return source.kind == "towns" or source.train is not None
+    return (source.train_seeds if source.kind == "towns" else source.train) is not None
 
 
 def _split(source: Source) -> str:
     if source.kind == "towns":
-        return f"seeds {source.train_seeds[0]} to {source.train_seeds[1]}"
+        return "" if source.train_seeds is None else f"seeds {source.train_seeds[0]} to {source.train_seeds[1]}"
     return "" if source.train is None else f"rows {source.train[0]} to {source.train[1] - 1}"
 
 

@@ -24,7 +24,7 @@ from geoseg.data.labelled import UNLABELLED, LabelledImage, read_source
 from geoseg.engine.losses import mixed_loss
 from geoseg.engine.recipe import Recipe, Schedule
 from geoseg.engine.score import score
-from geoseg.errors import OutputError, UsageError
+from geoseg.errors import ModelError, OutputError, UsageError
 from geoseg.io.model_file import read_model, write_model
 from geoseg.io.writing import whole_file
 from geoseg.nn import build
@@ -113,6 +113,21 @@ class Trainer:
             else:
                 ours[name].copy_(value)
 
+    def begin_with(self, path: Path) -> str:
+        """Take the weights of a model file; returns its name, version and digest.
+
+        Raises:
+            ModelError: the file is broken, or its weights do not fit the network.
+        """
+        tensors, card = read_model(path)
+        weights = {name: torch.from_numpy(np.array(array)) for name, array in tensors.items()}
+        try:
+            self.network.load_state_dict(weights)
+        except RuntimeError as error:
+            raise ModelError(f"{path}: its weights do not fit the recipe's network; start from another.") from error
+        self.average.load_state_dict(weights)
+        return f"{card.name} {card.version} {card.weights_sha256[:12]}"
+
     def state(self) -> dict[str, Any]:
         """Everything a later process needs to go on: tensors and numbers only."""
         return {
@@ -141,7 +156,13 @@ def learning_rate(progress: float, schedule: Schedule) -> float:
 
 
 def train(
-    recipe: Recipe, data: Path, out: Path, *, resume: bool = False, report: Report | None = None
+    recipe: Recipe,
+    data: Path,
+    out: Path,
+    *,
+    start: Path | None = None,
+    resume: bool = False,
+    report: Report | None = None,
 ) -> tuple[Path, ModelCard]:
     """Train a model and write it, scored, as ``OUT/NAME.safetensors``.
 
@@ -149,6 +170,7 @@ def train(
         recipe: what to learn and how.
         data: folder that the recipe's files are relative to.
         out: folder of the model and of the checkpoint; made when missing.
+        start: a model file whose weights to begin with, of the same architecture, bands and number of classes.
         resume: go on from the checkpoint in ``out`` when there is one.
         report: called after every step.
 
@@ -157,6 +179,7 @@ def train(
 
     Raises:
         UsageError: the recipe and the data do not fit, or the training diverged.
+        ModelError: the model to start from is broken or another network.
         OutputError: ``out`` holds the model already, or a checkpoint of another recipe.
     """
     target, checkpoint = out / f"{recipe.name}.safetensors", out / f"{recipe.name}.checkpoint"
@@ -167,10 +190,14 @@ def train(
     if not images:
         raise UsageError(f"{recipe.name}: no source has anything to train on. Give one of them train rows.")
     trainer = Trainer(recipe, images)
+    run: dict[str, Any] = {}
+    if start is not None:
+        run["started_from"] = trainer.begin_with(start)
     if resume and checkpoint.exists():
         trainer.restore(_load(checkpoint, recipe))
     _run(trainer, checkpoint, report)
-    card = recipe.card(run={"steps": trainer.step, "minutes": round(trainer.elapsed_s / 60, 1)})
+    run |= {"steps": trainer.step, "minutes": round(trainer.elapsed_s / 60, 1)}
+    card = recipe.card(run=run)
     weights = {name: _array(tensor) for name, tensor in trainer.average.state_dict().items()}
     write_model(target, weights, card)
     card = _scored(recipe, data, target, card)

@@ -14,10 +14,12 @@ from rasterio.transform import Affine
 
 from geoseg.data.chips import ChipMaker
 from geoseg.data.labelled import read_source
+from geoseg.data.town import draw_town
+from geoseg.data.town_legend import BUILDING
 from geoseg.engine.recipe import Recipe, read_recipe
 from geoseg.engine.score import confusion, iou
 from geoseg.engine.train import Progress, Trainer, learning_rate, train
-from geoseg.errors import OutputError, UsageError
+from geoseg.errors import ModelError, OutputError, UsageError
 from geoseg.io.model_file import read_model
 
 
@@ -155,6 +157,41 @@ def test_the_time_allowed_ends_the_run(data: Path, tmp_path: Path) -> None:
     assert 1 <= card.recipe["steps"] < 100
 
 
+def test_a_training_can_begin_with_the_weights_of_a_model(data: Path, tmp_path: Path) -> None:
+    first, card = train(_recipe(), data, tmp_path / "first")
+    reports: list[Progress] = []
+    second, tuned = train(
+        _recipe(steps=2, learning_rate=1e-6), data, tmp_path / "second", start=first, report=reports.append
+    )
+    assert tuned.recipe["started_from"] == f"squares 1 {card.weights_sha256[:12]}"
+    for (name, a), (_, b) in zip(read_model(first)[0].items(), read_model(second)[0].items(), strict=True):
+        if name.endswith("weight"):
+            np.testing.assert_allclose(a, b, atol=1e-3, err_msg=name)
+
+
+def test_weights_of_another_network_are_no_start(data: Path, tmp_path: Path) -> None:
+    first, _ = train(_recipe(steps=1), data, tmp_path / "first")
+    document = _document()
+    document["architecture"]["options"]["widths"] = [8, 24]
+    with pytest.raises(ModelError, match=r"squares\.safetensors: its weights do not fit"):
+        train(Recipe.model_validate(document), data, tmp_path / "second", start=first)
+
+
+def test_drawn_towns_can_be_recoded_to_another_legend() -> None:
+    recipe = _recipe()
+    town = {"kind": "towns", "name": "towns", "licence": "MIT", "train_seeds": [1, 2], "shape": [96, 128]}
+    source = Recipe.model_validate(_document() | {"sources": [town | {"recode": {1: 1}, "gsd_m": [0.2, 0.3]}]}).sources[
+        0
+    ]
+    images = read_source(source, "train", Path(), recipe.legend)
+    assert [image.gsd_m for image in images] == [0.2, 0.3]
+    assert sum(image.weight for image in images) == pytest.approx(1.0)
+    for seed, image in enumerate(images, 1):
+        town_labels = draw_town(seed, (96, 128), image.gsd_m).labels
+        np.testing.assert_array_equal(image.channels, town_labels == BUILDING)
+    assert read_source(source, "validate", Path(), recipe.legend) == []
+
+
 def test_an_existing_model_is_not_overwritten(data: Path, tmp_path: Path) -> None:
     (tmp_path / "squares.safetensors").write_bytes(b"precious")
     with pytest.raises(OutputError, match="exists already"):
@@ -167,7 +204,7 @@ def test_a_checkpoint_of_another_recipe_is_refused(data: Path, tmp_path: Path) -
     with pytest.raises(OutputError, match="another recipe"):
         train(_recipe(steps=2), data, tmp_path, resume=True)
     (tmp_path / "squares.checkpoint").write_bytes(b"rubbish")
-    with pytest.raises(OutputError, match="cannot be resumed"):
+    with pytest.raises(OutputError, match="that can be resumed"):
         train(_recipe(steps=2), data, tmp_path, resume=True)
 
 
