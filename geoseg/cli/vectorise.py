@@ -27,7 +27,7 @@ def vectorise(
     confidence: Annotated[Path | None, typer.Option(help="Confidence raster, percent, on the same grid.")] = None,
     nodata: Annotated[int | None, typer.Option(help="One more value that means no class.")] = None,
     simplify_m: Annotated[float, typer.Option(help="Tolerance for simpler polygons, metres; 0 is exact.")] = 0.0,
-    method: Annotated[Method, typer.Option(help="How to simplify.")] = Method.visvalingam,
+    method: Annotated[Method, typer.Option(help="How to simplify.")] = Method.douglas_peucker,
     no_smooth: Annotated[bool, typer.Option("--no-smooth", help="Keep pixel stairs when simplifying.")] = False,
     min_area_m2: Annotated[float, typer.Option(help="Smaller regions join a neighbour, square metres.")] = 0.0,
     connectivity: Annotated[int, typer.Option(help="4, or 8 to join across corners.")] = 4,

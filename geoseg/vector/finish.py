@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from geoseg.vector.arcs import Arcs
+from geoseg.vector.generalise import Minimum, absorb, beside
 from geoseg.vector.kernel import kernel
 from geoseg.vector.patch import Patch
 from geoseg.vector.polygons import Drawing, Polygons, draw_regions, leave_open
@@ -18,16 +19,20 @@ from geoseg.vector.spec import VectorSpec
 Bools = npt.NDArray[np.bool_]
 
 
-def finish(patch: Patch, spec: VectorSpec, drawing: Drawing, nodata: int) -> tuple[Polygons, Patch]:
+def finish(patch: Patch, spec: VectorSpec, drawing: Drawing, minimum: Minimum) -> tuple[Polygons, Patch]:
     """Draw the regions of a patch that are whole and return them with what is left of it.
 
     Args:
         patch: a block, or blocks joined.
         spec: how to draw.
         drawing: pixel sizes and transform.
-        nodata: code of the pixels that belong to no polygon.
+        minimum: what is too small, and the nodata code.
     """
-    inside = patch.sums.code != nodata
+    if spec.generalises:
+        patch, unsettled = absorb(patch, minimum)
+        held = beside(patch.arcs, unsettled, not spec.exact)
+        patch = replace(patch, is_open=patch.is_open | (held & (patch.sums.code != minimum.nodata)))
+    inside = patch.sums.code != minimum.nodata
     closed = inside & ~patch.is_open & (patch.sums.pixels > 0)
     links = link_arcs(patch.arcs, closed)
     if spec.exact:

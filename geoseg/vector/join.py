@@ -58,11 +58,20 @@ def add_sums(sums: Sums, number: I32, count: int) -> Sums:
 
 
 @kernel
-def _partners(arcs: Arcs, settled: int) -> I64:
-    """Find for each end of an arc (2 arc + 0 or 1) the end that goes on from it, or -1.
+def _runs_straight(arcs: Arcs, one: int, other: int) -> bool:
+    """Tell whether two ends at the same point (2 arc + 0 or 1) go on into each other without a turn."""
+    rows = np.empty(2, np.int64)
+    cols = np.empty(2, np.int64)
+    for n, end in enumerate((one, other)):
+        first, last = arcs.offset[end >> 1], arcs.offset[(end >> 1) + 1] - 1
+        at, to = (first, first + 1) if end & 1 == 0 else (last, last - 1)
+        rows[n], cols[n] = arcs.points[to, 0] - arcs.points[at, 0], arcs.points[to, 1] - arcs.points[at, 1]
+    return (rows[0] == 0 and rows[1] == 0) or (cols[0] == 0 and cols[1] == 0)
 
-    Open ends above row ``settled`` where exactly two lines meet go on into each other; the others there are nodes.
-    """
+
+@kernel
+def _partners(arcs: Arcs, known: tuple[int, int, int, int], shape: tuple[int, int]) -> I64:
+    """Find for each end of an arc (2 arc + 0 or 1) the end that goes on from it, or -1; the others become nodes."""
     count = arcs.side.shape[0]
     table = table_for(2 * count)
     meeting = np.zeros(table.shape[0], np.int32)
@@ -73,9 +82,10 @@ def _partners(arcs: Arcs, settled: int) -> I64:
         for which in range(2):
             at = arcs.offset[arc] if which == 0 else arcs.offset[arc + 1] - 1
             state = arcs.end[arc, which]
-            if state == CLOSED or arcs.points[at, 0] >= settled:
+            row, col = arcs.points[at, 0], arcs.points[at, 1]
+            if state == CLOSED or not (known[0] <= row < known[1] and known[2] <= col < known[3]):
                 continue
-            slot = slot_of(table, arcs.points[at, 0], arcs.points[at, 1])
+            slot = slot_of(table, row, col)
             slots[2 * arc + which] = slot
             meeting[slot] += 1 if state == OPEN else 3
     for end in range(2 * count):
@@ -84,11 +94,17 @@ def _partners(arcs: Arcs, settled: int) -> I64:
             continue
         if meeting[slot] != 2:
             arcs.end[end >> 1, end & 1] = AT_NODE
-        elif first[slot] < 0:
+            continue
+        if first[slot] < 0:
             first[slot] = end
-        else:
-            partner[end] = first[slot]
-            partner[first[slot]] = end
+            continue
+        row, col = table[slot] >> 32, table[slot] & 0xFFFFFFFF
+        on_edge = row == 0 or col == 0 or row == shape[0] or col == shape[1]
+        if on_edge and not _runs_straight(arcs, end, first[slot]):
+            arcs.end[end >> 1, end & 1] = arcs.end[first[slot] >> 1, first[slot] & 1] = AT_NODE
+            continue
+        partner[end] = first[slot]
+        partner[first[slot]] = end
     return partner
 
 
@@ -175,13 +191,19 @@ def _chain(arcs: Arcs, partner: I64) -> tuple[Arcs, I32]:
     return Arcs(points[:used], offset[: n + 1], side[:n], end[:n]), origin[:n]
 
 
-def join_arcs(arcs: Arcs, settled: int) -> tuple[Arcs, I32]:
-    """Join arcs end to end wherever exactly two open ends meet above row ``settled``.
+def join_arcs(arcs: Arcs, known: tuple[int, int, int, int], shape: tuple[int, int]) -> tuple[Arcs, I32]:
+    """Join arcs end to end wherever exactly two open ends meet; on the scene's edge only where they run straight.
+
+    Args:
+        arcs: to be joined.
+        known: first row, row behind the last, first column and column behind the last of the points where every line
+            is there.
+        shape: (rows, columns) of the scene.
 
     Returns:
         The joined arcs, and for each the arc that it was, or -1 where it is several.
     """
-    return _chain(arcs, _partners(arcs, settled))
+    return _chain(arcs, _partners(arcs, known, shape))
 
 
 def stack_arcs(parts: Sequence[Arcs], regions: Sequence[int]) -> Arcs:
@@ -202,14 +224,14 @@ def _stack_lines(parts: Sequence[Lines]) -> Lines:
     return Lines(points, offset.astype(np.int64), parts[0].scale)
 
 
-def join_strip(carry: Patch | None, blocks: Sequence[Patch], *, bottom: int, is_last: bool) -> Patch:
+def join_strip(carry: Patch | None, blocks: Sequence[Patch], bottom: int, shape: tuple[int, int]) -> Patch:
     """Join one row of blocks with each other and with all that was left open above.
 
     Args:
         carry: what is left from above, or None at the scene's upper edge.
         blocks: from left to right, without gaps.
         bottom: row behind the last row of the blocks.
-        is_last: whether the scene ends there.
+        shape: (rows, columns) of the scene.
     """
     parts = [*blocks] if carry is None else [carry, *blocks]
     counts = [len(part.sums.code) for part in parts]
@@ -232,13 +254,15 @@ def join_strip(carry: Patch | None, blocks: Sequence[Patch], *, bottom: int, is_
     is_open = np.zeros(count, np.bool_)
     is_open[south] = True
     none = np.empty(0, np.int32)
-    joined, origin = join_arcs(arcs, np.iinfo(np.int32).max if is_last else bottom)
+    known = 0, bottom + (bottom == shape[0]), 0, shape[1] + 1
+    joined, origin = join_arcs(arcs, known, shape)
     lines = _stack_lines([part.lines for part in parts])
     return Patch(
         sums=add_sums(stacked, number, count),
         arcs=joined,
         lines=pick_lines(lines, origin),
         is_open=is_open,
+        known=known,
         north=none,
         south=south,
         west=none,

@@ -35,6 +35,8 @@ class Patch:
         arcs: boundaries; regions are indices into ``sums``, or -1 where nobody asks any more.
         lines: the arcs as they are drawn, as far as they are drawn already.
         is_open: regions that may go on outside this part.
+        known: first row, row behind the last, first column and column behind the last of the points where all lines
+            are there.
         north: region of each pixel in the row above this part; empty at the scene's edge.
         south: region of each pixel in its last row.
         west: region of each pixel in the column to the left; empty at the scene's edge.
@@ -45,6 +47,7 @@ class Patch:
     arcs: Arcs
     lines: Lines
     is_open: Bools
+    known: tuple[int, int, int, int]
     north: I32
     south: I32
     west: I32
@@ -98,7 +101,14 @@ def trace_block(block: Block, ground: PixelGround, shape: tuple[int, int], nodat
     for border in (north, south, west, east):
         is_open[border] = True
     lines = Lines(np.empty((0, 2), np.int32), np.zeros(len(arcs.side) + 1, np.int64), 2)
-    return Patch(sums=sums, arcs=arcs, lines=lines, is_open=is_open, north=north, south=south, west=west, east=east)
+    known = (
+        window.row_start + (not frame[0]),
+        window.row_stop + frame[1],
+        window.col_start + (not frame[2]),
+        window.col_stop + frame[3],
+    )
+    borders = {"north": north, "south": south, "west": west, "east": east}
+    return Patch(sums=sums, arcs=arcs, lines=lines, is_open=is_open, known=known, **borders)
 
 
 def window_origin(window: Window) -> tuple[int, int]:

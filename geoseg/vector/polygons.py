@@ -95,7 +95,8 @@ def _draw(rings: Rings, order: I64, lines: Lines, measures: Measures, drawing: D
 
 
 @kernel
-def _pick_arcs(arcs: Arcs, keep: Bools) -> Arcs:
+def pick_arcs(arcs: Arcs, keep: Bools) -> Arcs:
+    """Pick arcs by mask."""
     count = points = 0
     for arc in range(keep.shape[0]):
         if keep[arc]:
@@ -123,7 +124,7 @@ def _pick_arcs(arcs: Arcs, keep: Bools) -> Arcs:
 def leave_open(patch: Patch, keep_arcs: Bools) -> Patch:
     """Forget finished regions, and all arcs but those to keep."""
     number = np.where(patch.is_open, np.cumsum(patch.is_open) - 1, -1).astype(np.int32)
-    arcs = _pick_arcs(patch.arcs, keep_arcs)
+    arcs = pick_arcs(patch.arcs, keep_arcs)
     side = np.where(arcs.side >= 0, number[arcs.side], -1).astype(np.int32)
     borders = {name: number[getattr(patch, name)] for name in ("north", "south", "west", "east")}
     return Patch(
@@ -131,6 +132,7 @@ def leave_open(patch: Patch, keep_arcs: Bools) -> Patch:
         arcs=arcs._replace(side=side),
         lines=pick_lines(patch.lines, np.flatnonzero(keep_arcs).astype(np.int32)),
         is_open=patch.is_open[patch.is_open],
+        known=patch.known,
         **borders,
     )
 

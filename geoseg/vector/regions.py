@@ -123,15 +123,14 @@ def _join_rows(codes: U8, row: I64, start: I32) -> tuple[I32, I32]:
 @kernel
 def compact(parent: I32) -> tuple[I32, int]:
     """Number the sets 0, 1, ... by their first member: (number of each member's set, how many)."""
-    number = np.empty(parent.shape[0], np.int32)
+    number = np.full(parent.shape[0], -1, np.int32)
     count = 0
     for node in range(parent.shape[0]):
         root = find_root(parent, node)
-        if root == node:
-            number[node] = count
+        if number[root] < 0:
+            number[root] = count
             count += 1
-        else:
-            number[node] = number[root]
+        number[node] = number[root]
     return number, count
 
 
@@ -205,8 +204,9 @@ def sum_regions(
     lowest = np.full(count, 255, np.uint8)
     last = np.full(count, -1, np.int64)
     band0 = row0 >> shift
-    for k in range(runs.row[1] - 1):
-        code[runs.region[k]] = codes[0, runs.start[k]]
+    for i in range(codes.shape[0]):
+        for k in range(runs.row[i], runs.row[i + 1] - 1):
+            code[runs.region[k]] = codes[i, runs.start[k]]
     for i in range(1, height + 1):
         line = row0 + i - 1
         band = (line >> shift) - band0
@@ -214,7 +214,6 @@ def sum_regions(
         upper, lower = cumulative[band], cumulative[band + 1]
         for k in range(runs.row[i], runs.row[i + 1] - 1):
             region = runs.region[k]
-            code[region] = codes[i, runs.start[k]]
             a = max(runs.start[k], 1) - 1
             b = min(runs.start[k + 1] - 1, width)
             if b <= a:

@@ -17,8 +17,8 @@ class VectorSpec:
 
     Attributes:
         simplify_m: tolerance on the ground, metres; 0 keeps every pixel corner.
-        method: ``visvalingam`` removes corners whose triangle is smaller than ``simplify_m`` squared;
-            ``douglas-peucker`` keeps every corner within ``simplify_m`` of the result.
+        method: ``douglas-peucker`` keeps every pixel corner within ``simplify_m`` of the result; ``visvalingam``
+            removes corners whose triangle is smaller than ``simplify_m`` squared.
         smooth: straighten pixel stairs before simplifying; without effect when ``simplify_m`` is 0.
         min_area_m2: regions smaller than this go to the neighbour they share the longest boundary with.
         class_min_area_m2: code -> minimum area, in place of ``min_area_m2``.
@@ -29,7 +29,7 @@ class VectorSpec:
     """
 
     simplify_m: float = 0.0
-    method: Method = "visvalingam"
+    method: Method = "douglas-peucker"
     smooth: bool = True
     min_area_m2: float = 0.0
     class_min_area_m2: Mapping[int, float] = field(default_factory=dict)

@@ -15,6 +15,7 @@ from geoseg.core.segments import Segments
 from geoseg.core.window import Window
 from geoseg.errors import UsageError
 from geoseg.vector.finish import finish
+from geoseg.vector.generalise import Minimum, minimum_of
 from geoseg.vector.ground import PixelGround
 from geoseg.vector.join import join_strip
 from geoseg.vector.patch import Block, Patch, trace_block
@@ -38,7 +39,7 @@ class _Borders:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Task:
     source: CodeSource
-    nodata: int
+    minimum: Minimum
     spec: VectorSpec
     drawing: Drawing
 
@@ -82,7 +83,8 @@ def vectorise_codes(
     if not all(shape):
         return
     drawing = Drawing(ground=PixelGround.of(geobox), transform=geobox.transform, to_world=to_world)
-    task = _Task(source=source, nodata=nodata, spec=spec, drawing=drawing)
+    minimum = minimum_of(spec, drawing.ground, nodata, shape)
+    task = _Task(source=source, minimum=minimum, spec=spec, drawing=drawing)
     workers = threads or len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else threads or 1
     yield from _batches(_strips(task, block_px, workers), batch)
 
@@ -99,11 +101,11 @@ def _strips(task: _Task, block_px: int, threads: int) -> Iterator[Polygons]:
             futures, ahead = ahead, next(strips, [])
             results = [future.result() for future in futures]
             del futures
-            joined = join_strip(carry, [patch for _, patch in results], bottom=bottom, is_last=bottom == height)
-            polygons, carry = finish(joined, task.spec, task.drawing, task.nodata)
+            joined = join_strip(carry, [patch for _, patch in results], bottom, task.source.shape)
+            polygons, carry = finish(joined, task.spec, task.drawing, task.minimum)
             done = gather([*ready, *(polygons for polygons, _ in results), polygons])
             # a region that is whole but has to wait comes before all that end behind it
-            count = int(np.searchsorted(done.last, _first_waiting(carry, task.nodata)))
+            count = int(np.searchsorted(done.last, _first_waiting(carry, task.minimum.nodata)))
             yield take(done, slice(0, count))
             ready = [take(done, slice(count, None))]
 
@@ -155,7 +157,7 @@ def _vectorise_block(task: _Task, window: Window, borders: Future[_Borders], nea
         borders.set_exception(error)
         raise
     above, left, corner = near
-    padded = np.full((window.height + 1, window.width + 1), task.nodata, np.uint8)
+    padded = np.full((window.height + 1, window.width + 1), task.minimum.nodata, np.uint8)
     padded[1:, 1:] = codes
     if above is not None:
         padded[0, 1:] = above.result().row
@@ -164,8 +166,8 @@ def _vectorise_block(task: _Task, window: Window, borders: Future[_Borders], nea
     if corner is not None:
         padded[0, 0] = corner.result().row[-1]
     block = Block(window=window, codes=padded, confidence=confidence)
-    patch = trace_block(block, task.drawing.ground, task.source.shape, task.nodata)
-    return finish(patch, task.spec, task.drawing, task.nodata)
+    patch = trace_block(block, task.drawing.ground, task.source.shape, task.minimum.nodata)
+    return finish(patch, task.spec, task.drawing, task.minimum)
 
 
 def _batches(strips: Iterator[Polygons], batch: int) -> Iterator[Segments]:
