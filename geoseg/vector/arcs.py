@@ -42,17 +42,17 @@ class Arcs(NamedTuple):
 
 
 @kernel
-def _mark(codes: U8, frame: tuple[bool, bool, bool, bool]) -> tuple[U8, int]:
+def _mark(codes: U8, frame: tuple[bool, bool, bool, bool]) -> tuple[U8, np.int64]:
     """Note at each owned point which of its four sides are boundary and whether lines end there; count the sides.
 
     On the scene's edge a line ends wherever it turns, so that no simplification can move the edge.
     """
     rows, cols = codes.shape[0] - 1, codes.shape[1] - 1
     bits = np.zeros((rows, (cols + 7) // 8 * 8), np.uint8)
-    total = 0
+    total = np.int64(0)
     for i in range(rows):
         upper, lower, out = codes[i], codes[i + 1], bits[i]
-        sides = 0
+        sides = np.int64(0)
         for j in range(cols):
             right = np.uint8(upper[j + 1] != lower[j + 1])
             down = np.uint8(lower[j] != lower[j + 1])
@@ -60,7 +60,7 @@ def _mark(codes: U8, frame: tuple[bool, bool, bool, bool]) -> tuple[U8, int]:
             up = np.uint8(upper[j] != upper[j + 1])
             node = np.uint8(right + down + left + up >= 3)
             out[j] = right | (down << 1) | (left << 2) | (up << 3) | (node << 4)
-            sides += right + down
+            sides += np.int64(right + down)
         total += sides
     for j in range(cols):
         for i in (0, rows - 1):
@@ -82,7 +82,7 @@ def _mark(codes: U8, frame: tuple[bool, bool, bool, bool]) -> tuple[U8, int]:
 
 
 @kernel
-def _sides(runs: Runs, i: int, j: int, heading: int) -> tuple[int, int]:
+def _sides(runs: Runs, i: int, j: int, heading: int) -> tuple[np.int32, np.int32]:
     """Find the regions left and right of the side that leaves a point."""
     if heading == 0:
         return region_at(runs, i, j + 1), region_at(runs, i + 1, j + 1)
@@ -133,7 +133,7 @@ def _follow(bits: U8, shape: tuple[int, int], start: tuple[int, int, int], point
 
 
 @kernel
-def _trace(bits: U8, shape: tuple[int, int], room: int, runs: Runs) -> Arcs:
+def _trace(bits: U8, shape: tuple[int, int], room: np.int64, runs: Runs) -> Arcs:
     rows, cols = shape
     points = np.empty((2 * room + 2, 2), np.int32)
     offset = np.empty(room + 1, np.int64)

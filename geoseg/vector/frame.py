@@ -84,7 +84,9 @@ def _geobox(codes: xr.DataArray) -> GeoBox:
         raise UsageError(f"codes are {codes.dims}; give one array (y, x), e.g. codes.isel(band=0)")
     geobox = codes.odc.geobox
     if geobox is None or tuple(geobox.shape) != codes.shape:
-        raise UsageError("codes have no regular grid; give y and x coordinates, and a CRS with codes.rio.write_crs(...)")
+        raise UsageError(
+            "codes have no regular grid; give y and x coordinates, and a CRS with codes.rio.write_crs(...)"
+        )
     return geobox
 
 
@@ -94,7 +96,7 @@ class _LazySource:
     def __init__(self, codes: xr.DataArray, confidence: xr.DataArray | None, nodata: int | None) -> None:
         if confidence is not None and confidence.shape != codes.shape:
             raise UsageError(f"confidence is {confidence.shape}, codes are {codes.shape}; both must be on one grid")
-        self.shape: tuple[int, int] = codes.shape
+        self.shape: tuple[int, int] = codes.shape[0], codes.shape[1]
         self._codes, self._confidence = codes, confidence
         own = codes.attrs.get("_FillValue", codes.attrs.get("nodata", codes.encoding.get("_FillValue")))
         self._nodata = {float(value) for value in (nodata, own) if value is not None}

@@ -119,11 +119,7 @@ def beside(arcs: Arcs, unsettled: Bools, near: bool) -> Bools:
             other = some[n]
             if box[other, 0] > box[region, 2]:
                 break
-            if (
-                box[other, 2] >= box[region, 0]
-                and box[other, 1] <= box[region, 3]
-                and box[other, 3] >= box[region, 1]
-            ):
+            if box[other, 2] >= box[region, 0] and box[other, 1] <= box[region, 3] and box[other, 3] >= box[region, 1]:
                 out[region] = True
                 break
     return out
@@ -148,7 +144,9 @@ def _unsettled(arcs: Arcs, small: Bools, is_open: Bools) -> Bools:
 
 
 @kernel
-def _merge(arcs: Arcs, sums: Sums, settled: Bools, minimum: Minimum) -> tuple[U8, I32]:
+def _merge(  # noqa: PLR0915 - one kernel: numba would copy the arrays between several
+    arcs: Arcs, sums: Sums, settled: Bools, minimum: Minimum
+) -> tuple[U8, I32]:
     """Give settled regions their new codes, smallest first, until none is too small or has no neighbour."""
     count = settled.shape[0]
     code = sums.code.copy()

@@ -6,6 +6,9 @@ one arc crossed a chord of another, one of the four ends would lie between the o
 reason only the lines around the two regions beside an arc matter, which is what makes the answer independent of blocks.
 """
 
+# numba types the integers of kernels itself; numpy's stubs see them otherwise
+# mypy: disable-error-code="no-any-return, assignment, operator, arg-type"
+
 from __future__ import annotations
 
 from typing import NamedTuple
@@ -37,8 +40,8 @@ class Corners(NamedTuple):
     start: I64
     point: I32
     arc: I32
-    origin: tuple[int, int]
-    columns: int
+    origin: tuple[np.int64, np.int64]
+    columns: np.int64
     shift: int
 
 
@@ -87,7 +90,7 @@ class Path(NamedTuple):
 
     points: I64
     arc: tuple[int, int, int]
-    turned: int
+    turned: np.int64
     closed: bool
 
 
@@ -113,7 +116,7 @@ def _index(path: Path, point: int) -> int:
 
 
 @kernel
-def _between(path: Path, ends: tuple[int, int], row: int, col: int) -> bool:
+def _between(path: Path, ends: tuple[int, int], row: np.int64, col: np.int64) -> bool:
     """Tell whether a point (half pixels) lies between an arc and its chord, or on the chord."""
     a, c = ends
     r0, c0 = position(path, c)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -66,7 +67,7 @@ def _runs_straight(arcs: Arcs, one: int, other: int) -> bool:
         first, last = arcs.offset[end >> 1], arcs.offset[(end >> 1) + 1] - 1
         at, to = (first, first + 1) if end & 1 == 0 else (last, last - 1)
         rows[n], cols[n] = arcs.points[to, 0] - arcs.points[at, 0], arcs.points[to, 1] - arcs.points[at, 1]
-    return (rows[0] == 0 and rows[1] == 0) or (cols[0] == 0 and cols[1] == 0)
+    return bool((rows[0] == 0 and rows[1] == 0) or (cols[0] == 0 and cols[1] == 0))
 
 
 @kernel
@@ -239,9 +240,9 @@ def join_strip(carry: Patch | None, blocks: Sequence[Patch], bottom: int, shape:
     parent = np.arange(sum(counts), dtype=np.int32)
 
     def numbered(part: Patch, border: I32) -> I32:
-        return (border + firsts[id(part)]).astype(np.int32)
+        return np.asarray(border + firsts[id(part)], np.int32)
 
-    for left, right in zip(blocks[:-1], blocks[1:], strict=True):
+    for left, right in pairwise(blocks):
         union(parent, numbered(left, left.east), numbered(right, right.west))
     if carry is not None:
         north = np.concatenate([numbered(block, block.north) for block in blocks])

@@ -21,7 +21,7 @@ def table_for(points: int) -> I64:
 
 
 @kernel
-def _first_slot(table: I64, key: int) -> int:
+def _first_slot(table: I64, key: np.int64) -> np.int64:
     mixed = np.uint64(key) * np.uint64(0x9E3779B97F4A7C15)
     return np.int64((mixed ^ (mixed >> np.uint64(29))) & np.uint64(table.shape[0] - 1))
 
@@ -39,7 +39,7 @@ def has_point(table: I64, point: I32) -> bool:
 
 
 @kernel
-def slot_of(table: I64, row: int, col: int) -> int:
+def slot_of(table: I64, row: int, col: int) -> np.int64:
     """Find the slot of a point; an unknown point takes a free one."""
     key = (np.int64(row) << 32) | np.int64(col)
     slot = _first_slot(table, key)

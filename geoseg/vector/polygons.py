@@ -77,7 +77,7 @@ def draw_regions(patch: Patch, wanted: Bools, lines: Lines, links: Links, drawin
         geometry=geometry,
         class_code=sums.code[regions],
         area_m2=sums.weight[regions] * drawing.ground.unit_m2 * drawn,
-        perimeter_m=length,
+        perimeter_m=length.astype(np.float64),
         confidence=confidence.astype(np.float32),
         confidence_min=lowest.astype(np.float32),
         pixels=pixels,

@@ -150,7 +150,7 @@ def label_regions(codes: U8) -> tuple[Runs, int]:
 
 
 @kernel
-def region_at(runs: Runs, i: int, j: int) -> int:
+def region_at(runs: Runs, i: int, j: int) -> np.int32:
     """Find the region of a pixel."""
     low, high = runs.row[i], runs.row[i + 1] - 1
     while high - low > 1:
@@ -159,7 +159,8 @@ def region_at(runs: Runs, i: int, j: int) -> int:
             low = middle
         else:
             high = middle
-    return runs.region[low]
+    region: np.int32 = runs.region[low]
+    return region
 
 
 @kernel

@@ -1,5 +1,8 @@
 """Arcs with fewer corners: pixel stairs straightened, then Visvalingam-Whyatt or Douglas-Peucker, topology kept."""
 
+# numba types the integers of kernels itself; numpy's stubs see them otherwise
+# mypy: disable-error-code="no-any-return, assignment, arg-type"
+
 from __future__ import annotations
 
 from typing import NamedTuple
@@ -38,11 +41,11 @@ class Tolerance(NamedTuple):
 
 
 @kernel
-def _run_px(path: Path, k: int) -> int:
+def _run_px(path: Path, k: int) -> np.int64:
     """Measure a side; both halves of the one in whose middle a ring begins."""
     points, last = path.points, path.points.shape[0] - 2
     length = abs(points[k + 1, 0] - points[k, 0]) + abs(points[k + 1, 1] - points[k, 1])
-    if last == path.arc[2] and (k == 0 or k == last):
+    if last == path.arc[2] and k in (0, last):
         other = last - k
         length += abs(points[other + 1, 0] - points[other, 0]) + abs(points[other + 1, 1] - points[other, 1])
     return length // 2
@@ -188,8 +191,10 @@ def _draw(path: Path, points: I32, corners: Corners, chosen: I32, out: I32) -> i
         depth = 1
         while depth:
             there = stack[depth - 1]
-            if there // 2 > here // 2 and (there + 1) // 2 > here // 2 + 1 and is_blocked(
-                path, points, corners, (here, there)
+            if (
+                there // 2 > here // 2
+                and (there + 1) // 2 > here // 2 + 1
+                and is_blocked(path, points, corners, (here, there))
             ):
                 stack[depth] = _insert(path, (here, there))
                 depth += 1
@@ -266,7 +271,7 @@ def _at_unfinished(arcs: Arcs) -> I64:
 
 
 @kernel
-def simplify_arcs(
+def simplify_arcs(  # noqa: PLR0915 - one kernel, three passes over the same buffers
     arcs: Arcs, closed: Bools, before: Lines, links: Links, how: tuple[Metric, Tolerance]
 ) -> tuple[Lines, Bools]:
     """Draw the arcs around closed regions with fewer points.

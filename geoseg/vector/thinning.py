@@ -41,7 +41,7 @@ def _distance2(x: float, y: float, chord: tuple[float, float, float], beyond_end
         along = (x * dx + y * dy) / length2
         if not beyond_ends:
             along = min(max(along, 0.0), 1.0)
-    return (x - along * dx) ** 2 + (y - along * dy) ** 2
+    return float((x - along * dx) ** 2 + (y - along * dy) ** 2)
 
 
 @kernel
@@ -85,9 +85,8 @@ def keep_douglas_peucker(xy: F64, may: Bools, tolerance: float, keep: Bools) -> 
 
 @kernel
 def _area(xy: F64, a: int, b: int, c: int) -> float:
-    return abs(
-        (xy[b, 0] - xy[a, 0]) * (xy[c, 1] - xy[a, 1]) - (xy[c, 0] - xy[a, 0]) * (xy[b, 1] - xy[a, 1])
-    ) / 2
+    cross = (xy[b, 0] - xy[a, 0]) * (xy[c, 1] - xy[a, 1]) - (xy[c, 0] - xy[a, 0]) * (xy[b, 1] - xy[a, 1])
+    return float(abs(cross) / 2)
 
 
 @kernel

@@ -44,7 +44,7 @@ class _Task:
     drawing: Drawing
 
 
-def vectorise_codes(
+def vectorise_codes(  # noqa: PLR0913 - the options a run has, each with a default
     source: CodeSource,
     geobox: GeoBox,
     *,

@@ -53,11 +53,7 @@ HARD_MAPS: dict[str, np.ndarray] = {
     "checkerboard": (np.indices((9, 8)).sum(axis=0) % 2).astype(np.uint8),
     "checkerboard with nodata": np.where(np.indices((8, 9)).sum(axis=0) % 2, 7, NODATA).astype(np.uint8),
     "spiral": spiral(17),
-    "nested rings": np.minimum.reduce(
-        [np.arange(15)[:, None].repeat(15, 1), np.arange(15)[None].repeat(15, 0)]
-        + [14 - np.arange(15)[:, None].repeat(15, 1), 14 - np.arange(15)[None].repeat(15, 0)]
-    ).astype(np.uint8)
-    % 2,
+    "nested rings": np.minimum.reduce([*np.indices((15, 15)), *(14 - np.indices((15, 15)))]).astype(np.uint8) % 2,
     "touches itself at a corner": np.array(
         [[1, 1, 1, 1, 0], [1, 0, 0, 1, 0], [1, 0, 1, 1, 0], [1, 1, 0, 0, 0], [0, 0, 0, 1, 1]], np.uint8
     ),
