@@ -143,39 +143,32 @@ def _trace(bits: U8, shape: tuple[int, int], room: np.int64, runs: Runs) -> Arcs
     n = used = 0
     for phase in range(4):
         # lines from nodes and from the block's first row and column; from below; from the right; then rings
-        for i in range(rows if phase != 1 else 1):
-            line = bits[i if phase != 1 else rows - 1]
+        for i in range(rows - 1 if phase == 1 else 0, rows):
+            line = bits[i]
             words = line.view(np.uint64)
             for word in range(words.shape[0]):
                 if words[word] == 0:
                     continue
                 for j in range(word * 8, min(word * 8 + 8, cols)):
-                    here = line[j]
-                    if phase == 0 and here & 48:
-                        for heading in range(4):
-                            if not line[j] & (1 << heading):
-                                continue
-                            side[n, 0], side[n, 1] = _sides(runs, i, j, heading)
+                    for heading in range(4):
+                        here = line[j]
+                        if phase == 0:
+                            starts = here & 48 != 0 and here & (1 << heading) != 0
+                        elif phase == 1:
+                            starts = heading == 3 and here & 2 != 0
+                        elif phase == 2:
+                            starts = heading == 2 and j == cols - 1 and here & 1 != 0
+                        else:
+                            starts = heading == 0 and here & 3 == 3
+                        if not starts:
+                            continue
+                        row, col = rows if phase == 1 else i, cols if phase == 2 else j
+                        side[n, 0], side[n, 1] = _sides(runs, row, col, heading)
+                        used, end[n, 1] = _follow(bits, shape, (row, col, heading), points, used)
+                        if phase == 0:
                             end[n, 0] = AT_NODE if here & 16 else OPEN
-                            used, end[n, 1] = _follow(bits, shape, (i, j, heading), points, used)
-                            n += 1
-                            offset[n] = used
-                    elif phase == 1 and here & 2:
-                        side[n, 0], side[n, 1] = _sides(runs, rows, j, 3)
-                        end[n, 0] = OPEN
-                        used, end[n, 1] = _follow(bits, shape, (rows, j, 3), points, used)
-                        n += 1
-                        offset[n] = used
-                    elif phase == 2 and j == cols - 1 and here & 1:
-                        side[n, 0], side[n, 1] = _sides(runs, i, cols, 2)
-                        end[n, 0] = OPEN
-                        used, end[n, 1] = _follow(bits, shape, (i, cols, 2), points, used)
-                        n += 1
-                        offset[n] = used
-                    elif phase == 3 and here & 3 == 3:
-                        side[n, 0], side[n, 1] = _sides(runs, i, j, 0)
-                        used, end[n, 1] = _follow(bits, shape, (i, j, 0), points, used)
-                        end[n, 0] = CLOSED
+                        else:
+                            end[n, 0] = CLOSED if phase == 3 else OPEN
                         n += 1
                         offset[n] = used
     return Arcs(points[:used], offset[: n + 1], side[:n], end[:n])

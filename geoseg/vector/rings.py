@@ -82,8 +82,9 @@ def pick_lines(lines: Lines, which: I32) -> Lines:
         offset[k + 1] = offset[k] + size
     points = np.empty((offset[-1], 2), np.int32)
     for k in range(which.shape[0]):
-        if which[k] >= 0:
-            points[offset[k] : offset[k + 1]] = lines.points[lines.offset[which[k]] : lines.offset[which[k] + 1]]
+        for n in range(offset[k + 1] - offset[k]):
+            points[offset[k] + n, 0] = lines.points[lines.offset[which[k]] + n, 0]
+            points[offset[k] + n, 1] = lines.points[lines.offset[which[k]] + n, 1]
     return Lines(points, offset, lines.scale)
 
 
@@ -152,18 +153,17 @@ def link_arcs(arcs: Arcs, wanted: Bools) -> Links:
     """Find the half arcs of closed regions and what follows each."""
     count = arcs.side.shape[0]
     start = np.zeros(wanted.shape[0] + 1, np.int64)
-    ends = 0
     for arc in range(count):
         for side in range(2):
             region = arcs.side[arc, side]
             if region >= 0 and wanted[region]:
                 start[region + 1] += 1
-                ends += 2
     for region in range(wanted.shape[0]):
         start[region + 1] += start[region]
     half = np.empty(start[-1], np.int64)
-    table = table_for(ends)
-    leaving = np.full((table.shape[0], 4), -1, np.int64)
+    # three or more half arcs leave a node, though not all of them may be of closed regions
+    table = table_for(half.shape[0] // 2 + 8)
+    leaving = np.full((table.shape[0], 4), -1, np.int32)
     fill = start.copy()
     for arc in range(count):
         a, b = arcs.offset[arc], arcs.offset[arc + 1] - 1
