@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from geoseg.vector.arcs import Arcs
 from geoseg.vector.generalise import Minimum, absorb, beside
+from geoseg.vector.groups import any_of_group
 from geoseg.vector.kernel import kernel
 from geoseg.vector.patch import Patch
 from geoseg.vector.polygons import Drawing, Polygons, draw_regions, leave_open
@@ -32,6 +33,8 @@ def finish(patch: Patch, spec: VectorSpec, drawing: Drawing, minimum: Minimum) -
         patch, unsettled = absorb(patch, minimum)
         held = beside(patch.arcs, unsettled, not spec.exact)
         patch = replace(patch, is_open=patch.is_open | (held & (patch.sums.code != minimum.nodata)))
+    if patch.group is not None:
+        patch = replace(patch, is_open=any_of_group(patch.is_open, patch.group))
     inside = patch.sums.code != minimum.nodata
     closed = inside & ~patch.is_open & (patch.sums.pixels > 0)
     links = link_arcs(patch.arcs, closed)
@@ -41,6 +44,8 @@ def finish(patch: Patch, spec: VectorSpec, drawing: Drawing, minimum: Minimum) -
         return draw_regions(patch, closed, lines, links, drawing), leave_open(patch, keep)
     tolerance = Tolerance(spec.simplify_m, spec.method == "visvalingam", spec.smooth)
     lines, waits = simplify_arcs(patch.arcs, closed, patch.lines, links, (drawing.ground.metric, tolerance))
+    if patch.group is not None:
+        waits = any_of_group(waits, patch.group)
     polygons = draw_regions(patch, closed & ~waits, lines, links, drawing)
     patch = replace(patch, lines=lines, is_open=patch.is_open | waits)
     keep = _bounds(patch.arcs, inside & patch.is_open)

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from geoseg.vector.arcs import AT_NODE, CLOSED, OPEN, Arcs
+from geoseg.vector.groups import join_groups
 from geoseg.vector.kernel import kernel
 from geoseg.vector.patch import Patch
 from geoseg.vector.point_table import slot_of, table_for
@@ -225,6 +226,15 @@ def _stack_lines(parts: Sequence[Lines]) -> Lines:
     return Lines(points, offset.astype(np.int64), parts[0].scale)
 
 
+def _joined_groups(parts: Sequence[Patch], number: I32, count: int) -> I32 | None:
+    groups = [part.group for part in parts if part.group is not None]
+    if not groups:
+        return None
+    firsts = np.cumsum([0, *(group.max(initial=-1) + 1 for group in groups)])
+    stacked = np.concatenate([group + first for group, first in zip(groups, firsts, strict=False)])
+    return join_groups(stacked.astype(np.int32), number, count)
+
+
 def join_strip(carry: Patch | None, blocks: Sequence[Patch], bottom: int, shape: tuple[int, int]) -> Patch:
     """Join one row of blocks with each other and with all that was left open above.
 
@@ -263,6 +273,7 @@ def join_strip(carry: Patch | None, blocks: Sequence[Patch], bottom: int, shape:
         arcs=joined,
         lines=pick_lines(lines, origin),
         is_open=is_open,
+        group=_joined_groups(parts, number, count),
         known=known,
         north=none,
         south=south,

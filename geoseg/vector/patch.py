@@ -10,6 +10,7 @@ import numpy.typing as npt
 from geoseg.core.window import Window
 from geoseg.vector.arcs import Arcs, trace_arcs
 from geoseg.vector.ground import PixelGround
+from geoseg.vector.groups import group_regions
 from geoseg.vector.regions import (
     Sums,
     label_regions,
@@ -35,6 +36,7 @@ class Patch:
         arcs: boundaries; regions are indices into ``sums``, or -1 where nobody asks any more.
         lines: the arcs as they are drawn, as far as they are drawn already.
         is_open: regions that may go on outside this part.
+        group: number of the group that each region belongs to; see ``group_regions``. None when connectivity is 4.
         known: first row, row behind the last, first column and column behind the last of the points where all lines
             are there.
         north: region of each pixel in the row above this part; empty at the scene's edge.
@@ -47,6 +49,7 @@ class Patch:
     arcs: Arcs
     lines: Lines
     is_open: Bools
+    group: I32 | None
     known: tuple[int, int, int, int]
     north: I32
     south: I32
@@ -69,7 +72,7 @@ class Block:
     confidence: U8 | None
 
 
-def trace_block(block: Block, ground: PixelGround, shape: tuple[int, int], nodata: int) -> Patch:
+def trace_block(block: Block, ground: PixelGround, shape: tuple[int, int], nodata: int, connectivity: int = 4) -> Patch:
     """Trace one block, knowing nothing of the others.
 
     Args:
@@ -77,6 +80,7 @@ def trace_block(block: Block, ground: PixelGround, shape: tuple[int, int], nodat
         ground: pixel sizes of the scene.
         shape: (rows, columns) of the scene.
         nodata: code of the pixels that belong to no polygon.
+        connectivity: 4, or 8 to group regions across corners.
     """
     window = block.window
     frame = window.row_start == 0, window.row_stop == shape[0], window.col_start == 0, window.col_stop == shape[1]
@@ -108,7 +112,8 @@ def trace_block(block: Block, ground: PixelGround, shape: tuple[int, int], nodat
         window.col_stop + frame[3],
     )
     borders = {"north": north, "south": south, "west": west, "east": east}
-    return Patch(sums=sums, arcs=arcs, lines=lines, is_open=is_open, known=known, **borders)
+    group = group_regions(codes, runs, count, nodata) if connectivity == 8 else None
+    return Patch(sums=sums, arcs=arcs, lines=lines, is_open=is_open, group=group, known=known, **borders)
 
 
 def window_origin(window: Window) -> tuple[int, int]:

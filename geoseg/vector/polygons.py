@@ -13,9 +13,11 @@ from affine import Affine
 from geoseg.core.segments import Segments
 from geoseg.vector.arcs import Arcs
 from geoseg.vector.ground import PixelGround
+from geoseg.vector.groups import join_groups
 from geoseg.vector.join import add_sums
 from geoseg.vector.kernel import kernel
 from geoseg.vector.patch import Patch
+from geoseg.vector.regions import Sums
 from geoseg.vector.rings import Lines, Links, Measures, Rings, draw_rings, find_rings, measure_arcs, pick_lines
 
 Bools = npt.NDArray[np.bool_]
@@ -66,23 +68,33 @@ def draw_regions(patch: Patch, wanted: Bools, lines: Lines, links: Links, drawin
 
     length = np.bincount(ring_rank, rings.length, len(regions)) * drawing.ground.metric.unit_m
     area2 = np.bincount(ring_rank, rings.area2, len(regions)) / lines.scale**2
-    sums = patch.sums
-    pixels = sums.pixels[regions]
-    drawn = area2 / 2 / pixels
-    known = sums.known[regions]
-    with np.errstate(invalid="ignore"):
-        confidence = np.where(known > 0, sums.percent[regions] / np.maximum(known, 1) / 100, np.nan)
-        lowest = np.where(known > 0, sums.lowest[regions] / 100, np.nan)
+    sums = Sums(*(column[regions] for column in patch.sums))
+    area = sums.weight * drawing.ground.unit_m2 * (area2 / 2 / sums.pixels)
+    if patch.group is not None:
+        number = np.unique(patch.group[regions], return_inverse=True)[1].astype(np.int32)
+        geometry = _collect(geometry, number)
+        area, length = np.bincount(number, area), np.bincount(number, length)
+        sums = add_sums(sums, number, len(geometry))
+    known = np.maximum(sums.known, 1)
     segments = Segments(
         geometry=geometry,
-        class_code=sums.code[regions],
-        area_m2=sums.weight[regions] * drawing.ground.unit_m2 * drawn,
+        class_code=sums.code,
+        area_m2=area,
         perimeter_m=length.astype(np.float64),
-        confidence=confidence.astype(np.float32),
-        confidence_min=lowest.astype(np.float32),
-        pixels=pixels,
+        confidence=np.where(sums.known > 0, sums.percent / known / 100, np.nan).astype(np.float32),
+        confidence_min=np.where(sums.known > 0, sums.lowest / 100, np.nan).astype(np.float32),
+        pixels=sums.pixels,
     )
-    return Polygons(last=sums.last[regions], segments=segments)
+    return Polygons(last=sums.last, segments=segments)
+
+
+def _collect(polygons: npt.NDArray[np.object_], number: I32) -> npt.NDArray[np.object_]:
+    """Make one geometry of all polygons of the same number; those that are alone stay polygons."""
+    order = np.argsort(number, kind="stable")
+    collected = np.asarray(shapely.multipolygons(polygons[order], indices=number[order]), object)
+    alone = np.bincount(number) == 1
+    collected[alone] = polygons[order][alone[number[order]]]
+    return collected
 
 
 def _draw(rings: Rings, order: I64, lines: Lines, measures: Measures, drawing: Drawing) -> tuple[F64, I64]:
@@ -132,6 +144,7 @@ def leave_open(patch: Patch, keep_arcs: Bools) -> Patch:
         arcs=arcs._replace(side=side),
         lines=pick_lines(patch.lines, np.flatnonzero(keep_arcs).astype(np.int32)),
         is_open=patch.is_open[patch.is_open],
+        group=None if patch.group is None else join_groups(patch.group, number, int(patch.is_open.sum())),
         known=patch.known,
         **borders,
     )

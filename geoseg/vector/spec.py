@@ -47,6 +47,8 @@ class VectorSpec:
             raise UsageError(f"method is {self.method!r}; choose one of {', '.join(get_args(Method))}")
         if self.connectivity not in (4, 8):
             raise UsageError(f"connectivity is {self.connectivity}; choose 4 or 8")
+        if self.connectivity == 8 and self.generalises:
+            raise UsageError("a minimum area works on regions of connectivity 4; leave one of the two options out")
 
     @property
     def exact(self) -> bool:

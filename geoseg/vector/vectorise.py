@@ -17,6 +17,7 @@ from geoseg.errors import UsageError
 from geoseg.vector.finish import finish
 from geoseg.vector.generalise import Minimum, minimum_of
 from geoseg.vector.ground import PixelGround
+from geoseg.vector.groups import any_of_group
 from geoseg.vector.join import join_strip
 from geoseg.vector.patch import Block, Patch, trace_block
 from geoseg.vector.polygons import Drawing, Polygons, ToWorld, gather, take
@@ -111,9 +112,16 @@ def _strips(task: _Task, block_px: int, threads: int) -> Iterator[Polygons]:
 
 
 def _first_waiting(carry: Patch, nodata: int) -> int:
-    waiting = (carry.sums.code != nodata) & (carry.sums.pixels > 0)
-    waiting[carry.south] = False
-    return int(carry.sums.last[waiting].min(initial=np.iinfo(np.int64).max))
+    goes_on = np.zeros(len(carry.sums.code), np.bool_)
+    goes_on[carry.south] = True
+    last = carry.sums.last
+    if carry.group is not None:
+        goes_on = any_of_group(goes_on, carry.group)
+        latest = np.full(len(last), -1, np.int64)
+        np.maximum.at(latest, carry.group, last)
+        last = latest[carry.group]
+    waiting = (carry.sums.code != nodata) & (carry.sums.pixels > 0) & ~goes_on
+    return int(last[waiting].min(initial=np.iinfo(np.int64).max))
 
 
 Result = tuple[Polygons, Patch]
@@ -166,7 +174,7 @@ def _vectorise_block(task: _Task, window: Window, borders: Future[_Borders], nea
     if corner is not None:
         padded[0, 0] = corner.result().row[-1]
     block = Block(window=window, codes=padded, confidence=confidence)
-    patch = trace_block(block, task.drawing.ground, task.source.shape, task.minimum.nodata)
+    patch = trace_block(block, task.drawing.ground, task.source.shape, task.minimum.nodata, task.spec.connectivity)
     return finish(patch, task.spec, task.drawing, task.minimum)
 
 

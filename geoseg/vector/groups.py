@@ -1,0 +1,68 @@
+"""Groups of regions of one class that touch at corners: what is one segment when connectivity is 8."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from geoseg.vector.kernel import kernel
+from geoseg.vector.regions import Runs, compact, find_root, region_at
+
+Bools = npt.NDArray[np.bool_]
+I32 = npt.NDArray[np.int32]
+U8 = npt.NDArray[np.uint8]
+
+
+@kernel
+def _touching(codes: U8, runs: Runs, count: int, nodata: int) -> I32:
+    parent = np.arange(count).astype(np.int32)
+    for i in range(codes.shape[0] - 1):
+        upper, lower = codes[i], codes[i + 1]
+        for j in range(codes.shape[1] - 1):
+            falls = upper[j] == lower[j + 1] and upper[j] != nodata
+            rises = upper[j + 1] == lower[j] and upper[j + 1] != nodata
+            if (not falls and not rises) or upper[j] == upper[j + 1] or upper[j] == lower[j]:
+                continue
+            if falls:
+                one, other = find_root(parent, region_at(runs, i, j)), find_root(parent, region_at(runs, i + 1, j + 1))
+                parent[max(one, other)] = min(one, other)
+            if rises:
+                one, other = find_root(parent, region_at(runs, i, j + 1)), find_root(parent, region_at(runs, i + 1, j))
+                parent[max(one, other)] = min(one, other)
+    return parent
+
+
+def group_regions(codes: U8, runs: Runs, count: int, nodata: int) -> I32:
+    """Number the groups of regions that touch at the corners of pixels; one number per region."""
+    return compact(_touching(codes, runs, count, nodata))[0]
+
+
+@kernel
+def _joined(group: I32, number: I32, count: int) -> I32:
+    parent = np.arange(group.max() + 1 if group.shape[0] else 0).astype(np.int32)
+    first = np.full(count, -1, np.int32)
+    for region in range(group.shape[0]):
+        to = number[region]
+        if to < 0:
+            continue
+        if first[to] < 0:
+            first[to] = group[region]
+            continue
+        one, other = find_root(parent, first[to]), find_root(parent, group[region])
+        parent[max(one, other)] = min(one, other)
+    out = np.empty(count, np.int32)
+    for region in range(count):
+        out[region] = find_root(parent, first[region])
+    return out
+
+
+def join_groups(group: I32, number: I32, count: int) -> I32:
+    """Follow groups through a new numbering of regions (``number``; -1 is dropped): regions that are one join theirs."""
+    return np.unique(_joined(group, number, count), return_inverse=True)[1].astype(np.int32)
+
+
+def any_of_group(which: Bools, group: I32) -> Bools:
+    """Mark all regions of every group that has a marked one."""
+    marked = np.zeros(int(group.max(initial=-1)) + 1, np.bool_)
+    marked[group[which]] = True
+    return marked[group]
