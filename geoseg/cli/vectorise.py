@@ -57,7 +57,7 @@ def vectorise(
         connectivity=connectivity,  # type: ignore[arg-type]
     )
     table = None if legend is None else _read_legend(legend)
-    with open_scene(str(codes), assume_crs=assume_crs) as scene:
+    with open_scene(str(codes), assume_crs=assume_crs, palette_codes=True) as scene:
         grid = LayerGrid(geobox=scene.geobox, gcps=scene.gcps, gcps_crs=scene.gcps_crs)
         percent = None if confidence is None else open_scene(str(confidence), assume_crs=assume_crs)
         try:
@@ -72,7 +72,7 @@ def vectorise(
                 threads=workers,
                 to_world=grid.to_world if grid.gcps else None,
             )
-            count = write_segments(target, batches, crs_wkt=grid.crs_wkt, legend=table)
+            count = write_segments(target, batches, crs_wkt=grid.crs_wkt, legend=table, multi=connectivity == 8)
         finally:
             if percent is not None:
                 percent.close()

@@ -55,7 +55,13 @@ _LAYER_STYLES = """CREATE TABLE layer_styles (
 
 
 def write_segments(
-    path: Path, batches: Iterable[Segments], *, crs_wkt: str | None, legend: Legend, layer: str = "segments"
+    path: Path,
+    batches: Iterable[Segments],
+    *,
+    crs_wkt: str | None,
+    legend: Legend,
+    layer: str = "segments",
+    multi: bool = False,
 ) -> int:
     """Write polygons as one GeoPackage layer with its default style inside.
 
@@ -65,6 +71,7 @@ def write_segments(
         crs_wkt: CRS of the coordinates; None when the scene has none.
         legend: names and colours of the class codes.
         layer: the layer's name.
+        multi: the geometries are multipolygons.
 
     Returns:
         How many polygons were written.
@@ -82,7 +89,7 @@ def write_segments(
         _verify(part, layer, stream)
 
     with whole_file(path, verify=verify) as part:
-        _write_polygons(part, layer, crs_wkt, stream)
+        _write_polygons(part, layer, crs_wkt, stream, geometry_type="MultiPolygon" if multi else "Polygon")
         _add_style(part, layer, segments_qml(legend))
     return stream.rows
 
@@ -96,14 +103,14 @@ class _Stream:
         self._names[list(legend.codes)] = legend.names
         self._known = set(legend.codes)
         self.rows = self.pixels = self.codes = 0
-        self.broke: Exception | None = None
+        self.broke: BaseException | None = None
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:
         try:
             for segments in self._batches:
                 if len(segments):
                     yield self._record(segments)
-        except Exception as error:
+        except BaseException as error:  # an interruption too would be lost on the way through C
             self.broke = error
             raise
 
@@ -134,7 +141,7 @@ def _probability(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
     return np.asarray(np.round(values.astype(np.float64), 6))
 
 
-def _write_polygons(part: Path, layer: str, crs_wkt: str | None, stream: _Stream) -> None:
+def _write_polygons(part: Path, layer: str, crs_wkt: str | None, stream: _Stream, *, geometry_type: str) -> None:
     try:
         with warnings.catch_warnings(), _plainly_named(part) as path:
             warnings.filterwarnings("ignore", message=".*'crs' was not provided")
@@ -145,7 +152,7 @@ def _write_polygons(part: Path, layer: str, crs_wkt: str | None, stream: _Stream
                 layer=layer,
                 driver="GPKG",
                 geometry_name=_GEOMETRY,
-                geometry_type="Polygon",
+                geometry_type=geometry_type,
                 crs=crs_wkt,
                 dataset_options={"VERSION": "1.3"},
                 layer_options={"GEOMETRY_NAME": _GEOMETRY, "SPATIAL_INDEX": "YES"},

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from geoseg.vector.kernel import kernel
-from geoseg.vector.regions import Runs, compact, find_root, region_at
+from geoseg.vector.regions import Runs, compact, find_root, region_at, union
 
 Bools = npt.NDArray[np.bool_]
 I32 = npt.NDArray[np.int32]
@@ -16,6 +16,7 @@ U8 = npt.NDArray[np.uint8]
 @kernel
 def _touching(codes: U8, runs: Runs, count: int, nodata: int) -> I32:
     parent = np.arange(count).astype(np.int32)
+    pair = np.empty(2, np.int32)
     for i in range(codes.shape[0] - 1):
         upper, lower = codes[i], codes[i + 1]
         for j in range(codes.shape[1] - 1):
@@ -24,11 +25,11 @@ def _touching(codes: U8, runs: Runs, count: int, nodata: int) -> I32:
             if (not falls and not rises) or upper[j] == upper[j + 1] or upper[j] == lower[j]:
                 continue
             if falls:
-                one, other = find_root(parent, region_at(runs, i, j)), find_root(parent, region_at(runs, i + 1, j + 1))
-                parent[max(one, other)] = min(one, other)
+                pair[0], pair[1] = region_at(runs, i, j), region_at(runs, i + 1, j + 1)
+                union(parent, pair[:1], pair[1:])
             if rises:
-                one, other = find_root(parent, region_at(runs, i, j + 1)), find_root(parent, region_at(runs, i + 1, j))
-                parent[max(one, other)] = min(one, other)
+                pair[0], pair[1] = region_at(runs, i, j + 1), region_at(runs, i + 1, j)
+                union(parent, pair[:1], pair[1:])
     return parent
 
 
@@ -43,13 +44,10 @@ def _joined(group: I32, number: I32, count: int) -> I32:
     first = np.full(count, -1, np.int32)
     for region in range(group.shape[0]):
         to = number[region]
-        if to < 0:
-            continue
-        if first[to] < 0:
+        if to >= 0 and first[to] < 0:
             first[to] = group[region]
-            continue
-        one, other = find_root(parent, first[to]), find_root(parent, group[region])
-        parent[max(one, other)] = min(one, other)
+        elif to >= 0:
+            union(parent, first[to : to + 1], group[region : region + 1])
     out = np.empty(count, np.int32)
     for region in range(count):
         out[region] = find_root(parent, first[region])
@@ -57,7 +55,7 @@ def _joined(group: I32, number: I32, count: int) -> I32:
 
 
 def join_groups(group: I32, number: I32, count: int) -> I32:
-    """Follow groups through a new numbering of regions (``number``; -1 is dropped): regions that are one join theirs."""
+    """Follow groups through a new ``number`` of each region (-1 is dropped): regions that are one join theirs."""
     return np.unique(_joined(group, number, count), return_inverse=True)[1].astype(np.int32)
 
 

@@ -13,26 +13,13 @@ from geoseg.vector.groups import join_groups
 from geoseg.vector.kernel import kernel
 from geoseg.vector.patch import Patch
 from geoseg.vector.point_table import slot_of, table_for
-from geoseg.vector.regions import Sums, compact, find_root
+from geoseg.vector.regions import Sums, compact, union
 from geoseg.vector.rings import Lines, pick_lines
 
 I32 = npt.NDArray[np.int32]
 I64 = npt.NDArray[np.int64]
 U8 = npt.NDArray[np.uint8]
 Bools = npt.NDArray[np.bool_]
-
-
-@kernel
-def union(parent: I32, a: I32, b: I32) -> None:
-    """Join the sets of each pair; the lower number stands for both."""
-    for k in range(a.shape[0]):
-        if k and a[k] == a[k - 1] and b[k] == b[k - 1]:
-            continue
-        one, other = find_root(parent, a[k]), find_root(parent, b[k])
-        if one < other:
-            parent[other] = one
-        else:
-            parent[one] = other
 
 
 @kernel
@@ -255,8 +242,12 @@ def join_strip(carry: Patch | None, blocks: Sequence[Patch], bottom: int, shape:
     for left, right in pairwise(blocks):
         union(parent, numbered(left, left.east), numbered(right, right.west))
     if carry is not None:
-        north = np.concatenate([numbered(block, block.north) for block in blocks])
-        union(parent, numbered(carry, carry.south), north)
+        south = numbered(carry, carry.south)
+        column = 0
+        for block in blocks:
+            width = len(block.north) - (block.west.size > 0)
+            union(parent, south[column + width - len(block.north) : column + width], numbered(block, block.north))
+            column += width
     number, count = compact(parent)
     stacked = Sums(*(np.concatenate(column) for column in zip(*(part.sums for part in parts), strict=True)))
     arcs = stack_arcs([part.arcs for part in parts], counts)

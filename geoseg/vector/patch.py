@@ -39,7 +39,8 @@ class Patch:
         group: number of the group that each region belongs to; see ``group_regions``. None when connectivity is 4.
         known: first row, row behind the last, first column and column behind the last of the points where all lines
             are there.
-        north: region of each pixel in the row above this part; empty at the scene's edge.
+        north: region of each pixel in the row above this part, from the one above ``west`` on; empty at the scene's
+            edge.
         south: region of each pixel in its last row.
         west: region of each pixel in the column to the left; empty at the scene's edge.
         east: region of each pixel in its last column.
@@ -97,7 +98,7 @@ def trace_block(block: Block, ground: PixelGround, shape: tuple[int, int], nodat
     height, width = window.shape
     row = slice(1, width + 1)
     column = slice(1, height + 1)
-    north = none if frame[0] else regions_of_row(runs, 0, codes.shape[1])[row]
+    north = none if frame[0] else regions_of_row(runs, 0, codes.shape[1])[int(frame[2]) : width + 1]
     south = none if frame[1] else regions_of_row(runs, height, codes.shape[1])[row]
     west = none if frame[2] else regions_of_column(runs, 0)[column]
     east = none if frame[3] else regions_of_column(runs, width)[column]

@@ -17,7 +17,7 @@ from geoseg.vector.groups import join_groups
 from geoseg.vector.join import add_sums
 from geoseg.vector.kernel import kernel
 from geoseg.vector.patch import Patch
-from geoseg.vector.regions import Sums
+from geoseg.vector.regions import pick_sums
 from geoseg.vector.rings import Lines, Links, Measures, Rings, draw_rings, find_rings, measure_arcs, pick_lines
 
 Bools = npt.NDArray[np.bool_]
@@ -66,14 +66,14 @@ def draw_regions(patch: Patch, wanted: Bools, lines: Lines, links: Links, drawin
     coords, offset = _draw(rings, order, lines, measures, drawing)
     geometry = shapely.from_ragged_array(shapely.GeometryType.POLYGON, coords, (offset, first_ring))
 
-    length = np.bincount(ring_rank, rings.length, len(regions)) * drawing.ground.metric.unit_m
+    length = np.bincount(ring_rank, rings.length, len(regions)).astype(np.float64) * drawing.ground.metric.unit_m
     area2 = np.bincount(ring_rank, rings.area2, len(regions)) / lines.scale**2
-    sums = Sums(*(column[regions] for column in patch.sums))
+    sums = pick_sums(patch.sums, regions)
     area = sums.weight * drawing.ground.unit_m2 * (area2 / 2 / sums.pixels)
     if patch.group is not None:
         number = np.unique(patch.group[regions], return_inverse=True)[1].astype(np.int32)
         geometry = _collect(geometry, number)
-        area, length = np.bincount(number, area), np.bincount(number, length)
+        area, length = (np.bincount(number, column).astype(np.float64) for column in (area, length))
         sums = add_sums(sums, number, len(geometry))
     known = np.maximum(sums.known, 1)
     segments = Segments(
@@ -89,12 +89,9 @@ def draw_regions(patch: Patch, wanted: Bools, lines: Lines, links: Links, drawin
 
 
 def _collect(polygons: npt.NDArray[np.object_], number: I32) -> npt.NDArray[np.object_]:
-    """Make one geometry of all polygons of the same number; those that are alone stay polygons."""
+    """Make one multipolygon of all polygons of the same number."""
     order = np.argsort(number, kind="stable")
-    collected = np.asarray(shapely.multipolygons(polygons[order], indices=number[order]), object)
-    alone = np.bincount(number) == 1
-    collected[alone] = polygons[order][alone[number[order]]]
-    return collected
+    return np.asarray(shapely.multipolygons(polygons[order], indices=number[order]), object)
 
 
 def _draw(rings: Rings, order: I64, lines: Lines, measures: Measures, drawing: Drawing) -> tuple[F64, I64]:

@@ -60,6 +60,19 @@ def find_root(parent: I32, node: int) -> int:
 
 
 @kernel
+def union(parent: I32, a: I32, b: I32) -> None:
+    """Join the sets of each pair; the lower number stands for both."""
+    for k in range(a.shape[0]):
+        if k and a[k] == a[k - 1] and b[k] == b[k - 1]:
+            continue
+        one, other = find_root(parent, a[k]), find_root(parent, b[k])
+        if one < other:
+            parent[other] = one
+        else:
+            parent[one] = other
+
+
+@kernel
 def _find_runs(codes: U8) -> tuple[I64, I32]:
     rows, cols = codes.shape
     row = np.empty(rows + 1, np.int64)
@@ -132,6 +145,19 @@ def compact(parent: I32) -> tuple[I32, int]:
             count += 1
         number[node] = number[root]
     return number, count
+
+
+def pick_sums(sums: Sums, which: I64) -> Sums:
+    """Pick regions by index."""
+    return Sums(
+        sums.code[which],
+        sums.pixels[which],
+        sums.weight[which],
+        sums.known[which],
+        sums.percent[which],
+        sums.lowest[which],
+        sums.last[which],
+    )
 
 
 def label_regions(codes: U8) -> tuple[Runs, int]:

@@ -29,6 +29,7 @@ def test_segments_are_8_connected_components(codes: np.ndarray, block_px: int, s
         return
     assert parts is not None
     assert shapely.is_valid(whole.geometry).all()
+    assert {shape.geom_type for shape in whole.geometry} == {"MultiPolygon"}
     assert shapely.equals_identical(whole.geometry, parts.geometry).all()
     for column in ("class_code", "area_m2", "perimeter_m", "pixels"):
         assert getattr(whole, column) == pytest.approx(getattr(parts, column), rel=1e-12)
