@@ -29,9 +29,10 @@ def finish(patch: Patch, spec: VectorSpec, drawing: Drawing, minimum: Minimum) -
         drawing: pixel sizes and transform.
         minimum: what is too small, and the nodata code.
     """
+    unsettled = np.zeros(len(patch.is_open), np.bool_)
     if spec.generalises:
         patch, unsettled = absorb(patch, minimum)
-        held = beside(patch.arcs, unsettled, not spec.exact)
+        held = beside(patch.arcs, unsettled)
         patch = replace(patch, is_open=patch.is_open | (held & (patch.sums.code != minimum.nodata)))
     if patch.group is not None:
         patch = replace(patch, is_open=any_of_group(patch.is_open, patch.group))
@@ -40,21 +41,26 @@ def finish(patch: Patch, spec: VectorSpec, drawing: Drawing, minimum: Minimum) -
     links = link_arcs(patch.arcs, closed)
     if spec.exact:
         lines = Lines(patch.arcs.points, patch.arcs.offset, 1)
-        keep = _bounds(patch.arcs, inside & patch.is_open)
-        return draw_regions(patch, closed, lines, links, drawing), leave_open(patch, keep)
-    tolerance = Tolerance(spec.simplify_m, spec.method == "visvalingam", spec.smooth)
-    lines, waits = simplify_arcs(patch.arcs, closed, patch.lines, links, (drawing.ground.metric, tolerance))
-    if patch.group is not None:
-        waits = any_of_group(waits, patch.group)
-    polygons = draw_regions(patch, closed & ~waits, lines, links, drawing)
-    patch = replace(patch, lines=lines, is_open=patch.is_open | waits)
-    keep = _bounds(patch.arcs, inside & patch.is_open)
-    if patch.north.size or patch.west.size or patch.east.size:
-        # lines of other blocks may end at, or be simplified past, whatever stands in open nodata here
-        keep = _bounds(patch.arcs, patch.is_open)
+        polygons = draw_regions(patch, closed, lines, links, drawing)
     else:
-        keep |= _obstacles(patch.arcs, lines, keep, patch.is_open)
+        tolerance = Tolerance(spec.simplify_m, spec.method == "visvalingam", spec.smooth)
+        how = drawing.ground.metric, tolerance
+        lines, waits = simplify_arcs(patch.arcs, closed, patch.lines, links, patch.known, how)
+        polygons = draw_regions(patch, closed & ~waits, lines, links, drawing)
+        patch = replace(patch, lines=lines, is_open=patch.is_open | waits)
+    keep = _bounds(patch.arcs, inside & patch.is_open)
+    if spec.generalises or not spec.exact:
+        keep |= _bystanders(patch, keep, unsettled, not spec.exact)
     return polygons, leave_open(patch, keep)
+
+
+def _bystanders(patch: Patch, keep: Bools, unsettled: Bools, simplifies: bool) -> Bools:
+    """Mark arcs that bound nothing open but that lines of open regions may end at, or run into when simplified."""
+    if patch.north.size or patch.west.size or patch.east.size:
+        # what other blocks hold is unknown: everything beside open nodata counts
+        return _bounds(patch.arcs, patch.is_open)
+    undrawn = keep & (np.diff(patch.lines.offset) == 0) if simplifies else np.zeros(len(keep), np.bool_)
+    return _from_row(patch.arcs, undrawn | _bounds(patch.arcs, unsettled))
 
 
 def _bounds(arcs: Arcs, regions: Bools) -> Bools:
@@ -62,18 +68,15 @@ def _bounds(arcs: Arcs, regions: Bools) -> Bools:
 
 
 @kernel
-def _obstacles(arcs: Arcs, lines: Lines, keep: Bools, is_open: Bools) -> Bools:
-    """Mark arcs around open nodata that lines to be drawn later might run into."""
+def _from_row(arcs: Arcs, some: Bools) -> Bools:
+    """Mark arcs that reach as far down as where the uppermost of some begins."""
     top = np.iinfo(np.int32).max
-    for arc in range(keep.shape[0]):
-        if keep[arc] and lines.offset[arc] == lines.offset[arc + 1]:
+    for arc in range(some.shape[0]):
+        if some[arc]:
             for k in range(arcs.offset[arc], arcs.offset[arc + 1]):
                 top = min(top, arcs.points[k, 0])
-    out = np.zeros(keep.shape[0], np.bool_)
-    for arc in range(keep.shape[0]):
-        left, right = arcs.side[arc]
-        if keep[arc] or not ((left >= 0 and is_open[left]) or (right >= 0 and is_open[right])):
-            continue
+    out = np.zeros(some.shape[0], np.bool_)
+    for arc in range(some.shape[0]):
         for k in range(arcs.offset[arc], arcs.offset[arc + 1]):
             out[arc] |= arcs.points[k, 0] >= top
     return out

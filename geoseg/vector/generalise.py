@@ -78,22 +78,14 @@ def _small(sums: Sums, minimum: Minimum) -> Bools:
 
 
 @kernel
-def beside(arcs: Arcs, unsettled: Bools, near: bool) -> Bools:
-    """Find regions that something unsettled may still change.
-
-    Args:
-        arcs: boundaries.
-        unsettled: see ``absorb``.
-        near: count regions whose bounding rectangles meet, not only neighbours.
-    """
+def beside(arcs: Arcs, unsettled: Bools) -> Bools:
+    """Find regions whose bounding rectangles meet that of something unsettled, which may still change their lines."""
     count = unsettled.shape[0]
     out = unsettled.copy()
     for arc in range(arcs.side.shape[0]):
         left, right = arcs.side[arc]
         if left >= 0 and right >= 0 and (unsettled[left] or unsettled[right]):
             out[left] = out[right] = True
-    if not near:
-        return out
     box = np.empty((count, 4), np.int32)
     box[:, :2] = np.iinfo(np.int32).max
     box[:, 2:] = -1

@@ -271,8 +271,21 @@ def _at_unfinished(arcs: Arcs) -> I64:
 
 
 @kernel
+def _leads_out(point: I32, known: tuple[int, int, int, int], unfinished: I64) -> bool:
+    """Tell whether a line may lead from a node out of what is known."""
+    if not (known[0] <= point[0] < known[1] and known[2] <= point[1] < known[3]):
+        return True
+    return has_point(unfinished, point)
+
+
+@kernel
 def simplify_arcs(  # noqa: PLR0915 - one kernel, three passes over the same buffers
-    arcs: Arcs, closed: Bools, before: Lines, links: Links, how: tuple[Metric, Tolerance]
+    arcs: Arcs,
+    closed: Bools,
+    before: Lines,
+    links: Links,
+    known: tuple[int, int, int, int],
+    how: tuple[Metric, Tolerance],
 ) -> tuple[Lines, Bools]:
     """Draw the arcs around closed regions with fewer points.
 
@@ -284,6 +297,7 @@ def simplify_arcs(  # noqa: PLR0915 - one kernel, three passes over the same buf
         closed: regions that nothing outside can change.
         before: arcs that are drawn already; the others have no points.
         links: of the closed regions.
+        known: see ``Patch``.
         how: sizes of pixels, and how far to go.
 
     Returns:
@@ -335,7 +349,7 @@ def simplify_arcs(  # noqa: PLR0915 - one kernel, three passes over the same buf
             if closed[region]:
                 other = links.follower[2 * arc + side]
                 bent[arc] |= links.follower[other] == 2 * arc + side and length[other >> 1] == 2
-            elif has_point(unfinished, arcs.points[a]) and has_point(unfinished, arcs.points[b]):
+            elif _leads_out(arcs.points[a], known, unfinished) and _leads_out(arcs.points[b], known, unfinished):
                 unsure[arc] = True
     # those that are bent because of an unsure one are drawn together with it, when both are known
     spreads = True

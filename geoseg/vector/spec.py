@@ -22,7 +22,7 @@ class VectorSpec:
         smooth: straighten pixel stairs before simplifying; without effect when ``simplify_m`` is 0.
         min_area_m2: regions smaller than this go to the neighbour they share the longest boundary with.
         class_min_area_m2: code -> minimum area, in place of ``min_area_m2``.
-        connectivity: 4 joins pixels across sides; 8 also across corners (such segments are multipolygons).
+        connectivity: 4 joins pixels across sides; 8 also across corners: multipolygons, exact ones only.
 
     Raises:
         UsageError: a negative number or an unknown choice.
@@ -47,8 +47,10 @@ class VectorSpec:
             raise UsageError(f"method is {self.method!r}; choose one of {', '.join(get_args(Method))}")
         if self.connectivity not in (4, 8):
             raise UsageError(f"connectivity is {self.connectivity}; choose 4 or 8")
-        if self.connectivity == 8 and self.generalises:
-            raise UsageError("a minimum area works on regions of connectivity 4; leave one of the two options out")
+        if self.connectivity == 8 and (self.generalises or not self.exact):
+            raise UsageError(
+                "connectivity 8 gives exact polygons only; leave out simplify_m and minimum areas, or use 4"
+            )
 
     @property
     def exact(self) -> bool:

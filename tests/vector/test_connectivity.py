@@ -20,9 +20,9 @@ small_maps = hnp.arrays(
 
 
 @settings(max_examples=100, deadline=None)
-@given(small_maps, st.integers(1, 8), st.sampled_from([0.0, 1.0]))
-def test_segments_are_8_connected_components(codes: np.ndarray, block_px: int, simplify_m: float) -> None:
-    spec = VectorSpec(connectivity=8, simplify_m=simplify_m)
+@given(small_maps, st.integers(1, 8))
+def test_segments_are_8_connected_components(codes: np.ndarray, block_px: int) -> None:
+    spec = VectorSpec(connectivity=8)
     whole, parts = vectorised(codes, spec=spec), vectorised(codes, spec=spec, block_px=block_px, threads=2)
     if whole is None:
         assert parts is None
@@ -38,8 +38,7 @@ def test_segments_are_8_connected_components(codes: np.ndarray, block_px: int, s
         found, count = ndimage.label(codes == code, structure=np.ones((3, 3)))
         pixels += [(int(code), int((found == n).sum())) for n in range(1, count + 1)]
     assert sorted(zip(whole.class_code.tolist(), whole.pixels.tolist(), strict=True)) == sorted(pixels)
-    if simplify_m == 0:
-        assert (np.rint(shapely.area(whole.geometry)) == whole.pixels).all()
+    assert (np.rint(shapely.area(whole.geometry)) == whole.pixels).all()
 
 
 def test_confidence_is_that_of_all_parts() -> None:
@@ -62,6 +61,7 @@ def test_a_large_map_is_the_same_for_all_blocks() -> None:
     assert shapely.equals_identical(whole.geometry, parts.geometry).all()
 
 
-def test_a_minimum_area_needs_connectivity_4() -> None:
+@pytest.mark.parametrize("option", ["min_area_m2", "simplify_m"])
+def test_other_options_need_connectivity_4(option: str) -> None:
     with pytest.raises(UsageError, match="connectivity"):
-        VectorSpec(connectivity=8, min_area_m2=3)
+        VectorSpec(connectivity=8, **{option: 3.0})  # type: ignore[arg-type]
