@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from geoseg.vector.arcs import Arcs
+from geoseg.vector.arcs import OPEN, Arcs
 from geoseg.vector.generalise import Minimum, absorb, beside
 from geoseg.vector.groups import any_of_group
 from geoseg.vector.kernel import kernel
@@ -33,14 +33,16 @@ def finish(patch: Patch, spec: VectorSpec, drawing: Drawing, minimum: Minimum) -
     if spec.generalises:
         patch, unsettled = absorb(patch, minimum)
         held = beside(patch.arcs, unsettled)
+        # a line that has lost a node on a border of the patch is joined later
+        held |= _beside_loose_ends(patch.arcs, len(held))
         patch = replace(patch, is_open=patch.is_open | (held & (patch.sums.code != minimum.nodata)))
     if patch.group is not None:
         patch = replace(patch, is_open=any_of_group(patch.is_open, patch.group))
     inside = patch.sums.code != minimum.nodata
     closed = inside & ~patch.is_open & (patch.sums.pixels > 0)
-    links = link_arcs(patch.arcs, closed)
+    links = link_arcs(patch.arcs, closed if spec.exact else inside)
     if spec.exact:
-        lines = Lines(patch.arcs.points, patch.arcs.offset, 1)
+        lines = Lines(patch.arcs.points, patch.arcs.offset, 1, patch.lines.straight)
         polygons = draw_regions(patch, closed, lines, links, drawing)
     else:
         tolerance = Tolerance(spec.simplify_m, spec.method == "visvalingam", spec.smooth)
@@ -52,6 +54,12 @@ def finish(patch: Patch, spec: VectorSpec, drawing: Drawing, minimum: Minimum) -
     if spec.generalises or not spec.exact:
         keep |= _bystanders(patch, keep, unsettled, not spec.exact)
     return polygons, leave_open(patch, keep)
+
+
+def _beside_loose_ends(arcs: Arcs, count: int) -> Bools:
+    out = np.zeros(count + 1, np.bool_)
+    out[arcs.side[(arcs.end == OPEN).any(axis=1)]] = True
+    return out[:-1]
 
 
 def _bystanders(patch: Patch, keep: Bools, unsettled: Bools, simplifies: bool) -> Bools:

@@ -210,7 +210,8 @@ def _stack_lines(parts: Sequence[Lines]) -> Lines:
     points = np.concatenate([part.points for part in parts])
     starts = np.cumsum([0, *(len(part.points) for part in parts)])
     offset = np.concatenate([[0], *(part.offset[1:] + start for part, start in zip(parts, starts, strict=False))])
-    return Lines(points, offset.astype(np.int64), parts[0].scale)
+    straight = np.concatenate([part.straight for part in parts])
+    return Lines(points, offset.astype(np.int64), parts[0].scale, straight)
 
 
 def _joined_groups(parts: Sequence[Patch], number: I32, count: int) -> I32 | None:

@@ -105,7 +105,9 @@ def trace_block(block: Block, ground: PixelGround, shape: tuple[int, int], nodat
     is_open = np.zeros(count, np.bool_)
     for border in (north, south, west, east):
         is_open[border] = True
-    lines = Lines(np.empty((0, 2), np.int32), np.zeros(len(arcs.side) + 1, np.int64), 2)
+    lines = Lines(
+        np.empty((0, 2), np.int32), np.zeros(len(arcs.side) + 1, np.int64), 2, np.zeros(len(arcs.side), np.bool_)
+    )
     known = (
         window.row_start + (not frame[0]),
         window.row_stop + frame[1],

@@ -27,11 +27,13 @@ class Lines(NamedTuple):
         points: (points, 2) int32 rows and columns in 1 / ``scale`` pixels.
         offset: (arcs + 1) first point of each arc; an arc without points is not drawn yet.
         scale: 1 for pixel corners, 2 where the middle of a side counts too.
+        straight: (arcs) drawn arcs that would be straight, had nothing bent them.
     """
 
     points: I32
     offset: I64
     scale: int
+    straight: Bools
 
 
 class Measures(NamedTuple):
@@ -81,11 +83,13 @@ def pick_lines(lines: Lines, which: I32) -> Lines:
         size = lines.offset[which[k] + 1] - lines.offset[which[k]] if which[k] >= 0 else 0
         offset[k + 1] = offset[k] + size
     points = np.empty((offset[-1], 2), np.int32)
+    straight = np.zeros(which.shape[0], np.bool_)
     for k in range(which.shape[0]):
+        straight[k] = which[k] >= 0 and lines.straight[which[k]]
         for n in range(offset[k + 1] - offset[k]):
             points[offset[k] + n, 0] = lines.points[lines.offset[which[k]] + n, 0]
             points[offset[k] + n, 1] = lines.points[lines.offset[which[k]] + n, 1]
-    return Lines(points, offset, lines.scale)
+    return Lines(points, offset, lines.scale, straight)
 
 
 @kernel
@@ -179,8 +183,8 @@ def link_arcs(arcs: Arcs, wanted: Bools) -> Links:
     follower = np.full(count * 2, -1, np.int64)
     for k in range(half.shape[0]):
         arc, side = half[k] >> 1, half[k] & 1
-        follower[half[k]] = half[k]
         if arcs.end[arc, 0] == CLOSED:
+            follower[half[k]] = half[k]
             continue
         a, b = arcs.offset[arc], arcs.offset[arc + 1] - 1
         at, to = (b - 1, b) if side == 0 else (a + 1, a)

@@ -296,7 +296,7 @@ def simplify_arcs(  # noqa: PLR0915 - one kernel, three passes over the same buf
         arcs: as traced; every arc around the two regions beside a closed one is there.
         closed: regions that nothing outside can change.
         before: arcs that are drawn already; the others have no points.
-        links: of the closed regions.
+        links: of all regions that are drawn at some time.
         known: see ``Patch``.
         how: sizes of pixels, and how far to go.
 
@@ -323,6 +323,7 @@ def simplify_arcs(  # noqa: PLR0915 - one kernel, three passes over the same buf
     out = np.empty((total, 2), np.int32)
     start = np.empty(count, np.int64)
     length = np.zeros(count, np.int64)
+    straight = np.zeros(count, np.bool_)
     used = 0
     for arc in range(count):
         a, b = before.offset[arc], before.offset[arc + 1]
@@ -331,47 +332,42 @@ def simplify_arcs(  # noqa: PLR0915 - one kernel, three passes over the same buf
         if b > a:
             out[used : used + b - a] = before.points[a:b]
             length[arc] = b - a
+            straight[arc] = before.straight[arc]
         elif (left >= 0 and closed[left]) or (right >= 0 and closed[right]):
             length[arc] = _simplify(arcs, corners, arc, 0, how, room, out[used:])
+            straight[arc] = length[arc] == 2
         used += max(2 * (arcs.offset[arc + 1] - arcs.offset[arc]) + 2, length[arc])
 
     waits = np.zeros(closed.shape[0], np.bool_)
     unfinished = _at_unfinished(arcs)
-    bent, unsure = np.zeros(count, np.bool_), np.zeros(count, np.bool_)
+    spare = np.empty((2 * longest + 2, 2), np.int32)
     for arc in range(count):
         a, b = arcs.offset[arc], arcs.offset[arc + 1] - 1
-        if length[arc] != 2 or before.offset[arc + 1] > before.offset[arc] or b - a < 2:
+        if not straight[arc] or before.offset[arc + 1] > before.offset[arc] or b - a < 2:
             continue
+        bent = unsure = False
         for side in range(2):
             region = arcs.side[arc, side]
             if region < 0:
                 continue
-            if closed[region]:
-                other = links.follower[2 * arc + side]
-                bent[arc] |= links.follower[other] == 2 * arc + side and length[other >> 1] == 2
-            elif _leads_out(arcs.points[a], known, unfinished) and _leads_out(arcs.points[b], known, unfinished):
-                unsure[arc] = True
-    # those that are bent because of an unsure one are drawn together with it, when both are known
-    spreads = True
-    while spreads:
-        spreads = False
-        for arc in range(count):
+            other = links.follower[2 * arc + side]
+            if other >= 0 and links.follower[other] == 2 * arc + side:
+                fellow = other >> 1
+                if length[fellow] == 0:
+                    straight[fellow] = _simplify(arcs, corners, fellow, 0, how, room, spare) == 2
+                bent |= straight[fellow]
+            elif not closed[region]:
+                unsure |= _leads_out(arcs.points[a], known, unfinished) and _leads_out(
+                    arcs.points[b], known, unfinished
+                )
+        if bent:
+            length[arc] = _simplify(arcs, corners, arc, 1, how, room, out[start[arc] :])
+        elif unsure:
+            length[arc] = 0
             for side in range(2):
                 region = arcs.side[arc, side]
-                if bent[arc] and not unsure[arc] and region >= 0 and closed[region]:
-                    other = links.follower[2 * arc + side]
-                    unsure[arc] = links.follower[other] == 2 * arc + side and unsure[other >> 1]
-                    spreads |= unsure[arc]
-    for arc in range(count):
-        if bent[arc] and not unsure[arc]:
-            length[arc] = _simplify(arcs, corners, arc, 1, how, room, out[start[arc] :])
-        if not unsure[arc]:
-            continue
-        length[arc] = 0
-        for side in range(2):
-            region = arcs.side[arc, side]
-            if region >= 0 and closed[region]:
-                waits[region] = True
+                if region >= 0 and closed[region]:
+                    waits[region] = True
     offset = np.empty(count + 1, np.int64)
     offset[0] = 0
     for arc in range(count):
@@ -379,4 +375,4 @@ def simplify_arcs(  # noqa: PLR0915 - one kernel, three passes over the same buf
     points = np.empty((offset[-1], 2), np.int32)
     for arc in range(count):
         points[offset[arc] : offset[arc + 1]] = out[start[arc] : start[arc] + length[arc]]
-    return Lines(points, offset, 2), waits
+    return Lines(points, offset, 2, straight), waits
