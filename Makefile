@@ -11,7 +11,6 @@ env: $(VENV)/.made
 
 $(VENV)/.made: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --upgrade "pip<26"
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[openvino,dev]"
 	touch $@
 

@@ -32,8 +32,10 @@ def run_demo(out: Path, scene: Path | None, labels: Path | None) -> None:
         labels: its exact labels, a raster of the model's codes on the same grid; None leaves the scores out.
 
     Raises:
-        UsageError: scene and labels differ in size.
+        UsageError: the labels are missing or differ from the scene in size.
     """
+    if labels is not None and not labels.is_file():
+        raise UsageError(f"--labels {labels}: no such file.")
     if scene is None:
         scene, labels = _draw(out)
     model = load_model("town-unet")

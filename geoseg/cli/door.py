@@ -51,31 +51,37 @@ def enter(command: Callable[[], object], *, debug: bool) -> int:
     except Stopped as stop:
         say(f"{stop.how}; finished blocks are kept: run the same command again to resume.")
         return stop.code
-    except GeosegError as error:
-        if debug:
-            traceback.print_exc()
-        say(f"error: {error}")
-        return error.exit_code
-    except MemoryError:
-        if debug:
-            traceback.print_exc()
-        say("error: out of memory. Pass a smaller --block-px or --tile-px; run again to resume.")
-        return 5
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:  # noqa: BLE001 - the door: what gets here is a bug, and the user is told so
         if debug:
             traceback.print_exc()
-        say(f"error: a bug in geoseg: {type(error).__name__}: {error}. Run again with --debug and report it.")
-        return 1
+        return int(failure(error)["exit_code"])
     return result if isinstance(result, int) else 0
 
 
+def failure(error: Exception) -> dict[str, str | int]:
+    """Say what went wrong, in one line, and return it with its exit code."""
+    text, code = str(error), 1
+    if isinstance(error, GeosegError):
+        code = error.exit_code
+    elif isinstance(error, MemoryError):
+        text, code = "out of memory. Pass a smaller --block-px or --tile-px; run again to resume.", 5
+    else:
+        text = f"a bug in geoseg: {type(error).__name__}: {error}. Run again with --debug and report it."
+    say(f"error: {text}")
+    return {"error": text, "exit_code": code}
+
+
+def printable(text: str) -> str:
+    """Make control characters of file names visible, so that they do not reach the terminal."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
 def say(text: str) -> None:
-    """Print one line to stderr; control characters of file names are made visible."""
-    line = "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
-    print(f"geoseg: {line}", file=sys.stderr)
+    """Print one line to stderr."""
+    print(f"geoseg: {printable(text)}", file=sys.stderr)
 
 
 def _stop(number: int, frame: FrameType | None) -> None:

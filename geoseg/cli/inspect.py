@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from geoseg.cli.door import printable
+
 if TYPE_CHECKING:
     from geoseg.core.card import ModelCard
     from geoseg.io.scene import Scene
@@ -83,7 +85,7 @@ def _matched(scene: Scene, card: ModelCard) -> dict[str, Any]:
 
 def _show(facts: dict[str, Any]) -> None:
     down, right = facts["gsd_m"]
-    print(facts["scene"])
+    print(printable(facts["scene"]))
     print(f"  {facts['driver']}, {facts['height_px']} x {facts['width_px']} px (rows x columns), {facts['dtype']}")
     crs = facts["crs"] or "no CRS"
     print(f"  {crs if len(crs) < 60 else crs[:57] + '...'}, a pixel is {down:.4g} x {right:.4g} m on the ground")

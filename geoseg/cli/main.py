@@ -8,11 +8,12 @@ from typing import Annotated
 import typer
 
 import geoseg
+from geoseg.cli.demo import demo
+from geoseg.cli.doctor import doctor
 from geoseg.cli.door import enter
 from geoseg.cli.inspect import inspect
 from geoseg.cli.models import models
 from geoseg.cli.predict import predict
-from geoseg.cli.system import demo, doctor
 from geoseg.cli.train import train
 from geoseg.cli.vectorise import vectorise
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from geoseg.cli.door import say
+from geoseg.cli.door import failure, printable, say
 
 if TYPE_CHECKING:
     from geoseg.core.spec import PredictSpec
@@ -79,6 +80,7 @@ def predict(
     assume_crs: Annotated[str | None, typer.Option(help="CRS of scenes that carry none, e.g. EPSG:32633.")] = None,
     allow_vrt: Annotated[bool, typer.Option("--allow-vrt", help="Read .vrt files.")] = False,
     allow_remote: Annotated[bool, typer.Option("--allow-remote", help="Read s3:// and https:// addresses.")] = False,
+    max_mpx: Annotated[float | None, typer.Option(help="Largest scene taken, million pixels (40000).")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace outputs made otherwise.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
@@ -90,7 +92,6 @@ def predict(
     from geoseg.cli.options import checked
     from geoseg.cli.sources import expand, output_names
     from geoseg.core.spec import PredictSpec
-    from geoseg.errors import GeosegError
     from geoseg.io.scene import open_scene
 
     spec = checked(
@@ -109,24 +110,24 @@ def predict(
         vector=not no_vector,
         confidence=not no_confidence,
     )
-    options = {"assume_crs": assume_crs, "allow_vrt": allow_vrt, "allow_remote": allow_remote}
+    options: dict[str, Any] = {"assume_crs": assume_crs, "allow_vrt": allow_vrt, "allow_remote": allow_remote}
+    if max_mpx is not None:
+        options["max_pixels"] = int(max_mpx * 1e6)
     uris = expand(scenes, allow_vrt=allow_vrt)
     stems, refused = _stems(uris, options)
-    if refused and len(uris) == 1:
-        raise refused[uris[0]]
+    if len(uris) == 1:
+        _unless_refused(refused, uris[0])
     ready = _Ready(model=_load(model, device, runtime, precision), spec=spec, out=out, overwrite=overwrite)
     results: list[dict[str, Any]] = []
     for uri, name in zip(uris, output_names(list(zip(uris, stems, strict=True))), strict=True):
         try:
-            if uri in refused:
-                raise refused[uri]
+            _unless_refused(refused, uri)
             with open_scene(uri, **options) as scene:
                 results.append(_one(ready, scene, name, quiet=quiet or as_json))
-        except GeosegError as error:
+        except Exception as error:  # one scene's failure, even by a bug of ours, must not stop the others
             if len(uris) == 1:
                 raise
-            say(f"error: {error}")
-            results.append({"scene": uri, "error": str(error), "exit_code": error.exit_code})
+            results.append({"scene": uri, **failure(error)})
     failed = [result for result in results if "error" in result]
     if as_json:
         print(json.dumps(results[0] if len(uris) == 1 else {"scenes": results}))
@@ -148,15 +149,23 @@ def _stems(uris: list[str], options: dict[str, Any]) -> tuple[list[str], dict[st
                 stems.append(scene.stem)
         except GeosegError as error:
             refused[uri] = error
-            stems.append(uri)
+            stems.append(Path(uri).stem)
     return stems, refused
 
 
+def _unless_refused(refused: dict[str, GeosegError], uri: str) -> None:
+    if uri in refused:
+        raise refused[uri]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Ready:
     """What all scenes of one call share."""
 
-    def __init__(self, *, model: Model, spec: PredictSpec, out: Path, overwrite: bool) -> None:
-        self.model, self.spec, self.out, self.overwrite = model, spec, out, overwrite
+    model: Model
+    spec: PredictSpec
+    out: Path
+    overwrite: bool
 
 
 def _load(name: str, device: str, runtime: Runtime, precision: Precision) -> Model:
@@ -190,13 +199,14 @@ def _one(ready: _Ready, scene: Scene, name: str | None, *, quiet: bool) -> dict[
 
 def _tell(scene: Scene, layers: Layers) -> None:
     if not layers.fresh:
-        print(f"{scene.stem}: done already, nothing to do: {layers.bundle.directory}")
+        print(f"{scene.stem}: done already, nothing to do: {printable(str(layers.bundle.directory))}")
         return
     record = layers.record
     for entry in record["classes"]:
         print(f"  {entry['name']:<24} {entry['area_m2']:>16,.1f} m2")
     polygons = "" if record["segments"] is None else f"{record['segments']:,} polygons, "
-    print(f"{scene.stem}: {polygons}{record['pixels_per_s'] / 1e6:.2f} Mpx/s; open {layers.bundle.project} in QGIS")
+    speed, project = record["pixels_per_s"] / 1e6, printable(str(layers.bundle.project))
+    print(f"{scene.stem}: {polygons}{speed:.2f} Mpx/s; open {project} in QGIS")
 
 
 def _range(text: str | None) -> tuple[float, float] | str | None:

@@ -10,6 +10,8 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from geoseg.cli.door import printable
+
 _STAGES = {
     "predict": "segmenting",
     "assemble": "writing rasters",
@@ -60,7 +62,7 @@ class Bar:
 
     def note(self, text: str) -> None:
         """Print a line above the bar."""
-        self._console.print(f"{self._title}: {text}", markup=False, highlight=False)
+        self._console.print(printable(f"{self._title}: {text}"), markup=False, highlight=False)
 
 
 class Lines:
@@ -101,7 +103,7 @@ class Lines:
         self._print(text)
 
     def _print(self, text: str) -> None:
-        print(f"{self._title}: {text}", file=sys.stderr, flush=True)
+        print(printable(f"{self._title}: {text}"), file=sys.stderr, flush=True)
 
 
 class _Meter:

@@ -23,12 +23,15 @@ def expand(sources: Sequence[str], *, allow_vrt: bool = False) -> list[str]:
     scenes: list[str] = []
     for source in sources:
         path = Path(source)
-        if path.is_dir():
-            inside = sorted(p for p in path.iterdir() if _is_scene(p, allow_vrt=allow_vrt))
+        if _is_dir(path):
+            try:
+                inside = sorted(p for p in path.iterdir() if _is_scene(p, allow_vrt=allow_vrt))
+            except OSError as error:
+                raise UsageError(f"{source}: the folder cannot be read ({error.strerror}).") from error
             if not inside:
                 raise UsageError(f"{source}: the folder holds no scene ({', '.join(sorted(SUFFIXES))}).")
             scenes += [str(p) for p in inside]
-        elif not path.exists() and glob.has_magic(source) and "://" not in source:
+        elif glob.has_magic(source) and not path.exists() and "://" not in source:
             found = sorted(glob.glob(source, recursive=True))  # noqa: PTH207 - absolute patterns too
             if not found:
                 raise UsageError(f"{source}: no file matches.")
@@ -36,6 +39,13 @@ def expand(sources: Sequence[str], *, allow_vrt: bool = False) -> list[str]:
         else:
             scenes.append(source)
     return list(dict.fromkeys(scenes))
+
+
+def _is_dir(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # a name too long to be one; opening it says what is wrong
+        return False
 
 
 def _is_scene(path: Path, *, allow_vrt: bool) -> bool:

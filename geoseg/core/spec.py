@@ -21,12 +21,12 @@ class PredictSpec(BaseModel):
         bands: scene bands in the card's order, by number (1 is the first) or name.
         gsd_m: read the scene at this true ground sample distance instead of the card's rule.
         value_range: scene values that mean 0 and 1 to the network, or ``auto`` for the scene's 2nd and 98th percentile.
-        block_px: wanted side of a block on the grid the network sees.
+        block_px: wanted side of a block, on the finer of the scene's grid and the one the network sees.
         tta: average over 4 flips or the 8 symmetries of the square: better answers at 4 or 8 times the cost.
         aoi: a vector file; outside its polygons nothing is predicted.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     tile_px: Annotated[int, Field(ge=32, le=16384)] | None = None
     halo_px: Annotated[int, Field(ge=0, le=4096)] | None = None

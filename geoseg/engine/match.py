@@ -20,6 +20,9 @@ from geoseg.io.scene import Scene, SceneBand
 MAX_ENLARGEMENT = 2.0
 """A scene may be this much coarser than the card's range and is then enlarged; past it there is nothing to see."""
 
+MAX_EXPLICIT_ENLARGEMENT = 16.0
+"""The same when the user asks for it by --gsd-m."""
+
 MAX_ANISOTROPY = 1.25
 """Pixels more oblong on the ground than this are read as squares."""
 
@@ -78,6 +81,8 @@ class ReadPlan:
 
     def normalise(self, values: npt.NDArray[np.generic], valid: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:
         """Turn native values (band, y, x) into network input, float32; invalid pixels become 0, the mean."""
+        if not valid.all():
+            values = np.where(valid, values, values.dtype.type(0))  # nodata may be too large to be scaled
         out = np.empty(values.shape, np.float32)
         for band, (gain, bias, mean, std) in enumerate(zip(self.gain, self.bias, self.mean, self.std, strict=True)):
             plane = out[band]
@@ -180,6 +185,9 @@ def _has_scale(band: SceneBand) -> bool:
 
 def _band_scaling(scene: Described, card: ModelCard, band: SceneBand) -> tuple[float, float]:
     cure = "Pass --value-range LOW,HIGH (the values that mean black and white) or --value-range auto."
+    if not (math.isfinite(band.scale) and math.isfinite(band.offset) and band.scale != 0):
+        cause = f"band {band.name} has the scale {band.scale:g} and the offset {band.offset:g}."
+        raise MatchError(scene.uri, cause, cure)
     if _has_scale(band):
         white = DISPLAY_WHITE_REFLECTANCE if card.radiometry == "display" else 1.0
         return band.scale / white, band.offset / white
@@ -226,6 +234,12 @@ def _work_shape(
                 f"(--gsd-m {mean:.3g} leaves the pixels as they are).",
             )
         wanted = min(max(mean, low), high)
+    if mean / wanted > MAX_EXPLICIT_ENLARGEMENT:
+        raise MatchError(
+            scene.uri,
+            f"a pixel is {mean:.3g} m on the ground; --gsd-m {wanted:g} has nothing to show.",
+            "Pass a larger one.",
+        )
     work = tuple(max(1, round(length * side / wanted)) for length, side in zip(shape, gsd, strict=True))
     if all(abs(new - old) <= 0.01 * old for new, old in zip(work, shape, strict=True)):
         return shape

@@ -103,7 +103,8 @@ def load_network(name_or_path: str | Path) -> tuple[nn.Module, ModelCard]:
 
 def _load(source: ModelSource) -> Model:
     network, card = load_network(source.name_or_path)
-    device = _choose_device(source.device)
+    wanted = "cpu" if source.runtime == "openvino" and source.device == "auto" else source.device
+    device = _choose_device(wanted)
     runtime: Runtime
     if _choose_runtime(source.runtime, device) == "openvino":
         runtime = OpenvinoRuntime(network, in_channels=len(card.bands), precision=source.precision)
@@ -114,7 +115,12 @@ def _load(source: ModelSource) -> Model:
 
 def _restore(path: Path, tensors: dict[str, npt.NDArray[np.generic]], card: ModelCard) -> nn.Module:
     options = card.architecture.options
-    network = build(card.architecture.name, len(card.bands), len(card.legend), **options)
+    try:
+        network = build(card.architecture.name, len(card.bands), len(card.legend), **options)
+    except (TypeError, ValueError, RuntimeError) as error:
+        if isinstance(error, ModelError):
+            raise
+        raise ModelError(f"{path}: {card.architecture.name} cannot be built with {options}: {error}.") from error
     expected = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
     found = {name: array.shape for name, array in tensors.items()}
     if expected != found:

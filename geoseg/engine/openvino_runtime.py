@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import os
+import sys
+import threading
 import warnings
+from types import ModuleType
 from typing import Any, Literal
 
 import numpy as np
@@ -13,8 +15,6 @@ from torch import nn
 
 from geoseg.engine.torch_runtime import cpu_gains_from_bf16
 from geoseg.errors import UsageError
-
-os.environ.setdefault("OPENVINO_TELEMETRY_DISABLED", "1")  # read when openvino is imported, below in functions
 
 
 class _Probabilities(nn.Module):
@@ -44,8 +44,7 @@ class OpenvinoRuntime:
     def __init__(
         self, network: nn.Module, *, in_channels: int, precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     ) -> None:
-        import openvino  # noqa: PLC0415 - an optional library
-
+        openvino = _openvino()
         if precision == "fp16":
             raise UsageError("--precision fp16: OpenVINO on a CPU computes in fp32 or bf16. Pass one of these.")
         self.precision: str = ("bf16" if cpu_gains_from_bf16() else "fp32") if precision == "auto" else precision
@@ -53,20 +52,21 @@ class OpenvinoRuntime:
         self._network = _Probabilities(network.eval())
         self._in_channels = in_channels
         self._compiled: dict[tuple[int, ...], Any] = {}
+        self._lock = threading.Lock()  # a request runs one tile at a time; dask computes blocks in several threads
 
     def probs(self, tiles: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Run (tile, band, y, x) to probabilities (tile, class, y, x), one tile after another."""
-        request = self._request(tiles.shape[1:])
         results = []
-        for tile in tiles:
-            request.infer([np.ascontiguousarray(tile[None])], share_inputs=True)
-            results.append(request.get_output_tensor(0).data.copy())
+        with self._lock:
+            request = self._request(tiles.shape[1:])
+            for tile in tiles:
+                request.infer([np.ascontiguousarray(tile[None])], share_inputs=True)
+                results.append(request.get_output_tensor(0).data.copy())
         return np.concatenate(results)
 
     def _request(self, shape: tuple[int, ...]) -> Any:
         if shape not in self._compiled:
-            import openvino as ov  # noqa: PLC0415 - an optional library
-
+            ov = _openvino()
             example = torch.zeros(1, *shape)
             with torch.inference_mode(), warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # tracing warns of branches on the shape, which is fixed here
@@ -77,3 +77,18 @@ class OpenvinoRuntime:
             }
             self._compiled[shape] = ov.Core().compile_model(model, "CPU", hints).create_infer_request()
         return self._compiled[shape]
+
+
+def _openvino() -> ModuleType:
+    """Import OpenVINO without its telemetry, which is on by default and reports each conversion."""
+    absent = "openvino_telemetry" not in sys.modules
+    if absent:
+        sys.modules["openvino_telemetry"] = None  # type: ignore[assignment] # the import fails: OpenVINO takes its stub
+    try:
+        import openvino  # noqa: PLC0415 - an optional library
+        import openvino.tools.ovc  # noqa: PLC0415
+    finally:
+        if absent:
+            del sys.modules["openvino_telemetry"]
+    module: ModuleType = openvino
+    return module

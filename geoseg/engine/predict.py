@@ -94,7 +94,7 @@ def predict_block(runtime: Runtime, plan: ReadPlan, tiling: Tiling, legend: Lege
     tiles = [tile for tile in tiling.tiles(tiling.contributors(source.block)) if _needed(tile, source)]
     while tiles:
         batch, tiles = tiles[: runtime.batch], tiles[runtime.batch :]
-        pixels = np.stack([_cut(source, tile.read) for tile in batch])
+        pixels = np.stack([cut_tile(source, tile.read) for tile in batch])
         probs = runtime.probs(pixels)
         if probs.shape != (len(batch), len(legend), *tiling.read_shape):
             expected = (len(batch), len(legend), *tiling.read_shape)
@@ -116,8 +116,8 @@ def _needed(tile: Tile, source: BlockInput) -> bool:
     return bool(source.valid[part.within(source.block.window)].any())
 
 
-def _cut(source: BlockInput, read: Window) -> npt.NDArray[np.float32]:
-    """Cut one tile out of a block's pixels; past the grid's end they are reflected."""
+def cut_tile(source: BlockInput, read: Window) -> npt.NDArray[np.float32]:
+    """Cut one tile (band, y, x) out of a block's pixels; past the grid's end they are reflected."""
     if source.window.contains(read):
         return source.values[:, *read.within(source.window)]
     rows = _reflected(read.row_start, read.row_stop, source.window.row_stop) - source.window.row_start

@@ -15,9 +15,10 @@ import torch
 from torch import nn
 
 from geoseg.core.card import ModelCard
-from geoseg.core.window import Window
+from geoseg.core.tiling import Blocks, Tiling
 from geoseg.engine.match import match
 from geoseg.engine.model import load_network
+from geoseg.engine.predict import cut_tile, prepare, scene_window
 from geoseg.errors import UsageError
 from geoseg.io.scene import open_scene
 
@@ -32,7 +33,7 @@ class ReceptiveField:
         radius_px: within this many rows and columns lies the wanted share of the influence on a pixel.
         halo_px: the radius, rounded up to a multiple of 16.
         tiles: how many tiles it was averaged over.
-        profile: (radius + 1,) cumulative share of influence within 0, 1, 2... px.
+        profile: cumulative share of influence within 0, 1, 2... px, up to half a tile.
     """
 
     radius_px: int
@@ -99,13 +100,16 @@ def _noise(card: ModelCard, tiles: int) -> npt.NDArray[np.float32]:
 
 
 def _from_scene(card: ModelCard, path: Path, tiles: int) -> npt.NDArray[np.float32]:
+    """Cut tiles as a run would: in the card's bands and at its ground sample distance."""
     with open_scene(path) as scene:
         plan = match(scene, card)
-        side = min(card.tile_px, 512, *plan.scene_shape)
-        random = np.random.default_rng(0)
+        tiling = Tiling(plan.scene_shape, plan.work_shape, tile_px=min(card.tile_px, 512), halo_px=0)
+        blocks = Blocks(tiling, tiling.tile_px)
+        chosen = np.random.default_rng(0).permutation(len(blocks))[:tiles]
         cut = []
-        for _ in range(tiles):
-            row, col = (int(random.integers(0, length - side + 1)) for length in plan.scene_shape)
-            raster = scene.read(Window(row, row + side, col, col + side), plan.bands)
-            cut.append(plan.normalise(raster.values, raster.valid))
-    return np.stack(cut)
+        for block in (blocks[int(index)] for index in chosen):
+            raster = scene.read(scene_window(plan, tiling, block), plan.bands)
+            source = prepare(plan, tiling, block, raster)
+            cut += [cut_tile(source, tile.read) for tile in tiling.tiles(block.cells)]
+    side = min(cut[0].shape[1:])
+    return np.stack([tile[:, :side, :side] for tile in cut])

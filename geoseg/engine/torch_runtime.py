@@ -48,7 +48,12 @@ class TorchRuntime:
         self.precision: str = self._choose(precision)
         self.version = f"torch {torch.__version__}"
         self.batch = batch or (8 if self._cuda else 1)
-        self._network = network.eval().to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        try:
+            self._network = network.eval().to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        except RuntimeError as error:
+            if not _is_out_of_memory(error):
+                raise
+            raise ResourceError(f"{self.device}: the network does not fit its memory. Pass --device cpu.") from error
 
     def _choose(self, precision: str) -> str:
         if precision != "auto":
@@ -65,7 +70,9 @@ class TorchRuntime:
         """
         try:
             return self._forward(tiles)
-        except torch.OutOfMemoryError as error:
+        except RuntimeError as error:
+            if not _is_out_of_memory(error):
+                raise
             torch.cuda.empty_cache()
             if len(tiles) == 1:
                 side = tiles.shape[-1]
@@ -86,3 +93,8 @@ class TorchRuntime:
             logits = self._network(batch)
             result = torch.softmax(logits.float(), dim=1)
         return result.contiguous().cpu().numpy()
+
+
+def _is_out_of_memory(error: RuntimeError) -> bool:
+    """CUDA has a type for it, the CPU's allocator only words."""
+    return isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)

@@ -15,6 +15,7 @@ from rasterio.features import geometry_mask
 
 from geoseg.core.window import Window
 from geoseg.errors import UsageError
+from geoseg.io.georeference import crop
 
 Mask = Callable[[Window], "npt.NDArray[np.bool_]"]
 
@@ -38,6 +39,8 @@ def read_area(path: str | Path, geobox: GeoBox) -> Mask:
         raise UsageError(
             f"--aoi {path}: cannot be read ({error}). Pass a GeoPackage or GeoJSON of polygons."
         ) from error
+    if not isinstance(frame, geopandas.GeoDataFrame):
+        raise UsageError(f"--aoi {path}: holds no geometry. Pass a GeoPackage or GeoJSON of polygons.")
     frame = frame[frame.geometry.notna() & frame.geom_type.isin(["Polygon", "MultiPolygon"])]
     if frame.empty:
         raise UsageError(f"--aoi {path}: holds no polygon.")
@@ -47,7 +50,7 @@ def read_area(path: str | Path, geobox: GeoBox) -> Mask:
     tree = shapely.STRtree(polygons)
 
     def draw(window: Window) -> npt.NDArray[np.bool_]:
-        part = geobox[window.slices]
+        part = crop(geobox, window)
         near = polygons[tree.query(part.extent.geom, predicate="intersects")]
         if not len(near):
             return np.zeros(window.shape, bool)

@@ -15,6 +15,7 @@ class OpenOptions:
         allow_remote: read http(s)://, s3:// and other addresses; else no request is ever sent.
         assume_crs: the CRS of a scene that carries none (``EPSG:32633`` or WKT); one that has a CRS keeps it.
         assets: of a STAC item, the assets to read, by key or common name, in this order; empty: all data assets.
+        palette_codes: read the indices of a palette as they are: they are class codes, not colours.
         max_pixels: refuse a scene of this many pixels or more (rows times columns).
         max_block_bytes: refuse a file whose one block (tile or strip, all its bands) decodes to more bytes.
         max_bands: refuse a file of more bands.
@@ -25,6 +26,7 @@ class OpenOptions:
     allow_remote: bool = False
     assume_crs: str | None = None
     assets: tuple[str, ...] = ()
+    palette_codes: bool = False
     max_pixels: int = 40_000_000_000
     max_block_bytes: int = 2**30
     max_bands: int = 1024

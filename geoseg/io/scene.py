@@ -97,6 +97,7 @@ class Scene:
         self._sources = tuple(dict.fromkeys(part.source for part in opened.parts))
         self.masked = any(source.masked for source in self._sources)
         self.files = tuple(dict.fromkeys((*opened.files, *(name for s in self._sources for name in s.files))))
+        self._state = state_of_files(uri, self.files)
         self.notes = tuple(dict.fromkeys(note for source in self._sources for note in source.notes))
 
     def read(self, window: Window, bands: Sequence[int] | None = None) -> Raster:
@@ -184,6 +185,10 @@ class Scene:
             SceneError: a file has gone.
         """
         return state_of_files(self.uri, self.files)
+
+    def changed(self) -> bool:
+        """Whether a file was changed or replaced since the scene was opened."""
+        return self.state() != self._state
 
     def close(self) -> None:
         """Close its files; a closed scene cannot be read."""

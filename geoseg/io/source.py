@@ -52,7 +52,7 @@ class Source:
             self.colours = self.dataset.colorinterp
             self._alphas = [i for i, c in enumerate(self.colours, 1) if c is ColorInterp.alpha]
             self.indexes = tuple(i for i in self.dataset.indexes if i not in self._alphas)
-            self.dtype = self._one_dtype()
+            self.dtype = self._one_dtype(palette_codes=options.palette_codes)
             self._refuse_oversize(options)
             self.grid: Georeference = georeference(uri, self.dataset, path, options.assume_crs)
             closing.pop_all()
@@ -75,24 +75,28 @@ class Source:
     def _refuse_too_many_bands(self, options: OpenOptions) -> None:
         count = self.dataset.count
         if count > options.max_bands:
-            raise SceneError(self.uri, f"it has {count} bands, the limit is {options.max_bands}.", "Raise max_bands.")
+            raise SceneError(
+                self.uri,
+                f"it has {count} bands, the limit is {options.max_bands}.",
+                "Open it with open_scene(..., max_bands=N).",
+            )
 
     def _refuse_oversize(self, options: OpenOptions) -> None:
         dataset = self.dataset
         pixels = dataset.height * dataset.width
         if pixels >= options.max_pixels:
             size = f"{dataset.height} x {dataset.width} px are {pixels / 1e9:.3g} Gpx"
-            raise SceneError(self.uri, f"{size}, the limit is {options.max_pixels / 1e9:.3g}.", "Raise --max-pixels.")
+            raise SceneError(self.uri, f"{size}, the limit is {options.max_pixels / 1e9:.3g}.", "Pass --max-mpx N.")
         if self._block_bytes() > options.max_block_bytes:
             rows, cols = dataset.block_shapes[0]
             raise SceneError(
                 self.uri,
                 f"one block of {rows} x {cols} px decodes to {self._block_bytes() / 2**20:.0f} MiB, "
                 f"the limit is {options.max_block_bytes / 2**20:.0f}.",
-                "Raise max_block_bytes, or tile it: gdal_translate -co TILED=YES IN OUT.tif.",
+                "Tile it: gdal_translate -co TILED=YES IN OUT.tif.",
             )
 
-    def _one_dtype(self) -> np.dtype[Any]:
+    def _one_dtype(self, *, palette_codes: bool) -> np.dtype[Any]:
         if not self.indexes:
             raise SceneError(self.uri, "it has an alpha band and no data.", "Give an image.")
         dtypes = self.dataset.dtypes
@@ -102,7 +106,7 @@ class Source:
         if len(set(names)) > 1:
             raise SceneError(self.uri, f"its bands differ in type: {', '.join(names)}.", "Convert them to one.")
         colours = {self.colours[i - 1] for i in self.indexes}
-        if ColorInterp.palette in colours:
+        if ColorInterp.palette in colours and not palette_codes:
             raise SceneError(
                 self.uri, "its values are indices of a palette, not colours.", "Expand it: gdal_translate -expand rgb."
             )

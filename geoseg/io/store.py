@@ -87,13 +87,15 @@ def _open(path: Path, attributes: dict[str, Any]) -> zarr.Array[Any] | None:
         return None
     try:
         array = zarr.open_array(store=str(path), mode="r+")
-    except (ValueError, OSError, KeyError, TypeError):
+    except (ValueError, OSError, KeyError, TypeError, AttributeError):  # whatever stands there instead of metadata
         return None
     return array if dict(array.attrs) == attributes else None
 
 
 def _create(path: Path, attributes: dict[str, Any], shape: tuple[int, ...]) -> zarr.Array[Any]:
     shutil.rmtree(path, ignore_errors=True)
+    if path.exists():
+        raise WriteError(f"{path}: blocks of another run cannot be removed. Remove the folder or choose another --out.")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         return zarr.create_array(

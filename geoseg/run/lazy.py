@@ -17,7 +17,7 @@ from geoseg.core.raster import Raster
 from geoseg.core.spec import PredictSpec
 from geoseg.core.tiling import Block
 from geoseg.engine.model import Model
-from geoseg.engine.predict import empty_result, predict_block, prepare, scene_window
+from geoseg.engine.predict import NO_CONFIDENCE, empty_result, predict_block, prepare, scene_window
 from geoseg.engine.tta import augmented
 from geoseg.errors import UsageError
 from geoseg.io.bands import band_names
@@ -36,8 +36,8 @@ def segment(pixels: xr.DataArray, model: Model, *, spec: PredictSpec | None = No
         spec: options; what concerns files has no effect.
 
     Returns:
-        Dataset of ``codes`` (y, x) uint8 and ``confidence`` (y, x) uint8 percent, both 255 where there is no answer;
-        lazy, one dask chunk a block.
+        Dataset of ``codes`` (y, x) uint8 and ``confidence`` (y, x) uint8 percent, the legend's nodata and
+        255 where there is no answer; lazy, one dask chunk a block.
 
     Raises:
         MatchError: the model cannot read these bands, values or pixel sizes.
@@ -59,9 +59,12 @@ def segment(pixels: xr.DataArray, model: Model, *, spec: PredictSpec | None = No
     ]
     answers = da.block(grid)
     coords = {name: pixels.coords[name] for name in ("y", "x", "spatial_ref") if name in pixels.coords}
+    fill = {"codes": model.card.legend.nodata, "confidence": NO_CONFIDENCE}
     layers = {
-        name: xr.DataArray(answers[layer], dims=("y", "x"), coords=coords, attrs={"long_name": name, "_FillValue": 255})
-        for layer, name in enumerate(("codes", "confidence"))
+        name: xr.DataArray(
+            answers[layer], dims=("y", "x"), coords=coords, attrs={"long_name": name, "_FillValue": fill[name]}
+        )
+        for layer, name in enumerate(fill)
     }
     return xr.Dataset(layers)
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from geoseg.errors import OutputError, WriteError
+from geoseg.errors import GeosegError, OutputError, WriteError
 
 
 @contextmanager
@@ -25,19 +25,31 @@ def locked(path: Path) -> Iterator[None]:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        handle = _hold(path)
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, f"pid {os.getpid()} on {socket.gethostname()}".encode(), 0)
     except OSError as error:
+        if isinstance(error, GeosegError):
+            raise
         raise WriteError(f"{path.parent}: cannot be written: {error.strerror}. Choose another --out.") from error
     try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)  # while it is held: who waits for this file finds another one in its place
+        os.close(handle)
+
+
+def _hold(path: Path) -> int:
+    """Lock the file that stands at ``path``, not one that its last holder has just removed."""
+    while True:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             holder = os.read(handle, 200).decode(errors="replace").strip() or "another run"
+            os.close(handle)
             target = path.parent / path.name.removeprefix(".").removesuffix(".lock")
             raise OutputError(f"{target}: locked by {holder}. Wait for it or choose another --out.") from error
-        os.ftruncate(handle, 0)
-        os.write(handle, f"pid {os.getpid()} on {socket.gethostname()}".encode())
-        yield
-        path.unlink(missing_ok=True)
-    finally:
+        if path.exists() and path.stat().st_ino == os.fstat(handle).st_ino:
+            return handle
         os.close(handle)

@@ -14,13 +14,19 @@ from geoseg.engine.match import Described, ReadPlan, match
 from geoseg.errors import UsageError
 from geoseg.io.area_of_interest import Mask
 from geoseg.io.bundle import Bundle
+from geoseg.io.formats import READ_CACHE_BYTES
+from geoseg.io.read_ahead import READ_AHEAD_BYTES
 from geoseg.io.scene import Scene
 
 if TYPE_CHECKING:
     from geoseg.engine.model import Model  # torch; ``geoseg inspect`` plans without it
 
 PIPELINE_VERSION = 1
-"""Raised whenever the same input, model and options would give other pixels than before."""
+"""Changed whenever the same input, model and options would give other pixels than before."""
+
+
+MAX_TILE_PX = 100_000_000
+"""Most pixels of the scene that one tile may cover when the scene is shrunk for the network."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,12 +46,14 @@ class RunPlan:
         taper = block.window.pixels * 4 * len(card.legend) if self.tiling.blend == "taper" else 0
         read_rows, read_cols = self.tiling.read_shape
         tile = read_rows * read_cols * 4 * (len(card.bands) + 2 * len(card.legend))
-        return 2 * per_block + taper + tile
+        reading = min(READ_AHEAD_BYTES, self.read.scene_shape[1] * work // max(1, self.tiling.read_shape[1]))
+        return 2 * per_block + taper + tile + reading + READ_CACHE_BYTES
 
     def disk_bytes(self) -> int:
-        """Estimate what the run writes: stored blocks and layers, compressed as class maps commonly are."""
+        """Estimate the disk a run needs at its peak."""
         rows, cols = self.read.scene_shape
-        return int(rows * cols * 0.25) + 2_000_000
+        scratch, stored_and_written = 1.34, 0.5  # an uncompressed raster with overviews; the rest as maps compress
+        return int(rows * cols * (scratch + stored_and_written)) + 2_000_000
 
 
 def make_plan(scene: Described, card: ModelCard, spec: PredictSpec) -> RunPlan:
@@ -58,14 +66,20 @@ def make_plan(scene: Described, card: ModelCard, spec: PredictSpec) -> RunPlan:
     read = match(scene, card, spec)
     tile_px = spec.tile_px or card.tile_px
     halo_px = card.halo_px if spec.halo_px is None else spec.halo_px
-    if spec.halo_px is None and 2 * halo_px >= tile_px:
-        halo_px = tile_px // 4
     if 2 * halo_px >= tile_px:
         raise UsageError(
-            f"--halo-px {halo_px} on each side leaves nothing of a tile of {tile_px} px. Pass a larger --tile-px."
+            f"--halo-px {halo_px} on each side leaves nothing of a tile of {tile_px} px. "
+            "Pass a larger --tile-px or a smaller --halo-px."
         )
     tiling = Tiling(read.scene_shape, read.work_shape, tile_px=tile_px, halo_px=halo_px, blend=spec.blend)
-    return RunPlan(read=read, tiling=tiling, blocks=Blocks(tiling, spec.block_px), spec=spec)
+    finer = max(1.0, *(s / w for s, w in zip(read.scene_shape, read.work_shape, strict=True)))
+    plan = RunPlan(read=read, tiling=tiling, blocks=Blocks(tiling, int(spec.block_px / finer)), spec=spec)
+    pixels = tiling.read_shape[0] * tiling.read_shape[1] * finer**2
+    if pixels > MAX_TILE_PX:
+        raise UsageError(
+            f"a tile of {tile_px} px covers {pixels / 1e6:.0f} Mpx of the scene. Pass a smaller --tile-px."
+        )
+    return plan
 
 
 def identity(scene: Scene, model_digest: str, plan: RunPlan) -> dict[str, Any]:
@@ -78,6 +92,7 @@ def identity(scene: Scene, model_digest: str, plan: RunPlan) -> dict[str, Any]:
         "tile_px": plan.tiling.tile_px,
         "halo_px": plan.tiling.halo_px,
         "assume_crs": scene.options.assume_crs,
+        "assets": list(scene.options.assets),
         "aoi": None
         if area is None
         else sha256_of_json(Path(area).read_bytes().hex())

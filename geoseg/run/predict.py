@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import time
 from collections.abc import Iterator
@@ -19,13 +18,14 @@ from geoseg.core.tiling import Block
 from geoseg.engine.model import Model, load_model
 from geoseg.engine.predict import BlockInput, empty_result, predict_block, prepare, scene_window
 from geoseg.engine.tta import augmented
-from geoseg.errors import OutputError, ResourceError, SceneError
+from geoseg.errors import GeosegError, ResourceError, SceneError, WriteError
 from geoseg.io.area_of_interest import read_area
 from geoseg.io.bundle import Bundle
 from geoseg.io.read_ahead import read_ahead
 from geoseg.io.scene import Scene, open_scene
 from geoseg.io.store import Store
 from geoseg.run.ahead import ahead
+from geoseg.run.finished import finished_record, recover, swap
 from geoseg.run.lock import locked
 from geoseg.run.plan import Job, Workplace, identity, make_plan
 from geoseg.run.publish import Facts, publish
@@ -91,37 +91,44 @@ def predict(
     plan = make_plan(scene, model.card, spec)
     mask = read_area(spec.aoi, scene.geobox) if spec.aoi else None
     work = Workplace(bundle=Bundle.in_folder(Path(out), name or scene.stem))
-    with locked(work.lock):
-        _recover(work)
-        key = identity(scene, model.digest(), plan)
-        finished = _finished(work.bundle, {"pixels": key, "layers": spec.digest()}, overwrite=overwrite)
-        if finished is not None:
-            return Layers(bundle=work.bundle, record=finished, fresh=False)
-        return _run(Job(scene=scene, model=model, plan=plan, mask=mask, work=work, key=key), reporter)
+    try:
+        with locked(work.lock):
+            recover(work)
+            key = identity(scene, model.digest(), plan)
+            finished = finished_record(work.bundle, {"pixels": key, "layers": spec.digest()}, overwrite=overwrite)
+            if finished is not None:
+                shutil.rmtree(work.blocks, ignore_errors=True)
+                return Layers(bundle=work.bundle, record=finished, fresh=False)
+            return _run(Job(scene=scene, model=model, plan=plan, mask=mask, work=work, key=key), reporter)
+    except OSError as error:
+        if isinstance(error, GeosegError):
+            raise
+        raise WriteError(
+            f"{error.filename or out}: {error.strerror or error}. Check the folder and run again."
+        ) from error
 
 
 def _run(job: Job, reporter: Reporter) -> Layers:
     for note in (*job.scene.notes, *job.plan.read.notes):
         reporter.note(note)
     started, clock = datetime.now(UTC), time.perf_counter()
-    before = job.scene.state()
+    _check_unchanged(job)
     _check_disk(job)
     store = Store(job.work.blocks, job.plan.blocks, sha256_of_json(job.key))
     left = store.left()
     counts = _predict_blocks(job, store, left, reporter)
     predicted_s = time.perf_counter() - clock
-    if job.scene.state() != before:
-        store.remove()
-        raise SceneError(job.scene.uri, "it changed while it was being read; nothing is written.", "Run again.")
+    _check_unchanged(job)
     facts = Facts(
         started=started,
         predict_s=predicted_s,
         blocks={"total": len(job.plan.blocks), "resumed": len(job.plan.blocks) - len(left), **counts},
-        predicted_px=sum(block.window.pixels for block in left),
+        predicted_px=counts.pop("pixels"),
         identity={"pixels": job.key, "layers": job.plan.spec.digest()},
     )
     record = publish(job, store, facts, reporter)
-    _swap(job.work)
+    _check_unchanged(job)
+    swap(job.work)
     store.remove()
     return Layers(bundle=job.work.bundle, record=record)
 
@@ -130,16 +137,25 @@ def _predict_blocks(job: Job, store: Store, left: list[Block], reporter: Reporte
     plan, legend = job.plan, job.model.card.legend
     total = plan.read.scene_shape[0] * plan.read.scene_shape[1]
     reporter.stage("predict", total, total - sum(block.window.pixels for block in left))
-    runtime, empty = augmented(job.model.runtime, plan.spec.tta), 0
+    runtime, empty, pixels = augmented(job.model.runtime, plan.spec.tta), 0, 0
     for source in ahead(_inputs(job, left)):
         if source.valid.any():
             result = predict_block(runtime, plan.read, plan.tiling, legend, source)
+            pixels += result.block.window.pixels
         else:
             result = empty_result(source.block, legend)
             empty += 1
         store.write(result.block, result.codes, result.confidence)
         reporter.advance(result.block.window.pixels)
-    return {"predicted": len(left) - empty, "empty": empty}
+    return {"predicted": len(left) - empty, "empty": empty, "pixels": pixels}
+
+
+def _check_unchanged(job: Job) -> None:
+    """The digest was taken of the files as they were opened; any change since makes it a lie."""
+    if job.scene.changed():
+        shutil.rmtree(job.work.blocks, ignore_errors=True)
+        shutil.rmtree(job.work.building.directory, ignore_errors=True)
+        raise SceneError(job.scene.uri, "it changed while it was being read; nothing is written.", "Run again.")
 
 
 def _inputs(job: Job, left: list[Block]) -> Iterator[BlockInput]:
@@ -169,62 +185,3 @@ def _check_disk(job: Job) -> None:
             f"{job.work.lock.parent}: about {need / 1e6:.0f} MB are needed, {free / 1e6:.0f} MB are free. "
             "Make room or choose another --out."
         )
-
-
-def _finished(bundle: Bundle, wanted: dict[str, Any], *, overwrite: bool) -> dict[str, Any] | None:
-    """Return the record of a finished bundle of this identity; None when there is work to do.
-
-    Raises:
-        OutputError: the folder holds something else and may not be replaced.
-    """
-    if not bundle.directory.exists():
-        return None
-    try:
-        record = json.loads(bundle.run_record.read_text())
-        found = record["identity"]
-        whole = all(
-            (bundle.directory / file).stat().st_size == facts["size"] for file, facts in record["files"].items()
-        )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        record, found, whole = {}, {}, False
-    if found == wanted and whole:
-        return dict(record)
-    if overwrite:
-        return None
-    cause = _difference(found, wanted) if found else "which geoseg did not finish"
-    raise OutputError(f"{bundle.directory}: exists, {cause}. Pass --overwrite to replace it or choose another --out.")
-
-
-def _difference(found: dict[str, Any], wanted: dict[str, Any]) -> str:
-    old, new = found.get("pixels", {}), wanted["pixels"]
-    if old.get("scene") != new["scene"]:
-        return "made from another scene or an older state of it"
-    if old.get("model") != new["model"]:
-        return "made with another model, device or precision"
-    names = [name for name in new if old.get(name) != new[name]]
-    if "pixels" in names:
-        names.remove("pixels")
-        names += [name for name in new["pixels"] if (old.get("pixels") or {}).get(name) != new["pixels"][name]]
-    if names:
-        return "made with other options (" + ", ".join("--" + name.replace("_", "-") for name in names) + ")"
-    if found != wanted:
-        return "made with other options for polygons or files"
-    return "but a file of it is missing or was changed"
-
-
-def _swap(work: Workplace) -> None:
-    """Put the new bundle in its place; the old one goes when the new one stands."""
-    final, replaced = work.bundle.directory, work.replaced
-    if final.exists():
-        shutil.rmtree(replaced, ignore_errors=True)
-        final.rename(replaced)
-    work.building.directory.rename(final)
-    shutil.rmtree(replaced, ignore_errors=True)
-
-
-def _recover(work: Workplace) -> None:
-    """Finish or undo what a killed run left between two renames."""
-    if work.replaced.exists() and not work.bundle.directory.exists():
-        work.replaced.rename(work.bundle.directory)
-    shutil.rmtree(work.replaced, ignore_errors=True)
-    shutil.rmtree(work.building.directory, ignore_errors=True)

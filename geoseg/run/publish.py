@@ -78,7 +78,7 @@ def publish(job: Job, store: Store, facts: Facts, reporter: Reporter) -> dict[st
     write_project(bundle, title=bundle.stem, grid=grid, legend=legend, imagery=imagery)
     versions = {"geoseg": geoseg.__version__, "runtime": model.runtime.version, "python": platform.python_version()}
     source = Source(uri=scene.uri, sha256=facts.identity["pixels"]["scene"])
-    processed = Run(finished=facts.started, software=versions)
+    processed = Run(finished=datetime.now(UTC), software=versions)
     write_item(bundle, grid=grid, card=model.card, source=source, run=processed)
     clock.lap("publish_s")
     record = _record(scene, model, plan, facts) | {
@@ -155,7 +155,7 @@ def _vectorise(plan: RunPlan, bundle: Bundle, grid: LayerGrid, model: Model, rep
         return write_segments(bundle.segments, batches, crs_wkt=grid.crs_wkt, legend=legend)
 
 
-def _picture(scene: Scene, plan: RunPlan, bundle: Bundle, model: Model) -> Imagery:
+def _picture(scene: Scene, plan: RunPlan, bundle: Bundle, model: Model) -> Imagery | None:
     """Write the preview and say how QGIS shall show the scene, both with the stretch the network saw."""
     card, read = model.card, plan.read
     names = list(card.band_names)
@@ -169,7 +169,16 @@ def _picture(scene: Scene, plan: RunPlan, bundle: Bundle, model: Model) -> Image
         codes = source.overview(view.valid.shape)
     write_preview(bundle.preview, image=image, valid=view.valid, codes=codes, legend=card.legend, title=bundle.stem)
     stretch = tuple((-b / g, (1 - b) / g) for g, b in zip(gain.ravel(), bias.ravel(), strict=True))
-    return Imagery(uri=scene.uri, bands=tuple(read.bands[i] for i in shown), stretch=stretch)
+    uri = _imagery_uri(scene)
+    return None if uri is None else Imagery(uri=uri, bands=tuple(read.bands[i] for i in shown), stretch=stretch)
+
+
+def _imagery_uri(scene: Scene) -> str | None:
+    """What QGIS opens to show the scene: the file itself, of a STAC item its only image; None if it has several."""
+    if scene.driver != "STAC":
+        return scene.uri
+    images = [file for file in scene.files if not file.endswith(".json")]
+    return images[0] if len(images) == 1 else None
 
 
 def _record(scene: Scene, model: Model, plan: RunPlan, facts: Facts) -> dict[str, Any]:
@@ -197,6 +206,7 @@ def _record(scene: Scene, model: Model, plan: RunPlan, facts: Facts) -> dict[str
             "device": model.runtime.device,
             "precision": model.runtime.precision,
             "library": model.runtime.version,
+            "batch": model.runtime.batch,
         },
         "options": plan.spec.model_dump(mode="json")
         | {"tile_px": plan.tiling.tile_px, "halo_px": plan.tiling.halo_px, "tiles": len(plan.tiling)},

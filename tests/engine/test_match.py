@@ -14,7 +14,7 @@ from conftest import blobs, tiny_card
 
 from geoseg.core.card import CardBand, GsdRange
 from geoseg.core.spec import PredictSpec
-from geoseg.engine.match import match
+from geoseg.engine.match import ReadPlan, match
 from geoseg.errors import MatchError
 from geoseg.io.scene import open_scene
 
@@ -112,6 +112,37 @@ def test_reflectance_by_scale_tag_is_shown_to_a_picture_network(write_scene: Any
     reflectance = plan(path, tiny_card(radiometry="reflectance"))
     seen = reflectance.normalise(np.full((3, 1, 1), 1500, np.uint16), np.ones((1, 1), bool)) * 0.25 + 0.5
     np.testing.assert_allclose(seen, 0.15, atol=1e-6)
+
+
+@pytest.mark.parametrize("scale", [0.0, float("nan")])
+def test_a_scale_that_makes_every_value_the_same_is_refused(write_scene: Any, scale: float) -> None:
+    path = write_scene(blobs((40, 40)).astype(np.uint16), photometric="MINISBLACK")
+    with rasterio.open(path, "r+") as file:
+        file.scales = (scale,) * 3
+    with pytest.raises(MatchError, match="scale"):
+        plan(path)
+
+
+def test_enormous_nodata_does_not_overflow() -> None:
+    values = np.full((3, 1, 2), -3.4e38, np.float32)
+    values[:, :, 1] = 100
+    card = tiny_card()
+    found = ReadPlan(
+        bands=(1, 2, 3),
+        gain=(10.0,) * 3,
+        bias=(0.0,) * 3,
+        mean=(0.5,) * 3,
+        std=(0.25,) * 3,
+        scene_shape=(1, 2),
+        work_shape=(1, 2),
+        scene_gsd_m=(card.gsd_m.min, card.gsd_m.min),
+    ).normalise(values, np.array([[False, True]]))
+    np.testing.assert_array_equal(found[0, 0], [0.0, 2.0])
+
+
+def test_an_absurd_ground_sample_distance_is_refused(write_scene: Any) -> None:
+    with pytest.raises(MatchError, match="nothing to show"):
+        plan(write_scene(), gsd_m=0.0005)
 
 
 def test_a_picture_is_not_taken_for_reflectance(write_scene: Any) -> None:

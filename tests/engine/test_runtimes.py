@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import pickle
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +50,17 @@ def test_auto_takes_openvino_on_a_cpu(tiny_model: Path) -> None:
     assert load_model(tiny_model, device="cpu").runtime.name == "openvino"
 
 
+def test_openvino_tells_nobody(tiny_model: Path, tmp_path: Path) -> None:
+    script = (
+        "import sys\nfrom geoseg.engine.model import load_model\nimport numpy as np\n"
+        f"load_model({str(tiny_model)!r}, runtime='openvino').runtime.probs(np.zeros((1, 3, 32, 32), np.float32))\n"
+        "assert not [m for m in sys.modules if m.startswith('openvino_telemetry')]\n"
+        "from openvino.tools.ovc import telemetry_utils\nassert telemetry_utils.tm.__name__.endswith('telemetry_stub')"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True, env=os.environ | {"HOME": str(tmp_path)})
+    assert not (tmp_path / "intel").exists()
+
+
 class Greedy(nn.Module):
     """Fits ``limit`` tiles into its memory, and no more."""
 
@@ -73,6 +87,17 @@ def test_the_batch_is_halved_until_it_fits_and_the_answer_is_the_same(limit: int
     network.sizes.clear()
     runtime.probs(tiles(runtime.batch))
     assert max(network.sizes) <= limit, "what did not fit once is not tried again"
+
+
+def test_a_cpu_that_is_out_of_memory_is_said_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    runtime = TorchRuntime(Greedy(8), precision="fp32")
+
+    def exhausted(_: Any) -> Any:
+        raise RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory")
+
+    monkeypatch.setattr(runtime, "_forward", exhausted)
+    with pytest.raises(ResourceError, match="--tile-px"):
+        runtime.probs(tiles(2))
 
 
 def test_one_tile_that_does_not_fit_is_an_error_with_a_cure() -> None:
@@ -165,6 +190,8 @@ def test_a_runtime_that_cannot_run_there_is_refused(tiny_model: Path, monkeypatc
         load_model(tiny_model, device="cpu", runtime="openvino", precision="fp16")
     with pytest.raises(ResourceError, match="cuda:7"):
         load_model(tiny_model, device="cuda:7")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert load_model(tiny_model, runtime="openvino").runtime.device == "cpu"
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(UsageError, match="not installed"):
         load_model(tiny_model, device="cpu", runtime="openvino")

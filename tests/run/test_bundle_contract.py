@@ -19,6 +19,7 @@ from rasterio.features import rasterize
 from geoseg.core.spec import PredictSpec
 from geoseg.engine.model import Model, load_model
 from geoseg.errors import SceneError, UsageError
+from geoseg.io.scene import open_scene
 from geoseg.run.predict import predict
 
 CHECK = Path(__file__).resolve().parents[3] / "shared" / "tools" / "check_bundle.py"
@@ -162,6 +163,18 @@ def test_a_scene_that_changes_while_it_is_read_gives_nothing(write_scene: Any, m
         predict(path, model, tmp_path / "out", reporter=Meddler())
     assert not (tmp_path / "out" / "scene").exists()
     assert predict(path, model, tmp_path / "out").fresh
+
+
+def test_a_scene_that_was_replaced_after_it_was_opened_gives_nothing(
+    write_scene: Any, model: Model, tmp_path: Path
+) -> None:
+    path = write_scene(blobs((120, 120)))
+    with open_scene(path) as scene:
+        other = write_scene(blobs((120, 120), seed=4), name="other.tif")
+        other.rename(path)
+        with pytest.raises(SceneError, match="changed"):
+            predict(scene, model, tmp_path / "out")
+    assert not any((tmp_path / "out").iterdir())
 
 
 def test_the_project_is_left_out_of_nothing_when_polygons_are_not_wanted(

@@ -73,7 +73,6 @@ def test_a_finished_run_is_not_done_again(write_scene: Any, model: Model, tmp_pa
         ("option", "--blend"),
         ("vector", "polygons"),
         ("damage", "missing or was changed"),
-        ("foreign", "did not finish"),
     ],
 )
 def test_another_output_is_never_replaced_unasked(
@@ -87,10 +86,8 @@ def test_another_output_is_never_replaced_unasked(
         spec = PredictSpec(blend="taper")
     elif change == "vector":
         spec = PredictSpec(simplify_m=1)
-    elif change == "damage":
-        first.bundle.classes.write_bytes(b"")
     else:
-        first.bundle.run_record.unlink()
+        first.bundle.classes.write_bytes(b"")
     before = {path: path.read_bytes() for path in first.bundle.directory.iterdir()}
     with pytest.raises(OutputError, match=rf"{why}.*--overwrite"):
         predict(scene, model, tmp_path, spec=spec)
@@ -98,6 +95,50 @@ def test_another_output_is_never_replaced_unasked(
     again = predict(scene, model, tmp_path, spec=spec, overwrite=True)
     assert again.fresh
     assert json.loads(again.bundle.run_record.read_text())["identity"] == again.record["identity"]
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+@pytest.mark.parametrize("kind", ["the scene itself", "a folder of other files", "a file beside the layers"])
+def test_what_geoseg_did_not_make_is_never_removed(
+    kind: str, overwrite: bool, write_scene: Any, model: Model, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    scene = write_scene()
+    spec = PredictSpec()
+    if kind == "the scene itself":
+        (out / "scene").mkdir(parents=True)
+        scene = scene.rename(out / "scene" / "scene.tif")
+    elif kind == "a folder of other files":
+        (out / "scene").mkdir(parents=True)
+        (out / "scene" / "notes.txt").write_text("mine")
+    else:
+        predict(scene, model, out)
+        (out / "scene" / "notes.txt").write_text("mine")
+        spec = PredictSpec(blend="taper")
+    before = {path: path.read_bytes() for path in (out / "scene").iterdir()}
+    with pytest.raises(OutputError, match="did not make|other options"):
+        predict(scene, model, out, spec=spec, overwrite=overwrite)
+    assert {path: path.read_bytes() for path in (out / "scene").iterdir()} == before
+    assert sorted(path.name for path in out.iterdir()) == ["scene"]
+
+
+def test_a_project_saved_in_qgis_does_not_unmake_the_bundle(write_scene: Any, model: Model, tmp_path: Path) -> None:
+    scene = write_scene()
+    first = predict(scene, model, tmp_path)
+    first.bundle.project.write_bytes(b"saved by QGIS")
+    (first.bundle.directory / "scene.qgz~").write_bytes(b"its backup")
+    assert not predict(scene, model, tmp_path).fresh
+    assert predict(scene, model, tmp_path, spec=PredictSpec(blend="taper"), overwrite=True).fresh
+
+
+def test_leftovers_of_a_run_that_died_after_its_last_rename_are_swept(
+    write_scene: Any, model: Model, tmp_path: Path
+) -> None:
+    scene = write_scene()
+    predict(scene, model, tmp_path)
+    (tmp_path / ".scene.blocks").mkdir()
+    assert not predict(scene, model, tmp_path).fresh
+    assert sorted(path.name for path in tmp_path.iterdir() if path.name != "scenes") == ["scene"]
 
 
 def test_blocks_of_another_option_are_not_reused(

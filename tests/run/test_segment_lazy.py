@@ -40,6 +40,19 @@ def test_the_same_codes_as_from_the_file(change: str, write_scene: Any, model: M
     assert found.codes.rio.crs == rasterio.open(path).crs
 
 
+@pytest.mark.parametrize("runtime", ["torch", "openvino"])
+def test_blocks_computed_in_threads_are_those_computed_in_turn(
+    runtime: Any, write_scene: Any, tiny_model: Path
+) -> None:
+    model = geoseg.load_model(tiny_model, device="cpu", runtime=runtime, precision="fp32")
+    with geoseg.open_scene(write_scene(blobs((400, 400)))) as scene:
+        lazy = geoseg.segment(scene.to_xarray(chunks=64), model, spec=PredictSpec(block_px=64))
+        threaded = lazy.compute(scheduler="threads", num_workers=4)
+        in_turn = lazy.compute(scheduler="synchronous")
+    np.testing.assert_array_equal(threaded.codes, in_turn.codes)
+    np.testing.assert_array_equal(threaded.confidence, in_turn.confidence)
+
+
 def test_only_the_blocks_asked_for_are_predicted(write_scene: Any, model: Model) -> None:
     class Counting:
         """Stands in for the model's runtime and counts its calls."""

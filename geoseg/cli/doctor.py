@@ -1,4 +1,4 @@
-"""``geoseg doctor`` and ``geoseg demo``."""
+"""``geoseg doctor``: what is installed, and whether it works."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import os
 import platform
 import shutil
 import sys
-from pathlib import Path
 from typing import Annotated, Any, get_args
 
 import typer
@@ -87,14 +86,3 @@ def _show(facts: dict[str, Any]) -> None:
     for entry in facts["models"]:
         state = "works" if entry["works"] and not entry["why"] else entry["why"] or "answers NaN"
         print(f"{'model':<10} {entry['model']} on {entry['runtime']}: {state}")
-
-
-def demo(
-    out: Annotated[Path, typer.Option(help="Folder for the layers.")] = Path("out"),
-    scene: Annotated[Path | None, typer.Option(help="A town to segment; default: one is drawn.")] = None,
-    labels: Annotated[Path | None, typer.Option(help="Its exact labels.")] = None,
-) -> None:
-    """Segment a synthetic town and score the result against its exact labels."""
-    from geoseg.cli.demo_town import run_demo
-
-    run_demo(out, scene, labels)

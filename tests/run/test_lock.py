@@ -1,0 +1,62 @@
+"""The lock: one holder at a time, whoever comes and goes; a dead one's is free; nothing is left."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from geoseg.errors import OutputError, WriteError
+from geoseg.run import lock as lock_module
+from geoseg.run.lock import locked
+
+
+def test_it_is_held_and_then_gone(tmp_path: Path) -> None:
+    path = tmp_path / ".scene.lock"
+    with locked(path):
+        with pytest.raises(OutputError, match=rf"scene: locked by pid {os.getpid()}"), locked(path):
+            pass
+        assert path.exists()
+    assert not path.exists()
+
+
+def test_the_lock_of_a_dead_process_is_free(tmp_path: Path) -> None:
+    path = tmp_path / ".scene.lock"
+    script = (
+        "import os, sys\nfrom pathlib import Path\nfrom geoseg.run.lock import locked\n"
+        "with locked(Path(sys.argv[1])): os._exit(9)"
+    )
+    assert subprocess.run([sys.executable, "-c", script, str(path)]).returncode == 9
+    assert path.exists()
+    with locked(path):
+        pass
+
+
+def test_a_lock_file_that_its_holder_removed_in_between_does_not_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / ".scene.lock"
+    real, opened = os.open, []
+
+    def open_and_lose(*arguments: object) -> int:
+        handle = real(*arguments)  # type: ignore[arg-type]
+        opened.append(handle)
+        if len(opened) == 1:
+            path.unlink()  # the former holder leaves between our open and our lock
+        return handle
+
+    monkeypatch.setattr(lock_module.os, "open", open_and_lose)
+    with locked(path):
+        monkeypatch.undo()
+        assert len(opened) == 2
+        with pytest.raises(OutputError), locked(path):
+            pass
+
+
+def test_a_folder_that_cannot_be_made_is_said_so(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(WriteError, match="--out"), locked(tmp_path / "file" / ".scene.lock"):
+        pass
