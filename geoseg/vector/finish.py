@@ -52,7 +52,7 @@ def finish(patch: Patch, spec: VectorSpec, drawing: Drawing, minimum: Minimum) -
         patch = replace(patch, lines=lines, is_open=patch.is_open | waits)
     keep = _bounds(patch.arcs, inside & patch.is_open)
     if spec.generalises or not spec.exact:
-        keep |= _bystanders(patch, keep, unsettled, not spec.exact)
+        keep |= _bystanders(patch, keep, unsettled, minimum.nodata)
     return polygons, leave_open(patch, keep)
 
 
@@ -62,12 +62,14 @@ def _beside_loose_ends(arcs: Arcs, count: int) -> Bools:
     return out[:-1]
 
 
-def _bystanders(patch: Patch, keep: Bools, unsettled: Bools, simplifies: bool) -> Bools:
+def _bystanders(patch: Patch, keep: Bools, unsettled: Bools, nodata: int) -> Bools:
     """Mark arcs that bound nothing open but that lines of open regions may end at, or run into when simplified."""
     if patch.north.size or patch.west.size or patch.east.size:
-        # what other blocks hold is unknown: everything beside open nodata counts
-        return _bounds(patch.arcs, patch.is_open)
-    undrawn = keep & (np.diff(patch.lines.offset) == 0) if simplifies else np.zeros(len(keep), np.bool_)
+        # what other blocks hold is unknown: all that is beside open nodata counts, or beside nodata with open lines
+        reached = np.zeros(len(patch.is_open) + 1, np.bool_)
+        reached[patch.arcs.side[keep]] = True
+        return _bounds(patch.arcs, patch.is_open | (reached[:-1] & (patch.sums.code == nodata)))
+    undrawn = keep & (np.diff(patch.lines.offset) == 0)
     return _from_row(patch.arcs, undrawn | _bounds(patch.arcs, unsettled))
 
 
