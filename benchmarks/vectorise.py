@@ -105,7 +105,9 @@ def compare(codes: U8, tolerance: float, repeat: int) -> None:
         "geoseg, simplified": (lambda: by_geoseg(codes, spec), "gdal + geos"),
         "gdal + geos": (lambda: by_gdal_and_geos(codes, tolerance), "gdal + geos"),
     }
-    taken = {name: seconds(function, repeat if name.startswith("geoseg") else 1) for name, (function, _) in rows.items()}
+    taken = {
+        name: seconds(function, repeat if name.startswith("geoseg") else 1) for name, (function, _) in rows.items()
+    }
     for name, (_, rival) in rows.items():
         print(f"  {name:<20} {codes.size / taken[name] / 1e6:8.2f} Mpx/s  {taken[rival] / taken[name]:6.1f} x {rival}")
     edges = shapely.segmentize(shapely.boundary(exact), 0.5)
@@ -147,9 +149,11 @@ def main() -> None:
     parser.add_argument("--raster", type=Path)
     parser.add_argument("--memory", type=int, metavar="ROWS")
     parser.add_argument("--width", type=int, default=20000)
+    parser.add_argument("--simplify", action="store_true", help="with --memory: simplify too")
     options = parser.parse_args()
     if options.memory:
-        stream(options.memory, options.width, VectorSpec())
+        spec = VectorSpec(simplify_m=options.simplify_m) if options.simplify else VectorSpec()
+        stream(options.memory, options.width, spec)
         return
     codes = synthetic(options.size)
     if options.raster:

@@ -29,7 +29,7 @@ def finish(patch: Patch, spec: VectorSpec, drawing: Drawing, minimum: Minimum) -
         drawing: pixel sizes and transform.
         minimum: what is too small, and the nodata code.
     """
-    unsettled = np.zeros(len(patch.is_open), np.bool_)
+    unsettled = held = np.zeros(len(patch.is_open), np.bool_)
     if spec.generalises:
         patch, unsettled = absorb(patch, minimum)
         held = beside(patch.arcs, unsettled)
@@ -40,19 +40,22 @@ def finish(patch: Patch, spec: VectorSpec, drawing: Drawing, minimum: Minimum) -
         patch = replace(patch, is_open=any_of_group(patch.is_open, patch.group))
     inside = patch.sums.code != minimum.nodata
     closed = inside & ~patch.is_open & (patch.sums.pixels > 0)
-    links = link_arcs(patch.arcs, closed if spec.exact else inside)
+    # open regions of one class may turn out to be one
+    kind = np.where(patch.is_open, patch.sums.code, 256 + np.arange(len(closed))).astype(np.int32)
+    links = link_arcs(patch.arcs, closed if spec.exact else inside, kind)
     if spec.exact:
         lines = Lines(patch.arcs.points, patch.arcs.offset, 1, patch.lines.straight)
         polygons = draw_regions(patch, closed, lines, links, drawing)
     else:
         tolerance = Tolerance(spec.simplify_m, spec.method == "visvalingam", spec.smooth)
         how = drawing.ground.metric, tolerance
-        lines, waits = simplify_arcs(patch.arcs, closed, patch.lines, links, patch.known, how)
+        ready = _ready(patch, closed, inside, held)
+        lines, waits = simplify_arcs(patch.arcs, (closed, ready), patch.lines, links, patch.known, how)
         polygons = draw_regions(patch, closed & ~waits, lines, links, drawing)
         patch = replace(patch, lines=lines, is_open=patch.is_open | waits)
     keep = _bounds(patch.arcs, inside & patch.is_open)
     if spec.generalises or not spec.exact:
-        keep |= _bystanders(patch, keep, unsettled, minimum.nodata)
+        keep |= _bystanders(patch, keep, unsettled, minimum.nodata, not spec.exact)
     return polygons, leave_open(patch, keep)
 
 
@@ -62,14 +65,30 @@ def _beside_loose_ends(arcs: Arcs, count: int) -> Bools:
     return out[:-1]
 
 
-def _bystanders(patch: Patch, keep: Bools, unsettled: Bools, nodata: int) -> Bools:
+def _is_block(patch: Patch) -> bool:
+    return bool(patch.north.size or patch.west.size or patch.east.size)
+
+
+def _ready(patch: Patch, closed: Bools, inside: Bools, held: Bools) -> Bools:
+    """Mark arcs that can be drawn: all around closed regions; in a whole strip also others that are complete.
+
+    To draw those early is what keeps memory flat where two regions go on and on side by side.
+    """
+    ready = _bounds(patch.arcs, closed)
+    if _is_block(patch):
+        return ready
+    complete = (patch.arcs.end != OPEN).all(axis=1)
+    return np.asarray(ready | (_bounds(patch.arcs, inside) & ~_bounds(patch.arcs, held) & complete))
+
+
+def _bystanders(patch: Patch, keep: Bools, unsettled: Bools, nodata: int, simplifies: bool) -> Bools:
     """Mark arcs that bound nothing open but that lines of open regions may end at, or run into when simplified."""
-    if patch.north.size or patch.west.size or patch.east.size:
+    if _is_block(patch):
         # what other blocks hold is unknown: all that is beside open nodata counts, or beside nodata with open lines
         reached = np.zeros(len(patch.is_open) + 1, np.bool_)
         reached[patch.arcs.side[keep]] = True
         return _bounds(patch.arcs, patch.is_open | (reached[:-1] & (patch.sums.code == nodata)))
-    undrawn = keep & (np.diff(patch.lines.offset) == 0)
+    undrawn = keep & (np.diff(patch.lines.offset) == 0) if simplifies else np.zeros(len(keep), np.bool_)
     return _from_row(patch.arcs, undrawn | _bounds(patch.arcs, unsettled))
 
 

@@ -18,6 +18,7 @@ I64 = npt.NDArray[np.int64]
 F64 = npt.NDArray[np.float64]
 
 _SLICE_PX = 64
+UNSURE = -2
 
 
 class Lines(NamedTuple):
@@ -146,15 +147,21 @@ def measure_arcs(lines: Lines, metric: Metric) -> Measures:
 
 
 class Links(NamedTuple):
-    """Half arcs of closed regions (see ``Rings``), region by region, and for each half arc the one behind it."""
+    """Half arcs of regions (see ``Rings``), region by region, and for each half arc the one behind it."""
 
     half: I64
     follower: I64
 
 
 @kernel
-def link_arcs(arcs: Arcs, wanted: Bools) -> Links:
-    """Find the half arcs of closed regions and what follows each."""
+def link_arcs(arcs: Arcs, wanted: Bools, kind: I32) -> Links:
+    """Find the half arcs of regions and what follows each: -1 where it is not there, UNSURE where it cannot be told.
+
+    Args:
+        arcs: boundaries.
+        wanted: regions to link.
+        kind: differs between any two regions, unless they may turn out to be one.
+    """
     count = arcs.side.shape[0]
     start = np.zeros(wanted.shape[0] + 1, np.int64)
     for arc in range(count):
@@ -193,8 +200,14 @@ def link_arcs(arcs: Arcs, wanted: Bools) -> Links:
         # where a region touches itself at a corner, turning right crosses over: the touch then lies between two rings
         for turn in (1, 0, 3):
             candidate = leaving[slot, (heading + turn) & 3]
-            if candidate >= 0 and arcs.side[candidate >> 1, candidate & 1] == arcs.side[arc, side]:
+            if candidate < 0:
+                continue
+            region, other = arcs.side[arc, side], arcs.side[candidate >> 1, candidate & 1]
+            if region == other:
                 follower[half[k]] = candidate
+                break
+            if turn == 1 and kind[region] == kind[other]:
+                follower[half[k]] = UNSURE
                 break
     return Links(half, follower)
 

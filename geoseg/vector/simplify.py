@@ -15,7 +15,7 @@ from geoseg.vector.ground import Metric, form_at
 from geoseg.vector.guard import Corners, Path, distance2, is_blocked, position, sort_corners
 from geoseg.vector.kernel import kernel
 from geoseg.vector.point_table import has_point, slot_of, table_for
-from geoseg.vector.rings import Lines, Links
+from geoseg.vector.rings import UNSURE, Lines, Links
 from geoseg.vector.thinning import farthest, keep_douglas_peucker, keep_visvalingam
 
 Bools = npt.NDArray[np.bool_]
@@ -281,7 +281,7 @@ def _leads_out(point: I32, known: tuple[int, int, int, int], unfinished: I64) ->
 @kernel
 def simplify_arcs(  # noqa: PLR0915 - one kernel, three passes over the same buffers
     arcs: Arcs,
-    closed: Bools,
+    regions: tuple[Bools, Bools],
     before: Lines,
     links: Links,
     known: tuple[int, int, int, int],
@@ -294,16 +294,17 @@ def simplify_arcs(  # noqa: PLR0915 - one kernel, three passes over the same buf
 
     Args:
         arcs: as traced; every arc around the two regions beside a closed one is there.
-        closed: regions that nothing outside can change.
+        regions: which regions nothing outside can change, and which arcs to draw.
         before: arcs that are drawn already; the others have no points.
         links: of all regions that are drawn at some time.
         known: see ``Patch``.
         how: sizes of pixels, and how far to go.
 
     Returns:
-        Lines in half pixels (an arc that no closed region has and that was not drawn before has no points), and the
+        Lines in half pixels (an arc that was not to be drawn, now or before, has no points), and the
         closed regions that have to wait.
     """
+    closed, ready = regions
     count = arcs.side.shape[0]
     longest = total = 0
     for arc in range(count):
@@ -327,13 +328,12 @@ def simplify_arcs(  # noqa: PLR0915 - one kernel, three passes over the same buf
     used = 0
     for arc in range(count):
         a, b = before.offset[arc], before.offset[arc + 1]
-        left, right = arcs.side[arc]
         start[arc] = used
         if b > a:
             out[used : used + b - a] = before.points[a:b]
             length[arc] = b - a
             straight[arc] = before.straight[arc]
-        elif (left >= 0 and closed[left]) or (right >= 0 and closed[right]):
+        elif ready[arc]:
             length[arc] = _simplify(arcs, corners, arc, 0, how, room, out[used:])
             straight[arc] = length[arc] == 2
         used += max(2 * (arcs.offset[arc + 1] - arcs.offset[arc]) + 2, length[arc])
@@ -356,6 +356,8 @@ def simplify_arcs(  # noqa: PLR0915 - one kernel, three passes over the same buf
                 if length[fellow] == 0:
                     straight[fellow] = _simplify(arcs, corners, fellow, 0, how, room, spare) == 2
                 bent |= straight[fellow]
+            elif other == UNSURE:
+                unsure = True
             elif not closed[region]:
                 unsure |= _leads_out(arcs.points[a], known, unfinished) and _leads_out(
                     arcs.points[b], known, unfinished

@@ -102,7 +102,7 @@ def test_a_straight_edge_comes_out_straight(rise: int, run: int) -> None:
     codes = (rows * run > cols * rise + 12).astype(np.uint8)
     segments = vectorised(codes, spec=VectorSpec(simplify_m=1.0))
     assert segments is not None
-    assert all(shapely.get_num_coordinates(segments.geometry) <= 7)
+    assert all(shapely.get_num_coordinates(segments.geometry) <= 8)
     line = shapely.LineString([(c, (c * rise + 12) / run) for c in (0, 70)])
     back = shapely.affinity.affine_transform
     for polygon in segments.geometry:
