@@ -108,20 +108,24 @@ def main() -> None:
     if arguments.one:
         print(json.dumps(measure(arguments.one, arguments.model)))
         return
-    print(f"{arguments.model}: {'side':>6} {'Mpx/s':>7} {'share':>6} {'all':>6} {'MB':>6} {'polygons':>9}  seconds by stage")
+    print(f"{arguments.model} on copies of {arguments.image.name}")
+    print(f"{'side':>6} {'Mpx/s':>6} {'share':>6} {'all':>6} {'MB':>6} {'polygons':>9}  seconds by stage")
     for side in arguments.sides:
         with tempfile.TemporaryDirectory() as folder:
             scene = Path(folder) / "scene.tif"
             enlarge(arguments.image, side, scene)
             command = [sys.executable, __file__, "--model", arguments.model, "--one", str(scene)]
             done = subprocess.run(command, capture_output=True, text=True, check=True)
-        found = json.loads(done.stdout.splitlines()[-1])
-        stages = ", ".join(f"{name[:-2]} {found[name]:.1f}" for name in found if name.endswith("_s") and "px" not in name)
-        print(
-            f"{'':{len(arguments.model) + 1}} {side:>6} {found['mpx_per_s']:>7.2f} {found['forward_share_predict']:>6.2f} "
-            f"{found['forward_share_all']:>6.2f} {found['peak_mb_above_network']:>6.0f} {found['polygons']:>9}  {stages}",
-            flush=True,
-        )
+        print(f"{side:>6} {row(json.loads(done.stdout.splitlines()[-1]))}", flush=True)
+
+
+def row(found: dict[str, float]) -> str:
+    """One line of the table: speed, share of the forward pass in prediction and in all, memory, polygons, stages."""
+    stages = ", ".join(f"{name[:-2]} {found[name]:.1f}" for name in found if name.endswith("_s") and "px" not in name)
+    shares = f"{found['forward_share_predict']:>6.2f} {found['forward_share_all']:>6.2f}"
+    return (
+        f"{found['mpx_per_s']:>6.2f} {shares} {found['peak_mb_above_network']:>6.0f} {found['polygons']:>9}  {stages}"
+    )
 
 
 if __name__ == "__main__":
