@@ -113,8 +113,8 @@ class Trainer:
             else:
                 ours[name].copy_(value)
 
-    def begin_with(self, path: Path) -> str:
-        """Take the weights of a model file; returns its name, version and digest.
+    def begin_with(self, path: Path) -> ModelCard:
+        """Take the weights of a model file; returns its card.
 
         Raises:
             ModelError: the file is broken, or its weights do not fit the network.
@@ -126,7 +126,7 @@ class Trainer:
         except RuntimeError as error:
             raise ModelError(f"{path}: its weights do not fit the recipe's network; start from another.") from error
         self.average.load_state_dict(weights)
-        return f"{card.name} {card.version} {card.weights_sha256[:12]}"
+        return card
 
     def state(self) -> dict[str, Any]:
         """Everything a later process needs to go on: tensors and numbers only."""
@@ -190,18 +190,27 @@ def train(
     if not images:
         raise UsageError(f"{recipe.name}: no source has anything to train on. Give one of them train rows.")
     trainer = Trainer(recipe, images)
-    run: dict[str, Any] = {}
-    if start is not None:
-        run["started_from"] = trainer.begin_with(start)
+    origin = None if start is None else trainer.begin_with(start)
     if resume and checkpoint.exists():
         trainer.restore(_load(checkpoint, recipe))
     _run(trainer, checkpoint, report)
-    run |= {"steps": trainer.step, "minutes": round(trainer.elapsed_s / 60, 1)}
-    card = recipe.card(run=run)
+    run = {"steps": trainer.step, "minutes": round(trainer.elapsed_s / 60, 1)}
+    card = _descended(recipe.card(run=run), origin)
     weights = {name: _array(tensor) for name, tensor in trainer.average.state_dict().items()}
     write_model(target, weights, card)
     card = _scored(recipe, data, target, card)
     return target, write_model(target, weights, card)
+
+
+def _descended(card: ModelCard, origin: ModelCard | None) -> ModelCard:
+    """Add to a card what the weights it began with had learnt from, and how: their licences hold for it too."""
+    if origin is None:
+        return card
+    known = {(source.name, source.split) for source in card.trained_on}
+    before = tuple(source for source in origin.trained_on if (source.name, source.split) not in known)
+    lineage = {"model": origin.name, "weights_sha256": origin.weights_sha256, "recipe": origin.recipe}
+    recipe = {**card.recipe, "started_from": lineage}
+    return card.model_copy(update={"trained_on": (*card.trained_on, *before), "recipe": recipe})
 
 
 def _scored(recipe: Recipe, data: Path, target: Path, card: ModelCard) -> ModelCard:

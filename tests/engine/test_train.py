@@ -163,7 +163,8 @@ def test_a_training_can_begin_with_the_weights_of_a_model(data: Path, tmp_path: 
     second, tuned = train(
         _recipe(steps=2, learning_rate=1e-6), data, tmp_path / "second", start=first, report=reports.append
     )
-    assert tuned.recipe["started_from"] == f"squares 1 {card.weights_sha256[:12]}"
+    assert tuned.recipe["started_from"]["weights_sha256"] == card.weights_sha256
+    assert {source.name for source in tuned.trained_on} >= {source.name for source in card.trained_on}
     for (name, a), (_, b) in zip(read_model(first)[0].items(), read_model(second)[0].items(), strict=True):
         if name.endswith("weight"):
             np.testing.assert_allclose(a, b, atol=1e-3, err_msg=name)
