@@ -66,7 +66,8 @@ def _openness(canvas: Canvas) -> F32:
     far = ndimage.uniform_filter(far, max(3, round(2.5 / canvas.step_m / 2)))
     far = np.repeat(np.repeat(far, 2, 0), 2, 1)[: canvas.shape[0], : canvas.shape[1]]
     rise = np.clip(near - canvas.height, 0, None) * 0.5 + np.clip(far - canvas.height, 0, None) * 0.16
-    return (1 / (1 + rise)).astype(np.float32)
+    openness: F32 = (1 / (1 + rise)).astype(np.float32)
+    return openness
 
 
 def _pixels(values: F32) -> F32:
