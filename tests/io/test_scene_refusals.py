@@ -107,7 +107,7 @@ def test_a_flipped_bit_spoils_its_block_only(tmp_path: Path) -> None:
 
 def test_limits_are_named(tmp_path: Path) -> None:
     path = tif(tmp_path / "a.tif")
-    assert "--max-pixels" in refused(path, max_pixels=4096)
+    assert "--max-mpx" in refused(path, max_pixels=4096)
     assert "3 bands, the limit is 2" in refused(path, max_bands=2)
     assert "MiB" in refused(path, max_block_bytes=1000)
 
