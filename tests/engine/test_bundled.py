@@ -1,90 +1,110 @@
-"""The models in the package: whole, pinned, small, documented, and as good as their cards say."""
+"""The models that come with geoseg: whole, small, documented, and as good as their cards say."""
 
 from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-import rasterio
-from rasterio.windows import Window as RasterioWindow
-from rasterio.windows import transform as transform_of
+import torch
 
-from geoseg.core.spec import PredictSpec
+from geoseg.data.labelled import read_source
 from geoseg.engine.bundled import BUNDLED, MODELS, resolve
+from geoseg.engine.recipe import read_recipe
+from geoseg.engine.score import confusion, iou, predict_channels
 from geoseg.errors import ModelError
 from geoseg.io.model_file import read_model
-from geoseg.run.predict import predict
+from geoseg.nn import build
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = ROOT.parent / "shared" / "data"
+RECIPES = {"buildings-unet": "buildings_unet_3_fine.yaml", "town-unet": "town_unet_2.yaml"}
+"""The last stage of each."""
 
 
-def test_every_file_of_the_folder_is_listed_and_the_other_way_round() -> None:
-    assert {file for file, _ in BUNDLED.values()} == {path.name for path in MODELS.glob("*.safetensors")}
-    assert {"buildings-unet", "town-unet"} <= set(BUNDLED)
+def _network(name: str) -> torch.nn.Module:
+    tensors, card = read_model(*resolve(name))
+    network = build(card.architecture.name, len(card.bands), len(card.legend), **card.architecture.options)
+    network.load_state_dict({key: torch.from_numpy(np.array(array)) for key, array in tensors.items()})
+    return network.eval()
+
+
+def test_nothing_lies_beside_the_models() -> None:
+    assert {path.name for path in MODELS.iterdir()} == {file for file, _ in BUNDLED.values()}
 
 
 @pytest.mark.parametrize("name", BUNDLED)
-def test_a_bundled_model_is_small_pinned_and_documented(name: str) -> None:
+def test_a_bundled_model_is_the_one_it_says(name: str) -> None:
     path, sha256 = resolve(name)
-    content = path.read_bytes()
-    assert len(content) <= 15_000_000
-    assert hashlib.sha256(content).hexdigest() == sha256
+    assert hashlib.sha256(path.read_bytes()).hexdigest() == sha256
+    assert path.stat().st_size < 15e6
     _, card = read_model(path, sha256)
     assert card.name == name
+
+
+@pytest.mark.parametrize("name", BUNDLED)
+def test_its_card_leaves_nothing_open(name: str) -> None:
+    _, card = read_model(*resolve(name))
+    assert card.title
+    assert card.description
     assert card.licence
-    assert card.trained_on
-    assert all(source.licence for source in card.trained_on)
-    assert card.scores
-    assert card.recipe
     assert card.weights_sha256
+    assert card.trained_on
+    assert all(source.licence and source.split for source in card.trained_on)
+    assert card.scores
+    assert card.recipe["steps"] > 100
+    assert "shared" not in card.model_dump_json()
 
 
-def test_a_bundled_model_that_was_tampered_with_is_refused(tmp_path: Path) -> None:
-    path, sha256 = resolve("buildings-unet")
-    content = bytearray(path.read_bytes())
-    content[-1] ^= 1
-    (tmp_path / "spoiled.safetensors").write_bytes(content)
-    with pytest.raises(ModelError, match="hash|sha256|digest"):
-        read_model(tmp_path / "spoiled.safetensors", sha256)
+@pytest.mark.parametrize("name", BUNDLED)
+def test_its_recipe_is_the_shipped_one(name: str) -> None:
+    _, card = read_model(*resolve(name))
+    recipe = read_recipe(ROOT / "configs" / "train" / RECIPES[name])
+    fields = ("architecture", "bands", "legend", "gsd_m", "tile_px", "halo_px", "licence", "title", "description")
+    for field in fields:
+        assert getattr(card, field) == getattr(recipe, field), field
+    assert recipe.card().recipe.items() <= card.recipe.items()
 
 
-def scored(image: Path, instances: Path, rows: tuple[int, int], folder: Path) -> float:
-    """Building IoU of ``geoseg.predict`` on some rows of an orthophoto, counted over the whole of them."""
-    with rasterio.open(image) as source:
-        window = RasterioWindow(0, rows[0], source.width, rows[1] - rows[0])
-        profile: dict[str, Any] = {"driver": "GTiff", "count": 3, "dtype": "uint8", "crs": source.crs}
-        profile |= {"width": source.width, "height": rows[1] - rows[0], "photometric": "RGB"}
-        with rasterio.open(
-            folder / "rows.tif", "w", transform=transform_of(window, source.transform), **profile
-        ) as target:
-            target.write(source.read(window=window))
-    layers = predict(folder / "rows.tif", "buildings-unet", folder, spec=PredictSpec(vector=False))
-    codes = rasterio.open(layers.bundle.classes).read(1)
-    truth = rasterio.open(instances).read(1, window=window) > 0
-    return float(((codes == 1) & truth).sum() / ((codes == 1) | truth).sum())
+@pytest.mark.parametrize("name", BUNDLED)
+def test_missing_pixels_beside_the_picture_change_little_far_from_them(name: str) -> None:
+    """A hole is the mean to the network; what lies a halo away keeps its class."""
+    _, card = read_model(*resolve(name))
+    network = _network(name)
+    scene = torch.rand(1, 3, 8, 12, generator=torch.Generator().manual_seed(0))
+    x = torch.nn.functional.interpolate(scene, (256, 384), mode="bicubic") * 2 - 1
+    holed = x.clone()
+    holed[..., : 384 - 2 * card.halo_px] = 0
+    with torch.inference_mode():
+        whole, part = network(x).argmax(1), network(holed).argmax(1)
+    far = (whole == part)[..., 384 - card.halo_px // 2 :]
+    assert far.float().mean() > 0.9
 
 
-@pytest.mark.skipif(not DATA.exists(), reason="the labelled orthophotos are not on this machine")
-@pytest.mark.parametrize(
-    ("place", "stem", "rows"), [("banepa", "banepa_train", (2304, 3072)), ("kampala", "kampala_a", (1280, 2048))]
-)
-def test_the_scores_of_the_card_are_those_of_a_run(
-    place: str, stem: str, rows: tuple[int, int], tmp_path: Path
-) -> None:
-    found = scored(DATA / place / f"{stem}_rgb.tif", DATA / place / f"{stem}_instances.tif", rows, tmp_path)
-    _, card = read_model(*resolve("buildings-unet"))
-    said = next(score.value for score in card.scores if place in score.on and score.metric == "IoU building")
-    assert found == pytest.approx(said, abs=0.01)
+def test_names_and_paths_are_told_apart(tmp_path: Path) -> None:
+    path = tmp_path / "own.safetensors"
+    assert resolve(str(path)) == (path, None)
+    assert resolve("own.safetensors") == (Path("own.safetensors"), None)
+    with pytest.raises(ModelError, match=r"'building-unet' is unknown; bundled: buildings-unet"):
+        resolve("building-unet")
+    with pytest.raises(ModelError, match="bundled: "):
+        resolve("zzz")
 
 
-def test_the_town_model_knows_the_town_it_has_never_seen(tmp_path: Path) -> None:
-    labels = rasterio.open(ROOT / "sample_tiles" / "town_labels.tif").read(1)
-    layers = predict(ROOT / "sample_tiles" / "town.tif", "town-unet", tmp_path, spec=PredictSpec(vector=False))
-    codes = rasterio.open(layers.bundle.classes).read(1)
-    known = labels != 255
-    assert (codes == labels)[known].mean() > 0.85
-    assert np.isin(codes, range(6)).all()
+@pytest.mark.slow
+@pytest.mark.parametrize("name", BUNDLED)
+def test_its_scores_can_be_measured_again(name: str) -> None:
+    recipe = read_recipe(ROOT / "configs" / "train" / RECIPES[name])
+    if not DATA.exists() and any(source.kind == "files" for source in recipe.sources):
+        pytest.skip(f"{DATA} is not there")
+    _, card = read_model(*resolve(name))
+    network = _network(name)
+    claimed = {(score.on, score.metric): score.value for score in card.scores}
+    images = [image for s in recipe.sources for image in read_source(s, "validate", DATA, recipe.legend)]
+    assert images
+    for image in images:
+        values = iou(confusion(image.channels, predict_channels(network, image, card), len(card.legend)))
+        for class_name, value in zip(card.legend.names, values, strict=True):
+            if (image.name, f"IoU {class_name}") in claimed:
+                assert value == pytest.approx(claimed[image.name, f"IoU {class_name}"], abs=0.002)
