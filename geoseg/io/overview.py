@@ -27,7 +27,15 @@ def overview(scene: Scene, max_px: int, bands: Sequence[int]) -> Raster:
     height, width = (int(n) for n in scene.geobox.shape)
     step = max(1, -(-max(height, width) // max_px))
     rows = max(step, _BAND_OF_PIXELS // width // step * step)
-    parts = [scene.read(Window(top, min(top + rows, height), 0, width), bands) for top in range(0, height, rows)]
-    values: npt.NDArray[np.generic] = np.concatenate([part.values[:, ::step, ::step] for part in parts], axis=1)
-    valid = np.concatenate([part.valid[::step, ::step] for part in parts])
+    parts = [
+        _thinned(scene.read(Window(top, min(top + rows, height), 0, width), bands), step)
+        for top in range(0, height, rows)
+    ]
+    values: npt.NDArray[np.generic] = np.concatenate([part for part, _ in parts], axis=1)
+    valid = np.concatenate([part for _, part in parts])
     return Raster(values=values, valid=valid, geobox=scene.geobox.zoom_to(valid.shape))
+
+
+def _thinned(raster: Raster, step: int) -> tuple[npt.NDArray[np.generic], npt.NDArray[np.bool_]]:
+    """Copy every n-th pixel; a view would keep all the others in memory."""
+    return raster.values[:, ::step, ::step].copy(), raster.valid[::step, ::step].copy()
