@@ -2,11 +2,13 @@
 
     GeosegError
     ├── UsageError (ValueError)        2  a wrong option or configuration
+    ├── LegendError (KeyError)         2  a class code that the legend does not know
     ├── SceneError (ValueError)        3  an input that cannot be read as it is
     │   └── MatchError                 3  a scene that the model cannot read
     ├── ModelError (ValueError)        4  a model file that is broken or does not fit
     ├── ResourceError (RuntimeError)   5  disk, memory or device
-    │   └── WriteError (OSError)       5  a file could not be written whole
+    │   ├── WriteError (OSError)       5  a file could not be written whole
+    │   └── ClusterLostError           5  the scheduler of a Dask cluster is gone
     └── OutputError (RuntimeError)     6  output exists, is locked or failed its check
 
 Each carries its exit code (``exit_code``) and a message of one line that names the file, the cause and the cure.
@@ -27,6 +29,15 @@ class UsageError(GeosegError, ValueError):
     """A wrong option, argument or configuration file."""
 
     exit_code = 2
+
+
+class LegendError(GeosegError, KeyError):
+    """A class code that the legend does not know."""
+
+    exit_code = 2
+
+    def __str__(self) -> str:
+        return Exception.__str__(self)  # a KeyError would put itself in quotes
 
 
 class SceneError(GeosegError, ValueError):
@@ -68,6 +79,10 @@ class ResourceError(GeosegError, RuntimeError):
 
 class WriteError(ResourceError, OSError):
     """A file could not be written whole; nothing stands at its final path."""
+
+
+class ClusterLostError(ResourceError):
+    """The cluster that does the work is gone; what it finished is kept."""
 
 
 class OutputError(GeosegError, RuntimeError):

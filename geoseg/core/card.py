@@ -71,6 +71,8 @@ class ModelCard(_Value):
         gsd_m: range the network may be fed; a scene outside it is resampled to the nearer end.
         tile_px: side of the square the network sees at once.
         halo_px: context pixels dropped or tapered on each side; see ``geoseg.engine.receptive_field``.
+        temperature: logits are divided by it before the softmax, so that confidence means what it says; above 1 for a
+            network that is too sure of itself. See ``geoseg.engine.calibrate``.
     """
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")]
@@ -84,6 +86,7 @@ class ModelCard(_Value):
     tile_px: Annotated[int, Field(ge=32, le=8192)] = 512
     halo_px: Annotated[int, Field(ge=0, le=2048)] = 64
     legend: Legend
+    temperature: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
     licence: str
     trained_on: tuple[TrainingSource, ...] = ()
     scores: tuple[Score, ...] = ()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+from affine import Affine
 from odc.geo.geobox import GeoBox
 from pyproj import CRS, Geod, Transformer
 
@@ -53,6 +54,37 @@ def pixel_sides_m(
     azimuth_right, _, right = _WGS84.inv(lon_l, lat_l, lon_r, lat_r)
     sine = np.abs(np.sin(np.radians(np.asarray(azimuth_down) - np.asarray(azimuth_right))))
     return np.asarray(down), np.asarray(right), np.asarray(down) * np.asarray(right) * sine
+
+
+def ground_form(crs: object, x: npt.ArrayLike, y: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """Measure coordinates on the ground: the first fundamental form at points of a CRS.
+
+    Args:
+        crs: anything that makes a CRS, or None for a plane in metres.
+        x: first coordinate, as it stands in files (longitude in degrees, easting).
+        y: second coordinate, same shape.
+
+    Returns:
+        (..., 2, 2) symmetric: ``d @ form @ d`` is the square of the length, in metres, of a small step ``d`` of
+        (x, y). NaN where the CRS leads nowhere on Earth.
+    """
+    east, north = np.broadcast_arrays(np.asarray(x, float), np.asarray(y, float))
+    known = None if crs is None else CRS.from_user_input(crs)
+    step = 1.0
+    if known is not None and known.is_geographic:
+        step = 1e-3
+    elif known is not None and known.axis_info:
+        step = 100.0 / known.axis_info[0].unit_conversion_factor
+    squares = []
+    # a grid whose columns run along x and rows along y, and one whose rows run along the diagonal
+    for slant in (0.0, 1.0):
+        grid = GeoBox((1, 1), Affine(step, slant * step, 0.0, 0.0, step, 0.0), known)
+        down, right, _ = pixel_sides_m(grid, north / step, (east - slant * north) / step)
+        squares.append((right**2, down**2))
+    (xx, yy), (_, diagonal) = squares
+    xy = (diagonal - xx - yy) / 2
+    form = np.stack([np.stack([xx, xy], axis=-1), np.stack([xy, yy], axis=-1)], axis=-2) / step**2
+    return np.where(np.isfinite(form), form, np.nan)
 
 
 def gsd_m(geobox: GeoBox) -> tuple[float, float]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,7 @@ class Segments:
         confidence: float32 mean probability of the chosen class over the polygon, in [0, 1]; NaN when unknown.
         confidence_min: float32 lowest such probability over the polygon's pixels.
         pixels: int64 number of pixels.
+        extra: more columns as the fields of a structured array, such as zonal statistics; none by default.
     """
 
     geometry: npt.NDArray[np.object_]
@@ -29,11 +30,18 @@ class Segments:
     confidence: npt.NDArray[np.float32]
     confidence_min: npt.NDArray[np.float32]
     pixels: npt.NDArray[np.int64]
+    extra: npt.NDArray[np.void] = field(default_factory=lambda: np.zeros(0, []))
 
     def __post_init__(self) -> None:
+        if not self.extra.dtype.names:
+            object.__setattr__(self, "extra", np.zeros(len(self.geometry), []))
         lengths = {f.name: len(getattr(self, f.name)) for f in fields(self)}
         if len(set(lengths.values())) > 1:
             raise ValueError(f"columns differ in length: {lengths}")
 
     def __len__(self) -> int:
         return len(self.geometry)
+
+    def __getitem__(self, which: slice | npt.NDArray[np.integer] | npt.NDArray[np.bool_]) -> Segments:
+        """Pick polygons, by slice, index or mask."""
+        return Segments(**{f.name: getattr(self, f.name)[which] for f in fields(self)})

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from geoseg.core.crf_spec import Crf
 from geoseg.core.digest import sha256_of_json
+from geoseg.core.legend import Legend
 from geoseg.core.tiling import Blend
 
 RuntimeName = Literal["auto", "torch", "openvino"]
 Tta = Literal["none", "flip", "d4"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
+Scale = Annotated[float, Field(ge=0.25, le=4)]
 
 
 class PredictSpec(BaseModel):
@@ -23,7 +26,13 @@ class PredictSpec(BaseModel):
         value_range: scene values that mean 0 and 1 to the network, or ``auto`` for the scene's 2nd and 98th percentile.
         block_px: wanted side of a block, on the finer of the scene's grid and the one the network sees.
         tta: average over 4 flips or the 8 symmetries of the square: better answers at 4 or 8 times the cost.
+        tta_scales: average over the scene read at these multiples of its resolution for the network, each with every
+            view of ``tta``; the cost grows with their squares. Sorted; order means nothing.
+        crf: sharpen the probabilities by the scene's colours; see ``parse_crf`` for what may stand here.
         aoi: a vector file; outside its polygons nothing is predicted.
+        uncertainty: keep the entropy of the probabilities and, where several answers are averaged, their mutual
+            information.
+        probabilities: keep the probability of every class.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -33,6 +42,8 @@ class PredictSpec(BaseModel):
     block_px: Annotated[int, Field(ge=32, le=65536)] = 2048
     blend: Blend = "core"
     tta: Tta = "none"
+    tta_scales: Annotated[tuple[Scale, ...], Field(min_length=1, max_length=16)] = (1.0,)
+    crf: Crf = None
     bands: tuple[str, ...] | None = None
     gsd_m: Annotated[float, Field(gt=0)] | None = None
     value_range: tuple[float, float] | Literal["auto"] | None = None
@@ -41,6 +52,33 @@ class PredictSpec(BaseModel):
     min_area_m2: Annotated[float, Field(ge=0)] = 0.0
     vector: bool = True
     confidence: bool = True
+    uncertainty: bool = False
+    probabilities: bool = False
+
+    @field_validator("tta_scales")
+    @classmethod
+    def _sorted(cls, scales: tuple[float, ...]) -> tuple[float, ...]:
+        if len(set(scales)) != len(scales):
+            raise ValueError(f"a scale stands twice: {scales}")
+        return tuple(sorted(scales))
+
+    def answers(self, members: int = 1) -> int:
+        """Count the answers that are averaged for each pixel, when so many networks give theirs."""
+        return members * len(self.tta_scales) * {"none": 1, "flip": 4, "d4": 8}[self.tta]
+
+    def more_layers(self, legend: Legend, members: int = 1) -> tuple[str, ...]:
+        """Name the percentages kept beside codes and confidence, in the order they are kept.
+
+        Args:
+            legend: of the answer.
+            members: how many networks give theirs.
+        """
+        layers = ["entropy"] if self.uncertainty else []
+        if self.uncertainty and self.answers(members) > 1:
+            layers.append("mutual_information")
+        if self.probabilities:
+            layers += [f"probability_{code}" for code in legend.codes]
+        return tuple(layers)
 
     def pixel_options(self) -> dict[str, Any]:
         """The options that can change a pixel; polygons and extra files are made from the pixels."""
@@ -51,4 +89,18 @@ class PredictSpec(BaseModel):
         return sha256_of_json(self.model_dump(mode="json"))
 
 
-_PIXEL_OPTIONS = {"tile_px", "halo_px", "block_px", "blend", "tta", "bands", "gsd_m", "value_range", "aoi"}
+_PIXEL_OPTIONS = {
+    "tile_px",
+    "halo_px",
+    "block_px",
+    "blend",
+    "tta",
+    "tta_scales",
+    "crf",
+    "bands",
+    "gsd_m",
+    "value_range",
+    "aoi",
+    "uncertainty",
+    "probabilities",
+}

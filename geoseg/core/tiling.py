@@ -12,6 +12,7 @@ The first and the last core reach to the scene's edge, since nothing lies beyond
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -111,6 +112,12 @@ class _Axis:
             return 0, min(self.tile, -(-self.work // ALIGN_PX) * ALIGN_PX)
         start = min(index * self.stride, self.work - self.tile)
         return start, start + self.tile
+
+    def over(self, start: int, stop: int) -> tuple[int, int]:
+        """Cells whose cores meet scene pixels [start, stop); one where there are none."""
+        cells = range(self.count)
+        first = bisect_right(cells, start, key=self.edge) - 1
+        return first, max(first + 1, bisect_left(cells, stop, key=self.edge))
 
     def weight(self, index: int, start: int, stop: int) -> npt.NDArray[np.float32]:
         """Weight of tile ``index`` over scene pixels [start, stop): a partition of unity over all tiles."""
@@ -217,6 +224,11 @@ class Tiling:
         down = rows.weight(tile.row, window.row_start, window.row_stop)
         right = cols.weight(tile.col, window.col_start, window.col_stop)
         return down[:, None] * right[None, :]
+
+    def cells(self, window: Window) -> Window:
+        """Rows and columns of the tiles whose cores meet a window of the scene."""
+        rows, cols = self._axes
+        return Window(*rows.over(window.row_start, window.row_stop), *cols.over(window.col_start, window.col_stop))
 
     def contributors(self, block: Block) -> Window:
         """Cells of the tiles that have a weight inside a block; with ``taper`` one more row and column each side."""
