@@ -1,9 +1,9 @@
-"""What most tests need: a small scene, a small model."""
+"""What most tests need: a small scene, a small model, a small archive, a small cluster."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +12,16 @@ import pytest
 import rasterio
 import torch
 from affine import Affine
+from hypothesis import settings
 from rasterio.errors import NotGeoreferencedWarning
 
 from geoseg import nn
 from geoseg.core.card import Architecture, CardBand, GsdRange, ModelCard
 from geoseg.core.legend import Legend, LegendClass
 from geoseg.io.model_file import write_model
+
+settings.register_profile("geoseg", deadline=None)  # machines that run tests are busy
+settings.load_profile("geoseg")
 
 LEGEND = Legend(
     classes=[
@@ -50,6 +54,28 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("model") / "tiny.safetensors"
     write_model(path, {name: tensor.numpy() for name, tensor in network.state_dict().items()}, tiny_card())
     return path
+
+
+WriteModel = Callable[..., Path]
+
+
+@pytest.fixture
+def write_tiny(tmp_path: Path) -> WriteModel:
+    """Write a model file of random weights: ``write_tiny(seed, **changes of the card)``."""
+
+    def write(seed: int, **changes: Any) -> Path:
+        card = tiny_card(**({"name": f"tiny-{seed}"} | changes))
+        torch.manual_seed(seed)
+        network = nn.build("unet", len(card.bands), len(card.legend), width=4, depth=2)
+        with torch.no_grad():
+            for parameter in network.parameters():
+                parameter.mul_(1.5)  # opinions worth averaging
+        path = tmp_path / "models" / f"{card.name}.safetensors"
+        path.parent.mkdir(exist_ok=True)
+        write_model(path, {name: tensor.numpy() for name, tensor in network.state_dict().items()}, card)
+        return path
+
+    return write
 
 
 def blobs(shape: tuple[int, int], bands: int = 3, seed: int = 0) -> np.ndarray[Any, np.dtype[np.uint8]]:
@@ -92,3 +118,47 @@ def write_scene(tmp_path: Path) -> WriteScene:
         return path
 
     return write
+
+
+@pytest.fixture(scope="session")
+def crew_of_two() -> Iterator[Any]:
+    """Two worker processes of a real Dask cluster, for all tests of the session."""
+    from geoseg.run.cluster import DaskWorkers, local_cluster
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        with local_cluster(2) as client:
+            yield DaskWorkers(client, threads=1)
+
+
+@pytest.fixture
+def make_archive(tiny_model: Path, write_scene: WriteScene, tmp_path: Path) -> Callable[..., Any]:
+    """``make_archive(scenes=3, **config)``: small scenes of different content in a folder, nothing segmented yet."""
+    from geoseg.archive.config import ArchiveConfig
+    from geoseg.core.spec import PredictSpec
+
+    def make(scenes: int = 3, shape: tuple[int, int] = (150, 140), **changes: Any) -> ArchiveConfig:
+        for number in range(scenes):
+            write_scene(blobs(shape, seed=number), name=f"area{number}.tif")
+        facts: dict[str, Any] = {
+            "source": tmp_path / "scenes",
+            "model": str(tiny_model),
+            "out": tmp_path / "out",
+            "device": "cpu",
+            "runtime": "torch",
+            "precision": "fp32",
+            "predict": PredictSpec(block_px=64, tile_px=64, halo_px=8),
+            "workers": 0,
+        }
+        return ArchiveConfig(**(facts | changes))
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A real Prefect server, for all tests of the session that do not kill it."""
+    from prefect_server import server
+
+    with server(tmp_path_factory.mktemp("prefect")) as running:
+        yield running

@@ -16,6 +16,7 @@ from rasterio.features import geometry_mask
 from geoseg.core.window import Window
 from geoseg.errors import UsageError
 from geoseg.io.georeference import crop
+from geoseg.io.polygon_layer import readable
 
 Mask = Callable[[Window], "npt.NDArray[np.bool_]"]
 
@@ -34,7 +35,8 @@ def read_area(path: str | Path, geobox: GeoBox) -> Mask:
         UsageError: the file cannot be read, holds no polygon, has no CRS, or lies outside the scene.
     """
     try:
-        frame = geopandas.read_file(path, columns=[])
+        with readable(Path(path)) as source:
+            frame = geopandas.read_file(source, columns=[])
     except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError) as error:
         raise UsageError(
             f"--aoi {path}: cannot be read ({error}). Pass a GeoPackage or GeoJSON of polygons."

@@ -9,7 +9,7 @@ from pathlib import Path
 from geoseg.errors import UsageError
 
 _NAME_MAX = 255
-_LONGEST_SUFFIX = "_confidence.tif.aux.xml"
+_LONGEST_SUFFIX = "_mutual_information.tif.aux.xml"
 _PART_SUFFIX = len(".tiles.4194304.part")
 
 
@@ -56,6 +56,10 @@ class Bundle:
     def confidence(self) -> Path:
         """COG of confidence, 0-100 %."""
         return self._beside("_confidence.tif")
+
+    def percentages(self, layer: str) -> Path:
+        """COG of 0-100 %: ``entropy``, ``mutual_information`` or ``probability_CODE``."""
+        return self._beside(f"_{layer}.tif")
 
     @property
     def segments(self) -> Path:

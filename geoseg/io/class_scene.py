@@ -14,6 +14,8 @@ from rasterio.errors import RasterioError
 from geoseg.core.legend import Legend, LegendClass
 from geoseg.core.window import Window
 from geoseg.errors import SceneError
+from geoseg.io.band_scene import refuse_other_grid
+from geoseg.io.formats import driver_of
 from geoseg.io.scene import Scene
 
 U8 = npt.NDArray[np.uint8]
@@ -36,12 +38,8 @@ class ClassScene:
 
     def __init__(self, classes: Scene, confidence: Scene | None = None, *, nodata: int | None = None) -> None:
         height, width = (int(n) for n in classes.geobox.shape)
-        if confidence is not None and tuple(confidence.geobox.shape) != (height, width):
-            raise SceneError(
-                confidence.uri,
-                f"it has {tuple(confidence.geobox.shape)} pixels, {classes.uri} has {(height, width)}.",
-                "Give the confidence of these codes, on the same grid.",
-            )
+        if confidence is not None:
+            refuse_other_grid(classes, confidence)
         self.shape: tuple[int, int] = height, width
         self._classes, self._confidence, self._nodata = classes, confidence, nodata
 
@@ -105,7 +103,7 @@ def _made_up(place: int) -> str:
 
 def _colour_table(path: Path) -> dict[int, str]:
     try:
-        with rasterio.open(path) as file:
+        with rasterio.open(path, driver=driver_of(str(path), path)) as file:
             table = file.colormap(1)
     except (RasterioError, ValueError):  # ValueError: there is no colour table
         return {}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import warnings
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -12,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 import rasterio
 from rasterio.enums import Resampling
-from rasterio.errors import NotGeoreferencedWarning
 from rasterio.windows import Window as RasterioWindow
 
 from geoseg.core.window import Window
+from geoseg.io.quiet import quiet
 
 Codes = npt.NDArray[np.uint8]
 
@@ -30,8 +29,7 @@ class CodeFile:
 
     def __init__(self, classes: Path, confidence: Path | None) -> None:
         self._lock = threading.Lock()
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        with quiet():
             self._files = [rasterio.open(path, driver="GTiff") for path in (classes, confidence) if path is not None]
         self.shape: tuple[int, int] = self._files[0].shape
 

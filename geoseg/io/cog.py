@@ -1,12 +1,10 @@
-"""Cloud-optimised GeoTIFFs of classes and confidence, on exactly the scene's grid."""
+"""Cloud-optimised GeoTIFFs of classes and percentages, on exactly the scene's grid."""
 
 from __future__ import annotations
 
 import os
-import warnings
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -17,22 +15,24 @@ import rasterio
 import rasterio.shutil
 from rasterio.crs import CRS
 from rasterio.enums import ColorInterp
-from rasterio.errors import NotGeoreferencedWarning
 from rasterio.windows import Window as RasterioWindow
 
 from geoseg.core.legend import Legend
 from geoseg.core.window import Window
 from geoseg.io.grid import LayerGrid
 from geoseg.io.pyramid import Pixels, add_overviews, halve_by_mean, halve_by_mode
-from geoseg.io.styles import class_raster_qml, confidence_qml, gdal_metadata, xml_text
+from geoseg.io.quiet import quiet
+from geoseg.io.styles import CONFIDENCE_RAMP, Ramp, class_raster_qml, gdal_metadata, percent_qml, xml_text
 from geoseg.io.writing import scratch_file, whole_file, write_bytes
 
-__all__ = ["LayerGrid", "write_class_cog", "write_confidence_cog"]
+__all__ = ["LayerGrid", "write_class_cog", "write_confidence_cog", "write_percent_cog"]
 
 Compression = Literal["DEFLATE", "ZSTD", "LZW", "NONE"]
 Blocks = Iterable[tuple[Window, npt.NDArray[np.uint8]]]
 NODATA = 255
 _TILE_PX = 512
+_CACHE_BYTES = 64 * 2**20
+"""Most that GDAL may keep of the rasters being written; its own limit, a share of the machine, holds them whole."""
 # a class map is long runs, where level 6 costs nothing; confidence is noise, where level 1 is as small and faster
 _LEVEL_OF_RUNS = {"DEFLATE": 6, "ZSTD": 3}
 _LEVEL_OF_NOISE = {"DEFLATE": 1, "ZSTD": 1}
@@ -97,12 +97,28 @@ def write_class_cog(
 def write_confidence_cog(
     path: Path, grid: LayerGrid, blocks: Blocks, *, compress: Compression = "DEFLATE", tags: Mapping[str, str]
 ) -> None:
-    """Write confidence as a COG, with a QGIS style beside it.
+    """Write confidence as a COG, with a QGIS style beside it; see ``write_percent_cog``."""
+    write_percent_cog(path, grid, blocks, band="confidence", compress=compress, tags=tags)
+
+
+def write_percent_cog(
+    path: Path,
+    grid: LayerGrid,
+    blocks: Blocks,
+    *,
+    band: str,
+    ramp: Ramp = CONFIDENCE_RAMP,
+    compress: Compression = "DEFLATE",
+    tags: Mapping[str, str],
+) -> None:
+    """Write percentages as a COG, with a QGIS style beside it.
 
     Args:
         path: the final ``.tif``; ``.qml`` is written beside it.
         grid: the scene's grid.
         blocks: windows that partition the grid, in any order, with percentages, (y, x) uint8, 0-100 or 255 (nodata).
+        band: its description.
+        ramp: colours of the style.
         compress: as for classes.
         tags: facts for the TIFF's metadata.
 
@@ -112,7 +128,7 @@ def write_confidence_cog(
     """
 
     def dress(target: Any) -> None:
-        target.set_band_description(1, "confidence")
+        target.set_band_description(1, band)
         target.set_band_unit(1, "%")
         target.update_tags(**_clean(tags))
 
@@ -126,7 +142,7 @@ def write_confidence_cog(
         dress=dress,
     )
     _write(path, layer, blocks, None)
-    write_bytes(path.with_suffix(".qml"), confidence_qml().encode())
+    write_bytes(path.with_suffix(".qml"), percent_qml(ramp).encode())
 
 
 def _write(path: Path, layer: _Layer, blocks: Blocks, legend: Legend | None) -> None:
@@ -145,10 +161,14 @@ def _write(path: Path, layer: _Layer, blocks: Blocks, legend: Legend | None) -> 
         beside.unlink(missing_ok=True)
 
     height, width = layer.grid.shape
-    with whole_file(path, verify=verify, size_bytes=height * width * 7 // 3) as part, scratch_file(path) as tiles:
+    with (
+        rasterio.Env(GDAL_CACHEMAX=_CACHE_BYTES),
+        whole_file(path, verify=verify, size_bytes=height * width * 7 // 3) as part,
+        scratch_file(path) as tiles,
+    ):
         sums += _write_tiles(tiles, layer, blocks)
         _check_partition([window for window, _ in sums], layer.grid.shape)
-        with _quiet():
+        with quiet():
             add_overviews(tiles, layer.halve, layer.nodata)
             _copy_to_cog(tiles, part, layer)
     if legend is not None or not keeps_crs:
@@ -173,7 +193,7 @@ def _write_tiles(tiles: Path, layer: _Layer, blocks: Blocks) -> list[tuple[Windo
     if not grid.gcps:
         profile |= {"crs": _crs(grid), "transform": grid.geobox.transform}
     sums = []
-    with _quiet(), rasterio.open(tiles, "w", **profile) as target:
+    with quiet(), rasterio.open(tiles, "w", **profile) as target:
         if grid.gcps:
             target.gcps = (list(grid.gcps), _crs(grid))
         layer.dress(target)
@@ -209,7 +229,7 @@ def _verify(part: Path, layer: _Layer, sums: list[tuple[Window, int]]) -> CRS | 
     Raises:
         OSError: it does not hold what was written.
     """
-    with _quiet(), rasterio.open(part, driver="GTiff") as written:
+    with quiet(), rasterio.open(part, driver="GTiff") as written:
         levels = len(written.overviews(1))
         crs = written.gcps[1] if layer.grid.gcps else written.crs
         if written.shape != layer.grid.shape or written.nodata != layer.nodata:
@@ -218,7 +238,7 @@ def _verify(part: Path, layer: _Layer, sums: list[tuple[Window, int]]) -> CRS | 
             if _crc(written.read(1, window=_rasterio_window(window))) != crc:
                 raise OSError(f"{window} reads back with other values than were written")
     for level in range(levels):
-        with _quiet(), rasterio.open(part, driver="GTiff", overview_level=level) as overview:
+        with quiet(), rasterio.open(part, driver="GTiff", overview_level=level) as overview:
             for _, window in overview.block_windows(1):
                 if not layer.allowed[overview.read(1, window=window)].all():
                     raise OSError(f"overview {level} holds values that were not written")
@@ -269,11 +289,3 @@ def _clean(tags: Mapping[str, str]) -> dict[str, str]:
 
 def _rasterio_window(window: Window) -> RasterioWindow:
     return RasterioWindow(window.col_start, window.row_start, window.width, window.height)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """A scene may rightly lack a transform; rasterio need not say so about each layer."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        yield

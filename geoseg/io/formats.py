@@ -44,6 +44,7 @@ _SUFFIXES = {
 }
 _TITLES = {"GTiff": "GeoTIFF", "JP2OpenJPEG": "JPEG 2000", "PNG": "PNG", "JPEG": "JPEG"}
 _REMOTE = re.compile(r"^(?:[a-zA-Z][a-zA-Z0-9+.-]+://|/vsi)")
+_API_ITEM = re.compile(r"/collections/[^/]+/items/[^/]+$")
 _SUBDATASET = re.compile(r"^[A-Za-z][A-Za-z0-9_]{2,}:")
 
 
@@ -147,8 +148,9 @@ def remote_driver(uri: str) -> str:
     Raises:
         SceneError: the suffix is none of the rasters.
     """
-    suffix = Path(urlsplit(uri).path).suffix.lower()
-    if suffix == ".json":
+    path = urlsplit(uri).path
+    suffix = Path(path).suffix.lower()
+    if suffix in (".json", ".geojson") or _API_ITEM.search(path):
         return "STAC"
     for driver, suffixes in _SUFFIXES.items():
         if suffix in suffixes:

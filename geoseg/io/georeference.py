@@ -26,6 +26,8 @@ _WORLD_FILES = {
     "JP2OpenJPEG": (".j2w", ".jp2w", ".wld"),
 }
 _PRJ_BYTES = 65536
+_NOWHERE, _NOWHERE_CRS = (500_000.0, 0.0), "EPSG:32631"
+"""Where pictures without a place are laid: at sea, on a meridian where a metre of the grid is one to 0.04 %."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +93,23 @@ def _assumed(text: str) -> CRS:
     return crs
 
 
+def _crs(
+    uri: str, dataset: Any, path: Path | None, assume_crs: str | None
+) -> tuple[CRS | None, tuple[str, ...], tuple[str, ...]]:
+    """Find the CRS of a dataset, the sidecars it was found in, and what the user ought to know of it."""
+    gcps, gcps_crs = dataset.gcps
+    crs: CRS | None = gcps_crs if gcps and dataset.transform.is_identity else dataset.crs
+    if crs:
+        return crs, (), ()
+    prj: Path | None = None
+    if path is not None:
+        crs, prj = _from_prj(uri, path)
+    files = () if prj is None else (str(prj),)
+    if crs or assume_crs is None:
+        return crs or None, files, ()
+    return _assumed(assume_crs), files, (f"it has no CRS; {assume_crs} is assumed",)
+
+
 def _refuse_no_crs(uri: str, dataset: Any) -> SceneError:
     if dataset.rpcs is not None:
         return SceneError(
@@ -101,7 +120,15 @@ def _refuse_no_crs(uri: str, dataset: Any) -> SceneError:
     return SceneError(uri, "it has no CRS.", "Pass --assume-crs EPSG:code.")
 
 
-def georeference(uri: str, dataset: Any, path: Path | None, assume_crs: str | None) -> Georeference:
+def georeference(
+    uri: str,
+    dataset: Any,
+    path: Path | None,
+    assume_crs: str | None,
+    *,
+    unplaced: bool = False,
+    assume_gsd_m: float | None = None,
+) -> Georeference:
     """Read the grid of an opened dataset.
 
     Args:
@@ -109,23 +136,24 @@ def georeference(uri: str, dataset: Any, path: Path | None, assume_crs: str | No
         dataset: rasterio dataset.
         path: the local file, where .prj may lie beside it; None for a remote one.
         assume_crs: the CRS to take where there is none.
+        unplaced: where there is no CRS, return the pixels as they lie, without one.
+        assume_gsd_m: where there is neither CRS nor transform, lay pixels of this side, metres, out at a made-up place.
 
     Raises:
         SceneError: no CRS, no transform, or one that maps pixels onto a line, onto nothing or nowhere.
     """
-    gcps, gcps_crs = dataset.gcps
+    gcps, _ = dataset.gcps
     only_gcps = bool(gcps) and dataset.transform.is_identity
-    crs: CRS | None = gcps_crs if only_gcps else dataset.crs
-    files: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
-    if not crs and path is not None:
-        crs, prj = _from_prj(uri, path)
-        files = () if prj is None else (str(prj),)
-    if not crs:
-        if assume_crs is None:
-            raise _refuse_no_crs(uri, dataset)
-        crs = _assumed(assume_crs)
-        notes = (f"it has no CRS; {assume_crs} is assumed",)
+    crs, files, notes = _crs(uri, dataset, path, assume_crs)
+    if crs is None:
+        if unplaced:
+            return Georeference(geobox=GeoBox((dataset.height, dataset.width), dataset.transform, None))
+        if assume_gsd_m is not None and dataset.transform.is_identity and dataset.rpcs is None:
+            side, (x, y) = assume_gsd_m, _NOWHERE
+            grid = GeoBox((dataset.height, dataset.width), Affine(side, 0, x, 0, -side, y), _NOWHERE_CRS)
+            said = f"it lies nowhere on Earth; pixels of {side:g} m are laid out in the Gulf of Guinea"
+            return Georeference(geobox=grid, notes=(said,))
+        raise _refuse_no_crs(uri, dataset)
     if only_gcps and len(gcps) < 3:
         raise SceneError(uri, f"{len(gcps)} ground control points do not fix a grid.", "Give it three or more.")
     transform = from_gcps(gcps) if only_gcps else dataset.transform

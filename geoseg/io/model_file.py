@@ -31,7 +31,7 @@ _CURE: Final = "Use a geoseg model file (.safetensors with a card), such as geos
 Tensors = Mapping[str, npt.NDArray[Any]]
 
 
-def write_model(path: Path, tensors: Tensors, card: ModelCard) -> ModelCard:
+def write_model(path: Path, tensors: Tensors, card: ModelCard, *, exact: bool = False) -> ModelCard:
     """Write weights and card as one safetensors file, whole or not at all.
 
     Floating-point tensors are stored as float16 wherever that keeps their values to three digits, else as float32.
@@ -39,6 +39,7 @@ def write_model(path: Path, tensors: Tensors, card: ModelCard) -> ModelCard:
     Args:
         path: the file to write, usually ``NAME.safetensors``.
         tensors: weights by name.
+        exact: store float32 as float32, so that every answer stays what it was.
         card: what they are; its ``weights_sha256`` is filled in.
 
     Returns:
@@ -48,7 +49,7 @@ def write_model(path: Path, tensors: Tensors, card: ModelCard) -> ModelCard:
         WriteError: the disk is full or fails.
         ModelError: a weight is NaN or infinite.
     """
-    stored = {name: _stored(name, np.asarray(tensor)) for name, tensor in sorted(tensors.items())}
+    stored = {name: _stored(name, np.asarray(tensor), exact=exact) for name, tensor in sorted(tensors.items())}
     card = card.model_copy(update={"weights_sha256": weights_sha256(stored)})
     # one key only: safetensors writes several in the order of a hash table, and equal models must be equal files
     content = save(stored, metadata={CARD_KEY: card.model_dump_json()})
@@ -88,6 +89,23 @@ def read_model(path: Path, sha256: str | None = None) -> tuple[dict[str, npt.NDA
     return {name: _loaded(stored[name]) for name in sorted(stored)}, card
 
 
+def read_card(path: Path) -> ModelCard:
+    """Read a model's card alone; the weights are neither read nor checked.
+
+    Raises:
+        ModelError: the file is missing, of another kind, or its card is broken.
+    """
+    try:
+        with path.open("rb") as file:
+            head = file.read(8)
+            length = int.from_bytes(head, "little")
+            head += file.read(length if length <= _MAX_HEADER_BYTES else 512)
+    except OSError:
+        head = b""
+    content = head if len(head) > 8 + 2 else _content(path)  # which says what is wrong with it
+    return _card(path, _header(path, content))
+
+
 def weights_sha256(tensors: Tensors) -> str:
     """Hash weights whatever file holds them: name, dtype, shape and little-endian bytes, sorted by name."""
     total = hashlib.sha256()
@@ -98,15 +116,17 @@ def weights_sha256(tensors: Tensors) -> str:
     return total.hexdigest()
 
 
-def _stored(name: str, tensor: npt.NDArray[Any]) -> npt.NDArray[Any]:
+def _stored(name: str, tensor: npt.NDArray[Any], *, exact: bool) -> npt.NDArray[Any]:
     if not np.issubdtype(tensor.dtype, np.floating):
         return np.array(tensor, order="C")
     if not np.isfinite(tensor).all():
         raise ModelError(f"weight {name!r} holds NaN or infinity; the training diverged, nothing is written")
+    if exact:
+        return np.array(tensor, dtype=np.float32, order="C")
     size = np.abs(tensor[tensor != 0])
-    exact = size.size == 0 or (size.max() < 65504 and np.median(size) > 2.0**-14 and tensor.ndim > 1)
+    holds = size.size == 0 or (size.max() < 65504 and np.median(size) > 2.0**-14 and tensor.ndim > 1)
     # running variances can lie below float16's normal range; vectors cost nothing, so they stay float32
-    return np.array(tensor, dtype=np.float16 if exact else np.float32, order="C")
+    return np.array(tensor, dtype=np.float16 if holds else np.float32, order="C")
 
 
 def _loaded(tensor: npt.NDArray[Any]) -> npt.NDArray[Any]:

@@ -14,7 +14,9 @@ class OpenOptions:
         vrt_root: folder the sources of a VRT must lie in; None: the VRT's own folder.
         allow_remote: read http(s)://, s3:// and other addresses; else no request is ever sent.
         assume_crs: the CRS of a scene that carries none (``EPSG:32633`` or WKT); one that has a CRS keeps it.
+        assume_gsd_m: pixel side, metres, of a picture with no georeference at all; it is laid out at a made-up place.
         assets: of a STAC item, the assets to read, by key or common name, in this order; empty: all data assets.
+        unplaced: take a raster that has no CRS; its grid then has none either, only pixels.
         palette_codes: read the indices of a palette as they are: they are class codes, not colours.
         max_pixels: refuse a scene of this many pixels or more (rows times columns).
         max_block_bytes: refuse a file whose one block (tile or strip, all its bands) decodes to more bytes.
@@ -25,7 +27,9 @@ class OpenOptions:
     vrt_root: str | None = None
     allow_remote: bool = False
     assume_crs: str | None = None
+    assume_gsd_m: float | None = None
     assets: tuple[str, ...] = ()
+    unplaced: bool = False
     palette_codes: bool = False
     max_pixels: int = 40_000_000_000
     max_block_bytes: int = 2**30

@@ -1,27 +1,21 @@
-"""QGIS projects (.qgz) without QGIS: a zip of one XML file, with relative paths, the same bytes every time."""
+"""The QGIS project of one scene's layers."""
 
 from __future__ import annotations
 
-import hashlib
-import io
 import os
 import re
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree as ET
-
-from pyproj import CRS
-from pyproj.exceptions import CRSError
 
 from geoseg.core.legend import Legend
 from geoseg.io.bundle import Bundle
 from geoseg.io.grid import LayerGrid
+from geoseg.io.percent_layers import percent_layers
+from geoseg.io.qgis_document import Shown, write_document
 from geoseg.io.stac_item import without_secrets
-from geoseg.io.styles import class_pipe, confidence_pipe, segments_renderer, xml_text
-from geoseg.io.writing import write_bytes
-
-_LONG_AGO = (1980, 1, 1, 0, 0, 0)  # the first moment a zip can hold; the run's own time stands in its record
+from geoseg.io.styles import class_pipe, percent_pipe, segments_renderer, xml_text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,32 +39,10 @@ class Imagery:
             raise ValueError(f"{len(self.bands)} bands need as many stretches, not {len(self.stretch)}")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Shown:
-    key: str
-    name: str
-    source: str
-    style: ET.Element
-    checked: bool = True
-
-    @property
-    def ident(self) -> str:
-        # QGIS makes a new id, and orphans the tree's entry, when this one has ten characters or fewer
-        return f"{self.key}_{hashlib.sha256(self.source.encode()).hexdigest()[:16]}"
-
-    @property
-    def is_vector(self) -> bool:
-        return self.style.tag == "renderer-v2"
-
-    @property
-    def provider(self) -> str:
-        return "ogr" if self.is_vector else "gdal"
-
-
 def write_project(
     bundle: Bundle, *, title: str, grid: LayerGrid, legend: Legend, imagery: Imagery | None = None
 ) -> None:
-    """Write ``bundle.project``: segments over classes over confidence (hidden) over the imagery, all styled.
+    """Write ``bundle.project``: segments over classes over percentages (hidden) over the imagery, all styled.
 
     Layers of the bundle that do not exist are left out. Paths are relative, so that the folder may be moved.
 
@@ -87,56 +59,41 @@ def write_project(
     Source:
         The .qgs format as QGIS 3.22 reads it (``QgsProject::read``, ``QgsMapLayer::readLayerXml``).
     """
-    layers = _layers(bundle, legend, imagery)
-    root = ET.Element("qgis", projectname=xml_text(title), version="3.22.16-Białowieża")
-    ET.SubElement(root, "title").text = xml_text(title)
-    _add_crs(ET.SubElement(root, "projectCrs"), grid.crs_wkt)
-    tree = ET.SubElement(root, "layer-tree-group")
-    for layer in layers:
-        ET.SubElement(
-            tree,
-            "layer-tree-layer",
-            id=layer.ident,
-            name=layer.name,
-            source=layer.source,
-            providerKey=layer.provider,
-            checked="Qt::Checked" if layer.checked else "Qt::Unchecked",
-            expanded="0" if layer.key == "imagery" else "1",
-        )
-    _add_view(root, grid)
-    order = ET.SubElement(root, "layerorder")
-    listed = ET.SubElement(root, "projectlayers")
-    for layer in layers:
-        ET.SubElement(order, "layer", id=layer.ident)
-        listed.append(_layer(layer, grid))
-    _add_properties(root)
-    ET.indent(root)
-    document = "<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>\n" + ET.tostring(root, encoding="unicode")
-    write_bytes(bundle.project, _zipped(document.encode()))
+    layers = _layers(bundle, grid, legend, imagery)
+    write_document(bundle.project, layers, title=title, crs_wkt=grid.crs_wkt, bounds=grid.bounds())
 
 
-def _layers(bundle: Bundle, legend: Legend, imagery: Imagery | None) -> list[_Shown]:
+def _layers(bundle: Bundle, grid: LayerGrid, legend: Legend, imagery: Imagery | None) -> list[Shown]:
+    place: dict[str, Any] = {"crs_wkt": grid.crs_wkt, "bounds": grid.bounds()}
     own = [
-        _Shown(
+        Shown(
             key="segments",
             name="Segments",
             source=f"./{xml_text(bundle.segments.name)}|layername=segments",
             style=segments_renderer(legend),
+            **place,
         ),
-        _Shown(key="classes", name="Classes", source=f"./{xml_text(bundle.classes.name)}", style=class_pipe(legend)),
-        _Shown(
-            key="confidence",
-            name="Confidence (%)",
-            source=f"./{xml_text(bundle.confidence.name)}",
-            style=confidence_pipe(),
-            checked=False,
+        Shown(
+            key="classes",
+            name="Classes",
+            source=f"./{xml_text(bundle.classes.name)}",
+            style=class_pipe(legend),
+            **place,
         ),
     ]
-    files = (bundle.segments, bundle.classes, bundle.confidence)
+    files = [bundle.segments, bundle.classes]
+    for percent in percent_layers(bundle, legend):
+        source = f"./{xml_text(percent.path.name)}"
+        style = percent_pipe(percent.ramp)
+        own.append(Shown(key=percent.key, name=percent.name, source=source, style=style, checked=False, **place))
+        files.append(percent.path)
     shown = [layer for layer, file in zip(own, files, strict=True) if file.exists()]
     if imagery is not None:
         source = _imagery_source(imagery.uri, bundle.directory)
-        shown.append(_Shown(key="imagery", name="Imagery", source=xml_text(source), style=_imagery_pipe(imagery)))
+        style = _imagery_pipe(imagery)
+        shown.append(
+            Shown(key="imagery", name="Imagery", source=xml_text(source), style=style, expanded=False, **place)
+        )
     return shown
 
 
@@ -171,89 +128,3 @@ def _imagery_pipe(imagery: Imagery) -> ET.Element:
         ET.SubElement(stretch, "maxValue").text = repr(float(high))
         ET.SubElement(stretch, "algorithm").text = "StretchToMinimumMaximum"
     return pipe
-
-
-def _layer(layer: _Shown, grid: LayerGrid) -> ET.Element:
-    if layer.is_vector:
-        node = ET.Element("maplayer", type="vector", geometry="Polygon", wkbType="Polygon")
-    else:
-        node = ET.Element("maplayer", type="raster")
-    node.attrib |= {
-        "autoRefreshEnabled": "0",
-        "styleCategories": "AllStyleCategories",
-        "hasScaleBasedVisibilityFlag": "0",
-    }
-    _add_bounds(ET.SubElement(node, "extent"), grid.bounds())
-    for tag, text in (("id", layer.ident), ("datasource", layer.source), ("layername", layer.name)):
-        ET.SubElement(node, tag).text = text
-    _add_crs(ET.SubElement(node, "srs"), grid.crs_wkt)
-    ET.SubElement(node, "provider", encoding="UTF-8" if layer.is_vector else "").text = layer.provider
-    node.append(layer.style)
-    if layer.is_vector:
-        ET.SubElement(node, "layerGeometryType").text = "2"
-        ET.SubElement(node, "displayfield").text = "class_name"
-    else:
-        # codes have nothing between them: a zoomed map shows pixels, never a mixture
-        ET.SubElement(node, "blendMode").text = "0"
-    return node
-
-
-def _add_view(root: ET.Element, grid: LayerGrid) -> None:
-    """Start with the whole layer in view, and a margin of a twentieth."""
-    west, south, east, north = grid.bounds()
-    dx, dy = (east - west) / 20, (north - south) / 20
-    view = (west - dx, south - dy, east + dx, north + dy)
-    canvas = ET.SubElement(root, "mapcanvas", name="theMapCanvas", annotationsVisible="1")
-    ET.SubElement(canvas, "units").text = _units(grid.crs_wkt)
-    _add_bounds(ET.SubElement(canvas, "extent"), view)
-    ET.SubElement(canvas, "rotation").text = "0"
-    _add_crs(ET.SubElement(canvas, "destinationsrs"), grid.crs_wkt)
-    settings = ET.SubElement(root, "ProjectViewSettings", UseProjectScales="0", rotation="0")
-    default = ET.SubElement(settings, "DefaultViewExtent")
-    default.attrib |= {key: repr(value) for key, value in zip(("xmin", "ymin", "xmax", "ymax"), view, strict=True)}
-    _add_crs(default, grid.crs_wkt)
-
-
-def _add_bounds(node: ET.Element, bounds: tuple[float, float, float, float]) -> None:
-    for tag, value in zip(("xmin", "ymin", "xmax", "ymax"), bounds, strict=True):
-        ET.SubElement(node, tag).text = repr(value)
-
-
-def _add_crs(node: ET.Element, wkt: str | None) -> None:
-    if wkt is None:
-        return
-    try:
-        crs = CRS.from_wkt(wkt)
-    except CRSError:
-        return
-    authority = crs.to_authority(min_confidence=100)
-    system = ET.SubElement(node, "spatialrefsys", nativeFormat="Wkt")
-    ET.SubElement(system, "wkt").text = xml_text(crs.to_wkt())
-    ET.SubElement(system, "authid").text = ":".join(authority) if authority else ""
-    ET.SubElement(system, "description").text = xml_text(crs.name)
-    ET.SubElement(system, "geographicflag").text = str(crs.is_geographic).lower()
-
-
-def _units(wkt: str | None) -> str:
-    try:
-        return "degrees" if wkt is not None and CRS.from_wkt(wkt).is_geographic else "meters"
-    except CRSError:
-        return "meters"
-
-
-def _add_properties(root: ET.Element) -> None:
-    properties = ET.SubElement(root, "properties")
-    paths = ET.SubElement(properties, "Paths")
-    ET.SubElement(paths, "Absolute", type="bool").text = "false"
-    system = ET.SubElement(properties, "SpatialRefSys")
-    ET.SubElement(system, "ProjectionsEnabled", type="int").text = "1"
-
-
-def _zipped(document: bytes) -> bytes:
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        entry = zipfile.ZipInfo("project.qgs", date_time=_LONG_AGO)
-        entry.compress_type = zipfile.ZIP_DEFLATED
-        entry.external_attr = 0o644 << 16
-        archive.writestr(entry, document)
-    return buffer.getvalue()

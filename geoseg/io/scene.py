@@ -70,6 +70,7 @@ class Scene:
         block_shape: (rows, columns) of the file's tiles or strips.
         masked: whether a mask or alpha band knows more of validity than the values do.
         files: local files the pixels and the grid come from; empty for a remote scene.
+        opened_state: of those files when they were opened; see ``state``.
         notes: what the user ought to know, one sentence each: sidecars ignored, CRS assumed.
 
     Example:
@@ -97,7 +98,7 @@ class Scene:
         self._sources = tuple(dict.fromkeys(part.source for part in opened.parts))
         self.masked = any(source.masked for source in self._sources)
         self.files = tuple(dict.fromkeys((*opened.files, *(name for s in self._sources for name in s.files))))
-        self._state = state_of_files(uri, self.files)
+        self.opened_state = state_of_files(uri, self.files)
         self.notes = tuple(dict.fromkeys(note for source in self._sources for note in source.notes))
 
     def read(self, window: Window, bands: Sequence[int] | None = None) -> Raster:
@@ -188,7 +189,7 @@ class Scene:
 
     def changed(self) -> bool:
         """Whether a file was changed or replaced since the scene was opened."""
-        return self.state() != self._state
+        return self.state() != self.opened_state
 
     def close(self) -> None:
         """Close its files; a closed scene cannot be read."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import warnings
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -13,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import rasterio
 from rasterio.enums import ColorInterp, MaskFlags
-from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.errors import RasterioError
 from rasterio.windows import Window as RasterioWindow
 
 from geoseg.core.window import Window
@@ -21,9 +20,7 @@ from geoseg.errors import SceneError
 from geoseg.io.formats import READ_CACHE_BYTES, first_bytes, gdal_settings, is_plain_file, sniff
 from geoseg.io.georeference import Georeference, georeference, is_complete, sidecars
 from geoseg.io.options import OpenOptions
-
-_OPENING = threading.Lock()
-"""Filters of warnings belong to the whole process, so only one thread at a time may change them."""
+from geoseg.io.quiet import quiet
 
 
 class Source:
@@ -54,7 +51,14 @@ class Source:
             self.indexes = tuple(i for i in self.dataset.indexes if i not in self._alphas)
             self.dtype = self._one_dtype(palette_codes=options.palette_codes)
             self._refuse_oversize(options)
-            self.grid: Georeference = georeference(uri, self.dataset, path, options.assume_crs)
+            self.grid: Georeference = georeference(
+                uri,
+                self.dataset,
+                path,
+                options.assume_crs,
+                unplaced=options.unplaced,
+                assume_gsd_m=options.assume_gsd_m,
+            )
             closing.pop_all()
         self.files += self.grid.files
         self.notes = notes + self.grid.notes
@@ -165,8 +169,7 @@ def reason(error: BaseException) -> str:
 
 
 def _rasterio_open(uri: str, path: Path | None, driver: str) -> Any:
-    with _OPENING, warnings.catch_warnings():
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+    with quiet():
         try:
             return rasterio.open(uri if path is None else path, driver=driver)
         except RasterioError as error:

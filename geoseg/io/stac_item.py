@@ -20,14 +20,16 @@ from geoseg.core.ground import gsd_m
 from geoseg.core.legend import Legend
 from geoseg.io.bundle import Bundle
 from geoseg.io.grid import LayerGrid, footprint
+from geoseg.io.percent_layers import percent_layers
 from geoseg.io.writing import write_json
 
+STAC_VERSION = "1.1.0"
 _EXTENSIONS = tuple(
     f"https://stac-extensions.github.io/{name}/schema.json"
     for name in ("classification/v2.0.0", "file/v2.1.0", "processing/v1.2.0", "projection/v2.0.0", "raster/v2.0.0")
 )
 _COG = "image/tiff; application=geotiff; profile=cloud-optimized"
-_SHA256 = "1220"  # multihash: function 0x12 (sha2-256), 0x20 bytes
+SHA256_PREFIX = "1220"  # multihash: function 0x12 (sha2-256), 0x20 bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,14 +76,15 @@ def write_item(bundle: Bundle, *, grid: LayerGrid, card: ModelCard, source: Sour
         WriteError: the disk is full or fails.
 
     Source:
-        STAC 1.1.0; extensions classification 2.0, file 2.1, processing 1.2, projection 2.0, raster 2.0; field names
-        of MLM 1.4 (not declared: its schema is that of an item which holds the weights).
+        STAC 1.1.0; extensions classification 2.0, file 2.1, processing 1.2, projection 2.0, raster 2.0. What MLM 1.4
+        says of a model stands in ``geoseg:model``, by MLM's names without its prefix: MLM's own fields belong to an
+        item that holds the weights, and its schema refuses any other. ``geoseg.io.stac_model`` writes such an item.
     """
     place = footprint(grid)
     geometry, bbox = (None, None) if place is None else place
     item: dict[str, Any] = {
         "type": "Feature",
-        "stac_version": "1.1.0",
+        "stac_version": STAC_VERSION,
         "stac_extensions": list(_EXTENSIONS),
         "id": bundle.stem,
         "geometry": geometry,
@@ -107,9 +110,9 @@ def without_secrets(uri: str) -> str:
 
 
 def _properties(grid: LayerGrid, card: ModelCard, source: Source, run: Run) -> dict[str, Any]:
-    finished = _moment(run.finished)
+    finished = moment(run.finished)
     properties: dict[str, Any] = {
-        "datetime": finished if source.acquired is None else _moment(source.acquired),
+        "datetime": finished if source.acquired is None else moment(source.acquired),
         "created": finished,
         "updated": finished,
         "description": f"Land map: {card.title or card.name}, classes {', '.join(card.legend.names)}.",
@@ -119,21 +122,24 @@ def _properties(grid: LayerGrid, card: ModelCard, source: Source, run: Run) -> d
         "processing:lineage": f"Semantic segmentation by the network {card.name} version {card.version}, tile by tile.",
         "processing:software": dict(run.software),
         **_projection(grid),
-        "mlm:name": card.name,
-        "mlm:architecture": card.architecture.name,
-        "mlm:framework": "PyTorch",
-        "mlm:tasks": ["semantic-segmentation"],
-        "mlm:input": [_model_input(card)],
-        "mlm:output": [_model_output(card)],
+        "geoseg:model": {
+            "name": card.name,
+            "architecture": card.architecture.name,
+            "framework": "PyTorch",
+            "tasks": ["semantic-segmentation"],
+            "input": [_model_input(card)],
+            "output": [_model_output(card)],
+        },
         "geoseg:model_version": card.version,
         "geoseg:model_licence": card.licence,
-        **({"geoseg:weights_checksum": _SHA256 + card.weights_sha256} if card.weights_sha256 else {}),
+        **({"geoseg:weights_checksum": SHA256_PREFIX + card.weights_sha256} if card.weights_sha256 else {}),
         **{f"geoseg:{name}": value for name, value in run.facts.items()},
     }
     return {key: value for key, value in properties.items() if value is not None or key == "proj:code"}
 
 
-def _moment(when: datetime) -> str:
+def moment(when: datetime) -> str:
+    """Write a time as STAC wants it: UTC, to the second."""
     return when.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
@@ -199,7 +205,7 @@ def _derived_from(bundle: Bundle, source: Source) -> dict[str, Any]:
         path = os.path.relpath(source.uri.removeprefix("file://"), bundle.directory)
         target = href(path if path.startswith("../") else f"./{path}")
     link = {"rel": "derived_from", "href": target, "title": "The scene"}
-    return link | ({"file:checksum": _SHA256 + source.sha256} if source.sha256 else {})
+    return link | ({"file:checksum": SHA256_PREFIX + source.sha256} if source.sha256 else {})
 
 
 def _assets(bundle: Bundle, grid: LayerGrid, legend: Legend) -> dict[str, Any]:
@@ -213,15 +219,11 @@ def _assets(bundle: Bundle, grid: LayerGrid, legend: Legend) -> dict[str, Any]:
         **pixels,
         "classification:classes": _classes(legend),
     }
-    confidence = {
-        "title": "Probability of the chosen class, percent",
-        "type": _COG,
-        "roles": ["data", "confidence"],
-        "nodata": 255,
-        "unit": "%",
-        "raster:scale": 0.01,
-        **pixels,
-    }
+    percent = {"type": _COG, "nodata": 255, "unit": "%", "raster:scale": 0.01, **pixels}
+    percentages = (
+        (layer.key, layer.path, {"title": layer.title, "roles": ["data", layer.role], **percent})
+        for layer in percent_layers(bundle, legend)
+    )
     segments = {
         "title": "Polygons",
         "type": "application/geopackage+sqlite3",
@@ -232,7 +234,7 @@ def _assets(bundle: Bundle, grid: LayerGrid, legend: Legend) -> dict[str, Any]:
     record = {"title": "Run record", "type": "application/json", "roles": ["metadata"]}
     known: tuple[tuple[str, Path, dict[str, Any]], ...] = (
         ("classes", bundle.classes, classes),
-        ("confidence", bundle.confidence, confidence),
+        *percentages,
         ("segments", bundle.segments, segments),
         ("project", bundle.project, project),
         ("preview", bundle.preview, preview),
@@ -246,4 +248,4 @@ def _assets(bundle: Bundle, grid: LayerGrid, legend: Legend) -> dict[str, Any]:
 def _checksum(path: Path) -> dict[str, Any]:
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return {"file:size": path.stat().st_size, "file:checksum": _SHA256 + digest}
+    return {"file:size": path.stat().st_size, "file:checksum": SHA256_PREFIX + digest}

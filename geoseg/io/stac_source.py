@@ -89,6 +89,11 @@ def item_assets(uri: str, item: Mapping[str, Any], options: OpenOptions) -> Item
     return ItemAssets(id=name, assets=tuple(_asset(uri, name, key, found[key], options) for key in keys))
 
 
+def is_this_host(address: str) -> bool:
+    """Whether an address leads to this machine or its neighbours, where a catalogue has no business."""
+    return urlsplit(address).netloc.rpartition("@")[2].lower().startswith(_THIS_HOST)
+
+
 def _is_raster(asset: Mapping[str, Any]) -> bool:
     media = str(asset.get("type") or "").lower()
     return media.startswith(_MEDIA) or PurePosixPath(urlsplit(str(asset.get("href"))).path).suffix.lower() in _SUFFIXES
@@ -181,8 +186,8 @@ def _asset(uri: str, item: str, key: str, asset: Mapping[str, Any], options: Ope
         if not options.allow_remote:
             cure = "Pass --allow-remote."
             raise SceneError(uri, f"asset {key} of STAC item {item} is remote ({href[:200]}).", cure)
-        host = urlsplit(href).netloc.rpartition("@")[2].lower()
-        if href.startswith("/vsi") or (host.startswith(_THIS_HOST) and host != urlsplit(uri).netloc.lower()):
+        here = is_this_host(href) and urlsplit(href).netloc.lower() != urlsplit(uri).netloc.lower()
+        if href.startswith("/vsi") or here:
             raise refused
         remote_driver(href)
         return Asset(key=key, uri=href, bands=_bands(key, asset))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +15,14 @@ import zarr.codecs
 from geoseg.core.tiling import Block, Blocks
 from geoseg.errors import WriteError
 
-_FORMAT = "geoseg-blocks-1"
-_LAYERS = 2
+_FORMAT = "geoseg-blocks-2"
+_CONFIG: Any = {"write_empty_chunks": True}  # of an opened array, not of the store: whoever opens it must say it anew
 
 
 class Store:
-    """Codes and confidence of finished blocks.
+    """Codes and confidence of finished blocks, and what else a run keeps of each pixel.
 
-    A chunk holds one block, both layers, zstd with a CRC32C behind it: it is there and whole, or the block counts as
+    A chunk holds one block, all layers, zstd with a CRC32C behind it: it is there and whole, or the block counts as
     not done. Zarr writes a chunk under another name and renames it, so writers in several processes are safe as long
     as each block has one.
 
@@ -29,29 +30,42 @@ class Store:
         path: folder of the Zarr array; made when it is not there, emptied when it belongs to another run.
         blocks: the blocks of the run.
         key: digest of everything that can change a pixel (input, model, options).
+        layers: arrays of each block.
     """
 
-    def __init__(self, path: Path, blocks: Blocks, key: str) -> None:
+    def __init__(self, path: Path, blocks: Blocks, key: str, layers: int = 2) -> None:
         self.path = path
+        self.key = key
         self._blocks = blocks
-        height, width = blocks.max_shape
-        attributes = {
-            "format": _FORMAT,
-            "key": key,
-            "scene": list(blocks.tiling.scene_shape),
-            "block": [height, width],
-        }
-        self._array = _open(path, attributes) or _create(path, attributes, (*blocks.shape, _LAYERS, height, width))
+        attributes = _attributes(blocks, key, layers)
+        shape = (*blocks.shape, layers, *blocks.max_shape)
+        self._array = _open(path, attributes) or _create(path, attributes, shape)
 
-    def write(self, block: Block, codes: npt.NDArray[np.uint8], confidence: npt.NDArray[np.uint8]) -> None:
-        """Store one block: codes and confidence, both (y, x) uint8 over ``block.window``; replaces what was there.
+    @classmethod
+    def of_run(cls, path: Path, blocks: Blocks, key: str, layers: int = 2) -> Store:
+        """Open the store that the run has made already, maybe on another machine.
+
+        Raises:
+            WriteError: it cannot be seen from here.
+        """
+        if _open(path, _attributes(blocks, key, layers)) is None:
+            raise WriteError(
+                f"{path}: not there for the worker on {socket.gethostname()}. "
+                "Choose an --out that all workers see under the same path."
+            )
+        return cls(path, blocks, key, layers)
+
+    def write(self, block: Block, *layers: npt.NDArray[np.uint8]) -> None:
+        """Store one block: codes, confidence and the rest, (y, x) uint8 over ``block.window``; replaces what was there.
 
         Raises:
             WriteError: the disk is full or fails.
+            ValueError: another number of layers than the store has.
         """
-        chunk = np.full((_LAYERS, *self._array.shape[3:]), 255, np.uint8)
+        chunk = np.full(self._array.shape[2:], 255, np.uint8)
         rows, cols = block.window.shape
-        chunk[0, :rows, :cols], chunk[1, :rows, :cols] = codes, confidence
+        for place, layer in zip(chunk, layers, strict=True):
+            place[:rows, :cols] = layer
         try:
             self._array[block.row, block.col] = chunk
         except OSError as error:
@@ -61,8 +75,8 @@ class Store:
                 "Make room, then run again to resume."
             ) from error
 
-    def read(self, block: Block) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]] | None:
-        """Return (codes, confidence) of a block, or None when it is not stored or fails its checksum."""
+    def read(self, block: Block) -> tuple[npt.NDArray[np.uint8], ...] | None:
+        """Return the layers of a block, codes and confidence first; None when not stored or failing its checksum."""
         if not (self.path / "c" / str(block.row) / str(block.col) / "0" / "0" / "0").exists():
             return None
         try:
@@ -70,7 +84,7 @@ class Store:
         except (ValueError, RuntimeError, OSError):  # what the checksum and the decompressor raise
             return None
         rows, cols = block.window.shape
-        return chunk[0, :rows, :cols], chunk[1, :rows, :cols]
+        return tuple(chunk[:, :rows, :cols])
 
     def left(self) -> list[Block]:
         """Blocks that are not done; every stored block is read and checked."""
@@ -81,6 +95,11 @@ class Store:
         shutil.rmtree(self.path, ignore_errors=True)
 
 
+def _attributes(blocks: Blocks, key: str, layers: int) -> dict[str, Any]:
+    scene, block = list(blocks.tiling.scene_shape), list(blocks.max_shape)
+    return {"format": _FORMAT, "key": key, "scene": scene, "block": block, "layers": layers}
+
+
 def _open(path: Path, attributes: dict[str, Any]) -> zarr.Array[Any] | None:
     """Open a store of the same run; one that is broken or of another run is none."""
     if not (path / "zarr.json").exists():
@@ -89,7 +108,7 @@ def _open(path: Path, attributes: dict[str, Any]) -> zarr.Array[Any] | None:
         array = zarr.open_array(store=str(path), mode="r+")
     except (ValueError, OSError, KeyError, TypeError, AttributeError):  # whatever stands there instead of metadata
         return None
-    return array if dict(array.attrs) == attributes else None
+    return array.with_config(_CONFIG) if dict(array.attrs) == attributes else None
 
 
 def _create(path: Path, attributes: dict[str, Any], shape: tuple[int, ...]) -> zarr.Array[Any]:
@@ -106,7 +125,7 @@ def _create(path: Path, attributes: dict[str, Any], shape: tuple[int, ...]) -> z
             fill_value=255,
             compressors=[zarr.codecs.ZstdCodec(level=1), zarr.codecs.Crc32cCodec()],
             attributes=attributes,
-            config={"write_empty_chunks": True},
+            config=_CONFIG,
         )
     except OSError as error:
         raise WriteError(f"{path}: cannot be made: {error.strerror or error}. Choose another --out.") from error

@@ -8,8 +8,25 @@ from xml.etree import ElementTree as ET
 from geoseg.core.legend import Legend
 
 _ILLEGAL = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+Ramp = tuple[tuple[int, str], ...]
+"""Colours by percent, rising."""
+
 # viridis at 0, 20 ... 100 %: even steps of lightness, readable without colour vision (van der Walt and Smith, 2015)
-CONFIDENCE_RAMP = ((0, "#440154"), (20, "#414487"), (40, "#2a788e"), (60, "#22a884"), (80, "#7ad151"), (100, "#fde725"))
+CONFIDENCE_RAMP: Ramp = (
+    (0, "#440154"),
+    (20, "#414487"),
+    (40, "#2a788e"),
+    (60, "#22a884"),
+    (80, "#7ad151"),
+    (100, "#fde725"),
+)
+
+_MAGMA = ("#000004", "#3b0f70", "#8c2981", "#de4968", "#fe9f6d", "#fcfdbf")
+
+
+def uncertainty_ramp(top: int) -> Ramp:
+    """Colour 0 to ``top`` percent from black to pale yellow: what is uncertain stands out."""
+    return tuple((round(top * step / (len(_MAGMA) - 1)), colour) for step, colour in enumerate(_MAGMA))
 
 
 def xml_text(text: str) -> str:
@@ -32,8 +49,9 @@ def class_pipe(legend: Legend) -> ET.Element:
     return pipe
 
 
-def confidence_pipe() -> ET.Element:
-    """Render 0-100 % from violet to yellow: the ``pipe`` of a raster style."""
+def percent_pipe(ramp: Ramp = CONFIDENCE_RAMP) -> ET.Element:
+    """Render percentages by a ramp, the confidence's from violet to yellow: the ``pipe`` of a raster style."""
+    top = str(ramp[-1][0])
     pipe = ET.Element("pipe")
     renderer = ET.SubElement(
         pipe,
@@ -44,7 +62,7 @@ def confidence_pipe() -> ET.Element:
         alphaBand="-1",
         nodataColor="",
         classificationMin="0",
-        classificationMax="100",
+        classificationMax=top,
     )
     shader = ET.SubElement(
         ET.SubElement(renderer, "rastershader"),
@@ -53,9 +71,9 @@ def confidence_pipe() -> ET.Element:
         classificationMode="1",
         clip="0",
         minimumValue="0",
-        maximumValue="100",
+        maximumValue=top,
     )
-    for percent, colour in CONFIDENCE_RAMP:
+    for percent, colour in ramp:
         ET.SubElement(shader, "item", value=str(percent), label=f"{percent} %", color=colour, alpha="255")
     return pipe
 
@@ -94,9 +112,9 @@ def class_raster_qml(legend: Legend) -> str:
     return _qml(class_pipe(legend))
 
 
-def confidence_qml() -> str:
-    """Write the style of a confidence raster."""
-    return _qml(confidence_pipe())
+def percent_qml(ramp: Ramp = CONFIDENCE_RAMP) -> str:
+    """Write the style of a raster of percentages."""
+    return _qml(percent_pipe(ramp))
 
 
 def segments_qml(legend: Legend) -> str:

@@ -28,6 +28,7 @@ from geoseg.io.grid import LayerGrid
 from geoseg.io.preview import write_preview
 from geoseg.io.qgis import write_project
 from geoseg.io.stac_item import Run, Source, write_item
+from geoseg.io.vector_formats import VECTOR_SUFFIXES, write_vectors
 from geoseg.io.writing import write_json
 
 folder, limit = Path(sys.argv[1]), int(sys.argv[2])
@@ -77,6 +78,18 @@ writers = {
             bundle.segments, (polygons(5000) for _ in range(3)), crs_wkt=grid.crs_wkt, legend=legend
         ),
     ),
+    **{
+        suffix: (
+            folder / f"scene{suffix}",
+            lambda suffix=suffix: write_vectors(
+                folder / f"scene{suffix}",
+                (polygons(5000) for _ in range(3)),
+                crs_wkt=grid.crs_wkt,
+                legend=legend,
+            ),
+        )
+        for suffix in VECTOR_SUFFIXES[1:]
+    },
     "project": (bundle.project, lambda: write_project(bundle, title="x" * 9000, grid=grid, legend=legend)),
     "item": (
         bundle.item,

@@ -16,7 +16,7 @@ def test_a_full_disk_leaves_the_old_file_or_nothing(tmp_path, limit_bytes):
     ran = subprocess.run(command, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr
     told = json.loads(ran.stdout)
-    assert len(told) == 18
+    assert len(told) == 28
     failed = 0
     for case, seen in told.items():
         parts = [name for name in seen["left"] if ".part" in name]

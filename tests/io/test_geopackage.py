@@ -3,6 +3,7 @@
 import sqlite3
 import time
 from contextlib import closing
+from dataclasses import replace
 from xml.etree import ElementTree as ET
 
 import numpy as np
@@ -10,37 +11,13 @@ import pyogrio
 import pytest
 import shapely
 from pyproj import CRS
+from sample_segments import LEGEND, UTM, segments_of
 
-from geoseg.core.legend import Legend, LegendClass
-from geoseg.core.segments import Segments
+from geoseg.core.legend import Legend
 from geoseg.errors import SceneError, WriteError
-from geoseg.io import geopackage
+from geoseg.io import geopackage, second_layer
 from geoseg.io.geopackage import write_segments
-
-LEGEND = Legend(
-    classes=[
-        LegendClass(code=0, name="other", colour="#808080"),
-        LegendClass(code=200, name='it\'s <"green"> & é', colour="#33a02c"),
-    ]
-)
-UTM = CRS.from_epsg(32645).to_wkt()
-
-
-def segments_of(count, seed=0):
-    rng = np.random.default_rng(seed)
-    x, y = 500000 + rng.integers(0, 999, count) * 10.0, 3e6 + rng.integers(0, 999, count) * 10.0
-    outer = shapely.box(x, y, x + 9, y + 9)
-    confidence = rng.random(count).astype(np.float32)
-    confidence[::3] = np.nan
-    return Segments(
-        geometry=shapely.difference(outer, shapely.box(x + 2, y + 2, x + 4, y + 4)),
-        class_code=rng.choice(np.array([0, 200], np.uint8), count),
-        area_m2=rng.random(count) * 1e9,
-        perimeter_m=rng.random(count) * 1e6,
-        confidence=confidence,
-        confidence_min=(confidence / 3).astype(np.float32),
-        pixels=rng.integers(1, 2**40, count),
-    )
+from geoseg.io.second_layer import SecondLayer
 
 
 def read(path, layer="segments"):
@@ -106,6 +83,13 @@ def test_the_same_input_gives_the_same_bytes_at_any_time(tmp_path):
     assert (tmp_path / "a.gpkg").read_bytes() == (tmp_path / "b.gpkg").read_bytes()
 
 
+def test_a_plain_name_in_a_folder_of_an_odd_one_works(tmp_path):
+    folder = tmp_path / "my maps! <1>"
+    folder.mkdir()
+    assert write_segments(folder / "s.gpkg", [segments_of(50)], crs_wkt=UTM, legend=LEGEND) == 50
+    assert [path.name for path in folder.iterdir()] == ["s.gpkg"]
+
+
 @pytest.mark.parametrize("name", ["a b%20é漢'\"&#?:|.gpkg", "a!b\nc.gpkg"])
 def test_odd_file_names_work(tmp_path, name):
     folder = tmp_path / name.removesuffix(".gpkg")
@@ -134,7 +118,7 @@ def test_a_code_without_a_meaning_is_refused(tmp_path):
 
 
 def test_a_lost_row_is_found(tmp_path, monkeypatch):
-    add_style = geopackage._add_style
+    add_style = geopackage.add_style
 
     def lose(part, layer, qml):
         add_style(part, layer, qml)
@@ -143,7 +127,7 @@ def test_a_lost_row_is_found(tmp_path, monkeypatch):
                 db.execute(f"DROP TRIGGER {trigger}")
             db.execute("DELETE FROM segments WHERE fid = 7")
 
-    monkeypatch.setattr(geopackage, "_add_style", lose)
+    monkeypatch.setattr(geopackage, "add_style", lose)
     with pytest.raises(WriteError, match="49 polygons"):
         write_segments(tmp_path / "s.gpkg", [segments_of(50)], crs_wkt=UTM, legend=LEGEND)
     assert not list(tmp_path.iterdir())
@@ -156,7 +140,84 @@ def test_a_failed_rewrite_leaves_the_old_polygons(tmp_path, monkeypatch):
     def full(*_):
         raise sqlite3.OperationalError("database or disk is full")
 
-    monkeypatch.setattr(geopackage, "_add_style", full)
+    monkeypatch.setattr(geopackage, "add_style", full)
     with pytest.raises(WriteError, match="disk is full"):
         write_segments(tmp_path / "s.gpkg", [segments_of(50)], crs_wkt=UTM, legend=LEGEND)
     assert [p.read_bytes() for p in tmp_path.iterdir()] == [before]
+
+
+def shrunk(batches):
+    """A second layer whose polygons are smaller, and which needs to see all batches twice."""
+    count = sum(len(batch) for batch in batches)
+    for batch in batches:
+        assert count >= len(batch)
+        yield replace(batch, geometry=shapely.buffer(batch.geometry, -0.5), area_m2=batch.area_m2 / 2)
+
+
+SECOND = SecondLayer(codes=(200,), make=shrunk)
+
+
+def test_a_second_layer_is_made_from_some_of_the_first(tmp_path):
+    batches = [segments_of(50, 1), segments_of(0), segments_of(70, 2)]
+    count = write_segments(tmp_path / "s.gpkg", iter(batches), crs_wkt=UTM, legend=LEGEND, second=SECOND)
+    first, second = read(tmp_path / "s.gpkg"), read(tmp_path / "s.gpkg", "segments_regular")
+    assert count == len(first) == 120
+    chosen = first[first.class_code == 200].reset_index(drop=True)
+    assert shapely.equals_exact(second.geometry.to_numpy(), shapely.buffer(chosen.geometry.to_numpy(), -0.5), 0).all()
+    assert (second.area_m2 == chosen.area_m2 / 2).all()
+    same = ["class_code", "class_name", "perimeter_m", "confidence", "confidence_min", "pixels"]
+    assert second[same].equals(chosen[same])
+    assert second.crs == first.crs
+    with closing(sqlite3.connect(tmp_path / "s.gpkg")) as db:
+        assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        assert db.execute("SELECT count(*) FROM rtree_segments_regular_geom").fetchone() == (len(second),)
+        styles = dict(db.execute("SELECT f_table_name, styleQML FROM layer_styles WHERE useAsDefault").fetchall())
+        assert db.execute("SELECT count(DISTINCT last_change) FROM gpkg_contents").fetchone() == (1,)
+    assert set(styles) == {"segments", "segments_regular"}
+    root = ET.fromstring(styles["segments_regular"])  # noqa: S314 - written above
+    assert [node.get("value") for node in root.iter("category")] == ["200"]
+    assert [p.name for p in tmp_path.iterdir()] == ["s.gpkg"]
+
+
+def test_a_second_layer_may_be_empty_and_has_the_same_bytes_at_any_time(tmp_path):
+    for name in ("a", "b"):
+        path = tmp_path / f"{name}! odd.gpkg"
+        write_segments(path, [segments_of(90, 3)], crs_wkt=None, legend=LEGEND, second=SECOND)
+        time.sleep(1.1)
+    assert (tmp_path / "a! odd.gpkg").read_bytes() == (tmp_path / "b! odd.gpkg").read_bytes()
+    none = replace(SECOND, codes=(0,))
+    some = segments_of(30)
+    only = [replace(some, class_code=np.full(30, 200, np.uint8))]
+    write_segments(tmp_path / "s.gpkg", only, crs_wkt=UTM, legend=LEGEND, second=none)
+    assert len(read(tmp_path / "s.gpkg", "segments_regular")) == 0
+
+
+def test_what_breaks_a_second_layer_breaks_the_file(tmp_path, monkeypatch):
+    def torn(batches):
+        yield next(iter(batches))
+        raise SceneError("scene.tif", "it is torn")
+
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    options = {"crs_wkt": UTM, "legend": LEGEND}
+    with pytest.raises(SceneError, match="it is torn"):
+        write_segments(tmp_path / "s.gpkg", [segments_of(9, 3)] * 2, **options, second=replace(SECOND, make=torn))
+    with monkeypatch.context() as patch:
+        patch.setattr(second_layer.pickle, "dump", full)
+        with pytest.raises(WriteError, match="No space"):
+            write_segments(tmp_path / "s.gpkg", [segments_of(9, 3)], **options, second=SECOND)
+    assert not list(tmp_path.iterdir())
+
+
+def test_more_columns_are_kept_in_both_layers(tmp_path):
+    some = segments_of(60)
+    extra = np.zeros(60, [("b1_mean", "f8"), ("b1_count", "i8")])
+    extra["b1_mean"] = np.where(np.arange(60) % 5, np.arange(60) / 7, np.nan)
+    extra["b1_count"] = np.arange(60) * 2**40
+    path = tmp_path / "s.gpkg"
+    batches = [replace(some, extra=extra)]
+    write_segments(path, batches, crs_wkt=UTM, legend=LEGEND, extra=extra.dtype, second=SECOND)
+    for frame, which in ((read(path), slice(None)), (read(path, "segments_regular"), some.class_code == 200)):
+        np.testing.assert_array_equal(frame.b1_mean.to_numpy(), extra["b1_mean"][which])
+        assert (frame.b1_count.to_numpy() == extra["b1_count"][which]).all()

@@ -146,15 +146,24 @@ def test_the_scene_the_model_and_the_run_are_told(tmp_path):
     assert told["datetime"] == "2020-01-01T22:00:00Z"
     assert told["processing:datetime"] == "2026-05-04T03:02:01Z"
     assert told["processing:software"] == {"geoseg": "0.1.0"}
-    assert told["mlm:name"] == "town-unet"
-    assert told["mlm:input"][0]["bands"] == ["red", "green"]
-    assert told["mlm:input"][0]["value_scaling"][1] == {"type": "z-score", "mean": 0.4, "stddev": 0.2}
+    assert told["geoseg:model"]["name"] == "town-unet"
+    assert told["geoseg:model"]["input"][0]["bands"] == ["red", "green"]
+    assert told["geoseg:model"]["input"][0]["value_scaling"][1] == {"type": "z-score", "mean": 0.4, "stddev": 0.2}
     assert told["geoseg:weights_checksum"] == "1220" + "ab" * 32
     assert told["geoseg:tiles"] == 12
     (link,) = item["links"]
     assert link["rel"] == "derived_from"
     assert link["href"] == "../scene.tif"
     assert link["file:checksum"] == "1220" + "cd" * 32
+
+
+def test_every_field_with_a_prefix_belongs_to_an_extension_that_is_declared(tmp_path):
+    _, item = written(tmp_path)
+    declared = {uri.split("/")[3] for uri in item["stac_extensions"]}
+    prefix_of = {"proj": "projection"}
+    fields = [*item["properties"], *(name for asset in item["assets"].values() for name in asset)]
+    prefixes = {name.split(":")[0] for name in fields if ":" in name} - {"geoseg"}
+    assert {prefix_of.get(prefix, prefix) for prefix in prefixes} == declared
 
 
 def test_no_secret_of_an_address_is_told(tmp_path):

@@ -35,8 +35,11 @@ def test_what_is_written_is_read_back_also_by_another_store(tmp_path: Path) -> N
             np.testing.assert_array_equal(stored, wanted)
 
 
-def test_a_block_of_nothing_but_nodata_is_done_once_written(tmp_path: Path) -> None:
+@pytest.mark.parametrize("opened", ["made", "again", "by a worker"])
+def test_a_block_of_nothing_but_nodata_is_done_once_written(tmp_path: Path, opened: str) -> None:
     store = Store(tmp_path / "blocks", BLOCKS, "key")
+    if opened != "made":
+        store = (Store if opened == "again" else Store.of_run)(tmp_path / "blocks", BLOCKS, "key")
     empty = np.full(BLOCKS[0].window.shape, 255, np.uint8)
     store.write(BLOCKS[0], empty, empty)
     assert BLOCKS[0] not in Store(tmp_path / "blocks", BLOCKS, "key").left()

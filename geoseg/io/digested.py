@@ -1,0 +1,50 @@
+"""DigestedFile: a file that remembers what was written, to compare with what is read back."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+
+class DigestedFile:
+    """A file written front to back, and the digest of what went in.
+
+    Example:
+        >>> out = DigestedFile()
+        >>> with whole_file(path, verify=out.compare) as part, out.open(part):  # doctest: +SKIP
+        ...     out.write(b"...")
+    """
+
+    def __init__(self) -> None:
+        self._file: BinaryIO | None = None
+        self._digest = hashlib.sha256()
+
+    @contextmanager
+    def open(self, path: Path) -> Iterator[None]:
+        """Have a new file open inside the ``with``."""
+        with path.open("wb") as self._file:
+            yield
+
+    def write(self, data: bytes) -> int:
+        """Write bytes after those before.
+
+        Raises:
+            OSError: the disk is full or fails, or no file is open.
+        """
+        if self._file is None:
+            raise OSError("no file is open")
+        self._digest.update(data)
+        return self._file.write(data)
+
+    def compare(self, path: Path) -> None:
+        """Read a file back.
+
+        Raises:
+            OSError: it does not hold what was written.
+        """
+        with path.open("rb") as file:
+            if hashlib.file_digest(file, "sha256").digest() != self._digest.digest():
+                raise OSError("the file reads back differently")

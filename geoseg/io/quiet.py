@@ -1,0 +1,40 @@
+"""Warnings that say nothing to a user of geoseg, kept away in all threads at once."""
+
+from __future__ import annotations
+
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rasterio.errors import NotGeoreferencedWarning
+
+_LOCK = threading.Lock()
+_inside: list[warnings.catch_warnings[None]] = []
+_depth = 0
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """A scene may rightly lack a transform and a CRS; rasterio and pyogrio need not say so about each layer.
+
+    Python's filters of warnings are one list for the whole process, and ``warnings.catch_warnings`` puts back the list
+    it found: of two threads, the one that leaves first would take the other's filters away. So the first that comes
+    sets the filters and the last that leaves removes them.
+    """
+    global _depth  # noqa: PLW0603 - as are the filters themselves
+    with _LOCK:
+        if _depth == 0:
+            caught = warnings.catch_warnings()
+            caught.__enter__()
+            warnings.simplefilter("ignore", NotGeoreferencedWarning)
+            warnings.filterwarnings("ignore", message=".*'crs' was not provided")
+            _inside.append(caught)
+        _depth += 1
+    try:
+        yield
+    finally:
+        with _LOCK:
+            _depth -= 1
+            if _depth == 0:
+                _inside.pop().__exit__(None, None, None)
