@@ -1,0 +1,115 @@
+"""Write docs/networks.md from the catalogue; with ``--measure``, measure the networks anew first.
+
+Run in the repository's root: ``python docs/networks.py``.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+from pathlib import Path
+
+from geoseg.errors import ModelError
+from geoseg.nn import NETWORKS, catalogue, measured
+from geoseg.nn.measure import measure
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = ROOT / "docs" / "networks.md"
+NUMBERS = ROOT / "geoseg" / "nn" / "measured.py"
+TRAINED = ROOT / "docs" / "families.jsonl"
+
+HEAD = f"""# Networks
+
+`geoseg.nn.build(name, in_channels, classes, **options)` builds each of these with random weights; `geoseg models show
+NAME` lists its options. It answers with logits `(B, classes, H, W)` at the input's size for any size and any number of
+bands. Networks with auxiliary heads answer through them only when `geoseg.nn.parts.auxiliary.forward_all` asks, as
+training does.
+
+Parameters are without auxiliary heads. GMAC: {catalogue.MACS_UNIT}.
+Stride: pixels of the input for one of the finest features that are classified. The references are what counts, forward
+passes or layers were compared with; no code is theirs.
+
+This page is written by `docs/networks.py`; do not edit it.
+
+| name | paper | parameters | auxiliary | GMAC | stride | known weights | references |
+|---|---|---|---|---|---|---|---|
+"""
+
+TAIL = """
+## From imagery to map, every family
+
+`benchmarks/families.py` lets one network of each family learn for two minutes on one core from random weights, on
+chips of 128 px of the first 2,048 rows of a drone mosaic (Banepa, Nepal: buildings), then maps rows 2,304 to 2,815 as
+`geoseg predict` does, on OpenVINO in bf16 on the same core. That is far too short for the large ones: it shows that
+each learns, maps, how fast and how big, not how good it can become. Buildings everywhere would have an IoU of 0.40 and
+a kappa of 0.
+`timm_unet` on a pretrained encoder and more minutes is what the bundled models are; see [Bundled models](models.md).
+
+| network | steps | IoU of buildings | kappa | Mpx/s | model file, MB |
+|---|---|---|---|---|---|
+"""
+
+
+def page() -> str:
+    """The page's text."""
+    lines = []
+    for entry in catalogue.catalogue():
+        family = entry.family
+        cells = [
+            f"`{entry.name}`",
+            f"[{family.paper}]({family.url}), {family.venue}" if family.venue != "-" else f"[library]({family.url})",
+            "-" if entry.parameters is None else f"{entry.parameters:,}",
+            f"{entry.auxiliary:,}" if entry.auxiliary else "-",
+            "-" if entry.macs is None else f"{entry.macs / 1e9:.1f}",
+            "-" if entry.output_stride is None else str(entry.output_stride),
+            family.weights,
+            family.references,
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    return HEAD + "\n".join(lines) + "\n" + TAIL + trained()
+
+
+def trained() -> str:
+    """The rows of what ``benchmarks/families.py`` measured."""
+    rows = [json.loads(line) for line in TRAINED.read_text().splitlines()]
+    cells = (
+        [f"`{row['network']}`", *(str(row[key]) for key in ("steps", "iou", "kappa", "mpx_per_s", "mb"))]
+        for row in rows
+    )
+    return "".join(f"| {' | '.join(line)} |\n" for line in cells)
+
+
+def numbers() -> str:
+    """The text of ``geoseg/nn/measured.py``, measured now."""
+    lines = []
+    for name in NETWORKS:
+        try:
+            found = measure(name)
+        except ModelError as error:
+            sys.stderr.write(f"{error}\n")
+            continue
+        lines.append(f'        "{name}": ({found.parameters:_}, {found.auxiliary:_}, {found.macs:_}),')
+    return "\n".join(
+        [
+            '"""What the networks cost, as docs/networks.py measured it; see geoseg.nn.measure. Do not edit."""',
+            "",
+            "from types import MappingProxyType",
+            "",
+            "MEASURED: MappingProxyType[str, tuple[int, int, int]] = MappingProxyType(",
+            "    {",
+            *lines,
+            "    }",
+            ")",
+            '"""Name to parameters, those of auxiliary heads, and multiply-accumulates."""',
+            "",
+        ]
+    )
+
+
+if __name__ == "__main__":
+    if "--measure" in sys.argv:
+        NUMBERS.write_text(numbers())
+        importlib.reload(measured)
+        importlib.reload(catalogue)
+    PAGE.write_text(page())

@@ -1,0 +1,1 @@
+"""Networks of other libraries under their own names, behind the registry's contract."""

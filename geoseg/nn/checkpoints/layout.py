@@ -1,0 +1,80 @@
+"""What is known of one published layout of weights: how it is told, and how its names become ours."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Rename = tuple[str, str]
+
+Scaling = Literal["imagenet", "caffe", "unit"]
+"""What the source does to pixels of 0 to 255: mean and deviation of ImageNet; its mean only; division by 255."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Blocks:
+    """Tensors whose channels are concatenated in another order than ours.
+
+    Attributes:
+        pattern: of our names.
+        dim: dimension along which the blocks, all of one size, lie.
+        order: for each of our blocks, the source's.
+    """
+
+    pattern: str
+    dim: int
+    order: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layout:
+    r"""One layout of the state dict of one architecture.
+
+    Patterns are regular expressions. ``renames`` are applied one after the other, each wherever it matches;
+    ``<5-3>`` in what comes out is replaced by 2, so that ``<2-\1>`` turns an order round.
+
+    Attributes:
+        source: the project that writes it.
+        networks: names of the registry that it can become, each with the options that the layout implies.
+        marks: patterns each of which is found among the names.
+        strangers: patterns that are not found.
+        renames: pattern and replacement, from the source's names to ours.
+        classifier: the source's name of the weight whose first dimension is the number of classes.
+        sides: pattern of auxiliary heads; they are left out where the network is built without.
+        idle: pattern of tensors that no prediction uses.
+        zeros: pattern of our tensors that begin at zero where the source has none: biases before a norm.
+        blocks: tensors with channels in another order.
+        scaling: of the pixels.
+        bgr: whether the source's bands are blue, green, red.
+        positions: the source's name of a transformer's positions, which tell the tile it was made for.
+        single: the source's names of a classifier that may have one channel (a sigmoid); see ``remap``.
+    """
+
+    source: str
+    networks: Mapping[str, Mapping[str, Any]]
+    marks: tuple[str, ...]
+    renames: tuple[Rename, ...]
+    classifier: str
+    strangers: tuple[str, ...] = ()
+    sides: str | None = None
+    idle: str | None = None
+    zeros: str | None = None
+    blocks: tuple[Blocks, ...] = ()
+    scaling: Scaling = "imagenet"
+    bgr: bool = False
+    positions: str | None = None
+    single: tuple[str, ...] = field(default=())
+
+    def fits(self, names: Iterable[str]) -> bool:
+        """Whether a state dict of these names is of this layout."""
+        text = "\n".join(names)
+        found = (re.search(mark, text, re.MULTILINE) for mark in self.marks)
+        return all(found) and not any(re.search(mark, text, re.MULTILINE) for mark in self.strangers)
+
+    def ours(self, name: str) -> str:
+        """Translate a name of the source."""
+        for pattern, replacement in self.renames:
+            name = re.sub(pattern, replacement, name)
+        return re.sub(r"<(\d+)-(\d+)>", lambda match: str(int(match[1]) - int(match[2])), name)

@@ -1,0 +1,82 @@
+"""mmsegmentation's SETR: torch's attention in 1.x and late 0.x, timm's names (``blocks``, ``qkv``) before."""
+
+from __future__ import annotations
+
+from geoseg.nn.checkpoints.layout import Blocks, Layout, Rename
+
+_SOURCE = "mmsegmentation"
+_POSITIONS = "backbone.pos_embed"
+_SEG = "decode_head.conv_seg.weight"
+_SIDES = r"^auxiliary_head\."
+_VIT: tuple[Rename, ...] = (
+    (r"\.conv\.(?=weight$|bias$)", ".0."),
+    (r"\.bn\.(?=\w+$)", ".1."),
+    (r"^backbone\.cls_token$", "body.backbone.class_token"),
+    (r"^backbone\.pos_embed$", "body.backbone.positions"),
+    (r"^backbone\.patch_embed\.proj(ection)?\.", "body.backbone.patches."),
+    (r"^backbone\.layers\.(\d+)\.ln([12])\.", r"body.backbone.blocks.\1.norm\2."),
+    (r"^backbone\.layers\.(\d+)\.attn\.attn\.in_proj_", r"body.backbone.blocks.\1.attn.qkv."),
+    (r"^backbone\.layers\.(\d+)\.attn\.attn\.out_proj\.", r"body.backbone.blocks.\1.attn.proj."),
+    (r"^backbone\.layers\.(\d+)\.ffn\.layers\.0\.0\.", r"body.backbone.blocks.\1.mlp.fc1."),
+    (r"^backbone\.layers\.(\d+)\.ffn\.layers\.1\.", r"body.backbone.blocks.\1.mlp.fc2."),
+    (r"^backbone\.blocks\.", "body.backbone.blocks."),
+)
+
+
+def _up_head(source: str, ours: str, convolutions: int) -> tuple[Rename, ...]:
+    steps = ((rf"^{source}\.up_convs\.{i}\.0\.", rf"{ours}.{1 + 2 * i}.") for i in range(convolutions))
+    return (
+        (rf"^{source}\.norm\.", rf"{ours}.0."),
+        *steps,
+        (rf"^{source}\.conv_seg\.", rf"{ours}.{1 + 2 * convolutions}."),
+    )
+
+
+NAIVE = Layout(
+    source=_SOURCE,
+    networks={"setr_naive_b": {}, "setr_naive_l": {}},
+    marks=(r"^backbone\.pos_embed$", r"^decode_head\.norm\.", r"^decode_head\.up_convs\.0\.0\.conv\."),
+    strangers=(r"^decode_head\.up_convs\.1\.",),
+    renames=(
+        *_VIT,
+        *_up_head("decode_head", "body.head", 1),
+        *_up_head(r"auxiliary_head\.(\d)", r"body.sides.\1", 1),
+    ),
+    classifier=_SEG,
+    sides=_SIDES,
+    positions=_POSITIONS,
+)
+PUP = Layout(
+    source=_SOURCE,
+    networks={"setr_pup_b": {}, "setr_pup_l": {}},
+    marks=(r"^backbone\.pos_embed$", r"^decode_head\.norm\.", r"^decode_head\.up_convs\.3\.0\.conv\."),
+    renames=(
+        *_VIT,
+        *_up_head("decode_head", "body.head", 4),
+        *_up_head(r"auxiliary_head\.(\d)", r"body.sides.\1", 2),
+    ),
+    classifier=_SEG,
+    sides=_SIDES,
+    positions=_POSITIONS,
+)
+# its neck hands the deepest map on first, ours the shallowest
+MLA = Layout(
+    source=_SOURCE,
+    networks={"setr_mla_b": {}, "setr_mla_l": {}},
+    marks=(r"^backbone\.pos_embed$", r"^neck\.mla\.channel_proj\.", r"^decode_head\.up_convs\.3\.1\.conv\."),
+    renames=(
+        *_VIT,
+        (r"^neck\.norm\.", "body.neck.norms."),
+        (r"^neck\.mla\.channel_proj\.", "body.neck.narrow."),
+        (r"^neck\.mla\.feat_extract\.(\d)\.", r"body.neck.refine.<3-\1>."),
+        (r"^decode_head\.up_convs\.(\d)\.", r"body.neck.up.<3-\1>."),
+        (r"^decode_head\.conv_seg\.", "body.head."),
+        (r"^auxiliary_head\.(\d)\.conv_seg\.", r"body.sides.<3-\1>."),
+    ),
+    blocks=(Blocks(pattern=r"^body\.head\.weight$", dim=1, order=(3, 2, 1, 0)),),
+    classifier=_SEG,
+    sides=_SIDES,
+    positions=_POSITIONS,
+)
+
+LAYOUTS = (NAIVE, PUP, MLA)

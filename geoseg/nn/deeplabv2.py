@@ -1,0 +1,77 @@
+"""DeepLab V2 (Chen et al. 2016, https://arxiv.org/abs/1606.00915): summed rates, and the maximum over scales.
+
+On the ResNet of the Caffe models: strides in the 1x1 convolutions, the same rate for all blocks of a dilated stage.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from geoseg.nn.padding import Padded
+from geoseg.nn.parts.aspp import SummedASPP
+from geoseg.nn.parts.auxiliary import Auxiliary
+from geoseg.nn.parts.backbones import resnet, widths
+from geoseg.nn.parts.convolution import resize
+
+_BATCH_NORM_MOMENTUM = 0.001  # Caffe's 0.999
+
+
+class _DeepLabV2(nn.Module):
+    def __init__(self, backbone: nn.Module, head: nn.Module, scales: Sequence[float]) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.head = head
+        self.scales = tuple(scales)
+
+    def _logits(self, x: Tensor) -> list[Tensor]:
+        """Logits of every scale, the whole one first, each at its own size."""
+        logits = [self.head(self.backbone(x)[-1])]
+        for scale in self.scales:
+            size = [max(1, int(side * scale)) for side in x.shape[-2:]]
+            smaller = functional.interpolate(x, size=size, mode="bilinear", align_corners=False)
+            logits.append(self.head(self.backbone(smaller)[-1]))
+        return logits
+
+    def forward(self, x: Tensor) -> Tensor:
+        return resize(_maximum(self._logits(x)), x)
+
+    def forward_all(self, x: Tensor) -> tuple[Tensor, tuple[Auxiliary, ...]]:
+        logits = self._logits(x)
+        beside = tuple(Auxiliary(resize(one, x), 1.0) for one in logits) if len(logits) > 1 else ()
+        return resize(_maximum(logits), x), beside
+
+
+def _maximum(logits: list[Tensor]) -> Tensor:
+    return torch.stack([resize(one, logits[0]) for one in logits]).amax(0)
+
+
+def build(
+    in_channels: int,
+    classes: int,
+    *,
+    backbone: str = "resnet101",
+    rates: Sequence[int] = (6, 12, 18, 24),
+    scales: Sequence[float] = (0.5, 0.75),
+) -> Padded:
+    """Build a DeepLab V2.
+
+    Args:
+        in_channels: input bands.
+        classes: output channels.
+        backbone: a timm ResNet.
+        rates: of the summed classifiers.
+        scales: at which the input is seen beside its own; the largest logits count. In training each scale is
+            told the answer, with weight 1. Empty for a single scale.
+
+    Raises:
+        ModelError: no such backbone.
+    """
+    body = resnet(backbone, in_channels, output_stride=8, first_block="same", caffe=True)
+    for module in body.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.momentum = _BATCH_NORM_MOMENTUM
+    return Padded(_DeepLabV2(body, SummedASPP(widths(body)[-1], classes, rates), scales), stride=1)

@@ -1,0 +1,1 @@
+"""Parts that several networks share: backbones, context modules and heads."""

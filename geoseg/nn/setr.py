@@ -1,0 +1,164 @@
+"""SETR (Zheng et al. 2021, https://arxiv.org/abs/2012.15840): a vision transformer and three ways up from its patches.
+
+Naive: two convolutions and one upsampling; progressive (PUP): a convolution before each doubling; multi-level
+aggregation (MLA): four depths, joined from the deepest up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from geoseg.nn.padding import Padded
+from geoseg.nn.parts.convolution import convolve
+from geoseg.nn.parts.segmenter import Segmenter, Side
+from geoseg.nn.parts.vit import MapNorm, ViT
+
+_LATE = (10 / 24, 15 / 24, 20 / 24, 1.0)
+_EVEN = (1 / 4, 1 / 2, 3 / 4, 1.0)
+_SIDE_WEIGHT = 0.4
+
+
+def _raise(factor: int) -> nn.Upsample:
+    return nn.Upsample(scale_factor=factor, mode="bilinear", align_corners=False)
+
+
+def _up_head(channels: int, width: int, classes: int, steps: tuple[int, int, int]) -> nn.Sequential:
+    """Build a norm and some convolutions, each with an upsampling after it, then the classifier.
+
+    Args:
+        channels: of the transformer's map.
+        width: of the convolutions.
+        classes: output channels.
+        steps: how many convolutions, the side of their kernels, the factor of each upsampling.
+    """
+    count, size, factor = steps
+    layers: list[nn.Module] = [MapNorm(channels)]
+    for index in range(count):
+        layers += [convolve(width if index else channels, width, size), _raise(factor)]
+    return nn.Sequential(*layers, nn.Conv2d(width, classes, 1))
+
+
+class _Aggregation(nn.Module):
+    """Neck of MLA: the maps joined from the deepest up, and all of them raised and concatenated as the last map."""
+
+    def __init__(self, channels: int, width: int, count: int) -> None:
+        super().__init__()
+        self.norms = nn.ModuleList(MapNorm(channels) for _ in range(count))
+        self.narrow = nn.ModuleList(convolve(channels, width, 1) for _ in range(count))
+        self.refine = nn.ModuleList(convolve(width, width, 3) for _ in range(count))
+        half = width // 2
+        self.up = nn.ModuleList(
+            nn.Sequential(convolve(width, half, 3), convolve(half, half, 3), _raise(4)) for _ in range(count)
+        )
+
+    def forward(self, maps: list[Tensor]) -> list[Tensor]:
+        narrow = [layer(norm(x)) for layer, norm, x in zip(self.narrow, self.norms, maps, strict=True)]
+        joined = [narrow[-1]]
+        for x in reversed(narrow[:-1]):
+            joined.append(joined[-1] + x)
+        refined = [layer(x) for layer, x in zip(self.refine, reversed(joined), strict=True)]
+        return [*refined, torch.cat([up(x) for up, x in zip(self.up, refined, strict=True)], dim=1)]
+
+
+def _segmenter(
+    vit: ViT, head: nn.Module, beside: Callable[[], nn.Module] | None, neck: nn.Module | None = None, count: int = 3
+) -> Padded:
+    sides = [] if beside is None else [Side(beside(), place, _SIDE_WEIGHT) for place in range(count)]
+    return Padded(Segmenter(vit, head, neck=neck, sides=sides), stride=vit.patch_px)
+
+
+def build_naive(
+    in_channels: int,
+    classes: int,
+    *,
+    vit: str = "vit_large_patch16_384",
+    image_px: int = 768,
+    width: int = 256,
+    auxiliary: bool = True,
+) -> Padded:
+    """Build a SETR-Naive.
+
+    Args:
+        in_channels: input bands.
+        classes: output channels.
+        vit: a timm ViT.
+        image_px: side of the tiles that the transformer has positions for; for others they are resized.
+        width: channels of the head.
+        auxiliary: heads on three depths before the last, for training; their losses weigh 0.4 each.
+
+    Raises:
+        ModelError: no such ViT.
+    """
+    body = ViT(vit, in_channels, image_px, _LATE)
+
+    def head() -> nn.Module:
+        return _up_head(body.width, width, classes, (1, 1, 4))
+
+    return _segmenter(body, head(), head if auxiliary else None)
+
+
+def build_pup(
+    in_channels: int,
+    classes: int,
+    *,
+    vit: str = "vit_large_patch16_384",
+    image_px: int = 768,
+    width: int = 256,
+    auxiliary: bool = True,
+) -> Padded:
+    """Build a SETR-PUP.
+
+    Args:
+        in_channels: input bands.
+        classes: output channels.
+        vit: a timm ViT.
+        image_px: side of the tiles that the transformer has positions for; for others they are resized.
+        width: channels of the head.
+        auxiliary: heads on three depths before the last, for training; their losses weigh 0.4 each.
+
+    Raises:
+        ModelError: no such ViT.
+    """
+    body = ViT(vit, in_channels, image_px, _LATE)
+
+    def beside() -> nn.Module:
+        return _up_head(body.width, width, classes, (2, 3, 4))
+
+    return _segmenter(body, _up_head(body.width, width, classes, (4, 3, 2)), beside if auxiliary else None)
+
+
+def build_mla(
+    in_channels: int,
+    classes: int,
+    *,
+    vit: str = "vit_large_patch16_384",
+    image_px: int = 768,
+    width: int = 256,
+    class_token: bool = False,
+    auxiliary: bool = True,
+) -> Padded:
+    """Build a SETR-MLA.
+
+    Args:
+        in_channels: input bands.
+        classes: output channels.
+        vit: a timm ViT.
+        image_px: side of the tiles that the transformer has positions for; for others they are resized.
+        width: channels of the aggregation.
+        class_token: whether it goes through the transformer beside the patches; mmsegmentation's does not.
+        auxiliary: classifiers on the four aggregated depths, for training; their losses weigh 0.4 each.
+
+    Raises:
+        ModelError: no such ViT.
+    """
+    body = ViT(vit, in_channels, image_px, _EVEN, class_token=class_token)
+    neck = _Aggregation(body.width, width, len(_EVEN))
+    head = nn.Conv2d(len(_EVEN) * (width // 2), classes, 1)
+
+    def beside() -> nn.Module:
+        return nn.Conv2d(width, classes, 1)
+
+    return _segmenter(body, head, beside if auxiliary else None, neck, len(_EVEN))

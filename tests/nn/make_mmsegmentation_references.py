@@ -1,0 +1,138 @@
+"""Write tests/nn/references: what mmsegmentation 1.2.2 answers with weights drawn from its tensors' names.
+
+Not run by the tests. It needs mmsegmentation 1.2.2, mmengine 0.10.7 and mmcv-lite 2.2.0 in an environment of their own:
+``python tests/nn/make_mmsegmentation_references.py``. A file holds the names and shapes of a network's tensors and its
+logits for one drawn input at every fourth pixel; the weights are drawn again by the tests.
+"""
+
+from __future__ import annotations
+
+import importlib.machinery
+import sys
+import types
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from published_weights import drawn, pixels
+
+OUT = Path(__file__).parent / "references"
+NORM = {"type": "BN", "requires_grad": True}
+CLASSES = 4
+
+
+class _Absent(types.ModuleType):
+    """Compiled operations, which the light build has not and these networks do not call."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return object
+
+
+def _mmseg() -> Any:
+    import mmcv
+
+    mmcv.__version__ = "2.1.0"
+    absent = _Absent("mmcv.ops")
+    absent.__spec__ = importlib.machinery.ModuleSpec("mmcv.ops", None)
+    absent.__path__ = []
+    sys.modules["mmcv.ops"] = absent
+    import mmseg.models
+    from mmengine.config import Config
+    from mmseg.registry import MODELS
+
+    del mmseg
+    return MODELS, Config
+
+
+NAMES = {
+    "fcn_r50": ("fcn_r50-d8", (65, 97)),
+    "pspnet_r50": ("pspnet_r50-d8", (65, 97)),
+    "deeplabv3_r50": ("deeplabv3_r50-d8", (65, 97)),
+    "deeplabv3plus_r50": ("deeplabv3plus_r50-d8", (64, 96)),
+    "fastfcn_psp_r50": ("fastfcn_r50-d32_jpu_psp", (65, 97)),
+    "fastfcn_deeplabv3_r50": ("fastfcn_r50-d32_jpu_psp", (65, 97)),
+    "fastfcn_encnet_r50": ("fastfcn_r50-d32_jpu_psp", (65, 97)),
+    "hrnet_w18": ("fcn_hr18", (64, 96)),
+    "hrnet_ocr_w18": ("ocrnet_hr18", (64, 96)),
+    "ocr_r101": ("ocrnet_r50-d8", (65, 97)),
+    "setr_naive_b": ("setr_naive", (64, 96)),
+    "setr_pup_b": ("setr_pup", (64, 96)),
+    "setr_mla_b": ("setr_mla", (64, 96)),
+}
+TINY_VIT = {"img_size": (64, 64), "embed_dims": 64, "num_layers": 6, "num_heads": 2, "mlp_ratio": 3}
+ASPP = {"type": "ASPPHead", "in_channels": 2048, "in_index": 2, "channels": 512, "dilations": (1, 12, 24, 36)}
+ENC = {
+    "type": "EncHead", "in_channels": [512, 1024, 2048], "in_index": (0, 1, 2), "channels": 512, "num_codes": 32,
+    "use_se_loss": True, "add_lateral": False, "loss_se_decode": {"type": "CrossEntropyLoss", "use_sigmoid": True},
+}  # fmt: skip
+
+
+def _plain(config: Any) -> Any:
+    """Batch norm of one machine, few classes, no file of weights."""
+    if isinstance(config, dict):
+        config = {key: _plain(value) for key, value in config.items() if key not in ("pretrained", "data_preprocessor")}
+        if config.get("type") == "SyncBN":
+            config["type"] = "BN"
+        if "num_classes" in config:
+            config["num_classes"] = CLASSES
+        return config
+    return type(config)(_plain(value) for value in config) if isinstance(config, (list, tuple)) else config
+
+
+def _model(name: str, config: dict[str, Any]) -> dict[str, Any]:
+    common = {"dropout_ratio": 0.1, "num_classes": CLASSES, "norm_cfg": NORM, "align_corners": False}
+    if name == "fastfcn_deeplabv3_r50":
+        config["decode_head"] = {**ASPP, **common}
+    if name == "fastfcn_encnet_r50":
+        config["decode_head"] = {**ENC, **common}
+    if name == "ocr_r101":
+        # as in ocrnet_r101-d8, on the shallower backbone
+        guess, head = config["decode_head"]
+        guess.update(in_channels=1024, channels=256, in_index=2)
+        head.update(in_channels=2048, in_index=3)
+    if name.startswith("setr"):
+        depths = (0, 2, 3, 5) if name == "setr_mla_b" else (1, 2, 4, 5)
+        config["backbone"].update(TINY_VIT, out_indices=depths, drop_rate=0.0)
+        if name == "setr_mla_b":
+            config["neck"].update(in_channels=[64] * 4, out_channels=16)
+            config["decode_head"].update(in_channels=[16] * 4, channels=32, mla_channels=8)
+            for side in config["auxiliary_head"]:
+                side.update(in_channels=16, channels=16)
+        else:
+            for head in (config["decode_head"], *config["auxiliary_head"]):
+                head.update(in_channels=64, channels=16)
+        if name == "setr_pup_b":  # as in its configuration for Cityscapes
+            for side in config["auxiliary_head"]:
+                side.update(num_convs=2)
+    return config
+
+
+def main() -> None:
+    """Write one file for each network."""
+    warnings.simplefilter("ignore")
+    models, configs = _mmseg()
+    import mmseg
+
+    folder = Path(mmseg.__file__).parent / ".mim/configs/_base_/models"
+    OUT.mkdir(exist_ok=True)
+    for name, (base, size) in NAMES.items():
+        config = _model(name, _plain(configs.fromfile(folder / f"{base}.py").model.to_dict()))
+        network = models.build(config).eval()
+        shapes = {key: tuple(value.shape) for key, value in network.state_dict().items()}
+        network.load_state_dict(drawn(shapes))
+        x = pixels(*size)
+        with torch.inference_mode():
+            logits = network.encode_decode(x, [{"img_shape": size, "ori_shape": size, "pad_shape": size}])
+        keys = "\n".join(f"{key} {' '.join(map(str, shape))}".strip() for key, shape in shapes.items())
+        np.savez_compressed(
+            OUT / f"mmsegmentation_{name}.npz", tensors=np.array(keys), logits=logits.numpy()[..., ::4, ::4]
+        )
+        sys.stderr.write(f"{name} {len(shapes)} {tuple(logits.shape)}\n")
+
+
+if __name__ == "__main__":
+    main()
