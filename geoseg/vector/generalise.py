@@ -22,6 +22,7 @@ from geoseg.vector.polygons import pick_arcs
 from geoseg.vector.regions import Sums, compact, find_root
 from geoseg.vector.rings import pick_lines
 from geoseg.vector.spec import VectorSpec
+from geoseg.vector.zonal import merge_bands
 
 Bools = npt.NDArray[np.bool_]
 I32 = npt.NDArray[np.int32]
@@ -231,6 +232,7 @@ def _merged(patch: Patch, code: U8, parent: I32, shape: tuple[int, int]) -> Patc
     return replace(
         patch,
         sums=add_sums(patch.sums._replace(code=code), number, count),
+        bands=merge_bands(patch.bands, number, count),
         arcs=joined,
         lines=pick_lines(lines, origin),
         is_open=is_open,

@@ -15,6 +15,7 @@ from geoseg.vector.patch import Patch
 from geoseg.vector.point_table import slot_of, table_for
 from geoseg.vector.regions import Sums, compact, union
 from geoseg.vector.rings import Lines, pick_lines
+from geoseg.vector.zonal import merge_bands, stack_bands
 
 I32 = npt.NDArray[np.int32]
 I64 = npt.NDArray[np.int64]
@@ -262,6 +263,7 @@ def join_strip(carry: Patch | None, blocks: Sequence[Patch], bottom: int, shape:
     lines = _stack_lines([part.lines for part in parts])
     return Patch(
         sums=add_sums(stacked, number, count),
+        bands=merge_bands(stack_bands([part.bands for part in parts]), number, count),
         arcs=joined,
         lines=pick_lines(lines, origin),
         is_open=is_open,

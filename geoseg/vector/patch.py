@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +20,7 @@ from geoseg.vector.regions import (
     sum_regions,
 )
 from geoseg.vector.rings import Lines
+from geoseg.vector.zonal import BandSums, sum_bands
 
 U8 = npt.NDArray[np.uint8]
 I32 = npt.NDArray[np.int32]
@@ -33,6 +35,7 @@ class Patch:
 
     Attributes:
         sums: what adds up over the pixels of each region.
+        bands: what adds up in other bands; None when no statistics are wanted.
         arcs: boundaries; regions are indices into ``sums``, or -1 where nobody asks any more.
         lines: the arcs as they are drawn, as far as they are drawn already.
         is_open: regions that may go on outside this part.
@@ -47,6 +50,7 @@ class Patch:
     """
 
     sums: Sums
+    bands: BandSums | None
     arcs: Arcs
     lines: Lines
     is_open: Bools
@@ -66,11 +70,13 @@ class Block:
         window: where it is.
         codes: (height + 1, width + 1) with one row above and one column to the left, nodata at the scene's edge.
         confidence: (height, width) percent, or None.
+        bands: values of other bands and which of them count, both (band, height, width), or None.
     """
 
     window: Window
     codes: U8
     confidence: U8 | None
+    bands: tuple[npt.NDArray[Any], Bools] | None = None
 
 
 def trace_block(block: Block, ground: PixelGround, shape: tuple[int, int], nodata: int, connectivity: int = 4) -> Patch:
@@ -91,6 +97,7 @@ def trace_block(block: Block, ground: PixelGround, shape: tuple[int, int], nodat
     place = (*window_origin(window), *window.shape, shape[1], ground.shift)
     confidence = _NO_CONFIDENCE if block.confidence is None else np.ascontiguousarray(block.confidence)
     sums = sum_regions(codes, confidence, runs, count, cumulative, place)
+    bands = None if block.bands is None else sum_bands(*block.bands, runs, count)
     arcs = trace_arcs(codes, runs, frame)
     arcs.points[:] += np.array(window_origin(window), np.int32)
 
@@ -116,7 +123,7 @@ def trace_block(block: Block, ground: PixelGround, shape: tuple[int, int], nodat
     )
     borders = {"north": north, "south": south, "west": west, "east": east}
     group = group_regions(codes, runs, count, nodata) if connectivity == 8 else None
-    return Patch(sums=sums, arcs=arcs, lines=lines, is_open=is_open, group=group, known=known, **borders)
+    return Patch(sums=sums, bands=bands, arcs=arcs, lines=lines, is_open=is_open, group=group, known=known, **borders)
 
 
 def window_origin(window: Window) -> tuple[int, int]:

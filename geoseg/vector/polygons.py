@@ -19,6 +19,7 @@ from geoseg.vector.kernel import kernel
 from geoseg.vector.patch import Patch
 from geoseg.vector.regions import pick_sums
 from geoseg.vector.rings import Lines, Links, Measures, Rings, draw_rings, find_rings, measure_arcs, pick_lines
+from geoseg.vector.zonal import band_table, merge_bands, pick_bands
 
 Bools = npt.NDArray[np.bool_]
 F64 = npt.NDArray[np.float64]
@@ -29,11 +30,19 @@ ToWorld = Callable[[F64, F64], tuple[F64, F64]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drawing:
-    """How lattice points become coordinates: pixel sizes, the grid's transform, or a function in its place."""
+    """How lattice points become coordinates, and what the columns of bands are called.
+
+    Attributes:
+        ground: pixel sizes.
+        transform: the grid's.
+        to_world: a function in its place, or None.
+        band_names: of the bands that statistics are wanted of.
+    """
 
     ground: PixelGround
     transform: Affine
     to_world: ToWorld | None = None
+    band_names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,13 +77,13 @@ def draw_regions(patch: Patch, wanted: Bools, lines: Lines, links: Links, drawin
 
     length = np.bincount(ring_rank, rings.length, len(regions)).astype(np.float64) * drawing.ground.metric.unit_m
     area2 = np.bincount(ring_rank, rings.area2, len(regions)) / lines.scale**2
-    sums = pick_sums(patch.sums, regions)
+    sums, bands = pick_sums(patch.sums, regions), pick_bands(patch.bands, regions)
     area = sums.weight * drawing.ground.unit_m2 * (area2 / 2 / sums.pixels)
     if patch.group is not None:
         number = np.unique(patch.group[regions], return_inverse=True)[1].astype(np.int32)
         geometry = _collect(geometry, number)
         area, length = (np.bincount(number, column).astype(np.float64) for column in (area, length))
-        sums = add_sums(sums, number, len(geometry))
+        sums, bands = add_sums(sums, number, len(geometry)), merge_bands(bands, number, len(geometry))
     known = np.maximum(sums.known, 1)
     segments = Segments(
         geometry=geometry,
@@ -84,6 +93,7 @@ def draw_regions(patch: Patch, wanted: Bools, lines: Lines, links: Links, drawin
         confidence=np.where(sums.known > 0, sums.percent / known / 100, np.nan).astype(np.float32),
         confidence_min=np.where(sums.known > 0, sums.lowest / 100, np.nan).astype(np.float32),
         pixels=sums.pixels,
+        extra=band_table(bands, drawing.band_names, len(geometry)),
     )
     return Polygons(last=sums.last, segments=segments)
 
@@ -138,6 +148,7 @@ def leave_open(patch: Patch, keep_arcs: Bools) -> Patch:
     borders = {name: number[getattr(patch, name)] for name in ("north", "south", "west", "east")}
     return Patch(
         sums=add_sums(patch.sums, number, int(patch.is_open.sum())),
+        bands=merge_bands(patch.bands, number, int(patch.is_open.sum())),
         arcs=arcs._replace(side=side),
         lines=pick_lines(patch.lines, np.flatnonzero(keep_arcs).astype(np.int32)),
         is_open=patch.is_open[patch.is_open],
@@ -149,8 +160,7 @@ def leave_open(patch: Patch, keep_arcs: Bools) -> Patch:
 
 def take(polygons: Polygons, which: I64 | slice) -> Polygons:
     """Pick polygons by index."""
-    columns = {f.name: getattr(polygons.segments, f.name)[which] for f in fields(Segments)}
-    return Polygons(last=polygons.last[which], segments=Segments(**columns))
+    return Polygons(last=polygons.last[which], segments=polygons.segments[which])
 
 
 def gather(parts: list[Polygons]) -> Polygons:

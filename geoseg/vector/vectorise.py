@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +23,7 @@ from geoseg.vector.patch import Block, Patch, trace_block
 from geoseg.vector.polygons import Drawing, Polygons, ToWorld, gather, take
 from geoseg.vector.source import CodeSource
 from geoseg.vector.spec import VectorSpec
+from geoseg.vector.zonal import BandSource
 
 U8 = npt.NDArray[np.uint8]
 
@@ -43,6 +44,7 @@ class _Task:
     minimum: Minimum
     spec: VectorSpec
     drawing: Drawing
+    bands: BandSource | None
 
 
 def vectorise_codes(  # noqa: PLR0913 - the options a run has, each with a default
@@ -53,7 +55,9 @@ def vectorise_codes(  # noqa: PLR0913 - the options a run has, each with a defau
     spec: VectorSpec = _EXACT,
     block_px: int = 2048,
     threads: int | None = None,
+    executor: Executor | None = None,
     to_world: ToWorld | None = None,
+    bands: BandSource | None = None,
     batch: int = 20000,
 ) -> Iterator[Segments]:
     """Turn class codes into polygons that tile the valid area without gap or overlap.
@@ -67,7 +71,11 @@ def vectorise_codes(  # noqa: PLR0913 - the options a run has, each with a defau
         spec: simplification and generalisation; exact polygons by default.
         block_px: side of the blocks that are traced at once.
         threads: how many blocks at once; all processors by default.
+        executor: what traces the blocks instead of threads of this process, for example ``client.get_executor()`` of
+            a Dask cluster; ``source`` and ``to_world`` must pickle. Two rows of blocks are handed out at a time.
         to_world: (columns, rows) of pixel corners -> (x, y), for scenes that no affine transform describes.
+        bands: bands on the grid of the codes; their statistics in each polygon go to ``Segments.extra``, named as
+            ``band_columns`` says. They do not depend on the blocks either (of float bands to 1e-12).
         batch: polygons per ``Segments``.
 
     Yields:
@@ -79,36 +87,42 @@ def vectorise_codes(  # noqa: PLR0913 - the options a run has, each with a defau
     shape = source.shape
     if tuple(geobox.shape) != tuple(shape):
         raise UsageError(f"the codes are {shape[0]} x {shape[1]} pixels but the grid is {tuple(geobox.shape)}")
+    if bands is not None and tuple(bands.shape) != tuple(shape):
+        raise UsageError(f"the codes are {shape[0]} x {shape[1]} pixels but the bands are {tuple(bands.shape)}")
     if block_px < 1 or batch < 1 or (threads is not None and threads < 1):
         raise UsageError(f"block_px {block_px}, batch {batch} and threads {threads} must all be at least 1")
     if not all(shape):
         return
-    drawing = Drawing(ground=PixelGround.of(geobox), transform=geobox.transform, to_world=to_world)
+    names = () if bands is None else tuple(bands.names)
+    drawing = Drawing(ground=PixelGround.of(geobox), transform=geobox.transform, to_world=to_world, band_names=names)
     minimum = minimum_of(spec, drawing.ground, nodata, shape)
-    task = _Task(source=source, minimum=minimum, spec=spec, drawing=drawing)
+    task = _Task(source=source, minimum=minimum, spec=spec, drawing=drawing, bands=bands)
     workers = threads or len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else threads or 1
-    yield from _batches(_strips(task, block_px, workers), batch)
+    if executor is not None:
+        yield from _batches(_strips(task, block_px, executor), batch)
+        return
+    with ThreadPoolExecutor(workers, thread_name_prefix="vectorise") as pool:
+        yield from _batches(_strips(task, block_px, pool), batch)
 
 
-def _strips(task: _Task, block_px: int, threads: int) -> Iterator[Polygons]:
+def _strips(task: _Task, block_px: int, pool: Executor) -> Iterator[Polygons]:
     height = task.source.shape[0]
     rows = [(top, min(top + block_px, height)) for top in range(0, height, block_px)]
     carry: Patch | None = None
     ready: list[Polygons] = []
-    with ThreadPoolExecutor(threads, thread_name_prefix="vectorise") as pool:
-        strips = _submit(task, rows, block_px, pool)
-        ahead = next(strips)
-        for _, bottom in rows:
-            futures, ahead = ahead, next(strips, [])
-            results = [future.result() for future in futures]
-            del futures
-            joined = join_strip(carry, [patch for _, patch in results], bottom, task.source.shape)
-            polygons, carry = finish(joined, task.spec, task.drawing, task.minimum)
-            done = gather([*ready, *(polygons for polygons, _ in results), polygons])
-            # a region that is whole but has to wait comes before all that end behind it
-            count = int(np.searchsorted(done.last, _first_waiting(carry, task.minimum.nodata)))
-            yield take(done, slice(0, count))
-            ready = [take(done, slice(count, None))]
+    strips = _submit(task, rows, block_px, pool)
+    ahead = next(strips)
+    for _, bottom in rows:
+        futures, ahead = ahead, next(strips, [])
+        results = [future.result() for future in futures]
+        del futures
+        joined = join_strip(carry, [patch for _, patch in results], bottom, task.source.shape)
+        polygons, carry = finish(joined, task.spec, task.drawing, task.minimum)
+        done = gather([*ready, *(polygons for polygons, _ in results), polygons])
+        # a region that is whole but has to wait comes before all that end behind it
+        count = int(np.searchsorted(done.last, _first_waiting(carry, task.minimum.nodata)))
+        yield take(done, slice(0, count))
+        ready = [take(done, slice(count, None))]
 
 
 def _first_waiting(carry: Patch, nodata: int) -> int:
@@ -127,9 +141,7 @@ def _first_waiting(carry: Patch, nodata: int) -> int:
 Result = tuple[Polygons, Patch]
 
 
-def _submit(
-    task: _Task, rows: list[tuple[int, int]], block_px: int, pool: ThreadPoolExecutor
-) -> Iterator[list[Future[Result]]]:
+def _submit(task: _Task, rows: list[tuple[int, int]], block_px: int, pool: Executor) -> Iterator[list[Future[Result]]]:
     """Hand the blocks of one row after the other to the pool."""
     width = task.source.shape[1]
     above: list[Future[_Borders]] = []
@@ -138,6 +150,9 @@ def _submit(
         here: list[Future[_Borders]] = []
         for column, left in enumerate(range(0, width, block_px)):
             window = Window(top, bottom, left, min(left + block_px, width))
+            if not isinstance(pool, ThreadPoolExecutor):
+                futures.append(pool.submit(_vectorise_apart, task, window))
+                continue
             borders: Future[_Borders] = Future()
             near = (
                 above[column] if above else None,
@@ -173,7 +188,22 @@ def _vectorise_block(task: _Task, window: Window, borders: Future[_Borders], nea
         padded[1:, 0] = left.result().column
     if corner is not None:
         padded[0, 0] = corner.result().row[-1]
-    block = Block(window=window, codes=padded, confidence=confidence)
+    return _draw_block(task, window, padded, confidence)
+
+
+def _vectorise_apart(task: _Task, window: Window) -> Result:
+    """Do the same in another process, which reads for itself what lies above and to the left."""
+    top, left = min(1, window.row_start), min(1, window.col_start)
+    wider = Window(window.row_start - top, window.row_stop, window.col_start - left, window.col_stop)
+    codes, confidence = task.source.read(wider)
+    padded = np.full((window.height + 1, window.width + 1), task.minimum.nodata, np.uint8)
+    padded[1 - top :, 1 - left :] = codes
+    return _draw_block(task, window, padded, None if confidence is None else confidence[top:, left:])
+
+
+def _draw_block(task: _Task, window: Window, padded: U8, confidence: U8 | None) -> Result:
+    bands = None if task.bands is None else task.bands.read(window)
+    block = Block(window=window, codes=padded, confidence=confidence, bands=bands)
     patch = trace_block(block, task.drawing.ground, task.source.shape, task.minimum.nodata, task.spec.connectivity)
     return finish(patch, task.spec, task.drawing, task.minimum)
 

@@ -99,3 +99,39 @@ def test_wrong_arrays_are_refused() -> None:
 def test_wrong_options_are_refused(options: dict[str, object]) -> None:
     with pytest.raises(UsageError):
         VectorSpec(**options)  # type: ignore[arg-type]
+
+
+def bands_like(codes: np.ndarray, count: int) -> xr.DataArray:
+    values = np.random.default_rng(3).normal(size=(count, *codes.shape))
+    grid = array_of(codes)
+    return xr.DataArray(values, dims=("band", "y", "x"), coords={"y": grid.y, "x": grid.x}).rio.write_crs("EPSG:32633")
+
+
+def test_bands_give_columns_by_their_names_or_numbers() -> None:
+    codes = mosaic(40)
+    bands = bands_like(codes, 2)
+    frame = geoseg.vectorise(array_of(codes), zonal=bands.chunk(11))
+    assert frame.b1_mean.mul(frame.b1_count).sum() == pytest.approx(bands[0].to_numpy().sum())
+    assert frame.b2_max.max() == bands[1].to_numpy().max()
+    named = geoseg.vectorise(array_of(codes), zonal=bands.assign_coords(band=["Red", "nir"]))
+    assert [name for name in named.columns if name.endswith("_std")] == ["red_std", "nir_std"]
+    assert (named.nir_std == frame.b2_std).all()
+    single = geoseg.vectorise(array_of(codes), zonal=bands[0].assign_attrs(long_name="height", nodata=-9999.0))
+    assert (single.height_mean == frame.b1_mean).all()
+
+
+def test_nodata_of_a_band_does_not_count() -> None:
+    codes = np.zeros((4, 5), np.uint8)
+    bands = bands_like(codes, 1)
+    bands[0, 0, :2] = [np.nan, -1.0]
+    frame = geoseg.vectorise(array_of(codes), zonal=bands.assign_attrs(_FillValue=-1.0))
+    assert frame.b1_count[0] == 18
+
+
+def test_bands_on_another_grid_are_refused() -> None:
+    codes = mosaic(20)
+    bands = bands_like(codes, 1)
+    with pytest.raises(UsageError, match="reproject"):
+        geoseg.vectorise(array_of(codes), zonal=bands.assign_coords(x=bands.x + 0.5))
+    with pytest.raises(UsageError, match="band, y, x"):
+        geoseg.vectorise(array_of(codes), zonal=bands[:, 1:])
