@@ -32,6 +32,8 @@ class Augmentation(BaseModel):
         noise: largest standard deviation of Gaussian noise, on a third of the chips.
         jpeg_quality: lowest JPEG quality, on a third of the chips (three bands); 0 for none.
         blank: share of chips with a region of missing pixels.
+        collar: share of chips with a region painted plain black or white, as in mosaics that mark no missing pixels;
+            its right answer is the legend's first class.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -47,6 +49,7 @@ class Augmentation(BaseModel):
     noise: Amount = 0.03
     jpeg_quality: Annotated[int, Field(ge=0, le=100)] = 35
     blank: Unit = 0.1
+    collar: Unit = 0.0
 
 
 _TO_YIQ = torch.tensor([[0.299, 0.587, 0.114], [0.5959, -0.2746, -0.3213], [0.2115, -0.5227, 0.3112]])
@@ -80,7 +83,7 @@ def augment(image: Tensor, amounts: Augmentation, rng: np.random.Generator) -> T
         image = image + torch.from_numpy(grain) * float(rng.uniform(0, amounts.noise))
     image = image.clamp(0, 1)
     if bands == 3 and rng.random() < 1 / 3 and amounts.jpeg_quality > 0:
-        image = _jpeg(image, int(rng.integers(amounts.jpeg_quality, 96)))
+        image = _jpeg(image, int(rng.integers(amounts.jpeg_quality, max(96, amounts.jpeg_quality + 1))))
     return image
 
 

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 from torch import Tensor
 from torch.nn import functional
 
+from geoseg.core.window import Window
 from geoseg.data.augment import Augmentation, augment, blanks
-from geoseg.data.labelled import UNLABELLED, LabelledImage
+from geoseg.data.class_places import ClassPlaces
+from geoseg.data.labelled_scene import UNLABELLED, LabelledScene, Sample, read_padded, unit
+from geoseg.errors import UsageError
+
+_TRIES = 8
+"""Places tried for a chip with enough labelled pixels; then the best of them is taken."""
 
 
 class ChipSpec(BaseModel):
@@ -26,6 +32,11 @@ class ChipSpec(BaseModel):
         gsd_spread: standard deviation of its logarithm.
         gsd_m: range the chips' ground sample distance must stay in, metres.
         turned: share of chips turned by any angle; all are turned by quarters and flipped.
+        small: what becomes of an image smaller than a chip: ``fill`` enlarges it, ``pad`` surrounds it with missing
+            pixels and so keeps its scale.
+        balance: share of chips that are cut around a pixel of a class drawn at random, every class as often as the
+            others; the rest are cut anywhere.
+        least_labelled: share of a chip's pixels that must have a class; other places are tried a few times.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -36,6 +47,18 @@ class ChipSpec(BaseModel):
     gsd_spread: Annotated[float, Field(ge=0)] = 0.35
     gsd_m: tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]] = (0.01, 1000.0)
     turned: Annotated[float, Field(ge=0, le=1)] = 0.3
+    small: Literal["fill", "pad"] = "fill"
+    balance: Annotated[float, Field(ge=0, le=1)] = 0.0
+    least_labelled: Annotated[float, Field(ge=0, le=1)] = 0.0
+
+    @model_serializer(mode="wrap")
+    def _brief(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out what is as it was before there was a choice: cards name the recipe by these values."""
+        kept = {name: getattr(self, name) != type(self).model_fields[name].default for name in _LATER}
+        return {name: value for name, value in serialise(self).items() if kept.get(name, True)}
+
+
+_LATER = ("small", "balance", "least_labelled")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +83,14 @@ class ChipMaker:
         amounts: how strongly to vary the values.
         normalisation: mean and standard deviation of each band, on the 0-1 scale.
         seed: the first half of every batch's seed; its number is the second.
+
+    Raises:
+        UsageError: an image has other bands than the network.
     """
 
     def __init__(
         self,
-        images: Sequence[LabelledImage],
+        images: Sequence[LabelledScene],
         spec: ChipSpec,
         amounts: Augmentation,
         normalisation: tuple[Sequence[float], Sequence[float]],
@@ -74,11 +100,17 @@ class ChipMaker:
         self._spec = spec
         self._amounts = amounts
         mean, std = normalisation
+        for image in images:
+            if image.bands != len(mean):
+                raise UsageError(
+                    f"{image.name}: {image.bands} bands, not {len(mean)}. Choose some with the source's bands."
+                )
         self._mean = torch.tensor(mean, dtype=torch.float32)[:, None, None]
         self._std = torch.tensor(std, dtype=torch.float32)[:, None, None]
         self._seed = seed
         weights = np.array([image.weight for image in images])
         self._share = weights / weights.sum()
+        self._places = ClassPlaces(images, weights)
 
     def batch(self, number: int) -> Batch:
         """Cut one batch."""
@@ -87,16 +119,35 @@ class ChipMaker:
         return Batch(torch.stack([c[0] for c in chips]), torch.stack([c[1] for c in chips]))
 
     def _chip(self, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-        image = self._images[int(rng.choice(len(self._images), p=self._share))]
-        values, channels, valid = cut(image, self._spec, rng)
+        values, channels, valid = self._cut(rng)
         values = augment(values, self._amounts, rng)
+        if self._amounts.collar > 0:
+            painted = torch.from_numpy(blanks((valid.shape[0], valid.shape[1]), self._amounts.collar, rng))
+            values = torch.where(painted, float(rng.integers(2)), values)
+            channels = torch.where(painted, 0, channels)
         usable = valid & torch.from_numpy(~blanks((valid.shape[0], valid.shape[1]), self._amounts.blank, rng))
         inputs = torch.where(usable, (values - self._mean) / self._std, 0.0)
         return inputs, torch.where(usable, channels, UNLABELLED)
 
+    def _cut(self, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
+        around = None
+        if self._spec.balance > 0 and rng.random() < self._spec.balance:
+            index, around = self._places.draw(rng)
+        else:
+            index = int(rng.choice(len(self._images), p=self._share))
+        return cut(self._images[index], self._spec, rng, around=around)
 
-def cut(image: LabelledImage, spec: ChipSpec, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
+
+def cut(
+    image: LabelledScene, spec: ChipSpec, rng: np.random.Generator, *, around: tuple[int, int] | None = None
+) -> tuple[Tensor, Tensor, Tensor]:
     """Cut one chip at a random place, scale and turn.
+
+    Args:
+        image: what to cut from; nothing outside of it is read.
+        spec: how.
+        rng: the only source of chance.
+        around: row and column of a pixel that the chip shall hold; None: anywhere.
 
     Returns:
         Values (band, y, x) float32 in [0, 1], channels (y, x) int64, valid (y, x) bool.
@@ -107,12 +158,12 @@ def cut(image: LabelledImage, spec: ChipSpec, rng: np.random.Generator) -> tuple
     factor = float(np.clip(np.exp(rng.normal(0, 1) * spec.gsd_spread), low, max(low, high)))
     angle = float(rng.uniform(-np.pi / 4, np.pi / 4)) if rng.random() < spec.turned else 0.0
     reach = abs(np.cos(angle)) + abs(np.sin(angle))
-    height, width = image.channels.shape
-    side = min(int(np.ceil(size * factor * reach)), height, width)
-    top, left = int(rng.integers(0, height - side + 1)), int(rng.integers(0, width - side + 1))
-    place = (slice(top, top + side), slice(left, left + side))
-    values = torch.from_numpy(image.values[:, *place].astype(np.float32) / 255)[None]
-    labels = torch.from_numpy(np.stack([image.channels[place], image.valid[place]]).astype(np.float32))[None]
+    side = int(np.ceil(size * factor * reach))
+    if spec.small == "fill":
+        side = min(side, *image.shape)
+    sample = _sample(image, side, spec, rng, around)
+    values = torch.from_numpy(unit(sample.values))[None]
+    labels = torch.from_numpy(np.stack([sample.channels, sample.valid]).astype(np.float32))[None]
     scaled = max(size, round(size * reach))
     if scaled != side:
         values = functional.interpolate(values, (scaled, scaled), mode="bilinear", antialias=True, align_corners=False)
@@ -126,3 +177,34 @@ def cut(image: LabelledImage, spec: ChipSpec, rng: np.random.Generator) -> tuple
     both = torch.rot90(torch.cat([values, labels], dim=1)[0], quarter, (1, 2))
     both = both.flip(2) if flip else both
     return both[:-2].clamp(0, 1), both[-2].round().long(), both[-1] > 0.5
+
+
+def _sample(
+    image: LabelledScene, side: int, spec: ChipSpec, rng: np.random.Generator, around: tuple[int, int] | None
+) -> Sample:
+    """Read a square; where it must have labels, the best of a few."""
+    best, most = None, -1.0
+    for _ in range(_TRIES if spec.least_labelled > 0 else 1):
+        sample = read_padded(image, _square(image.shape, side, rng, around))
+        share = float((sample.channels != UNLABELLED).mean()) if spec.least_labelled > 0 else 0.0
+        if share > most:
+            best, most = sample, share
+        if share >= spec.least_labelled:
+            break
+    assert best is not None  # noqa: S101 - at least one was read
+    return best
+
+
+def _square(shape: tuple[int, int], side: int, rng: np.random.Generator, around: tuple[int, int] | None) -> Window:
+    """Place a square inside a scene; along an axis that is too short, around the scene."""
+    starts = []
+    for axis, length in enumerate(shape):
+        if side > length:
+            starts.append(-int(rng.integers(0, side - length + 1)))
+            continue
+        low, high = 0, length - side
+        if around is not None:
+            low, high = max(0, around[axis] - side + 1), min(high, around[axis])
+        starts.append(int(rng.integers(low, high + 1)))
+    top, left = starts
+    return Window(top, top + side, left, left + side)

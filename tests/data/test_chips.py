@@ -96,6 +96,19 @@ def test_missing_pixels_are_zero_to_the_network_and_teach_nothing() -> None:
     np.testing.assert_allclose(batch.inputs[:, 1][~missing], (0.2 - 0.4) / 0.2, atol=1e-4)
 
 
+def test_a_painted_collar_is_black_or_white_and_of_the_first_class() -> None:
+    grey = np.full((3, 80, 80), 128, np.uint8)
+    everywhere = np.ones((80, 80), np.uint8)
+    image = LabelledImage(name="roof", values=grey, valid=everywhere > 0, channels=everywhere, gsd_m=0.1)
+    spec = ChipSpec(size_px=64, batch=40, turned=0, gsd_factor=(1, 1))
+    amounts = NONE.model_copy(update={"collar": 0.5})
+    batch = ChipMaker([image], spec, amounts, ([0.0] * 3, [1.0] * 3), seed=0).batch(0)
+    painted = (batch.inputs - 128 / 255).abs().amax(1) > 0.1
+    assert set(batch.inputs.movedim(1, -1)[painted].unique().tolist()) == {0.0, 1.0}
+    assert torch.equal(batch.channels == 0, painted)
+    assert 0.2 < painted.any((1, 2)).float().mean() < 0.8
+
+
 def test_images_are_drawn_in_proportion_to_their_weights() -> None:
     def flat(value: int, weight: float) -> LabelledImage:
         plain = np.full((40, 40), value, np.uint8)
@@ -155,3 +168,11 @@ def test_blanks_come_as_often_as_asked_and_never_take_all() -> None:
     assert np.mean([d.any() for d in drawn]) == pytest.approx(0.5, abs=0.08)
     assert not any(d.all() for d in drawn)
     assert not blanks((24, 40), 0.0, rng).any()
+
+
+@pytest.mark.parametrize("quality", [1, 95, 96, 100])
+def test_any_jpeg_quality_works(quality: int) -> None:
+    image = torch.rand(3, 32, 32, generator=torch.Generator().manual_seed(1))
+    amounts = NONE.model_copy(update={"jpeg_quality": quality})
+    changes = [(augment(image, amounts, np.random.default_rng(seed)) - image).abs().max() for seed in range(12)]
+    assert max(changes) > 0.001, "some are compressed"

@@ -1,0 +1,47 @@
+"""BlockCache: decoded blocks of scenes, the least recently used given up first."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+
+from geoseg.data.labelled_scene import Sample
+
+
+class BlockCache:
+    """Keeps samples up to a number of bytes. Safe for threads; pickles as an empty one of the same size.
+
+    Args:
+        most_bytes: of all samples kept; a bigger sample is handed through and not kept.
+    """
+
+    def __init__(self, most_bytes: int) -> None:
+        self.most_bytes = most_bytes
+        self.held_bytes = 0
+        self._kept: OrderedDict[Hashable, Sample] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def sample(self, key: Hashable, decode: Callable[[], Sample]) -> Sample:
+        """Give what is kept under a key, or decode it and keep it. Nobody may write to the arrays."""
+        with self._lock:
+            known = self._kept.get(key)
+            if known is not None:
+                self._kept.move_to_end(key)
+                return known
+        made = decode()  # outside the lock: two threads may decode one block, none waits for another's
+        with self._lock:
+            if key not in self._kept and size_bytes(made) <= self.most_bytes:
+                self._kept[key] = made
+                self.held_bytes += size_bytes(made)
+                while self.held_bytes > self.most_bytes:
+                    self.held_bytes -= size_bytes(self._kept.popitem(last=False)[1])
+        return made
+
+    def __reduce__(self) -> tuple[type[BlockCache], tuple[int]]:
+        return type(self), (self.most_bytes,)
+
+
+def size_bytes(sample: Sample) -> int:
+    """Bytes of a sample's arrays."""
+    return sample.values.nbytes + sample.valid.nbytes + sample.channels.nbytes

@@ -1,0 +1,98 @@
+"""ClassPlaces: where each class lies in a set of scenes, so that rare ones can be looked up."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from itertools import product
+
+import numpy as np
+import numpy.typing as npt
+
+from geoseg.core.window import Window
+from geoseg.data.labelled_scene import U8, UNLABELLED, LabelledScene
+from geoseg.errors import UsageError
+
+_BLOCK_PX = 512
+_CELL_PX = 32
+_MOST_BLOCKS = 4096
+"""Blocks looked at in all scenes: they may be larger than anybody wants to wait for."""
+
+
+class ClassPlaces:
+    """Counts the classes in cells of every scene when it is first asked.
+
+    Args:
+        scenes: what to look through.
+        weights: of the scenes.
+    """
+
+    def __init__(self, scenes: Sequence[LabelledScene], weights: npt.NDArray[np.float64]) -> None:
+        self._scenes = scenes
+        self._weights = weights
+        self._cells: dict[int, npt.NDArray[np.int64]] | None = None
+        self._counting = threading.Lock()
+        self._counts: dict[int, npt.NDArray[np.float64]] = {}
+
+    def draw(self, rng: np.random.Generator) -> tuple[int, tuple[int, int]]:
+        """Draw a class, a scene that has it and a pixel of it.
+
+        Args:
+            rng: the only source of chance.
+
+        Returns:
+            Number of the scene, and (row, column) in it.
+
+        Raises:
+            UsageError: no scene has a labelled pixel.
+        """
+        with self._counting:
+            if self._cells is None:
+                self._cells = self._count()
+        if not self._cells:
+            raise UsageError(f"{self._scenes[0].name}: no labelled pixel was found, so classes cannot be balanced.")
+        channel = int(rng.choice(sorted(self._cells)))
+        cells, counts = self._cells[channel], self._counts[channel]
+        index, row, col = cells[int(rng.choice(len(cells), p=counts / counts.sum()))].tolist()
+        scene = self._scenes[index]
+        cell = Window(row, row + _CELL_PX, col, col + _CELL_PX).intersection(Window.whole(scene.shape))
+        here = np.argwhere(scene.read(cell).channels == channel)
+        at = here[int(rng.integers(len(here)))]
+        return index, (row + int(at[0]), col + int(at[1]))
+
+    def _count(self) -> dict[int, npt.NDArray[np.int64]]:
+        """List the cells of each class, and in ``_counts`` its pixels there, scaled to the weight of the scene."""
+        cells: dict[int, list[npt.NDArray[np.int64]]] = {}
+        counts: dict[int, list[npt.NDArray[np.float64]]] = {}
+        most = max(1, _MOST_BLOCKS // len(self._scenes))
+        for index, scene in enumerate(self._scenes):
+            mine: dict[int, list[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]] = {}
+            for block in _blocks(scene.shape, most):
+                for channel, places, pixels in _in_cells(scene.read(block).channels):
+                    mine.setdefault(channel, []).append((np.add(places, (block.row_start, block.col_start)), pixels))
+            for channel, found in mine.items():
+                places = np.concatenate([place for place, _ in found])
+                pixels = np.concatenate([count for _, count in found])
+                numbered = np.concatenate([np.full((len(places), 1), index), places], axis=1)
+                cells.setdefault(channel, []).append(numbered)
+                counts.setdefault(channel, []).append(pixels * (self._weights[index] / pixels.sum()))
+        self._counts = {channel: np.concatenate(found) for channel, found in counts.items()}
+        return {channel: np.concatenate(found) for channel, found in cells.items()}
+
+
+def _in_cells(channels: U8) -> Iterator[tuple[int, npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
+    """Count the pixels of each class in cells: channel, (row, column) of its cells' corners, pixels in each."""
+    rows, cols = (np.arange(0, length, _CELL_PX) for length in channels.shape)
+    for channel in np.unique(channels[channels != UNLABELLED]).tolist():
+        here = (channels == channel).astype(np.int64)
+        count = np.add.reduceat(np.add.reduceat(here, rows, axis=0), cols, axis=1)
+        cells = np.argwhere(count)
+        yield channel, cells * _CELL_PX, count[count > 0]
+
+
+def _blocks(shape: tuple[int, int], most: int) -> list[Window]:
+    """Cut a scene into blocks, at most so many of them, spread evenly."""
+    whole = Window.whole(shape)
+    corners = list(product(range(0, shape[0], _BLOCK_PX), range(0, shape[1], _BLOCK_PX)))
+    step = max(1, -(-len(corners) // most))
+    return [Window(r, r + _BLOCK_PX, c, c + _BLOCK_PX).intersection(whole) for r, c in corners[::step]]

@@ -1,0 +1,185 @@
+"""FileScene: a labelled scene on disk, decoded block by block when a window asks for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from odc.geo.geobox import GeoBox
+
+from geoseg.core.ground import gsd_m
+from geoseg.core.window import Window
+from geoseg.data.block_cache import BlockCache
+from geoseg.data.label_files import LabelFile, PolygonFile
+from geoseg.data.labelled_scene import U8, UNLABELLED, LabelledScene, Sample
+from geoseg.data.recoding import Recoding
+from geoseg.io.image_stack import ImageStack
+from geoseg.io.label_layer import LabelLayer
+
+
+class FileScene:
+    """Image files and label files over the same ground. May be read from several threads; pickles without its pixels.
+
+    Args:
+        name: for messages and scores.
+        stack: the bands.
+        labels: the classes.
+        recoding: from labels to channels.
+        cache: decoded blocks, shared among scenes.
+        gsd_m: ground sample distance; None: what the image's grid says.
+        inside: polygons outside of which nothing is labelled; None: everywhere.
+
+    Attributes:
+        geobox: the grid; its CRS is None where the file has none.
+    """
+
+    weight = 1.0
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        stack: ImageStack,
+        labels: LabelFile,
+        recoding: Recoding,
+        cache: BlockCache,
+        gsd_m: float | None = None,
+        inside: PolygonFile | None = None,
+    ) -> None:
+        self.name = name
+        self.geobox: GeoBox = stack.geobox
+        self.shape = stack.shape
+        self.gsd_m = ground_sample_distance(stack.geobox) if gsd_m is None else gsd_m
+        self.bands = stack.bands
+        self._stack, self._labels, self._recoding, self._inside = stack, labels, recoding, inside
+        self._cache = cache
+        self._kept: dict[LabelFile, LabelLayer] = {}
+        self._key = (stack.name, labels.name)
+
+    @property
+    def scored_as(self) -> str:
+        """Its name."""
+        return self.name
+
+    def read(self, window: Window) -> Sample:
+        """Read a window inside the scene.
+
+        Raises:
+            SceneError: a file is damaged there.
+            UsageError: a label is no code of the legend.
+        """
+        values = np.empty((self.bands, *window.shape), self._stack.dtype)
+        valid = np.empty(window.shape, bool)
+        channels = np.empty(window.shape, np.uint8)
+        for block in self._blocks(window):
+            sample = self._cache.sample((self._key, block), partial(self._decode, block))
+            part = block.intersection(window)
+            here, there = part.within(window), part.within(block)
+            values[:, *here], valid[here] = sample.values[:, *there], sample.valid[there]
+            channels[here] = sample.channels[there]
+        return Sample(values=values, valid=valid, channels=channels)
+
+    @property
+    def values(self) -> npt.NDArray[Any]:
+        """All values, in memory."""
+        return self.read(Window.whole(self.shape)).values
+
+    @property
+    def valid(self) -> npt.NDArray[np.bool_]:
+        """Where all values are."""
+        return self.read(Window.whole(self.shape)).valid
+
+    @property
+    def channels(self) -> U8:
+        """All channels."""
+        return self.read(Window.whole(self.shape)).channels
+
+    def _blocks(self, window: Window) -> Iterator[Window]:
+        rows, cols = self._stack.block_shape
+        whole = Window.whole(self.shape)
+        for row in range(window.row_start // rows * rows, window.row_stop, rows):
+            for col in range(window.col_start // cols * cols, window.col_stop, cols):
+                yield Window(row, row + rows, col, col + cols).intersection(whole)
+
+    def _decode(self, block: Window) -> Sample:
+        values, valid = self._stack.read(block)
+        labels, labelled = self._read_labels(self._labels, block)
+        if self._inside is not None:
+            labelled = labelled & (self._read_labels(self._inside, block)[0] > 0)
+        channels = self._recoding.channels(labels, labelled, self._labels.name)
+        channels[~valid] = UNLABELLED
+        return Sample(values=values, valid=valid, channels=channels)
+
+    def _read_labels(self, file: LabelFile, block: Window) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+        if not file.kept:
+            with file.open(self.geobox) as layer:
+                return layer.read(block)
+        layer = self._kept.get(file) or file.open(self.geobox)
+        self._kept[file] = layer
+        return layer.read(block)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_kept": {}}
+
+    def __repr__(self) -> str:
+        return f"FileScene({self.name!r}, {self.shape[0]} x {self.shape[1]} px, {self.bands} bands)"
+
+
+class ScenePart:
+    """A rectangle of a labelled scene, itself a labelled scene: nothing outside of it can be read through it.
+
+    Args:
+        scene: the whole.
+        window: the rectangle.
+        name: for messages and scores.
+        weight: share of the chips.
+        scored_as: what its score is counted under, together with that of other parts of this name.
+    """
+
+    def __init__(
+        self, scene: LabelledScene, window: Window, *, name: str, weight: float, scored_as: str | None = None
+    ) -> None:
+        self.scene = scene
+        self.window = window
+        self.name = name
+        self.weight = weight
+        self.scored_as = name if scored_as is None else scored_as
+        self.gsd_m = scene.gsd_m
+        self.shape = window.shape
+        self.bands = scene.bands
+
+    def read(self, window: Window) -> Sample:
+        """Read a window of the part.
+
+        Raises:
+            ValueError: it leaves the part.
+        """
+        if not Window.whole(self.shape).contains(window):
+            raise ValueError(f"{self.name}: {window} leaves its {self.shape} pixels")
+        return self.scene.read(window.shifted(self.window.row_start, self.window.col_start))
+
+    @property
+    def values(self) -> npt.NDArray[Any]:
+        """All values, in memory."""
+        return self.scene.read(self.window).values
+
+    @property
+    def valid(self) -> npt.NDArray[np.bool_]:
+        """Where all values are."""
+        return self.scene.read(self.window).valid
+
+    @property
+    def channels(self) -> U8:
+        """All channels."""
+        return self.scene.read(self.window).channels
+
+    def __repr__(self) -> str:
+        return f"ScenePart({self.name!r}, {self.window})"
+
+
+def ground_sample_distance(geobox: GeoBox) -> float:
+    """Side of a square as large as a pixel on the ground, metres; 1 for a grid without a CRS."""
+    return 1.0 if geobox.crs is None else float(np.sqrt(np.prod(gsd_m(geobox))))

@@ -1,0 +1,200 @@
+"""Label files: where a scene's labels are and how they are read; opened only when they are needed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Protocol
+
+from odc.geo.geobox import GeoBox
+
+from geoseg.core.grid import grid_difference
+from geoseg.errors import SceneError, UsageError
+from geoseg.io.array_labels import boundary_labels, painted_labels, run_length_labels
+from geoseg.io.label_layer import LabelLayer, MatlabLabels, RasterLabels, Rgb
+from geoseg.io.polygon_layer import PolygonLabels
+from geoseg.io.resampled_layer import ResampledLabels
+
+
+class LabelFile(Protocol):
+    """Labels not opened yet; picklable.
+
+    Attributes:
+        kept: whether an opened layer holds no file open and is costly to make, so that it is worth keeping.
+    """
+
+    kept: ClassVar[bool]
+
+    @property
+    def name(self) -> str:
+        """For messages."""
+        ...
+
+    def open(self, geobox: GeoBox) -> LabelLayer:
+        """Open on the grid of an image.
+
+        Raises:
+            SceneError: it cannot be read, or lies on another grid.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RasterFile:
+    """A raster of codes, palette indices or colours.
+
+    Attributes:
+        path: the file.
+        colours: what colours mean; None: it has codes.
+        resample: take the nearest label where its grid is another; else that is refused.
+    """
+
+    kept: ClassVar[bool] = False
+    path: Path
+    colours: tuple[tuple[Rgb, int], ...] | None = None
+    resample: bool = False
+
+    @property
+    def name(self) -> str:
+        """The path."""
+        return str(self.path)
+
+    def open(self, geobox: GeoBox) -> LabelLayer:
+        """Open on a grid; see ``LabelFile``."""
+        layer = RasterLabels(self.path, colours=None if self.colours is None else dict(self.colours))
+        placed = geobox.crs is not None and layer.geobox.crs is not None
+        if placed and grid_difference(geobox, layer.geobox) is not None and self.resample:
+            return ResampledLabels(layer, geobox)
+        return _on_grid(layer, geobox, "Give labels on the image's grid, or resample: true.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolygonFile:
+    """Polygons in any CRS.
+
+    Attributes:
+        path: the file.
+        column: field of the class; None: every polygon is code 1.
+        table: from the field's value, as text, to a code, None for no class; None: the field holds codes.
+        others: what a value that is not in the table is.
+        outside: code where no polygon lies; None: no class.
+        all_touched: see ``PolygonLabels``.
+    """
+
+    kept: ClassVar[bool] = True
+    path: Path
+    column: str | None = None
+    table: tuple[tuple[str, int | None], ...] | None = None
+    others: int | str = "refuse"
+    outside: int | None = 0
+    all_touched: bool = False
+
+    @property
+    def name(self) -> str:
+        """The path."""
+        return str(self.path)
+
+    def open(self, geobox: GeoBox) -> LabelLayer:
+        """Burn on a grid; see ``LabelFile``."""
+        if geobox.crs is None:
+            raise SceneError(self.name, "polygons lie on Earth, the image nowhere.", "Give an image with a CRS.")
+        return PolygonLabels(
+            self.path,
+            geobox,
+            column=self.column,
+            outside=self.outside,
+            all_touched=self.all_touched,
+            code_of=None if self.table is None else self._code,
+        )
+
+    def _code(self, value: object) -> int | None:
+        whole = isinstance(value, float) and value.is_integer()
+        text = str(int(value) if whole else value)  # type: ignore[call-overload]
+        table = dict(self.table or ())
+        if text in table:
+            return table[text]
+        if self.others == "refuse":
+            known = ", ".join(table)
+            raise UsageError(
+                f"{self.path}: {self.column} {text!r} is none of {known}. "
+                "Add it to classes, or say what others are: a code or ignore."
+            )
+        return None if self.others == "ignore" else int(self.others)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MatlabFile:
+    """Segmentation of a ``groundTruth`` .mat file with one annotator."""
+
+    kept: ClassVar[bool] = False
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """The path."""
+        return str(self.path)
+
+    def open(self, geobox: GeoBox) -> LabelLayer:
+        """Read; see ``LabelFile``."""
+        return _on_grid(MatlabLabels(self.path), geobox)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BoundaryFile:
+    """Boundaries of a ``groundTruth`` .mat file with several annotators; see ``boundary_labels``."""
+
+    kept: ClassVar[bool] = False
+    path: Path
+    edge_share: float
+    none_share: float
+
+    @property
+    def name(self) -> str:
+        """The path."""
+        return str(self.path)
+
+    def open(self, geobox: GeoBox) -> LabelLayer:
+        """Read; see ``LabelFile``."""
+        layer = boundary_labels(self.path, edge_share=self.edge_share, none_share=self.none_share)
+        return _on_grid(layer, geobox)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunLengthFile:
+    """Run-length masks of one image; see ``run_length_labels``."""
+
+    kept: ClassVar[bool] = False
+    name: str
+    runs: tuple[tuple[str, int], ...]
+    overlap_counts: bool = True
+
+    def open(self, geobox: GeoBox) -> LabelLayer:
+        """Draw; see ``LabelFile``."""
+        shape = (int(geobox.shape[0]), int(geobox.shape[1]))
+        return run_length_labels(self.name, self.runs, shape, overlap_counts=self.overlap_counts)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaintedFiles:
+    """One mask per label; see ``painted_labels``."""
+
+    kept: ClassVar[bool] = False
+    name: str
+    files: tuple[tuple[Path, int], ...]
+
+    def open(self, geobox: GeoBox) -> LabelLayer:
+        """Read; see ``LabelFile``."""
+        return painted_labels(self.name, self.files, (int(geobox.shape[0]), int(geobox.shape[1])))
+
+
+def _on_grid(layer: LabelLayer, geobox: GeoBox, cure: str = "Give labels of the image's size.") -> LabelLayer:
+    """Refuse labels of another grid; one without a CRS is compared pixel by pixel."""
+    if geobox.crs is not None and layer.geobox.crs is not None:
+        difference = grid_difference(geobox, layer.geobox)
+    else:
+        ours, theirs = tuple(geobox.shape), tuple(layer.geobox.shape)
+        difference = None if ours == theirs else f"{theirs[0]} x {theirs[1]} pixels, not {ours[0]} x {ours[1]}"
+    if difference is not None:
+        layer.close()
+        raise SceneError(layer.name, f"its grid is not the image's: it is {difference}.", cure)
+    return layer

@@ -1,0 +1,146 @@
+"""LabelledScene: pixels and the class of each, read by window. What every kind of training data becomes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from geoseg.core.window import Window
+
+U8 = npt.NDArray[np.uint8]
+
+UNLABELLED: Final = 255
+"""Channel of pixels without a class: no loss, no score."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """What one window holds.
+
+    Attributes:
+        values: (band, y, x), uint8 (0-255 is 0-1) or float32 in [0, 1].
+        valid: (y, x) bool; True where the pixel may be used.
+        channels: (y, x) uint8, index into the legend's classes, or ``UNLABELLED``; so wherever ``valid`` is False.
+    """
+
+    values: npt.NDArray[Any]
+    valid: npt.NDArray[np.bool_]
+    channels: U8
+
+
+class LabelledScene(Protocol):
+    """An image with its classes, of any size.
+
+    Attributes:
+        name: where it comes from, for messages and scores.
+        gsd_m: true ground sample distance.
+        weight: share of the chips cut from it, relative to the others.
+        shape: (rows, columns).
+        scored_as: what its score is counted under, together with that of other scenes of this name.
+    """
+
+    @property
+    def name(self) -> str: ...  # noqa: D102 - see the class
+
+    @property
+    def gsd_m(self) -> float: ...  # noqa: D102
+
+    @property
+    def weight(self) -> float: ...  # noqa: D102
+
+    @property
+    def shape(self) -> tuple[int, int]: ...  # noqa: D102
+
+    @property
+    def scored_as(self) -> str: ...  # noqa: D102
+
+    @property
+    def bands(self) -> int:
+        """Number of bands."""
+        ...
+
+    def read(self, window: Window) -> Sample:
+        """Read a window inside the scene."""
+        ...
+
+    @property
+    def values(self) -> npt.NDArray[Any]:
+        """All of ``Sample.values``, in memory."""
+        ...
+
+    @property
+    def valid(self) -> npt.NDArray[np.bool_]:
+        """All of ``Sample.valid``."""
+        ...
+
+    @property
+    def channels(self) -> U8:
+        """All of ``Sample.channels``."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelledImage:
+    """A labelled scene that is in memory as a whole.
+
+    Attributes:
+        name: where it comes from, for messages and scores.
+        values: (band, y, x) uint8.
+        valid: (y, x) bool; True where the pixel may be used.
+        channels: (y, x) uint8, index into the legend's classes, or ``UNLABELLED``.
+        gsd_m: true ground sample distance.
+        weight: share of the chips cut from it, relative to the others.
+    """
+
+    name: str
+    values: U8
+    valid: npt.NDArray[np.bool_]
+    channels: U8
+    gsd_m: float
+    weight: float = 1.0
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(rows, columns)."""
+        height, width = self.channels.shape
+        return height, width
+
+    @property
+    def bands(self) -> int:
+        """Number of bands."""
+        return len(self.values)
+
+    @property
+    def scored_as(self) -> str:
+        """Its name."""
+        return self.name
+
+    def read(self, window: Window) -> Sample:
+        """Read a window inside the scene; no copy."""
+        at = window.slices
+        return Sample(values=self.values[:, *at], valid=self.valid[at], channels=self.channels[at])
+
+
+def unit(values: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+    """Bring a sample's values to [0, 1], float32."""
+    scaled: npt.NDArray[np.float32] = values.astype(np.float32)
+    if values.dtype == np.uint8:
+        scaled /= 255
+    return scaled
+
+
+def read_padded(scene: LabelledScene, window: Window) -> Sample:
+    """Read a window that may leave the scene: outside, pixels are missing."""
+    inside = window.intersection(Window.whole(scene.shape))
+    sample = scene.read(inside)
+    if inside == window:
+        return sample
+    at = inside.within(window)
+    values = np.zeros((len(sample.values), *window.shape), sample.values.dtype)
+    valid = np.zeros(window.shape, bool)
+    channels = np.full(window.shape, UNLABELLED, np.uint8)
+    values[:, *at], valid[at], channels[at] = sample.values, sample.valid, sample.channels
+    return Sample(values=values, valid=valid, channels=channels)

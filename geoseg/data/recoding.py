@@ -1,0 +1,87 @@
+"""Recoding: from the labels of any file to the channels of a network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from geoseg.core.legend import Legend
+from geoseg.data.labelled_scene import U8, UNLABELLED
+from geoseg.errors import UsageError
+
+Others = int | Literal["refuse", "ignore"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recoding:
+    """What labels mean.
+
+    Attributes:
+        legend: its classes are the channels; its nodata means no class.
+        table: from label to a code of the legend, None for no class; None: labels are codes.
+        others: what a label that is not in the table is.
+        nonzero: labels are numbers of objects: all but 0 are 1.
+    """
+
+    legend: Legend
+    table: Mapping[int, int | None] | None = None
+    others: Others = "refuse"
+    nonzero: bool = False
+
+    def channels(self, labels: npt.NDArray[np.integer], valid: npt.NDArray[np.bool_] | None, where: str) -> U8:
+        """Turn labels into channels, both (y, x).
+
+        Args:
+            labels: whole numbers.
+            valid: False where there is no label; None: everywhere.
+            where: the file, for the message.
+
+        Raises:
+            UsageError: a label has no meaning.
+        """
+        codes = (labels > 0).astype(np.int64) if self.nonzero else labels
+        if self.table is None:
+            return channels_of(
+                codes if valid is None else np.where(valid, codes, self.legend.nodata), self.legend, where
+            )
+        found, place = np.unique(codes if valid is None else codes[valid], return_inverse=True)
+        meant = np.array([self._code(int(label), where) for label in found], np.int64)
+        if valid is None:
+            return channels_of(meant[place].reshape(codes.shape), self.legend, where)
+        spread = np.full(codes.shape, self.legend.nodata, np.int64)
+        spread[valid] = meant[place]
+        return channels_of(spread, self.legend, where)
+
+    def _code(self, label: int, where: str) -> int:
+        assert self.table is not None  # noqa: S101 - asked only where there is one
+        if label in self.table:
+            code = self.table[label]
+            return self.legend.nodata if code is None else code
+        if self.others == "refuse":
+            known = ", ".join(str(known) for known in sorted(self.table))
+            raise UsageError(
+                f"{where}: label {label} is none of {known}. Add it to classes, or give others: a code or ignore."
+            )
+        return self.legend.nodata if self.others == "ignore" else self.others
+
+
+def channels_of(codes: npt.NDArray[np.integer], legend: Legend, where: str) -> U8:
+    """Turn codes of a legend into channels; its nodata becomes ``UNLABELLED``.
+
+    Raises:
+        UsageError: a code is none of the legend.
+    """
+    channels = np.full(codes.shape, UNLABELLED, np.uint8)
+    known = codes == legend.nodata
+    for channel, code in enumerate(legend.codes):
+        here = codes == code
+        channels[here] = channel
+        known |= here
+    if not known.all():
+        strangers = np.unique(codes[~known])[:5].tolist()
+        raise UsageError(f"{where}: labels {strangers} are no codes of the legend {legend.codes}")
+    return channels

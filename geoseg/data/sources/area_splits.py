@@ -1,0 +1,140 @@
+"""Splits by area: rows, blocks or polygons of every scene."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from geoseg.core.window import Window
+from geoseg.data.file_scene import FileScene
+from geoseg.data.regions import Cells, covering, disjoint, keep_away, seen_from
+from geoseg.data.sources.model import Config, Share
+from geoseg.errors import UsageError
+from geoseg.io.polygon_layer import read_polygons
+
+Side = Annotated[int, Field(ge=16)]
+_LEAST_PX = 16
+"""Strips narrower than this are not worth a chip."""
+
+
+class ByRows(Config):
+    """Some rows of every scene are scored, the others learnt from.
+
+    Attributes:
+        validate_on: rows to score, half-open; or
+        validate_share: that share of the rows of each scene, the last ones.
+    """
+
+    by: Literal["rows"]
+    validate_on: tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=1)]] | None = None
+    validate_share: Share | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> ByRows:
+        if (self.validate_on is None) == (self.validate_share is None):
+            raise ValueError("give validate_on (rows) or validate_share, one of the two")
+        return self
+
+
+class ByBlocks(Config):
+    """Blocks of every scene, drawn by a seed, are scored.
+
+    Attributes:
+        block_px: side of a block.
+        validate_share: share of the blocks.
+        seed: another one draws others.
+    """
+
+    by: Literal["blocks"]
+    block_px: Side = 1024
+    validate_share: Share = 0.2
+    seed: Annotated[int, Field(ge=0)] = 1
+
+
+class ByArea(Config):
+    """Polygons say where is scored.
+
+    Attributes:
+        validate_on: vector file of the area to score, relative to the source's folder, in any CRS.
+        train: the same to learn from; None: everywhere else.
+        cell_px: the area is rounded outwards to cells of this side before training keeps away from it.
+    """
+
+    by: Literal["area"]
+    validate_on: str
+    train: str | None = None
+    cell_px: Side = 256
+
+
+AreaSplit = ByRows | ByBlocks | ByArea
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What of a scene is scored, and what may be learnt from as far as the guard band leaves it.
+
+    Attributes:
+        scored: rectangles that do not overlap.
+        free: rectangles without any scored pixel; they may overlap.
+    """
+
+    scored: list[Window]
+    free: list[Window]
+
+
+def divide(scene: FileScene, split: AreaSplit, folder: Path) -> Ground:
+    """Divide a scene.
+
+    Raises:
+        UsageError: rows outside of the scene.
+        SceneError: an area cannot be read.
+    """
+    height, width = scene.shape
+    if isinstance(split, ByRows):
+        rows = split.validate_on
+        if split.validate_share is not None:
+            rows = (height - max(1, round(split.validate_share * height)), height)
+        assert rows is not None  # noqa: S101 - the model has one of the two
+        if rows[1] > height or rows[0] >= rows[1]:
+            raise UsageError(f"{scene.name}: rows {rows} do not lie inside its {height} rows")
+        around = [Window(0, rows[0], 0, width), Window(rows[1], height, 0, width)]
+        return Ground([Window(*rows, 0, width)], [window for window in around if window.pixels])
+    if isinstance(split, ByBlocks):
+        cells = Cells(scene.shape, split.block_px)
+        scored = cells.drawn(split.validate_share, split.seed, scene.name)
+        free = ~scored
+    else:
+        cells = Cells(scene.shape, split.cell_px)
+        scored = _touched(cells, scene, folder / split.validate_on)
+        free = ~scored if split.train is None else ~scored & _touched(cells, scene, folder / split.train)
+    return Ground([cells.window(c) for c in disjoint(scored)], [cells.window(c) for c in covering(free)])
+
+
+def whole(scene: FileScene, *, scored: bool) -> Ground:
+    """Put a scene on one side."""
+    everything = [Window.whole(scene.shape)]
+    return Ground(everything, []) if scored else Ground([], everything)
+
+
+def learnt(scenes: Sequence[FileScene], grounds: Sequence[Ground], guard_px: int) -> list[tuple[FileScene, Window]]:
+    """Cut what may be learnt from back to what lies ``guard_px`` away from all ground that is scored, in any scene."""
+    parts = []
+    for scene, ours in zip(scenes, grounds, strict=True):
+        avoided = list(ours.scored)
+        for other, theirs in zip(scenes, grounds, strict=True):
+            if other is not scene:
+                seen = (seen_from(scene.geobox, other.geobox, window) for window in theirs.scored)
+                avoided += [window for window in seen if window is not None]
+        kept = {keep_away(window, avoided, guard_px) for window in ours.free}
+        wide = [w for w in kept if w is not None and min(w.shape) >= min(_LEAST_PX, *scene.shape)]
+        parts += [(scene, window) for window in sorted(wide)]
+    return parts
+
+
+def _touched(cells: Cells, scene: FileScene, path: Path) -> np.ndarray[tuple[int, int], np.dtype[np.bool_]]:
+    return cells.touched(scene.geobox, read_polygons(path, scene.geobox, []).geometry.to_list())

@@ -1,0 +1,185 @@
+"""``kind: georeferenced``: any rasters with raster or vector labels, split by area with a guard band."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from geoseg.core.legend import Legend
+from geoseg.data.file_scene import FileScene, ScenePart
+from geoseg.data.label_files import LabelFile, PolygonFile, RasterFile
+from geoseg.data.recoding import Recoding
+from geoseg.data.sources.area_splits import AreaSplit, ByArea, ByBlocks, ByRows, Ground, divide, learnt, whole
+from geoseg.data.sources.file_splits import ByLists, ByNames, ByShare, ByTable, OneSide, learns, sides, words
+from geoseg.data.sources.matching import find_files, name_of, partner
+from geoseg.data.sources.model import (
+    FileSourceModel,
+    Item,
+    LabelMeanings,
+    Meaning,
+    Range,
+    Split,
+    block_cache,
+    open_items,
+    weighted,
+)
+from geoseg.errors import SceneError, UsageError
+from geoseg.io.image_stack import Layer
+from geoseg.io.polygon_layer import VECTOR_SUFFIXES
+
+AnySplit = Annotated[
+    ByRows | ByBlocks | ByArea | ByShare | ByNames | ByLists | ByTable | OneSide, Field(discriminator="by")
+]
+
+
+class GeoreferencedSource(FileSourceModel, LabelMeanings):
+    """Scenes anywhere on Earth, with labels in any CRS.
+
+    Attributes:
+        images: a file, a folder, a pattern with one ``*`` for the name, or a list of files.
+        labels: one file for all scenes, or a pattern with the same names; a raster, or polygons.
+        attribute: for polygons, the field of the class; None: every polygon is code 1.
+        outside: for polygons, the code where none lies, or ``ignore``.
+        all_touched: for polygons, whether a pixel belongs to one that touches it; else to one that holds its centre.
+        labels_hold: for rasters, ``codes`` or ``colours``.
+        resample: for rasters, whether the nearest label is taken where their grid is not the image's.
+        bands: names or numbers of the images' bands; None: all.
+        value_range: values that mean 0 and 1, for all bands or band by band; None: 8-bit values as they are.
+        assume_crs: of images that carry none.
+        split: by area, or scenes as a whole.
+        guard_px: rows or columns between ground that is learnt from and ground that is scored.
+    """
+
+    kind: Literal["georeferenced"]
+    images: str | tuple[str, ...]
+    labels: str
+    attribute: str | None = None
+    outside: Meaning = 0
+    all_touched: bool = False
+    labels_hold: Literal["codes", "colours"] = "codes"
+    resample: bool = False
+    bands: tuple[str | int, ...] | None = None
+    value_range: Range | tuple[Range, ...] | None = None
+    assume_crs: str | None = None
+    split: AnySplit
+    guard_px: Annotated[int, Field(ge=1)] = 128
+
+    @model_validator(mode="after")
+    def _fitting(self) -> GeoreferencedSource:
+        if not self._vector and (self.attribute is not None or self.all_touched or self.outside != 0):
+            raise ValueError(f"{self.labels} is a raster; attribute, outside and all_touched are for polygons")
+        if self._vector and (self.resample or self.labels_hold == "colours"):
+            raise ValueError(f"{self.labels} holds polygons; resample and labels_hold are for rasters")
+        if self._vector and self.classes is not None and self.attribute is None:
+            raise ValueError("classes of polygons need attribute, the field they stand in")
+        return self
+
+    @property
+    def _vector(self) -> bool:
+        return Path(self.labels).suffix.lower() in VECTOR_SUFFIXES
+
+    def learns(self) -> bool:
+        """Whether anything of it is learnt from."""
+        return isinstance(self.split, AreaSplit) or learns(self.split)
+
+    def split_words(self) -> str:
+        """Say for the card what is learnt from."""
+        guard = f", {self.guard_px} px away from what is scored"
+        if isinstance(self.split, ByRows):
+            rows = self.split.validate_on
+            scored = (
+                f"the last {self.split.validate_share:.3g} of them"
+                if rows is None
+                else f"rows {rows[0]} to {rows[1] - 1}"
+            )
+            return f"all rows but {scored}{guard}"
+        if isinstance(self.split, ByBlocks):
+            share, seed = self.split.validate_share, self.split.seed
+            return f"all blocks of {self.split.block_px} px but a share of {share:.3g} drawn with seed {seed}{guard}"
+        if isinstance(self.split, ByArea):
+            return f"{'all' if self.split.train is None else self.split.train} but {self.split.validate_on}{guard}"
+        return f"{words(self.split)}{guard}"
+
+    def scenes(self, split: Split, folder: Path, legend: Legend) -> list[ScenePart]:
+        """Open one side; see ``SourceModel``."""
+        place = folder / self.folder
+        found = self._files(place)
+        items = self._items(found, place, legend)
+        scenes = open_items(
+            self, items, block_cache(self), assume_crs=self.assume_crs, inside=self._inside(split, place)
+        )
+        for scene in scenes:
+            if scene.geobox.crs is None:
+                raise SceneError(
+                    str(found[scene.name.removeprefix(f"{self.name} ")]),
+                    "it has no CRS.",
+                    "Give assume_crs, or use kind: folders.",
+                )
+        grounds = self._grounds(list(found), scenes, place)
+        if split == "validate":
+            parts = [(s, window) for s, ground in zip(scenes, grounds, strict=True) for window in ground.scored]
+        else:
+            parts = learnt(scenes, grounds, self.guard_px)
+            if not parts and self.learns():
+                raise UsageError(
+                    f"{self.name}: a guard of {self.guard_px} px leaves nothing to learn from. Lower it, score less, "
+                    "or cut larger blocks."
+                )
+        return weighted(self, parts, f"{self.name}, held out")
+
+    def _files(self, folder: Path) -> dict[str, Path]:
+        if isinstance(self.images, str):
+            return find_files(folder, self.images)
+        found = [find_files(folder, pattern) for pattern in self.images]
+        names = [name for files in found for name in files]
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise UsageError(f"{self.name}: two images are called {twice}. Make two sources of them.")
+        return {name: path for files in found for name, path in files.items()}
+
+    def _items(self, found: dict[str, Path], folder: Path, legend: Legend) -> list[Item]:
+        coloured = self.labels_hold == "colours"
+        recoding, colours = self.of_raster(legend, coloured=coloured) if not self._vector else (None, None)
+        items = []
+        for name, path in found.items():
+            labelled_by = partner(folder, self.labels, name)
+            labels: LabelFile = RasterFile(path=labelled_by, colours=colours, resample=self.resample)
+            if self._vector:
+                labels = PolygonFile(
+                    path=labelled_by,
+                    column=self.attribute,
+                    table=self.table(),
+                    others=self.others,
+                    outside=None if self.outside == "ignore" else self.outside,
+                    all_touched=self.all_touched,
+                )
+            items.append(
+                Item(
+                    name=name,
+                    layers=(Layer(path=path, bands=self.bands, value_range=self.value_range),),
+                    labels=labels,
+                    recoding=recoding or Recoding(legend=legend, nonzero=self.codes == "nonzero"),
+                )
+            )
+        return items
+
+    def _inside(self, split: Split, folder: Path) -> PolygonFile | None:
+        if not isinstance(self.split, ByArea):
+            return None
+        area = self.split.train if split == "train" else self.split.validate_on
+        return None if area is None else PolygonFile(path=folder / area)
+
+    def _grounds(self, names: Sequence[str], scenes: Sequence[FileScene], folder: Path) -> list[Ground]:
+        if isinstance(self.split, AreaSplit):
+            return [divide(scene, self.split, folder) for scene in scenes]
+        train, scored = sides(self.split, names, folder, self._name_of)
+        return [
+            whole(scene, scored=name in scored) if name in train or name in scored else Ground([], [])
+            for name, scene in zip(names, scenes, strict=True)
+        ]
+
+    def _name_of(self, entry: str) -> str:
+        return name_of(self.images, entry) if isinstance(self.images, str) else Path(entry).stem

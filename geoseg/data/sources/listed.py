@@ -1,0 +1,59 @@
+"""What the sources that are split by file share: items by name, sides, scenes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from geoseg.core.legend import Legend
+from geoseg.core.window import Window
+from geoseg.data.labelled_scene import LabelledScene
+from geoseg.data.sources.file_splits import FileSplit, Published, Sides, learns, sides, words
+from geoseg.data.sources.model import FileSourceModel, Item, Split, block_cache, open_items, weighted
+
+
+class ListedSource(FileSourceModel):
+    """Images by name, each on one side of a split as a whole.
+
+    Attributes:
+        split: which images are learnt from, and which are scored.
+    """
+
+    split: FileSplit | Published
+
+    def files(self, folder: Path) -> Mapping[str, Path]:
+        """Find the images by name.
+
+        Args:
+            folder: of the source.
+        """
+        raise NotImplementedError
+
+    def items(self, names: Sequence[str], split: Split, folder: Path, legend: Legend) -> list[Item]:
+        """Say what some images are made of."""
+        raise NotImplementedError
+
+    def name_of(self, entry: str) -> str:
+        """Take a name out of an entry of a list."""
+        return Path(entry).stem
+
+    def sides(self, folder: Path) -> Sides:
+        """Decide the side of every image."""
+        return sides(self.split, list(self.files(folder)), folder, self.name_of)
+
+    def learns(self) -> bool:
+        """Whether any image is learnt from."""
+        return learns(self.split)
+
+    def split_words(self) -> str:
+        """Say for the card what is learnt from."""
+        return words(self.split)
+
+    def scenes(self, split: Split, folder: Path, legend: Legend) -> list[LabelledScene]:
+        """Open the images of one side; see ``SourceModel``."""
+        place = folder / self.folder
+        train, validate_on = self.sides(place)
+        names = train if split == "train" else validate_on
+        opened = open_items(self, self.items(names, split, place, legend), block_cache(self))
+        scored_as = f"{self.name}, {len(names)} file{'s' if len(names) != 1 else ''} held out"
+        return list(weighted(self, [(scene, Window.whole(scene.shape)) for scene in opened], scored_as))

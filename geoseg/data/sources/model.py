@@ -1,0 +1,270 @@
+"""What every source in a recipe says, and what is made of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from geoseg.core.legend import Legend
+from geoseg.core.window import Window
+from geoseg.data.block_cache import BlockCache
+from geoseg.data.file_scene import FileScene, ScenePart
+from geoseg.data.label_files import LabelFile, PolygonFile
+from geoseg.data.labelled_scene import LabelledScene
+from geoseg.data.recoding import Others, Recoding
+from geoseg.errors import UsageError
+from geoseg.io.image_stack import ImageStack, Layer, Range
+from geoseg.io.label_layer import UNLABELLED, Rgb
+
+Split = Literal["train", "validate"]
+Meaning = int | Literal["ignore"]
+"""A code of the legend, or no class."""
+Positive = Annotated[float, Field(gt=0)]
+Share = Annotated[float, Field(gt=0, lt=1)]
+
+
+class Config(BaseModel):
+    """Values from a recipe: frozen, and no unknown key."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class SourceModel(Config):
+    """What all sources have.
+
+    Attributes:
+        name: for messages, scores and the card.
+        licence: of images and labels.
+        weight: share of the chips, relative to the other sources.
+    """
+
+    name: str
+    licence: str
+    weight: Positive = 1.0
+
+    def learns(self) -> bool:
+        """Whether anything of it is learnt from."""
+        return True
+
+    def split_words(self) -> str:
+        """Say for the card what is learnt from."""
+        raise NotImplementedError
+
+    def scenes(self, split: Split, folder: Path, legend: Legend) -> Sequence[LabelledScene]:
+        """Open one side of the split.
+
+        Args:
+            split: which side.
+            folder: the data folder.
+            legend: its codes become channels.
+
+        Raises:
+            SceneError: a file cannot be read.
+            UsageError: files, split and legend do not fit.
+        """
+        raise NotImplementedError
+
+
+class FileSourceModel(SourceModel):
+    """What all sources of files read block by block have.
+
+    Attributes:
+        folder: where its files lie, relative to the data folder.
+        gsd_m: ground sample distance; None: what the images say, else 1.
+        cache_mb: most megabytes of decoded pixels to keep.
+    """
+
+    folder: str = "."
+    gsd_m: Positive | None = None
+    cache_mb: Annotated[int, Field(ge=0)] = 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Item:
+    """One image of a source.
+
+    Attributes:
+        name: what splits call it.
+        layers: its bands.
+        labels: its classes.
+        recoding: from labels to channels.
+        constants: values of further bands that are the same everywhere.
+    """
+
+    name: str
+    layers: tuple[Layer, ...]
+    labels: LabelFile
+    recoding: Recoding
+    constants: tuple[float, ...] = ()
+
+
+def open_items(
+    source: FileSourceModel,
+    items: Iterable[Item],
+    cache: BlockCache,
+    *,
+    assume_crs: str | None = None,
+    inside: PolygonFile | None = None,
+) -> list[FileScene]:
+    """Open the images of a source.
+
+    Raises:
+        SceneError: an image cannot be read.
+    """
+    return [
+        FileScene(
+            name=f"{source.name} {item.name}",
+            stack=ImageStack(item.layers, assume_crs=assume_crs, constants=item.constants),
+            labels=item.labels,
+            recoding=item.recoding,
+            cache=cache,
+            gsd_m=source.gsd_m,
+            inside=inside,
+        )
+        for item in items
+    ]
+
+
+def weighted(source: SourceModel, parts: Sequence[tuple[LabelledScene, Window]], scored_as: str) -> list[ScenePart]:
+    """Share a source's weight out among parts of scenes, by pixels.
+
+    Args:
+        source: for its weight.
+        parts: scenes and what is used of them.
+        scored_as: what they are scored under, together.
+    """
+    total = sum(window.pixels for _, window in parts)
+    return [
+        ScenePart(
+            scene,
+            window,
+            name=scene.name if window == Window.whole(scene.shape) else f"{scene.name} {_words(window)}",
+            weight=source.weight * window.pixels / total,
+            scored_as=scored_as,
+        )
+        for scene, window in parts
+    ]
+
+
+def _words(window: Window) -> str:
+    return f"rows {window.row_start}-{window.row_stop - 1} columns {window.col_start}-{window.col_stop - 1}"
+
+
+def block_cache(source: FileSourceModel) -> BlockCache:
+    """Make the cache of a source."""
+    return BlockCache(source.cache_mb * 2**20)
+
+
+class LabelMeanings(Config):
+    """What the labels of a source's files mean.
+
+    Attributes:
+        codes: ``values``: labels are what ``classes`` says, or codes of the legend; ``nonzero``: all but 0 are code 1.
+        classes: from what stands in the labels (an index, a value of the attribute, or a colour ``#rrggbb``) to a code
+            of the legend or ``ignore``.
+        others: what labels that ``classes`` does not list are: a code, ``ignore`` or ``refuse``.
+    """
+
+    codes: Literal["values", "nonzero"] = "values"
+    classes: dict[str | int, Meaning] | None = None
+    others: Others = "refuse"
+
+    @field_validator("classes")
+    @classmethod
+    def _one_kind(cls, classes: dict[str | int, Meaning] | None) -> dict[str | int, Meaning] | None:
+        if classes is None:
+            return None
+        if not classes:
+            raise ValueError("classes lists nothing; leave it out when labels are codes of the legend")
+        coloured = [str(key).startswith("#") for key in classes]
+        if any(coloured) and not all(coloured):
+            raise ValueError("classes lists colours and other labels; give one kind")
+        for key in classes:
+            if str(key).startswith("#"):
+                rgb_of(str(key))
+        return classes
+
+    def table(self) -> tuple[tuple[str, int | None], ...] | None:
+        """List labels as text with their codes, None for no class; None where labels are codes."""
+        if self.classes is None:
+            return None
+        return tuple((str(key), None if code == "ignore" else code) for key, code in self.classes.items())
+
+    def of_raster(self, legend: Legend, *, coloured: bool) -> tuple[Recoding, tuple[tuple[Rgb, int], ...] | None]:
+        """Decide how the values of a raster become channels.
+
+        Args:
+            legend: its codes become channels.
+            coloured: whether the files hold colours.
+
+        Returns:
+            The recoding, and what colours mean, None for files of codes.
+
+        Raises:
+            ValueError: a class is no whole number.
+        """
+        table = self.table()
+        if coloured:
+            # the legend's own colours where none are given
+            meanings = table or tuple((entry.colour, entry.code) for entry in legend.classes)
+            colours = tuple((rgb_of(text), UNLABELLED if code is None else code) for text, code in meanings)
+            return Recoding(legend=legend), colours
+        if self.codes == "nonzero" or table is None:
+            return Recoding(legend=legend, nonzero=self.codes == "nonzero"), None
+        numbers = {int(text): code for text, code in table}
+        return Recoding(legend=legend, table=numbers, others=self.others), None
+
+
+def codes_by_name(legend: Legend, official: Legend, *, optional: str) -> dict[int, int | None]:
+    """Tell what a benchmark's codes are in a recipe's legend: the classes of the same names.
+
+    Args:
+        legend: the recipe's.
+        official: the benchmark's.
+        optional: the one class that the recipe's legend may leave out; its pixels then have no class.
+
+    Raises:
+        UsageError: another class of the benchmark is missing.
+    """
+    ours = {entry.name: entry.code for entry in legend.classes}
+    missing = [name for name in official.names if name not in ours and name != optional]
+    if missing:
+        raise UsageError(
+            f"the legend has no class {missing[0]!r}. The benchmark's classes are {', '.join(official.names)}; only "
+            f"{optional} may be left out."
+        )
+    return {entry.code: ours.get(entry.name) for entry in official.classes}
+
+
+def rgb_of(text: str) -> Rgb:
+    """Read ``#rrggbb``.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if len(text) != 7 or not text.startswith("#"):
+        raise ValueError(f"{text!r} is no colour #rrggbb")
+    return int(text[1:3], 16), int(text[3:5], 16), int(text[5:7], 16)
+
+
+__all__ = [
+    "Config",
+    "FileSourceModel",
+    "Item",
+    "LabelMeanings",
+    "Meaning",
+    "Positive",
+    "Range",
+    "Share",
+    "SourceModel",
+    "Split",
+    "block_cache",
+    "codes_by_name",
+    "open_items",
+    "rgb_of",
+    "weighted",
+]

@@ -1,0 +1,67 @@
+"""``kind: towns``: drawn towns, labelled perfectly."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import Field
+
+from geoseg.core.legend import Legend
+from geoseg.data.labelled_scene import LabelledImage
+from geoseg.data.recoding import channels_of
+from geoseg.data.sources.model import SourceModel, Split
+from geoseg.data.town import draw_town
+
+
+class TownSource(SourceModel):
+    """Drawn towns: every seed is another town, labelled perfectly.
+
+    Attributes:
+        train_seeds: first and last seed to learn from.
+        validate_seeds: first and last seed to score on.
+        shape: rows and columns of each town.
+        gsd_m: ground sample distances, taken in turn.
+        recode: town codes and the codes of the model's legend they become, the others 0; None keeps all.
+    """
+
+    kind: Literal["towns"]
+    train_seeds: tuple[int, int] | None = None
+    validate_seeds: tuple[int, int] | None = None
+    shape: tuple[int, int] = (1024, 1024)
+    gsd_m: tuple[Annotated[float, Field(gt=0)], ...] = (0.09,)
+    recode: dict[int, int] | None = None
+
+    def learns(self) -> bool:
+        """Whether anything of it is learnt from."""
+        return self.train_seeds is not None
+
+    def split_words(self) -> str:
+        """Say for the card what is learnt from."""
+        return "" if self.train_seeds is None else f"seeds {self.train_seeds[0]} to {self.train_seeds[1]}"
+
+    def scenes(self, split: Split, folder: Path, legend: Legend) -> list[LabelledImage]:
+        """Draw the towns of one side; see ``SourceModel``."""
+        seeds = self.train_seeds if split == "train" else self.validate_seeds
+        if seeds is None:
+            return []
+        first, last = seeds
+        images = []
+        for seed in range(first, last + 1):
+            gsd = self.gsd_m[(seed - first) % len(self.gsd_m)]
+            town = draw_town(seed, self.shape, gsd)
+            codes = town.labels
+            if self.recode is not None:
+                codes = np.array([self.recode.get(code, 0) for code in range(256)])[codes]
+            images.append(
+                LabelledImage(
+                    name=f"{self.name} {seed}",
+                    values=np.asarray(town.rgb),
+                    valid=np.ones(self.shape, bool),
+                    channels=channels_of(codes, legend, f"town {seed}"),
+                    gsd_m=gsd,
+                    weight=self.weight / (last - first + 1),
+                )
+            )
+        return images
