@@ -1,0 +1,1 @@
+"""Scores: what a map is worth against a reference, over whole mosaics in bounded memory."""

@@ -1,0 +1,262 @@
+"""Evaluate predictions against references, scene by scene, and put the report together."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from geoseg.core.legend import Legend
+from geoseg.data.deepglobe_legend import DEEPGLOBE
+from geoseg.errors import SceneError
+from geoseg.io.class_scene import legend_of
+from geoseg.io.label_layer import UNLABELLED
+from geoseg.io.polygon_layer import VECTOR_SUFFIXES
+from geoseg.score.binary import BinaryCounts
+from geoseg.score.boundary import Distance
+from geoseg.score.codes import Positive, Recoded
+from geoseg.score.matrix import Matrix, Unanswered, jsonable, ratio
+from geoseg.score.pairs import Pair
+from geoseg.score.protocols import (
+    ISPRS,
+    Counts,
+    Name,
+    Section,
+    class_list,
+    classes,
+    deepglobe,
+    isprs,
+    present,
+)
+from geoseg.score.view import Comparison, Reading, colours_of
+
+_SYNONYMS = {"clutterbackground": "clutter", "background": "clutter", "lowveg": "lowvegetation"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What is asked for.
+
+    Attributes:
+        protocol: what is reported.
+        reading: how files become codes; the protocol adds what it knows.
+        legend: names and colours of the classes; None: the prediction's own.
+        distances: of boundary scores; empty: none are wanted.
+        unanswered: what a labelled pixel without prediction is.
+    """
+
+    protocol: Name = "classes"
+    reading: Reading = field(default_factory=Reading)
+    legend: Legend | None = None
+    distances: tuple[Distance, ...] = ()
+    unanswered: Unanswered = "ignore"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """What came out.
+
+    Attributes:
+        protocol: its name.
+        sections: tables, in order.
+        scenes: one line per scene.
+        calibration: see ``CalibrationCounts.as_json``; None without confidence.
+        boundary: see ``BoundaryCounts.as_json``; None where none was wanted.
+        notes: what a reader of the numbers must know.
+    """
+
+    protocol: str
+    sections: tuple[Section, ...]
+    scenes: tuple[dict[str, Any], ...]
+    calibration: dict[str, Any] | None = None
+    boundary: list[dict[str, Any]] | None = None
+    notes: tuple[str, ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        """Turn into JSON values."""
+        values: dict[str, Any] = {
+            "protocol": self.protocol,
+            "results": {section.key: section.as_json() for section in self.sections},
+            "scenes": list(self.scenes),
+            "notes": list(self.notes),
+        }
+        if self.calibration is not None:
+            values["calibration"] = self.calibration
+        if self.boundary is not None:
+            values["boundary"] = self.boundary
+        return values
+
+
+def evaluate(pairs: Sequence[Pair], plan: Plan) -> Report:
+    """Compare every pair and report over all of them together: one confusion matrix, every pixel counted once.
+
+    Raises:
+        SceneError: a file cannot be read, lies on another grid, or holds a class that nobody knows.
+    """
+    evaluation = Evaluation(plan)
+    for pair in pairs:
+        evaluation.add(pair, count_pair(pair, plan))
+    return evaluation.report()
+
+
+def count_pair(pair: Pair, plan: Plan) -> Counts | BinaryCounts:
+    """Compare one pair.
+
+    Returns:
+        What it adds to the report.
+
+    Raises:
+        SceneError: a file cannot be read, lies on another grid, or holds a class that nobody knows.
+    """
+    with Comparison(pair, _reading(plan, pair)) as comparison:
+        if plan.protocol == "binary":
+            found = BinaryCounts()
+            found.add(comparison, plan.unanswered)
+            return found
+        counts = Counts.empty(plan.protocol, comparison, plan.distances)
+        for view in comparison.views(counts.halo_px):
+            counts.add(view)
+        return counts
+
+
+class Evaluation:
+    """An evaluation in progress: pairs are added one by one, and none is kept.
+
+    Args:
+        plan: what is asked for.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._total: Counts | BinaryCounts = BinaryCounts() if plan.protocol == "binary" else Counts()
+        self._scenes: list[dict[str, Any]] = []
+        self._first: Pair | None = None
+
+    def add(self, pair: Pair, counts: Counts | BinaryCounts) -> None:
+        """Add what ``count_pair`` gave for a pair under the same plan."""
+        self._first = self._first or pair
+        if isinstance(self._total, BinaryCounts) and isinstance(counts, BinaryCounts):
+            self._total.merge(counts)
+            self._scenes.append(_scene(pair, counts.matrix))
+        elif isinstance(self._total, Counts) and isinstance(counts, Counts):
+            self._total.merge(counts)
+            self._scenes.append(_scene(pair, counts.full))
+        else:
+            raise TypeError(f"{type(counts).__name__} of another protocol than {self._plan.protocol}")
+
+    def report(self) -> Report:
+        """Report over all pairs that were added, at least one.
+
+        Raises:
+            SceneError: no pixel is labelled, or a class is not in the legend.
+        """
+        plan, total, scenes, first = self._plan, self._total, tuple(self._scenes), self._first
+        if first is None:
+            raise ValueError("nothing was added")
+        if isinstance(total, BinaryCounts):
+            notes = _notes(total.matrix, plan)
+            if total.too_big:
+                notes += (f"{total.too_big} images are too big for the region scores of ISBI and have none",)
+            return Report(
+                protocol=plan.protocol,
+                sections=tuple(total.sections(plan.unanswered)),
+                scenes=scenes,
+                calibration=total.confidence.as_json(),
+                notes=notes,
+            )
+        if not total.full[:255].sum():
+            raise SceneError(str(first.reference), "the reference labels no pixel of the prediction.", "Check both.")
+        legend = _legend(first.prediction, total.full, plan)
+        return Report(
+            protocol=plan.protocol,
+            sections=tuple(_sections(plan, total, legend)),
+            scenes=scenes,
+            calibration=total.confidence.as_json(),
+            boundary=None if total.boundary is None else total.boundary.as_json(dict(class_list(legend))),
+            notes=_notes(total.full, plan),
+        )
+
+
+def _reading(plan: Plan, pair: Pair) -> Reading:
+    reading = plan.reading
+    if plan.protocol == "binary":
+        colours = reading.colours or {(0, 0, 0): 0, (255, 255, 255): 1}
+        if pair.reference.suffix.lower() in VECTOR_SUFFIXES and reading.column is None:
+            return replace(reading, colours=colours, reference=Positive(labels=frozenset({1})))
+        return replace(reading, colours=colours)
+    if plan.protocol == "classes":
+        unlabelled = plan.legend.nodata if plan.legend is not None and reading.nodata is None else reading.nodata
+        return replace(reading, nodata=unlabelled)
+    official = ISPRS if plan.protocol == "isprs" else DEEPGLOBE
+    colours = colours_of(official)
+    if plan.protocol == "isprs":
+        colours[0, 0, 0] = UNLABELLED
+    return replace(
+        reading,
+        colours=colours,
+        names={entry.name: entry.code for entry in official.classes},
+        predicted=Recoded(table=_table(pair.prediction, official)),
+        reference=Recoded(table=_table(pair.reference, official)),
+    )
+
+
+def _table(path: Path, official: Legend) -> dict[int, int]:
+    """Tell what a file's codes are among the official ones: by its own names of the classes, or as they are."""
+    table = {code: code for code in official.codes}
+    if path.suffix.lower() not in {".tif", ".tiff"}:
+        return table
+    named = {_plain(entry.name): entry.code for entry in legend_of(path, list(range(255))).classes}
+    wanted = {_plain(entry.name): entry.code for entry in official.classes}
+    if len(wanted.keys() & named.keys()) < len(wanted) - 1:
+        return table
+    return {named[name]: code for name, code in wanted.items() if name in named}
+
+
+def _plain(name: str) -> str:
+    letters = re.sub(r"[^a-z0-9]", "", name.lower()).removesuffix("s")
+    return _SYNONYMS.get(letters, letters)
+
+
+def _legend(path: Path, matrix: Matrix, plan: Plan) -> Legend:
+    if plan.protocol != "classes":
+        return ISPRS if plan.protocol == "isprs" else DEEPGLOBE
+    if plan.legend is None:
+        return legend_of(path, present(matrix))
+    strangers = sorted(set(present(matrix)) - set(plan.legend.codes))
+    if strangers:
+        raise SceneError(
+            str(path), f"class codes {strangers} occur and are not in the legend.", "Add them to --legend."
+        )
+    return plan.legend
+
+
+def _sections(plan: Plan, counts: Counts, legend: Legend) -> list[Section]:
+    if plan.protocol == "isprs":
+        return isprs(counts, plan.unanswered)
+    if plan.protocol == "deepglobe":
+        return deepglobe(counts, plan.unanswered)
+    return classes(counts, legend, plan.unanswered)
+
+
+def _scene(pair: Pair, matrix: Matrix) -> dict[str, Any]:
+    labelled, answered = int(matrix[:255].sum()), int(matrix[:255, :255].sum())
+    return {
+        "scene": pair.name,
+        "prediction": str(pair.prediction),
+        "reference": str(pair.reference),
+        "labelled_px": labelled,
+        "scored_px": answered,
+        "overall_accuracy": jsonable(ratio(int(matrix.diagonal()[:255].sum()), answered)),
+    }
+
+
+def _notes(matrix: Matrix, plan: Plan) -> tuple[str, ...]:
+    labelled, missing = int(matrix[:255].sum()), int(matrix[:255, 255].sum())
+    if not missing:
+        return ()
+    fate = (
+        "count as errors" if plan.unanswered == "wrong" else "are left out (--unanswered wrong counts them as errors)"
+    )
+    return (f"{missing:,} of {labelled:,} labelled pixels ({missing / labelled:.2%}) have no prediction and {fate}",)

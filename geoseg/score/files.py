@@ -1,0 +1,95 @@
+"""Score files against files: what ``geoseg evaluate`` and ``geoseg.evaluate`` do."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import Literal
+
+from geoseg.core.legend import Legend
+from geoseg.errors import UsageError
+from geoseg.score.boundary import Distance
+from geoseg.score.codes import AS_THEY_ARE, Positive
+from geoseg.score.edge_files import evaluate_edges
+from geoseg.score.evaluate import Plan, Report
+from geoseg.score.evaluate import evaluate as evaluate_pairs
+from geoseg.score.matrix import Unanswered
+from geoseg.score.pairs import find_pairs
+from geoseg.score.protocols import Name
+from geoseg.score.view import Reading, colours_of
+
+
+def evaluate(  # noqa: PLR0913 - an evaluation's options, each with a default
+    prediction: str | Path,
+    reference: str | Path,
+    *,
+    protocol: Name | Literal["bsds"] = "classes",
+    eroded: str | Path | None = None,
+    confidence: str | Path | None = None,
+    legend: Legend | None = None,
+    distances: Sequence[Distance] = (),
+    unanswered: Unanswered = "ignore",
+    resample: bool = False,
+    positive: Collection[int] = (),
+    reference_positive: Collection[int] = (),
+    column: str | None = None,
+    outside: int | None = 0,
+    nodata: int | None = None,
+    thresholds: int = 99,
+) -> Report:
+    """Score predictions against references: one confusion matrix over all scenes, each pixel once.
+
+    Args:
+        prediction: a class raster, a scene's output folder, or a folder of either.
+        reference: a class raster, coloured raster, polygons or ``.mat``; or a folder, matched by name.
+        protocol: what is counted, see ``docs/evaluate.md``.
+        eroded: ``isprs``: the eroded references; None: derived.
+        confidence: confidence raster, 0 to 100; None: the one beside the prediction, if any.
+        legend: names and colours of the classes; None: the prediction's own.
+        distances: of boundary scores, such as ``(1, "px")`` or ``(0.5, "m")``; empty: none are wanted.
+        unanswered: what a labelled pixel without prediction is.
+        resample: take the nearest label where grids differ, instead of refusing.
+        positive: ``binary``: labels that count; empty: all but 0.
+        reference_positive: the same for the reference; empty: as ``positive``.
+        column: polygons: field of the class, code or name.
+        outside: polygons: code where none lies; None for unlabelled.
+        nodata: one more value of the reference that means no class.
+        thresholds: ``bsds``: how many to try.
+
+    Returns:
+        The report; ``as_json()`` gives its numbers.
+
+    Raises:
+        UsageError: options do not go together, or files do not match one to one.
+        SceneError: a file cannot be read, lies on another grid, or holds a class that nobody knows.
+
+    Example:
+        >>> report = geoseg.evaluate("out/scene", "labels.tif")  # doctest: +SKIP
+        >>> report.as_json()["results"]["all"]["mean_iou"]  # doctest: +SKIP
+    """
+    if protocol != "isprs" and eroded is not None:
+        raise UsageError(f"eroded references: only the protocol isprs has any, not {protocol}.")
+    if protocol in {"binary", "bsds"} and distances:
+        raise UsageError(f"boundary scores: not with the protocol {protocol}; use classes.")
+    pairs = find_pairs(
+        Path(prediction),
+        Path(reference),
+        eroded=None if eroded is None else Path(eroded),
+        confidence=None if confidence is None else Path(confidence),
+    )
+    if protocol == "bsds":
+        return evaluate_edges(pairs, number=thresholds)
+    binary = protocol == "binary"
+    ours, theirs = frozenset(positive), frozenset(reference_positive) or frozenset(positive)
+    reading = Reading(
+        predicted=Positive(labels=ours) if binary else AS_THEY_ARE,
+        reference=Positive(labels=theirs) if binary else AS_THEY_ARE,
+        colours=None if legend is None else colours_of(legend),
+        column=column,
+        names=None if legend is None else {entry.name: entry.code for entry in legend.classes},
+        outside=outside,
+        nodata=nodata,
+        resample=resample,
+    )
+    plan = Plan(protocol=protocol, reading=reading, legend=legend, distances=tuple(distances), unanswered=unanswered)
+    return evaluate_pairs(pairs, plan)

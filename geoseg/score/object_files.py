@@ -1,0 +1,156 @@
+"""Objects of a prediction against the polygons of a reference, whatever files they come in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import geopandas
+import numpy as np
+import shapely
+from odc.geo.geobox import GeoBox
+
+from geoseg.core.legend import Legend
+from geoseg.errors import UsageError
+from geoseg.io.class_scene import NODATA, ClassScene, legend_of
+from geoseg.io.polygon_layer import VECTOR_SUFFIXES, read_polygons
+from geoseg.io.scene import Scene, open_scene
+from geoseg.score.objects import match_objects, object_scores
+from geoseg.score.pairs import list_predictions
+from geoseg.score.planes import metric
+from geoseg.vector.spec import VectorSpec
+from geoseg.vector.vectorise import vectorise_codes
+
+_CLASSES, _SEGMENTS = "_classes.tif", "_segments.gpkg"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Objects:
+    """Polygons of one class.
+
+    Attributes:
+        frame: their geometries.
+        source: the file they come from.
+        area: ground that was looked at, in the frame's CRS; None: not known.
+    """
+
+    frame: geopandas.GeoDataFrame
+    source: Path
+    area: Any = None
+
+
+def evaluate_objects(
+    prediction: Path,
+    reference: Path,
+    *,
+    wanted: str | None = None,
+    layer: str | None = None,
+    reference_column: str | None = None,
+    reference_class: str | None = None,
+    iou: float = 0.5,
+) -> dict[str, Any]:
+    """Compare the objects of a prediction with reference polygons.
+
+    Args:
+        prediction: folder of a scene (its polygons are taken, or its class raster where it has none), a vector file,
+            or a class raster (its regions are traced).
+        reference: vector file, any CRS.
+        wanted: name or code of the class in the prediction; None: the only one, or the only one but code 0.
+        layer: of the prediction's vector file; None: ``segments``, or the first.
+        reference_column: field of the reference that names classes; None: all its polygons.
+        reference_class: what that field holds for the objects wanted.
+        iou: least intersection over union of a pair.
+
+    Returns:
+        Counts, precision, recall, F1 and distances, see ``object_scores``. Where the prediction's raster is known,
+        reference polygons whose middle lies outside it are left out.
+
+    Raises:
+        SceneError: a file cannot be read.
+        UsageError: it is not clear which class is meant.
+    """
+    found = read_objects(prediction, wanted, layer)
+    truth = read_polygons(reference, None, [] if reference_column is None else [reference_column])
+    if reference_column is not None:
+        if reference_class is None:
+            raise UsageError(f"--reference-column {reference_column}: name the class too, with --reference-class.")
+        truth = truth[truth[reference_column].astype(str) == reference_class]
+    everything = len(truth)
+    if found.area is not None:
+        here = truth if truth.crs is None or found.frame.crs is None else truth.to_crs(found.frame.crs)
+        truth = truth[shapely.within(shapely.centroid(here.geometry.to_numpy()), found.area)]
+    predicted, expected, unit = metric(found.frame, truth)
+    predicted, expected = shapely.make_valid(predicted), shapely.make_valid(expected)
+    scores = object_scores(match_objects(predicted, expected, iou=iou), predicted, expected)
+    return {
+        "prediction": str(found.source),
+        "reference": str(reference),
+        "least_iou": iou,
+        "unit": unit,
+        "reference_outside": everything - len(truth),
+    } | scores
+
+
+def read_objects(path: Path, wanted: str | None, layer: str | None = None) -> Objects:
+    """Read the polygons of one class of a prediction.
+
+    Raises:
+        SceneError: it cannot be read.
+        UsageError: it is not clear which class is meant.
+    """
+    if path.suffix.lower() in VECTOR_SUFFIXES:
+        return Objects(frame=_chosen(path, read_polygons(path, None, [], layer=layer), wanted), source=path)
+    files = list_predictions(path)
+    if len(files) > 1:
+        raise UsageError(f"{path}: it holds {len(files)} scenes. Give one of them.")
+    raster = files[0][1]
+    segments = raster.with_name(raster.name.removesuffix(_CLASSES) + _SEGMENTS)
+    with open_scene(raster, palette_codes=True) as scene:
+        area = shapely.Polygon(_corners(scene.geobox))
+        if raster.name.endswith(_CLASSES) and segments.is_file():
+            frame = _chosen(segments, read_polygons(segments, None, [], layer=layer), wanted)
+            return Objects(frame=frame, source=segments, area=area)
+        return Objects(frame=_traced(raster, scene, wanted), source=raster, area=area)
+
+
+def _traced(raster: Path, scene: Scene, wanted: str | None) -> geopandas.GeoDataFrame:
+    source = ClassScene(scene)
+    code = _code(raster, legend_of(raster, source.present()), wanted)
+    batches = vectorise_codes(source, scene.geobox, nodata=NODATA, spec=VectorSpec(simplify_m=0.0))
+    parts = [batch.geometry[batch.class_code == code] for batch in batches]
+    crs = scene.geobox.crs
+    geometry = np.concatenate(parts) if parts else np.zeros(0, object)
+    return geopandas.GeoDataFrame(geometry=list(geometry), crs=None if crs is None else crs.to_wkt())
+
+
+def _code(path: Path, legend: Legend, wanted: str | None) -> int:
+    if wanted is None:
+        codes = [code for code in legend.codes if len(legend) == 1 or code != 0]
+    else:
+        codes = [entry.code for entry in legend.classes if wanted in {entry.name, str(entry.code)}]
+    if len(codes) != 1:
+        known = ", ".join(f"{entry.code} {entry.name}" for entry in legend.classes)
+        raise UsageError(f"{path}: name one class with --class. It has: {known}.")
+    return codes[0]
+
+
+def _chosen(path: Path, frame: geopandas.GeoDataFrame, wanted: str | None) -> geopandas.GeoDataFrame:
+    fields = [name for name in ("class_name", "class_code") if name in frame]
+    if wanted is None:
+        if "class_code" not in frame or frame["class_code"].nunique() < 2:
+            return frame
+        frame = frame[frame["class_code"] != 0]
+        if frame["class_code"].nunique() < 2:
+            return frame
+    elif fields:
+        hit = np.logical_or.reduce([frame[name].astype(str) == wanted for name in fields])
+        if hit.any():
+            return frame[hit]
+    known = sorted({str(value) for name in fields for value in frame[name]})
+    raise UsageError(f"{path}: name one class with --class. Its classes are: {', '.join(known) or 'not named'}.")
+
+
+def _corners(geobox: GeoBox) -> list[tuple[float, float]]:
+    height, width = geobox.shape
+    return [geobox.transform * corner for corner in ((0, 0), (width, 0), (width, height), (0, height))]

@@ -1,0 +1,148 @@
+"""Which prediction is compared with which reference: by name, or not at all."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from geoseg.errors import SceneError, UsageError
+from geoseg.io.polygon_layer import VECTOR_SUFFIXES
+
+_RASTERS = frozenset({".tif", ".tiff", ".png", ".jp2", ".jpg", ".jpeg", ".bmp"})
+_CLASSES, _CONFIDENCE = "_classes.tif", "_confidence.tif"
+_ROLE = re.compile(r"[_-](?:classes|labels?|noboundary|masks?|sat|gt|irrg|rgbir|rgb)$", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pair:
+    """One prediction and what it is compared with.
+
+    Attributes:
+        name: the scene's.
+        prediction: class raster.
+        reference: class raster, Matlab file or polygons.
+        eroded: reference without class borders, or None.
+        confidence: percent, on the prediction's grid, or None.
+    """
+
+    name: str
+    prediction: Path
+    reference: Path
+    eroded: Path | None = None
+    confidence: Path | None = None
+
+
+def find_pairs(
+    prediction: Path, reference: Path, *, eroded: Path | None = None, confidence: Path | None = None
+) -> list[Pair]:
+    """Match predictions with references.
+
+    Args:
+        prediction: a class raster, the folder of a scene as ``geoseg predict`` writes it, a folder of such, or a folder
+            of class rasters.
+        reference: a raster, a vector file for all predictions, or a folder of either.
+        eroded: as reference.
+        confidence: raster for a single prediction; None: the one beside each prediction, where there is one.
+
+    Returns:
+        One pair per prediction, by name. Names match when they are equal without endings that say what a file is for,
+        such as ``_classes``, ``_RGB``, ``_label`` or ``_noBoundary``.
+
+    Raises:
+        SceneError: nothing there, or a prediction has no reference.
+        UsageError: the choice is not clear.
+    """
+    predictions = list_predictions(prediction)
+    if confidence is not None and len(predictions) > 1:
+        raise UsageError(f"--confidence {confidence}: one file for {len(predictions)} predictions. Leave it out.")
+    pairs = []
+    for name, path in predictions:
+        beside = path.with_name(path.name.removesuffix(_CLASSES) + _CONFIDENCE)
+        found = beside if path.name.endswith(_CLASSES) and beside.is_file() else None
+        pairs.append(
+            Pair(
+                name=name,
+                prediction=path,
+                reference=partner(name, reference, len(predictions)),
+                eroded=None if eroded is None else partner(name, eroded, len(predictions)),
+                confidence=confidence or found,
+            )
+        )
+    return pairs
+
+
+def list_predictions(path: Path) -> list[tuple[str, Path]]:
+    """List class rasters as (scene name, file), sorted.
+
+    Raises:
+        SceneError: there are none.
+    """
+    if not path.exists():
+        raise SceneError(str(path), "there is no such file or folder.", "Check the path.")
+    if not path.is_dir():
+        return [(_scene_name(path), path)]
+    for pattern in (f"*{_CLASSES}", f"[!.]*/*{_CLASSES}"):
+        found = sorted(path.glob(pattern))
+        if found:
+            return [(_scene_name(file), file) for file in found]
+    rasters = sorted(file for file in path.iterdir() if file.suffix.lower() in _RASTERS)
+    if not rasters:
+        raise SceneError(str(path), "no class raster lies in this folder.", "Give a folder that geoseg predict wrote.")
+    return [(_scene_name(file), file) for file in rasters]
+
+
+def scene_of(stem: str) -> str:
+    """Take the endings off a stem that say what a file is for.
+
+    Example:
+        >>> scene_of("top_potsdam_2_10_label_noBoundary")
+        'top_potsdam_2_10'
+    """
+    while _ROLE.search(stem):
+        stem = _ROLE.sub("", stem)
+    return stem
+
+
+def _scene_name(path: Path) -> str:
+    return path.name.removesuffix(_CLASSES) if path.name.endswith(_CLASSES) else path.stem
+
+
+def partner(name: str, reference: Path, predictions: int) -> Path:
+    """Find the reference of one of so many predictions, by its name.
+
+    Raises:
+        SceneError: there is none.
+        UsageError: there are several, or one raster for many predictions.
+    """
+    if not reference.exists():
+        raise SceneError(str(reference), "there is no such file or folder.", "Check the path.")
+    if not reference.is_dir():
+        if predictions > 1 and reference.suffix.lower() not in VECTOR_SUFFIXES:
+            raise UsageError(
+                f"{reference}: one reference raster for {predictions} predictions. Give a folder of references."
+            )
+        return reference
+    known = _RASTERS | VECTOR_SUFFIXES | {".mat"}
+    files = sorted(file for file in reference.iterdir() if file.suffix.lower() in known)
+    for same in (_equal, _equal_scene):
+        found = [file for file in files if same(name, file.stem)]
+        if len(found) == 1:
+            return found[0]
+        if len(found) > 1:
+            raise UsageError(f"{reference}: {_names(found)} all match {name}. Keep one reference for each scene.")
+    raise SceneError(str(reference), f"nothing there matches {name}.", f"Its references are: {_names(files)}.")
+
+
+def _equal(name: str, stem: str) -> bool:
+    return name == stem
+
+
+def _equal_scene(name: str, stem: str) -> bool:
+    return scene_of(name) == scene_of(stem)
+
+
+def _names(files: Sequence[Path]) -> str:
+    shown = ", ".join(file.name for file in files[:5])
+    return (shown or "none") + (f" and {len(files) - 5} more" if len(files) > 5 else "")

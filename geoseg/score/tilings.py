@@ -1,0 +1,122 @@
+"""Compare a map with one of another tiling, as two runs left them."""
+
+from __future__ import annotations
+
+import json
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from geoseg.core.tiling import Tiling
+from geoseg.core.window import Window
+from geoseg.errors import SceneError, UsageError
+from geoseg.score.codes import AS_THEY_ARE, read_codes
+from geoseg.score.grids import offset
+from geoseg.score.pairs import list_predictions
+from geoseg.score.seams import SeamCounts, TiledMap, tiled_map
+from geoseg.score.view import open_labels
+
+_RUN_RECORD = "run.json"
+_BLOCK_PX = 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TileSize:
+    """How a map was tiled, where no run record says it; both in pixels of the map.
+
+    Attributes:
+        tile_px: side of a tile.
+        halo_px: context on each side of a core.
+    """
+
+    tile_px: int
+    halo_px: int
+
+
+def compare_tilings(
+    prediction: Path,
+    shifted: Path,
+    *,
+    near_px: int = 8,
+    tiles: TileSize | None = None,
+    shifted_tiles: TileSize | None = None,
+) -> dict[str, Any]:
+    """Measure the seam error of a map.
+
+    Args:
+        prediction: class raster or the folder of one scene.
+        shifted: a map of the same imagery by the same model whose tiles lie elsewhere: of a cropped scene, or with
+            another tile size. The grids share pixels; what they have in common is compared.
+        near_px: a pixel is near a seam when it is among that many pixels on either side of it.
+        tiles: of the prediction; None: its ``run.json`` says.
+        shifted_tiles: of the other map; same.
+
+    Returns:
+        See ``SeamCounts.as_json``; seams are the borders between cores of either map. Pixels that one map's own edge
+        robs of context are left out.
+
+    Raises:
+        SceneError: a map cannot be read, or the two do not share pixels.
+        UsageError: how a map was tiled is not known, or the tilings are the same.
+    """
+    files = [_one(path) for path in (prediction, shifted)]
+    with ExitStack() as opened:
+        one, other = (opened.enter_context(open_labels(path, None)) for path in files)
+        row, col = offset(one, other)
+        shapes = [(int(layer.geobox.shape[0]), int(layer.geobox.shape[1])) for layer in (one, other)]
+        tilings = [
+            _tiling(path, shape, given)
+            for path, shape, given in zip(files, shapes, (tiles, shifted_tiles), strict=True)
+        ]
+        maps = [tiled_map(tilings[0]), tiled_map(tilings[1], row=row, col=col)]
+        common = maps[0].window.intersection(maps[1].window)
+        if not common.pixels:
+            raise SceneError(str(shifted), f"it has no pixel in common with {prediction}.", "Give maps that overlap.")
+        _refuse_same(maps, common, shifted)
+        counts = SeamCounts.empty(near_px)
+        for tile in Tiling(common.shape, common.shape, tile_px=_BLOCK_PX, halo_px=0):
+            window = tile.core.shifted(common.row_start, common.col_start)
+            codes = read_codes(one, window, AS_THEY_ARE), read_codes(other, window.shifted(-row, -col), AS_THEY_ARE)
+            counts.add(window, *codes, maps)
+    return {"prediction": str(files[0]), "shifted": str(files[1])} | counts.as_json()
+
+
+def _one(path: Path) -> Path:
+    found = list_predictions(path)
+    if len(found) > 1:
+        raise UsageError(f"{path}: it holds {len(found)} scenes. Give one of them.")
+    return found[0][1]
+
+
+def _tiling(path: Path, shape: tuple[int, int], given: TileSize | None) -> Tiling:
+    if given is not None:
+        if 2 * given.halo_px >= given.tile_px:
+            raise UsageError(f"a halo of {given.halo_px} px leaves nothing of a tile of {given.tile_px} px.")
+        return Tiling(shape, shape, tile_px=given.tile_px, halo_px=given.halo_px)
+    record = path.with_name(_RUN_RECORD)
+    try:
+        run = json.loads(record.read_text(encoding="utf-8"))
+        options = run["options"]
+        work = tuple(int(n) for n in options.get("work_shape_px", shape))
+        tiling = Tiling(shape, (work[0], work[1]), tile_px=int(options["tile_px"]), halo_px=int(options["halo_px"]))
+        known = len(tiling) == options["tiles"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UsageError(
+            f"{path}: {record.name} beside it does not say how it was tiled ({error}). Pass tile and halo size."
+        ) from error
+    if not known:
+        raise UsageError(f"{record}: it tells of another map than {path.name}. Pass tile and halo size.")
+    return tiling
+
+
+def _refuse_same(maps: list[TiledMap], common: Window, shifted: Path) -> None:
+    places = []
+    for entry in maps:
+        rows = entry.rows[(entry.rows > common.row_start) & (entry.rows < common.row_stop)]
+        cols = entry.cols[(entry.cols > common.col_start) & (entry.cols < common.col_stop)]
+        places.append((rows.tolist(), cols.tolist()))
+    if places[0] == places[1]:
+        raise UsageError(
+            f"{shifted}: its tiles lie where the other map's do. Predict a cropped scene, or with another --tile-px."
+        )

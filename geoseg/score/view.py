@@ -1,0 +1,156 @@
+"""View: the codes of two maps over one window with its surroundings; a mosaic is compared view by view."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from odc.geo.geobox import GeoBox
+
+from geoseg.core.legend import Legend
+from geoseg.core.tiling import Tiling
+from geoseg.core.window import Window
+from geoseg.io.label_layer import LabelLayer, MatlabLabels, RasterLabels, Rgb
+from geoseg.io.polygon_layer import VECTOR_SUFFIXES, PolygonLabels
+from geoseg.score.codes import AS_THEY_ARE, Meaning, read_codes
+from geoseg.score.grids import aligned
+from geoseg.score.matrix import U8
+from geoseg.score.pairs import Pair
+
+_BLOCK_PX = 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """How files become codes.
+
+    Attributes:
+        predicted: what the prediction's labels mean.
+        reference: what the reference's labels mean.
+        colours: what colours mean, for both.
+        column: for polygons, the field of the class; None: every polygon is ``positive``.
+        names: for polygons, codes of class names.
+        outside: for polygons, the label where none lies; None: unlabelled.
+        nodata: one more value of the reference that means no class.
+        resample: bring prediction and reference onto one grid by the nearest label.
+    """
+
+    predicted: Meaning = AS_THEY_ARE
+    reference: Meaning = AS_THEY_ARE
+    colours: dict[Rgb, int] | None = None
+    column: str | None = None
+    names: dict[str, int] | None = None
+    outside: int | None = 0
+    nodata: int | None = None
+    resample: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """Codes over ``read``; only those over ``core`` are counted, and cores partition the scene.
+
+    Attributes:
+        reference: (y, x) uint8 over ``read``, 255 where unlabelled.
+        predicted: same, 255 where unanswered.
+        eroded: the reference without class borders, same; None without such a file.
+        confidence: (y, x) uint8 percent over ``read``, 255 where there is none; None without such a file.
+    """
+
+    core: Window
+    read: Window
+    reference: U8
+    predicted: U8
+    eroded: U8 | None = None
+    confidence: U8 | None = None
+
+    @property
+    def inner(self) -> tuple[slice, slice]:
+        """Index of the core."""
+        return self.core.within(self.read)
+
+
+class Comparison:
+    """An opened pair: both maps on one grid, that of the reference, or of the prediction when that is burnt.
+
+    Raises:
+        SceneError: a file cannot be read, or the grids differ and ``reading.resample`` is off.
+    """
+
+    def __init__(self, pair: Pair, reading: Reading) -> None:
+        self.pair = pair
+        self._reading = reading
+        self._eroded = self._confidence = None
+        with ExitStack() as opened:
+            predicted = opened.enter_context(open_labels(pair.prediction, reading.colours))
+            reference = opened.enter_context(_open_reference(pair.reference, predicted.geobox, reading))
+            self._reference = reference
+            self._predicted = aligned(predicted, reference, resample=reading.resample, role="the reference")
+            if pair.eroded is not None:
+                eroded = opened.enter_context(open_labels(pair.eroded, reading.colours))
+                self._eroded = aligned(eroded, reference, resample=False, role="the reference")
+            if pair.confidence is not None:
+                confidence = opened.enter_context(open_labels(pair.confidence, None))
+                confidence = aligned(confidence, predicted, resample=False, role="the prediction")
+                self._confidence = aligned(confidence, reference, resample=reading.resample, role="the reference")
+            self._opened = opened.pop_all()
+        self.geobox: GeoBox = reference.geobox if reference.geobox.crs is not None else predicted.geobox
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(rows, columns)."""
+        height, width = self._reference.geobox.shape
+        return int(height), int(width)
+
+    def views(self, halo_px: int = 0, *, block_px: int = _BLOCK_PX) -> Iterator[View]:
+        """Read the whole grid, each pixel in one core, with ``halo_px`` of surroundings where there are any."""
+        tiling = Tiling(self.shape, self.shape, tile_px=block_px + 2 * halo_px, halo_px=halo_px)
+        for tile in tiling:
+            read = tile.read.intersection(Window.whole(self.shape))
+            yield View(
+                core=tile.core,
+                read=read,
+                reference=read_codes(self._reference, read, self._reading.reference),
+                predicted=read_codes(self._predicted, read, self._reading.predicted),
+                eroded=None if self._eroded is None else read_codes(self._eroded, read, self._reading.reference),
+                confidence=None if self._confidence is None else _percent(self._confidence, read),
+            )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._opened.close()
+
+
+def open_labels(path: Path, colours: dict[Rgb, int] | None) -> LabelLayer:
+    """Open a raster or Matlab file of labels.
+
+    Raises:
+        SceneError: it cannot be read.
+    """
+    if path.suffix.lower() == ".mat":
+        return MatlabLabels(path)
+    return RasterLabels(path, colours=colours)
+
+
+def colours_of(legend: Legend) -> dict[Rgb, int]:
+    """List what a legend's colours mean."""
+    return {entry.rgb: entry.code for entry in legend.classes}
+
+
+def _open_reference(path: Path, geobox: GeoBox, reading: Reading) -> LabelLayer:
+    if path.suffix.lower() in VECTOR_SUFFIXES:
+        return PolygonLabels(path, geobox, column=reading.column, names=reading.names, outside=reading.outside)
+    if path.suffix.lower() == ".mat":
+        return MatlabLabels(path)
+    return RasterLabels(path, colours=reading.colours, nodata=reading.nodata)
+
+
+def _percent(layer: LabelLayer, window: Window) -> U8:
+    return read_codes(layer, window, AS_THEY_ARE)
