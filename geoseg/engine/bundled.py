@@ -15,11 +15,27 @@ BUNDLED: MappingProxyType[str, tuple[str, str]] = MappingProxyType(
     {
         "buildings-unet": (
             "buildings-unet.safetensors",
-            "100d6346413d680938f737690422dc748a115209d5d6e3bfd018e76d7033fae9",
+            "8ae481fc593afd1476cea7f5bb3da076448755cab1c7a1fda3cec798a2c52399",
+        ),
+        "forest-unet": (
+            "forest-unet.safetensors",
+            "04b46015290a48f0c266a4599f9cba78a2ae750b8c3e5d1125bdd28d975a3f2c",
+        ),
+        "landcover-unet": (
+            "landcover-unet.safetensors",
+            "00d324e7d90e40fc0f2c22bf795d90a48909f3a6d44a89ad5e31de62caba5664",
+        ),
+        "roads-unet": (
+            "roads-unet.safetensors",
+            "f7a5f8b66deb1eb93aabc35f3a733f8ac006e7ac6fd7ba2e76c2a313f644e827",
+        ),
+        "solar-unet": (
+            "solar-unet.safetensors",
+            "4d8d008b146398f2449f324107de51eefbc02a59729644b4bda9fa6033bdb4a2",
         ),
         "town-unet": (
             "town-unet.safetensors",
-            "2673e41b2f538affab4618656d2535901e81ed8a356fb4bd25d3194bd1da1ac1",
+            "c4ec8babf202a98ca0978a0cdef8e4e8bf753e49fa6acbff32c633d7d3e3e1c1",
         ),
     }
 )

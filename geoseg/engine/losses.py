@@ -2,30 +2,54 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, ClassVar, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 
+from geoseg.engine.hard_losses import boundary_loss, focal_loss, ohem_loss
+from geoseg.engine.settings import Settings
 
-class LossMix(BaseModel):
-    """Weights of the losses that are summed.
+Weight = Annotated[float, Field(ge=0)]
+
+
+class LossMix(Settings):
+    """Weights of the losses that are summed; 0 leaves one out.
 
     Attributes:
+        cross_entropy, dice, lovasz, focal, ohem, boundary: the weights.
         smoothing: label smoothing of the cross-entropy.
+        focal_gamma: how much the focal loss turns from pixels that are right already.
+        ohem_below: the hard-pixel loss counts pixels whose own class has a lower probability than this,
+        ohem_keep: and at least this share of all pixels, the worst ones.
+        boundary_px: how far a predicted border may lie from a true one.
+        class_weights: by class name, for cross-entropy, focal and hard-pixel loss; classes not named weigh 1.
+            ``balanced`` weighs each by the median of the classes' frequencies over its own.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    later: ClassVar[frozenset[str]] = frozenset(
+        {"focal", "ohem", "boundary", "focal_gamma", "ohem_below", "ohem_keep", "boundary_px", "class_weights"}
+    )
 
-    cross_entropy: Annotated[float, Field(ge=0)] = 1.0
-    dice: Annotated[float, Field(ge=0)] = 0.5
-    lovasz: Annotated[float, Field(ge=0)] = 0.0
+    cross_entropy: Weight = 1.0
+    dice: Weight = 0.5
+    lovasz: Weight = 0.0
     smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    focal: Weight = 0.0
+    ohem: Weight = 0.0
+    boundary: Weight = 0.0
+    focal_gamma: Weight = 2.0
+    ohem_below: Annotated[float, Field(gt=0, le=1)] = 0.7
+    ohem_keep: Annotated[float, Field(gt=0, le=1)] = 0.0625
+    boundary_px: Annotated[int, Field(ge=1, le=31)] = 3
+    class_weights: Literal["balanced"] | dict[str, Weight] | None = None
 
 
-def mixed_loss(logits: Tensor, target: Tensor, mix: LossMix, *, ignore: int) -> Tensor:
+def mixed_loss(
+    logits: Tensor, target: Tensor, mix: LossMix, *, ignore: int, class_weights: Tensor | None = None
+) -> Tensor:
     """Sum the losses by their weights.
 
     Args:
@@ -33,6 +57,7 @@ def mixed_loss(logits: Tensor, target: Tensor, mix: LossMix, *, ignore: int) -> 
         target: (B, H, W) int64 channels, ``ignore`` where unlabelled.
         mix: the weights.
         ignore: the value of unlabelled pixels.
+        class_weights: (classes,), for the losses that are means over pixels; None for all alike.
 
     Returns:
         A scalar; 0 with a gradient of 0 when nothing is labelled.
@@ -40,16 +65,31 @@ def mixed_loss(logits: Tensor, target: Tensor, mix: LossMix, *, ignore: int) -> 
     logits = logits.float()
     known = target != ignore
     loss = functional.cross_entropy(
-        logits, target, ignore_index=ignore, label_smoothing=mix.smoothing, reduction="sum"
-    ) / known.sum().clamp(min=1)
+        logits, target, class_weights, ignore_index=ignore, label_smoothing=mix.smoothing, reduction="sum"
+    ) / _mass(target, known, class_weights)
     total = mix.cross_entropy * loss
-    if mix.dice or mix.lovasz:
+    if mix.focal:
+        focal = focal_loss(logits, target, class_weights, ignore=ignore, gamma=mix.focal_gamma)
+        total = total + mix.focal * focal
+    if mix.ohem:
+        hard = ohem_loss(logits, target, class_weights, ignore=ignore, below=mix.ohem_below, keep=mix.ohem_keep)
+        total = total + mix.ohem * hard
+    if mix.dice or mix.lovasz or mix.boundary:
         probs = logits.softmax(1)
+        if mix.boundary:
+            total = total + mix.boundary * boundary_loss(probs, target, ignore=ignore, tolerance_px=mix.boundary_px)
         if mix.dice:
             total = total + mix.dice * dice_loss(probs, target, ignore=ignore)
         if mix.lovasz:
             total = total + mix.lovasz * lovasz_softmax(probs, target, ignore=ignore)
     return total
+
+
+def _mass(target: Tensor, known: Tensor, class_weights: Tensor | None) -> Tensor:
+    """What a sum over pixels is divided by: their number, or the sum of their weights."""
+    if class_weights is None:
+        return known.sum().clamp(min=1)
+    return class_weights[target[known]].sum().clamp(min=1e-6)
 
 
 def dice_loss(probs: Tensor, target: Tensor, *, ignore: int) -> Tensor:

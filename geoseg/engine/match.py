@@ -51,6 +51,26 @@ class Described(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Colour:
+    """How a scene's values become colours as people see them, 0 to 255.
+
+    Attributes:
+        bands: up to three of the card's bands.
+        gain, bias: per band; ``clip(value * gain + bias, 0, 255)`` is the colour.
+    """
+
+    bands: tuple[int, ...]
+    gain: tuple[float, ...]
+    bias: tuple[float, ...]
+
+    def of(self, values: npt.NDArray[np.generic]) -> npt.NDArray[np.float32]:
+        """Turn native values (band, y, x) in the card's order into colours (band, y, x) float32; NaN stays NaN."""
+        gain, bias = (np.array(per_band, np.float32)[:, None, None] for per_band in (self.gain, self.bias))
+        colour = values[list(self.bands)].astype(np.float32) * gain + bias
+        return np.clip(colour, 0, 255, out=colour)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReadPlan:
     """How a scene is read for a network; picklable, tiny.
 
@@ -62,6 +82,7 @@ class ReadPlan:
         work_shape: (rows, columns) of the grid the network sees, over the same ground.
         scene_gsd_m: true ground sample distance of the scene per row and column.
         notes: what was decided that a user may want to know.
+        colour: the scene's colours, where the probabilities are to be sharpened by them.
     """
 
     bands: tuple[int, ...]
@@ -73,6 +94,7 @@ class ReadPlan:
     work_shape: tuple[int, int]
     scene_gsd_m: tuple[float, float]
     notes: tuple[str, ...] = ()
+    colour: Colour | None = None
 
     @property
     def resampled(self) -> bool:
@@ -122,6 +144,7 @@ def match(scene: Described, card: ModelCard, spec: PredictSpec | None = None) ->
         work_shape=_work_shape(scene, card, gsd, spec.gsd_m, notes),
         scene_gsd_m=gsd,
         notes=tuple(notes),
+        colour=None if spec.crf is None else _colour(card, gain, bias),
     )
 
 
@@ -177,6 +200,19 @@ def _scaling(
     if card.radiometry == "display" and any(_has_scale(band) for band in bands):
         notes.append(f"reflectance 0 to {DISPLAY_WHITE_REFLECTANCE} is read as black to white")
     return tuple(gain for gain, _ in pairs), tuple(bias for _, bias in pairs)
+
+
+def _colour(card: ModelCard, gain: tuple[float, ...], bias: tuple[float, ...]) -> Colour:
+    """Red, green and blue where the card names them, else its first three bands; white as for display."""
+    names = list(card.band_names)
+    rgb = tuple(names.index(name) for name in ("red", "green", "blue") if name in names)
+    bands = rgb if len(rgb) == 3 else tuple(range(min(3, len(names))))
+    white = DISPLAY_WHITE_REFLECTANCE if card.radiometry == "reflectance" else 1.0
+    return Colour(
+        bands=bands,
+        gain=tuple(gain[band] * 255 / white for band in bands),
+        bias=tuple(bias[band] * 255 / white for band in bands),
+    )
 
 
 def _has_scale(band: SceneBand) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -10,38 +10,58 @@ import torch
 from torch import nn
 
 from geoseg.core.card import ModelCard, Score
+from geoseg.core.legend import Legend
 from geoseg.core.tiling import Tiling
 from geoseg.core.window import Window
-from geoseg.data.labelled import UNLABELLED, LabelledImage
+from geoseg.data.labelled_scene import UNLABELLED, LabelledScene, unit
 
 Confusion = npt.NDArray[np.int64]
 
 
-def predict_channels(network: nn.Module, image: LabelledImage, card: ModelCard) -> npt.NDArray[np.uint8]:
+def predict_channels(network: nn.Module, image: LabelledScene, card: ModelCard) -> npt.NDArray[np.uint8]:
     """Predict a whole image by tiles with a halo, as a run does, without test-time augmentation.
 
     Args:
-        network: in evaluation mode, on the CPU.
+        network: in evaluation mode.
         image: at its own ground sample distance.
         card: tile, halo and normalisation.
 
     Returns:
         Channels (y, x) uint8, the most probable class of every pixel.
     """
-    shape = image.channels.shape
+    answer = np.zeros(image.shape, np.uint8)
+    for core, logits in core_logits(network, image, card):
+        answer[core.slices] = logits.argmax(0).astype(np.uint8)
+    return answer
+
+
+def core_logits(
+    network: nn.Module, image: LabelledScene, card: ModelCard
+) -> Iterator[tuple[Window, npt.NDArray[np.float32]]]:
+    """Run a network over a whole image, tile by tile.
+
+    Args:
+        network: in evaluation mode.
+        image: at its own ground sample distance.
+        card: tile, halo and normalisation.
+
+    Yields:
+        Windows that partition the image, with their logits (class, y, x) float32.
+    """
+    shape = image.shape
     tiling = Tiling(shape, shape, tile_px=card.tile_px, halo_px=card.halo_px)
     mean = np.array([band.mean for band in card.bands], np.float32)[:, None, None]
     std = np.array([band.std for band in card.bands], np.float32)[:, None, None]
-    answer = np.zeros(shape, np.uint8)
-    with torch.inference_mode():
-        for tile in tiling:
-            read = tile.read.intersection(Window.whole(shape))
-            values = (image.values[:, *read.slices].astype(np.float32) / 255 - mean) / std
-            values = np.where(image.valid[read.slices], values, 0).astype(np.float32)
-            logits = network(torch.from_numpy(values)[None].contiguous(memory_format=torch.channels_last))
-            best = logits[0].float().argmax(0).numpy().astype(np.uint8)
-            answer[tile.core.slices] = best[tile.core.within(read)]
-    return answer
+    device = next((p.device for p in network.parameters()), torch.device("cpu"))
+    for tile in tiling:
+        read = tile.read.intersection(Window.whole(shape))
+        sample = image.read(read)
+        values = np.where(sample.valid, (unit(sample.values) - mean) / std, 0).astype(np.float32)
+        with torch.inference_mode():
+            inputs = torch.from_numpy(values)[None].contiguous(memory_format=torch.channels_last)
+            logits = network(inputs.to(device))
+        rows, cols = tile.core.within(read)
+        yield tile.core, logits[0, :, rows, cols].float().cpu().numpy()
 
 
 def confusion(truth: npt.NDArray[np.uint8], answer: npt.NDArray[np.uint8], classes: int) -> Confusion:
@@ -59,22 +79,38 @@ def iou(counts: Confusion) -> npt.NDArray[np.float64]:
     return shares
 
 
-def score(network: nn.Module, images: Sequence[LabelledImage], card: ModelCard) -> list[Score]:
-    """Score a network on each image: IoU of a single foreground class, or of each class and their mean."""
-    scores = []
+def headline(counts: Confusion) -> float:
+    """Sum a confusion matrix up in one number: the IoU of a single foreground class, or the mean over classes."""
+    shares = iou(counts)
+    if len(shares) == 2:
+        return float(shares[1])
+    return float(np.nanmean(shares)) if np.isfinite(shares).any() else float("nan")
+
+
+def score(network: nn.Module, images: Sequence[LabelledScene], card: ModelCard) -> list[Score]:
+    """Score a network on images: IoU of a single foreground class, or of each class and their mean.
+
+    Images that are scored under one name are counted in one confusion matrix.
+    """
+    counted: dict[str, Confusion] = {}
     for image in images:
         counts = confusion(image.channels, predict_channels(network, image, card), len(card.legend))
-        values = dict(zip(card.legend.names, iou(counts), strict=True))
-        if len(values) == 2:
-            values = dict([list(values.items())[1]])
-        scores += [
-            Score(on=image.name, metric=f"IoU {name}", value=round(float(value), 4))
-            for name, value in values.items()
-            if np.isfinite(value)
-        ]
-        if len(values) > 1:
-            mean = float(np.nanmean(list(values.values())))
-            scores.append(Score(on=image.name, metric="mean IoU", value=round(mean, 4)))
-        accuracy = float(np.diag(counts).sum() / max(1, counts.sum()))
-        scores.append(Score(on=image.name, metric="pixel accuracy", value=round(accuracy, 4)))
-    return scores
+        counted[image.scored_as] = counted.get(image.scored_as, 0) + counts
+    return [score for on, counts in counted.items() for score in image_scores(on, counts, card.legend)]
+
+
+def image_scores(on: str, counts: Confusion, legend: Legend) -> list[Score]:
+    """Turn the confusion matrix of one or more images into scores for a card."""
+    values = dict(zip(legend.names, iou(counts), strict=True))
+    if len(values) == 2:
+        values = dict([list(values.items())[1]])
+    scores = [
+        Score(on=on, metric=f"IoU {class_name}", value=round(float(value), 4))
+        for class_name, value in values.items()
+        if np.isfinite(value)
+    ]
+    if len(values) > 1:
+        mean = float(np.nanmean(list(values.values())))
+        scores.append(Score(on=on, metric="mean IoU", value=round(mean, 4)))
+    accuracy = float(np.diag(counts).sum() / max(1, counts.sum()))
+    return [*scores, Score(on=on, metric="pixel accuracy", value=round(accuracy, 4))]

@@ -30,6 +30,7 @@ class TorchRuntime:
         device: ``cpu`` or ``cuda[:N]``.
         precision: ``auto`` takes bf16 where the device has it, else fp16 on CUDA and fp32 on CPU.
         batch: tiles at once; halved, down to one, when the device runs out of memory.
+        temperature: logits are divided by it.
     """
 
     name = "torch"
@@ -41,7 +42,9 @@ class TorchRuntime:
         device: str = "cpu",
         precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto",
         batch: int | None = None,
+        temperature: float = 1.0,
     ) -> None:
+        self._temperature = temperature
         self._device = torch.device(device)
         self._cuda = self._device.type == "cuda"
         self.device = str(self._device)
@@ -91,8 +94,13 @@ class TorchRuntime:
         mixed = self.precision != "fp32"
         with torch.inference_mode(), torch.autocast(self._device.type, _DTYPES[self.precision], enabled=mixed):
             logits = self._network(batch)
-            result = torch.softmax(logits.float(), dim=1)
+            result = torch.softmax(tempered(logits, self._temperature), dim=1)
         return result.contiguous().cpu().numpy()
+
+
+def tempered(logits: torch.Tensor, temperature: float) -> torch.Tensor:
+    """Divide logits by a temperature, in float32; by 1 they are left as they are, to the bit."""
+    return logits.float() if temperature == 1 else logits.float() / temperature
 
 
 def _is_out_of_memory(error: RuntimeError) -> bool:

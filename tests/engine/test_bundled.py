@@ -19,8 +19,15 @@ from geoseg.nn import build
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = ROOT.parent / "shared" / "data"
-RECIPES = {"buildings-unet": "buildings_unet_3_fine.yaml", "town-unet": "town_unet_2.yaml"}
-"""The last stage of each."""
+RECIPES = {
+    "buildings-unet": "buildings_unet.yaml",
+    "forest-unet": "forest.yaml",
+    "landcover-unet": "landcover_dubai.yaml",
+    "roads-unet": "roads.yaml",
+    "solar-unet": "solar.yaml",
+    "town-unet": "town_unet.yaml",
+}
+"""By which each was made."""
 
 
 def _network(name: str) -> torch.nn.Module:

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from fake_runtimes import ConstantRuntime, FilterRuntime
-from hypothesis import example, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from odc.geo.geobox import GeoBox
 
@@ -93,6 +93,8 @@ def test_a_local_filter_within_the_halo_gives_the_whole_image_answer(data: st.Da
     tiling = data.draw(tilings(valid.shape, halo=halo + data.draw(st.integers(0, 3))))
     if exact:
         tiling = replace(tiling, blend="core")
+    # a scene a little smaller than its tile ends nearer to the network's own padding than the filter reaches
+    assume(all(side >= tiling.tile_px or side + radius <= tiling.tile_px for side in valid.shape))
     runtime = FilterRuntime(3, radius, batch=data.draw(st.integers(1, 3)))
     codes, confidence = Predicted(values, valid, plan(valid.shape)).run(runtime, tiling, 60, 3)
     whole = FilterRuntime(3, radius).probs(values[None].astype(np.float32))[0]

@@ -2,87 +2,38 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import rasterio
 import torch
 import yaml
-from rasterio.transform import Affine
+from small_training import chip_maker, document, no_look, recipe, write_squares
 
 from geoseg.data.chips import ChipMaker
 from geoseg.data.labelled import read_source
 from geoseg.data.town import draw_town
 from geoseg.data.town_legend import BUILDING
+from geoseg.engine.fit import Places, fit
+from geoseg.engine.learner import Learner
 from geoseg.engine.recipe import Recipe, read_recipe
+from geoseg.engine.schedule import learning_rate
 from geoseg.engine.score import confusion, iou
-from geoseg.engine.train import Progress, Trainer, learning_rate, train
+from geoseg.engine.train import Progress, train
 from geoseg.errors import ModelError, OutputError, UsageError
 from geoseg.io.model_file import read_model
+from geoseg.nn import build
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A picture of dark squares on bright ground: easy to learn in a few steps."""
-    folder = tmp_path_factory.mktemp("data")
-    rng = np.random.default_rng(0)
-    labels = np.zeros((96, 96), np.uint8)
-    for top, left in rng.integers(0, 84, (25, 2)):
-        labels[top : top + 12, left : left + 12] = 7
-    image = np.where(labels > 0, 60, 190)[None] + rng.normal(0, 12, (3, 96, 96))
-    profile: dict[str, Any] = {
-        "driver": "GTiff",
-        "width": 96,
-        "height": 96,
-        "crs": "EPSG:32633",
-        "transform": Affine(0.1, 0, 500_000, 0, -0.1, 5_000_000),
-        "dtype": "uint8",
-    }
-    with rasterio.open(folder / "image.tif", "w", count=3, **profile) as file:
-        file.write(image.clip(0, 255).astype(np.uint8))
-    with rasterio.open(folder / "labels.tif", "w", count=1, **profile) as file:
-        file.write(labels, 1)
-    return folder
-
-
-def _document(**schedule: Any) -> dict[str, Any]:
-    return {
-        "name": "squares",
-        "licence": "MIT",
-        "architecture": {"name": "unet", "options": {"widths": [8, 16], "residual": True}},
-        "bands": [{"name": name} for name in ("red", "green", "blue")],
-        "gsd_m": {"min": 0.05, "max": 0.2},
-        "tile_px": 64,
-        "halo_px": 8,
-        "legend": {
-            "classes": [
-                {"code": 0, "name": "ground", "colour": "#000000"},
-                {"code": 1, "name": "square", "colour": "#ffffff"},
-            ]
-        },
-        "sources": [
-            {
-                "kind": "files",
-                "name": "squares",
-                "licence": "MIT",
-                "image": "image.tif",
-                "labels": "labels.tif",
-                "codes": "nonzero",
-                "train": [0, 64],
-                "validate_on": [64, 96],
-            }
-        ],
-        "chips": {"size_px": 32, "batch": 4},
-        "augment": {"gamma": 0.05, "contrast": 0.1, "brightness": 0.05, "greyscale": 0},
-        "schedule": {"steps": 20, "learning_rate": 0.02, "save_every": 1000} | schedule,
-        "seed": 3,
-    }
+    return write_squares(tmp_path_factory.mktemp("data"))
 
 
 def _recipe(**schedule: Any) -> Recipe:
-    return Recipe.model_validate(_document(**schedule))
+    return recipe(schedule=schedule)
 
 
 def _images(recipe: Recipe, data: Path) -> list[Any]:
@@ -125,22 +76,27 @@ def test_a_run_cut_in_two_ends_with_the_same_weights(data: Path, tmp_path: Path)
         np.testing.assert_array_equal(a, b, err_msg=name)
 
 
-def test_another_seed_gives_other_weights(data: Path) -> None:
+def test_another_seed_gives_other_weights() -> None:
     one, two = _recipe(), _recipe().model_copy(update={"seed": 4})
-    a, b = (Trainer(recipe, _images(recipe, data)).network.state_dict() for recipe in (one, two))
+    a, b = (Learner(recipe).network.state_dict() for recipe in (one, two))
     assert any(not torch.equal(a[name], b[name]) for name in a)
 
 
-def test_the_result_is_the_moving_average_of_the_weights(data: Path) -> None:
-    recipe = _recipe(ema=0.5)
-    trainer = Trainer(recipe, _images(recipe, data))
+def test_the_result_is_the_moving_average_of_the_weights(data: Path, tmp_path: Path) -> None:
+    wanted = _recipe(ema=0.5, steps=3)
+    learner = Learner(wanted)
     name = "head.bias"
-    average = trainer.average.state_dict()[name].clone()
-    for step in range(3):
-        trainer.learn(trainer.chips.batch(step))
-        decay = min(0.5, (2 + step) / (11 + step))
-        average = decay * average + (1 - decay) * trainer.network.state_dict()[name]
-        torch.testing.assert_close(trainer.average.state_dict()[name], average)
+    average = learner.average.state_dict()[name].clone()
+
+    def follow(progress: Progress) -> None:
+        nonlocal average
+        decay = min(0.5, (1 + progress.step) / (10 + progress.step))
+        average = decay * average + (1 - decay) * learner.network.state_dict()[name]
+        torch.testing.assert_close(learner.average.state_dict()[name], average)
+
+    places = Places(checkpoint=tmp_path / "c", log=tmp_path / "l", tensorboard=tmp_path / "t")
+    assert fit(learner, chip_maker(wanted, data), places, look=no_look, report=follow)
+    torch.testing.assert_close(learner.result().state_dict()[name], average)
 
 
 def test_the_learning_rate_rises_straight_and_falls_as_a_cosine() -> None:
@@ -172,16 +128,41 @@ def test_a_training_can_begin_with_the_weights_of_a_model(data: Path, tmp_path: 
 
 def test_weights_of_another_network_are_no_start(data: Path, tmp_path: Path) -> None:
     first, _ = train(_recipe(steps=1), data, tmp_path / "first")
-    document = _document()
-    document["architecture"]["options"]["widths"] = [8, 24]
+    changed = document()
+    changed["architecture"]["options"]["widths"] = [8, 24]
     with pytest.raises(ModelError, match=r"squares\.safetensors: its weights do not fit"):
-        train(Recipe.model_validate(document), data, tmp_path / "second", start=first)
+        train(Recipe.model_validate(changed), data, tmp_path / "second", start=first)
+
+
+def test_a_recipe_with_encoder_weights_begins_with_them_and_says_so(data: Path, tmp_path: Path) -> None:
+    weights = build("timm_unet", 3, 2, widths=[8, 8, 8, 8]).body.encoder.state_dict()
+    torch.save(weights, tmp_path / "weights.pt")
+    pinned = {
+        "name": "pictures",
+        "licence": "CC0",
+        "file": "weights.pt",
+        "sha256": hashlib.sha256((tmp_path / "weights.pt").read_bytes()).hexdigest(),
+        "get": "fetch weights",
+    }
+    options = {"name": "timm_unet", "options": {"widths": [8, 8, 8, 8]}}
+    schedule = {"steps": 1, "learning_rate": 1e-9}
+    changed = document(**schedule) | {"architecture": options, "encoder_weights": pinned}
+    recipe = Recipe.model_validate(changed)
+    with pytest.raises(UsageError, match="Pass --encoder-weights with it.*fetch weights"):
+        train(recipe, data, tmp_path / "without")
+    path, card = train(recipe, data, tmp_path / "with", encoder=tmp_path / "weights.pt")
+    assert ("pictures", "CC0") in {(source.name, source.licence) for source in card.trained_on}
+    assert card.recipe["encoder_weights"] == pinned
+    stored, _ = read_model(path)
+    np.testing.assert_allclose(stored["body.encoder.conv_stem.weight"], weights["conv_stem.weight"], atol=1e-3)
+    with pytest.raises(UsageError, match="leave out --encoder-weights"):
+        train(_recipe(), data, tmp_path / "other", encoder=tmp_path / "weights.pt")
 
 
 def test_drawn_towns_can_be_recoded_to_another_legend() -> None:
     recipe = _recipe()
     town = {"kind": "towns", "name": "towns", "licence": "MIT", "train_seeds": [1, 2], "shape": [96, 128]}
-    source = Recipe.model_validate(_document() | {"sources": [town | {"recode": {1: 1}, "gsd_m": [0.2, 0.3]}]}).sources[
+    source = Recipe.model_validate(document() | {"sources": [town | {"recode": {1: 1}, "gsd_m": [0.2, 0.3]}]}).sources[
         0
     ]
     images = read_source(source, "train", Path(), recipe.legend)
@@ -210,18 +191,18 @@ def test_a_checkpoint_of_another_recipe_is_refused(data: Path, tmp_path: Path) -
 
 
 def test_labels_outside_the_legend_are_named(data: Path) -> None:
-    document = _document()
-    document["sources"][0]["codes"] = "values"
-    recipe = Recipe.model_validate(document)
+    changed = document()
+    changed["sources"][0]["codes"] = "values"
+    recipe = Recipe.model_validate(changed)
     with pytest.raises(UsageError, match=r"labels\.tif: labels \[7\]"):
         _images(recipe, data)
 
 
 def test_rows_to_learn_and_rows_to_score_must_not_overlap() -> None:
-    document = _document()
-    document["sources"][0]["validate_on"] = [60, 96]
+    changed = document()
+    changed["sources"][0]["validate_on"] = [60, 96]
     with pytest.raises(ValueError, match="overlap"):
-        Recipe.model_validate(document)
+        Recipe.model_validate(changed)
 
 
 def test_a_batch_is_the_same_whenever_it_is_asked_for(data: Path) -> None:
@@ -252,7 +233,7 @@ def test_a_class_that_never_occurs_has_no_iou() -> None:
 
 def test_a_recipe_reads_back_from_yaml(tmp_path: Path) -> None:
     path = tmp_path / "recipe.yaml"
-    path.write_text(yaml.safe_dump(_document()))
+    path.write_text(yaml.safe_dump(document()))
     assert read_recipe(path) == _recipe()
 
 

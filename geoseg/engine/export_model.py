@@ -1,0 +1,140 @@
+"""A model in, the same network out as ONNX, OpenVINO or TorchScript, for other programs to run."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from geoseg.core.card import ModelCard
+from geoseg.engine.model import load_network
+from geoseg.engine.openvino_runtime import openvino_module
+from geoseg.errors import ModelError, OutputError, UsageError
+from geoseg.io.writing import whole_file
+
+Format = Literal["onnx", "openvino", "torchscript"]
+SUFFIXES = MappingProxyType({"onnx": ".onnx", "openvino": ".xml", "torchscript": ".pt"})
+CARD_KEY = "geoseg_card"
+_TOLERANCE = 1e-3
+
+
+def export_model(model: str, to: Format, out: Path, *, tile_px: int | None = None, overwrite: bool = False) -> float:
+    """Write a model's network in another program's format, and compare the two.
+
+    The exported network maps ``tiles``, (1, band, tile_px, tile_px) float32, to ``logits``, (1, class, tile_px,
+    tile_px). Bands come scaled as the card says, which is written into the file under ``geoseg_card``.
+
+    Args:
+        model: name of a bundled model, or a model file.
+        to: ``onnx``, ``openvino`` (``.xml`` and ``.bin``) or ``torchscript``.
+        out: the file.
+        tile_px: side of the tiles; the card's unless given.
+        overwrite: whether a file may be replaced.
+
+    Returns:
+        Largest difference of the logits on one tile, as a share of the largest logit.
+
+    Raises:
+        ModelError: the model cannot be loaded or exported, or the exported network answers otherwise.
+        UsageError: the format is unknown, its library is missing, or the file has another suffix.
+        OutputError: the file exists.
+    """
+    if to not in SUFFIXES:
+        raise UsageError(f"--to {to}: unknown. Pass {', '.join(SUFFIXES)}.")
+    if out.suffix != SUFFIXES[to]:
+        raise UsageError(f"{out}: a file of {to} ends in {SUFFIXES[to]}. Pass {out.with_suffix(SUFFIXES[to])}.")
+    if out.exists() and not overwrite:
+        raise OutputError(f"{out}: exists already. Pass another file, or --overwrite.")
+    network, card = load_network(model)
+    side = tile_px or card.tile_px
+    tile = torch.from_numpy(np.random.default_rng(0).standard_normal((1, len(card.bands), side, side), np.float32))
+    with tempfile.TemporaryDirectory() as folder:
+        made = Path(folder) / out.name
+        answer = _EXPORTERS[to](network, tile, made, card)
+        with torch.inference_mode():
+            expected = network(tile).numpy()
+        apart = float(np.abs(answer - expected).max() / max(np.abs(expected).max(), 1e-6))
+        if not apart <= _TOLERANCE:
+            raise ModelError(f"{model}: as {to} it answers otherwise (by {apart:.2%} of its largest logit).")
+        for part in sorted(Path(folder).iterdir(), key=lambda path: path.name == out.name):
+            with whole_file(out.with_name(part.name), size_bytes=part.stat().st_size) as target:
+                shutil.copyfile(part, target)
+    return apart
+
+
+def to_onnx(network: nn.Module, tile: Tensor, path: Path, card: ModelCard | None = None) -> npt.NDArray[np.float32]:
+    """Export to ONNX and run it with ONNX Runtime.
+
+    Raises:
+        UsageError: a library is not installed.
+    """
+    try:
+        import onnxruntime  # noqa: PLC0415 - an extra
+        import onnxscript  # noqa: F401, PLC0415 - torch's exporter needs it
+    except ImportError as error:
+        raise UsageError("--to onnx: not installed. Run pip install 'geoseg[onnx]'.") from error
+    with warnings.catch_warnings(), torch.inference_mode():
+        warnings.simplefilter("ignore")  # of the exporter's own
+        program: Any = torch.onnx.export(
+            network, (tile,), input_names=["tiles"], output_names=["logits"], dynamo=True, verbose=False
+        )
+    if card is not None:
+        program.model.metadata_props[CARD_KEY] = card.model_dump_json()
+    program.save(path)
+    settings = onnxruntime.SessionOptions()
+    settings.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(path, settings, providers=["CPUExecutionProvider"])
+    answer: npt.NDArray[np.float32] = session.run(["logits"], {"tiles": tile.numpy()})[0]
+    return answer
+
+
+def to_openvino(network: nn.Module, tile: Tensor, path: Path, card: ModelCard | None = None) -> npt.NDArray[np.float32]:
+    """Export to OpenVINO's two files and run them.
+
+    Raises:
+        UsageError: OpenVINO is not installed.
+    """
+    try:
+        openvino: Any = openvino_module()
+    except ImportError as error:
+        raise UsageError("--to openvino: not installed. Run pip install 'geoseg[openvino]'.") from error
+    with warnings.catch_warnings(), torch.inference_mode():
+        warnings.simplefilter("ignore")
+        converted = openvino.convert_model(network, example_input=tile, input=[list(tile.shape)])
+    converted.inputs[0].get_tensor().set_names({"tiles"})
+    converted.outputs[0].get_tensor().set_names({"logits"})
+    if card is not None:
+        converted.set_rt_info(card.model_dump_json(), [CARD_KEY])
+    openvino.save_model(converted, path, compress_to_fp16=False)
+    hints = {"INFERENCE_PRECISION_HINT": "f32"}
+    answer: npt.NDArray[np.float32] = openvino.Core().compile_model(path, "CPU", hints)(tile.numpy())["logits"]
+    return answer
+
+
+def to_torchscript(
+    network: nn.Module, tile: Tensor, path: Path, card: ModelCard | None = None
+) -> npt.NDArray[np.float32]:
+    """Trace to TorchScript and run it."""
+    with warnings.catch_warnings(), torch.inference_mode():
+        warnings.simplefilter("ignore")  # branches on the shape are fixed here; torch calls the format old
+        traced: Any = torch.jit.trace(network, tile, check_trace=False)  # type: ignore[no-untyped-call]
+        files = {} if card is None else {f"{CARD_KEY}.json": card.model_dump_json()}
+        torch.jit.save(traced, path, _extra_files=files)
+        again: Any = torch.jit.load(path)  # type: ignore[no-untyped-call]
+        answer: npt.NDArray[np.float32] = again(tile).numpy()
+    return answer
+
+
+Exporter = Callable[[nn.Module, Tensor, Path, ModelCard | None], npt.NDArray[np.float32]]
+_EXPORTERS: MappingProxyType[str, Exporter] = MappingProxyType(
+    {"onnx": to_onnx, "openvino": to_openvino, "torchscript": to_torchscript}
+)
