@@ -17,13 +17,14 @@ from geoseg.core.raster import Raster
 from geoseg.core.spec import PredictSpec
 from geoseg.core.tiling import Block
 from geoseg.engine.model import Model
-from geoseg.engine.predict import NO_CONFIDENCE, empty_result, predict_block, prepare, scene_window
-from geoseg.engine.tta import augmented
+from geoseg.engine.passes import block_pixels
+from geoseg.engine.predict import NO_CONFIDENCE
 from geoseg.errors import UsageError
 from geoseg.io.bands import band_names
 from geoseg.io.scene import SceneBand
 from geoseg.io.validity import valid_pixels
 from geoseg.run.plan import RunPlan, make_plan
+from geoseg.run.workers import answer
 
 
 def segment(pixels: xr.DataArray, model: Model, *, spec: PredictSpec | None = None) -> xr.Dataset:
@@ -37,7 +38,9 @@ def segment(pixels: xr.DataArray, model: Model, *, spec: PredictSpec | None = No
 
     Returns:
         Dataset of ``codes`` (y, x) uint8 and ``confidence`` (y, x) uint8 percent, the legend's nodata and
-        255 where there is no answer; lazy, one dask chunk a block.
+        255 where there is no answer; lazy, one dask chunk a block. With ``spec.uncertainty`` also ``entropy`` and,
+        where several answers are averaged, ``mutual_information``; with ``spec.probabilities`` a
+        ``probability_CODE`` of each class; all in percent.
 
     Raises:
         MatchError: the model cannot read these bands, values or pixel sizes.
@@ -51,15 +54,15 @@ def segment(pixels: xr.DataArray, model: Model, *, spec: PredictSpec | None = No
     if spec.aoi is not None or spec.value_range == "auto":
         raise UsageError("segment: aoi and value_range='auto' need the whole scene; use geoseg.predict for them.")
     scene = _describe(pixels)
-    plan = make_plan(scene, model.card, spec)
-    chosen = pixels.isel(band=[number - 1 for number in plan.read.bands])
+    plan = make_plan(scene, model.members[0].card, spec, others=[member.card for member in model.members[1:]])
+    chosen = pixels.isel(band=[number - 1 for number in plan.bands])
     rows, cols = plan.blocks.shape
     grid = [
         [_lazy_block(chosen, scene, model, plan, plan.blocks.block(r, c)) for c in range(cols)] for r in range(rows)
     ]
     answers = da.block(grid)
     coords = {name: pixels.coords[name] for name in ("y", "x", "spatial_ref") if name in pixels.coords}
-    fill = {"codes": model.card.legend.nodata, "confidence": NO_CONFIDENCE}
+    fill = {"codes": model.card.legend.nodata} | dict.fromkeys(("confidence", *plan.more), NO_CONFIDENCE)
     layers = {
         name: xr.DataArray(
             answers[layer], dims=("y", "x"), coords=coords, attrs={"long_name": name, "_FillValue": fill[name]}
@@ -101,13 +104,13 @@ def _describe(pixels: xr.DataArray) -> _Described:
 
 
 def _lazy_block(pixels: xr.DataArray, scene: _Described, model: Model, plan: RunPlan, block: Block) -> da.Array:
-    """One block as a dask array (2, y, x): codes, confidence."""
-    window = scene_window(plan.read, plan.tiling, block)
+    """One block as a dask array (layer, y, x): codes, confidence and what else is kept."""
+    window = plan.window_read(block)
     rows, cols = window.slices
     valid = pixels.coords["valid"].data[rows, cols] if "valid" in pixels.coords else None
     grid = scene.geobox[rows, cols]
     answer = dask.delayed(_predict_array)(model, plan, block, (pixels.data[:, rows, cols], valid, scene.nodata, grid))
-    return da.from_delayed(answer, (2, *block.window.shape), np.uint8)
+    return da.from_delayed(answer, (plan.layers, *block.window.shape), np.uint8)
 
 
 def _predict_array(model: Model, plan: RunPlan, block: Block, source: tuple[Any, ...]) -> npt.NDArray[np.uint8]:
@@ -115,10 +118,6 @@ def _predict_array(model: Model, plan: RunPlan, block: Block, source: tuple[Any,
     valid = valid_pixels(values, [nodata] * len(values))
     if allowed is not None:
         valid &= allowed
-    inputs = prepare(plan.read, plan.tiling, block, Raster(values=values, valid=valid, geobox=grid))
-    legend = model.card.legend
-    if not inputs.valid.any():
-        result = empty_result(block, legend)
-    else:
-        result = predict_block(augmented(model.runtime, plan.spec.tta), plan.read, plan.tiling, legend, inputs)
-    return np.stack([result.codes, result.confidence])
+    pixels = block_pixels(plan.passes, plan.seen(block), Raster(values=values, valid=valid, geobox=grid))
+    result = answer(model, plan, pixels)
+    return np.stack([result.codes, result.confidence, *result.more])

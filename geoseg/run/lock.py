@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,11 +14,12 @@ from geoseg.errors import GeosegError, OutputError, WriteError
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
+def locked(path: Path, of: Path | None = None) -> Iterator[None]:
     """Hold a lock file for the length of a run; the lock of a process that died is free.
 
     Args:
         path: the lock file; made here, removed at the end.
+        of: what it locks, for messages; default: told from the lock's name.
 
     Raises:
         OutputError: another run holds it.
@@ -25,7 +27,7 @@ def locked(path: Path) -> Iterator[None]:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle = _hold(path)
+        handle = _hold(path, of or path.parent / path.name.removeprefix(".").removesuffix(".lock"))
         os.ftruncate(handle, 0)
         os.pwrite(handle, f"pid {os.getpid()} on {socket.gethostname()}".encode(), 0)
     except OSError as error:
@@ -39,7 +41,7 @@ def locked(path: Path) -> Iterator[None]:
         os.close(handle)
 
 
-def _hold(path: Path) -> int:
+def _hold(path: Path, target: Path) -> int:
     """Lock the file that stands at ``path``, not one that its last holder has just removed."""
     while True:
         handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
@@ -48,8 +50,26 @@ def _hold(path: Path) -> int:
         except BlockingIOError as error:
             holder = os.read(handle, 200).decode(errors="replace").strip() or "another run"
             os.close(handle)
-            target = path.parent / path.name.removeprefix(".").removesuffix(".lock")
             raise OutputError(f"{target}: locked by {holder}. Wait for it or choose another --out.") from error
         if path.exists() and path.stat().st_ino == os.fstat(handle).st_ino:
             return handle
         os.close(handle)
+
+
+def holder(path: Path) -> str | None:
+    """Say who holds a lock, without touching it; None if nobody does. A holder on another machine counts as alive."""
+    try:
+        said = path.read_text(errors="replace")
+    except OSError:
+        return None
+    found = re.fullmatch(r"pid (\d+) on (.+)", said.strip())
+    if found is None:
+        return None
+    if found[2] == socket.gethostname():
+        try:
+            os.kill(int(found[1]), 0)
+        except (ProcessLookupError, OverflowError):
+            return None
+        except OSError:
+            pass
+    return said.strip()

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from geoseg.core.card import ModelCard
+from geoseg.core.crf_spec import MAX_SPAN
 from geoseg.core.digest import sha256_of_json
 from geoseg.core.spec import PredictSpec
-from geoseg.core.tiling import Blocks, Tiling
+from geoseg.core.tiling import Block, Blocks, Tiling
+from geoseg.core.window import Window
 from geoseg.engine.match import Described, ReadPlan, match
+from geoseg.engine.passes import Pass, bands_read, window_read
 from geoseg.errors import UsageError
 from geoseg.io.area_of_interest import Mask
 from geoseg.io.bundle import Bundle
@@ -21,9 +25,12 @@ from geoseg.io.scene import Scene
 if TYPE_CHECKING:
     from geoseg.engine.model import Model  # torch; ``geoseg inspect`` plans without it
 
-PIPELINE_VERSION = 1
+PIPELINE_VERSION = 2
 """Changed whenever the same input, model and options would give other pixels than before."""
 
+
+CRF_BYTES, CRF_CLASS_BYTES = 110, 44
+"""For each pixel of a textured scene, and each of its classes: 183 were measured with two, 346 with six."""
 
 MAX_TILE_PX = 100_000_000
 """Most pixels of the scene that one tile may cover when the scene is shrunk for the network."""
@@ -31,38 +38,114 @@ MAX_TILE_PX = 100_000_000
 
 @dataclass(frozen=True, kw_only=True)
 class RunPlan:
-    """Everything a run decides before the first pixel is read."""
+    """Everything a run decides before the first pixel is read.
+
+    Attributes:
+        read: how the scene is read for the first network.
+        tiling: the first network's tiles, whose cores make the blocks.
+        blocks: what is scheduled and stored.
+        spec: the options.
+        passes: all looks at the scene: every network at every scale.
+        members: how many networks there are.
+        more: percentages kept beside codes and confidence.
+    """
 
     read: ReadPlan
     tiling: Tiling
     blocks: Blocks
     spec: PredictSpec
+    passes: tuple[Pass, ...]
+    members: int
+    more: tuple[str, ...]
+
+    @property
+    def bands(self) -> tuple[int, ...]:
+        """Bands of the scene that are read."""
+        return bands_read(self.passes)
+
+    @property
+    def layers(self) -> int:
+        """Arrays stored for each block."""
+        return 2 + len(self.more)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was decided that a user may want to know, each once."""
+        return tuple(dict.fromkeys(note for one in self.passes for note in one.read.notes))
+
+    def window_read(self, block: Block) -> Window:
+        """Pixels of the scene that are read for a block."""
+        return window_read(self.passes, self.seen(block))
+
+    def seen(self, block: Block) -> Block:
+        """Widen a block by what its answer depends on beyond the network's own context; no wider without a CRF."""
+        if self.spec.crf is None:
+            return block
+        whole = Window.whole(self.read.scene_shape)
+        window = block.window.expanded(self.spec.crf.reach_px).intersection(whole)
+        return replace(block, window=window, cells=self.tiling.cells(window))
 
     def memory_bytes(self, card: ModelCard) -> int:
         """Estimate the arrays of one block in flight, without the network: one being read, one being predicted."""
-        block = self.blocks.block(0, 0)
-        work = self.tiling.read_window(block).pixels
-        per_block = work * len(card.bands) * (4 + 4) + block.window.pixels * (4 + 3)
-        taper = block.window.pixels * 4 * len(card.legend) if self.tiling.blend == "taper" else 0
+        one_block = self.blocks.block(0, 0)
+        block = self.seen(one_block)
+        window, classes = block.window.pixels, len(card.legend)
+        works = [one.tiling.read_window(one.block(block)).pixels for one in self.passes]
+        work = max(works)
+        native = self.window_read(one_block).pixels * len(self.bands) * 4 if len(self.passes) > 1 else 0
+        per_block = work * len(card.bands) * (4 + 4) + native + window * (4 + 1 + self.layers)
+        # one mean of several answers, with room for its step; with taper one answer beside it
+        planes = 2 * classes + 2 if self.spec.answers(self.members) > 1 or self.more else 0
+        planes += classes if self.tiling.blend == "taper" else 0
         read_rows, read_cols = self.tiling.read_shape
-        tile = read_rows * read_cols * 4 * (len(card.bands) + 2 * len(card.legend))
-        reading = min(READ_AHEAD_BYTES, self.read.scene_shape[1] * work // max(1, self.tiling.read_shape[1]))
-        return 2 * per_block + taper + tile + reading + READ_CACHE_BYTES
+        tile = read_rows * read_cols * 4 * (len(card.bands) + 2 * classes)
+        reading = min(READ_AHEAD_BYTES, self.read.scene_shape[1] * works[0] // max(1, read_cols))
+        crf = 0 if self.spec.crf is None else window * (CRF_BYTES + CRF_CLASS_BYTES * classes)
+        return 2 * per_block + window * 4 * planes + crf + tile + reading + READ_CACHE_BYTES
 
     def disk_bytes(self) -> int:
         """Estimate the disk a run needs at its peak."""
         rows, cols = self.read.scene_shape
         scratch, stored_and_written = 1.34, 0.5  # an uncompressed raster with overviews; the rest as maps compress
-        return int(rows * cols * (scratch + stored_and_written)) + 2_000_000
+        more = 0.7 * len(self.more)  # stored and written, and less smooth than classes
+        return int(rows * cols * (scratch + stored_and_written + more)) + 2_000_000
 
 
-def make_plan(scene: Described, card: ModelCard, spec: PredictSpec) -> RunPlan:
+def make_plan(scene: Described, card: ModelCard, spec: PredictSpec, *, others: Sequence[ModelCard] = ()) -> RunPlan:
     """Match the scene to the card and lay the tiles.
 
+    Args:
+        scene: the input.
+        card: the network, or the first of several.
+        spec: options; those of tiles, bands and ground sample distance hold for every network.
+        others: further networks of one answer, each matched and tiled by its own card.
+
     Raises:
-        MatchError: the model cannot read the scene.
+        MatchError: a network cannot read the scene.
         UsageError: tile and halo do not go together.
     """
+    cards = (card, *others)
+    first, *_ = alone = [_alone(scene, one, member, spec) for member, one in enumerate(cards)]
+    finer = _finer(first.read)
+    plan = RunPlan(
+        read=first.read,
+        tiling=first.tiling,
+        blocks=Blocks(first.tiling, int(spec.block_px / finer)),
+        spec=spec,
+        passes=tuple(_scaled(one, scale) for one in alone for scale in spec.tta_scales),
+        members=len(cards),
+        more=spec.more_layers(card.legend, len(cards)),
+    )
+    if spec.crf is not None and max(plan.seen(plan.blocks.block(0, 0)).window.shape) > MAX_SPAN * spec.crf.xy_px:
+        raise UsageError(
+            f"--crf: a block spans more than {MAX_SPAN:g} standard deviations of {spec.crf.xy_px:g} px. "
+            "Pass a smaller --block-px."
+        )
+    return plan
+
+
+def _alone(scene: Described, card: ModelCard, member: int, spec: PredictSpec) -> Pass:
+    """Plan one network's look at the scene, as if it were the only one."""
     read = match(scene, card, spec)
     tile_px = spec.tile_px or card.tile_px
     halo_px = card.halo_px if spec.halo_px is None else spec.halo_px
@@ -72,14 +155,28 @@ def make_plan(scene: Described, card: ModelCard, spec: PredictSpec) -> RunPlan:
             "Pass a larger --tile-px or a smaller --halo-px."
         )
     tiling = Tiling(read.scene_shape, read.work_shape, tile_px=tile_px, halo_px=halo_px, blend=spec.blend)
-    finer = max(1.0, *(s / w for s, w in zip(read.scene_shape, read.work_shape, strict=True)))
-    plan = RunPlan(read=read, tiling=tiling, blocks=Blocks(tiling, int(spec.block_px / finer)), spec=spec)
-    pixels = tiling.read_shape[0] * tiling.read_shape[1] * finer**2
+    return Pass(member=member, scale=1.0, read=read, tiling=tiling)
+
+
+def _scaled(one: Pass, scale: float) -> Pass:
+    """Look at the scene more closely or from further away, through tiles and halos of as many pixels as ever.
+
+    So a halo covers ``1 / scale`` times as much ground, as the network's view does.
+    """
+    rows, cols = (max(1, round(side * scale)) for side in one.read.work_shape)
+    read = replace(one.read, work_shape=(rows, cols))
+    tiling = replace(one.tiling, work_shape=(rows, cols))
+    pixels = tiling.read_shape[0] * tiling.read_shape[1] * _finer(read) ** 2
     if pixels > MAX_TILE_PX:
         raise UsageError(
-            f"a tile of {tile_px} px covers {pixels / 1e6:.0f} Mpx of the scene. Pass a smaller --tile-px."
+            f"a tile of {tiling.tile_px} px covers {pixels / 1e6:.0f} Mpx of the scene. Pass a smaller --tile-px."
         )
-    return plan
+    return replace(one, scale=scale, read=read, tiling=tiling)
+
+
+def _finer(read: ReadPlan) -> float:
+    """How many pixels of the scene one pixel of the working grid takes, along a side; at least 1."""
+    return max(1.0, *(scene / work for scene, work in zip(read.scene_shape, read.work_shape, strict=True)))
 
 
 def identity(scene: Scene, model_digest: str, plan: RunPlan) -> dict[str, Any]:
@@ -99,7 +196,7 @@ def identity(scene: Scene, model_digest: str, plan: RunPlan) -> dict[str, Any]:
         if Path(area).is_file()
         else area,
         "pixels": plan.spec.pixel_options() | {"aoi": None, "tile_px": None, "halo_px": None},
-    }
+    } | ({} if scene.options.assume_gsd_m is None else {"assume_gsd_m": scene.options.assume_gsd_m})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

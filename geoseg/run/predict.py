@@ -2,34 +2,24 @@
 
 from __future__ import annotations
 
-import shutil
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from geoseg.core.digest import sha256_of_json
 from geoseg.core.spec import PredictSpec
 from geoseg.core.tiling import Block
 from geoseg.engine.model import Model, load_model
-from geoseg.engine.predict import BlockInput, empty_result, predict_block, prepare, scene_window
-from geoseg.engine.tta import augmented
-from geoseg.errors import GeosegError, ResourceError, SceneError, WriteError
-from geoseg.io.area_of_interest import read_area
 from geoseg.io.bundle import Bundle
-from geoseg.io.read_ahead import read_ahead
 from geoseg.io.scene import Scene, open_scene
 from geoseg.io.store import Store
-from geoseg.run.ahead import ahead
-from geoseg.run.finished import finished_record, recover, swap
 from geoseg.run.lock import locked
-from geoseg.run.plan import Job, Workplace, identity, make_plan
-from geoseg.run.publish import Facts, publish
+from geoseg.run.plan import Job
+from geoseg.run.publish import Facts
 from geoseg.run.report import Reporter, Silence
+from geoseg.run.stages import Begun, begin, disk_errors, finish, job_of, plan_of, workplace
+from geoseg.run.workers import ThisProcess, Workers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +37,7 @@ class Layers:
     fresh: bool = True
 
 
-def predict(
+def predict(  # noqa: PLR0913 - a run's options, each with a default
     scene: Scene | str | Path,
     model: Model | str | Path,
     out: str | Path,
@@ -55,18 +45,20 @@ def predict(
     spec: PredictSpec | None = None,
     overwrite: bool = False,
     name: str | None = None,
+    workers: Workers | None = None,
     reporter: Reporter | None = None,
 ) -> Layers:
     """Segment a scene and write its layers to ``out/NAME/``.
 
     Args:
         scene: an open scene, or its path or address.
-        model: a loaded model, or its name or path.
+        model: a loaded model, or its name or path (of an ensemble file too).
         out: folder of all outputs.
         spec: options; the default takes everything from the model's card.
         overwrite: replace a finished output that another input, model or option made; the old one stays until the
             new one is whole.
         name: folder and stem of the output, instead of the scene's own.
+        workers: who predicts the blocks; this process unless told otherwise (see ``geoseg.run.cluster``).
         reporter: told of progress.
 
     Returns:
@@ -85,103 +77,45 @@ def predict(
     spec, reporter = spec or PredictSpec(), reporter or Silence()
     if not isinstance(scene, Scene):
         with open_scene(scene) as opened:
-            return predict(opened, model, out, spec=spec, overwrite=overwrite, name=name, reporter=reporter)
+            options: dict[str, Any] = {"spec": spec, "overwrite": overwrite, "name": name}
+            return predict(opened, model, out, **options, workers=workers, reporter=reporter)
     if not isinstance(model, Model):
         model = load_model(model)
-    plan = make_plan(scene, model.card, spec)
-    mask = read_area(spec.aoi, scene.geobox) if spec.aoi else None
-    work = Workplace(bundle=Bundle.in_folder(Path(out), name or scene.stem))
-    try:
-        with locked(work.lock):
-            recover(work)
-            key = identity(scene, model.digest(), plan)
-            finished = finished_record(work.bundle, {"pixels": key, "layers": spec.digest()}, overwrite=overwrite)
-            if finished is not None:
-                shutil.rmtree(work.blocks, ignore_errors=True)
-                return Layers(bundle=work.bundle, record=finished, fresh=False)
-            return _run(Job(scene=scene, model=model, plan=plan, mask=mask, work=work, key=key), reporter)
-    except OSError as error:
-        if isinstance(error, GeosegError):
-            raise
-        raise WriteError(
-            f"{error.filename or out}: {error.strerror or error}. Check the folder and run again."
-        ) from error
+    plan = plan_of(scene, model, spec)
+    work = workplace(Path(out), name or scene.stem)
+    with disk_errors(Path(out)), locked(work.lock):
+        begun = begin(scene, model, plan, work, overwrite=overwrite)
+        if begun.finished is not None:
+            return Layers(bundle=work.bundle, record=begun.finished, fresh=False)
+        return Layers(bundle=work.bundle, record=_run(scene, model, begun, workers or ThisProcess(), reporter))
 
 
-def _run(job: Job, reporter: Reporter) -> Layers:
-    for note in (*job.scene.notes, *job.plan.read.notes):
+def _run(scene: Scene, model: Model, begun: Begun, workers: Workers, reporter: Reporter) -> dict[str, Any]:
+    for note in begun.notes:
         reporter.note(note)
     started, clock = datetime.now(UTC), time.perf_counter()
-    _check_unchanged(job)
-    _check_disk(job)
-    store = Store(job.work.blocks, job.plan.blocks, sha256_of_json(job.key))
-    left = store.left()
-    counts = _predict_blocks(job, store, left, reporter)
-    predicted_s = time.perf_counter() - clock
-    _check_unchanged(job)
+    job = job_of(scene, model, begun)
+    store = begun.store()
+    counts, predicted_px = _predict_blocks(job, store, begun.left, workers, reporter)
     facts = Facts(
         started=started,
-        predict_s=predicted_s,
-        blocks={"total": len(job.plan.blocks), "resumed": len(job.plan.blocks) - len(left), **counts},
-        predicted_px=counts.pop("pixels"),
-        identity={"pixels": job.key, "layers": job.plan.spec.digest()},
+        predict_s=time.perf_counter() - clock,
+        blocks=begun.counts() | counts,
+        predicted_px=predicted_px,
+        identity=begun.facts(),
     )
-    record = publish(job, store, facts, reporter)
-    _check_unchanged(job)
-    swap(job.work)
-    store.remove()
-    return Layers(bundle=job.work.bundle, record=record)
+    return finish(scene, model, begun, facts, reporter)
 
 
-def _predict_blocks(job: Job, store: Store, left: list[Block], reporter: Reporter) -> dict[str, int]:
-    plan, legend = job.plan, job.model.card.legend
-    total = plan.read.scene_shape[0] * plan.read.scene_shape[1]
-    reporter.stage("predict", total, total - sum(block.window.pixels for block in left))
-    runtime, empty, pixels = augmented(job.model.runtime, plan.spec.tta), 0, 0
-    for source in ahead(_inputs(job, left)):
-        if source.valid.any():
-            result = predict_block(runtime, plan.read, plan.tiling, legend, source)
-            pixels += result.block.window.pixels
-        else:
-            result = empty_result(source.block, legend)
-            empty += 1
-        store.write(result.block, result.codes, result.confidence)
-        reporter.advance(result.block.window.pixels)
-    return {"predicted": len(left) - empty, "empty": empty, "pixels": pixels}
-
-
-def _check_unchanged(job: Job) -> None:
-    """The digest was taken of the files as they were opened; any change since makes it a lie."""
-    if job.scene.changed():
-        shutil.rmtree(job.work.blocks, ignore_errors=True)
-        shutil.rmtree(job.work.building.directory, ignore_errors=True)
-        raise SceneError(job.scene.uri, "it changed while it was being read; nothing is written.", "Run again.")
-
-
-def _inputs(job: Job, left: list[Block]) -> Iterator[BlockInput]:
-    """Read and prepare the blocks one after another; runs in a thread, ahead of the network."""
-    plan = job.plan
-    inside = [block for block in left if job.mask is None or job.mask(block.window).any()]
-    outside = set(left).difference(inside)
-    yield from (_nothing(block) for block in left if block in outside)
-    windows = [scene_window(plan.read, plan.tiling, block) for block in inside]
-    rasters = read_ahead(job.scene, windows, plan.read.bands)
-    for block, (_, raster) in zip(inside, rasters, strict=True):
-        wanted = None if job.mask is None else job.mask(block.window)
-        yield prepare(plan.read, plan.tiling, block, raster, wanted)
-
-
-def _nothing(block: Block) -> BlockInput:
-    """The input of a block outside the area of interest: nothing is read."""
-    values, valid = np.zeros((0, *block.window.shape), np.float32), np.zeros(block.window.shape, bool)
-    return BlockInput(block=block, values=values, window=block.window, valid=valid)
-
-
-def _check_disk(job: Job) -> None:
-    need = job.plan.disk_bytes()
-    free = shutil.disk_usage(job.work.lock.parent).free
-    if free < need:
-        raise ResourceError(
-            f"{job.work.lock.parent}: about {need / 1e6:.0f} MB are needed, {free / 1e6:.0f} MB are free. "
-            "Make room or choose another --out."
-        )
+def _predict_blocks(
+    job: Job, store: Store, left: list[Block], workers: Workers, reporter: Reporter
+) -> tuple[dict[str, int], int]:
+    """Predict what is left; returns how many blocks had pixels and how many had none, and the pixels predicted."""
+    rows, cols = job.plan.read.scene_shape
+    reporter.stage("predict", rows * cols, rows * cols - sum(block.window.pixels for block in left))
+    empty = pixels = 0
+    for done in workers.predict(job, store, left):
+        empty += done.empty
+        pixels += 0 if done.empty else done.block.window.pixels
+        reporter.advance(done.block.window.pixels)
+    return {"predicted": len(left) - empty, "empty": empty}, pixels

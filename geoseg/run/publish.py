@@ -7,24 +7,19 @@ import platform
 import resource
 import shutil
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 import geoseg
-from geoseg.core.ground import pixel_sides_m
-from geoseg.core.window import Window
+from geoseg.engine.ensemble import member_facts
 from geoseg.engine.model import Model
-from geoseg.errors import OutputError
+from geoseg.engine.passes import Pass
 from geoseg.io.bundle import Bundle
 from geoseg.io.code_file import CodeFile
-from geoseg.io.cog import write_class_cog, write_confidence_cog
-from geoseg.io.geopackage import write_segments
 from geoseg.io.grid import LayerGrid
 from geoseg.io.overview import overview
 from geoseg.io.preview import write_preview
@@ -33,10 +28,9 @@ from geoseg.io.scene import Scene
 from geoseg.io.stac_item import Run, Source, write_item
 from geoseg.io.store import Store
 from geoseg.io.writing import write_json
+from geoseg.run.layers import write_layers
 from geoseg.run.plan import Job, RunPlan
 from geoseg.run.report import Reporter
-from geoseg.vector.spec import VectorSpec
-from geoseg.vector.vectorise import vectorise_codes
 
 _PREVIEW_PX = 1024
 
@@ -67,25 +61,21 @@ def publish(job: Job, store: Store, facts: Facts, reporter: Reporter) -> dict[st
     clock = _Clock()
     grid = LayerGrid(geobox=scene.geobox, gcps=scene.gcps, gcps_crs=scene.gcps_crs)
     legend = model.card.legend
-    classes = _assemble(job, store, grid, reporter)
-    clock.lap("assemble_s")
-    segments = None
-    if plan.spec.vector:
-        segments = _vectorise(plan, bundle, grid, model, reporter)
-        clock.lap("vectorise_s")
+    written = write_layers(job, store, grid, reporter)
+    clock.lap("layers_s")
     reporter.stage("publish", 0)
     imagery = _picture(scene, plan, bundle, model)
     write_project(bundle, title=bundle.stem, grid=grid, legend=legend, imagery=imagery)
     versions = {"geoseg": geoseg.__version__, "runtime": model.runtime.version, "python": platform.python_version()}
     source = Source(uri=scene.uri, sha256=facts.identity["pixels"]["scene"])
-    processed = Run(finished=datetime.now(UTC), software=versions)
+    processed = Run(finished=datetime.now(UTC), software=versions, facts=_model_facts(model))
     write_item(bundle, grid=grid, card=model.card, source=source, run=processed)
     clock.lap("publish_s")
     record = _record(scene, model, plan, facts) | {
-        "classes": classes,
-        "segments": segments,
+        "classes": written.classes,
+        "segments": written.segments,
         "versions": versions,
-        "timings": {"predict_s": round(facts.predict_s, 3)} | clock.laps,
+        "timings": {"predict_s": round(facts.predict_s, 3)} | clock.laps | {"of_layers": written.seconds},
         "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         "files": {path.name: _file_facts(path) for path in sorted(bundle.directory.iterdir())},
@@ -105,59 +95,9 @@ class _Clock:
         self.laps[name], self._last = round(now - self._last, 3), now
 
 
-def _stored(plan: RunPlan, store: Store, layer: int) -> Iterator[tuple[Window, npt.NDArray[np.uint8]]]:
-    for block in plan.blocks:
-        pair = store.read(block)
-        if pair is None:
-            raise OutputError(f"{store.path}: a finished block is gone or damaged. Run again: it will be redone.")
-        yield block.window, pair[layer]
-
-
-def _assemble(job: Job, store: Store, grid: LayerGrid, reporter: Reporter) -> list[dict[str, Any]]:
-    """Write both rasters and count the classes on the way."""
-    model, plan, bundle = job.model, job.plan, job.work.building
-    legend = model.card.legend
-    pixels, area_m2 = np.zeros(256, np.int64), np.zeros(256)
-    reporter.stage("assemble", grid.shape[0] * grid.shape[1])
-
-    def counted() -> Iterator[tuple[Window, npt.NDArray[np.uint8]]]:
-        for window, codes in _stored(plan, store, 0):
-            counts = np.bincount(codes.ravel(), minlength=256)
-            middle = (window.row_start + window.row_stop) / 2, (window.col_start + window.col_stop) / 2
-            pixels[:] += counts
-            area_m2[:] += counts * float(pixel_sides_m(grid.geobox, *middle)[2])
-            yield window, codes
-            reporter.advance(window.pixels)
-
-    tags = {"GEOSEG_MODEL": model.card.name, "GEOSEG_WEIGHTS_SHA256": model.card.weights_sha256}
-    write_class_cog(bundle.classes, grid, counted(), legend, tags=tags)
-    if plan.spec.confidence:
-        write_confidence_cog(bundle.confidence, grid, _stored(plan, store, 1), tags=tags)
-    return [
-        {
-            "code": entry.code,
-            "name": entry.name,
-            "pixels": int(pixels[entry.code]),
-            "area_m2": round(float(area_m2[entry.code]), 3),
-        }
-        for entry in legend.classes
-    ]
-
-
-def _vectorise(plan: RunPlan, bundle: Bundle, grid: LayerGrid, model: Model, reporter: Reporter) -> int:
-    legend = model.card.legend
-    reporter.stage("vectorise", 0)
-    spec = VectorSpec(simplify_m=plan.spec.simplify_m, min_area_m2=plan.spec.min_area_m2)
-    confidence = bundle.confidence if plan.spec.confidence else None
-    with CodeFile(bundle.classes, confidence) as source:
-        world = grid.to_world if grid.gcps else None
-        batches = vectorise_codes(source, grid.geobox, nodata=legend.nodata, spec=spec, to_world=world)
-        return write_segments(bundle.segments, batches, crs_wkt=grid.crs_wkt, legend=legend)
-
-
 def _picture(scene: Scene, plan: RunPlan, bundle: Bundle, model: Model) -> Imagery | None:
     """Write the preview and say how QGIS shall show the scene, both with the stretch the network saw."""
-    card, read = model.card, plan.read
+    card, read = model.members[0].card, plan.read
     names = list(card.band_names)
     rgb = [names.index(name) for name in ("red", "green", "blue") if name in names]
     shown = rgb if len(rgb) == 3 else [min(i, len(names) - 1) for i in range(3)]
@@ -200,6 +140,7 @@ def _record(scene: Scene, model: Model, plan: RunPlan, facts: Facts) -> dict[str
             "version": model.card.version,
             "weights_sha256": model.card.weights_sha256,
             "licence": model.card.licence,
+            **_model_facts(model),
         },
         "runtime": {
             "name": model.runtime.name,
@@ -209,10 +150,31 @@ def _record(scene: Scene, model: Model, plan: RunPlan, facts: Facts) -> dict[str
             "batch": model.runtime.batch,
         },
         "options": plan.spec.model_dump(mode="json")
-        | {"tile_px": plan.tiling.tile_px, "halo_px": plan.tiling.halo_px, "tiles": len(plan.tiling)},
-        "notes": [*scene.notes, *plan.read.notes],
+        | {"tile_px": plan.tiling.tile_px, "halo_px": plan.tiling.halo_px, "tiles": len(plan.tiling)}
+        | {"work_shape_px": list(plan.read.work_shape)},
+        "passes": [_pass(model, one) for one in plan.passes],
+        "notes": [*scene.notes, *plan.notes],
         "blocks": facts.blocks,
         "pixels_per_s": round(speed),
+    }
+
+
+def _model_facts(model: Model) -> dict[str, Any]:
+    """What there is to say of a model beyond its card's own facts: its temperature or, of an ensemble, its members."""
+    if len(model.members) > 1:
+        pairs = zip(model.members, model.shares, strict=True)
+        return {"members": member_facts([(member.card, share) for member, share in pairs])}
+    return {} if model.card.temperature == 1 else {"temperature": model.card.temperature}
+
+
+def _pass(model: Model, one: Pass) -> dict[str, Any]:
+    return {
+        "model": model.members[one.member].card.name,
+        "scale": one.scale,
+        "work_shape_px": list(one.read.work_shape),
+        "tile_px": one.tiling.tile_px,
+        "halo_px": one.tiling.halo_px,
+        "tiles": len(one.tiling),
     }
 
 

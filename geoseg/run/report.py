@@ -9,7 +9,7 @@ class Reporter(Protocol):
     """Receives progress; called from the run's own thread."""
 
     def stage(self, name: str, total_px: int, done_px: int = 0) -> None:
-        """A stage begins: ``predict``, ``assemble``, ``vectorise``, ``publish``; pixels to do and already done."""
+        """A stage begins: ``predict``, ``layers``, ``publish``; pixels to do and already done."""
 
     def advance(self, pixels: int) -> None:
         """So many more pixels are done."""

@@ -130,7 +130,8 @@ def test_the_map_is_the_same_for_every_block_size_and_nothing_crosses_an_area_of
         geometry=[geopandas.points_from_xy([500060], [5399930])[0].buffer(30)], crs="EPSG:32632"
     )
     area.to_crs(4326).to_file(tmp_path / "area.gpkg")
-    inside = predict(path, model, tmp_path / "area", spec=PredictSpec(block_px=64, aoi=str(tmp_path / "area.gpkg")))
+    odd = (tmp_path / "area.gpkg").rename(tmp_path / "my area!.gpkg")
+    inside = predict(path, model, tmp_path / "area", spec=PredictSpec(block_px=64, aoi=str(odd)))
     codes = rasterio.open(inside.bundle.classes).read(1)
     drawn = rasterize(area.geometry, codes.shape, transform=rasterio.open(path).transform).astype(bool)
     assert (codes[drawn] == large_codes[drawn]).mean() > 0.999

@@ -1,0 +1,155 @@
+"""Dask clusters: processes of this machine, one that runs already, or one started by a class that is named."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import dask
+import torch
+
+from geoseg.errors import ResourceError, UsageError
+from geoseg.run.dask_workers import BLOCK, GPU, LAYERS, DaskWorkers
+from geoseg.run.on_worker import BLOCKS_AT_ONCE
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+__all__ = ["KNOWN_PACKAGES", "DaskWorkers", "joined_cluster", "local_cluster", "share_of_threads", "started_cluster"]
+
+KNOWN_PACKAGES = {
+    "distributed": "geoseg",
+    "dask_jobqueue": "geoseg[jobqueue]",
+    "dask_kubernetes": "geoseg[kubernetes]",
+    "dask_gateway": "geoseg[gateway]",
+    "dask_cuda": "geoseg[cuda]",
+}
+"""Packages whose cluster classes a configuration may name, and what installs each."""
+
+_SETTINGS = {
+    "distributed.scheduler.allowed-failures": 1,  # a block that saw two workers die is tried alone, and as often again
+    "distributed.nanny.pre-spawn-environ": {},  # its OMP_NUM_THREADS=1 would bind the network too
+}
+
+
+@contextmanager
+def local_cluster(workers: int) -> Iterator[Client]:
+    """Start a cluster of processes on this machine, reachable from this machine only; stopped at the end.
+
+    Each process holds two blocks at a time and has one more thread for the layers of finished scenes. Where there are
+    GPUs, each process declares one (``resources={"GPU": 1}``).
+
+    Args:
+        workers: processes; the processors are shared out among their networks.
+    """
+    import distributed  # noqa: PLC0415 - a second, only for those who want a cluster
+
+    if workers < 1:
+        raise UsageError(f"--workers {workers}: at least 1 is wanted.")
+    with (
+        dask.config.set(_SETTINGS),
+        distributed.LocalCluster(
+            n_workers=workers,
+            threads_per_worker=BLOCKS_AT_ONCE + 1,
+            processes=True,
+            host="127.0.0.1",
+            dashboard_address="127.0.0.1:0",
+            silence_logs=logging.CRITICAL,
+            resources={BLOCK: BLOCKS_AT_ONCE, LAYERS: 1} | ({GPU: 1} if torch.cuda.device_count() else {}),
+        ) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        yield client
+
+
+@contextmanager
+def joined_cluster(address: str, *, timeout_s: float = 30.0) -> Iterator[Client]:
+    """Join a cluster that runs already; it goes on afterwards.
+
+    Args:
+        address: of the scheduler, ``tcp://host:port``, or the path of its scheduler file.
+        timeout_s: how long to wait for it.
+
+    Raises:
+        ResourceError: nothing answers there, or it has no workers.
+    """
+    import distributed  # noqa: PLC0415
+
+    where = {"scheduler_file": address} if Path(address).is_file() else {"address": address}
+    try:
+        client = distributed.Client(**where, timeout=timeout_s)
+    except (OSError, ValueError) as error:
+        raise ResourceError(f"--scheduler {address}: no Dask scheduler answers ({error}). Start one.") from error
+    with client:
+        if not client.scheduler_info(n_workers=-1)["workers"]:
+            raise ResourceError(f"--scheduler {address}: it has no workers. Start some with: dask worker {address}")
+        yield client
+
+
+@contextmanager
+def started_cluster(
+    name: str,
+    options: Mapping[str, Any],
+    *,
+    scale: Mapping[str, Any] | None = None,
+    adapt: Mapping[str, Any] | None = None,
+    timeout_s: float = 600.0,
+) -> Iterator[Client]:
+    """Start a cluster by the name of its class; stopped at the end.
+
+    Args:
+        name: module and class, ``dask_jobqueue.SLURMCluster``; of ``KNOWN_PACKAGES`` only, for a configuration is data.
+        options: keyword arguments of the class.
+        scale: keyword arguments of its ``scale``.
+        adapt: keyword arguments of its ``adapt``.
+        timeout_s: how long to wait for the first worker.
+
+    Raises:
+        UsageError: there is no such class, or it does not take these options.
+        ResourceError: it does not start, or no worker comes.
+    """
+    import distributed  # noqa: PLC0415
+
+    kind = _class(name)
+    with dask.config.set(_SETTINGS):
+        try:
+            cluster = kind(**options)
+        except TypeError as error:
+            raise UsageError(f"cluster {name}: its options do not fit ({error}).") from error
+        except (OSError, ValueError, RuntimeError) as error:
+            raise ResourceError(f"cluster {name}: it does not start ({error}).") from error
+        with cluster:
+            for method, arguments in (("scale", scale), ("adapt", adapt)):
+                if arguments:
+                    getattr(cluster, method)(**arguments)
+            with distributed.Client(cluster) as client:
+                try:
+                    client.wait_for_workers(1, timeout=timeout_s)
+                except TimeoutError as error:
+                    raise ResourceError(f"cluster {name}: no worker within {timeout_s:.0f} s.") from error
+                yield client
+
+
+def share_of_threads(workers: int) -> int:
+    """CPU threads for each of several networks on this machine."""
+    return max(1, torch.get_num_threads() // workers)
+
+
+def _class(name: str) -> Any:
+    module, _, kind = name.rpartition(".")
+    package = module.partition(".")[0]
+    if package not in KNOWN_PACKAGES:
+        raise UsageError(f"cluster {name}: unknown. Its package must be one of: {', '.join(KNOWN_PACKAGES)}.")
+    try:
+        found = getattr(importlib.import_module(module), kind, None)
+    except ImportError as error:
+        raise UsageError(
+            f"cluster {name}: not installed ({error}). Run pip install '{KNOWN_PACKAGES[package]}'."
+        ) from error
+    if not (isinstance(found, type) and found.__name__.endswith("Cluster")):
+        raise UsageError(f"cluster {name}: {module} has no such cluster class.")
+    return found

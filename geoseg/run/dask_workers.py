@@ -1,0 +1,285 @@
+"""Workers of a Dask cluster: what travels are addresses, windows and cards; pixels go from file to worker to store."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+from uuid import uuid4
+
+from geoseg.core.tiling import Block
+from geoseg.engine.bundled import BUNDLED
+from geoseg.engine.model import Model, ModelSource
+from geoseg.errors import ClusterLostError, GeosegError, ResourceError
+from geoseg.io.store import Store
+from geoseg.run import on_worker
+from geoseg.run.lock import locked
+from geoseg.run.on_worker import BLOCKS_AT_ONCE, DescribedModel, Order, SceneOrder
+from geoseg.run.plan import Job
+from geoseg.run.publish import Facts
+from geoseg.run.report import Reporter
+from geoseg.run.stages import Begun, State, disk_errors, workplace
+from geoseg.run.workers import Done
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+T = TypeVar("T")
+
+BLOCK = "geoseg_block"
+"""Dask resource of workers that geoseg starts itself: so many blocks at once, and a thread is left for other stages."""
+LAYERS = "geoseg_layers"
+"""Dask resource of such workers, too: so many scenes whose layers are written at once."""
+GPU = "GPU"
+"""Dask resource of workers that own a device."""
+_LOOK_AGAIN_S = 5.0
+
+
+class DaskWorkers:
+    """Scenes and blocks spread over the workers of a cluster; may be used from several threads.
+
+    Each worker process loads the network once and keeps it for all blocks and scenes. No more than a few blocks for
+    each worker are handed out at a time, shared out evenly among the scenes in flight, so neither the client's memory
+    nor the scheduler's grows with a scene or an archive. The files of scene, model and output must be ones that all
+    workers see under the same path.
+
+    Args:
+        client: of the cluster.
+        threads: CPU threads of each worker's network; None: as many as the worker declares.
+    """
+
+    def __init__(self, client: Client, *, threads: int | None = None) -> None:
+        self._client = client
+        self._threads = threads
+        self._quarantine = threading.Lock()
+        self._counting = threading.Lock()
+        self._scenes = 0
+        self._slots, self._looked = 0, -_LOOK_AGAIN_S
+
+    def load(self, source: ModelSource) -> Model:
+        """Load a model on a worker and describe it here, where no device need be able to run it.
+
+        Raises:
+            ModelError, ResourceError, UsageError: what the worker says.
+        """
+        what = f"loading {', '.join(source.names)}"
+        described = self._result(on_worker.describe_on_worker, self._there(source), what=what)
+        return replace(described, source=source).model()
+
+    def predict(self, job: Job, store: Store, left: list[Block]) -> Iterator[Done]:
+        """See ``Workers``.
+
+        Raises:
+            ModelError: a worker would compute with other arithmetic than the rest.
+            ClusterLostError: the cluster is gone.
+            ResourceError: a block kills every worker that takes it.
+            WriteError: a worker cannot see or write the output.
+        """
+        order = Order(
+            uri=_absolute(job.scene.uri),
+            options=job.scene.options,
+            model=self._there(job.model.source),
+            digest=job.model.digest(),
+            plan=job.plan,
+            store=str(store.path.absolute()),
+            key=store.key,
+        )
+        yield from self._spread(order, left, self._needs(job.model))
+
+    def segment(self, order: SceneOrder, reporter: Reporter) -> tuple[dict[str, Any], State]:
+        """Do a whole scene on the workers: begin, blocks and layers; this process holds the lock and counts.
+
+        Returns:
+            The run record, and the state of the files that the scene was read from.
+
+        Raises:
+            GeosegError: as ``geoseg.run.predict.predict``, and ``predict`` above.
+        """
+        order = replace(order, uri=_absolute(order.uri), out=str(Path(order.out).absolute()))
+        model = order.model.model()
+        work = workplace(Path(order.out), order.name)
+        with disk_errors(Path(order.out)), locked(work.lock):
+            begun: Begun = self._result(on_worker.begin_on_worker, order, what=f"{order.uri}: opening it")
+            if begun.finished is not None:
+                return begun.finished, begun.state
+            for note in begun.notes:
+                reporter.note(note)
+            blocks = Order(
+                uri=order.uri,
+                options=order.options,
+                model=self._there(model.source),
+                digest=model.digest(),
+                plan=begun.plan,
+                store=str(work.blocks),
+                key=begun.store_key,
+            )
+            facts = self._predict(blocks, begun, self._needs(model), reporter)
+            what, needs = f"{order.uri}: writing its layers", {LAYERS: 1.0} if LAYERS in self._declared() else None
+            record = self._result(on_worker.finish_on_worker, order, begun, facts, what=what, resources=needs)
+            return record, begun.state
+
+    def describe(self, model: Model) -> DescribedModel:
+        """Describe a model that ``load`` gave, for ``segment``."""
+        return DescribedModel.of(model, model.source)
+
+    def slots(self) -> int:
+        """Blocks that the workers hold at once; looked up now and then, for a cluster may grow."""
+        with self._counting:
+            if time.monotonic() - self._looked >= _LOOK_AGAIN_S:
+                self._slots = sum(min(int(w["nthreads"]), BLOCKS_AT_ONCE) for w in self._workers().values())
+                self._looked = time.monotonic()
+            return self._slots
+
+    def _predict(self, order: Order, begun: Begun, resources: dict[str, float], reporter: Reporter) -> Facts:
+        rows, cols = begun.plan.read.scene_shape
+        left_px = sum(block.window.pixels for block in begun.left)
+        reporter.stage("predict", rows * cols, rows * cols - left_px)
+        started, clock, empty, predicted_px = datetime.now(UTC), time.perf_counter(), 0, 0
+        for done in self._spread(order, begun.left, resources):
+            empty += done.empty
+            predicted_px += 0 if done.empty else done.block.window.pixels
+            reporter.advance(done.block.window.pixels)
+        return Facts(
+            started=started,
+            predict_s=time.perf_counter() - clock,
+            blocks=begun.counts() | {"predicted": len(begun.left) - empty, "empty": empty},
+            predicted_px=predicted_px,
+            identity=begun.facts(),
+        )
+
+    def _there(self, source: ModelSource) -> ModelSource:
+        first, *others = (name if name in BUNDLED else _absolute(name) for name in source.names)
+        return replace(source, name_or_path=first, others=tuple(others), threads=self._threads)
+
+    def _declared(self) -> set[str]:
+        """Resources that workers say they have."""
+        return {name for worker in self._workers().values() for name in worker.get("resources", {})}
+
+    def _needs(self, model: Model) -> dict[str, float]:
+        """What a worker must have to take a block, of what the workers say they have."""
+        declared = self._declared()
+        needs = {BLOCK: 1.0} if BLOCK in declared else {}
+        if GPU in declared and model.runtime.device.startswith("cuda"):
+            needs[GPU] = 1.0 / BLOCKS_AT_ONCE
+        return needs
+
+    def _workers(self) -> dict[str, Any]:
+        with self._lost("looking for workers"):
+            workers: dict[str, Any] = self._client.scheduler_info(n_workers=-1)["workers"]
+        return workers
+
+    def _spread(self, order: Order, left: list[Block], resources: dict[str, float]) -> Iterator[Done]:
+        from distributed import KilledWorker, as_completed  # noqa: PLC0415
+
+        waiting, blocks, run = iter(left), dict[str, Block](), uuid4().hex[:12]
+        arguments: dict[str, Any] = {"pure": False, "resources": resources or None}
+
+        def hand_out() -> list[Any]:
+            futures = []
+            for _, block in zip(range(self._share() - len(blocks)), waiting, strict=False):
+                key = f"geoseg-block-{run}-{block.row}-{block.col}"
+                blocks[key] = block
+                futures.append(self._client.submit(on_worker.predict_on_worker, order, block, key=key, **arguments))
+            return futures
+
+        running: Any = None
+        with self._one_more_scene(), self._lost(order.uri):
+            try:
+                running = as_completed(hand_out())
+                for future in running:
+                    block = blocks.pop(future.key)
+                    try:
+                        empty = future.result()
+                    except KilledWorker as error:
+                        what, deaths = f"{order.uri}: block {block.row},{block.col}", error.allowed_failures + 1
+                        empty = self._alone(what, deaths, on_worker.predict_on_worker, order, block, **arguments)
+                    yield Done(block=block, empty=empty)
+                    for following in hand_out():
+                        running.add(following)
+            finally:
+                if running is not None:
+                    running.clear()  # lets go of what is not done: the cluster forgets it
+
+    def _alone(self, what: str, deaths: int, call: Callable[..., T], *arguments: Any, **options: Any) -> T:
+        """Try a suspect again, one at a time: the cluster blames all that was on a worker when it died.
+
+        Args:
+            what: the suspect, in words.
+            deaths: workers that died with it so far.
+            call: what it does.
+            arguments: of the call.
+            options: of its submission.
+
+        Raises:
+            ResourceError: it was the one.
+        """
+        from distributed import KilledWorker  # noqa: PLC0415
+
+        key = f"geoseg-suspect-{uuid4().hex[:12]}"
+        with self._quarantine:
+            try:
+                result: T = self._client.submit(call, *arguments, key=key, **options).result()
+            except KilledWorker as error:
+                raise ResourceError(
+                    f"{what} took {deaths + error.allowed_failures + 1} workers with it, most likely for want of "
+                    "memory. Pass a smaller --block-px or fewer --workers."
+                ) from error
+            return result
+
+    def _share(self) -> int:
+        """Blocks one scene may have handed out: all take what the workers hold and as much again, so none waits."""
+        return max(1, 2 * self.slots() // max(1, self._scenes))
+
+    @contextmanager
+    def _one_more_scene(self) -> Iterator[None]:
+        with self._counting:
+            self._scenes += 1
+        try:
+            yield
+        finally:
+            with self._counting:
+                self._scenes -= 1
+
+    @contextmanager
+    def _lost(self, what: str) -> Iterator[None]:
+        """Tell the loss of the cluster from all other errors.
+
+        Raises:
+            ClusterLostError: the cluster is gone.
+        """
+        from distributed import CancelledError  # noqa: PLC0415
+
+        try:
+            yield
+        except GeosegError:
+            raise
+        except Exception as error:  # a client that is closed in mid-call raises whatever comes first
+            gone = isinstance(error, CancelledError | OSError | TimeoutError) or self._client.status != "running"
+            if not gone:
+                raise
+            raise ClusterLostError(f"{what}: the Dask cluster is gone. Run again to resume.") from error
+
+    def _result(
+        self, call: Callable[..., T], *arguments: Any, what: str, resources: dict[str, float] | None = None
+    ) -> T:
+        """Run a call on a worker, before all blocks that wait."""
+        from distributed import KilledWorker  # noqa: PLC0415
+
+        key = f"geoseg-{call.__name__}-{uuid4().hex[:12]}"
+        options: dict[str, Any] = {"pure": False, "priority": 10, "resources": resources}
+        with self._lost(what):
+            try:
+                result: T = self._client.submit(call, *arguments, key=key, **options).result()
+            except KilledWorker as error:
+                return self._alone(what, error.allowed_failures + 1, call, *arguments, **options)
+            return result
+
+
+def _absolute(path: str) -> str:
+    """A worker may run in another folder; an address stays as it is."""
+    return str(Path(path).absolute()) if Path(path).exists() else path

@@ -1,0 +1,223 @@
+"""What runs in a worker of a cluster: begin a scene, predict its blocks, finish it. Models stay loaded there."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import lru_cache, wraps
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from geoseg.core.card import ModelCard
+from geoseg.core.spec import PredictSpec
+from geoseg.core.tiling import Block
+from geoseg.engine.model import Model, ModelSource, combined, load
+from geoseg.errors import GeosegError, ModelError, ResourceError, WriteError
+from geoseg.io.area_of_interest import Mask, read_area
+from geoseg.io.ogr_file import keep_quiet
+from geoseg.io.options import OpenOptions
+from geoseg.io.scene import Scene
+from geoseg.io.store import Store
+from geoseg.run.plan import RunPlan
+from geoseg.run.publish import Facts
+from geoseg.run.report import Silence
+from geoseg.run.stages import Begun, begin, disk_errors, finish, plan_of, workplace
+from geoseg.run.workers import answer, inputs
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+BLOCKS_AT_ONCE = 2
+"""Blocks in a worker at once: one is read while the network works on the other."""
+_OPEN_SCENES = 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """What a worker must know to predict blocks of one scene."""
+
+    uri: str
+    options: OpenOptions
+    model: ModelSource
+    digest: str
+    plan: RunPlan
+    store: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SceneOrder:
+    """What a worker must know to begin and to finish one scene.
+
+    Attributes:
+        uri: path or address, absolute.
+        options: how to open it.
+        name: folder and stem of the output.
+        out: folder of all outputs, absolute.
+        spec: options of the prediction.
+        overwrite: replace a bundle that was made otherwise.
+        model: described, not loaded.
+    """
+
+    uri: str
+    options: OpenOptions
+    name: str
+    out: str
+    spec: PredictSpec
+    overwrite: bool
+    model: DescribedModel
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DescribedModel:
+    """A model without its network: what plans and records need of it."""
+
+    members: tuple[tuple[ModelCard, dict[str, Any], float], ...]
+    source: ModelSource
+
+    def model(self) -> Model:
+        """Make a model that can describe itself and not predict."""
+        members = [Model(card, Elsewhere(**facts), self.source) for card, facts, _ in self.members]
+        return combined(members, [share for _, _, share in self.members], self.source)
+
+    @classmethod
+    def of(cls, model: Model, source: ModelSource) -> DescribedModel:
+        """Describe a model, each network of it."""
+        members = tuple(
+            (member.card, {field: getattr(member.runtime, field) for field in Elsewhere.__slots__}, share)
+            for member, share in zip(model.members, model.shares, strict=True)
+        )
+        return cls(members=members, source=source)
+
+
+@dataclass(slots=True, kw_only=True)
+class Elsewhere:
+    """Stands for a runtime that is on a worker."""
+
+    name: str
+    device: str
+    precision: str
+    version: str
+    batch: int
+
+    def probs(self, tiles: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Refuse.
+
+        Raises:
+            ResourceError: always.
+        """
+        raise ResourceError(f"{len(tiles)} tiles: this model is on the workers of a cluster; it cannot run here.")
+
+
+_IN_FLIGHT = threading.BoundedSemaphore(BLOCKS_AT_ONCE)
+_NETWORK = threading.Lock()
+_OPENING = threading.Lock()
+_FINISHING = threading.Lock()
+
+
+def _plainly(call: Callable[P, T]) -> Callable[P, T]:
+    """Let an error of geoseg travel by itself: one of GDAL's as its cause could not be unpickled where it arrives."""
+
+    @wraps(call)
+    def plain(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return call(*args, **kwargs)
+        except GeosegError as error:
+            said = error
+        said.__cause__ = said.__context__ = None
+        raise said
+
+    return plain
+
+
+@_plainly
+def predict_on_worker(order: Order, block: Block) -> bool:
+    """Predict one block and store it; at most two are in flight in a process. One that is stored is not done again.
+
+    Returns:
+        Whether the block is empty, so that no network saw it.
+    """
+    with _IN_FLIGHT, disk_errors(Path(order.store)):
+        with _OPENING:
+            model = _model(_placed(order.model), order.digest)
+            scene, mask = _scene(order.uri, order.options, order.plan.spec.aoi, order.key)
+            store = Store.of_run(Path(order.store), order.plan.blocks, order.key, order.plan.layers)
+        stored = store.read(block)
+        if stored is not None:  # by a worker that died before it could say so
+            return bool((stored[0] == model.card.legend.nodata).all())
+        (source,) = inputs(scene, order.plan, mask, [block])
+        with _NETWORK:
+            result = answer(model, order.plan, source)
+        store.write(block, result.codes, result.confidence, *result.more)
+        return not bool(source.valid.any())
+
+
+@_plainly
+def begin_on_worker(order: SceneOrder) -> Begun:
+    """Open a scene, match it, take its digest and see what is left of it; see ``geoseg.run.stages.begin``."""
+    work = workplace(Path(order.out), order.name)
+    with disk_errors(work.lock.parent), Scene(order.uri, order.options) as scene:
+        if not work.lock.exists():
+            raise WriteError(f"{order.out}: not there for a worker. Choose an output folder that all workers see.")
+        model = order.model.model()
+        plan = plan_of(scene, model, order.spec)
+        return begin(scene, model, plan, work, overwrite=order.overwrite)
+
+
+@_plainly
+def finish_on_worker(order: SceneOrder, begun: Begun, facts: Facts) -> dict[str, Any]:
+    """Write the layers of a scene, one scene at a time in a process; see ``geoseg.run.stages.finish``."""
+    keep_quiet()
+    with _FINISHING, disk_errors(begun.work.lock.parent), Scene(order.uri, order.options) as scene:
+        return finish(scene, order.model.model(), begun, facts, Silence())
+
+
+@_plainly
+def describe_on_worker(source: ModelSource) -> DescribedModel:
+    """Load a model as this worker would, and describe it."""
+    with _OPENING:
+        model = _loaded(_placed(source))
+    return DescribedModel.of(model, source)
+
+
+def _placed(source: ModelSource) -> ModelSource:
+    """Share out devices and threads: the workers of one machine take its GPUs in turn."""
+    from distributed import get_worker  # noqa: PLC0415
+
+    worker = get_worker()
+    threads = worker.state.nthreads if source.threads is None else source.threads
+    device = source.device
+    if device in ("auto", "cuda") and isinstance(worker.name, int) and torch.cuda.device_count() > 1:
+        device = f"cuda:{worker.name % torch.cuda.device_count()}"
+    return replace(source, threads=threads, device=device)
+
+
+def _model(source: ModelSource, digest: str) -> Model:
+    model = _loaded(source)
+    if model.digest() != digest:  # maybe only the file was replaced since
+        _loaded.cache_clear()
+        model = _loaded(source)
+    if model.digest() != digest:
+        raise ModelError(
+            f"{', '.join(source.names)}: a worker has {model.runtime.version} ({model.runtime.precision} on "
+            f"{model.runtime.device}) or another model file than the rest. Make the workers alike, or name --runtime, "
+            "--device and --precision."
+        )
+    return model
+
+
+@lru_cache(maxsize=2)
+def _loaded(source: ModelSource) -> Model:
+    return load(source)
+
+
+@lru_cache(maxsize=_OPEN_SCENES)
+def _scene(uri: str, options: OpenOptions, aoi: str | None, key: str) -> tuple[Scene, Mask | None]:
+    """Open a scene; ``key`` names its content, so that a file replaced by another is opened anew."""
+    scene = Scene(uri, options)
+    return scene, None if aoi is None else read_area(aoi, scene.geobox)

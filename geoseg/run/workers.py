@@ -1,0 +1,81 @@
+"""Who predicts the blocks of a scene: this process, or the workers of a cluster. The bytes are the same."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from geoseg.core.tiling import Block
+from geoseg.engine.crf import refiner
+from geoseg.engine.mixture import predict_mixture
+from geoseg.engine.model import Model
+from geoseg.engine.passes import BlockPixels, block_pixels
+from geoseg.engine.predict import BlockResult, cut_result, empty_result
+from geoseg.io.area_of_interest import Mask
+from geoseg.io.read_ahead import read_ahead
+from geoseg.io.scene import Scene
+from geoseg.io.store import Store
+from geoseg.run.ahead import ahead
+from geoseg.run.plan import Job, RunPlan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Done:
+    """A block that lies finished in the store.
+
+    Attributes:
+        block: which one.
+        empty: it has no valid pixel, so no network saw it.
+    """
+
+    block: Block
+    empty: bool
+
+
+class Workers(Protocol):
+    """Predicts blocks into a store."""
+
+    def predict(self, job: Job, store: Store, left: list[Block]) -> Iterator[Done]:
+        """Predict the blocks ``left`` and store each; yields each once it is stored, in any order."""
+        ...
+
+
+class ThisProcess:
+    """Blocks one after the other; the next is read and prepared while the network works."""
+
+    def predict(self, job: Job, store: Store, left: list[Block]) -> Iterator[Done]:
+        """See ``Workers``."""
+        for source in ahead(inputs(job.scene, job.plan, job.mask, left)):
+            result = answer(job.model, job.plan, source)
+            store.write(result.block, result.codes, result.confidence, *result.more)
+            yield Done(block=result.block, empty=not source.valid.any())
+
+
+def inputs(scene: Scene, plan: RunPlan, mask: Mask | None, blocks: Iterable[Block]) -> Iterator[BlockPixels]:
+    """Read and prepare blocks one after another; those outside the area of interest come first and are not read."""
+    blocks = list(blocks)
+    inside = [block for block in blocks if mask is None or mask(block.window).any()]
+    outside = set(blocks).difference(inside)
+    yield from (_nothing(block) for block in blocks if block in outside)
+    rasters = read_ahead(scene, [plan.window_read(block) for block in inside], plan.bands)
+    for block, (_, raster) in zip(inside, rasters, strict=True):
+        seen = plan.seen(block)
+        source = block_pixels(plan.passes, seen, raster, None if mask is None else mask(seen.window))
+        yield source if source.valid[block.window.within(seen.window)].any() else _nothing(block)
+
+
+def answer(model: Model, plan: RunPlan, source: BlockPixels) -> BlockResult:
+    """Predict one prepared block; of what was only seen for its sake nothing is kept."""
+    legend, block = model.card.legend, plan.blocks.block(source.block.row, source.block.col)
+    if not source.valid[block.window.within(source.block.window)].any():
+        return empty_result(block, legend, len(plan.more))
+    members = [(member.runtime, share) for member, share in zip(model.members, model.shares, strict=True)]
+    seen = predict_mixture(members, legend, plan.spec, source, refine=refiner(plan.spec.crf))
+    return cut_result(seen, block)
+
+
+def _nothing(block: Block) -> BlockPixels:
+    return BlockPixels(block=block, valid=np.zeros(block.window.shape, bool), inputs=iter(()))
