@@ -1,0 +1,94 @@
+"""Score an archive against references: ``python flows/evaluate_archive.py --help``."""
+
+import geoseg.flows.private  # noqa: F401 - before prefect, which reports home as it is imported
+
+# isort: split
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from prefect import flow, task
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State
+from prefect.states import Completed, Failed
+
+from geoseg.cli.evaluate import Protocol, Unanswered
+from geoseg.errors import GeosegError
+from geoseg.flows.board import Board
+from geoseg.flows.ending import Outcome, command, computed, run
+from geoseg.flows.references import find_references, plan_of, score_rows, total_rows
+from geoseg.io.writing import write_json
+from geoseg.score.evaluate import Evaluation, count_pair
+
+match = task(name="match", cache_policy=NO_CACHE)(find_references)
+score = task(name="score", task_run_name="{pair.name}", cache_policy=NO_CACHE)(count_pair)
+
+
+@flow(name="evaluate-archive")
+def evaluate_archive(
+    archive: Path,
+    reference: Path,
+    *,
+    protocol: Protocol = Protocol.classes,
+    eroded: Path | None = None,
+    legend: Path | None = None,
+    unanswered: Unanswered = Unanswered.ignore,
+    resample: bool = False,
+) -> State[Any]:
+    """Score every finished scene of an archive that has a reference; one matrix over all, see ``docs/evaluate.md``.
+
+    Writes ``archive/evaluation.json``, what ``geoseg evaluate --out`` writes. A scene that cannot be scored is a failed
+    task that names the cause; the others are scored.
+
+    Args:
+        archive: folder of its output.
+        reference: folder of references, matched by name, or polygons for all scenes.
+        protocol: what is counted.
+        eroded: isprs: folder of the eroded references; default: derived.
+        legend: class names and colours, YAML or JSON; default: the archive's own.
+        unanswered: what labelled pixels without prediction are.
+        resample: take the nearest label where grids differ.
+    """
+    pairs, without = match(archive, reference, eroded)
+    plan = plan_of(protocol.value, legend, unanswered.value, resample=resample)
+    evaluation, bad = Evaluation(plan), dict[str, GeosegError]()
+    for pair in pairs:
+        counts = score(pair, plan, return_state=True).result(raise_on_failure=False)
+        if isinstance(counts, GeosegError):
+            bad[pair.name] = counts
+        elif isinstance(counts, BaseException):
+            raise counts
+        else:
+            evaluation.add(pair, counts)
+    if len(bad) == len(pairs):
+        raise next(iter(bad.values()))
+    report = evaluation.report()
+    failed = [{"scene": name, "cause": str(error)} for name, error in bad.items()]
+    values = report.as_json() | {"scenes_without_reference": without, "scenes_failed": failed}
+    write_json(archive / "evaluation.json", values)
+    board = Board(archive.absolute().name)
+    board.table("scores", [*failed, *score_rows(report)], f"Scenes against references, protocol {report.protocol}")
+    board.table("totals", total_rows(report), "Over all scenes, one matrix")
+    counted = f"{len(pairs) - len(bad)} scenes scored, {len(without)} have no reference"
+    summary = f"{counted}{f', {len(bad)} failed' if bad else ''}: {archive / 'evaluation.json'}"
+    computed(Outcome(summary=summary, exit_code=7 if bad else 0, told=not board.lost))
+    return Failed(message=f"{summary}; {failed[0]['cause']}") if bad else Completed(message=summary)
+
+
+def main(
+    archive: Annotated[Path, typer.Argument(help="Folder of the archive's output.")],
+    reference: Annotated[Path, typer.Option(help="Folder of references, matched by name; or polygons for all scenes.")],
+    protocol: Annotated[Protocol, typer.Option(help="What is counted, see docs/evaluate.md.")] = Protocol.classes,
+    eroded: Annotated[Path | None, typer.Option(help="isprs: the eroded references; default: derived.")] = None,
+    legend: Annotated[Path | None, typer.Option(help="Class names and colours, YAML or JSON.")] = None,
+    unanswered: Annotated[Unanswered, typer.Option(help="Labelled pixels without prediction.")] = Unanswered.ignore,
+    resample: Annotated[bool, typer.Option("--resample", help="Take the nearest label where grids differ.")] = False,
+) -> int:
+    """Score the finished scenes of an archive as a Prefect flow; needs no server."""
+    how: dict[str, Any] = {"protocol": protocol, "eroded": eroded, "legend": legend, "unanswered": unanswered}
+    return run(partial(evaluate_archive, archive, reference, **how, resample=resample, return_state=True))
+
+
+if __name__ == "__main__":
+    command(main)

@@ -1,0 +1,1 @@
+"""Archives: many scenes, one legend, one catalogue; what is done is known from the disk."""

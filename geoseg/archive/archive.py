@@ -1,0 +1,257 @@
+"""Archive: its scenes, its lock, and what is known of each."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, Self
+from uuid import uuid4
+
+from geoseg.archive.catalogue import CATALOGUE
+from geoseg.archive.config import ArchiveConfig
+from geoseg.archive.manifest import Entry, Manifest
+from geoseg.archive.publish import ArchiveFiles, publish_archive
+from geoseg.archive.record import SceneRecord
+from geoseg.archive.ref import SceneRef
+from geoseg.archive.scene_run import Outcome, SceneRun, failed_by, printable_uri
+from geoseg.archive.sources import find_scenes
+from geoseg.archive.stamps import Files, state_of
+from geoseg.core.card import ModelCard
+from geoseg.core.digest import sha256_of_json
+from geoseg.engine.ensemble import card_of, file_of
+from geoseg.engine.model import Model
+from geoseg.errors import ClusterLostError, OutputError
+from geoseg.io.formats import is_remote
+from geoseg.io.writing import write_bytes
+from geoseg.run.lock import holder, locked
+from geoseg.run.report import Reporter, Silence
+from geoseg.run.workers import Workers
+
+_FINAL_CODES = frozenset({2, 3, 4})
+"""Exit codes of failures that stay as long as imagery, model and options do."""
+_LOOK_AGAIN_S = 0.5
+
+
+class Archive:
+    """An archive. Made by itself it can be looked at; ``Archive.open`` takes its lock, to work on it.
+
+    Attributes:
+        config: what it was told.
+        card: of its model.
+        model_digest: of the card, its weights, those of all members of an ensemble, and the runtime that was asked for.
+        options_digest: of all options that change a layer; that of a scene also names the bands its source tells.
+        lost: why the workers are gone; None as long as they are there.
+
+    Raises:
+        ModelError: the model is not there or its card is broken.
+
+    Example:
+        >>> with Archive.open(config) as archive, crew(config) as workers:  # doctest: +SKIP
+        ...     records = [archive.segment(ref, workers) for ref in archive.left()]
+    """
+
+    def __init__(self, config: ArchiveConfig) -> None:
+        self.config = config
+        self.card: ModelCard = card_of(config.model)
+        asked = {"device": config.device, "runtime": config.runtime, "precision": config.precision}
+        self.model_digest = sha256_of_json({"card": self.card.model_dump(mode="json"), "asked": asked})
+        self.options_digest = config.options_digest()
+        self.lost: ClusterLostError | None = None
+        self.manifest = Manifest(config.out)
+        self._held = False
+        self._run = uuid4().hex
+        self._scenes = SceneRun(config, self.card)
+        self._state = threading.Lock()
+        self._in_flight: set[str] = set()
+
+    @classmethod
+    @contextmanager
+    def open(cls, config: ArchiveConfig, *, reporter: Reporter | None = None) -> Iterator[Self]:
+        """Take the archive's lock for as long as the ``with`` lasts; the lock of a process that died is free.
+
+        Args:
+            config: the archive.
+            reporter: told whom one waits for.
+
+        Raises:
+            OutputError: another run works on it and ``config.on_lock`` is ``refuse``.
+            ModelError: the model is not there or its card is broken.
+            WriteError: the output folder cannot be written.
+        """
+        archive = cls(config)
+        with ExitStack() as held:
+            told = ""
+            while True:
+                try:
+                    held.enter_context(locked(archive.lock, config.out))
+                    break
+                except OutputError as error:
+                    if config.on_lock == "refuse":
+                        raise
+                    if str(error) != told and reporter is not None:
+                        reporter.note(f"waiting: {error}")
+                    told = str(error)
+                    time.sleep(_LOOK_AGAIN_S)
+            archive._held = True
+            try:
+                yield archive
+            finally:
+                archive.close()
+
+    @property
+    def lock(self) -> Path:
+        """The archive's lock file."""
+        return self.config.out / ".geoseg" / "archive.lock"
+
+    def survey(self) -> Iterator[tuple[SceneRef, SceneRecord]]:
+        """List every scene of the source with where it stands now; no pixel is read.
+
+        Raises:
+            UsageError, SceneError: the source is not there or cannot be read.
+        """
+        running = not self._held and holder(self.lock) is not None
+        for ref in find_scenes(self.config):
+            yield ref, self.standing(ref, running=running)
+
+    def standing(self, ref: SceneRef, *, running: bool = False) -> SceneRecord:
+        """Say where one scene stands: ``waiting`` when it was not tried yet, or with other imagery, model or options.
+
+        Args:
+            ref: the scene.
+            running: whether a run is on, so that a scene that was begun may still be in work.
+        """
+        entry = self.manifest.entry(ref.name)
+        waiting = SceneRecord(name=ref.name, uri=printable_uri(ref.uri))
+        if entry is None or not self._of_now(entry, ref):
+            return waiting
+        if entry.record.state == "running":
+            return entry.record if running or entry.run == self._run else waiting
+        if (entry.files, entry.stamp) != state_of(ref, entry.files) or (is_remote(ref.uri) and not entry.stamp):
+            return waiting
+        return waiting if entry.record.state == "done" and not self._stands(entry) else entry.record
+
+    def left(self, *, retry_failed: bool = False) -> Iterator[SceneRef]:
+        """List what is not done for this imagery, model and options, one by one.
+
+        A scene that was refused is not tried again before it, the model or an option changes; one that failed for want
+        of disk, memory or network is.
+
+        Args:
+            retry_failed: try all failed scenes again.
+        """
+        for ref, record in self.survey():
+            if self.wants(record, retry_failed=retry_failed):
+                yield ref
+
+    def wants(self, record: SceneRecord, *, retry_failed: bool = False) -> bool:
+        """Whether a scene of this record is to be segmented; see ``left``."""
+        if record.state == "failed":
+            return retry_failed or is_remote(record.uri) or record.exit_code not in _FINAL_CODES
+        return record.state == "waiting"
+
+    def load(self, workers: Workers) -> Model:
+        """Load the model where these workers will run it, so that a fault of the model is no scene's fault.
+
+        Raises:
+            ModelError, ResourceError, UsageError: it cannot be loaded.
+        """
+        return self._scenes.model(workers)
+
+    def segment(self, ref: SceneRef, workers: Workers, *, reporter: Reporter | None = None) -> SceneRecord:
+        """Segment one scene; may be called from several threads.
+
+        A bad scene gives a failed record, with its cause and the exit code of ``geoseg predict``. When the archive is
+        closed meanwhile or the workers are gone (``lost``), the scene is left ``waiting``.
+        """
+        waiting = SceneRecord(name=ref.name, uri=printable_uri(ref.uri))
+        with self._state:
+            if self._scenes.stopped.is_set() or self.lost is not None:
+                return waiting
+            if ref.name in self._in_flight:
+                return failed_by(waiting, OutputError(f"{ref.uri}: a scene of the same name, {ref.name}, is in work."))
+            self._in_flight.add(ref.name)
+        try:
+            return self._segment(ref, workers, reporter or Silence()) or waiting
+        except ClusterLostError as error:
+            self.lost = error
+            return waiting
+        finally:
+            with self._state:
+                self._in_flight.discard(ref.name)
+
+    def records(self) -> Iterator[SceneRecord]:
+        """List what is known of every scene that was ever tried, also of those that left the source since."""
+        yield from self.manifest.records()
+
+    @property
+    def published(self) -> bool:
+        """Whether catalogue, index, map and reports tell of all that was tried."""
+        return self._mark.exists() and (self.config.out / CATALOGUE).exists()
+
+    def publish(self) -> ArchiveFiles:
+        """Write catalogue, index, map and reports of all that is known.
+
+        Raises:
+            WriteError: the disk is full or fails.
+        """
+        config = self.config
+        options: dict[str, Any] = {"legend": self.card.legend, "title": config.title, "model": file_of(config.model)}
+        files = publish_archive(config.out, self.records(), **options)
+        write_bytes(self._mark, b"")
+        return files
+
+    @property
+    def _mark(self) -> Path:
+        """Stands while what is published is what is known."""
+        return self.config.out / ".geoseg" / "published"
+
+    def close(self) -> None:
+        """Let go of the archive; what is in flight ends without a record."""
+        self._scenes.stopped.set()
+
+    def _segment(self, ref: SceneRef, workers: Workers, reporter: Reporter) -> SceneRecord | None:
+        before = self.manifest.entry(ref.name)
+        uri = printable_uri(ref.uri)
+        files, stamp = state_of(ref, () if before is None else before.files)
+        record = SceneRecord(
+            name=ref.name,
+            uri=uri,
+            state="running",
+            model_digest=self.model_digest,
+            options_digest=self._options_of(ref),
+        )
+        if before is not None and before.run == self._run and before.record.uri != uri:
+            return failed_by(record, OutputError(f"{uri}: {before.record.uri} has the same name, {ref.name}."))
+        same = before is not None and self._of_now(before, ref) and (before.files, before.stamp) == (files, stamp)
+        tried = before.record.attempts if before is not None and same else 0
+
+        def keep(changed: SceneRecord, outcome: Outcome | None = None) -> SceneRecord:
+            self._mark.unlink(missing_ok=True)
+            read: Files = files if outcome is None else files | outcome.files
+            layers = {} if outcome is None else outcome.layers
+            self.manifest.write(Entry(record=changed, files=read, stamp=stamp, layers=layers, run=self._run))
+            return changed
+
+        return self._scenes.run(ref, record, workers, reporter=reporter, keep=keep, tried=tried)
+
+    def _options_of(self, ref: SceneRef) -> str:
+        return self.options_digest if ref.bands is None else sha256_of_json([self.options_digest, list(ref.bands)])
+
+    def _of_now(self, entry: Entry, ref: SceneRef) -> bool:
+        record = entry.record
+        return (record.model_digest, record.options_digest) == (self.model_digest, self._options_of(ref))
+
+    def _stands(self, entry: Entry) -> bool:
+        """Whether the layers of a finished scene are there; a size of -1 is any size."""
+        folder = self.config.out / entry.record.layers
+        for name, size in entry.layers.items():
+            try:
+                found = (folder / name).stat().st_size
+            except OSError:
+                return False
+            if size not in (-1, found):
+                return False
+        return bool(entry.layers)

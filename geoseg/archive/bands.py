@@ -1,0 +1,25 @@
+"""Bands that an archive knows better than its files do."""
+
+from __future__ import annotations
+
+from geoseg.archive.ref import SceneRef
+from geoseg.core.card import ModelCard
+from geoseg.core.spec import PredictSpec
+from geoseg.errors import MatchError
+
+
+def spec_for(ref: SceneRef, spec: PredictSpec, card: ModelCard) -> PredictSpec:
+    """Say by number which bands of a scene the model sees, where the archive names them.
+
+    Raises:
+        MatchError: the scene has no band of a name that is wanted.
+    """
+    if ref.bands is None:
+        return spec
+    wanted = spec.bands or card.band_names
+    missing = [name for name in wanted if name not in ref.bands and not name.isdigit()]
+    if missing:
+        cause = f"it has bands ({', '.join(ref.bands)}); model {card.name} needs {', '.join(missing)}."
+        raise MatchError(ref.uri, cause, "Set predict: bands or choose another model.")
+    numbers = tuple(name if name.isdigit() else str(ref.bands.index(name) + 1) for name in wanted)
+    return spec.model_copy(update={"bands": numbers})

@@ -1,0 +1,186 @@
+"""ArchiveConfig: everything an archive's run is told, as data. See ``configs/archives``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+
+from geoseg.archive.source_config import FolderSource, SourceConfig
+from geoseg.core.digest import sha256_of_json
+from geoseg.core.spec import Precision, PredictSpec, RuntimeName
+from geoseg.io.formats import is_remote
+from geoseg.io.options import OpenOptions
+from geoseg.io.yaml_file import read_config
+
+
+class _Config(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Opening(_Config):
+    """How scenes may be opened; see ``geoseg predict``.
+
+    Attributes:
+        assume_crs: CRS of scenes that carry none, ``EPSG:32633``.
+        assume_gsd_m: pixel side, metres, of pictures with no georeference at all; they are laid out at a made-up place.
+        allow_vrt: read .vrt files.
+        allow_remote: read https:// and s3:// addresses; without it no request is ever sent.
+        assets: of STAC items, the assets to read, by key or common name; none: all data assets.
+        max_mpx: largest scene taken, million pixels.
+    """
+
+    assume_crs: str | None = None
+    assume_gsd_m: Annotated[float, Field(gt=0)] | None = None
+    allow_vrt: bool = False
+    allow_remote: bool = False
+    assets: tuple[str, ...] = ()
+    max_mpx: Annotated[float, Field(gt=0)] = 40_000.0
+
+    def options(self) -> OpenOptions:
+        """As the scene takes them."""
+        return OpenOptions(
+            assume_crs=self.assume_crs,
+            assume_gsd_m=self.assume_gsd_m,
+            allow_vrt=self.allow_vrt,
+            allow_remote=self.allow_remote,
+            assets=self.assets,
+            max_pixels=int(self.max_mpx * 1e6),
+        )
+
+
+class ClusterClass(_Config):
+    """A Dask cluster that is started for the run and stopped after it.
+
+    Attributes:
+        name: its class with its module, ``dask_jobqueue.SLURMCluster``; see ``geoseg.archive.clusters.KNOWN``.
+        options: keyword arguments of the class.
+        scale: arguments of its ``scale`` (``{jobs: 10}``, ``{n: 4}``); none: as it starts.
+        adapt: arguments of its ``adapt`` (``{minimum: 0, maximum: 50}``) instead of ``scale``.
+        timeout_s: how long to wait for the first worker.
+    """
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)+$")]
+    options: dict[str, Any] = Field(default_factory=dict)
+    scale: dict[str, Any] = Field(default_factory=dict)
+    adapt: dict[str, Any] = Field(default_factory=dict)
+    timeout_s: Annotated[float, Field(gt=0)] = 600.0
+
+
+class ArchiveConfig(_Config):
+    """One archive: where its scenes are, what is made of them, where it goes and who works on it.
+
+    In a file, paths are relative to the file's own folder; built in Python, to the current one.
+
+    Attributes:
+        source: where the scenes are.
+        model: name of a bundled model, path of a model file or of an ensemble file (``.json``).
+        out: folder of the archive's output; each scene gets its own inside.
+        title: of the archive, for its catalogue and report; default: the output folder's name.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        runtime: ``auto``, ``torch`` or ``openvino``.
+        precision: ``auto``, ``fp32``, ``bf16`` or ``fp16``.
+        predict: options of ``geoseg predict``.
+        opening: how scenes may be opened.
+        workers: processes on this machine; 0 is none, the scenes one after another in the run's own process. Default:
+            one for each GPU, one where there is none. Not with ``scheduler`` or ``cluster``.
+        scheduler: address or scheduler file of a Dask cluster that runs already.
+        cluster: a Dask cluster to be started.
+        scenes_in_flight: scenes begun and not finished at a time; default: four for each worker, 256 at most.
+        attempts: how often a scene that comes over the network is tried when reading it fails; others are not retried.
+        backoff_s: pause before the second attempt, seconds; doubled before each further one.
+        on_lock: when another run works on the output: ``refuse``, or ``wait`` for it to end.
+    """
+
+    source: SourceConfig
+    model: str
+    out: Path
+    title: str = ""
+    device: str = "auto"
+    runtime: RuntimeName = "auto"
+    precision: Precision = "auto"
+    predict: PredictSpec = PredictSpec()
+    opening: Opening = Opening()
+    workers: Annotated[int, Field(ge=0, le=1024)] | None = None
+    scheduler: str | None = None
+    cluster: ClusterClass | None = None
+    scenes_in_flight: Annotated[int, Field(ge=1, le=1024)] | None = None
+    attempts: Annotated[int, Field(ge=1, le=20)] = 3
+    backoff_s: Annotated[float, Field(ge=0)] = 1.0
+    on_lock: Literal["refuse", "wait"] = "refuse"
+
+    @classmethod
+    def read(cls, path: str | Path) -> Self:
+        """Read a configuration from YAML.
+
+        Raises:
+            UsageError: the file cannot be read, is not YAML, or is wrong somewhere; all errors at once.
+        """
+        path = Path(path)
+        return read_config(path, cls, {"folder": path.absolute().parent})
+
+    @field_validator("source", mode="before")
+    @classmethod
+    def _folder_is_enough(cls, value: Any) -> Any:
+        """Take a path, or a source without a kind, for a folder."""
+        if isinstance(value, str | Path):
+            return {"kind": "folder", "path": str(value)}
+        return {"kind": "folder", **value} if isinstance(value, dict) else value
+
+    @field_validator("out")
+    @classmethod
+    def _out_from_here(cls, value: Path, info: ValidationInfo) -> Path:
+        return _from_folder(value, info)
+
+    @field_validator("model")
+    @classmethod
+    def _model_from_here(cls, value: str, info: ValidationInfo) -> str:
+        beside = _from_folder(Path(value), info)
+        return str(beside) if beside.suffix in {".safetensors", ".json"} else value
+
+    @field_validator("scheduler")
+    @classmethod
+    def _scheduler_from_here(cls, value: str | None, info: ValidationInfo) -> str | None:
+        return value if value is None or "://" in value else str(_from_folder(Path(value), info))
+
+    @field_validator("predict")
+    @classmethod
+    def _area_from_here(cls, value: PredictSpec, info: ValidationInfo) -> PredictSpec:
+        if value.aoi is None or is_remote(value.aoi):
+            return value
+        return value.model_copy(update={"aoi": str(_from_folder(Path(value.aoi), info))})
+
+    @field_validator("source")
+    @classmethod
+    def _source_from_here(cls, value: Any, info: ValidationInfo) -> Any:
+        path = getattr(value, "path", None)
+        if path is None or is_remote(str(path)):
+            return value
+        return value.model_copy(update={"path": type(path)(_from_folder(Path(path), info))})
+
+    @model_validator(mode="after")
+    def _one_crew(self) -> Self:
+        named = [name for name in ("workers", "scheduler", "cluster") if getattr(self, name) is not None]
+        if len(named) > 1:
+            raise ValueError(f"{' and '.join(named)}: give one of them")
+        return self
+
+    def options_digest(self) -> str:
+        """Digest of all options that can change a layer."""
+        aoi = self.predict.aoi
+        area = Path(aoi).read_bytes().hex() if aoi is not None and Path(aoi).is_file() else aoi
+        return sha256_of_json(
+            {
+                "predict": self.predict.model_dump(mode="json") | {"aoi": area},
+                "opening": self.opening.model_dump(mode="json", include={"assume_crs", "assume_gsd_m", "assets"}),
+            }
+        )
+
+
+def _from_folder(path: Path, info: ValidationInfo) -> Path:
+    folder = (info.context or {}).get("folder")
+    return path if folder is None else folder / path
+
+
+__all__ = ["ArchiveConfig", "ClusterClass", "FolderSource", "Opening"]

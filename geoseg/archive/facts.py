@@ -1,0 +1,131 @@
+"""Facts: what all scenes of an archive say together; counted as their records pass, in memory that hardly grows."""
+
+from __future__ import annotations
+
+from array import array
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Self
+
+from geoseg.archive.record import SceneRecord
+
+STATES = ("done", "failed", "running", "waiting")
+_MOST_CAUSES = 200
+
+
+@dataclass(slots=True)
+class Cause:
+    """One reason for which scenes failed.
+
+    Attributes:
+        text: the cause, the scene's own name replaced by ``…``.
+        exit_code: what ``geoseg predict`` would have exited with.
+        count: how many scenes.
+        example: one of them.
+    """
+
+    text: str
+    exit_code: int | None
+    example: str
+    count: int = 0
+
+
+@dataclass(slots=True)
+class Facts:
+    """Totals over scenes.
+
+    Attributes:
+        states: how many scenes are in each state.
+        areas_m2: true area of each class, over finished scenes.
+        pixels: of finished scenes' grids.
+        valid_pixels: of those, how many got a class.
+        stages_s: seconds by stage, over finished scenes.
+        seconds: of each finished scene, from its begin to its end.
+        blocks: of finished scenes: total, predicted, empty, resumed.
+        retried: scenes that took more than one attempt.
+        causes: why scenes failed, the first 200 different ones.
+        first: when the first attempt began.
+        last: when the last one ended.
+    """
+
+    states: Counter[str] = field(default_factory=Counter)
+    areas_m2: dict[str, float] = field(default_factory=dict)
+    pixels: int = 0
+    valid_pixels: int = 0
+    stages_s: dict[str, float] = field(default_factory=dict)
+    seconds: array[float] = field(default_factory=lambda: array("d"))
+    blocks: Counter[str] = field(default_factory=Counter)
+    retried: int = 0
+    causes: dict[tuple[int | None, str], Cause] = field(default_factory=dict)
+    first: datetime | None = None
+    last: datetime | None = None
+
+    @classmethod
+    def of(cls, records: Iterable[SceneRecord]) -> Self:
+        """Count all of them."""
+        facts = cls()
+        for record in records:
+            facts.add(record)
+        return facts
+
+    @property
+    def scenes(self) -> int:
+        """How many scenes there are."""
+        return sum(self.states.values())
+
+    @property
+    def area_m2(self) -> float:
+        """True area that got a class."""
+        return sum(self.areas_m2.values())
+
+    @property
+    def elapsed_s(self) -> float:
+        """From the first begin to the last end, pauses between runs included; 0 when nothing was tried."""
+        return 0.0 if self.first is None or self.last is None else max(0.0, (self.last - self.first).total_seconds())
+
+    def add(self, record: SceneRecord) -> None:
+        """Count one more scene."""
+        self.states[record.state] += 1
+        self.retried += record.attempts > 1
+        if record.started is not None:
+            self.first = record.started if self.first is None else min(self.first, record.started)
+        if record.finished is not None:
+            self.last = record.finished if self.last is None else max(self.last, record.finished)
+        if record.state == "failed":
+            self._add_cause(record)
+        if record.state != "done":
+            return
+        self.pixels += record.pixels
+        self.valid_pixels += record.valid_pixels
+        self.blocks.update(record.blocks)
+        self.seconds.append(seconds_of(record))
+        for name, area_m2 in record.class_areas_m2.items():
+            self.areas_m2[name] = self.areas_m2.get(name, 0.0) + area_m2
+        for stage, seconds in stages_of(record).items():
+            self.stages_s[stage] = self.stages_s.get(stage, 0.0) + seconds
+
+    def _add_cause(self, record: SceneRecord) -> None:
+        text = record.cause or "no cause was recorded"
+        for own in sorted({record.uri, record.name, record.uri.rsplit("/", 1)[-1]}, key=len, reverse=True):
+            text = text.replace(own, "…") if own else text
+        key = (record.exit_code, text)
+        if key not in self.causes:
+            if len(self.causes) >= _MOST_CAUSES:
+                key, text = (None, ""), "other causes"
+            self.causes.setdefault(key, Cause(text=text, exit_code=key[0], example=record.name))
+        self.causes[key].count += 1
+
+
+def seconds_of(record: SceneRecord) -> float:
+    """Seconds that a scene's last attempt took: from begin to end, which some records tell to the second only."""
+    stages = sum(stages_of(record).values())
+    if record.started is None or record.finished is None:
+        return stages
+    return max(stages, (record.finished - record.started).total_seconds())
+
+
+def stages_of(record: SceneRecord) -> dict[str, float]:
+    """Seconds by stage, the stages named without their unit."""
+    return {stage.removesuffix("_s"): seconds for stage, seconds in record.timings.items()}

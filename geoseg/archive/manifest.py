@@ -1,0 +1,117 @@
+"""The manifest: what is known of each scene, on disk, one small file a scene, written whole.
+
+    OUT/.geoseg/scenes/3f/NAME.json     3f: the first byte of the name's SHA-256, so that no folder grows too large
+
+There is no index to be kept in step with the files: to ask for one scene is to open one file. So nothing has to be
+repaired after a crash, and the memory of a run does not grow with its archive.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from geoseg.archive.record import SceneRecord
+from geoseg.archive.stamps import Files
+from geoseg.errors import WriteError
+from geoseg.io.writing import write_json
+
+_FORMAT = "geoseg-archive-1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """What the manifest holds of one scene.
+
+    Attributes:
+        record: for everyone.
+        files: local files of the imagery, as they were when it was read.
+        stamp: of remote imagery, as it was.
+        layers: sizes in bytes of the layers that must stand for the scene to be done.
+        run: which run wrote this.
+    """
+
+    record: SceneRecord
+    files: Files = field(default_factory=dict)
+    stamp: str = ""
+    layers: dict[str, int] = field(default_factory=dict)
+    run: str = ""
+
+
+class Manifest:
+    """The manifest of an archive. Threads may write different scenes at once.
+
+    Args:
+        out: the archive's output folder; it need not exist before the first entry is written.
+    """
+
+    def __init__(self, out: Path) -> None:
+        self.folder = out / ".geoseg" / "scenes"
+
+    def entry(self, name: str) -> Entry | None:
+        """Read what is known of a scene; None where nothing is or the file is damaged: it is looked at anew then."""
+        try:
+            text = self._path(name).read_bytes()
+        except OSError:
+            return None
+        return _parsed(text)
+
+    def write(self, entry: Entry) -> None:
+        """Write what is known of a scene, whole.
+
+        Raises:
+            WriteError: the disk is full or fails.
+        """
+        path = self._path(entry.record.name)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise WriteError(f"{path.parent}: cannot be made ({error.strerror}). Choose another out.") from error
+        value = {
+            "format": _FORMAT,
+            "record": entry.record.model_dump(mode="json"),
+            "files": entry.files,
+            "stamp": entry.stamp,
+            "layers": entry.layers,
+            "run": entry.run,
+        }
+        write_json(path, value)
+
+    def records(self) -> Iterator[SceneRecord]:
+        """Read all records, one by one; sorted within each folder, the same order every time."""
+        for folder in sorted(self.folder.glob("??")):
+            with os.scandir(folder) as listing:
+                names = sorted(entry.name for entry in listing if entry.name.endswith(".json"))
+            for name in names:
+                try:
+                    entry = _parsed((folder / name).read_bytes())
+                except OSError:
+                    continue
+                if entry is not None:
+                    yield entry.record
+
+    def _path(self, name: str) -> Path:
+        return self.folder / hashlib.sha256(os.fsencode(name)).hexdigest()[:2] / f"{name}.json"
+
+
+def _parsed(text: bytes) -> Entry | None:
+    try:
+        value: dict[str, Any] = json.loads(text.decode(errors="surrogateescape"))
+        if value["format"] != _FORMAT:
+            return None
+        return Entry(
+            record=SceneRecord.model_validate(value["record"]),
+            files={name: (int(size), int(time)) for name, (size, time) in value["files"].items()},
+            stamp=str(value["stamp"]),
+            layers={name: int(size) for name, size in value["layers"].items()},
+            run=str(value["run"]),
+        )
+    except (ValueError, KeyError, TypeError, AttributeError, ValidationError):
+        return None

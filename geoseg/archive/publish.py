@@ -1,0 +1,260 @@
+"""An archive's outward face: STAC catalogue, index, map and reports, written from records and finished layers."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from geoseg.archive.catalogue import CATALOGUE, COLLECTION, FOLDER, Catalogue
+from geoseg.archive.facts import Facts, seconds_of, stages_of
+from geoseg.archive.model_items import write_models
+from geoseg.archive.record import SceneRecord
+from geoseg.archive.report import markdown_of
+from geoseg.archive.web_report import Gathering, write_web_report
+from geoseg.archive.whole_map import WholeMap
+from geoseg.archive.wording import address, readable
+from geoseg.core.legend import Legend, LegendClass
+from geoseg.errors import UsageError
+from geoseg.io.bundle import Bundle
+from geoseg.io.scene_footprints import write_footprints
+from geoseg.io.scene_index import area_columns, write_scene_index
+from geoseg.io.writing import reap_parts, write_bytes
+
+INDEX, FOOTPRINTS, PROJECT, REPORT, MARKDOWN = (
+    "scenes.parquet",
+    "scenes.gpkg",
+    "archive.qgz",
+    "report.html",
+    "report.md",
+)
+_OWN = re.compile(r"(items-\d{5}\.json|classes-.*\.vrt|upright/.*\.vrt|models/.*)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArchiveFiles:
+    """What was written, and what was not found.
+
+    Attributes:
+        catalogue: root of the STAC catalogue.
+        collection: of all scenes.
+        index: GeoParquet of all scenes.
+        footprints: the same as GeoPackage.
+        project: QGIS project; None while no scene is done.
+        report: the web report.
+        markdown: the short report.
+        facts: totals.
+        missing: scenes that are done by their record, but whose layers are gone or cannot be read; the first hundred.
+    """
+
+    catalogue: Path
+    collection: Path
+    index: Path
+    footprints: Path
+    project: Path | None
+    report: Path
+    markdown: Path
+    facts: Facts
+    missing: tuple[str, ...]
+
+
+def publish_archive(
+    out: Path,
+    records: Iterable[SceneRecord],
+    *,
+    legend: Legend | None = None,
+    title: str = "",
+    model: Path | None = None,
+) -> ArchiveFiles:
+    """Write catalogue, index, map and reports of an archive, over what an earlier call wrote.
+
+    Records are gone through once. Of each scene some hundred bytes stay in memory, and of the first five thousand what
+    the web report shows. Each file appears whole; the catalogue's root comes last, so that a run that is killed leaves
+    the earlier root and files that it can point to.
+
+    Args:
+        out: the archive's folder.
+        records: its scenes; the layers of those that are done lie in ``out/record.layers``.
+        legend: its classes; None: as the item of the first scene in the folder tells them.
+        title: of the archive; default: the folder's name.
+        model: the model's file, for the catalogue; default: that of the bundled model of the name the items tell.
+
+    Returns:
+        Where everything is.
+
+    Raises:
+        WriteError: the disk is full or fails.
+        UsageError: ``out`` is not there.
+    """
+    out = out.absolute()
+    if not out.is_dir():
+        raise UsageError(f"{out}: the archive's folder is not there. Run the archive first, or check the path.")
+    (out / FOLDER / "models").mkdir(parents=True, exist_ok=True)
+    for folder in (out / FOLDER, out / FOLDER / "models", out / FOLDER / "upright"):
+        reap_parts(folder)
+    title = title or out.name or "Archive"
+    legend = legend or _legend_there(out)
+    passing = _Passing(out, legend)
+    write_scene_index(out / INDEX, passing.rows(records), legend)
+    write_footprints(out / FOOTPRINTS, out / INDEX)
+    project, written = _write_map(out, passing, title)
+    written += write_models(out, passing.catalogue.models, model)
+    write_web_report(out / REPORT, passing.facts, passing.gathering, title=title, legend=legend)
+    write_bytes(out / MARKDOWN, markdown_of(passing.facts, title=title, legend=legend).encode())
+    passing.catalogue.write(title=title, legend=legend, assets=_assets(project))
+    _prune(out / FOLDER, {*written, *passing.catalogue.pages})
+    return ArchiveFiles(
+        catalogue=out / CATALOGUE,
+        collection=out / COLLECTION,
+        index=out / INDEX,
+        footprints=out / FOOTPRINTS,
+        project=project,
+        report=out / REPORT,
+        markdown=out / MARKDOWN,
+        facts=passing.facts,
+        missing=tuple(passing.missing),
+    )
+
+
+class _Passing:
+    """What is gathered while the records pass."""
+
+    def __init__(self, out: Path, legend: Legend | None) -> None:
+        self._out = out
+        self._areas = area_columns(legend)
+        self.facts = Facts()
+        self.gathering = Gathering()
+        self.catalogue = Catalogue(out)
+        self.map = None if legend is None else WholeMap(out, legend)
+        self.missing: list[str] = []
+
+    def rows(self, records: Iterable[SceneRecord]) -> Iterator[dict[str, Any]]:
+        """Yield a row of the index for each record."""
+        for record in records:
+            self.facts.add(record)
+            links = self._take_up(record) if record.state == "done" else {}
+            self.gathering.add(record, links)
+            yield self._row(record) | links
+
+    def _take_up(self, record: SceneRecord) -> dict[str, str]:
+        """Put a finished scene on map and catalogue; returns its links, none when its layers are gone."""
+        bundle = _bundle(self._out, record)
+        item = None if bundle is None else _item(bundle)
+        if bundle is None or item is None:
+            if len(self.missing) < 100:
+                self.missing.append(record.name)
+            return {}
+        self.catalogue.add(record, item, f"{record.layers}/{bundle.item.name}")
+        if self.map is not None:
+            self.map.add(bundle, item)
+        files = {"item": bundle.item, "classes": bundle.classes, "segments": bundle.segments, "preview": bundle.preview}
+        there = {key: file for key, file in files.items() if key == "item" or key in item["assets"]}
+        links = {key: address(f"{record.layers}/{file.name}") for key, file in there.items()}
+        return links | {"layers": address(record.layers)}
+
+    def _row(self, record: SceneRecord) -> dict[str, Any]:
+        stages = stages_of(record)
+        row: dict[str, Any] = {
+            "name": readable(record.name),
+            "state": record.state,
+            "cause": readable(record.cause) or None,
+            "exit_code": record.exit_code,
+            "attempts": record.attempts,
+            "uri": readable(record.uri),
+            "seconds": seconds_of(record) if record.finished is not None else None,
+            "blocks": record.blocks.get("total"),
+            "started": record.started,
+            "finished": record.finished,
+            "scene_digest": record.scene_digest or None,
+            "model_digest": record.model_digest or None,
+            "options_digest": record.options_digest or None,
+            "geometry": record.footprint,
+            **{f"{stage}_s": stages.get(stage) for stage in ("predict", "layers", "publish")},
+        }
+        if record.state == "done":
+            row |= {"pixels": record.pixels, "valid_pixels": record.valid_pixels}
+            row |= {column: record.class_areas_m2.get(name, 0.0) for name, column in self._areas.items()}
+        return row
+
+
+def _bundle(out: Path, record: SceneRecord) -> Bundle | None:
+    layers = PurePosixPath(record.layers)
+    if not record.layers or layers.is_absolute() or ".." in layers.parts:
+        return None
+    return Bundle(directory=out / layers, stem=layers.name)
+
+
+def _item(bundle: Bundle) -> dict[str, Any] | None:
+    """Read a scene's item; None when it is gone or is none."""
+    try:
+        item = json.loads(bundle.item.read_bytes())
+        usable = isinstance(item["properties"]["datetime"], str) and isinstance(item["assets"], dict)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return dict(item) if usable else None
+
+
+def _legend_there(out: Path) -> Legend | None:
+    """Find the legend that the first scene's item in the folder tells."""
+    for folder, below, names in os.walk(out):
+        below[:] = sorted(name for name in below if not name.startswith((".", "_")))
+        item = _item(Bundle(directory=Path(folder), stem=Path(folder).name)) if Path(folder) != out else None
+        legend = None if item is None or "run.json" not in names else _legend(item)
+        if legend is not None:
+            return legend
+    return None
+
+
+def _legend(item: Mapping[str, Any]) -> Legend | None:
+    told = item["assets"].get("classes", {}).get("classification:classes", [])
+    classes = [
+        LegendClass(code=one["value"], name=one["title"], colour="#" + one["color_hint"].lower())
+        for one in told
+        if not one.get("nodata")
+    ]
+    nodata = next((one["value"] for one in told if one.get("nodata")), 255)
+    return Legend(classes=tuple(classes), nodata=nodata) if classes else None
+
+
+def _write_map(out: Path, passing: _Passing, title: str) -> tuple[Path | None, list[Path]]:
+    if passing.map is None:
+        (out / PROJECT).unlink(missing_ok=True)
+        return None, []
+    written = passing.map.write(
+        out / PROJECT, title=readable(title), footprints=out / FOOTPRINTS, bbox=passing.gathering.bbox()
+    )
+    return out / PROJECT, written
+
+
+def _assets(project: Path | None) -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = {
+        "index": {
+            "href": f"./{INDEX}",
+            "title": "Index of scenes, GeoParquet",
+            "type": "application/vnd.apache.parquet",
+            "roles": ["metadata", "index"],
+        },
+        "footprints": {
+            "href": f"./{FOOTPRINTS}",
+            "title": "Index of scenes, GeoPackage",
+            "type": "application/geopackage+sqlite3",
+            "roles": ["metadata", "index"],
+        },
+        "report": {"href": f"./{REPORT}", "title": "Report", "type": "text/html", "roles": ["metadata"]},
+        "summary": {"href": f"./{MARKDOWN}", "title": "Short report", "type": "text/markdown", "roles": ["metadata"]},
+    }
+    if project is not None:
+        kind = "application/x-qgis-project"
+        found["project"] = {"href": f"./{PROJECT}", "title": "Map of all scenes", "type": kind, "roles": ["project"]}
+    return found
+
+
+def _prune(folder: Path, written: set[Path]) -> None:
+    """Remove what an earlier call wrote and this one did not; leave what others put there."""
+    for path in folder.rglob("*"):
+        if path.is_file() and path not in written and _OWN.fullmatch(path.relative_to(folder).as_posix()):
+            path.unlink()

@@ -1,0 +1,56 @@
+"""What an archive knows of each of its scenes."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+State = Literal["waiting", "running", "done", "failed"]
+
+
+class SceneRecord(BaseModel):
+    """One scene of an archive: where it stands, what made its layers, what they say.
+
+    Attributes:
+        name: its name in the archive, unique there; its layers lie in the folder of this name.
+        uri: path or address of the imagery.
+        state: "waiting" (not tried yet, or outdated), "running", "done" or "failed".
+        layers: folder of its layers relative to the archive's output, with "/" on every system; empty unless done.
+        scene_digest: digest of the imagery that was read.
+        model_digest: digest of the model.
+        options_digest: digest of the options.
+        footprint: outline on the Earth as a GeoJSON geometry in longitude and latitude; None where nothing is known.
+        pixels: pixels of the grid.
+        valid_pixels: pixels that got a class.
+        class_areas_m2: true ground area of each class by its name.
+        timings: seconds by stage.
+        blocks: how many blocks there are ("total"), were computed ("predicted", "empty") or taken over ("resumed").
+        attempts: how often it was tried with this imagery, model and options.
+        cause: why it failed, in one line.
+        exit_code: what ``geoseg predict`` would have exited with.
+        started: when its last attempt began.
+        finished: when its last attempt ended.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    uri: str
+    state: State = "waiting"
+    layers: str = ""
+    scene_digest: str = ""
+    model_digest: str = ""
+    options_digest: str = ""
+    footprint: dict[str, Any] | None = None
+    pixels: int = 0
+    valid_pixels: int = 0
+    class_areas_m2: dict[str, float] = Field(default_factory=dict)
+    timings: dict[str, float] = Field(default_factory=dict)
+    blocks: dict[str, int] = Field(default_factory=dict)
+    attempts: int = 0
+    cause: str = ""
+    exit_code: int | None = None
+    started: datetime | None = None
+    finished: datetime | None = None

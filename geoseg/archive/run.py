@@ -1,0 +1,174 @@
+"""One run over an archive: many scenes in flight, bounded in number, on one crew of workers."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+
+from geoseg.archive.archive import Archive
+from geoseg.archive.config import ArchiveConfig
+from geoseg.archive.crew import MOST_SCENES, crew, scenes_in_flight
+from geoseg.archive.record import SceneRecord
+from geoseg.archive.ref import SceneRef
+from geoseg.archive.source_config import FolderSource
+from geoseg.archive.sources_files import watch_scenes
+from geoseg.errors import UsageError
+from geoseg.run.report import Reporter, Silence
+from geoseg.run.workers import ThisProcess, Workers
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArchiveReport:
+    """What a run did.
+
+    Attributes:
+        done: scenes finished in this run.
+        skipped: scenes that were done before.
+        failed: scenes that failed, in this run or before and not tried again.
+    """
+
+    done: int
+    skipped: int
+    failed: tuple[SceneRecord, ...]
+
+    @property
+    def exit_code(self) -> int:
+        """0, or 7 when scenes failed."""
+        return 7 if self.failed else 0
+
+
+def run_archive(
+    config: ArchiveConfig,
+    *,
+    workers: Workers | None = None,
+    reporter: Reporter | None = None,
+    on_record: Callable[[SceneRecord], None] | None = None,
+    retry_failed: bool = False,
+    watch: threading.Event | None = None,
+) -> ArchiveReport:
+    """Segment all scenes of an archive that are not done, and publish its catalogue, index, map and reports.
+
+    Args:
+        config: the archive.
+        workers: who does the work; default: as the configuration says, started only when there is work.
+        reporter: told of progress, in pixels, and of failures.
+        on_record: called with the record of each scene that was tried, in the run's own thread.
+        retry_failed: try all failed scenes again.
+        watch: go on looking for new and changed files of a folder until this is set.
+
+    Raises:
+        OutputError: another run works on the archive.
+        ClusterLostError: the workers are gone; what is finished is kept.
+        ModelError, UsageError, ResourceError: nothing can be done at all.
+    """
+    reporter = reporter or Silence()
+    with Archive.open(config, reporter=reporter) as archive, ExitStack() as opened:
+        run = _Run(archive, workers, reporter, on_record or _ignore, opened)
+        try:
+            for ref, record in archive.survey() if watch is None else _watched(archive, watch):
+                if ref is None or record is None:
+                    run.collect(most=None)
+                elif archive.wants(record, retry_failed=retry_failed):
+                    run.submit(ref)
+                else:
+                    run.pass_by(record)
+                if archive.lost is not None:
+                    break
+            run.collect(most=0)
+        except BaseException:
+            archive.close()  # before the workers go, so that no scene is blamed for their going
+            raise
+        if archive.lost is not None:
+            raise archive.lost
+        if not archive.published:
+            reporter.stage("catalogue", 0)
+            archive.publish()
+        return run.report()
+
+
+def _watched(archive: Archive, stop: threading.Event) -> Iterator[tuple[SceneRef, SceneRecord] | tuple[None, None]]:
+    source = archive.config.source
+    if not isinstance(source, FolderSource):
+        raise UsageError(f"source: {source.kind}: only a folder can be watched.")
+    for ref in watch_scenes(source, stop, allow_vrt=archive.config.opening.allow_vrt):
+        yield (None, None) if ref is None else (ref, archive.standing(ref))
+
+
+def _ignore(record: SceneRecord) -> None:
+    del record
+
+
+@dataclass(slots=True)
+class _Run:
+    """Scenes in flight and what became of the others."""
+
+    archive: Archive
+    workers: Workers | None
+    reporter: Reporter
+    on_record: Callable[[SceneRecord], None]
+    opened: ExitStack
+    pool: ThreadPoolExecutor | None = None
+    window: int = 0
+    running: set[Future[SceneRecord]] = field(default_factory=set)
+    done: int = 0
+    skipped: int = 0
+    failed: list[SceneRecord] = field(default_factory=list)
+
+    def submit(self, ref: SceneRef) -> None:
+        """Begin a scene when there is room for it."""
+        workers = self._crew()
+        if isinstance(workers, ThisProcess):
+            self._note(self.archive.segment(ref, workers, reporter=self.reporter))
+            return
+        assert self.pool is not None  # noqa: S101 - _crew makes it
+        self.collect(most=self.window - 1)
+        self.running.add(self.pool.submit(self.archive.segment, ref, workers))
+
+    def collect(self, most: int | None) -> None:
+        """Take what has ended; wait until at most so many scenes are in flight, or not at all."""
+        while True:
+            ended = {future for future in self.running if future.done()}
+            self.running -= ended
+            for future in ended:
+                self._note(future.result())
+            if most is None or len(self.running) <= most:
+                return
+            wait(self.running, return_when=FIRST_COMPLETED)
+
+    def pass_by(self, record: SceneRecord) -> None:
+        """Count a scene that is not to be done."""
+        if record.state == "failed":
+            self.failed.append(record)
+        else:
+            self.skipped += 1
+
+    def report(self) -> ArchiveReport:
+        """Say what was done."""
+        return ArchiveReport(done=self.done, skipped=self.skipped, failed=tuple(self.failed))
+
+    def _crew(self) -> Workers:
+        if self.window == 0:
+            self.pool = ThreadPoolExecutor(MOST_SCENES, thread_name_prefix="scene")
+            # closed after the workers: when they are gone, what waits for them ends
+            self.opened.callback(self.pool.shutdown, wait=True, cancel_futures=True)
+            if self.workers is None:
+                self.workers = self.opened.enter_context(crew(self.archive.config))
+            self.archive.load(self.workers)
+            self.reporter.stage("archive", 0)
+        assert self.workers is not None  # noqa: S101 - set above
+        self.window = scenes_in_flight(self.archive.config, self.workers)
+        return self.workers
+
+    def _note(self, record: SceneRecord) -> None:
+        if record.state == "waiting":
+            return
+        if record.state == "done":
+            self.done += 1
+            self.reporter.advance(record.pixels)
+        else:
+            self.failed.append(record)
+            self.reporter.note(f"failed: {record.cause}")
+        self.on_record(record)

@@ -1,0 +1,231 @@
+"""One scene of an archive, from its begin to its record, whatever happens to it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from geoseg.archive.bands import spec_for
+from geoseg.archive.config import ArchiveConfig
+from geoseg.archive.record import SceneRecord
+from geoseg.archive.ref import SceneRef
+from geoseg.archive.stamps import Files
+from geoseg.core.card import ModelCard
+from geoseg.engine.model import Model, ModelSource, load
+from geoseg.errors import ClusterLostError, GeosegError, MatchError, SceneError
+from geoseg.io.bundle import Bundle
+from geoseg.io.formats import is_remote
+from geoseg.io.scene import Scene
+from geoseg.io.stac_item import without_secrets
+from geoseg.run.dask_workers import DaskWorkers
+from geoseg.run.on_worker import SceneOrder
+from geoseg.run.predict import predict
+from geoseg.run.report import Reporter
+from geoseg.run.stages import State
+from geoseg.run.workers import Workers
+
+_NEVER = re.compile(r"\b(400|401|403|404|405|410)\b")
+"""Answers of a server that another attempt will not change."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What a finished scene leaves for the manifest.
+
+    Attributes:
+        files: local files it was read from, as they were.
+        layers: sizes in bytes of the layers that must stand; -1 for any.
+    """
+
+    files: Files
+    layers: dict[str, int]
+
+
+class Keep(Protocol):
+    """Writes a record into the manifest and returns it."""
+
+    def __call__(self, changed: SceneRecord, outcome: Outcome | None = None) -> SceneRecord:
+        """Write."""
+        ...
+
+
+class SceneRun:
+    """Segments scenes of one archive, on any workers; thread-safe.
+
+    Attributes:
+        stopped: set when the archive is closed.
+    """
+
+    def __init__(self, config: ArchiveConfig, card: ModelCard) -> None:
+        self.stopped = threading.Event()
+        self._config = config
+        self._card = card
+        self._models: dict[int, tuple[Workers, Model]] = {}
+        self._loading = threading.Lock()
+        self._here = threading.Lock()
+
+    def run(
+        self, ref: SceneRef, record: SceneRecord, workers: Workers, *, reporter: Reporter, keep: Keep, tried: int
+    ) -> SceneRecord | None:
+        """Segment a scene and keep its record.
+
+        Args:
+            ref: the scene.
+            record: as it begins.
+            workers: who does it.
+            reporter: told of progress.
+            keep: writes into the manifest.
+            tried: attempts before.
+
+        Returns:
+            The record, done or failed; None when the archive was closed meanwhile.
+
+        Raises:
+            ClusterLostError: the workers are gone, which is not the scene's fault.
+        """
+        attempt = tried + 1
+        record = record.model_copy(update={"attempts": attempt, "started": datetime.now(UTC)})
+        try:
+            keep(record)
+            for more in range(self._config.attempts):
+                attempt = tried + 1 + more
+                try:
+                    bundle, run, state = self._once(ref, workers, reporter)
+                    break
+                except SceneError as error:
+                    if not self._worth_retrying(ref, error) or more + 1 == self._config.attempts:
+                        raise
+                    reporter.note(f"{error} Trying again.")
+                    self.stopped.wait(self._config.backoff_s * 2**more)
+                    if self.stopped.is_set():
+                        return None
+            done = record_of(record.model_copy(update={"attempts": attempt}), bundle, run)
+            files = {name: (size, time) for name, size, time, _ in state}
+            return keep(done, Outcome(files=files, layers=_layers(run)))
+        except ClusterLostError:
+            if self.stopped.is_set():
+                return None
+            raise
+        except Exception as error:  # noqa: BLE001 - one scene's failure, even by a bug of ours, must not stop the others
+            if self.stopped.is_set():
+                return None
+            return _kept(keep, failed_by(record.model_copy(update={"attempts": attempt}), error, ref.uri))
+
+    def _once(self, ref: SceneRef, workers: Workers, reporter: Reporter) -> tuple[Bundle, dict[str, Any], State]:
+        config = self._config
+        spec = spec_for(ref, config.predict, self._card)
+        model = self.model(workers)
+        bundle = Bundle.in_folder(config.out, ref.name)
+        if isinstance(workers, DaskWorkers):
+            order = SceneOrder(
+                uri=ref.uri,
+                options=config.opening.options(),
+                name=ref.name,
+                out=str(config.out),
+                spec=spec,
+                overwrite=True,
+                model=workers.describe(model),
+            )
+            return bundle, *workers.segment(order, reporter)
+        options: dict[str, Any] = {"spec": spec, "overwrite": True, "name": ref.name, "workers": workers}
+        with self._here, Scene(ref.uri, config.opening.options()) as scene:
+            return bundle, predict(scene, model, config.out, **options, reporter=reporter).record, scene.opened_state
+
+    def model(self, workers: Workers) -> Model:
+        """Load the model where these workers will run it, once.
+
+        Raises:
+            ModelError, ResourceError, UsageError: it cannot be loaded.
+        """
+        with self._loading:
+            known = self._models.get(id(workers))
+            if known is None:
+                config = self._config
+                source = ModelSource(
+                    name_or_path=config.model,
+                    device=config.device,
+                    runtime=config.runtime,
+                    precision=config.precision,
+                )
+                loaded = workers.load(source) if isinstance(workers, DaskWorkers) else load(source)
+                known = self._models[id(workers)] = (workers, loaded)
+            return known[1]
+
+    def _worth_retrying(self, ref: SceneRef, error: SceneError) -> bool:
+        item = ref.uri.lower().endswith((".json", ".geojson"))
+        over_network = self._config.opening.allow_remote and (is_remote(ref.uri) or item)
+        return over_network and not isinstance(error, MatchError) and not _NEVER.search(error.cause)
+
+
+def record_of(record: SceneRecord, bundle: Bundle, run: dict[str, Any]) -> SceneRecord:
+    """Make the record of a finished scene from its run record."""
+    scene = run["scene"]
+    timings = {name: float(value) for name, value in run["timings"].items() if isinstance(value, int | float)}
+    return record.model_copy(
+        update={
+            "state": "done",
+            "layers": bundle.directory.name,
+            "scene_digest": scene["sha256"],
+            "footprint": _footprint(bundle),
+            "pixels": int(scene["height_px"]) * int(scene["width_px"]),
+            "valid_pixels": sum(int(entry["pixels"]) for entry in run["classes"]),
+            "class_areas_m2": {entry["name"]: float(entry["area_m2"]) for entry in run["classes"]},
+            "timings": timings,
+            "blocks": {name: int(count) for name, count in run["blocks"].items()},
+            "exit_code": 0,
+            "finished": datetime.now(UTC),
+        }
+    )
+
+
+def failed_by(record: SceneRecord, error: Exception, uri: str = "") -> SceneRecord:
+    """Make the record of a scene that failed: the cause in one line, and what ``geoseg predict`` would exit with.
+
+    Args:
+        record: as it began.
+        error: why it failed.
+        uri: address of the scene, to be shown without secrets.
+    """
+    if isinstance(error, GeosegError):
+        cause, code = str(error), error.exit_code
+    elif isinstance(error, MemoryError):
+        cause, code = "out of memory. Set a smaller predict: block_px or tile_px.", 5
+    else:
+        cause, code = f"a bug in geoseg: {type(error).__name__}: {error}", 1
+    cause = cause.replace(uri, printable_uri(uri)) if uri else cause
+    line = " ".join("".join(c if c.isprintable() else " " for c in cause).split())
+    ended = {"cause": line, "exit_code": code, "finished": datetime.now(UTC)}
+    return record.model_copy(update={"state": "failed", **ended})
+
+
+def printable_uri(uri: str) -> str:
+    """An address as text, also of a file whose name is not UTF-8; without what may be secret in it."""
+    return os.fsencode(without_secrets(uri)).decode(errors="backslashreplace")
+
+
+def _kept(keep: Callable[[SceneRecord], SceneRecord], record: SceneRecord) -> SceneRecord:
+    """Keep a failure; where even that fails, the disk being full, the scene is looked at anew next time."""
+    try:
+        return keep(record)
+    except GeosegError:
+        return record
+
+
+def _footprint(bundle: Bundle) -> dict[str, Any] | None:
+    try:
+        geometry = json.loads(bundle.item.read_bytes())["geometry"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return geometry if isinstance(geometry, dict) else None
+
+
+def _layers(run: dict[str, Any]) -> dict[str, int]:
+    """Rasters must be as they were written; polygons may be restyled in QGIS, but must be there."""
+    sizes = {name: facts["size"] if name.endswith(".tif") else -1 for name, facts in run["files"].items()}
+    return {name: size for name, size in sizes.items() if name.endswith((".tif", ".gpkg"))} | {"run.json": -1}

@@ -1,0 +1,62 @@
+"""Whether a scene's imagery is what it was, told without reading its pixels.
+
+Of local files: size and time of change, of the scene's own files and of all neighbours that could georeference it. Of
+remote ones: what the listing said, else size, ETag and time of change from one HEAD request. A digest of the pixels is
+taken when a scene is segmented, and the stamp is remembered beside it; as long as the stamp stands, so does the digest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from http.client import HTTPException
+from pathlib import Path
+from urllib.request import Request, urlopen
+
+from geoseg.archive.ref import SceneRef
+from geoseg.core.digest import sha256_of_json
+from geoseg.io.formats import is_remote
+
+_BESIDE = (".tfw", ".tifw", ".wld", ".pgw", ".jgw", ".j2w", ".prj")
+_HEADERS = ("ETag", "Last-Modified", "Content-Length")
+_TIMEOUT_S = 30.0
+
+Files = dict[str, tuple[int, int]]
+"""Path to size in bytes and time of change in ns."""
+
+
+def state_of(ref: SceneRef, known: Iterable[str] = ()) -> tuple[Files, str]:
+    """Describe a scene's imagery cheaply.
+
+    Args:
+        ref: the scene.
+        known: further local files it was read from before (assets of an item, sources of a VRT).
+
+    Returns:
+        Local files with their states, and the stamp of what is remote; both empty where nothing can be said.
+    """
+    if is_remote(ref.uri):
+        return {}, ref.stamp or _asked(ref.uri)
+    path = Path(ref.uri)
+    beside = [str(path.with_suffix(suffix)) for suffix in _BESIDE]
+    names = dict.fromkeys((ref.uri, *beside, f"{ref.uri}.aux.xml", *known))
+    return {name: state for name in names if (state := _stat(name)) is not None}, ref.stamp
+
+
+def _stat(name: str) -> tuple[int, int] | None:
+    try:
+        stat = Path(name).stat()
+    except (OSError, ValueError):
+        return None
+    return stat.st_size, stat.st_mtime_ns
+
+
+def _asked(uri: str) -> str:
+    """Ask a server for the state of one file; nothing where it does not say, so that the scene counts as changed."""
+    if not uri.startswith(("http://", "https://")):
+        return ""
+    try:
+        with urlopen(Request(uri, method="HEAD"), timeout=_TIMEOUT_S) as answer:  # noqa: S310 - http and https only
+            said = {name: answer.headers[name] for name in _HEADERS if answer.headers[name]}
+    except (OSError, HTTPException):
+        return ""
+    return sha256_of_json(said) if said.keys() & {"ETag", "Last-Modified"} else ""

@@ -1,0 +1,62 @@
+"""Assets: what a scene's task makes and of what, under names that Prefect takes."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from prefect.assets import Asset
+
+from geoseg.archive.config import ArchiveConfig
+from geoseg.archive.ref import SceneRef
+from geoseg.core.spec import PredictSpec
+from geoseg.engine.bundled import BUNDLED
+from geoseg.io.bundle import Bundle
+from geoseg.io.stac_item import without_secrets
+
+_LONGEST = 512
+
+
+def lineage(config: ArchiveConfig, ref: SceneRef) -> dict[str, Any]:
+    """Name what a scene's task makes and of what, as ``with_options`` of a task takes it."""
+    made = layer_assets(config.out, ref.name, config.predict)
+    return {"assets": made, "asset_deps": source_assets(ref.uri, config.model)}
+
+
+def layer_assets(out: Path, name: str, spec: PredictSpec) -> list[str]:
+    """Name the layers that segmenting a scene makes."""
+    bundle = Bundle.in_folder(out, name)
+    made = [bundle.classes]
+    made += [bundle.confidence] if spec.confidence else []
+    made += [bundle.segments] if spec.vector else []
+    return [asset_key(path) for path in made]
+
+
+def source_assets(scene: str, model: str) -> list[str | Asset]:
+    """Name what the layers of a scene are made from: its imagery and the model."""
+    return [asset_key(scene), asset_key(f"geoseg://models/{model}" if model in BUNDLED else model)]
+
+
+def asset_key(path_or_address: str | Path) -> str:
+    """Name a file or address as an asset: a URI without what Prefect forbids in keys.
+
+    Percent signs are forbidden too, so that characters are escaped with ``~``; what is too long ends in a digest.
+    Passwords and queries, which may open a store, are left out.
+
+    Example:
+        >>> asset_key("/data/a b.tif")
+        'file:///data/a~20b.tif'
+        >>> asset_key("https://user:secret@example.org/a.tif?token=1")
+        'https://example.org/a.tif'
+    """
+    text = str(path_or_address)
+    scheme, mark, rest = without_secrets(text).partition("://")
+    if not mark:
+        scheme, rest = "file", Path(text).absolute().as_posix()
+    path = quote(rest, safe="/:@!$*(),;=+", encoding="utf-8", errors="surrogateescape")
+    key = f"{scheme}://{path}".replace("~", "~7E").replace("%", "~")
+    if len(key) <= _LONGEST:
+        return key
+    return f"{key[: _LONGEST - 17]}-{hashlib.sha256(key.encode()).hexdigest()[:16]}"

@@ -1,0 +1,143 @@
+"""The board: what a flow shows in Prefect while it works. A lost API never stops the work."""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+from uuid import UUID
+
+import httpx
+from prefect.artifacts import (
+    create_link_artifact,
+    create_markdown_artifact,
+    create_progress_artifact,
+    create_table_artifact,
+    update_progress_artifact,
+)
+from prefect.exceptions import MissingContextError
+from prefect.logging import get_run_logger
+from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
+
+from geoseg.archive.record import SceneRecord
+from geoseg.cli.door import printable
+from geoseg.run.report import Silence
+
+_log = logging.getLogger(__name__)
+_PATIENCE_S = 30.0
+"""After a failure the API is left alone for so long: each attempt costs seconds that the archive could use."""
+_BETWEEN_UPDATES_S = 2.0
+
+
+def note(text: str) -> None:
+    """Say something to who watches: in the run's log, and on stderr where the flow was called plainly."""
+    _log.info("%s", printable(text))
+    with suppress(MissingContextError):
+        get_run_logger().info("%s", printable(text))
+
+
+class Notes(Silence):
+    """A reporter of what may be worth knowing; progress is shown otherwise."""
+
+    def note(self, text: str) -> None:
+        """Say it."""
+        note(text)
+
+
+class Board:
+    """Artifacts of one flow run under keys of its own.
+
+    Args:
+        subject: what the flow works on; becomes the first part of each artifact's key.
+
+    Attributes:
+        lost: whether the last attempt to tell the API failed.
+    """
+
+    def __init__(self, subject: str) -> None:
+        self._subject = artifact_key(subject)
+        self._progress: UUID | None = None
+        self._not_before = 0.0
+        self.lost = False
+
+    def progress(self, done: int, total: int, *, last: bool = False) -> None:
+        """Show a share of the work; skipped when the last one was shown a moment ago, unless it is the ``last``."""
+        percent = 100.0 * done / total if total else 100.0
+        if not last and time.monotonic() < self._not_before:
+            return
+        self._not_before = time.monotonic() + _BETWEEN_UPDATES_S
+        if self._progress is None:
+            self._progress = self._tell(
+                lambda: create_progress_artifact(
+                    progress=percent, key=f"{self._subject}-progress", description=f"Done of {self._subject}"
+                )
+            )
+            return
+        known = self._progress
+        self._tell(lambda: update_progress_artifact(artifact_id=known, progress=percent))
+
+    def scene(self, number: int, total: int, record: SceneRecord) -> None:
+        """Say how a scene ended, the ``number``th of ``total``."""
+        note(f"{number} of {total}: {record.name} {record.state} {record.cause}".rstrip())
+        self.progress(number, total, last=number == total)
+
+    def table(self, key: str, rows: list[dict[str, Any]], description: str) -> None:
+        """Show a table."""
+        self._tell(lambda: create_table_artifact(rows, key=f"{self._subject}-{key}", description=description))
+
+    def markdown(self, key: str, text: str, description: str) -> None:
+        """Show a page."""
+        self._tell(lambda: create_markdown_artifact(text, key=f"{self._subject}-{key}", description=description))
+
+    def link(self, key: str, address: str, text: str) -> None:
+        """Show a link."""
+        self._tell(lambda: create_link_artifact(address, link_text=text, key=f"{self._subject}-{key}"))
+
+    def _tell(self, call: Callable[[], Any]) -> Any:
+        """Call the API with little patience; Prefect's own would hold up the archive for a minute each time."""
+        try:
+            with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 1}):
+                answer = call()
+        except (httpx.HTTPError, OSError) as error:
+            if not self.lost:
+                _log.warning("Prefect's API does not answer (%s); the work goes on.", type(error).__name__)
+            self.lost, self._not_before = True, time.monotonic() + _PATIENCE_S
+            return None
+        self.lost = False
+        return answer
+
+
+class Shown(Notes):
+    """A reporter that shows each stage of one scene's run as a share of its pixels.
+
+    Args:
+        board: where.
+    """
+
+    def __init__(self, board: Board) -> None:
+        self._board = board
+        self._total = self._done = 0
+
+    def stage(self, name: str, total_px: int, done_px: int = 0) -> None:
+        """Begin a stage."""
+        note(f"{name} begins")
+        self._total, self._done = total_px, done_px
+
+    def advance(self, pixels: int) -> None:
+        """Show a share, now and then."""
+        self._done += pixels
+        if self._total:
+            self._board.progress(self._done, self._total)
+
+
+def artifact_key(text: str) -> str:
+    """Turn any text into an artifact's key: small letters, digits and dashes.
+
+    Example:
+        >>> artifact_key("Town of Köln, 2024")
+        'town-of-k-ln-2024'
+    """
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or "archive"

@@ -1,0 +1,34 @@
+"""The last words of an archive's run: artifacts, the outcome, and the state Prefect shows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from prefect.client.schemas.objects import State
+from prefect.states import Completed, Failed
+
+from geoseg.archive.catalogue import CATALOGUE
+from geoseg.archive.publish import MARKDOWN
+from geoseg.flows.board import Board
+from geoseg.flows.ending import Outcome, computed
+from geoseg.flows.tally import Tally
+
+
+def finish(board: Board, tally: Tally, out: Path) -> State[Any]:
+    """Show what an archive holds and say how its run ended; all outputs are final by now.
+
+    Args:
+        board: where it is shown.
+        tally: of the run.
+        out: the archive's folder, published.
+
+    Returns:
+        Completed, or Failed where scenes failed: it names the first cause.
+    """
+    board.table("scenes", tally.rows, "Scenes that were tried, bad ones first")
+    board.markdown("report", (out / MARKDOWN).read_text(), "What the archive holds")
+    board.link("catalogue", (out / CATALOGUE).absolute().as_uri(), "STAC catalogue")
+    summary = f"{tally.summary}: {out}"
+    computed(Outcome(summary=summary, exit_code=7 if tally.failed else 0, told=not board.lost))
+    return Failed(message=f"{summary}; {tally.first_cause}") if tally.failed else Completed(message=summary)

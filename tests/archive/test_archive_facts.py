@@ -1,0 +1,166 @@
+"""Totals, maps and words of the reports: what is counted adds up, what is drawn lies where it is."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pyproj import Geod
+
+from geoseg.archive.catalogue import around
+from geoseg.archive.facts import Facts
+from geoseg.archive.record import SceneRecord
+from geoseg.archive.report import report_markdown
+from geoseg.archive.web_map import Footprint, View, draw_footprints, draw_map, places, rings_of
+from geoseg.archive.wording import area, duration, share
+
+NOW = datetime(2026, 5, 4, 3, 2, 1, tzinfo=UTC)
+NAMES = st.text(st.characters(), min_size=1, max_size=12)
+
+
+@st.composite
+def records(draw: st.DrawFn) -> SceneRecord:
+    state = draw(st.sampled_from(["done", "failed", "running", "waiting"]))
+    areas = draw(st.dictionaries(st.sampled_from(["roof", "tree | x", "wasser"]), st.floats(0, 1e9), max_size=3))
+    seconds = draw(st.floats(0, 1e6))
+    return SceneRecord(
+        name=draw(NAMES),
+        uri=draw(NAMES),
+        state=state,
+        cause=draw(NAMES) if state == "failed" else "",
+        class_areas_m2=areas,
+        valid_pixels=draw(st.integers(0, 10**9)),
+        timings={"predict_s": seconds},
+        started=NOW,
+        finished=NOW + timedelta(seconds=seconds),
+        attempts=draw(st.integers(0, 3)),
+    )
+
+
+@given(st.lists(records(), max_size=12))
+def test_totals_are_sums_over_finished_scenes_in_any_order(scenes: list[SceneRecord]) -> None:
+    facts, backwards = Facts.of(scenes), Facts.of(reversed(scenes))
+    done = [scene for scene in scenes if scene.state == "done"]
+    assert facts.scenes == len(scenes)
+    assert facts.states == backwards.states
+    assert facts.area_m2 == pytest.approx(sum(sum(scene.class_areas_m2.values()) for scene in done))
+    assert facts.valid_pixels == sum(scene.valid_pixels for scene in done)
+    assert sum(cause.count for cause in facts.causes.values()) == facts.states["failed"]
+    assert sum(facts.seconds) == pytest.approx(facts.stages_s.get("predict", 0.0), abs=1e-4)
+
+
+@given(st.lists(records(), max_size=8), NAMES)
+def test_no_name_breaks_a_table_of_the_short_report(scenes: list[SceneRecord], title: str) -> None:
+    lines = report_markdown(iter(scenes), title=title).split("\n")
+    columns = 0
+    for line in lines:
+        bars = line.replace("\\\\", "").replace("\\|", "").count("|")
+        assert bars == 0 or columns in (0, bars), line
+        columns = bars
+    assert lines[0].startswith("# ")
+
+
+def test_causes_that_differ_in_names_only_are_one() -> None:
+    scenes = [
+        SceneRecord(
+            name=f"n--a{i}", uri=f"/in/n/a{i}.tif", state="failed", cause=f"/in/n/a{i}.tif: no CRS", exit_code=3
+        )
+        for i in range(5)
+    ]
+    (cause,) = Facts.of(scenes).causes.values()
+    assert (cause.text, cause.count, cause.exit_code, cause.example) == ("…: no CRS", 5, 3, "n--a0")
+    many = (SceneRecord(name="x", uri="y", state="failed", cause=f"cause {i}") for i in range(1000))
+    facts = Facts.of(many)
+    assert len(facts.causes) <= 201
+    assert sum(cause.count for cause in facts.causes.values()) == 1000
+
+
+LONGITUDES = st.integers(-180, 179)
+
+
+@given(st.lists(st.tuples(LONGITUDES, st.integers(0, 100)), min_size=1, max_size=6))
+def test_the_stretch_around_spans_is_the_shortest_that_holds_them(spans: list[tuple[int, int]]) -> None:
+    boxes = [(float(west), float((west + width + 180) % 360 - 180)) for west, width in spans]
+    west, east = around(boxes)
+    covered = {(start + k) % 360 for start, width in spans for k in range(width + 1)}
+    free = 0  # the longest run of degrees that nobody covers, counted the plain way
+    for start in range(360):
+        run = 0
+        while run < 360 and (start + run) % 360 not in covered:
+            run += 1
+        free = max(free, run)
+    length = 360.0 if (west, east) == (-180.0, 180.0) else (east - west) % 360
+    # between whole degrees that are covered, n that are not are a gap of n + 1
+    assert length == (360 - (free + 1) if free else 360) or (free == 0 and length >= 359)
+    for start, width in spans:
+        assert length == 360 or (start - west) % 360 + width <= length
+
+
+@given(
+    st.lists(st.tuples(st.floats(-179, 178), st.floats(-80, 79), st.floats(1e-4, 1), st.floats(1e-4, 1)), min_size=1)
+)
+def test_every_footprint_lies_in_the_picture(boxes: list[tuple[float, float, float, float]]) -> None:
+    found = [(x, y, x + w, y + h) for x, y, w, h in boxes]
+    view = View.of(found, 1000, 500)
+    for west, south, east, north in found:
+        assert -1 <= view.x(west) <= view.width + 1
+        assert -1 <= view.x(west) + (east - west) * view.px_per_degree * view.squeeze <= view.width + 1
+        assert -1 <= view.y(north) <= view.y(south) <= view.height + 1
+
+
+def square(x: float, y: float, side: float, state: str = "done") -> Footprint:
+    ring = ((x, y), (x + side, y), (x + side, y + side), (x, y + side), (x, y))
+    return Footprint(rings=(ring,), state=state, title=f"<{x}>", anchor=f"s{x}")
+
+
+@pytest.mark.parametrize("lat", [-60.0, 0.0, 47.0])
+def test_the_scale_bar_is_as_long_as_it_says(lat: float) -> None:
+    view = View.of([(10.0, lat, 10.1, lat + 0.05)], 1000, 500)
+    drawn = draw_map(view, [], label="x")
+    bar = float(drawn.split("v5h")[1].split("v")[0])
+    words = drawn.split('text-anchor="middle">')[-1].split("<")[0].split()
+    metres = float(words[0]) * {"km": 1000, "m": 1}[words[1]]
+    degrees = bar / view.px_per_degree / view.squeeze
+    middle = view.north - view.height / 2 / view.px_per_degree
+    assert Geod(ellps="sphere").inv(10, middle, 10 + degrees, middle)[2] == pytest.approx(metres, rel=0.02)
+
+
+def test_across_the_antimeridian_neighbours_are_neighbours() -> None:
+    both = [square(179.98, 0, 0.01), square(-179.99, 0, 0.01)]
+    view = View.of([one.box for one in both], 1000, 500)
+    first, second = (view.x(one.box[0]) for one in both)
+    assert 0 < second - first < 1000
+    geometry = {"type": "MultiPolygon", "coordinates": [[[[179.9, 0], [180, 0], [180, 1], [179.9, 0]]]] * 2}
+    assert len(rings_of(geometry)) == 2
+    assert rings_of(None) == rings_of({"type": "Point", "coordinates": [1, 2]}) == ()
+
+
+def test_groups_too_small_to_see_get_maps_of_their_own_and_others_do_not() -> None:
+    far = [square(10 + i * 0.01, 50, 0.009) for i in range(5)] + [square(80 + i * 0.01, 20, 0.009) for i in range(3)]
+    view = View.of([one.box for one in far], 1000, 500)
+    assert [len(group) for group in places(far, view, 6)] == [5, 3]
+    near = far[:5]
+    close = View.of([one.box for one in near], 1000, 500)
+    assert places(near, close, 6) == []
+    drawn = list(draw_footprints(close, near))
+    assert all("<path" in one and "&lt;" in one for one in drawn)
+    assert all("<circle" in one for one in draw_footprints(view, far))
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(0.04, "0.0 s"), (12.4, "12 s"), (59.7, "1 min 00 s"), (3599.6, "1 h 00 min"), (2e5, "2 d 8 h")],
+)
+def test_times_are_told_in_words(seconds: float, words: str) -> None:
+    assert duration(seconds) == words
+
+
+def test_areas_keep_the_unit_of_the_largest_beside_them() -> None:
+    assert area(99_970) == "10.00 ha"
+    assert area(99_970, 1.2e6) == "0.10 km²"
+    assert area(12.3) == "12 m²"
+    assert share(1, 1e6) == "< 0.1 %"
+    assert share(0, 10) == "0.0 %"
+    assert share(0, 0) == "–"

@@ -1,0 +1,221 @@
+"""STAC as a source: static catalogues written by pystac, local and over http, and an API with pages."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from functools import partial
+from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pystac
+import pytest
+
+from geoseg.archive.config import ArchiveConfig
+from geoseg.archive.ref import SceneRef
+from geoseg.archive.run import run_archive
+from geoseg.archive.sources import find_scenes
+from geoseg.errors import SceneError
+
+
+def found(path: str | Path, *, allow_remote: bool = False, **options: Any) -> list[SceneRef]:
+    source = {"kind": "stac", "path": str(path), **options}
+    config = ArchiveConfig.model_validate(
+        {"source": source, "model": "m", "out": "o", "opening": {"allow_remote": allow_remote}}
+    )
+    return list(find_scenes(config))
+
+
+def item(number: int, href: str, collection: str | None = None) -> pystac.Item:
+    west = 7.0 + number
+    box = [west, 50.0, west + 0.5, 50.5]
+    made = pystac.Item(
+        id=f"item{number}",
+        geometry={
+            "type": "Polygon",
+            "coordinates": [[[w, s] for w, s in zip(box[::2] * 2, box[1::2] * 2, strict=True)]],
+        },
+        bbox=box,
+        datetime=datetime(2020 + number, 5, 1, tzinfo=UTC),
+        properties={},
+        collection=collection,
+    )
+    made.add_asset("image", pystac.Asset(href=href, media_type=pystac.MediaType.GEOTIFF, roles=["data"]))
+    return made
+
+
+@pytest.fixture
+def catalogue(tmp_path: Path, write_scene: Any) -> Path:
+    """A catalogue of two collections, written by pystac; each item beside its scene."""
+    root = pystac.Catalog(id="root", description="all")
+    extent = pystac.Extent(pystac.SpatialExtent([[0, 0, 1, 1]]), pystac.TemporalExtent([[None, None]]))
+    for name, numbers in (("north", (0, 1)), ("south", (1, 2))):
+        collection = pystac.Collection(id=name, description=name, extent=extent, license="CC0-1.0")
+        root.add_child(collection)
+        for number in numbers:
+            collection.add_item(item(number, "./scene.tif"))
+    folder = tmp_path / "catalogue"
+    root.normalize_and_save(str(folder), pystac.CatalogType.SELF_CONTAINED)
+    scene = write_scene().read_bytes()
+    for path in folder.glob("*/*/*.json"):
+        (path.parent / "scene.tif").write_bytes(scene)
+    return folder / "catalog.json"
+
+
+def serve(handler: Any) -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *_: Any) -> None: ...
+
+
+@pytest.fixture
+def served(catalogue: Path) -> Iterator[str]:
+    yield from serve(partial(Quiet, directory=str(catalogue.parent)))
+
+
+def test_a_catalogue_is_walked_as_pystac_walks_it(catalogue: Path) -> None:
+    expected = pystac.Catalog.from_file(str(catalogue)).get_items(recursive=True)
+    refs = found(catalogue)
+    assert sorted(ref.uri for ref in refs) == sorted(made.get_self_href() for made in expected)
+    assert sorted(ref.name for ref in refs) == ["north--item0", "north--item1", "south--item1", "south--item2"]
+
+
+def test_items_are_chosen_by_collection_place_and_time(catalogue: Path) -> None:
+    def names(**options: Any) -> list[str]:
+        return [ref.name for ref in found(catalogue, **options)]
+
+    assert names(collections=["south"]) == ["south--item1", "south--item2"]
+    assert names(bbox=[7.2, 50.1, 7.3, 50.2]) == ["north--item0"]
+    assert names(bbox=[8.5, 50.1, -170, 51]) == ["north--item1", "south--item1", "south--item2"], "past 180 degrees"
+    assert names(datetime="2021-05-01T00:00:00Z") == ["north--item1", "south--item1"]
+    assert names(datetime="2021-01-01/..") == ["north--item1", "south--item1", "south--item2"]
+    assert names(datetime="../2020-12-31") == ["north--item0"]
+    assert len(names(max_items=3)) == 3
+
+
+def test_the_same_catalogue_over_http(catalogue: Path, served: str) -> None:
+    local, remote = found(catalogue), found(f"{served}/catalog.json", allow_remote=True)
+    assert [ref.name for ref in remote] == [ref.name for ref in local]
+    assert all(ref.uri.startswith(served) and ref.stamp for ref in remote)
+
+
+def test_an_archive_over_http_is_segmented_and_then_known(make_archive: Any, served: str) -> None:
+    remote = make_archive(0).model_dump() | {
+        "source": {"kind": "stac", "path": f"{served}/north/collection.json"},
+        "opening": {"allow_remote": True},
+    }
+    config = ArchiveConfig.model_validate(remote)
+    report = run_archive(config)
+    assert (report.done, report.failed) == (2, ())
+    assert (config.out / "north--item0" / "north--item0_classes.tif").exists()
+    assert (run_archive(config).skipped, run_archive(config).done) == (2, 0)
+
+
+@pytest.mark.parametrize(
+    "href", ["file:///etc/passwd", "/etc/passwd", "../../../etc/x.json", "http://169.254.169.254/"]
+)
+def test_a_link_that_leads_astray_is_not_followed(catalogue: Path, href: str) -> None:
+    path = catalogue.parent / "north" / "collection.json"
+    document = json.loads(path.read_text())
+    document["links"] += [{"rel": "item", "href": href}]
+    path.write_text(json.dumps(document))
+    refs = found(catalogue, allow_remote=True)
+    assert len(refs) == 5, "it is listed, so that its failure is recorded"
+    document["links"][-1]["rel"] = "child"
+    path.write_text(json.dumps(document))
+    with pytest.raises(SceneError, match="links to"):
+        found(catalogue, allow_remote=True)
+
+
+def test_a_circle_of_catalogues_ends(catalogue: Path) -> None:
+    path = catalogue.parent / "north" / "collection.json"
+    document = json.loads(path.read_text())
+    document["links"] += [{"rel": "child", "href": "../catalog.json"}, {"rel": "child", "href": "./collection.json"}]
+    path.write_text(json.dumps(document))
+    assert len(found(catalogue)) == 4
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"type": "Topology"}', ""])
+def test_a_broken_catalogue_is_said_so(tmp_path: Path, text: str) -> None:
+    (tmp_path / "catalog.json").write_text(text)
+    with pytest.raises(SceneError, match=r"catalog\.json"):
+        found(tmp_path / "catalog.json")
+
+
+class Api(BaseHTTPRequestHandler):
+    """An API of seven items, three a page; the pages after the first are posted for. Fails once."""
+
+    asked: list[dict[str, Any]]
+    failures: list[int]
+
+    def log_message(self, *_: Any) -> None: ...
+
+    def do_GET(self) -> None:
+        parts = urlsplit(self.path)
+        host = f"http://127.0.0.1:{self.server.server_port}"  # type: ignore[attr-defined]
+        if parts.path == "/":
+            links = [{"rel": "search", "href": f"{host}/search"}]
+            self.answer({"type": "Catalog", "id": "api", "conformsTo": ["item-search"], "links": links})
+        elif parts.path == "/collections/ortho":
+            self.answer({"type": "Collection", "id": "ortho", "links": [{"rel": "items", "href": f"{host}/search"}]})
+        else:
+            asked = {key: value[0] for key, value in parse_qs(parts.query).items()}
+            self.asked.append(asked)
+            self.page(host, 0, int(asked["limit"]))
+
+    def do_POST(self) -> None:
+        host = f"http://127.0.0.1:{self.server.server_port}"  # type: ignore[attr-defined]
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        if self.failures:
+            self.send_error(self.failures.pop())
+            return
+        self.page(host, body["token"], body["limit"])
+
+    def page(self, host: str, start: int, limit: int) -> None:
+        items = [item(n, f"{host}/{n}.tif", "ortho").to_dict(include_self_link=False) for n in range(7)]
+        for made in items:
+            made["links"] = [{"rel": "self", "href": f"{host}/collections/ortho/items/{made['id']}"}]
+        links = []
+        if start + limit < 7:
+            body = {"token": start + limit, "limit": limit}
+            links = [{"rel": "next", "href": f"{host}/search", "method": "POST", "body": body}]
+        self.answer({"type": "FeatureCollection", "features": items[start : start + limit], "links": links})
+
+    def answer(self, document: dict[str, Any]) -> None:
+        text = json.dumps(document).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text)
+
+
+@pytest.fixture
+def api() -> Iterator[str]:
+    Api.asked, Api.failures = [], []
+    yield from serve(Api)
+
+
+def test_an_api_is_read_page_by_page(api: str) -> None:
+    Api.failures = [503]
+    refs = found(api + "/", allow_remote=True, limit=3, collections=["ortho"], bbox=[0, 0, 90, 90])
+    assert [ref.name for ref in refs] == [f"ortho--item{n}" for n in range(7)]
+    assert refs[0].uri == f"{api}/collections/ortho/items/item0"
+    assert Api.asked == [{"limit": "3", "collections": "ortho", "bbox": "0.0,0.0,90.0,90.0"}]
+    assert [ref.name for ref in found(f"{api}/collections/ortho", allow_remote=True)] == [ref.name for ref in refs]
+
+
+def test_an_api_that_refuses_is_an_error_at_once(api: str) -> None:
+    Api.failures = [403]
+    with pytest.raises(SceneError, match="403"):
+        found(api, allow_remote=True, limit=3)

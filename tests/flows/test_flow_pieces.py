@@ -1,0 +1,224 @@
+"""Laws of what the flows share; no server."""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import geoseg.flows.private  # noqa: F401 - before prefect
+
+# isort: split
+import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from prefect.settings import PREFECT_API_URL, temporary_settings
+
+from geoseg.archive.manifest import Entry, Manifest
+from geoseg.archive.record import SceneRecord
+from geoseg.errors import OutputError, ResourceError, SceneError, UsageError
+from geoseg.flows import board as boards
+from geoseg.flows.assets import asset_key
+from geoseg.flows.board import Board
+from geoseg.flows.ending import Outcome, computed, run
+from geoseg.flows.references import find_references
+from geoseg.flows.tally import Tally
+from geoseg.flows.wanted import archive_config, fields
+from geoseg.flows.window import spread
+
+
+@pytest.fixture(autouse=True)
+def no_server_is_started() -> Iterator[None]:
+    with temporary_settings({PREFECT_API_URL: "http://127.0.0.1:9/api"}):
+        yield
+
+
+class Ticket:
+    """What ``spread`` asks of a Prefect future."""
+
+    def __init__(self, future: Future[int]) -> None:
+        self.task_run_id, self._future = uuid4(), future
+
+    def add_done_callback(self, call: Any) -> None:
+        self._future.add_done_callback(lambda _: call(self))
+
+    def wait(self) -> None:
+        self._future.result()
+
+    @property
+    def state(self) -> int:
+        return self._future.result()
+
+
+@given(number=st.integers(0, 30), room=st.integers(1, 7))
+def test_every_item_ends_once_and_no_more_are_taken_than_there_is_room_for(number: int, room: int) -> None:
+    taken, ended, most = 0, [], 0
+    running, lock = 0, threading.Lock()
+
+    def items() -> Iterator[int]:
+        nonlocal taken
+        for item in range(number):
+            taken += 1
+            yield item
+
+    def work(item: int) -> int:
+        nonlocal running, most
+        with lock:
+            running += 1
+            most = max(most, running)
+        time.sleep(0.0005 * (item % 3))
+        with lock:
+            running -= 1
+        return item * 2
+
+    with ThreadPoolExecutor(16) as pool:
+        for item, state in spread(items(), lambda i: Ticket(pool.submit(work, i)), lambda: room):  # type: ignore[arg-type, return-value]
+            ended.append((item, state))
+            assert taken - len(ended) < room, "the next one is taken when there is room"
+    assert sorted(ended) == [(item, item * 2) for item in range(number)]
+    assert most <= room
+
+
+@given(st.text(min_size=1, max_size=700).filter(lambda text: "\0" not in text and "://" not in text))
+def test_prefect_takes_any_file_as_an_asset_and_tells_them_apart(name: str) -> None:
+    from prefect.assets import Asset
+
+    key = asset_key("/data/" + name)
+    assert Asset(key=key).key == key
+    assert asset_key("/data/" + name + "x") != key
+
+
+def test_an_asset_never_holds_a_secret() -> None:
+    assert asset_key("https://me:word@host/a.tif?sig=1") == "https://host/a.tif"
+    assert asset_key("s3://bucket/a b.tif") == "s3://bucket/a~20b.tif"
+
+
+def test_fields_come_from_the_command_line() -> None:
+    assert fields(["workers=4", "predict.simplify_m=0.5", "opening.assets=[a, b]", "title=My town"]) == {
+        "workers": 4,
+        "predict": {"simplify_m": 0.5},
+        "opening": {"assets": ["a", "b"]},
+        "title": "My town",
+    }
+    for wrong in ("workers", "=4", "a=[", "a."):
+        with pytest.raises(UsageError, match=re.escape(wrong)):
+            fields([wrong])
+
+
+def test_what_is_given_counts_more_than_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "a.yaml"
+    file.write_text("source: in\nmodel: town-unet\nout: out\nworkers: 2\npredict: {tile_px: 256, halo_px: 32}\n")
+    config = archive_config(file, out=tmp_path / "other", scheduler="tcp://host:1", predict={"halo_px": 16}, model=None)
+    assert (config.out, config.model, config.scheduler, config.workers) == (
+        tmp_path / "other",
+        "town-unet",
+        "tcp://host:1",
+        None,
+    )
+    assert (config.predict.tile_px, config.predict.halo_px) == (256, 16)
+    assert config.source.path == tmp_path / "in", "paths of the file are relative to it"
+    with pytest.raises(UsageError, match="source, model and out"):
+        archive_config(None, source="in")
+    with pytest.raises(UsageError, match="nonsense"):
+        archive_config(file, nonsense=1)
+
+
+def test_a_lost_api_costs_one_attempt_and_is_tried_again_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+
+    def refuse(*args: Any, **kwargs: Any) -> None:
+        calls.append(kwargs)
+        raise httpx.ConnectError("refused")
+
+    monkeypatch.setattr(boards, "create_progress_artifact", refuse)
+    shown = Board("Town")
+    for done in range(50):
+        shown.progress(done, 50)
+    assert (len(calls), shown.lost) == (1, True)
+    monkeypatch.setattr(boards, "create_progress_artifact", lambda **_: uuid4())
+    shown.progress(50, 50, last=True)
+    assert not shown.lost
+
+
+@pytest.mark.parametrize(("code", "told", "lost", "expected"), [
+    (0, True, False, 0), (7, True, False, 7), (0, False, False, 8), (0, True, True, 8), (7, True, True, 7),
+])  # fmt: skip
+def test_the_exit_code_says_what_was_computed_and_whether_it_was_told(
+    code: int, told: bool, lost: bool, expected: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def flow() -> Any:
+        computed(Outcome(summary="3 scenes done", exit_code=code, told=told))
+        if lost:
+            raise httpx.ConnectError("gone")
+
+    assert run(flow) == expected
+    said = capsys.readouterr().err
+    assert "3 scenes done" in said
+    assert ("computed, not reported" in said) == (lost or not told)
+
+
+def test_an_api_that_is_lost_before_anything_is_final_is_an_error() -> None:
+    def flow() -> Any:
+        raise httpx.ConnectError("refused")
+
+    with pytest.raises(ResourceError, match="run again to resume"):
+        run(flow)
+
+
+def test_what_a_flow_refuses_is_raised_as_it_was() -> None:
+    from prefect.states import Failed
+
+    def flow() -> Any:
+        return Failed(data=OutputError("locked by pid 1"))
+
+    with pytest.raises(OutputError, match="locked by pid 1"):
+        run(flow)
+
+
+def test_a_tally_counts_and_stays_small(tmp_path: Path) -> None:
+    now = datetime.now(UTC)
+    tally = Tally()
+    for number in range(3000):
+        tally.see(SceneRecord(name=f"d{number}", uri="", state="done", finished=now), wanted=False)
+        tally.see(SceneRecord(name=f"w{number}", uri=""), wanted=True)
+        tally.see(SceneRecord(name=f"f{number}", uri="", state="failed", cause=f"c{number}"), wanted=False)
+    for number in range(3000):
+        tally.add(SceneRecord(name=f"w{number}", uri="", state="done", finished=now + timedelta(seconds=number)))
+    tally.add(SceneRecord(name="let go", uri=""))
+    assert (tally.left, tally.skipped, tally.done, tally.failed) == (3000, 3000, 3000, 3000)
+    assert tally.first_cause == "c0"
+    assert len(tally.rows) == 2000
+    assert tally.rows[0]["state"] == "failed"
+    assert tally.unpublished(tmp_path)
+    (tmp_path / "catalog.json").write_text("{}")
+    assert tally.unpublished(tmp_path), "scenes ended after it was written"
+
+
+def test_references_are_found_by_the_scene_s_name_or_its_file_s(tmp_path: Path) -> None:
+    manifest = Manifest(tmp_path / "out")
+    for name, uri, state in (
+        ("north--town", "/in/north/town.tif", "done"),
+        ("hill", "/in/hill.tif", "done"),
+        ("lost", "/in/lost.tif", "done"),
+        ("bad", "/in/bad.tif", "failed"),
+    ):
+        manifest.write(Entry(record=SceneRecord(name=name, uri=uri, state=state, layers=name)))  # type: ignore[arg-type]
+    references = tmp_path / "references"
+    references.mkdir()
+    for name in ("town_label.tif", "hill.tif", "bad.tif"):
+        (references / name).touch()
+    pairs, without = find_references(tmp_path / "out", references)
+    assert {pair.name: pair.reference.name for pair in pairs} == {"north--town": "town_label.tif", "hill": "hill.tif"}
+    assert without == ["lost"]
+    assert pairs[0].prediction.name.endswith("_classes.tif")
+    with pytest.raises(SceneError, match="no such file or folder"):
+        find_references(tmp_path / "out", tmp_path / "none")
+    with pytest.raises(SceneError, match="no scene of this archive is done"):
+        find_references(tmp_path, references)
