@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _LAZY = {
+    "evaluate": "geoseg.score.files",
     "open_scene": "geoseg.io.scene",
     "load_model": "geoseg.engine.model",
     "predict": "geoseg.run.predict",
@@ -24,9 +25,10 @@ if TYPE_CHECKING:
     from geoseg.io.scene import open_scene as open_scene
     from geoseg.run.lazy import segment as segment
     from geoseg.run.predict import predict as predict
+    from geoseg.score.files import evaluate as evaluate
     from geoseg.vector.frame import vectorise as vectorise
 
-__all__ = ["__version__", "load_model", "nn", "open_scene", "predict", "segment", "vectorise"]
+__all__ = ["__version__", "evaluate", "load_model", "nn", "open_scene", "predict", "segment", "vectorise"]
 
 
 def __getattr__(name: str) -> Any:

@@ -8,9 +8,11 @@ from typing import Annotated
 import typer
 
 import geoseg
+from geoseg.cli.archive import archive
 from geoseg.cli.demo import demo
 from geoseg.cli.doctor import doctor
 from geoseg.cli.door import enter
+from geoseg.cli.evaluate import evaluate
 from geoseg.cli.inspect import inspect
 from geoseg.cli.models import models
 from geoseg.cli.predict import predict
@@ -28,7 +30,9 @@ app = typer.Typer(
 app.command()(predict)
 app.command()(vectorise)
 app.command()(train)
+app.add_typer(evaluate, name="evaluate")
 app.add_typer(models, name="models")
+app.add_typer(archive, name="archive")
 app.command()(inspect)
 app.command()(demo)
 app.command()(doctor)

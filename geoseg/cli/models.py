@@ -1,17 +1,28 @@
-"""``geoseg models``: what can be run, and what each model is."""
+"""``geoseg models``: what can be run, what can be trained, and what each of them is."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from geoseg.cli.models_export import export
+from geoseg.cli.models_import import import_
+
 if TYPE_CHECKING:
     from geoseg.core.card import ModelCard
+    from geoseg.nn.catalogue import Entry
 
-models = typer.Typer(help="List the bundled models; show a card; measure a halo.", invoke_without_command=True)
+models = typer.Typer(
+    help="List the bundled models and the networks; show, import or export one; measure a halo; calibrate.",
+    invoke_without_command=True,
+)
+
+models.command("import")(import_)
+models.command()(export)
 
 
 @models.callback()
@@ -22,23 +33,50 @@ def _list(
     if context.invoked_subcommand is not None:
         return
     from geoseg.engine.bundled import BUNDLED
+    from geoseg.nn.catalogue import MACS_UNIT, catalogue
 
     cards = [_card(name) for name in BUNDLED]
     if as_json:
-        print(json.dumps({"models": [card.model_dump(mode="json") for card in cards]}))
+        networks = [asdict(entry) for entry in catalogue()]
+        print(json.dumps({"models": [card.model_dump(mode="json") for card in cards], "networks": networks}))
         return
+    print("Models, ready to run:")
     for card in cards:
         bands = ", ".join(card.band_names)
         print(f"{card.name:<18} {bands}; {card.gsd_m.min:g}-{card.gsd_m.max:g} m; {', '.join(card.legend.names)}")
         print(f"{'':<18} {card.title or card.description}")
+    print("\nNetworks, to be trained (architecture of a recipe):")
+    print(f"{'name':<40} {'parameters':>12} {'GMAC':>7} {'stride':>6}  paper; licence of known weights; references")
+    for entry in catalogue():
+        family = entry.family
+        print(
+            f"{entry.name:<40} {_number(entry.parameters):>12} {_gmac(entry):>7} {entry.output_stride or '-':>6}  "
+            f"{family.paper}, {family.venue}; {family.weights}; {family.references}"
+        )
+    print(f"parameters without auxiliary heads; GMAC: {MACS_UNIT}")
+
+
+@models.command("list")
+def _list_bundled() -> None:
+    """List the names of the bundled models."""
+    from geoseg.engine.bundled import BUNDLED
+
+    for name in BUNDLED:
+        print(name)
 
 
 @models.command()
 def show(
-    model: Annotated[str, typer.Argument(help="Name of a bundled model or a model file.")],
+    model: Annotated[str, typer.Argument(help="Name of a bundled model or of a network, or a model file.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print the card as JSON.")] = False,
 ) -> None:
-    """Show a model's card."""
+    """Show a model's card, or what is known of a network."""
+    from geoseg.engine.bundled import BUNDLED
+    from geoseg.nn import NETWORKS
+
+    if model in NETWORKS and model not in BUNDLED:
+        _show_network(model, as_json=as_json)
+        return
     card = _card(model)
     if as_json:
         print(card.model_dump_json())
@@ -50,6 +88,8 @@ def show(
     print(f"  pixels     {card.gsd_m.min:g}-{card.gsd_m.max:g} m on the ground")
     print(f"  tiles      {card.tile_px} px with a halo of {card.halo_px} px")
     print(f"  classes    {', '.join(f'{c.code} {c.name} {c.colour}' for c in card.legend.classes)}")
+    if card.temperature != 1:
+        print(f"  logits     divided by the temperature {card.temperature:g}")
     print(f"  licence    {card.licence}")
     for source in card.trained_on:
         print(f"  trained on {source.name} ({source.licence}) {source.split}")
@@ -72,8 +112,51 @@ def halo(
     print(f"A halo of {field.halo_px} px holds it; the card has {_card(model).halo_px} px.")
 
 
+@models.command()
+def calibrate(
+    model: Annotated[str, typer.Argument(help="Model file, or name of a bundled model.")],
+    recipe: Annotated[Path, typer.Option(help="Training recipe whose validation rows the temperature is fitted on.")],
+    data: Annotated[Path, typer.Option(help="Folder that the recipe's images and labels are relative to.")],
+    out: Annotated[Path | None, typer.Option(help="Model file to write; default: MODEL itself, anew.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the card as JSON on stdout.")] = False,
+) -> None:
+    """Fit the temperature that makes confidence mean what it says, and write it into the card."""
+    from geoseg.cli.calibrate import run
+
+    run(model, recipe, data, out, as_json=as_json)
+
+
 def _card(model: str) -> ModelCard:
     from geoseg.engine.bundled import resolve
     from geoseg.io.model_file import read_model
 
     return read_model(*resolve(model))[1]
+
+
+def _show_network(name: str, *, as_json: bool) -> None:
+    from geoseg.nn.catalogue import MACS_UNIT, entry
+    from geoseg.nn.registry import options
+
+    known = entry(name)
+    choices = options(name)
+    if as_json:
+        print(json.dumps({**asdict(known), "options": choices}, default=str))
+        return
+    family = known.family
+    print(f"{known.name}: a network; train it, or build it with geoseg.nn.build({name!r}, in_channels, classes)")
+    print(f"  paper      {family.paper}, {family.venue}: {family.url}")
+    print(f"  parameters {_number(known.parameters)}; auxiliary heads {known.auxiliary or 0:,} (3 bands, 21 classes)")
+    print(f"  GMAC       {_gmac(known)}: {MACS_UNIT}")
+    print(f"  stride     {known.output_stride or '-'}")
+    print(f"  weights    {family.weights}")
+    print(f"  references {family.references}")
+    for option, default in choices.items():
+        print(f"  option     {option} = {default!r}")
+
+
+def _number(count: int | None) -> str:
+    return "-" if count is None else f"{count:,}"
+
+
+def _gmac(entry: Entry) -> str:
+    return "-" if entry.macs is None else f"{entry.macs / 1e9:.1f}"

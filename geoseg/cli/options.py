@@ -25,3 +25,15 @@ def checked(kind: type[Value], **fields: Any) -> Value:
             for fault in error.errors()
         ]
         raise UsageError("; ".join(dict.fromkeys(faults)) + ". See geoseg --help.") from error
+
+
+def numbers(option: str, text: str | None) -> tuple[float, ...]:
+    """Read numbers between commas; none of None.
+
+    Raises:
+        UsageError: something else stands there.
+    """
+    try:
+        return () if text is None else tuple(float(part) for part in text.split(","))
+    except ValueError as error:
+        raise UsageError(f"{option} {text}: numbers between commas are wanted.") from error

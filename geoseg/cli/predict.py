@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from geoseg.errors import GeosegError
     from geoseg.io.scene import Scene
     from geoseg.run.predict import Layers
+    from geoseg.run.workers import Workers
 
 
 class Runtime(StrEnum):
@@ -57,8 +60,11 @@ def predict(
     scenes: Annotated[
         list[str], typer.Argument(metavar="SCENE...", help="Files, folders, patterns, STAC items; VRT when allowed.")
     ],
-    model: Annotated[str, typer.Option(help="Name of a bundled model or a model file.")],
+    model: Annotated[
+        list[str], typer.Option(help="Bundled model, model file or ensemble file; given several times: their mean.")
+    ],
     out: Annotated[Path, typer.Option(help="Folder for the layers; each scene gets its own inside.")],
+    weights: Annotated[str | None, typer.Option(help="Weight of each --model, e.g. 2,1; default: alike.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     runtime: Annotated[Runtime, typer.Option(help="What runs the network.")] = Runtime.auto,
     precision: Annotated[Precision, typer.Option(help="Arithmetic of the network.")] = Precision.auto,
@@ -67,6 +73,12 @@ def predict(
     block_px: Annotated[int, typer.Option(help="Side of a block, the unit of memory and of resuming.")] = 2048,
     blend: Annotated[Blend, typer.Option(help="Cut tiles at their cores, or fade them into each other.")] = Blend.core,
     tta: Annotated[Tta, typer.Option(help="Average over flips (4 views) or all symmetries (8).")] = Tta.none,
+    tta_scales: Annotated[
+        str | None, typer.Option(help="Average over the scene read at these scales too, e.g. 0.75,1,1.25.")
+    ] = None,
+    crf: Annotated[
+        str, typer.Option(help="Sharpen by colour: none, deeplabv1, deeplabv2 or W,SXY,SRGB[,SMOOTH_W,SMOOTH_SXY].")
+    ] = "none",
     bands: Annotated[str | None, typer.Option(help="Scene bands for the model's, e.g. 3,2,1 or red,green,nir.")] = None,
     gsd_m: Annotated[float | None, typer.Option(help="Read the scene at this ground sample distance, metres.")] = None,
     value_range: Annotated[
@@ -77,10 +89,20 @@ def predict(
     min_area_m2: Annotated[float, typer.Option(help="Smaller polygons join a neighbour, square metres.")] = 0.0,
     no_vector: Annotated[bool, typer.Option("--no-vector", help="Write no polygons.")] = False,
     no_confidence: Annotated[bool, typer.Option("--no-confidence", help="Write no confidence raster.")] = False,
+    uncertainty: Annotated[
+        bool, typer.Option("--uncertainty", help="Write entropy and, of several answers, mutual information.")
+    ] = False,
+    probabilities: Annotated[
+        bool, typer.Option("--probabilities", help="Write the probability of each class as a raster of its own.")
+    ] = False,
     assume_crs: Annotated[str | None, typer.Option(help="CRS of scenes that carry none, e.g. EPSG:32633.")] = None,
     allow_vrt: Annotated[bool, typer.Option("--allow-vrt", help="Read .vrt files.")] = False,
     allow_remote: Annotated[bool, typer.Option("--allow-remote", help="Read s3:// and https:// addresses.")] = False,
     max_mpx: Annotated[float | None, typer.Option(help="Largest scene taken, million pixels (40000).")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes on this machine that share the blocks.")] = None,
+    scheduler: Annotated[
+        str | None, typer.Option(help="Address of a Dask scheduler whose workers shall do it.")
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace outputs made otherwise.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
@@ -89,7 +111,7 @@ def predict(
 
     An interrupted run goes on where it stopped when the same command is given again.
     """
-    from geoseg.cli.options import checked
+    from geoseg.cli.options import checked, numbers
     from geoseg.cli.sources import expand, output_names
     from geoseg.core.spec import PredictSpec
     from geoseg.io.scene import open_scene
@@ -101,6 +123,8 @@ def predict(
         block_px=block_px,
         blend=blend.value,
         tta=tta.value,
+        tta_scales=numbers("--tta-scales", tta_scales) or (1.0,),
+        crf=crf,
         bands=None if bands is None else tuple(name.strip() for name in bands.split(",")),
         gsd_m=gsd_m,
         value_range=_range(value_range),
@@ -109,6 +133,8 @@ def predict(
         min_area_m2=min_area_m2,
         vector=not no_vector,
         confidence=not no_confidence,
+        uncertainty=uncertainty,
+        probabilities=probabilities,
     )
     options: dict[str, Any] = {"assume_crs": assume_crs, "allow_vrt": allow_vrt, "allow_remote": allow_remote}
     if max_mpx is not None:
@@ -117,17 +143,20 @@ def predict(
     stems, refused = _stems(uris, options)
     if len(uris) == 1:
         _unless_refused(refused, uris[0])
-    ready = _Ready(model=_load(model, device, runtime, precision), spec=spec, out=out, overwrite=overwrite)
+    source: dict[str, Any] = {"device": device, "runtime": runtime.value, "precision": precision.value}
+    source |= {"name_or_path": model[0], "others": tuple(model[1:]), "weights": numbers("--weights", weights)}
     results: list[dict[str, Any]] = []
-    for uri, name in zip(uris, output_names(list(zip(uris, stems, strict=True))), strict=True):
-        try:
-            _unless_refused(refused, uri)
-            with open_scene(uri, **options) as scene:
-                results.append(_one(ready, scene, name, quiet=quiet or as_json))
-        except Exception as error:  # one scene's failure, even by a bug of ours, must not stop the others
-            if len(uris) == 1:
-                raise
-            results.append({"scene": uri, **failure(error)})
+    with hands(source, workers, scheduler) as (loaded, crew):
+        ready = _Ready(model=loaded, workers=crew, spec=spec, out=out, overwrite=overwrite)
+        for uri, name in zip(uris, output_names(list(zip(uris, stems, strict=True))), strict=True):
+            try:
+                _unless_refused(refused, uri)
+                with open_scene(uri, **options) as scene:
+                    results.append(_one(ready, scene, name, quiet=quiet or as_json))
+            except Exception as error:  # one scene's failure, even by a bug of ours, must not stop the others
+                if len(uris) == 1:
+                    raise
+                results.append({"scene": uri, **failure(error)})
     failed = [result for result in results if "error" in result]
     if as_json:
         print(json.dumps(results[0] if len(uris) == 1 else {"scenes": results}))
@@ -163,15 +192,36 @@ class _Ready:
     """What all scenes of one call share."""
 
     model: Model
+    workers: Workers
     spec: PredictSpec
     out: Path
     overwrite: bool
 
 
-def _load(name: str, device: str, runtime: Runtime, precision: Precision) -> Model:
-    from geoseg.engine.model import load_model
+@contextmanager
+def hands(source: dict[str, Any], workers: int | None, scheduler: str | None) -> Iterator[tuple[Model, Workers]]:
+    """Load the model and say who shall run it: this process, some processes of this machine, or a cluster."""
+    from geoseg.engine.model import ModelSource, load
+    from geoseg.errors import UsageError
+    from geoseg.run.workers import ThisProcess
 
-    return load_model(name, device=device, runtime=runtime.value, precision=precision.value)
+    if workers is not None and scheduler is not None:
+        raise UsageError("--workers starts processes here, --scheduler joins a cluster. Pass one of them.")
+    wanted = ModelSource(**source)
+    if workers is None and scheduler is None:
+        yield load(wanted), ThisProcess()
+        return
+
+    from geoseg.run.cluster import DaskWorkers, joined_cluster, local_cluster, share_of_threads
+
+    if scheduler is not None:
+        with joined_cluster(scheduler) as client:
+            crew = DaskWorkers(client)
+            yield crew.load(wanted), crew
+    elif workers is not None:
+        with local_cluster(workers) as client:
+            crew = DaskWorkers(client, threads=share_of_threads(workers))
+            yield crew.load(wanted), crew
 
 
 def _one(ready: _Ready, scene: Scene, name: str | None, *, quiet: bool) -> dict[str, Any]:
@@ -179,7 +229,8 @@ def _one(ready: _Ready, scene: Scene, name: str | None, *, quiet: bool) -> dict[
     from geoseg.run.predict import predict as run
     from geoseg.run.report import Silence
 
-    call = partial(run, scene, ready.model, ready.out, spec=ready.spec, overwrite=ready.overwrite, name=name)
+    options: dict[str, Any] = {"spec": ready.spec, "overwrite": ready.overwrite, "name": name}
+    call = partial(run, scene, ready.model, ready.out, **options, workers=ready.workers)
     if quiet:
         layers = call(reporter=Silence())
     else:

@@ -14,9 +14,10 @@ from geoseg.cli.door import printable
 
 _STAGES = {
     "predict": "segmenting",
-    "assemble": "writing rasters",
-    "vectorise": "tracing polygons",
+    "layers": "writing rasters and polygons",
     "publish": "writing project and catalogue",
+    "archive": "segmenting scenes",
+    "catalogue": "writing the archive's catalogue",
 }
 _SECONDS_BETWEEN_LINES = 10.0
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
-    from geoseg.core.legend import Legend
+    from concurrent.futures import Executor
 
 
 class Method(StrEnum):
@@ -22,7 +24,13 @@ class Method(StrEnum):
 
 def vectorise(
     codes: Annotated[Path, typer.Argument(metavar="CODES", help="Class raster: whole numbers 0-254 in band 1.")],
-    out: Annotated[Path | None, typer.Option(help="File to write; default: CODES_segments.gpkg beside it.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="File to write: .gpkg, .fgb, .parquet, .geojson, .geojsonl or .pmtiles;"
+            " default: CODES_segments.gpkg beside it."
+        ),
+    ] = None,
     legend: Annotated[Path | None, typer.Option(help="Class names and colours, YAML or JSON.")] = None,
     confidence: Annotated[Path | None, typer.Option(help="Confidence raster, percent, on the same grid.")] = None,
     nodata: Annotated[int | None, typer.Option(help="One more value that means no class.")] = None,
@@ -30,23 +38,44 @@ def vectorise(
     method: Annotated[Method, typer.Option(help="How to simplify.")] = Method.douglas_peucker,
     no_smooth: Annotated[bool, typer.Option("--no-smooth", help="Keep pixel stairs when simplifying.")] = False,
     min_area_m2: Annotated[float, typer.Option(help="Smaller regions join a neighbour, square metres.")] = 0.0,
+    zonal: Annotated[
+        list[str] | None,
+        typer.Option(metavar="IMAGE[:BAND,...]", help="Add statistics of these bands, on the same grid; repeatable."),
+    ] = None,
+    regularise: Annotated[
+        str | None,
+        typer.Option(metavar="CLASS,...", help="Add a layer of these classes, by name or code, with right angles."),
+    ] = None,
+    regularise_m: Annotated[
+        float | None, typer.Option(help="What a wall may be off there, metres; default: 0.5, or 2 pixels if larger.")
+    ] = None,
+    no_diagonals: Annotated[
+        bool, typer.Option("--no-diagonals", help="Allow no walls at 45 degrees there, only right angles.")
+    ] = False,
     connectivity: Annotated[int, typer.Option(help="4, or 8 to join across corners.")] = 4,
     block_px: Annotated[int, typer.Option(help="Side of the blocks traced at once.")] = 2048,
     workers: Annotated[int | None, typer.Option(help="Blocks at once; default: all processors.")] = None,
+    scheduler: Annotated[str | None, typer.Option(help="Dask scheduler whose workers shall trace the blocks.")] = None,
     assume_crs: Annotated[str | None, typer.Option(help="CRS of a raster that carries none.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the output.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
 ) -> None:
     """Turn a class raster into polygons that share their edges, without seams, gaps or overlaps."""
-    from geoseg.errors import OutputError
+    from geoseg.cli.legend_file import read_legend
+    from geoseg.cli.regularise import regular_layer
+    from geoseg.cli.zonal import open_bands
+    from geoseg.errors import OutputError, UsageError
     from geoseg.io.class_scene import NODATA, ClassScene, legend_of
     from geoseg.io.geopackage import write_segments
     from geoseg.io.grid import LayerGrid
     from geoseg.io.scene import open_scene
+    from geoseg.io.vector_formats import writer_for
     from geoseg.vector.spec import VectorSpec
     from geoseg.vector.vectorise import vectorise_codes
+    from geoseg.vector.zonal import band_columns
 
     target = out or codes.with_name(f"{codes.stem}_segments.gpkg")
+    write = writer_for(target)
     if target.exists() and not overwrite:
         raise OutputError(f"{target} exists already. Pass --overwrite to replace it, or --out to write elsewhere.")
     spec = VectorSpec(
@@ -56,44 +85,60 @@ def vectorise(
         min_area_m2=min_area_m2,
         connectivity=connectivity,  # type: ignore[arg-type]
     )
-    table = None if legend is None else _read_legend(legend)
-    with open_scene(str(codes), assume_crs=assume_crs, palette_codes=True) as scene:
+    if regularise is not None and connectivity == 8:
+        raise UsageError("--regularise makes single polygons; leave out --connectivity 8.")
+    if regularise is not None and target.suffix.lower() != ".gpkg":
+        raise UsageError(f"--regularise writes a second layer, which {target.suffix} has not. Pass --out with .gpkg.")
+    table = None if legend is None else read_legend(legend)
+    with ExitStack() as stack:
+        scene = stack.enter_context(open_scene(_absolute(codes), assume_crs=assume_crs, palette_codes=True))
         grid = LayerGrid(geobox=scene.geobox, gcps=scene.gcps, gcps_crs=scene.gcps_crs)
-        percent = None if confidence is None else open_scene(str(confidence), assume_crs=assume_crs)
-        try:
-            source = ClassScene(scene, percent, nodata=nodata if table is None or nodata is not None else table.nodata)
-            table = table or legend_of(codes, source.present())
-            batches = vectorise_codes(
-                source,
-                scene.geobox,
-                nodata=NODATA,
-                spec=spec,
-                block_px=block_px,
-                threads=workers,
-                to_world=grid.to_world if grid.gcps else None,
-            )
-            count = write_segments(target, batches, crs_wkt=grid.crs_wkt, legend=table, multi=connectivity == 8)
-        finally:
-            if percent is not None:
-                percent.close()
+        percent = None
+        if confidence is not None:
+            percent = stack.enter_context(open_scene(_absolute(confidence), assume_crs=assume_crs))
+        bands = open_bands(scene, zonal or [], assume_crs, stack)
+        source = ClassScene(scene, percent, nodata=nodata if table is None or nodata is not None else table.nodata)
+        table = table or legend_of(codes, source.present())
+        regular = None
+        if regularise is not None:
+            regular = regular_layer(regularise, table, grid, tolerance_m=regularise_m, diagonals=not no_diagonals)
+        batches = vectorise_codes(
+            source,
+            scene.geobox,
+            nodata=NODATA,
+            spec=spec,
+            block_px=block_px,
+            threads=workers,
+            executor=None if scheduler is None else stack.enter_context(_executor(scheduler)),
+            to_world=grid.to_world if grid.gcps else None,
+            bands=bands,
+        )
+        facts: dict[str, Any] = {
+            "crs_wkt": grid.crs_wkt,
+            "legend": table,
+            "multi": connectivity == 8,
+            "extra": band_columns(() if bands is None else bands.names),
+        }
+        count = (
+            write(target, batches, **facts)
+            if regular is None
+            else write_segments(target, batches, **facts, second=regular)
+        )
     if as_json:
-        print(json.dumps({"codes": str(codes), "output": str(target), "segments": count}))
+        layers = ["segments"] if regular is None else ["segments", regular.name]
+        print(json.dumps({"codes": str(codes), "output": str(target), "segments": count, "layers": layers}))
         return
     print(f"{codes.name}: {count:,} polygons; open {target} in QGIS")
 
 
-def _read_legend(path: Path) -> Legend:
-    import yaml
-    from pydantic import ValidationError
+def _absolute(path: Path) -> str:
+    """A worker may run in another folder."""
+    return str(path.absolute()) if path.exists() else str(path)
 
-    from geoseg.core.legend import Legend
-    from geoseg.errors import UsageError
 
-    try:
-        return Legend.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UsageError(f"{path}: the legend cannot be read ({error}).") from error
-    except ValidationError as error:
-        fault = error.errors()[0]
-        place = ".".join(map(str, fault["loc"]))
-        raise UsageError(f"{path}: {place or 'the legend'}: {fault['msg']}. See docs/vectorise.md.") from error
+@contextmanager
+def _executor(scheduler: str) -> Iterator[Executor]:
+    from geoseg.run.cluster import joined_cluster
+
+    with joined_cluster(scheduler) as client, client.get_executor(pure=False) as executor:
+        yield executor

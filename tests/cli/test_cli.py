@@ -250,6 +250,24 @@ def test_a_card_is_shown(tiny_model: Path, capsys: pytest.CaptureFixture[str]) -
     assert geoseg("models") == 0
 
 
+def test_networks_are_listed_beside_the_models_and_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    assert geoseg("models") == 0
+    listed = capsys.readouterr().out
+    assert "buildings-unet" in listed
+    assert all(name in listed for name in ("hrnet_ocr_w48", "70,375,146", "Yuan, Chen, Wang 2020, ECCV"))
+    assert geoseg("models", "list") == 0
+    assert capsys.readouterr().out.split() == ["buildings-unet", "town-unet"]
+    assert geoseg("models", "show", "hrnet_ocr_w48") == 0
+    shown = capsys.readouterr().out
+    assert "https://arxiv.org/abs/1909.11065" in shown
+    assert "align_corners = True" in shown
+    assert geoseg("models", "--json") == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert len(facts["networks"]) > 60
+    assert geoseg("models", "show", "hrnet_ocr_w48", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["options"]["width"] == "w48"
+
+
 def test_the_halo_is_measured(tiny_model: Path, write_scene: Any, capsys: pytest.CaptureFixture[str]) -> None:
     assert geoseg("models", "halo", tiny_model, "--scene", write_scene()) == 0
     assert "A halo of" in capsys.readouterr().out
@@ -273,3 +291,9 @@ def test_an_interrupted_run_says_how_to_resume(
     assert "run the same command again to resume" in error
     assert "Traceback" not in error
     assert not (tmp_path / "out" / "scene").exists()
+
+
+def test_the_package_runs_as_the_command_does() -> None:
+    ended = subprocess.run([sys.executable, "-m", "geoseg", "predict"], capture_output=True, text=True)
+    assert ended.returncode == 2
+    assert "python -m geoseg predict" in ended.stderr

@@ -1,0 +1,76 @@
+"""``geoseg models import`` and ``export``: one command each, answers that fit, refusals of one line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from geoseg.cli.door import enter
+from geoseg.cli.main import app
+
+NETWORK = "torchvision_lraspp_mobilenet_v3_large"
+
+
+def geoseg(*arguments: str | Path) -> int:
+    return enter(lambda: app(args=[str(a) for a in arguments], standalone_mode=False), debug=False)
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    models = pytest.importorskip("torchvision").models.segmentation
+    network = models.lraspp_mobilenet_v3_large(weights=None, weights_backbone=None, num_classes=7)
+    path = tmp_path_factory.mktemp("published") / "loveda.pth"
+    torch.save({"model": network.state_dict()}, path)
+    return path
+
+
+def test_a_checkpoint_is_imported_and_shown(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert geoseg("models", "import", checkpoint, "--as", NETWORK, "--legend", "loveda", "--gsd-m", "0.2,0.4") == 0
+    assert capsys.readouterr().out.startswith(f"loveda.safetensors: {NETWORK} from torchvision, 3 bands, 7 classes")
+    assert geoseg("models", "show", "./loveda.safetensors", "--json") == 0
+    card = json.loads(capsys.readouterr().out)
+    assert card["legend"]["classes"][6]["name"] == "agriculture"
+    assert card["gsd_m"] == {"min": 0.2, "max": 0.4}
+    assert geoseg("models", "import", checkpoint, "--as", NETWORK) == 6
+    assert "exists already" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (("--as", "pspnet_r50"), 4, "is of torchvision, and not a pspnet_r50"),
+        (("--as", "pspnett"), 4, "nearest: smp_pspnet"),
+        (("--as", NETWORK, "--sha256", "0" * 64), 4, "hash mismatch"),
+        (("--as", NETWORK, "--option", "auxiliary"), 2, "KEY=VALUE is wanted"),
+        (("--as", NETWORK, "--mean", "a,b"), 2, "numbers by commas"),
+        (("--as", NETWORK, "--gsd-m", "3"), 2, "MIN,MAX"),
+        (("--as", NETWORK, "--legend", "voc"), 2, "the legend has 21 classes, the network 7"),
+    ],
+)
+def test_refusals_say_what_and_where(
+    arguments: tuple[str, ...],
+    code: int,
+    words: str,
+    checkpoint: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert geoseg("models", "import", checkpoint, "--out", tmp_path / "m.safetensors", *arguments) == code
+    error = capsys.readouterr().err
+    assert words in error.replace("\n", " ")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_model_is_exported(tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "net.pt"
+    assert geoseg("models", "export", tiny_model, out, "--to", "torchscript", "--tile-px", "64") == 0
+    assert "differ by at most" in capsys.readouterr().out
+    assert out.exists()
+    assert geoseg("models", "export", tiny_model, out, "--to", "torchscript") == 6
+    assert geoseg("models", "export", tiny_model, tmp_path / "a.b", "--to", "onnx") == 2
