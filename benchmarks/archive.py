@@ -4,7 +4,7 @@
 
 All in one run on the same scenes, cut from the town and mirrored so that none equals another: the loop that ``geoseg
 predict SCENE...`` runs in one process, then ``run_archive`` on one worker and on two, all layers included; each has
-done some small scenes before, so that nothing is loaded or compiled while the clock runs. Workers' time in blocks is
+done some other scenes before, so that nothing is loaded or compiled while the clock runs. Workers' time in blocks is
 the time that at least one block is in work on a worker, over the time from the first block's begin to the last one's
 end; Dask's own record of tasks says so. Memory is the client's resident set after each finished scene. At the end a
 manifest of many finished scenes is looked through.
@@ -89,7 +89,7 @@ def shares(tasks: list[dict[str, Any]]) -> tuple[float, float]:
 def loop(config: ArchiveConfig, out: Path) -> float:
     """Segment all scenes one after another in this process; seconds, without loading the model."""
     model = load_model(config.model)
-    for path in sorted(out.with_name("warm").glob("*.tif"))[:2]:
+    for path in sorted(out.with_name("warm").glob("*.tif"))[:1]:
         predict(path, model, out.with_name("warm_loop"))
     start = time.perf_counter()
     for path in sorted(config.source.path.glob("*.tif")):
@@ -109,8 +109,8 @@ def spread(config: ArchiveConfig, workers: int) -> tuple[float, float, float, li
     memory: list[float] = []
     with local_cluster(workers) as client:
         crew = DaskWorkers(client, threads=share_of_threads(workers))
-        small = FolderSource(path=config.out.with_name("warm"))
-        run_archive(config.model_copy(update={"source": small, "out": Path(f"{config.out}_warm")}), workers=crew)
+        others = FolderSource(path=config.out.with_name("warm"))
+        run_archive(config.model_copy(update={"source": others, "out": Path(f"{config.out}_warm")}), workers=crew)
         start = time.perf_counter()
         with get_task_stream(client=client) as stream:
             report = run_archive(config, workers=crew, on_record=lambda record: memory.append(resident()))
@@ -160,7 +160,7 @@ def main() -> None:
         megapixels = arguments.scenes * arguments.side**2 / 1e6
         if arguments.scenes:
             write_scenes(folder / "in", arguments.scenes, arguments.side)
-            write_scenes(folder / "warm", 8, 640)
+            write_scenes(folder / "warm", 4, arguments.side)  # as large: OpenVINO compiles for each size of tiles
             config = ArchiveConfig(source=folder / "in", model=arguments.model, out=folder / "loop")
             print(f"{arguments.scenes} scenes of {arguments.side} x {arguments.side} px, {arguments.model}", flush=True)
             seconds = loop(config, folder / "loop")

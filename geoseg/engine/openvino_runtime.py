@@ -80,7 +80,9 @@ class OpenvinoRuntime:
             example = torch.zeros(1, *shape)
             with torch.inference_mode(), warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # tracing warns of branches on the shape, which is fixed here
-                model = ov.convert_model(self._network, example_input=example, input=[1, *shape])
+                # traced here: OpenVINO would trace it twice and run it twice more to compare, seconds at a tile's size
+                traced = torch.jit.trace(self._network, example, check_trace=False)  # type: ignore[no-untyped-call]
+                model = ov.convert_model(traced, example_input=example, input=[1, *shape])
             hints: dict[str, str | int] = {
                 "PERFORMANCE_HINT": "LATENCY",
                 "INFERENCE_PRECISION_HINT": {"bf16": "bf16", "fp32": "f32"}[self.precision],
