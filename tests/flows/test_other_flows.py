@@ -5,19 +5,18 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
-import rasterio
 import yaml
 from archive_bytes import alone, layers
-from conftest import blobs
 from prefect_server import Api, written
+from small_training import document, write_squares
 
 from geoseg.archive.run import run_archive
-from geoseg.engine.recipe import read_recipe
-from geoseg.engine.train import train
 
 pytestmark = pytest.mark.slow
 
@@ -39,26 +38,20 @@ def test_one_scene_gives_the_bytes_of_the_command(api: Api, make_archive: Any, t
     assert (refused.returncode, "Traceback" in refused.stderr) == (3, False), refused.stderr
 
 
-def test_training_gives_the_weights_of_the_command(api: Api, write_scene: Any, tmp_path: Path) -> None:
-    image = write_scene(blobs((96, 96)), name="image.tif")
-    with rasterio.open(image) as source:
-        profile = source.profile | {"count": 1}
-        profile.pop("photometric", None)
-        values = (source.read(1) > 128).astype("uint8")
-    with rasterio.open(image.with_name("labels.tif"), "w", **profile) as target:
-        target.write(values, 1)
+def test_training_gives_the_weights_of_the_command(api: Api, tmp_path: Path) -> None:
+    data = write_squares(tmp_path)
     recipe = tmp_path / "recipe.yaml"
-    recipe.write_text(yaml.safe_dump(_recipe()))
-    ended = api.run(
-        *("flows/train_model.py", str(recipe), "--data", str(image.parent), "--out", str(tmp_path / "flow")),
-        *("--threads", "1"),
-    )
+    recipe.write_text(yaml.safe_dump(document(steps=4)))
+    same = ("--data", str(data), "--threads", "1")
+    ended = api.run("flows/train_model.py", str(recipe), *same, "--out", str(tmp_path / "flow"))
     assert ended.returncode == 0, ended.stderr
-    path, _ = train(read_recipe(recipe), image.parent, tmp_path / "plain")
+    command = [sys.executable, "-m", "geoseg", "train", str(recipe), *same, "--out", str(tmp_path / "plain")]
+    subprocess.run(command, check=True, capture_output=True)
+    (path,) = (tmp_path / "plain").glob("*.safetensors")
     by_flow = (tmp_path / "flow" / path.name).read_bytes()
     assert json.loads(by_flow[8 : 8 + int.from_bytes(by_flow[:8], "little")])["__metadata__"]
     assert _weights(tmp_path / "flow" / path.name) == _weights(path)
-    assert {"blobs-progress", "blobs-scores"} <= {row["key"] for row in api.ask("artifacts/filter")}
+    assert {"squares-progress", "squares-scores"} <= {row["key"] for row in api.ask("artifacts/filter")}
 
 
 def test_evaluation_scores_what_is_done_and_names_what_has_no_reference(
@@ -105,35 +98,3 @@ def test_scenes_of_a_limit_wait_for_each_other_and_a_wrong_limit_is_named(
 def _weights(path: Path) -> str:
     content = path.read_bytes()
     return hashlib.sha256(content[8 + int.from_bytes(content[:8], "little") :]).hexdigest()
-
-
-def _recipe() -> dict[str, Any]:
-    return {
-        "name": "blobs",
-        "licence": "MIT",
-        "architecture": {"name": "unet", "options": {"widths": [8, 16], "residual": True}},
-        "bands": [{"name": name} for name in ("red", "green", "blue")],
-        "gsd_m": {"min": 0.4, "max": 0.6},
-        "tile_px": 64,
-        "halo_px": 8,
-        "legend": {
-            "classes": [
-                {"code": 0, "name": "dark", "colour": "#000000"},
-                {"code": 1, "name": "bright", "colour": "#ffffff"},
-            ]
-        },
-        "sources": [
-            {
-                "kind": "files",
-                "name": "blobs",
-                "licence": "MIT",
-                "image": "image.tif",
-                "labels": "labels.tif",
-                "codes": "nonzero",
-                "train": [0, 64],
-                "validate_on": [64, 96],
-            }
-        ],
-        "chips": {"size_px": 32, "batch": 2},
-        "schedule": {"steps": 4},
-    }
