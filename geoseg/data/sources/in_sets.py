@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -24,9 +25,9 @@ class SetSource(ListedSource):
     train_sets: tuple[str, ...] = ("train",)
     validate_sets: tuple[str, ...] = ("val",)
 
+    @abstractmethod
     def pattern(self, of_set: str) -> str:
         """Pattern of the images of a set, relative to the source's folder."""
-        raise NotImplementedError
 
     def in_sets(self, folder: Path) -> dict[str, tuple[str, Path]]:
         """Find the images by name, with the set of each. A set that the split does not need may be missing."""

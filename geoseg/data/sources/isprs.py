@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Final, Literal
@@ -58,13 +59,13 @@ class _Isprs(ListedSource):
             raise ValueError("the band dsm needs dsm_range_m: the heights that mean 0 and 1, in metres")
         return self
 
+    @abstractmethod
     def band_list(self) -> tuple[str, ...]:
         """Bands in the network's order."""
-        raise NotImplementedError
 
+    @abstractmethod
     def published(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """Names of the published split."""
-        raise NotImplementedError
 
     def sides(self, folder: Path) -> tuple[list[str], list[str]]:
         """Decide the side of every image."""
@@ -93,17 +94,17 @@ class _Isprs(ListedSource):
             )
         return RasterFile(path=path, colours=_COLOURS)
 
+    @abstractmethod
     def label_folders(self) -> Mapping[Reference, tuple[str, ...]]:
         """Published folders of the references."""
-        raise NotImplementedError
 
+    @abstractmethod
     def label_name(self, name: str, reference: Reference) -> str:
         """Published file of a reference."""
-        raise NotImplementedError
 
+    @abstractmethod
     def layers(self, name: str, folder: Path) -> tuple[Layer, ...]:
         """Files of the bands, in the network's order."""
-        raise NotImplementedError
 
     def items(self, names: Sequence[str], split: Split, folder: Path, legend: Legend) -> list[Item]:
         """Say what some images are made of."""

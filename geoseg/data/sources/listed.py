@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -21,17 +22,17 @@ class ListedSource(FileSourceModel):
 
     split: FileSplit | Published
 
+    @abstractmethod
     def files(self, folder: Path) -> Mapping[str, Path]:
         """Find the images by name.
 
         Args:
             folder: of the source.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def items(self, names: Sequence[str], split: Split, folder: Path, legend: Legend) -> list[Item]:
         """Say what some images are made of."""
-        raise NotImplementedError
 
     def name_of(self, entry: str) -> str:
         """Take a name out of an entry of a list."""

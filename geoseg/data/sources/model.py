@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,10 +51,11 @@ class SourceModel(Config):
         """Whether anything of it is learnt from."""
         return True
 
+    @abstractmethod
     def split_words(self) -> str:
         """Say for the card what is learnt from."""
-        raise NotImplementedError
 
+    @abstractmethod
     def scenes(self, split: Split, folder: Path, legend: Legend) -> Sequence[LabelledScene]:
         """Open one side of the split.
 
@@ -66,7 +68,6 @@ class SourceModel(Config):
             SceneError: a file cannot be read.
             UsageError: files, split and legend do not fit.
         """
-        raise NotImplementedError
 
 
 class FileSourceModel(SourceModel):
