@@ -8,12 +8,7 @@ import json
 import os
 import shutil
 import socket
-import subprocess
-import zipfile
 from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from functools import cache
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -27,74 +22,20 @@ import pytest
 import rasterio
 import shapely
 from affine import Affine
-from conftest import LEGEND, blobs
-from PIL import Image
+from conftest import LEGEND
+from made_archive import PLACED, Made, publish
 from pystac.extensions.mlm import MLMExtension
-from rasterio.control import GroundControlPoint
 from rasterio.windows import from_bounds
 from stac_rules import validate
 
-from geoseg.archive.found_records import found_records
-from geoseg.archive.publish import ArchiveFiles, publish_archive
+from geoseg.archive.publish import publish_archive
 from geoseg.archive.record import SceneRecord
-from geoseg.engine.model import load_model
 from geoseg.errors import UsageError, WriteError
-from geoseg.io.quiet import quiet
-from geoseg.run.predict import predict
-
-QGIS_PYTHON = Path("/usr/bin/python3")
-PLACED = {
-    "plain": {"crs": "EPSG:32632", "transform": Affine(0.5, 0, 500000, 0, -0.5, 5400000)},
-    "beside": {"crs": "EPSG:32632", "transform": Affine(0.55, 0, 500055, 0, -0.5, 5400000)},
-    "degrees": {"crs": "EPSG:4326", "transform": Affine(6e-6, 0, 9.0, 0, -5e-6, 48.75)},
-    "turned": {"crs": "EPSG:32632", "transform": Affine(0.4, 0.3, 500200, 0.3, -0.4, 5400000)},
-}
-
-
-@dataclass
-class Made:
-    out: Path
-    files: ArchiveFiles
-    records: list[SceneRecord]
-
-    @property
-    def done(self) -> list[SceneRecord]:
-        return [record for record in self.records if record.state == "done"]
-
-
-def further(moment: datetime) -> list[SceneRecord]:
-    """Scenes without layers; their names are as bad as names can be."""
-    square: dict[str, Any] = {"type": "Polygon", "coordinates": [[[9, 48], [9.01, 48], [9.01, 48.01], [9, 48]]]}
-    facts: dict[str, Any] = {"started": moment, "finished": moment + timedelta(seconds=2), "attempts": 3}
-    return [
-        SceneRecord(name="</td><b>|x", uri="/data/b.tif", state="failed", cause="/data/b.tif: <no CRS>", exit_code=3)
-        .model_copy(update=facts | {"footprint": square}),
-        SceneRecord(name="line\nbreak é", uri="s3://bucket/b.tif", state="failed", cause="", exit_code=5),
-        SceneRecord(name="later", uri="later.tif"),
-    ]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def made(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Made:
-    home = tmp_path_factory.mktemp("archive")
-    (home / "in").mkdir()
-    model = load_model(str(tiny_model), device="cpu", runtime="torch", precision="fp32")
-    for seed, name in enumerate([*PLACED, "points"]):
-        values = blobs((90, 110), seed=seed)
-        options: dict[str, Any] = {"driver": "GTiff", "count": 3, "height": 90, "width": 110, "dtype": "uint8"}
-        path = home / "in" / f"{name}.tif"
-        with quiet(), rasterio.open(path, "w", **options, **PLACED.get(name, {}), nodata=0) as target:
-            values[:, :20, :30] = 0
-            target.write(values)
-            if name == "points":
-                corners = [(0, 0), (0, 110), (90, 0), (90, 110)]
-                ground = [(500300 + 0.5 * c + 0.05 * r, 5400000 - 0.5 * r) for r, c in corners]
-                points = [GroundControlPoint(r, c, x, y) for (r, c), (x, y) in zip(corners, ground, strict=True)]
-                target.gcps = (points, rasterio.CRS.from_epsg(32632))
-        predict(path, model, home / "out")
-    records = [*found_records(home / "out"), *further(datetime(2026, 5, 4, 3, 2, 1, tzinfo=UTC))]
-    files = publish_archive(home / "out", iter(records), legend=LEGEND, title="Nördlinger <Ries>", model=tiny_model)
-    return Made(home / "out", files, records)
+    return publish(tmp_path_factory.mktemp("archive"), tiny_model)
 
 
 @pytest.fixture
@@ -427,73 +368,3 @@ def test_the_web_report_of_a_large_archive_stays_small_and_shows_what_failed(tmp
     assert len(text) < 5e6
     assert "| 12 | – | …: broken | s00999 |" in files.markdown.read_text()
     assert pq.ParquetFile(files.index).metadata.num_rows == 12_000
-
-
-@cache
-def why_no_qgis() -> str:
-    if not QGIS_PYTHON.exists():
-        return "there is no /usr/bin/python3"
-    ran = subprocess.run([QGIS_PYTHON, "-c", "import qgis.core"], capture_output=True, check=False)
-    return "" if ran.returncode == 0 else "Debian's QGIS is not installed (apt install qgis python3-qgis)"
-
-
-@pytest.fixture(scope="module")
-def in_qgis(made: Made, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], Path, Path]:
-    """The archive, moved to another folder, as QGIS sees it there."""
-    elsewhere = tmp_path_factory.mktemp("elsewhere") / "moved"
-    shutil.copytree(made.out, elsewhere)
-    pictures = tmp_path_factory.mktemp("pictures")
-    command = [str(QGIS_PYTHON), str(Path(__file__).with_name("archive_map_probe.py")), str(elsewhere), str(pictures)]
-    ran = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert ran.returncode == 0, ran.stderr
-    return json.loads(ran.stdout.strip().splitlines()[-1]), pictures, elsewhere
-
-
-@pytest.mark.qgis
-@pytest.mark.skipif(bool(why_no_qgis()), reason=why_no_qgis() or "it is there")
-class TestInQgis:
-    def test_every_layer_is_there_styled_after_the_move(self, made: Made, in_qgis: Any) -> None:
-        seen, _, elsewhere = in_qgis
-        assert seen["opened"]
-        layers = {layer["name"]: layer for layer in seen["layers"]}
-        assert list(layers) == ["Scenes", *(n for n in layers if n.startswith("Classes"))]
-        assert {layer["crs"] for layer in layers.values()} == {"EPSG:4326", "EPSG:32632"}
-        assert all(layer["valid"] and str(elsewhere) in layer["source"] for layer in layers.values())
-        assert layers["Scenes"]["states"][:2] == [["done", "#2a9d6f"], ["failed", "#d1495b"]]
-        assert layers["Scenes"]["rows"] == len(made.records)
-        assert seen["alone"] == "categorizedSymbol", "the GeoPackage opened alone is styled too"
-        assert seen["crs"] == "EPSG:3857", "several CRSs are drawn in one"
-        assert not layers["Scenes"]["scaled"]
-
-    def test_the_maps_are_drawn_in_the_legends_colours(self, in_qgis: Any) -> None:
-        seen, pictures, _ = in_qgis
-        own = {entry.rgb for entry in LEGEND.classes} | {(255, 0, 255)}
-        for index, layer in enumerate(seen["layers"]):
-            if layer["renderer"] == "paletted":
-                drawn = np.asarray(Image.open(pictures / f"{index}.png").convert("RGB")).reshape(-1, 3)
-                found, counts = np.unique(drawn, axis=0, return_counts=True)
-                colours = {tuple(map(int, colour)) for colour in found}
-                assert colours <= own
-                assert len(colours) > 1
-                assert counts[[tuple(c) != (255, 0, 255) for c in found.tolist()]].sum() > 2000
-
-
-def test_rasters_of_a_large_archive_wait_until_one_is_near(made: Made, tmp_path: Path) -> None:
-    def document(records: list[SceneRecord]) -> str:
-        files = publish_archive(made_small, records, legend=LEGEND)
-        assert files.project is not None
-        with zipfile.ZipFile(files.project) as archive:
-            return archive.read("project.qgs").decode()
-
-    made_small = tmp_path / "out"
-    like = made.done[0]
-    records = []
-    for number in range(201):
-        name = f"s{number:03d}"
-        shutil.copytree(made.out / like.layers, made_small / name, copy_function=os.link)
-        for file in (made_small / name).iterdir():
-            file.rename(file.with_name(file.name.replace(like.name, name)))
-        records.append(like.model_copy(update={"name": name, "layers": name}))
-    assert 'minScale="250000"' in document(records)
-    assert "minScale" not in document(records[:200])
-    assert str(tmp_path) not in document(records), "no absolute path"
