@@ -129,7 +129,8 @@ class Archive:
             return waiting
         if entry.record.state == "running":
             return entry.record if running or entry.run == self._run else waiting
-        if (entry.files, entry.stamp) != state_of(ref, entry.files) or (is_remote(ref.uri) and not entry.stamp):
+        now = state_of(ref, entry.files, allow_remote=self.config.opening.allow_remote)
+        if (entry.files, entry.stamp) != now or (is_remote(ref.uri) and not entry.stamp):
             return waiting
         return waiting if entry.record.state == "done" and not self._stands(entry) else entry.record
 
@@ -215,7 +216,8 @@ class Archive:
     def _segment(self, ref: SceneRef, workers: Workers, reporter: Reporter) -> SceneRecord | None:
         before = self.manifest.entry(ref.name)
         uri = printable_uri(ref.uri)
-        files, stamp = state_of(ref, () if before is None else before.files)
+        known = () if before is None else before.files
+        files, stamp = state_of(ref, known, allow_remote=self.config.opening.allow_remote)
         record = SceneRecord(
             name=ref.name,
             uri=uri,

@@ -14,9 +14,11 @@ class SceneRef:
         uri: path or address.
         bands: names of its bands in order, where the archive knows them better than the file.
         stamp: what the listing says of its state (size and time of change, ETag); empty where it says nothing.
+        refused: why it is neither opened nor asked for; empty: it may be.
     """
 
     name: str
     uri: str
     bands: tuple[str, ...] | None = None
     stamp: str = ""
+    refused: str = ""

@@ -119,6 +119,8 @@ class SceneRun:
 
     def _once(self, ref: SceneRef, workers: Workers, reporter: Reporter) -> tuple[Bundle, dict[str, Any], State]:
         config = self._config
+        if ref.refused:
+            raise SceneError(ref.uri, ref.refused)
         spec = spec_for(ref, config.predict, self._card)
         model = self.model(workers)
         bundle = Bundle.in_folder(config.out, ref.name)
@@ -160,7 +162,8 @@ class SceneRun:
     def _worth_retrying(self, ref: SceneRef, error: SceneError) -> bool:
         item = ref.uri.lower().endswith((".json", ".geojson"))
         over_network = self._config.opening.allow_remote and (is_remote(ref.uri) or item)
-        return over_network and not isinstance(error, MatchError) and not _NEVER.search(error.cause)
+        final = ref.refused or isinstance(error, MatchError) or _NEVER.search(error.cause)
+        return over_network and not final
 
 
 def record_of(record: SceneRecord, bundle: Bundle, run: dict[str, Any]) -> SceneRecord:

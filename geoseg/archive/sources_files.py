@@ -80,14 +80,16 @@ def list_scenes(source: ListSource) -> Iterator[SceneRef]:
         UsageError: the list cannot be read or is no text.
     """
     folder = source.path.absolute().parent
+    seen: set[str] = set()
     try:
         with source.path.open(encoding="utf-8") as lines:
             for number, line in enumerate(lines, start=1):
                 entry = line.split(" #")[0].strip() if not line.startswith("#") else ""
                 if len(line) > _LIST_MAX_LINE or "\0" in entry:
                     raise UsageError(f"{source.path}: line {number} is no path. Give one path or address a line.")
-                if entry:
-                    yield _listed(folder, entry, source.bands)
+                if entry and (ref := _listed(folder, entry, source.bands)).uri not in seen:
+                    seen.add(ref.uri)
+                    yield ref
     except OSError as error:
         raise UsageError(f"{source.path}: cannot be read ({error.strerror}). Check the archive's source.") from error
     except UnicodeDecodeError as error:

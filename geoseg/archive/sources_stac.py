@@ -24,8 +24,8 @@ _MAX_DEPTH = 32
 def stac_scenes(source: StacSource, *, allow_remote: bool = False) -> Iterator[SceneRef]:
     """List the items of a STAC source, each once, in the order the source gives them.
 
-    An item that cannot be read is listed under its address, so that its failure is recorded; a catalogue that cannot
-    be read is an error, for nobody knows what is missing.
+    An item that cannot be read, or that a link leads astray for, is listed under its address, so that its failure is
+    recorded; a catalogue that cannot be read is an error, for nobody knows what is missing.
 
     Raises:
         SceneError: a catalogue or an API's answer cannot be read.
@@ -50,13 +50,14 @@ class _Walk:
         document = read_document(self.start_uri)
         search = _link(document, "search")
         if search is not None and "conformsTo" in document:
-            yield from self._search(urljoin(self.start_uri, search))
+            yield from self._search(search)
         else:
             yield from self._below(self.start_uri, document, 0)
 
     def _below(self, uri: str, document: Mapping[str, Any], depth: int) -> Iterator[SceneRef]:
-        self.seen.add(uri)
         kind = document.get("type")
+        if kind != "Feature":
+            self.seen.add(uri)
         if kind == "FeatureCollection":
             yield from self._pages(uri, document)
         elif kind == "Feature":
@@ -79,15 +80,18 @@ class _Walk:
             elif relation == "item":
                 try:
                     target = self._allowed(uri, href)
+                except SceneError as error:
+                    yield from self._astray(f"{uri}:", href, error)
+                    continue
+                try:
                     item = read_document(target)
                 except SceneError:
-                    target = href if is_remote(href) else urljoin(uri, href)
                     yield SceneRef(name=name_of_address(target), uri=target)
                     continue
                 yield from self._item(target, item)
 
-    def _search(self, uri: str) -> Iterator[SceneRef]:
-        uri = self._allowed(self.start_uri, _asking(uri, self._parameters()))
+    def _search(self, href: str) -> Iterator[SceneRef]:
+        uri = self._allowed(self.start_uri, _asking(href, self._parameters()))
         yield from self._pages(uri, read_document(uri))
 
     def _parameters(self) -> dict[str, str]:
@@ -105,28 +109,55 @@ class _Walk:
         """Go through a list of items and those that follow it."""
         body: dict[str, Any] = {}
         while True:
-            for item in page.get("features") or ():
+            features = page.get("features") or []
+            if not isinstance(features, list):
+                raise SceneError(uri, "its features are no list.", "Give a STAC item collection.")
+            for item in features:
                 if isinstance(item, dict):
-                    yield from self._item(self._address(uri, item), item)
+                    yield from self._item_of_page(uri, item)
             following = next((link for link in _links(page) if link.get("rel") == "next"), None)
             if following is None:
                 return
             target = self._allowed(uri, str(following.get("href") or ""))
             posted = str(following.get("method") or "GET").upper() == "POST"
-            body = {**(body if following.get("merge") else {}), **(following.get("body") or {})} if posted else {}
+            more = following.get("body") or {}
+            if not isinstance(more, dict):
+                raise SceneError(uri, "its next page is to be asked for with a body that is no object.")
+            body = {**(body if following.get("merge") else {}), **more} if posted else {}
             mark = sha256_of_json([target, body])
             if mark in self.seen:
                 raise SceneError(target, "the next page is one that was read already.", "Report it to its host.")
             self.seen.add(mark)
             uri, page = target, read_document(target, body if posted else None)
 
-    def _address(self, uri: str, item: Mapping[str, Any]) -> str:
+    def _item_of_page(self, uri: str, item: Mapping[str, Any]) -> Iterator[SceneRef]:
         own = _link(item, "self")
-        return urljoin(uri, own) if own else f"{uri.partition('?')[0].rstrip('/')}/{item.get('id')}"
+        if own is None and not is_remote(uri):
+            cause = f"item {item.get('id')} in it has no link to itself, so it cannot be opened by itself."
+            raise SceneError(uri, cause, "Save the items as files of a catalogue.")
+        if own is None:
+            yield from self._item(f"{uri.partition('?')[0].rstrip('/')}/{item.get('id')}", item)
+            return
+        try:
+            target = self._allowed(uri, own)
+        except SceneError as error:
+            if self._wanted(item):
+                yield from self._astray(f"{uri}: item {item.get('id')}:", own, error)
+            return
+        yield from self._item(target, item)
+
+    def _astray(self, where: str, href: str, error: SceneError) -> Iterator[SceneRef]:
+        """List an item that a link leads astray for; nobody opens it."""
+        address = repr(href)[1:-1]
+        if address not in self.seen:
+            self.seen.add(address)
+            cause = f"it is not opened. {where} {error.cause} {error.cure}"
+            yield SceneRef(name=name_of_address(address), uri=address, refused=cause)
 
     def _item(self, uri: str, item: Mapping[str, Any]) -> Iterator[SceneRef]:
         if uri in self.seen or not self._wanted(item):
             return
+        self.seen.add(uri)
         collection = item.get("collection")
         name = name_of_item(None if collection is None else str(collection), str(item.get("id") or "item"))
         yield SceneRef(name=name, uri=uri, stamp=_stamp(item) if is_remote(uri) else "")
@@ -137,7 +168,8 @@ class _Walk:
             return False
         if source.bbox is not None and not _touches(source.bbox, item.get("bbox")):
             return False
-        return source.datetime is None or _within(source.datetime, item.get("properties") or {})
+        properties = item.get("properties")
+        return source.datetime is None or (isinstance(properties, dict) and _within(source.datetime, properties))
 
     def _allowed(self, uri: str, href: str) -> str:
         """Resolve a link; one that leads out of a local catalogue's folder, or to this machine, is refused."""
@@ -145,7 +177,11 @@ class _Walk:
         if not href or "\0" in href:
             raise refused
         if is_remote(uri) or href.startswith(("http://", "https://")):
-            target = urljoin(uri, href) if is_remote(uri) else href
+            try:
+                target = urljoin(uri, href) if is_remote(uri) else href
+                urlsplit(target)
+            except ValueError as error:  # an address that is none, "http://[x"
+                raise refused from error
             if not self.allow_remote or not target.startswith(("http://", "https://")):
                 raise refused
             if is_this_host(target) and urlsplit(target).netloc != urlsplit(self.start_uri).netloc:
@@ -186,7 +222,7 @@ def _stamp(item: Mapping[str, Any]) -> str:
 
 
 def _touches(box: tuple[float, float, float, float], bbox: object) -> bool:
-    if not isinstance(bbox, list) or len(bbox) not in (4, 6):
+    if not isinstance(bbox, list) or len(bbox) not in (4, 6) or not all(isinstance(x, int | float) for x in bbox):
         return False
     west, south, east, north = bbox[0], bbox[1], bbox[len(bbox) // 2], bbox[len(bbox) // 2 + 1]
     meets = any(a <= d and b >= c for a, b in _spans(west, east) for c, d in _spans(box[0], box[2]))
@@ -200,8 +236,11 @@ def _spans(west: float, east: float) -> list[tuple[float, float]]:
 
 def _within(wanted: str, properties: Mapping[str, Any]) -> bool:
     start, _, end = wanted.partition("/") if "/" in wanted else (wanted, "", wanted)
-    first = _time(properties.get("start_datetime") or properties.get("datetime"))
-    last = _time(properties.get("end_datetime") or properties.get("datetime"))
+    try:
+        first = _time(properties.get("start_datetime") or properties.get("datetime"))
+        last = _time(properties.get("end_datetime") or properties.get("datetime"))
+    except UsageError:  # an item's own fault, not that of who asks
+        return False
     if first is None or last is None:
         return False
     low, high = _time(start), _time(end)

@@ -24,18 +24,21 @@ Files = dict[str, tuple[int, int]]
 """Path to size in bytes and time of change in ns."""
 
 
-def state_of(ref: SceneRef, known: Iterable[str] = ()) -> tuple[Files, str]:
+def state_of(ref: SceneRef, known: Iterable[str] = (), *, allow_remote: bool = False) -> tuple[Files, str]:
     """Describe a scene's imagery cheaply.
 
     Args:
         ref: the scene.
         known: further local files it was read from before (assets of an item, sources of a VRT).
+        allow_remote: ask the host of a remote scene; without it no request is sent.
 
     Returns:
         Local files with their states, and the stamp of what is remote; both empty where nothing can be said.
     """
+    if ref.refused:
+        return {}, sha256_of_json(ref.refused)
     if is_remote(ref.uri):
-        return {}, ref.stamp or _asked(ref.uri)
+        return {}, ref.stamp or (_asked(ref.uri) if allow_remote else "")
     path = Path(ref.uri)
     beside = [str(path.with_suffix(suffix)) for suffix in _BESIDE]
     names = dict.fromkeys((ref.uri, *beside, f"{ref.uri}.aux.xml", *known))
