@@ -15,7 +15,7 @@ from prefect.events.schemas.automations import EventTrigger, Posture
 from prefect.exceptions import ObjectNotFound
 
 from geoseg.errors import UsageError
-from geoseg.flows.ending import command
+from geoseg.flows.ending import command, talking
 
 
 def resubmit_on_crash(deployment: str, *, after_s: float = 30.0) -> Automation:
@@ -55,7 +55,8 @@ def main(
     after_s: Annotated[float, typer.Option(min=0, help="Pause before the new run, seconds.")] = 30.0,
 ) -> int:
     """Have a deployment run again when a run of it crashed: its process was killed, its machine went down."""
-    made = resubmit_on_crash(deployment, after_s=after_s)
+    with talking():
+        made = resubmit_on_crash(deployment, after_s=after_s)
     typer.echo(f"{made.name}: {made.id}")
     return 0
 

@@ -63,7 +63,7 @@ def segment_archive(
         retry_failed: try all failed scenes again.
         gpu_limit: a global concurrency limit; each scene holds one slot of it while it is segmented.
     """
-    chosen = archive_config(config, **(options or {}), source=source, model=model, out=out)
+    chosen = archive_config(config, options, source=source, model=model, out=out)
     board = Board(chosen.title or chosen.out.name)
     with Archive.open(chosen, reporter=Notes()) as archive:
         tally = survey(archive, retry_failed=retry_failed)

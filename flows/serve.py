@@ -9,10 +9,12 @@ from typing import Annotated
 
 import typer
 from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy
+from prefect.client.schemas.schedules import CronSchedule
 from prefect.settings import PREFECT_API_URL
 
+from geoseg.archive.config import ArchiveConfig
 from geoseg.errors import UsageError
-from geoseg.flows.ending import command
+from geoseg.flows.ending import command, talking
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from flows.segment_archive import segment_archive
@@ -33,15 +35,23 @@ def main(
         raise UsageError("PREFECT_API_URL is not set: schedules need a server. Start one: prefect server start")
     if (cron is None) == (every_s is None):
         raise UsageError("give --cron or --every-s.")
-    segment_archive.serve(
-        name=name,
-        cron=cron,
-        interval=every_s,
-        parameters={"config": str(config.absolute()), "gpu_limit": gpu_limit},
-        global_limit=ConcurrencyLimitConfig(limit=1, collision_strategy=ConcurrencyLimitStrategy.CANCEL_NEW),
-        paused=False,  # stopped in order, the last one left its schedule paused
-        print_starting_message=False,
-    )
+    if cron is not None:
+        try:
+            CronSchedule(cron=cron)
+        except ValueError as error:
+            raise UsageError(f'--cron {cron}: this is no time. Give five fields, e.g. "0 2 * * *".') from error
+    ArchiveConfig.read(config)  # what is wrong with it is wrong in every run
+    limit = ConcurrencyLimitConfig(limit=1, collision_strategy=ConcurrencyLimitStrategy.CANCEL_NEW)
+    with talking():
+        segment_archive.serve(
+            name=name,
+            cron=cron,
+            interval=every_s,
+            parameters={"config": str(config.absolute()), "gpu_limit": gpu_limit},
+            global_limit=limit,
+            paused=False,  # stopped in order, the last one left its schedule paused
+            print_starting_message=False,
+        )
     return 0
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from typing import Any, NoReturn
@@ -37,6 +38,9 @@ class Outcome:
     exit_code: int = 0
     told: bool = True
 
+
+_UNHEARD = (httpx.HTTPError, PrefectException, OSError, RuntimeError)
+"""What Prefect's client raises when its API is not there, refuses or does not make sense."""
 
 _computed: ContextVar[Outcome | None] = ContextVar("computed", default=None)
 
@@ -77,6 +81,29 @@ def command(function: Callable[..., int]) -> NoReturn:
     sys.exit(code)
 
 
+@contextmanager
+def talking() -> Iterator[None]:
+    """Talk to Prefect's API, where nothing can be done without it.
+
+    Raises:
+        ResourceError: it does not answer, or takes no one without a password.
+    """
+    try:
+        yield
+    except GeosegError:
+        raise
+    except _UNHEARD as error:
+        raise _unheard(error, "Start one (prefect server start) and check PREFECT_API_URL.") from error
+
+
+def _unheard(error: Exception, cure: str) -> ResourceError:
+    if isinstance(error, httpx.HTTPStatusError) and error.response.status_code in {401, 403}:
+        refusal = f"Prefect's API does not take this password, or wants one (HTTP {error.response.status_code})."
+        return ResourceError(f"{refusal} Set PREFECT_API_AUTH_STRING=user:secret as the server's administrator says.")
+    cause = (str(error).splitlines() or [""])[0]
+    return ResourceError(f"Prefect's API does not answer ({type(error).__name__}: {cause}). {cure}")
+
+
 def run(flow: Callable[[], State[Any]]) -> int:
     """Run a flow here and now, on the API that is set or on one of its own, and say how it ended.
 
@@ -97,10 +124,9 @@ def run(flow: Callable[[], State[Any]]) -> int:
         state = flow()
     except GeosegError:
         raise
-    except (httpx.HTTPError, PrefectException, OSError, RuntimeError) as error:
+    except _UNHEARD as error:
         if _computed.get() is None:
-            cause = f"Prefect's API does not answer ({type(error).__name__}: {str(error).splitlines()[0]})"
-            raise ResourceError(f"{cause}. Start it or unset PREFECT_API_URL; run again to resume.") from error
+            raise _unheard(error, "Start it or unset PREFECT_API_URL; run again to resume.") from error
         told = False
     outcome = _computed.get()
     if outcome is None:

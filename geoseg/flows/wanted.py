@@ -78,24 +78,32 @@ def fields(assignments: list[str] | None) -> dict[str, Any]:
         place = found
         for group in groups:
             place = place.setdefault(group, {})
+            if not isinstance(place, dict):
+                raise UsageError(f"--set {assignment}: {group} has a value of its own already.")
         place[last] = value
     return found
 
 
-def archive_config(file: Path | None, **given: Any) -> ArchiveConfig:
+def archive_config(file: Path | None, options: dict[str, Any] | None = None, /, **given: Any) -> ArchiveConfig:
     """Read an archive's configuration, or make it of what was given, or both; what was given counts.
 
     Args:
         file: YAML; see ``configs/archives``.
-        given: fields of ``ArchiveConfig``; None: not given.
+        options: fields of ``ArchiveConfig``; those of a group go beside the file's.
+        given: fields of ``ArchiveConfig`` that count more than ``options``, which may say more of a ``source`` that is
+            a folder; None: not given.
 
     Raises:
         UsageError: neither is enough, or something is wrong; all errors at once.
     """
-    known = {name: value for name, value in given.items() if value is not None}
+    known = (options or {}) | {name: value for name, value in given.items() if value is not None}
+    whole = {} if file is None else ArchiveConfig.read(file).model_dump(exclude_unset=True)
+    more = (options or {}).get("source")
+    if isinstance(known.get("source"), str) and isinstance(more, dict):
+        known["source"] = {**more, "path": known["source"]}
+        whole.pop("source", None)  # it is another one
     if file is None and not {"source", "model", "out"} <= known.keys():
         raise UsageError("give a configuration file, or source, model and out.")
-    whole = {} if file is None else ArchiveConfig.read(file).model_dump(exclude_unset=True)
     for group in whole.keys() & known.keys():
         if isinstance(whole[group], dict) and isinstance(known[group], dict):
             known[group] = whole[group] | known[group]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 import threading
 import time
@@ -19,7 +20,7 @@ import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from prefect.settings import PREFECT_API_URL, temporary_settings
+from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
 from geoseg.archive.manifest import Entry, Manifest
 from geoseg.archive.record import SceneRecord
@@ -27,7 +28,7 @@ from geoseg.errors import OutputError, ResourceError, SceneError, UsageError
 from geoseg.flows import board as boards
 from geoseg.flows.assets import asset_key
 from geoseg.flows.board import Board
-from geoseg.flows.ending import Outcome, computed, run
+from geoseg.flows.ending import Outcome, computed, run, talking
 from geoseg.flows.references import find_references
 from geoseg.flows.tally import Tally
 from geoseg.flows.wanted import archive_config, fields
@@ -38,6 +39,13 @@ from geoseg.flows.window import spread
 def no_server_is_started() -> Iterator[None]:
     with temporary_settings({PREFECT_API_URL: "http://127.0.0.1:9/api"}):
         yield
+
+
+@pytest.fixture
+def flow_file(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Import one of the files in ``flows/``."""
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[2]))
+    return lambda name: importlib.import_module(f"flows.{name}")
 
 
 class Ticket:
@@ -130,6 +138,20 @@ def test_what_is_given_counts_more_than_the_file(tmp_path: Path) -> None:
         archive_config(file, nonsense=1)
 
 
+def test_a_part_of_the_source_can_be_said_beside_the_file_and_beside_the_folder(tmp_path: Path) -> None:
+    file = tmp_path / "a.yaml"
+    file.write_text("source: {path: in, recursive: false}\nmodel: town-unet\nout: out\n")
+    said = fields(["source.glob='*.jp2'", "model=other", "out=there"])
+    config = archive_config(file, said, source=None, model=None, out=None)
+    assert (config.source.path, config.source.glob, config.source.recursive) == (tmp_path / "in", "*.jp2", False)  # type: ignore[union-attr]
+    assert (config.model, config.out) == ("other", Path("there"))
+    config = archive_config(file, said, source="elsewhere", model="third", out=None)
+    assert (config.source.path, config.source.glob, config.source.recursive) == (Path("elsewhere"), "*.jp2", True)  # type: ignore[union-attr]
+    assert config.model == "third"
+    with pytest.raises(UsageError, match="predict has a value"):
+        fields(["predict=3", "predict.halo_px=8"])
+
+
 def test_a_lost_api_costs_one_attempt_and_is_tried_again_later(monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
 
@@ -170,6 +192,35 @@ def test_an_api_that_is_lost_before_anything_is_final_is_an_error() -> None:
 
     with pytest.raises(ResourceError, match="run again to resume"):
         run(flow)
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_an_api_that_wants_a_password_is_not_said_to_be_down(status: int) -> None:
+    def refuse() -> Any:
+        httpx.Response(status, request=httpx.Request("GET", "http://127.0.0.1:9/api")).raise_for_status()
+
+    with pytest.raises(ResourceError, match="PREFECT_API_AUTH_STRING"):
+        run(refuse)
+    with pytest.raises(ResourceError, match="PREFECT_API_AUTH_STRING"), talking():
+        refuse()
+
+
+def test_who_needs_an_api_says_in_a_line_that_there_is_none(flow_file: Any) -> None:
+    with (
+        temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}),
+        pytest.raises(ResourceError, match=r"does not answer .* Start one \(prefect server start\)"),
+    ):
+        flow_file("resubmit").main("segment-archive/nightly")
+
+
+def test_what_could_never_run_is_not_served(flow_file: Any, tmp_path: Path) -> None:
+    serve = flow_file("serve")
+    config = tmp_path / "a.yaml"
+    with pytest.raises(UsageError, match=r"a\.yaml: cannot be read"):
+        serve.main(config, every_s=5)
+    config.write_text("source: in\nmodel: town-unet\nout: out\n")
+    with pytest.raises(UsageError, match="--cron nonsense"):
+        serve.main(config, cron="nonsense")
 
 
 def test_what_a_flow_refuses_is_raised_as_it_was() -> None:
