@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from geoseg.errors import ModelError
 from geoseg.nn.padding import Padded
 from geoseg.nn.parts.aspp import SummedASPP
 from geoseg.nn.parts.auxiliary import Auxiliary
@@ -29,12 +30,7 @@ class _DeepLabV2(nn.Module):
 
     def _logits(self, x: Tensor) -> list[Tensor]:
         """Logits of every scale, the whole one first, each at its own size."""
-        logits = [self.head(self.backbone(x)[-1])]
-        for scale in self.scales:
-            size = [max(1, int(side * scale)) for side in x.shape[-2:]]
-            smaller = functional.interpolate(x, size=size, mode="bilinear", align_corners=False)
-            logits.append(self.head(self.backbone(smaller)[-1]))
-        return logits
+        return [self.head(self.backbone(one)[-1]) for one in (x, *(_scaled(x, scale) for scale in self.scales))]
 
     def forward(self, x: Tensor) -> Tensor:
         return resize(_maximum(self._logits(x)), x)
@@ -43,6 +39,14 @@ class _DeepLabV2(nn.Module):
         logits = self._logits(x)
         beside = tuple(Auxiliary(resize(one, x), 1.0) for one in logits) if len(logits) > 1 else ()
         return resize(_maximum(logits), x), beside
+
+
+def _scaled(x: Tensor, scale: float) -> Tensor:
+    """Resize by the scale itself: the whole pixels that odd sides are rounded to would shift the picture."""
+    size = [int(side * scale) for side in x.shape[-2:]]
+    if min(size) < 1:  # a side of a pixel or two has no smaller picture
+        return functional.interpolate(x, size=[max(1, side) for side in size], mode="bilinear", align_corners=False)
+    return functional.interpolate(x, scale_factor=scale, mode="bilinear", align_corners=False)
 
 
 def _maximum(logits: list[Tensor]) -> Tensor:
@@ -68,8 +72,10 @@ def build(
             told the answer, with weight 1. Empty for a single scale.
 
     Raises:
-        ModelError: no such backbone.
+        ModelError: no such backbone, or no rate.
     """
+    if not rates:
+        raise ModelError("network 'deeplabv2' needs at least one rate")
     body = resnet(backbone, in_channels, output_stride=8, first_block="same", caffe=True)
     for module in body.modules():
         if isinstance(module, nn.BatchNorm2d):

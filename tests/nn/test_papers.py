@@ -173,20 +173,23 @@ def test_a_shallower_answer_of_unetplusplus_needs_no_deeper_node() -> None:
         assert used == {f"{i}_{j}" for i in range(depth + 1) for j in range(depth + 1 - i)}
 
 
-def test_deeplab_v2_takes_the_largest_logits_of_its_scales() -> None:
+@pytest.mark.parametrize(("rows", "cols"), [(64, 64), (65, 97)])
+def test_deeplab_v2_takes_the_largest_logits_of_its_scales(rows: int, cols: int) -> None:
+    """As kazuto1011/deeplab-pytorch does: the input by ``scale_factor``, answers to the size of the whole one's."""
     torch.manual_seed(0)
     network = build("deeplabv2_r101", 3, 2, backbone="test_resnet").eval()
     single = build("deeplabv2_r101", 3, 2, backbone="test_resnet", scales=()).eval()
     single.load_state_dict(network.state_dict())
-    x = torch.randn(1, 3, 64, 64)
+    x = torch.randn(1, 3, rows, cols)
+    # the first pool rounds up, as Caffe's: 9 of 64, not 8
+    whole = rows // 8 + 1, cols // 8 + 1
     with torch.inference_mode():
         answers = []
-        for size in (64, 32, 48):
-            smaller = functional.interpolate(x, size=(size, size), mode="bilinear", align_corners=False)
+        for scale in (1.0, 0.5, 0.75):
+            smaller = functional.interpolate(x, scale_factor=scale, mode="bilinear", align_corners=False)
             logits = single.body.head(single.body.backbone(smaller)[-1])
-            # the first pool rounds up, as Caffe's: 9 of 64, not 8
-            answers.append(functional.interpolate(logits, size=(9, 9), mode="bilinear", align_corners=False))
-        expected = functional.interpolate(torch.stack(answers).amax(0), size=(64, 64), mode="bilinear")
+            answers.append(functional.interpolate(logits, size=whole, mode="bilinear", align_corners=False))
+        expected = functional.interpolate(torch.stack(answers).amax(0), size=(rows, cols), mode="bilinear")
         torch.testing.assert_close(network(x), expected)
 
 
