@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from torch import nn
 
+from geoseg.errors import ModelError
 from geoseg.nn.padding import Padded
 from geoseg.nn.parts.backbones import dilate, resnet, widths
 from geoseg.nn.parts.convolution import convolve
@@ -36,8 +37,10 @@ def build(
         fourth_rates: of the blocks of the fourth stage. ``(2,)`` and ``(4,)`` for both leave DUC alone.
 
     Raises:
-        ModelError: no such backbone.
+        ModelError: no such backbone, or a stage without a rate.
     """
+    if not (third_rates and fourth_rates):
+        raise ModelError("network 'duc_hdc' needs at least one rate for each stage")
     body = resnet(backbone, in_channels, output_stride=_STRIDE)
     dilate(body, {"layer3": third_rates, "layer4": fourth_rates})
     # the published network has norm and ReLU after its classifier

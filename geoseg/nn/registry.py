@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from geoseg.errors import ModelError
+from geoseg.nn.option_types import check_types
 
 if TYPE_CHECKING:
     from torch import nn
@@ -135,6 +136,7 @@ def build(name: str, in_channels: int, classes: int, **options: Any) -> nn.Modul
         inspect.signature(builder).bind(in_channels, classes, **chosen)
     except TypeError as error:
         raise ModelError(f"network {name!r}: {error}; its options are {', '.join(_defaults(builder))}") from error
+    check_types(name, builder, chosen)
     network: nn.Module = builder(in_channels, classes, **chosen)
     return network
 

@@ -243,11 +243,35 @@ def test_an_unknown_name_lists_the_nearest() -> None:
         ("timm_unet", {"encoder": "resnet999"}, "resnet999"),
         ("timm_unet", {"encoder": "vit_tiny_patch16_224", "widths": [8]}, "feature maps, so widths needs"),
         ("timm_unet", {"widths": [8, 8]}, "5 feature maps, so widths needs 4"),
+        ("unet", {"width": "wide"}, "option width='wide': input should be a valid integer"),
+        ("unet", {"width": 2.5}, "option width=2.5"),
+        ("unet", {"widths": "ab"}, "option widths='ab'"),
+        ("unetplusplus", {"widths": 3}, "option widths=3"),
+        ("timm_unet", {"widths": None}, "option widths=None"),
+        ("deeplabv2_r101", {"scales": 0.5}, "option scales=0.5"),
+        ("deeplabv2_r101", {"scales": [0.5, -1]}, r"option scales=\[0.5, -1\]: numbers above 0"),
+        ("deeplabv2_r101", {"rates": []}, "needs at least one rate"),
+        ("duc_hdc_r101", {"fourth_rates": 3}, "option fourth_rates=3"),
+        ("duc_hdc_r101", {"third_rates": []}, "needs at least one rate"),
+        ("deeplabv3_r50", {"multi_grid": 2}, "option multi_grid=2"),
+        ("refinenet_r101", {"width": 0}, "option width=0: numbers above 0"),
+        ("setr_pup_b", {"image_px": 0}, "option image_px=0"),
+        ("fcn_r50", {"auxiliary": "no"}, "option auxiliary='no': input should be a valid boolean"),
+        ("pspnet_r50", {"first_block": "next"}, "first_block prev or same"),
+        ("fcn_r50", {"backbone": 5}, "option backbone=5"),
     ],
 )
 def test_wrong_options_are_named(name: str, options: dict[str, object], words: str) -> None:
     with pytest.raises(ModelError, match=words):
         build(name, 3, 2, **options)
+
+
+def test_wrong_options_of_smp_are_named() -> None:
+    pytest.importorskip("segmentation_models_pytorch", reason="segmentation_models_pytorch is an extra")
+    with pytest.raises(ModelError, match="smp's Unet cannot be built"):
+        build("smp_unet", 3, 2, decoder_channels=3)
+    with pytest.raises(ModelError, match="option encoder=5: input should be a valid string"):
+        build("smp_unet", 3, 2, encoder=5)
 
 
 @pytest.mark.parametrize(("bands", "classes"), [(0, 2), (3, 0)])

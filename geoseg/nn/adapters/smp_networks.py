@@ -56,6 +56,6 @@ def build(in_channels: int, classes: int, *, architecture: str, encoder: str = "
         )
     try:
         body = builder(encoder, encoder_weights=None, in_channels=in_channels, classes=classes, **options)
-    except (KeyError, ValueError, RuntimeError) as error:
+    except (KeyError, ValueError, RuntimeError, TypeError, AttributeError) as error:
         raise ModelError(f"smp's {architecture} cannot be built on {encoder!r}: {error}") from error
     return Padded(body, stride=_STRIDE)

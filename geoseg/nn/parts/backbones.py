@@ -10,7 +10,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 from itertools import cycle
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import timm
 from torch import nn
@@ -60,10 +60,12 @@ def resnet(
             models that come from Caffe.
 
     Raises:
-        ModelError: no such ResNet, or no such output stride.
+        ModelError: no such ResNet, output stride or first block.
     """
     if output_stride not in (8, 16, 32):
         raise ModelError(f"backbone {name!r} takes output_stride 8, 16 or 32, not {output_stride}")
+    if first_block not in get_args(FirstBlock):
+        raise ModelError(f"backbone {name!r} takes first_block prev or same, not {first_block!r}")
     body = features(name, in_channels, output_stride=output_stride, out_indices=(1, 2, 3, 4))
     if not hasattr(body, "layer4"):
         raise ModelError(f"backbone {name!r}: a ResNet is wanted")
