@@ -112,7 +112,7 @@ class UNet(nn.Module):
             skip, below = widths[level], widths[level + 1]
             after = widths[level - 1] if bilinear and level > 0 else skip
             if bilinear:
-                self.rise.append(nn.Upsample(scale_factor=2, mode="bilinear", align_corners=False))
+                self.rise.append(nn.Upsample(scale_factor=2, mode="bilinear", align_corners=True))
             else:
                 self.rise.append(nn.ConvTranspose2d(below, skip, 2, stride=2))
             self.merge.append(_block((2 * skip, skip, after), form))
@@ -198,7 +198,8 @@ def build(  # noqa: PLR0913 - a registry's options are keywords
         widths: channels of every level, in place of ``width`` and ``depth``.
         convolution: ``valid`` as in the paper (the input is mirrored outwards first), or ``same``.
         norm: ``batch``, or None as in the paper.
-        up: ``transpose`` (2x2 transposed convolution, the paper's) or ``bilinear``.
+        up: ``transpose`` (2x2 transposed convolution, the paper's) or ``bilinear`` (corners aligned, as in
+            milesial/Pytorch-UNet).
         stem_stride: 1, 2 or 4 pixels a side folded into channels before the first level.
         residual: shortcuts around each pair of convolutions; needs ``same`` and ``batch``.
 

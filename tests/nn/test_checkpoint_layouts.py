@@ -346,6 +346,30 @@ def test_a_truncated_state_dict_lists_a_few_of_many() -> None:
     assert len(str(refusal.value)) < 500
 
 
+def test_tensors_of_too_few_dimensions_are_misfits_too() -> None:
+    nothing = torch.zeros(())
+    fcn = {"backbone.layer4.0.conv1.weight": nothing, "classifier.0.weight": nothing, "classifier.4.weight": nothing}
+    jpu = {"backbone.stem.0.weight": nothing, "decode_head.psp_modules.0.1.conv.weight": nothing}
+    jpu |= {
+        "neck.dilation_layers.0.0.depthwise_conv.conv.weight": nothing,
+        "decode_head.conv_seg.weight": nothing[None],
+    }
+    setr = {f"{name}.weight": torch.zeros(5) for name in ("neck.mla.channel_proj.0.conv", "decode_head.conv_seg")}
+    setr |= {"backbone.pos_embed": torch.zeros(3), "decode_head.up_convs.3.1.conv.weight": torch.zeros(1)}
+    smp = {"encoder.a": nothing, "segmentation_head.0.weight": torch.zeros(1, 16, 3, 3)}
+    smp |= {"segmentation_head.0.bias": nothing}
+    with pytest.raises(ModelError, match=r"its classifier\.4\.weight is a single number"):
+        fit("fcn_r50", fcn)
+    for name, state in (("fastfcn_psp_r50", jpu), ("setr_mla_b", setr), ("smp_unet", smp)):
+        if name == "smp_unet":
+            pytest.importorskip("segmentation_models_pytorch", reason="segmentation_models_pytorch is an extra")
+        with pytest.raises(ModelError, match=f"does not fit {name}: .*misshapen"):
+            fit(name, state, chosen=SMALL.get(name))
+    patchless = {**setr, "backbone.pos_embed": torch.zeros(1, 1, 8)}
+    with pytest.raises(ModelError, match="option image_px=0"):
+        fit("setr_mla_b", patchless)
+
+
 def test_another_networks_weights_name_what_they_are() -> None:
     with pytest.raises(ModelError, match="is of torchvision, and not a pspnet_r50; import it as torchvision_lraspp"):
         fit("pspnet_r50", _tiny())

@@ -9,7 +9,7 @@ from __future__ import annotations
 from geoseg.nn.checkpoints.layout import Layout
 
 _SOURCE = "HRNet"
-_CLASSIFICATION = r"^(incre_modules|downsamp_modules|final_layer)\."
+_CLASSIFICATION = r"^(incre_modules|downsamp_modules|final_layer|classifier)\."
 
 HRNET = Layout(
     source=_SOURCE,

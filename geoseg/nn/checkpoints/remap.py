@@ -68,7 +68,7 @@ def fit(
     wanted: dict[str, Any] = {**layout.networks[name], **said(name, hints or {})}
     if "auxiliary" in defaults:
         wanted["auxiliary"] = sides
-    if layout.positions is not None and layout.positions in tensors:
+    if layout.positions is not None and layout.positions in tensors and tensors[layout.positions].ndim == 3:
         wanted["image_px"] = _image_px(tensors, layout.positions)
     wanted |= chosen or {}
     drop_sides = sides and not wanted.get("auxiliary", True)
@@ -80,6 +80,8 @@ def fit(
     tensors, sigmoid = _two_classes(tensors, layout)
     if layout.classifier not in tensors:
         raise ModelError(f"looks like {layout.source}, but has no {layout.classifier}")
+    if tensors[layout.classifier].ndim == 0:
+        raise ModelError(f"looks like {layout.source}, but its {layout.classifier} is a single number")
     classes = tensors[layout.classifier].shape[0]
     first, shapes = _plan(name, 3, classes, wanted)
     state = _moved(tensors, layout, shapes)
@@ -125,9 +127,10 @@ def _image_px(tensors: Mapping[str, Tensor], positions: str) -> int:
 
 def _two_classes(tensors: dict[str, Tensor], layout: Layout) -> tuple[dict[str, Tensor], bool]:
     """Make two classes of one: with logits 0 and z a softmax gives what the sigmoid of z gave."""
-    if not layout.single or layout.single[0] not in tensors or tensors[layout.single[0]].shape[0] != 1:
+    single = {key: tensors[key] for key in layout.single if key in tensors}
+    if layout.classifier not in single or any(tensor.shape[:1] != (1,) for tensor in single.values()):
         return tensors, False
-    both = {key: torch.cat([torch.zeros_like(tensors[key]), tensors[key]]) for key in layout.single if key in tensors}
+    both = {key: torch.cat([torch.zeros_like(tensor), tensor]) for key, tensor in single.items()}
     return {**tensors, **both}, True
 
 
@@ -149,7 +152,8 @@ def _moved(tensors: Mapping[str, Tensor], layout: Layout, shapes: Mapping[str, t
         raise ModelError(f"looks like {layout.source}, but several of its names become one of ours")
     for key, tensor in list(state.items()):
         for blocks in layout.blocks:
-            if re.search(blocks.pattern, key) and tensor.shape[blocks.dim] % len(blocks.order) == 0:
+            turned = tensor.ndim > blocks.dim and bool(re.search(blocks.pattern, key))
+            if turned and tensor.shape[blocks.dim] % len(blocks.order) == 0:
                 pieces = tensor.chunk(len(blocks.order), blocks.dim)
                 state[key] = torch.cat([pieces[place] for place in blocks.order], blocks.dim)
     for key, shape in shapes.items():
