@@ -17,6 +17,10 @@ Bool = npt.NDArray[np.bool_]
 Distance = tuple[float, str]
 """A number and its unit, ``px`` or ``m``."""
 
+_SLACK = {"px": 1e-9, "m": 1e-3}
+"""Share by which a distance may be exceeded. A metre of a UTM grid is up to a thousandth longer or shorter on the
+ground, and two pixels of half a metre shall be within a metre wherever in the zone they lie."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PixelSides:
@@ -47,7 +51,8 @@ class BoundaryCounts:
     def halo_px(self) -> int:
         """Surroundings that a view needs."""
         smallest = min(self.sides.down, self.sides.right)
-        return 2 + max(int(np.ceil(value if unit == "px" else value / smallest)) for value, unit in self.distances)
+        reach = (value * (1 + _SLACK[unit]) / (1.0 if unit == "px" else smallest) for value, unit in self.distances)
+        return 2 + int(np.ceil(max(reach)))
 
     def add(self, view: View) -> None:
         """Count a view."""
@@ -70,7 +75,8 @@ class BoundaryCounts:
                 if distance[1] != unit:
                     continue
                 counts = self.near.setdefault((code, distance), np.zeros(4, np.int64))
-                hit, found = answered & (away[0] <= distance[0] + 1e-9), true & (away[1] <= distance[0] + 1e-9)
+                reach = distance[0] * (1 + _SLACK[unit])
+                hit, found = answered & (away[0] <= reach), true & (away[1] <= reach)
                 counts += [hit.sum(), answered.sum(), found.sum(), true.sum()]
 
     def _add_bands(self, code: int, masks: tuple[Bool, Bool], unknown: Bool, inner: tuple[slice, slice]) -> None:

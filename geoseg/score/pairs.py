@@ -52,7 +52,7 @@ def find_pairs(
 
     Raises:
         SceneError: nothing there, or a prediction has no reference.
-        UsageError: the choice is not clear.
+        UsageError: the choice is not clear, or a reference would count twice.
     """
     predictions = list_predictions(prediction)
     if confidence is not None and len(predictions) > 1:
@@ -70,7 +70,20 @@ def find_pairs(
                 confidence=confidence or found,
             )
         )
+    _refuse_shared(pairs, reference)
     return pairs
+
+
+def _refuse_shared(pairs: Sequence[Pair], reference: Path) -> None:
+    """Refuse two predictions for one reference of a folder: its pixels would count twice."""
+    taken: dict[Path, Pair] = {}
+    for pair in pairs if reference.is_dir() else ():
+        other = taken.setdefault(pair.reference, pair)
+        if other is not pair:
+            raise UsageError(
+                f"{pair.reference}: {other.prediction.name} and {pair.prediction.name} both match it, so its pixels "
+                "would count twice. Keep one prediction for each reference."
+            )
 
 
 def list_predictions(path: Path) -> list[tuple[str, Path]]:

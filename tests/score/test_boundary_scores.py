@@ -136,6 +136,24 @@ def test_windows_change_nothing(tmp_path: Path, block_px: int) -> None:
     assert 0 < results[0][0]["mean_boundary_f1"] < results[0][1]["mean_boundary_f1"] < 1
 
 
+@pytest.mark.parametrize("middle_m", [180_000, 500_000, 820_000])
+def test_two_pixels_of_half_a_metre_are_a_metre_all_over_a_zone(tmp_path: Path, middle_m: int) -> None:
+    """UTM's scale goes from 0.9996 in the middle to more than 1 at the zone's edges."""
+    truth = np.zeros((40, 40), np.uint8)
+    truth[10:30, 10:30] = 1
+    grid = Affine(0.5, 0, middle_m, 0, -0.5, 100_000)
+    pair = Pair(
+        name="scene",
+        prediction=write_map(tmp_path / "a.tif", np.roll(truth, 2, axis=0), transform=grid),
+        reference=write_map(tmp_path / "t.tif", truth, transform=grid),
+    )
+    report = evaluate([pair], Plan(distances=((1.0, "m"), (2.0, "px"), (0.99, "m"))))
+    assert report.boundary is not None
+    scores = [row["classes"][1]["boundary_f1"] for row in report.boundary]
+    assert scores[0] == scores[1] == 1
+    assert scores[2] < 1
+
+
 def test_metres_are_those_of_the_ground(tmp_path: Path) -> None:
     """In EPSG:3857 at 60 degrees north one unit is half a metre: two units are within 1.02 m, not within 0.9."""
     truth = np.zeros((40, 40), np.uint8)

@@ -104,6 +104,13 @@ def test_pairs_that_are_not_clear_are_refused(tmp_path: Path) -> None:
         find_pairs(tmp_path, labels)
     with pytest.raises(UsageError, match="one reference raster for 2 predictions"):
         find_pairs(tmp_path, labels / "a_label.tif")
+    twice = tmp_path / "twice"
+    twice.mkdir()
+    for name in ("c_RGB_classes.tif", "c_IRRG_classes.tif"):
+        write_map(twice / name, codes)
+    write_map(labels / "c_label.tif", codes)
+    with pytest.raises(UsageError, match=r"c_label\.tif: c_IRRG_classes\.tif and c_RGB_classes\.tif .* count twice"):
+        find_pairs(twice, labels)
     with pytest.raises(SceneError, match="no such file"):
         find_pairs(tmp_path / "none", labels)
     (tmp_path / "empty").mkdir()
