@@ -90,7 +90,7 @@ class Comparison:
             self._reference = reference
             self._predicted = aligned(predicted, reference, resample=reading.resample, role="the reference")
             if pair.eroded is not None:
-                eroded = opened.enter_context(open_labels(pair.eroded, reading.colours))
+                eroded = opened.enter_context(open_labels(pair.eroded, reading.colours, nodata=reading.nodata))
                 self._eroded = aligned(eroded, reference, resample=False, role="the reference")
             if pair.confidence is not None:
                 confidence = opened.enter_context(open_labels(pair.confidence, None))
@@ -128,15 +128,20 @@ class Comparison:
         self._opened.close()
 
 
-def open_labels(path: Path, colours: dict[Rgb, int] | None) -> LabelLayer:
+def open_labels(path: Path, colours: dict[Rgb, int] | None, *, nodata: int | None = None) -> LabelLayer:
     """Open a raster or Matlab file of labels.
+
+    Args:
+        path: the file.
+        colours: what colours mean; None: it has codes.
+        nodata: one more value of a raster that means no class.
 
     Raises:
         SceneError: it cannot be read.
     """
     if path.suffix.lower() == ".mat":
         return MatlabLabels(path)
-    return RasterLabels(path, colours=colours)
+    return RasterLabels(path, colours=colours, nodata=nodata)
 
 
 def colours_of(legend: Legend) -> dict[Rgb, int]:
@@ -147,9 +152,7 @@ def colours_of(legend: Legend) -> dict[Rgb, int]:
 def _open_reference(path: Path, geobox: GeoBox, reading: Reading) -> LabelLayer:
     if path.suffix.lower() in VECTOR_SUFFIXES:
         return PolygonLabels(path, geobox, column=reading.column, names=reading.names, outside=reading.outside)
-    if path.suffix.lower() == ".mat":
-        return MatlabLabels(path)
-    return RasterLabels(path, colours=reading.colours, nodata=reading.nodata)
+    return open_labels(path, reading.colours, nodata=reading.nodata)
 
 
 def _percent(layer: LabelLayer, window: Window) -> U8:

@@ -19,6 +19,7 @@ from geoseg.errors import SceneError
 from geoseg.io.cog import write_class_cog
 from geoseg.score.erosion import without_borders
 from geoseg.score.evaluate import Plan, Report, evaluate
+from geoseg.score.files import evaluate as evaluate_files
 from geoseg.score.matrix import NONE
 from geoseg.score.pairs import Pair, find_pairs
 from geoseg.score.protocols import ISPRS
@@ -155,6 +156,18 @@ def test_the_eroded_file_is_used_where_there_is_one(tmp_path: Path) -> None:
     given_file = run(answers, names["full"], "isprs", names["eroded"])
     assert [section.as_json() for section in derived.sections] == [section.as_json() for section in given_file.sections]
     assert derived.sections[2].scores.scored_px < derived.sections[0].scores.scored_px  # type: ignore[union-attr]
+
+
+def test_the_value_of_no_class_holds_for_the_eroded_file_too(tmp_path: Path) -> None:
+    truth = patches((40, 50), 6, 4)
+    answer = write_map(tmp_path / "a.tif", disturbed(truth, 6, 5))
+    reference = write_map(tmp_path / "t.tif", np.where(np.arange(50) < 3, 6, truth).astype(np.uint8))
+    eroded = np.where((np.arange(50) < 3) | (np.arange(50) % 7 == 0), 6, truth).astype(np.uint8)
+    given = evaluate_files(
+        answer, reference, protocol="isprs", eroded=write_map(tmp_path / "e.tif", eroded), nodata=6
+    ).as_json()["results"]
+    assert given["full_with_clutter"]["scored_px"] == 40 * 47
+    assert given["eroded_with_clutter"]["scored_px"] == (eroded != 6).sum()
 
 
 def test_codes_of_a_prediction_are_told_by_its_own_names(tmp_path: Path) -> None:
