@@ -70,6 +70,8 @@ def evaluate_objects(
         SceneError: a file cannot be read.
         UsageError: it is not clear which class is meant.
     """
+    if reference_class is not None and reference_column is None:
+        raise UsageError(f"--reference-class {reference_class}: name the field too, with --reference-column.")
     found = read_objects(prediction, wanted, layer)
     truth = read_polygons(reference, None, [] if reference_column is None else [reference_column])
     if reference_column is not None:
@@ -81,7 +83,7 @@ def evaluate_objects(
         here = truth if truth.crs is None or found.frame.crs is None else truth.to_crs(found.frame.crs)
         truth = truth[shapely.within(shapely.centroid(here.geometry.to_numpy()), found.area)]
     predicted, expected, unit = metric(found.frame, truth)
-    predicted, expected = shapely.make_valid(predicted), shapely.make_valid(expected)
+    predicted, expected = _mended(predicted), _mended(expected)
     scores = object_scores(match_objects(predicted, expected, iou=iou), predicted, expected)
     return {
         "prediction": str(found.source),
@@ -149,6 +151,13 @@ def _chosen(path: Path, frame: geopandas.GeoDataFrame, wanted: str | None) -> ge
             return frame[hit]
     known = sorted({str(value) for name in fields for value in frame[name]})
     raise UsageError(f"{path}: name one class with --class. Its classes are: {', '.join(known) or 'not named'}.")
+
+
+def _mended(shapes: Any) -> Any:
+    """Make polygons valid. A spike becomes a line beside the polygon, and a collection of both has no outline."""
+    valid = shapely.make_valid(shapes)
+    areal = np.isin(shapely.get_type_id(valid), [shapely.GeometryType.POLYGON, shapely.GeometryType.MULTIPOLYGON])
+    return np.where(areal, valid, shapely.buffer(valid, 0))
 
 
 def _corners(geobox: GeoBox) -> list[tuple[float, float]]:

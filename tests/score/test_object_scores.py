@@ -172,8 +172,26 @@ def test_classes_of_the_reference_are_chosen(tmp_path: Path) -> None:
     assert (values["reference"], values["precision"], values["recall"]) == (3, 0.6, 1)
     with pytest.raises(UsageError, match="--reference-class"):
         evaluate_objects(prediction, reference, reference_column="kind")
+    with pytest.raises(UsageError, match="--reference-column"):
+        evaluate_objects(prediction, reference, reference_class="shed")
     with pytest.raises(SceneError, match="no field 'what'"):
         evaluate_objects(prediction, reference, reference_column="what", reference_class="x")
+
+
+@pytest.mark.parametrize("side", ["answer", "truth"])
+def test_a_spike_of_no_area_changes_no_distance(tmp_path: Path, side: str) -> None:
+    """An outline that runs out and back on one line is invalid; mended, it is the polygon without the line."""
+    whole = roofs()
+    west, south, east, north = whole[0].bounds
+    ring = [(west, south), (east, south), (east, north), (east + 5, north), (east, north), (west, north)]
+    plain, spiked = shapely.box(west, south, east, north), shapely.Polygon(ring)
+    files = {name: write_polygons(tmp_path / f"{name}.gpkg", [plain, *whole[1:]]) for name in ("answer", "truth")}
+    expected = evaluate_objects(files["answer"], files["truth"])
+    files[side] = write_polygons(tmp_path / "spiked.gpkg", [spiked, *whole[1:]])
+    found = evaluate_objects(files["answer"], files["truth"])
+    assert (found["matched"], found["reference"]) == (len(whole), len(whole))
+    for name in ("polis_mean", "hausdorff_mean", "mean_iou_of_matched"):
+        assert found[name] == pytest.approx(expected[name], abs=1e-6)
 
 
 def test_of_several_layers_one_is_named(tmp_path: Path) -> None:
