@@ -27,7 +27,7 @@ def pixel_sides_m(
 
     Returns:
         Ground length of one step down, of one step right, and the area of the pixel (m, m, m2), each in the
-        shape of ``rows``.
+        shape of ``rows``. Beyond a pole of a geographic CRS there is no ground: 0. NaN where another CRS leads nowhere.
 
     Example:
         A pixel of 0.149 m in EPSG:3857 at 27.6 degrees north is 0.132 m on the ground.
@@ -41,11 +41,13 @@ def pixel_sides_m(
         area = abs(transform.determinant) * unit**2
         return np.full(row.shape, down), np.full(row.shape, right), np.full(row.shape, area)
     to_lonlat = Transformer.from_crs(crs, 4326, always_xy=True)
+    # grids registered by the centres of their cells reach half a cell beyond the pole
+    pole = np.pi / 2 / crs.axis_info[0].unit_conversion_factor if crs.is_geographic and crs.axis_info else np.inf
 
     def lonlat(dr: float, dc: float) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
         x = transform.a * (col + dc) + transform.b * (row + dr) + transform.c
         y = transform.d * (col + dc) + transform.e * (row + dr) + transform.f
-        lon, lat = to_lonlat.transform(x, y)
+        lon, lat = to_lonlat.transform(x, np.clip(y, -pole, pole))
         return np.asarray(lon), np.asarray(lat)
 
     (lon_u, lat_u), (lon_d, lat_d) = lonlat(-0.5, 0.0), lonlat(0.5, 0.0)

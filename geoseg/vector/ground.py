@@ -11,6 +11,7 @@ from affine import Affine
 from odc.geo.geobox import GeoBox
 
 from geoseg.core.ground import pixel_sides_m
+from geoseg.errors import UsageError
 from geoseg.vector.kernel import kernel
 
 F64 = npt.NDArray[np.float64]
@@ -64,7 +65,10 @@ class PixelGround:
         cols = np.linspace(0, width, cells + 1)
         # pixels are measured from side to side: no farther out than the scene, which may end at a pole
         at = np.minimum(rows, height - 0.5)[:, None], np.clip(cols, 0.5, width - 0.5)[None, :]
-        down, right, area = pixel_sides_m(geobox, *at)
+        # a node beyond the edge of the Earth (a satellite's full disk) has no ground
+        down, right, area = (np.where(np.isfinite(side), side, 0.0) for side in pixel_sides_m(geobox, *at))
+        if not area.max() > 0:
+            raise UsageError("the grid lies nowhere on the Earth. Check its CRS and transform.")
         reached = height - 0.5 - rows[-2]
         if reached > 0:
             area[-1] = area[-2] + (area[-1] - area[-2]) * ((1 << shift) / reached)
@@ -101,8 +105,9 @@ def _metric(geobox: GeoBox, rows: F64, cols: F64, sides: tuple[F64, F64], step: 
     _, diagonal, _ = pixel_sides_m(slanted, rows - cols, np.broadcast_to(cols, down.shape))
     inner = (diagonal**2 - down**2 - right**2) / 2
     inner[np.abs(inner) < 1e-6 * down * right] = 0.0
-    form = np.ascontiguousarray(np.stack([down**2, right**2, inner]))
-    return Metric(form, step, float(min(down.min(), right.min())) / (1 << 20))
+    form = np.nan_to_num(np.ascontiguousarray(np.stack([down**2, right**2, inner])))
+    sides_m = np.concatenate([down[down > 0], right[right > 0]])
+    return Metric(form, step, float(sides_m.min()) / (1 << 20))
 
 
 @kernel

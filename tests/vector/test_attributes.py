@@ -14,6 +14,7 @@ from pyproj import CRS, Geod, Transformer
 from scipy import ndimage
 
 from geoseg.core.ground import pixel_sides_m
+from geoseg.errors import UsageError
 from geoseg.vector.spec import VectorSpec
 
 GRIDS = {
@@ -74,6 +75,33 @@ def test_area_and_perimeter_are_true_ground_measures(name: str, *, simplify: boo
         pixel = pixel_sides_m(geobox, rows, cols)[2]
         expected = ndimage.sum_labels(pixel, labelled(codes), np.arange(len(segments)))
         assert segments.area_m2 == pytest.approx(expected, rel=1e-3)
+
+
+def test_cells_centred_on_the_poles_add_up_to_the_whole_earth() -> None:
+    codes = np.zeros((181, 360), np.uint8)
+    codes[90:] = 1
+    segments = vectorised(codes, geobox=GeoBox(codes.shape, Affine(1, 0, -180, 0, -1, 90.5), "EPSG:4326"))
+    assert segments is not None
+    assert segments.area_m2.sum() == pytest.approx(510_065_621_724_000, rel=1e-3)  # of the ellipsoid of WGS84
+    assert np.isfinite(segments.perimeter_m).all()
+
+
+def test_a_full_disk_has_the_area_of_what_the_satellite_sees() -> None:
+    height_m, radius_m = 35_785_831.0, 6_371_007.0
+    geobox = GeoBox((1100, 1100), Affine(1e4, 0, -5.5e6, 0, -1e4, 5.5e6), f"+proj=geos +h={height_m} +ellps=WGS84")
+    rows, cols = np.indices((1100, 1100)) + 0.5
+    codes = np.where(np.hypot(rows - 550, cols - 550) < 400, 1, 255).astype(np.uint8)  # four fifths of the way out
+    segments = vectorised(codes, geobox=geobox)
+    assert segments is not None
+    angle = 4e6 / height_m
+    seen = np.arcsin((radius_m + height_m) / radius_m * np.sin(angle)) - angle  # from the centre of the Earth
+    assert segments.area_m2.sum() == pytest.approx(2 * np.pi * radius_m**2 * (1 - np.cos(seen)), rel=2e-2)
+
+
+def test_a_grid_nowhere_on_the_earth_is_refused() -> None:
+    codes = mosaic(20)
+    with pytest.raises(UsageError, match="nowhere on the Earth"):
+        vectorised(codes, geobox=grid_of(codes, Affine(1, 0, 9e9, 0, -1, 9e9), "EPSG:32633"))
 
 
 def test_local_grids_count_in_their_own_unit() -> None:
