@@ -138,10 +138,9 @@ def _write_classes(
 
     def counted() -> Iterator[tuple[Window, Codes]]:
         for window, (codes, *_) in finished:
-            counts = np.bincount(codes.ravel(), minlength=256)
-            middle = (window.row_start + window.row_stop) / 2, (window.col_start + window.col_stop) / 2
-            pixels[:] += counts
-            area_m2[:] += counts * float(pixel_sides_m(grid.geobox, *middle)[2])
+            counts, each_m2 = _counts(codes), _area_of_pixels(grid, window)
+            pixels[:] += counts.sum(axis=0)
+            area_m2[:] += each_m2 @ counts
             yield window, codes
             passed(window.pixels)
 
@@ -155,6 +154,18 @@ def _write_classes(
         }
         for entry in legend.classes
     ]
+
+
+def _counts(codes: Codes) -> npt.NDArray[np.int64]:
+    """Count the pixels of each code: (row, 256)."""
+    return np.stack([np.bincount(line, minlength=256) for line in codes])
+
+
+def _area_of_pixels(grid: LayerGrid, window: Window) -> npt.NDArray[np.float64]:
+    """Measure a pixel of each row, m2: in degrees and in EPSG:3857 a row has other pixels than the next."""
+    middles = np.arange(window.row_start, window.row_stop) + 0.5
+    area = pixel_sides_m(grid.geobox, middles, (window.col_start + window.col_stop) / 2)[2]
+    return np.where(np.isfinite(area), area, 0.0)  # past the edge of a full disk there is no ground
 
 
 def _write_percentages(job: Job, finished: _Finished, grid: LayerGrid) -> None:

@@ -100,6 +100,18 @@ def test_the_layers_lie_on_the_scene_and_the_polygons_burn_back(
         assert checked.returncode == 0, checked.stdout + checked.stderr[-500:]
 
 
+@pytest.mark.parametrize("top", [60.0, 90.25], ids=["half the Earth", "cells centred on the pole"])
+def test_areas_of_classes_are_the_sums_of_their_polygons(
+    top: float, write_scene: Any, model: Model, tmp_path: Path
+) -> None:
+    path = write_scene(crs="EPSG:4326", transform=Affine(0.5, 0, -65, 0, -0.5, top))
+    layers = predict(path, model, tmp_path, spec=PredictSpec(gsd_m=55_000.0))
+    frame = geopandas.read_file(layers.bundle.segments, layer="segments")
+    for entry in layers.record["classes"]:
+        polygons = frame[frame.class_code == entry["code"]]
+        assert entry["area_m2"] == pytest.approx(polygons.area_m2.sum(), rel=2e-3)
+
+
 def test_ground_control_points_are_handed_on_and_polygons_lie_on_the_ground(
     write_scene: Any, model: Model, tmp_path: Path
 ) -> None:
