@@ -32,7 +32,7 @@ def mmseg_head(channels: int, classes: int, rates: Sequence[int]) -> nn.Sequenti
     return nn.Sequential(ASPP(channels, 512, rates, mmseg=True), nn.Dropout2d(0.1), nn.Conv2d(512, classes, 1))
 
 
-def build(
+def build(  # noqa: PLR0913 - a registry's options are keywords
     in_channels: int,
     classes: int,
     *,
@@ -41,6 +41,7 @@ def build(
     multi_grid: Sequence[int] = (1, 1, 1),
     form: Literal["torchvision", "mmseg"] = "torchvision",
     auxiliary: bool = True,
+    align_corners: bool = False,
 ) -> Padded:
     """Build a DeepLab V3.
 
@@ -53,6 +54,7 @@ def build(
             torchvision's rates, whose first block keeps the rate of the stage before.
         form: ``torchvision`` or ``mmseg``.
         auxiliary: a second head on the third stage, for training; its loss weighs 0.5 (mmsegmentation 0.4).
+        align_corners: how the logits are resized; mmsegmentation's models of 769 x 769 pixels align them.
 
     Raises:
         ModelError: no such backbone, output stride or form.
@@ -67,6 +69,7 @@ def build(
         dilate(body, {"layer4": [factor * 32 // output_stride for factor in multi_grid]})
     *_, third, fourth = widths(body)
     head = (torchvision_head if form == "torchvision" else mmseg_head)(fourth, classes, RATES[output_stride])
-    weight = 0.5 if form == "torchvision" else 0.4
-    sides = [Side(fcn_head(third, third // 4, classes), -2, weight)] if auxiliary else []
-    return Padded(Segmenter(body, head, sides=sides), stride=1)
+    mmseg = form == "mmseg"
+    side = Side(fcn_head(third, third // 4, classes, channelwise_dropout=mmseg), -2, 0.4 if mmseg else 0.5)
+    sides = [side] if auxiliary else []
+    return Padded(Segmenter(body, head, sides=sides, align_corners=align_corners), stride=1)

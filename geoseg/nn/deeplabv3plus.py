@@ -21,6 +21,8 @@ _RATES = {8: (12, 24, 36), 16: (6, 12, 18)}
 
 
 class _DeepLabV3Plus(nn.Module):
+    align_corners = False
+
     def __init__(self, backbone: nn.Module, aspp: ASPP, low: int, classes: int, side: nn.Module | None) -> None:
         super().__init__()
         self.backbone = backbone
@@ -30,17 +32,20 @@ class _DeepLabV3Plus(nn.Module):
         self.head = nn.Sequential(nn.Dropout2d(0.1), nn.Conv2d(aspp.width, classes, 1))
         self.side = side
 
+    def _resize(self, x: Tensor, like: Tensor) -> Tensor:
+        return resize(x, like, align_corners=self.align_corners)
+
     def _logits(self, maps: list[Tensor], x: Tensor) -> Tensor:
         low = self.low_level(maps[0])
-        merged = self.decoder(torch.cat([resize(self.aspp(maps[-1]), low), low], dim=1))
-        return resize(self.head(merged), x)
+        merged = self.decoder(torch.cat([self._resize(self.aspp(maps[-1]), low), low], dim=1))
+        return self._resize(self.head(merged), x)
 
     def forward(self, x: Tensor) -> Tensor:
         return self._logits(self.backbone(x), x)
 
     def forward_all(self, x: Tensor) -> tuple[Tensor, tuple[Auxiliary, ...]]:
         maps = self.backbone(x)
-        beside = () if self.side is None else (Auxiliary(resize(self.side(maps[-2]), x), 0.4),)
+        beside = () if self.side is None else (Auxiliary(self._resize(self.side(maps[-2]), x), 0.4),)
         return self._logits(maps, x), beside
 
 
@@ -52,6 +57,7 @@ def build(
     output_stride: int = 16,
     width: int = 512,
     auxiliary: bool = False,
+    align_corners: bool = False,
 ) -> Padded:
     """Build a DeepLabV3+.
 
@@ -63,6 +69,7 @@ def build(
         output_stride: 16 (rates 6, 12, 18) or 8 (rates 12, 24, 36).
         width: channels of the ASPP and the decoder; the paper has 256, mmsegmentation 512.
         auxiliary: a second head on the last stage but one, for training; its loss weighs 0.4.
+        align_corners: how features and logits are resized; mmsegmentation's models of 769 x 769 pixels align them.
 
     Raises:
         ModelError: timm has no such backbone, or it cannot be dilated.
@@ -77,5 +84,7 @@ def build(
     indices = (low, last - 1, last) if auxiliary else (low, last)
     body = features(backbone, in_channels, output_stride=output_stride, out_indices=indices)
     aspp = ASPP(channels[-1], width, _RATES[output_stride], light=True, mmseg=True)
-    side = fcn_head(channels[-2], channels[-2] // 4, classes) if auxiliary else None
-    return Padded(_DeepLabV3Plus(body, aspp, channels[low], classes, side), stride=output_stride)
+    side = fcn_head(channels[-2], channels[-2] // 4, classes, channelwise_dropout=True) if auxiliary else None
+    network = _DeepLabV3Plus(body, aspp, channels[low], classes, side)
+    network.align_corners = align_corners
+    return Padded(network, stride=1)

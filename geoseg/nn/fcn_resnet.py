@@ -35,7 +35,7 @@ def build(
         backbone: a timm ResNet.
         output_stride: 8, 16 or 32.
         head: ``plain`` (torchvision) or ``concat`` (mmsegmentation, with ``backbone="resnet50c"``).
-        auxiliary: a second head on the third stage, for training; its loss weighs 0.5.
+        auxiliary: a second head on the third stage, for training; its loss weighs 0.5 (``concat``: 0.4).
         align_corners: how the logits are resized.
 
     Raises:
@@ -46,5 +46,7 @@ def build(
     body = resnet(backbone, in_channels, output_stride=output_stride)
     *_, third, fourth = widths(body)
     main: nn.Module = (ConcatHead if head == "concat" else fcn_head)(fourth, fourth // 4, classes)
-    sides = [Side(fcn_head(third, third // 4, classes), -2, 0.5)] if auxiliary else []
+    mmseg = head == "concat"
+    side = Side(fcn_head(third, third // 4, classes, channelwise_dropout=mmseg), -2, 0.4 if mmseg else 0.5)
+    sides = [side] if auxiliary else []
     return Padded(Segmenter(body, main, sides=sides, align_corners=align_corners), stride=1)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from published_weights import drawn, pixels
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
+from geoseg.nn import build
 from geoseg.nn.checkpoints import fit, unwrap
 from geoseg.nn.parts.auxiliary import forward_all
 
@@ -165,6 +168,36 @@ class MilesialUNet(Names):
         return self.conv("outc.conv", x, CLASSES, 1, bias=True)
 
 
+class MmsegV3PlusHead(Names):
+    """``DepthwiseSeparableASPPHead`` at output stride 8."""
+
+    def __init__(self, *, align_corners: bool) -> None:
+        super().__init__()
+        self.align_corners = align_corners
+
+    def resize(self, x: Tensor, size: Any) -> Tensor:
+        return functional.interpolate(x, size=size, mode="bilinear", align_corners=self.align_corners)
+
+    def unit(self, name: str, x: Tensor, after: int, size: int = 1) -> Tensor:
+        return self.norm(f"{name}.bn", self.conv(f"{name}.conv", x, after, size)).relu()
+
+    def separable(self, name: str, x: Tensor, rate: int = 1) -> Tensor:
+        weight = self._tensor(f"{name}.depthwise_conv.conv.weight", (x.shape[1], 1, 3, 3))
+        x = functional.conv2d(x, weight, padding=rate, dilation=rate, groups=x.shape[1])
+        return self.unit(f"{name}.pointwise_conv", self.norm(f"{name}.depthwise_conv.bn", x).relu(), 512)
+
+    def __call__(self, fine: Tensor, coarse: Tensor, size: Any) -> Tensor:
+        head = "decode_head"
+        pooled = self.unit(f"{head}.image_pool.1", coarse.mean((2, 3), keepdim=True), 512)
+        answers = [self.resize(pooled, coarse.shape[2:]), self.unit(f"{head}.aspp_modules.0", coarse, 512)]
+        answers += [self.separable(f"{head}.aspp_modules.{i}", coarse, 12 * i) for i in (1, 2, 3)]
+        x = self.unit(f"{head}.bottleneck", torch.cat(answers, 1), 512, 3)
+        low = self.unit(f"{head}.c1_bottleneck", fine, 48)
+        x = self.separable(f"{head}.sep_bottleneck.0", torch.cat([self.resize(x, low.shape[2:]), low], 1))
+        x = self.separable(f"{head}.sep_bottleneck.1", x)
+        return self.resize(self.conv(f"{head}.conv_seg", x, CLASSES, 1, bias=True), size)
+
+
 def close(ours: Tensor, theirs: Tensor) -> bool:
     return bool((ours - theirs).abs().max() <= 2e-5 * theirs.abs().max())
 
@@ -215,3 +248,39 @@ def test_drsleeps_refinenet_answers_as_there() -> None:
         fitted = fit("refinenet_r101", unwrap(other.made(other)), chosen={"backbone": "resnet50"})
         assert fitted.layout.source == "DrSleep/refinenet-pytorch"
         assert close(fitted.network(x), other(x))
+
+
+@pytest.mark.parametrize("align_corners", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_mmsegmentations_deeplab_v3_plus_answers_as_there_at_sizes_of_no_multiple(align_corners: bool) -> None:
+    """Weights are drawn from their names; the backbone's pass is compared at these sizes with DeepLab V3's."""
+    with np.load(Path(__file__).parent / "references/mmsegmentation_deeplabv3plus_r50.npz") as file:
+        lines = [line.split() for line in str(file["tensors"]).splitlines()]
+    shapes = {key: tuple(map(int, sides)) for key, *sides in lines}
+    fitted = fit("deeplabv3plus_r50", unwrap(drawn(shapes)), chosen={"align_corners": align_corners})
+    x = pixels(65, 97)
+    with torch.inference_mode():
+        fine, *_, coarse = fitted.network.body.backbone(x)
+        expected = MmsegV3PlusHead(align_corners=align_corners)(fine, coarse, x.shape[2:])
+        assert close(fitted.network(x), expected)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "weight"),
+    [
+        ("fcn_r50", {}, 0.5),
+        ("fcn_r50", {"head": "concat"}, 0.4),
+        ("deeplabv3_r50", {}, 0.5),
+        ("deeplabv3_r50", {"form": "mmseg"}, 0.4),
+        ("deeplabv3plus_r50", {"auxiliary": True, "width": 16}, 0.4),
+        ("pspnet_r50", {}, 0.4),
+    ],
+)
+def test_second_heads_weigh_as_published_and_drop_what_is_dropped_there(
+    name: str, options: dict[str, Any], weight: float
+) -> None:
+    """torchvision drops single values, mmsegmentation and hszhao/semseg whole channels."""
+    network = build(name, 3, 2, backbone="test_resnet", **options)
+    (beside,) = forward_all(network.eval(), torch.zeros(1, 3, 32, 32))[1]
+    assert beside.weight == weight
+    side = network.body.side if name.startswith("deeplabv3plus") else network.body.sides[0]
+    assert isinstance(side[1], nn.Dropout2d if weight == 0.4 else nn.Dropout)
