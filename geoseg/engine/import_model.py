@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import torch
 
 from geoseg.core.card import Architecture, CardBand, GsdRange, ModelCard
@@ -137,7 +138,7 @@ def _card(
     wanted, named = asked
     meta: Mapping[str, Any] = {} if named is None else named.meta
     hints = {**checkpoint.hints, **({"meta": {"classes": meta["categories"]}} if "categories" in meta else {})}
-    tile_px = wanted.tile_px or int(fitted.options.get("image_px", 512))
+    tile_px = int(fitted.options.get("image_px", 512)) if wanted.tile_px is None else wanted.tile_px
     imported = {
         "file": checkpoint.path.name,
         "sha256": checkpoint.sha256,
@@ -214,6 +215,8 @@ def _legend(fitted: Fitted, wanted: Wanted, hints: Mapping[str, Any]) -> Legend:
         names, colours = [f"class {code}" for code in range(fitted.classes)], []
     if fitted.sigmoid:
         names, colours = ["background", "class"], []
+    if len(set(names)) != len(names) or not all(names):
+        raise UsageError(f"the checkpoint's class names are blank or repeat ({', '.join(names[:8])}). Pass --legend.")
     if len(colours) != fitted.classes:
         colours = [bit_colour(code + 1) for code in range(fitted.classes)]
     classes = (LegendClass(code=i, name=n, colour=c) for i, (n, c) in enumerate(zip(names, colours, strict=True)))
@@ -230,5 +233,13 @@ def _told_classes(hints: Mapping[str, Any]) -> tuple[list[str], list[str]]:
     names, palette = told.get("classes"), told.get("palette")
     if not isinstance(names, (list, tuple)):
         return [], []
-    colours = [f"#{r:02x}{g:02x}{b:02x}" for r, g, b in palette] if isinstance(palette, (list, tuple)) else []
-    return [str(name) for name in names], colours
+    colours = [_hex(colour) for colour in palette] if isinstance(palette, (list, tuple)) else []
+    return [str(name) for name in names], [colour for colour in colours if colour]
+
+
+def _hex(colour: Any) -> str:
+    """Spell three whole numbers up to 255 as the legend does; nothing where a palette holds something else."""
+    numbers = tuple(colour) if isinstance(colour, (list, tuple, np.ndarray)) else ()
+    if len(numbers) != 3 or not all(isinstance(n, (int, np.integer)) and 0 <= n <= 255 for n in numbers):
+        return ""
+    return "#" + "".join(f"{int(n):02x}" for n in numbers)

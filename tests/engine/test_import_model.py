@@ -87,6 +87,7 @@ def test_what_the_user_says_counts(checkpoint: tuple[Path, torch.nn.Module], tmp
         (Wanted(bands=("red", "green")), "takes 3 bands, 2 are given"),
         (Wanted(mean=(0.5, 0.5)), "one number or 3 each"),
         (Wanted(gsd_m=(2.0, 1.0)), "the card cannot be made"),
+        (Wanted(tile_px=0), "tile_px"),
         (Wanted(options={"colour": 1}), "its options are"),
     ],
 )
@@ -96,6 +97,26 @@ def test_what_does_not_fit_is_refused(
     with pytest.raises((UsageError, ModelError), match=words):
         import_model(checkpoint[0], NETWORK, tmp_path / "m.safetensors", wanted=wanted)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("palette", [[[1.0, 2.0, 3.0]] * 3, [[1, 2]] * 3, [[1, 2, 300]] * 3, ["red"] * 3, [7] * 3])
+def test_a_palette_that_is_none_gives_way_to_the_usual_colours(
+    palette: list[Any], checkpoint: tuple[Path, torch.nn.Module], tmp_path: Path
+) -> None:
+    meta = {"CLASSES": ("ground", "roof", "water"), "PALETTE": palette}
+    torch.save({"state_dict": checkpoint[1].state_dict(), "meta": meta}, tmp_path / "w.pth")
+    _, card = import_model(tmp_path / "w.pth", NETWORK, tmp_path / "m.safetensors")
+    assert card.legend.names == ("ground", "roof", "water")
+    assert [entry.colour for entry in card.legend.classes] == ["#800000", "#008000", "#808000"]
+
+
+@pytest.mark.parametrize("names", [("roof", "roof", "water"), ("", "roof", "water")])
+def test_class_names_that_make_no_legend_ask_for_one(
+    names: tuple[str, ...], checkpoint: tuple[Path, torch.nn.Module], tmp_path: Path
+) -> None:
+    torch.save({"state_dict": checkpoint[1].state_dict(), "meta": {"CLASSES": names}}, tmp_path / "w.pth")
+    with pytest.raises(UsageError, match=r"class names are blank or repeat .* Pass --legend"):
+        import_model(tmp_path / "w.pth", NETWORK, tmp_path / "m.safetensors")
 
 
 def test_a_file_is_replaced_only_when_asked_and_pinned_when_wanted(
