@@ -46,12 +46,14 @@ class RasterFile:
     Attributes:
         path: the file.
         colours: what colours mean; None: it has codes.
+        other_colours: what all other colours mean; None: they are refused.
         resample: take the nearest label where its grid is another; else that is refused.
     """
 
     kept: ClassVar[bool] = False
     path: Path
     colours: tuple[tuple[Rgb, int], ...] | None = None
+    other_colours: int | None = None
     resample: bool = False
 
     @property
@@ -61,7 +63,8 @@ class RasterFile:
 
     def open(self, geobox: GeoBox) -> LabelLayer:
         """Open on a grid; see ``LabelFile``."""
-        layer = RasterLabels(self.path, colours=None if self.colours is None else dict(self.colours))
+        colours = None if self.colours is None else dict(self.colours)
+        layer = RasterLabels(self.path, colours=colours, others=self.other_colours)
         placed = geobox.crs is not None and layer.geobox.crs is not None
         if placed and grid_difference(geobox, layer.geobox) is not None and self.resample:
             return ResampledLabels(layer, geobox)

@@ -69,6 +69,7 @@ class RasterLabels(_Closing):
         path: any raster a scene may be; it need not have a CRS.
         colours: what a colour means; needed where the raster has three bands or more.
         nodata: one more value that means no class.
+        others: what colours mean that ``colours`` does not know; None: they are refused.
 
     Raises:
         SceneError: it cannot be read, or has colours and nobody says what they mean.
@@ -77,11 +78,19 @@ class RasterLabels(_Closing):
     benchmark asks for; others exactly.
     """
 
-    def __init__(self, path: Path, *, colours: Mapping[Rgb, int] | None = None, nodata: int | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        colours: Mapping[Rgb, int] | None = None,
+        nodata: int | None = None,
+        others: int | None = None,
+    ) -> None:
         self._scene = open_scene(path, unplaced=True, palette_codes=True)
         self.name = str(path)
         self.geobox = self._scene.geobox
         self._nodata = nodata
+        self._others = others
         self.coloured = len(self._scene.bands) >= 3
         if self.coloured and colours is None:
             self._scene.close()
@@ -118,6 +127,8 @@ class RasterLabels(_Closing):
         table, codes = np.array([key for key, _ in known]), np.array([code for _, code in known])
         place = np.minimum(np.searchsorted(table, keys), len(table) - 1)
         strange = valid & (table[place] != keys)
+        if self._others is not None:
+            return np.where(table[place] == keys, codes[place], self._others)
         if strange.any():
             row, col = (int(n) for n in np.argwhere(strange)[0])
             colour = tuple(int(n) for n in values[:, row, col])

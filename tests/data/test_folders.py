@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+from pydantic import ValidationError
 from written_sets import TWO, by_name, codes_in_blobs, legend_of, picture, save, whole, write_csv
 
 from geoseg.data.labelled import UNLABELLED, read_source
@@ -100,6 +101,44 @@ def test_colours_are_classes(tmp_path: Path) -> None:
         whole(_read(_source(masks_hold="colours", classes={"#0a141e": 1, "#c80007": 0}), tmp_path)[0]["a"])
     with pytest.raises(SceneError, match="has 3 bands and no class codes"):
         whole(_read(_source(), tmp_path)[0]["a"])
+
+
+def test_other_colours_are_what_the_recipe_says(tmp_path: Path) -> None:
+    """Only where it says nothing are they refused."""
+    codes = codes_in_blobs((30, 30), 3, 0)
+    palette = np.array([[10, 20, 30], [200, 0, 0], [7, 7, 7]], np.uint8)
+    save(tmp_path / "images/a.png", picture((30, 30), 1))
+    save(tmp_path / "masks/a.png", palette[codes])
+    classes = {"#0a141e": 0, "#c80000": 1}
+    for others, expected in ((0, 0), ("ignore", UNLABELLED), (1, 1)):
+        train, _ = _read(_source(classes=classes, masks_hold="colours", others=others), tmp_path, 2)
+        np.testing.assert_array_equal(whole(train["a"]), np.where(codes == 2, expected, codes))
+    train, _ = _read(_source(classes=classes, masks_hold="colours"), tmp_path, 2)
+    with pytest.raises(SceneError, match=r"colour \(7, 7, 7\)"):
+        whole(train["a"])
+
+
+@pytest.mark.parametrize(
+    ("keys", "words"),
+    [
+        ({"classes": {"#ff0000": 1, "#000000": 0}}, "#ff0000.*hold codes"),
+        ({"classes": {"house": 1, 0: 0}}, "house.*hold codes"),
+        ({"classes": {"house": 1}, "masks_hold": "colours"}, "house.*hold colours"),
+        ({"classes": {3: 1}, "masks_hold": "colours"}, "3.*hold colours"),
+    ],
+)
+def test_classes_that_cannot_stand_in_the_masks_are_refused(folder: Path, keys: dict[str, Any], words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        _read(_source(**keys), folder)
+
+
+def test_keys_that_contradict_each_other_are_refused() -> None:
+    with pytest.raises(ValidationError, match="nonzero"):
+        _source(codes="nonzero", classes={0: 0, 7: "ignore"})
+    for values in ([5, 5], [[0, 1], [2, 2], [0, 1]]):
+        with pytest.raises(ValidationError, match="cannot both be"):
+            _source(value_range=values)
+    assert _source(value_range=[255, 0]).value_range == (255, 0)
 
 
 def test_the_legends_colours_are_taken_where_none_are_given(tmp_path: Path) -> None:

@@ -48,7 +48,11 @@ class FolderSource(ListedSource, LabelMeanings):
             Item(
                 name=name,
                 layers=(Layer(path=found[name], bands=self.bands, value_range=self.value_range),),
-                labels=RasterFile(path=partner(folder, self.masks, name), colours=colours),
+                labels=RasterFile(
+                    path=partner(folder, self.masks, name),
+                    colours=None if colours is None else colours.labels,
+                    other_colours=None if colours is None else colours.others,
+                ),
                 recoding=recoding,
             )
             for name in names

@@ -146,7 +146,12 @@ class GeoreferencedSource(FileSourceModel, LabelMeanings):
         items = []
         for name, path in found.items():
             labelled_by = partner(folder, self.labels, name)
-            labels: LabelFile = RasterFile(path=labelled_by, colours=colours, resample=self.resample)
+            labels: LabelFile = RasterFile(
+                path=labelled_by,
+                colours=None if colours is None else colours.labels,
+                other_colours=None if colours is None else colours.others,
+                resample=self.resample,
+            )
             if self._vector:
                 labels = PolygonFile(
                     path=labelled_by,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from abc import abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from geoseg.core.legend import Legend
 from geoseg.core.window import Window
@@ -18,14 +19,25 @@ from geoseg.data.label_files import LabelFile, PolygonFile
 from geoseg.data.labelled_scene import LabelledScene
 from geoseg.data.recoding import Others, Recoding
 from geoseg.errors import UsageError
-from geoseg.io.image_stack import ImageStack, Layer, Range
+from geoseg.io.image_stack import ImageStack, Layer
 from geoseg.io.label_layer import UNLABELLED, Rgb
 
 Split = Literal["train", "validate"]
+_COLOUR, _NUMBER = re.compile(r"#[0-9a-fA-F]{6}"), re.compile(r"-?\d+")
 Meaning = int | Literal["ignore"]
 """A code of the legend, or no class."""
 Positive = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(gt=0, lt=1)]
+
+
+def _apart(ends: tuple[float, float]) -> tuple[float, float]:
+    if ends[0] == ends[1]:
+        raise ValueError(f"0 and 1 cannot both be {ends[0]:g}")
+    return ends
+
+
+Range = Annotated[tuple[float, float], AfterValidator(_apart)]
+"""Values that mean 0 and 1; the first may be the larger one."""
 
 
 class Config(BaseModel):
@@ -160,6 +172,19 @@ def block_cache(source: FileSourceModel) -> BlockCache:
     return BlockCache(source.cache_mb * 2**20)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Colours:
+    """What colours mean: labels, ``UNLABELLED`` for no class.
+
+    Attributes:
+        labels: of colours.
+        others: of all other colours; None: they are refused.
+    """
+
+    labels: tuple[tuple[Rgb, int], ...]
+    others: int | None = None
+
+
 class LabelMeanings(Config):
     """What the labels of a source's files mean.
 
@@ -189,13 +214,19 @@ class LabelMeanings(Config):
                 rgb_of(str(key))
         return classes
 
+    @model_validator(mode="after")
+    def _codes_or_classes(self) -> Self:
+        if self.codes == "nonzero" and self.classes is not None:
+            raise ValueError("codes: nonzero makes all labels but 0 code 1; leave it or classes out")
+        return self
+
     def table(self) -> tuple[tuple[str, int | None], ...] | None:
         """List labels as text with their codes, None for no class; None where labels are codes."""
         if self.classes is None:
             return None
         return tuple((str(key), None if code == "ignore" else code) for key, code in self.classes.items())
 
-    def of_raster(self, legend: Legend, *, coloured: bool) -> tuple[Recoding, tuple[tuple[Rgb, int], ...] | None]:
+    def of_raster(self, legend: Legend, *, coloured: bool) -> tuple[Recoding, Colours | None]:
         """Decide how the values of a raster become channels.
 
         Args:
@@ -206,14 +237,21 @@ class LabelMeanings(Config):
             The recoding, and what colours mean, None for files of codes.
 
         Raises:
-            ValueError: a class is no whole number.
+            UsageError: files of codes have classes by colour or by name, or files of colours by something else.
         """
         table = self.table()
+        odd = next(
+            (text for text, _ in table or () if (_COLOUR if coloured else _NUMBER).fullmatch(text) is None), None
+        )
+        if odd is not None:
+            wanted = "colours, and it is no #rrggbb" if coloured else "codes, and it is no whole number"
+            raise UsageError(f"classes: {odd!r}: the labels hold {wanted}. Say what the files hold, or list that.")
         if coloured:
             # the legend's own colours where none are given
             meanings = table or tuple((entry.colour, entry.code) for entry in legend.classes)
-            colours = tuple((rgb_of(text), UNLABELLED if code is None else code) for text, code in meanings)
-            return Recoding(legend=legend), colours
+            colours = tuple((rgb_of(text), _label(code)) for text, code in meanings)
+            others = None if self.others == "refuse" else _label(None if self.others == "ignore" else self.others)
+            return Recoding(legend=legend), Colours(labels=colours, others=others)
         if self.codes == "nonzero" or table is None:
             return Recoding(legend=legend, nonzero=self.codes == "nonzero"), None
         numbers = {int(text): code for text, code in table}
@@ -239,6 +277,10 @@ def codes_by_name(legend: Legend, official: Legend, *, optional: str) -> dict[in
             f"{optional} may be left out."
         )
     return {entry.code: ours.get(entry.name) for entry in official.classes}
+
+
+def _label(code: int | None) -> int:
+    return UNLABELLED if code is None else code
 
 
 def rgb_of(text: str) -> Rgb:
