@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 from torch import Tensor
 from torch.nn import functional
 
@@ -50,6 +50,13 @@ class ChipSpec(BaseModel):
     small: Literal["fill", "pad"] = "fill"
     balance: Annotated[float, Field(ge=0, le=1)] = 0.0
     least_labelled: Annotated[float, Field(ge=0, le=1)] = 0.0
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        for name, (low, high) in (("gsd_factor", self.gsd_factor), ("gsd_m", self.gsd_m)):
+            if low > high:
+                raise ValueError(f"{name} starts at {low:g} and ends at {high:g}")
+        return self
 
     @model_serializer(mode="wrap")
     def _brief(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:

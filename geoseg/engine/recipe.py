@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
-from pydantic import Field
+from pydantic import Field, ValidationError, model_validator
 
 from geoseg.core.card import Architecture, CardBand, GsdRange, ModelCard, Score, TrainingSource
 from geoseg.core.legend import Legend
@@ -18,7 +18,7 @@ from geoseg.engine.optimiser import OptimiserSettings
 from geoseg.engine.schedule import Schedule
 from geoseg.engine.settings import Settings
 from geoseg.engine.trainer_settings import TrainerSettings
-from geoseg.io.yaml_file import read_config
+from geoseg.io.yaml_file import faults, read_config
 
 
 class Recipe(Settings):
@@ -46,6 +46,15 @@ class Recipe(Settings):
     optimiser: OptimiserSettings = OptimiserSettings()
     trainer: TrainerSettings = TrainerSettings()
     seed: Annotated[int, Field(ge=0)] = 1
+
+    @model_validator(mode="after")
+    def _fits_a_card(self) -> Recipe:
+        """Refuse before the training what its card would refuse after it."""
+        try:
+            self.card()
+        except ValidationError as error:
+            raise ValueError(faults(error)) from error
+        return self
 
     def card(self, scores: tuple[Score, ...] = (), run: dict[str, Any] | None = None) -> ModelCard:
         """Make the card of the trained model."""

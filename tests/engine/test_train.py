@@ -264,6 +264,25 @@ def test_a_bad_recipe_is_refused_with_every_fault_on_one_line(tmp_path: Path, te
     assert str(path) in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"tile_px": 16, "halo_px": 0}, "tile_px: .* 32"),
+        ({"tile_px": 64, "halo_px": 32}, "a halo of 32 px"),
+        ({"bands": [{"name": "red"}, {"name": "red"}, {"name": "blue"}]}, "bands repeat"),
+        ({"chips": {"size_px": 32, "gsd_factor": [2, 0.5]}}, r"chips: .*gsd_factor.*\(line \d+\)"),
+        ({"chips": {"size_px": 32, "gsd_m": [1, 0.1]}}, "gsd_m starts at 1"),
+    ],
+)
+def test_what_could_not_be_a_model_is_refused_before_it_is_trained(
+    tmp_path: Path, change: dict[str, Any], words: str
+) -> None:
+    path = tmp_path / "squares.yaml"
+    path.write_text(yaml.safe_dump(document() | change))
+    with pytest.raises(UsageError, match=words):
+        read_recipe(path)
+
+
 def test_recipes_that_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="No such file"):
         read_recipe(tmp_path / "absent.yaml")
