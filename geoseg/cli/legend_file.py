@@ -13,19 +13,9 @@ def read_legend(path: Path) -> Legend:
     """Read a legend, YAML or JSON.
 
     Raises:
-        UsageError: it cannot be read, or holds something else; what and where is said.
+        UsageError: it cannot be read, or holds something else; all that is wrong is said, with its line.
     """
-    import yaml
-    from pydantic import ValidationError
-
     from geoseg.core.legend import Legend
-    from geoseg.errors import UsageError
+    from geoseg.io.yaml_file import read_config
 
-    try:
-        return Legend.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UsageError(f"{path}: the legend cannot be read ({error}).") from error
-    except ValidationError as error:
-        fault = error.errors()[0]
-        place = ".".join(map(str, fault["loc"]))
-        raise UsageError(f"{path}: {place or 'the legend'}: {fault['msg']}. See docs/vectorise.md.") from error
+    return read_config(path, Legend)
