@@ -17,7 +17,6 @@ I32 = npt.NDArray[np.int32]
 I64 = npt.NDArray[np.int64]
 F64 = npt.NDArray[np.float64]
 
-_SLICE_PX = 64
 UNSURE = -2
 
 
@@ -110,8 +109,6 @@ def measure_arcs(lines: Lines, metric: Metric) -> Measures:
         r, c = np.int64(lines.points[first, 0]), np.int64(lines.points[first, 1])
         low = (r << 32) + c
         low_at = 0
-        top = bottom = r
-        west = east = c
         area = np.int64(0)
         for k in range(first + 1, stop):
             r1, c1 = np.int64(lines.points[k, 0]), np.int64(lines.points[k, 1])
@@ -120,25 +117,19 @@ def measure_arcs(lines: Lines, metric: Metric) -> Measures:
             if key < low:
                 low = key
                 low_at = k - first
-            top, bottom = min(top, r1), max(bottom, r1)
-            west, east = min(west, c1), max(east, c1)
             r, c = r1, c1
         area2[arc], least[arc], least_at[arc] = area, low, low_at
-        near = max(bottom - top, east - west) <= _SLICE_PX * lines.scale
-        down2, right2, inner = form_at(metric, (top + bottom) * 0.5 * size, (west + east) * 0.5 * size)
-        down, right = np.sqrt(down2) * unit, np.sqrt(right2) * unit
         total = np.int64(0)
         for k in range(first + 1, stop):
             dr = abs(lines.points[k, 0] - lines.points[k - 1, 0])
             dc = abs(lines.points[k, 1] - lines.points[k - 1, 1])
-            if not near:
-                at = (lines.points[k, 0] + lines.points[k - 1, 0]) * 0.5 * size
-                down2, right2, inner = form_at(metric, at, (lines.points[k, 1] + lines.points[k - 1, 1]) * 0.5 * size)
-                down, right = np.sqrt(down2) * unit, np.sqrt(right2) * unit
+            # each step by the ground under it: where blocks end may decide which steps make up an arc
+            at = (lines.points[k, 0] + lines.points[k - 1, 0]) * 0.5 * size
+            down2, right2, inner = form_at(metric, at, (lines.points[k, 1] + lines.points[k - 1, 1]) * 0.5 * size)
             if dc == 0:
-                total += np.int64(dr * down + 0.5)
+                total += np.int64(dr * np.sqrt(down2) * unit + 0.5)
             elif dr == 0:
-                total += np.int64(dc * right + 0.5)
+                total += np.int64(dc * np.sqrt(right2) * unit + 0.5)
             else:
                 slope = (lines.points[k, 0] - lines.points[k - 1, 0]) * (lines.points[k, 1] - lines.points[k - 1, 1])
                 total += np.int64(np.sqrt(dr * dr * down2 + dc * dc * right2 + 2 * slope * inner) * unit + 0.5)

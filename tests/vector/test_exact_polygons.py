@@ -102,6 +102,17 @@ def test_nothing_depends_on_blocks_or_threads(name: str) -> None:
             assert (getattr(whole, column) == getattr(parts, column)).all()
 
 
+@pytest.mark.parametrize("block_px", [1, 4, 7])
+def test_no_block_changes_a_perimeter_where_pixels_differ_in_size(block_px: int) -> None:
+    rng = np.random.default_rng(7)
+    codes = np.where(rng.random((40, 40)) < 0.5, NODATA, rng.integers(0, 5, (40, 40))).astype(np.uint8)
+    geobox = grid_of(codes, Affine(0.5, 0, 0, 0, -0.5, 60), "EPSG:4326")
+    whole, parts = vectorised(codes, geobox=geobox), vectorised(codes, geobox=geobox, block_px=block_px)
+    assert whole is not None
+    assert parts is not None
+    assert (whole.perimeter_m == parts.perimeter_m).all()
+
+
 def test_segments_come_in_the_order_of_their_last_pixels() -> None:
     codes = HARD_MAPS["mosaic"]
     segments = vectorised(codes, block_px=9)
