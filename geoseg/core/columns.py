@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from itertools import chain, count
 
 _CHARACTERS = 40
+OWN_NAMES = ("confidence",)
+"""What no band's columns may start with: ``confidence_min`` is a column of every layer of segments."""
 
 
 def plain_name(text: str) -> str:
@@ -19,11 +21,12 @@ def plain_name(text: str) -> str:
     return re.sub(r"\W+", "_", text.strip().lower()).strip("_")[:_CHARACTERS].rstrip("_")
 
 
-def distinct_names(choices: Sequence[Sequence[str]]) -> tuple[str, ...]:
+def distinct_names(choices: Sequence[Sequence[str]], *, reserved: Sequence[str] = ()) -> tuple[str, ...]:
     """Name things so that no name comes twice.
 
     Args:
         choices: for each thing names in order of preference; empty ones are passed over, at least one is not.
+        reserved: names that are taken from the start.
 
     Returns:
         The first choice that is not taken; where all are, the last one and a number.
@@ -36,5 +39,5 @@ def distinct_names(choices: Sequence[Sequence[str]]) -> tuple[str, ...]:
     for names in choices:
         some = [name for name in names if name]
         numbered = (f"{some[-1]}_{n}" for n in count(2))
-        taken.append(next(name for name in chain(some, numbered) if name not in taken))
+        taken.append(next(name for name in chain(some, numbered) if name not in taken and name not in reserved))
     return tuple(taken)

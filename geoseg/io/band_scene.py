@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from geoseg.core.columns import distinct_names, plain_name
+from geoseg.core.columns import OWN_NAMES, distinct_names, plain_name
 from geoseg.core.grid import grid_difference
 from geoseg.core.window import Window
 from geoseg.errors import SceneError, UsageError
@@ -24,7 +24,7 @@ class BandScene:
     Attributes:
         shape: (rows, columns).
         names: what columns of each band start with: the file's own description, else ``b1``, ``b2``; where two bands
-            would share one, the later is preceded by the name of its file.
+            would share one, the later is preceded by the name of its file, and so is ``confidence``.
 
     Raises:
         SceneError: an image lies on another grid.
@@ -37,7 +37,7 @@ class BandScene:
         for image, wanted in images:
             refuse_other_grid(classes, image)
             self._bands += [(image, band) for band in _chosen(image, wanted)]
-        self.names = distinct_names([_choices(*band) for band in self._bands])
+        self.names = distinct_names([_choices(*band) for band in self._bands], reserved=OWN_NAMES)
 
     def read(self, window: Window) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
         """Read values and where each band has one, both (band, y, x): nodata of the band, NaN and masks leave gaps."""

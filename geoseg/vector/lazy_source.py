@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from geoseg.core.columns import distinct_names, plain_name
+from geoseg.core.columns import OWN_NAMES, distinct_names, plain_name
 from geoseg.core.grid import grid_difference
 from geoseg.core.window import Window
 from geoseg.errors import UsageError
@@ -106,7 +106,8 @@ class LazyBands:
             )
         self.shape: tuple[int, int] = codes.shape[0], codes.shape[1]
         said = enumerate(_band_names(bands), start=1)
-        self.names = distinct_names([(plain_name(name), f"b{number}") for number, name in said])
+        choices = [(plain_name(name), f"b{number}") for number, name in said]
+        self.names = distinct_names(choices, reserved=OWN_NAMES)
         self._bands = bands
         nodata = _nodata_of(bands)
         self._nodata = None if nodata is None else float(nodata)
