@@ -53,6 +53,11 @@ def is_remote(uri: str) -> bool:
     return bool(_REMOTE.match(uri)) and not uri.startswith("file://")
 
 
+def local_name(uri: str) -> str:
+    """Return the path that a ``file://`` address means; anything else is left as it is."""
+    return unquote(urlsplit(uri).path) if uri.startswith("file://") else uri
+
+
 def is_plain_file(path: Path) -> bool:
     """Whether a neighbour of a file exists; a name too long for the file system does not."""
     try:
@@ -89,7 +94,7 @@ def local_path(uri: str) -> Path:
         SceneError: it is missing, a directory, not a plain file or not readable.
         UsageError: it is a GDAL subdataset string.
     """
-    text = unquote(urlsplit(uri).path) if uri.startswith("file://") else uri
+    text = local_name(uri)
     if "\x00" in text:
         raise SceneError(repr(uri), "the name holds a NUL character.", "Rename the file.")
     path = Path(text)

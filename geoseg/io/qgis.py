@@ -11,6 +11,7 @@ from xml.etree import ElementTree as ET
 
 from geoseg.core.legend import Legend
 from geoseg.io.bundle import Bundle
+from geoseg.io.formats import local_name
 from geoseg.io.grid import LayerGrid
 from geoseg.io.percent_layers import percent_layers
 from geoseg.io.qgis_document import Shown, write_document
@@ -103,8 +104,8 @@ def _imagery_source(uri: str, directory: Path) -> str:
     if re.match(r"https?://", uri):
         return "/vsicurl/" + without_secrets(uri)
     if uri.startswith("/vsi"):
-        return uri
-    relative = os.path.relpath(uri.removeprefix("file://"), directory)
+        return without_secrets(uri)
+    relative = os.path.relpath(local_name(uri), directory)
     return relative if relative.startswith("../") else f"./{relative}"
 
 

@@ -20,7 +20,7 @@ from geoseg.core.window import Window
 from geoseg.errors import UsageError
 from geoseg.io.bands import band_names
 from geoseg.io.fingerprint import digest_files, state_of_files
-from geoseg.io.formats import is_remote
+from geoseg.io.formats import is_remote, local_name
 from geoseg.io.georeference import crop
 from geoseg.io.options import OpenOptions
 from geoseg.io.scene_parts import Part, open_parts
@@ -253,7 +253,7 @@ def _bands(parts: Sequence[Part], hint: str) -> tuple[SceneBand, ...]:
 
 def _stem(name: str, *, whole: bool) -> str:
     """Make a folder name of at most 150 bytes; one that had to be changed carries a hash, so that none collide."""
-    path = urlsplit(name).path if is_remote(name) else name
+    path = urlsplit(name).path if is_remote(name) else local_name(name)
     stem = name if whole else PurePosixPath(path).stem
     safe = re.sub(r"[^\w .,()+@=-]", "_", stem).strip(". ").lstrip("-") or "scene"
     while len(safe.encode()) > 150:

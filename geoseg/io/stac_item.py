@@ -19,6 +19,7 @@ from geoseg.core.card import ModelCard
 from geoseg.core.ground import gsd_m
 from geoseg.core.legend import Legend
 from geoseg.io.bundle import Bundle
+from geoseg.io.formats import is_remote, local_name
 from geoseg.io.grid import LayerGrid, footprint
 from geoseg.io.percent_layers import percent_layers
 from geoseg.io.writing import write_json
@@ -103,6 +104,8 @@ def href(path: str) -> str:
 
 def without_secrets(uri: str) -> str:
     """Drop user, password and query (where signatures stand) from an address; leave a path as it is."""
+    if uri.startswith("/vsicurl/"):
+        return "/vsicurl/" + without_secrets(uri.removeprefix("/vsicurl/"))
     parts = urlsplit(uri)
     if not re.match(r"[a-z][a-z0-9+.-]+://", uri):
         return uri
@@ -199,10 +202,10 @@ def _classes(legend: Legend) -> list[dict[str, Any]]:
 
 
 def _derived_from(bundle: Bundle, source: Source) -> dict[str, Any]:
-    if re.match(r"[a-z][a-z0-9+.-]+://", source.uri) and not source.uri.startswith("file://"):
-        target = without_secrets(source.uri)
+    if is_remote(source.uri):
+        target = without_secrets(source.uri.removeprefix("/vsicurl/"))
     else:
-        path = os.path.relpath(source.uri.removeprefix("file://"), bundle.directory)
+        path = os.path.relpath(local_name(source.uri), bundle.directory)
         target = href(path if path.startswith("../") else f"./{path}")
     link = {"rel": "derived_from", "href": target, "title": "The scene"}
     return link | ({"file:checksum": SHA256_PREFIX + source.sha256} if source.sha256 else {})

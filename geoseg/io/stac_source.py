@@ -11,7 +11,7 @@ from urllib.parse import urljoin, urlsplit
 
 from geoseg.errors import SceneError, UsageError
 from geoseg.io.bands import named
-from geoseg.io.formats import is_remote, remote_driver
+from geoseg.io.formats import is_remote, local_name, remote_driver
 from geoseg.io.options import OpenOptions
 
 _MAX_BYTES = 16 * 2**20
@@ -193,7 +193,7 @@ def _asset(uri: str, item: str, key: str, asset: Mapping[str, Any], options: Ope
         return Asset(key=key, uri=href, bands=_bands(key, asset))
     if is_remote(uri) or href.startswith("file:") or PurePosixPath(href).is_absolute():
         raise refused
-    folder = Path(uri.removeprefix("file://")).resolve().parent
+    folder = Path(local_name(uri)).resolve().parent
     path = (folder / href).resolve()
     if not path.is_relative_to(folder):
         raise refused

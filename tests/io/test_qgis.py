@@ -233,6 +233,7 @@ def test_the_same_layers_give_the_same_bytes(tmp_path):
         ("https://u:p@example.org/a.tif", "/vsicurl/https://example.org/a.tif"),
         ("s3://bucket/key.tif", "/vsis3/bucket/key.tif"),
         ("/vsizip/x.zip/a.tif", "/vsizip/x.zip/a.tif"),
+        ("/vsicurl/https://u:p@example.org/a.tif?sig=1", "/vsicurl/https://example.org/a.tif"),
     ],
 )
 def test_imagery_may_be_remote_and_never_carries_a_password(tmp_path, uri, source):
@@ -240,6 +241,15 @@ def test_imagery_may_be_remote_and_never_carries_a_password(tmp_path, uri, sourc
     write_project(bundle, title="t", grid=GRID, legend=LEGEND, imagery=Imagery(uri=uri))
     (node,) = ET.fromstring(document(bundle)).iter("maplayer")  # noqa: S314
     assert node.findtext("datasource") == source
+
+
+def test_imagery_of_a_file_address_is_the_file(tmp_path):
+    scene = tmp_path / "my scenes" / "50%.tif"
+    bundle = Bundle(directory=tmp_path / "out", stem="scene")
+    bundle.directory.mkdir()
+    write_project(bundle, title="t", grid=GRID, legend=LEGEND, imagery=Imagery(uri=scene.as_uri()))
+    (node,) = ET.fromstring(document(bundle)).iter("maplayer")  # noqa: S314
+    assert node.findtext("datasource") == "../my scenes/50%.tif"
 
 
 def test_no_absolute_path_stands_in_the_project(tmp_path):

@@ -4,6 +4,7 @@ import hashlib
 import json
 import socket
 from datetime import UTC, datetime, timedelta, timezone
+from urllib.parse import unquote
 
 import pystac
 import pytest
@@ -170,6 +171,14 @@ def test_no_secret_of_an_address_is_told(tmp_path):
     _, item = written(tmp_path, source=Source(uri="https://me:pass@host.org:8/a%20b.tif?sig=abc#x"))
     assert item["links"][0]["href"] == "https://host.org:8/a%20b.tif"
     assert "pass" not in json.dumps(item["links"])
+    _, item = written(tmp_path, stem="same", source=Source(uri="/vsicurl/https://me:pass@host.org/a.tif?sig=abc"))
+    assert item["links"][0]["href"] == "https://host.org/a.tif"
+
+
+def test_a_file_address_leads_to_the_file(tmp_path):
+    scene = tmp_path / "my scenes" / "50%.tif"
+    bundle, item = written(tmp_path, source=Source(uri=scene.as_uri()))
+    assert (bundle.directory / unquote(item["links"][0]["href"])).resolve() == scene
 
 
 @pytest.mark.parametrize("path", ["a?b#c.tif", "/x://y@z/a.tif", "C:a@b.tif"])
