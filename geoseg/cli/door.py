@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
 import traceback
@@ -14,6 +15,9 @@ import typer
 from geoseg.errors import GeosegError
 
 _INTERRUPTED, _TERMINATED = 130, 143
+
+# user and password of an address, and its query, where signatures stand
+_LOGIN, _QUERY = re.compile(r"(?<=://)[^\s/@]+@"), re.compile(r"(://[^\s?]*)\?\S*?(?=[:,.)]*(?:\s|$))")
 
 # typer has carried a click of its own since 0.20-odd and used the library before: either way this is the root
 _ClickException: type[Exception] = next(
@@ -63,15 +67,25 @@ def enter(command: Callable[[], object], *, debug: bool) -> int:
 
 def failure(error: Exception) -> dict[str, str | int]:
     """Say what went wrong, in one line, and return it with its exit code."""
-    text, code = str(error), 1
+    text, code = without_logins(str(error)), 1
     if isinstance(error, GeosegError):
         code = error.exit_code
     elif isinstance(error, MemoryError):
         text, code = "out of memory. Pass a smaller --block-px or --tile-px; run again to resume.", 5
     else:
-        text = f"a bug in geoseg: {type(error).__name__}: {error}. Run again with --debug and report it."
+        text = f"a bug in geoseg: {type(error).__name__}: {text}. Run again with --debug and report it."
     say(f"error: {text}")
     return {"error": text, "exit_code": code}
+
+
+def without_logins(text: str) -> str:
+    """Take out of addresses in a text what may open a store: it ends up in logs.
+
+    Example:
+        >>> without_logins("https://me:secret@example.org/a.tif?token=1: no such file")
+        'https://example.org/a.tif: no such file'
+    """
+    return _QUERY.sub(r"\1", _LOGIN.sub("", text))
 
 
 def printable(text: str) -> str:

@@ -25,7 +25,7 @@ from geoseg.io.overview import overview
 from geoseg.io.preview import write_preview
 from geoseg.io.qgis import Imagery, write_project
 from geoseg.io.scene import Scene
-from geoseg.io.stac_item import Run, Source, write_item
+from geoseg.io.stac_item import Run, Source, without_secrets, write_item
 from geoseg.io.store import Store
 from geoseg.io.writing import write_json
 from geoseg.run.layers import write_layers
@@ -104,7 +104,8 @@ def _picture(scene: Scene, plan: RunPlan, bundle: Bundle, model: Model) -> Image
     view = overview(scene, _PREVIEW_PX, [read.bands[i] for i in shown])
     gain = np.array([read.gain[i] for i in shown])[:, None, None]
     bias = np.array([read.bias[i] for i in shown])[:, None, None]
-    image = np.clip(np.nan_to_num(view.values * gain + bias) * 255, 0, 255).astype(np.uint8)
+    usable = np.where(view.valid, view.values, view.values.dtype.type(0))  # an infinite value cannot be scaled
+    image = (np.clip(usable * gain + bias, 0, 1) * 255).astype(np.uint8)
     with CodeFile(bundle.classes, None) as source:
         codes = source.overview(view.valid.shape)
     write_preview(bundle.preview, image=image, valid=view.valid, codes=codes, legend=card.legend, title=bundle.stem)
@@ -128,7 +129,7 @@ def _record(scene: Scene, model: Model, plan: RunPlan, facts: Facts) -> dict[str
         "geoseg": geoseg.__version__,
         "started": facts.started.isoformat(timespec="seconds"),
         "scene": {
-            "uri": scene.uri,
+            "uri": without_secrets(scene.uri),
             "sha256": facts.identity["pixels"]["scene"],
             "height_px": rows,
             "width_px": cols,

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import http.server
+import json
 import subprocess
 import sys
+import threading
+import zipfile
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +115,40 @@ def test_areas_of_classes_are_the_sums_of_their_polygons(
     for entry in layers.record["classes"]:
         polygons = frame[frame.class_code == entry["code"]]
         assert entry["area_m2"] == pytest.approx(polygons.area_m2.sum(), rel=2e-3)
+
+
+def test_a_scene_over_the_network_leaves_no_secret_in_its_layers(
+    write_scene: Any, model: Model, tmp_path: Path
+) -> None:
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            return
+
+    handler = partial(Quiet, directory=str(write_scene(blobs((40, 40))).parent))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as httpd:
+        thread = threading.Thread(target=httpd.serve_forever, daemon=True)
+        thread.start()
+        uri = f"http://me:hunter2@127.0.0.1:{httpd.server_port}/scene.tif?sig=SIGNED"
+        with open_scene(uri, allow_remote=True) as scene:
+            layers = predict(scene, model, tmp_path / "out")
+        httpd.shutdown()
+        thread.join()
+    assert json.loads(layers.bundle.run_record.read_bytes())["scene"]["uri"].endswith("/scene.tif")
+    for path in layers.bundle.directory.iterdir():
+        contents = [path.read_bytes()]
+        if path.suffix == ".qgz":
+            with zipfile.ZipFile(path) as project:
+                contents = [project.read(name) for name in project.namelist()]
+        assert not any(secret in content for content in contents for secret in (b"hunter2", b"SIGNED")), path
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+def test_values_that_are_not_finite_make_no_noise(write_scene: Any, model: Model, tmp_path: Path) -> None:
+    values = blobs((40, 50)).astype(np.float32) / 255
+    values[1, 5:9, 5:9], values[2, 20, 20], values[:, 30:, 40:] = np.inf, -np.inf, np.nan
+    layers = predict(write_scene(values, photometric=None), model, tmp_path, spec=PredictSpec(value_range=(0, 1)))
+    with rasterio.open(layers.bundle.classes) as classes:
+        np.testing.assert_array_equal(classes.read(1) == 255, ~np.isfinite(values).all(axis=0))
 
 
 def test_ground_control_points_are_handed_on_and_polygons_lie_on_the_ground(
