@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -51,9 +52,9 @@ def _facts(scene: Scene) -> dict[str, Any]:
         "crs": f"EPSG:{epsg}" if epsg else (crs.to_wkt() if crs else None),
         "transform": list(scene.geobox.transform)[:6],
         "ground_control_points": len(scene.gcps),
-        "gsd_m": gsd_m(scene.geobox),
+        "gsd_m": [side if math.isfinite(side) else None for side in gsd_m(scene.geobox)],
         "dtype": str(scene.dtype),
-        "nodata": scene.nodata if scene.nodata is None or scene.nodata == scene.nodata else "nan",
+        "nodata": scene.nodata if scene.nodata is None or math.isfinite(scene.nodata) else str(scene.nodata),
         "block_px": list(scene.block_shape),
         "bands": [
             {"index": b.index, "name": b.name, "dtype": b.dtype, "scale": b.scale, "offset": b.offset}
@@ -84,11 +85,11 @@ def _matched(scene: Scene, card: ModelCard) -> dict[str, Any]:
 
 
 def _show(facts: dict[str, Any]) -> None:
-    down, right = facts["gsd_m"]
+    sides = ["unknown" if side is None else f"{side:.4g}" for side in facts["gsd_m"]]
     print(printable(facts["scene"]))
     print(f"  {facts['driver']}, {facts['height_px']} x {facts['width_px']} px (rows x columns), {facts['dtype']}")
     crs = facts["crs"] or "no CRS"
-    print(f"  {crs if len(crs) < 60 else crs[:57] + '...'}, a pixel is {down:.4g} x {right:.4g} m on the ground")
+    print(f"  {crs if len(crs) < 60 else crs[:57] + '...'}, a pixel is {' x '.join(sides)} m on the ground")
     if facts["ground_control_points"]:
         print(f"  placed by {facts['ground_control_points']} ground control points")
     print(f"  nodata {facts['nodata']}, stored in blocks of {facts['block_px'][0]} x {facts['block_px'][1]} px")

@@ -138,7 +138,7 @@ def predict(
     )
     options: dict[str, Any] = {"assume_crs": assume_crs, "allow_vrt": allow_vrt, "allow_remote": allow_remote}
     if max_mpx is not None:
-        options["max_pixels"] = int(max_mpx * 1e6)
+        options["max_pixels"] = _pixels(max_mpx)
     uris = expand(scenes, allow_vrt=allow_vrt)
     stems, refused = _stems(uris, options)
     if len(uris) == 1:
@@ -258,6 +258,14 @@ def _tell(scene: Scene, layers: Layers) -> None:
     polygons = "" if record["segments"] is None else f"{record['segments']:,} polygons, "
     speed, project = record["pixels_per_s"] / 1e6, printable(str(layers.bundle.project))
     print(f"{scene.stem}: {polygons}{speed:.2f} Mpx/s; open {project} in QGIS")
+
+
+def _pixels(max_mpx: float) -> int:
+    from geoseg.errors import UsageError
+
+    if not 0 < max_mpx < 1e12:
+        raise UsageError(f"--max-mpx {max_mpx:g}: a number above 0 is wanted, million pixels.")
+    return int(max_mpx * 1e6)
 
 
 def _range(text: str | None) -> tuple[float, float] | str | None:

@@ -18,10 +18,12 @@ def expand(sources: Sequence[str], *, allow_vrt: bool = False) -> list[str]:
     """Turn what the user named into scenes, in order, each once.
 
     Raises:
-        UsageError: a folder or a pattern holds no scene.
+        UsageError: a folder or a pattern holds no scene, or a name is empty.
     """
     scenes: list[str] = []
     for source in sources:
+        if not source:  # an unset variable of the shell; as a path it would mean the whole current folder
+            raise UsageError("a scene's name is empty. Give a file, a folder or a pattern.")
         path = Path(source)
         if _is_dir(path):
             try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 from pathlib import Path
 from types import MappingProxyType
@@ -60,5 +59,5 @@ def resolve(name_or_path: str) -> tuple[Path, str | None]:
     path = Path(name_or_path)
     if os.path.exists(path) or path.suffix or len(path.parts) > 1:  # noqa: PTH110 - no error for a name too long
         return path, None
-    near = difflib.get_close_matches(name_or_path, BUNDLED, n=3, cutoff=0.3) or sorted(BUNDLED)
-    raise ModelError(f"model {name_or_path!r} is unknown; bundled: {', '.join(near)}. Or pass a .safetensors file.")
+    known = ", ".join(sorted(BUNDLED))
+    raise ModelError(f"model {name_or_path!r} is unknown; bundled: {known}. Or pass a .safetensors file.")

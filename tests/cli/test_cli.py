@@ -11,7 +11,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from affine import Affine
 from conftest import blobs
 
 from geoseg.cli.door import enter
@@ -147,6 +149,14 @@ REFUSALS: list[tuple[str, list[str], int, str]] = [
         2,
         "--simplify-m",
     ),
+    (
+        "a limit that is no number",
+        ["predict", "{scene}", "--model", "{model}", "--out", "{out}", "--max-mpx", "nan"],
+        2,
+        "--max-mpx",
+    ),
+    ("a limit below 0", ["predict", "{scene}", "--model", "{model}", "--out", "{out}", "--max-mpx=-1"], 2, "--max-mpx"),
+    ("an unset variable", ["predict", "", "--model", "{model}", "--out", "{out}"], 2, "empty"),
     ("a name that cannot be", ["predict", "x" * 300 + ".tif", "--model", "{model}", "--out", "{out}"], 3, "xxx"),
     ("a model name that cannot be", ["predict", "{scene}", "--model", "m" * 300, "--out", "{out}"], 4, "mmm"),
     ("a small tile", ["predict", "{scene}", "--model", "{model}", "--out", "{out}", "--tile-px", "32"], 2, "--tile-px"),
@@ -225,6 +235,16 @@ def test_a_bug_is_called_a_bug(capsys: pytest.CaptureFixture[str]) -> None:
     assert "a bug in geoseg: ZeroDivisionError: oh" in capsys.readouterr().err
 
 
+def test_no_secret_of_an_address_is_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    address = "https://me:hunter2@127.0.0.1:9/a.tif?sig=SIGNED"
+    for more in ([], ["--allow-remote"]):
+        assert geoseg("inspect", address, *more) in {2, 3}
+        told = capsys.readouterr().err
+        assert "https://127.0.0.1:9/a.tif: " in told
+        assert "hunter2" not in told
+        assert "SIGNED" not in told
+
+
 def test_control_characters_of_file_names_do_not_reach_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     assert geoseg("inspect", "evil\x1b[31m\n.tif") == 3
     error = capsys.readouterr().err
@@ -243,6 +263,18 @@ def test_inspect_tells_what_every_model_would_read(
     assert facts["models"][0]["tiles"] > 1
     assert geoseg("inspect", write_scene(), "--model", tiny_model) == 0
     assert "reads bands 1, 2, 3" in capsys.readouterr().out
+
+
+def test_json_of_a_scene_that_lies_nowhere_is_json(
+    write_scene: Any, tiny_model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    values = blobs((20, 20)).astype(np.float32)
+    scene = write_scene(values, transform=Affine(1, 0, 9e9, 0, -1, 9e9), nodata=np.inf, photometric=None)
+    assert geoseg("inspect", scene, "--model", tiny_model, "--json") == 0
+    facts = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
+    assert facts["gsd_m"] == [None, None]
+    assert geoseg("inspect", scene, "--model", tiny_model) == 0
+    assert "a pixel is unknown" in capsys.readouterr().out
 
 
 def test_a_card_is_shown(tiny_model: Path, capsys: pytest.CaptureFixture[str]) -> None:
