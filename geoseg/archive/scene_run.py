@@ -30,8 +30,8 @@ from geoseg.run.report import Reporter
 from geoseg.run.stages import State
 from geoseg.run.workers import Workers
 
-_NEVER = re.compile(r"\b(400|401|403|404|405|410)\b")
-"""Answers of a server that another attempt will not change."""
+_NEVER = re.compile(r"\bHTTP (?:error|\w+ code(?: on \S+)? ?:) (?:400|401|403|404|405|410)\b", re.IGNORECASE)
+"""Answers of a server that another attempt will not change, in the words of urllib and GDAL; rows have numbers too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

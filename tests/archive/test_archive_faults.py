@@ -156,20 +156,32 @@ def test_only_the_network_is_tried_again(make_archive: Any, monkeypatch: pytest.
     assert (report.exit_code, len(calls), seen[0].attempts) == (0, 3, 3)
 
 
-def test_what_a_host_denies_is_not_asked_again(make_archive: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("cause", "attempts"),
+    [
+        ("cannot be opened (HTTP response code: 404).", 1),
+        ("cannot be opened (HTTP response code on https://host/503.tif: 404).", 1),
+        ("the STAC item cannot be read (HTTP Error 403: Forbidden).", 1),
+        ("rows 400-403 cannot be decoded (HTTP response code: 503).", 3),
+        ("cannot be opened (HTTP response code on https://host/404/a.tif: 503).", 3),
+    ],
+)
+def test_what_a_host_denies_is_not_asked_again(
+    make_archive: Any, monkeypatch: pytest.MonkeyPatch, cause: str, attempts: int
+) -> None:
     import geoseg.archive.scene_run as module
 
     calls = []
 
     def denied(uri: str, *arguments: Any) -> Any:
         calls.append(uri)
-        raise SceneError(uri, "cannot be opened (HTTP response code: 404).")
+        raise SceneError(uri, cause)
 
     monkeypatch.setattr(module, "Scene", denied)
     monkeypatch.setattr(module, "is_remote", lambda uri: True)
     config = make_archive(1, backoff_s=0.0, opening={"allow_remote": True})
     assert run_archive(config).failed[0].exit_code == 3
-    assert len(calls) == 1
+    assert len(calls) == attempts
 
 
 @pytest.mark.slow
