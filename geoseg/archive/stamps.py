@@ -1,8 +1,9 @@
 """Whether a scene's imagery is what it was, told without reading its pixels.
 
-Of local files: size and time of change, of the scene's own files and of all neighbours that could georeference it. Of
-remote ones: what the listing said, else size, ETag and time of change from one HEAD request. A digest of the pixels is
-taken when a scene is segmented, and the stamp is remembered beside it; as long as the stamp stands, so does the digest.
+Of local files: size and time of change, of the scene's own files and of all neighbours that could georeference or mask
+it. Of remote ones: what the listing said, else size, ETag and time of change from one HEAD request. A digest of the
+pixels is taken when a scene is segmented, and the stamp is remembered beside it; as long as the stamp stands, so does
+the digest.
 """
 
 from __future__ import annotations
@@ -41,7 +42,8 @@ def state_of(ref: SceneRef, known: Iterable[str] = (), *, allow_remote: bool = F
         return {}, ref.stamp or (_asked(ref.uri) if allow_remote else "")
     path = Path(ref.uri)
     beside = [str(path.with_suffix(suffix)) for suffix in _BESIDE]
-    names = dict.fromkeys((ref.uri, *beside, f"{ref.uri}.aux.xml", *known))
+    beside += [f"{ref.uri}{suffix}" for suffix in (".aux.xml", ".msk", ".MSK")]
+    names = dict.fromkeys((ref.uri, *beside, *known))
     return {name: state for name in names if (state := _stat(name)) is not None}, ref.stamp
 
 
@@ -60,6 +62,6 @@ def _asked(uri: str) -> str:
     try:
         with urlopen(Request(uri, method="HEAD"), timeout=_TIMEOUT_S) as answer:  # noqa: S310 - http and https only
             said = {name: answer.headers[name] for name in _HEADERS if answer.headers[name]}
-    except (OSError, HTTPException):
+    except (OSError, ValueError, HTTPException):  # ValueError: what only looks like an address
         return ""
     return sha256_of_json(said) if said.keys() & {"ETag", "Last-Modified"} else ""

@@ -153,7 +153,10 @@ def remote_driver(uri: str) -> str:
     Raises:
         SceneError: the suffix is none of the rasters.
     """
-    path = urlsplit(uri).path
+    try:
+        path = urlsplit(uri).path
+    except ValueError as error:
+        raise SceneError(uri, f"this is no address ({error}).", "Check how it is written.") from error
     suffix = Path(path).suffix.lower()
     if suffix in (".json", ".geojson") or _API_ITEM.search(path):
         return "STAC"

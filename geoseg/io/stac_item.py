@@ -106,9 +106,14 @@ def without_secrets(uri: str) -> str:
     """Drop user, password and query (where signatures stand) from an address; leave a path as it is."""
     if uri.startswith("/vsicurl/"):
         return "/vsicurl/" + without_secrets(uri.removeprefix("/vsicurl/"))
-    parts = urlsplit(uri)
-    if not re.match(r"[a-z][a-z0-9+.-]+://", uri):
+    if not re.match(r"[a-z][a-z0-9+.-]+://", uri, re.IGNORECASE):
         return uri
+    try:
+        parts = urlsplit(uri)
+    except ValueError:  # what only looks like an address, "http://user@[x", may hold secrets all the same
+        scheme, _, rest = uri.partition("?")[0].partition("://")
+        host, slash, path = rest.partition("/")
+        return f"{scheme}://{host.rpartition('@')[2]}{slash}{path}"
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 

@@ -138,15 +138,11 @@ def test_a_list_asks_no_server_either_before_it_may(
     assert (report.done, [record.exit_code for record in report.failed]) == (1, [2])
 
 
-def test_a_scene_that_is_named_twice_is_listed_once(tmp_path: Path) -> None:
+def test_an_item_that_is_linked_twice_is_listed_once(tmp_path: Path) -> None:
     written(tmp_path / "i.json", item("i"))
     catalogue(tmp_path / "below.json", ("item", "./i.json"))
     top = catalogue(tmp_path / "catalog.json", ("item", "./i.json"), ("item", "i.json"), ("child", "./below.json"))
     assert [ref.uri for ref in found(top)] == [str(tmp_path / "i.json")]
-    (tmp_path / "list.txt").write_text("a.tif\nb.tif\n./a.tif\nhttps://host/a.tif\nhttps://host/a.tif\n")
-    listed = {"source": {"kind": "list", "path": tmp_path / "list.txt"}, "model": "m", "out": "o"}
-    refs = list(find_scenes(ArchiveConfig.model_validate(listed)))
-    assert [ref.uri for ref in refs] == [str(tmp_path / "a.tif"), str(tmp_path / "b.tif"), "https://host/a.tif"]
 
 
 def test_one_item_is_a_source_too(tmp_path: Path) -> None:
@@ -175,10 +171,19 @@ def test_an_item_that_does_not_say_where_or_when_is_not_taken_for_there_and_then
 
 
 @pytest.mark.parametrize("href", [5, "http://[bad/x.json", "a\0b", ""])
-def test_a_link_that_is_none_fails_alone(tmp_path: Path, href: Any) -> None:
-    written(tmp_path / "i.json", item("i"))
-    top = catalogue(tmp_path / "catalog.json", ("item", href), ("item", "./i.json"))
-    assert [ref.name for ref in found(top)][1:] == ["i"]
+def test_a_link_that_is_none_fails_alone(make_archive: Any, tmp_path: Path, href: Any) -> None:
+    report = run_archive(astray(make_archive, tmp_path, href, "item", allow_remote=True))
+    assert (report.done, [record.exit_code for record in report.failed]) == (1, [3])
+
+
+@pytest.mark.parametrize("allow_remote", [False, True])
+def test_an_address_that_is_none_fails_alone(make_archive: Any, tmp_path: Path, allow_remote: bool) -> None:
+    facts = make_archive(1).model_dump() | {"opening": {"allow_remote": allow_remote}, "attempts": 1}
+    (tmp_path / "scenes" / "list.txt").write_text("http://user:secret@[bad/x.tif?token=1\narea0.tif\n")
+    source = {"kind": "list", "path": tmp_path / "scenes" / "list.txt"}
+    report = run_archive(ArchiveConfig.model_validate(facts | {"source": source}))
+    assert (report.done, [record.exit_code for record in report.failed]) == (1, [3 if allow_remote else 2])
+    assert (report.failed[0].uri, "secret" in report.failed[0].cause) == ("http://[bad/x.tif", False)
 
 
 @pytest.mark.parametrize(
