@@ -65,7 +65,7 @@ class Archive:
         self._run = uuid4().hex
         self._scenes = SceneRun(config, self.card)
         self._state = threading.Lock()
-        self._in_flight: set[str] = set()
+        self._in_flight: dict[str, str] = {}
 
     @classmethod
     @contextmanager
@@ -165,15 +165,18 @@ class Archive:
         """Segment one scene; may be called from several threads.
 
         A bad scene gives a failed record, with its cause and the exit code of ``geoseg predict``. When the archive is
-        closed meanwhile or the workers are gone (``lost``), the scene is left ``waiting``.
+        closed meanwhile or the workers are gone (``lost``), the scene is left ``waiting``; so it is
+        where another thread is at it.
         """
         waiting = SceneRecord(name=ref.name, uri=printable_uri(ref.uri))
         with self._state:
             if self._scenes.stopped.is_set() or self.lost is not None:
                 return waiting
+            if self._in_flight.get(ref.name) == ref.uri:  # a list may hold it twice; whoever has it does it
+                return waiting
             if ref.name in self._in_flight:
                 return failed_by(waiting, OutputError(f"{ref.uri}: a scene of the same name, {ref.name}, is in work."))
-            self._in_flight.add(ref.name)
+            self._in_flight[ref.name] = ref.uri
         try:
             return self._segment(ref, workers, reporter or Silence()) or waiting
         except ClusterLostError as error:
@@ -181,7 +184,7 @@ class Archive:
             return waiting
         finally:
             with self._state:
-                self._in_flight.discard(ref.name)
+                del self._in_flight[ref.name]
 
     def records(self) -> Iterator[SceneRecord]:
         """List what is known of every scene that was ever tried, also of those that left the source since."""

@@ -57,7 +57,8 @@ def run_archive(
         reporter: told of progress, in pixels, and of failures.
         on_record: called with the record of each scene that was tried, in the run's own thread.
         retry_failed: try all failed scenes again.
-        watch: go on looking for new and changed files of a folder until this is set.
+        watch: go on looking for new and changed files of a folder until this is set; the catalogue is published
+            whenever nothing is left for the moment.
 
     Raises:
         OutputError: another run works on the archive.
@@ -71,6 +72,8 @@ def run_archive(
             for ref, record in archive.survey() if watch is None else _watched(archive, watch):
                 if ref is None or record is None:
                     run.collect(most=None)
+                    if not run.running:
+                        _publish(archive, reporter)
                 elif archive.wants(record, retry_failed=retry_failed):
                     run.submit(ref)
                 else:
@@ -83,17 +86,21 @@ def run_archive(
             raise
         if archive.lost is not None:
             raise archive.lost
-        if not archive.published:
-            reporter.stage("catalogue", 0)
-            archive.publish()
+        _publish(archive, reporter)
         return run.report()
 
 
+def _publish(archive: Archive, reporter: Reporter) -> None:
+    if not archive.published:
+        reporter.stage("catalogue", 0)
+        archive.publish()
+
+
 def _watched(archive: Archive, stop: threading.Event) -> Iterator[tuple[SceneRef, SceneRecord] | tuple[None, None]]:
-    source = archive.config.source
+    config, source = archive.config, archive.config.source
     if not isinstance(source, FolderSource):
         raise UsageError(f"source: {source.kind}: only a folder can be watched.")
-    for ref in watch_scenes(source, stop, allow_vrt=archive.config.opening.allow_vrt):
+    for ref in watch_scenes(source, stop, allow_vrt=config.opening.allow_vrt, leave_out=config.out):
         yield (None, None) if ref is None else (ref, archive.standing(ref))
 
 

@@ -36,7 +36,7 @@ def find_scenes(config: ArchiveConfig) -> Iterator[SceneRef]:
     source, opening = config.source, config.opening
     match source:
         case FolderSource():
-            yield from folder_scenes(source, allow_vrt=opening.allow_vrt)
+            yield from folder_scenes(source, allow_vrt=opening.allow_vrt, leave_out=config.out)
         case ListSource():
             yield from list_scenes(source)
         case StacSource():

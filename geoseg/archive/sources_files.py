@@ -21,21 +21,35 @@ SUFFIXES = (".tif", ".tiff", ".jp2", ".png", ".jpg", ".jpeg", ".vrt")
 _LIST_MAX_LINE = 8192
 
 
-def folder_scenes(source: FolderSource, *, allow_vrt: bool = False) -> Iterator[SceneRef]:
+def folder_scenes(
+    source: FolderSource, *, allow_vrt: bool = False, leave_out: Path | None = None
+) -> Iterator[SceneRef]:
     """List the rasters of a folder by path; hidden files and folders are left out, links to folders not followed.
 
+    Args:
+        source: the folder.
+        allow_vrt: take .vrt files.
+        leave_out: the archive's output, whose layers are no scenes, may lie in the folder.
+
     Raises:
-        UsageError: the folder is not there or cannot be read.
+        UsageError: the folder is not there, cannot be read, or is the output itself.
     """
     root = source.path
     if not root.is_dir():
         raise UsageError(f"{root}: no such folder. Check the archive's source.")
-    for path in _walk(root, "", recursive=source.recursive):
+    inside = "" if leave_out is None else _below(root, leave_out)
+    if inside == "." and source.recursive:
+        raise UsageError(
+            f"{root}: out is the folder of the scenes, so layers would be taken for scenes. Choose another."
+        )
+    for path in _walk(root, "", recursive=source.recursive, leave_out=inside):
         if takes(path, source.glob, source.exclude, allow_vrt=allow_vrt):
             yield SceneRef(name=name_of_path(path), uri=str(root / path), bands=source.bands)
 
 
-def watch_scenes(source: FolderSource, stop: threading.Event, *, allow_vrt: bool = False) -> Iterator[SceneRef | None]:
+def watch_scenes(
+    source: FolderSource, stop: threading.Event, *, allow_vrt: bool = False, leave_out: Path | None = None
+) -> Iterator[SceneRef | None]:
     """List the rasters of a folder, then look again and again for new and changed ones, until someone says stop.
 
     A file is taken only when its size and time of change have stood still for ``settle_s``, so that one that is being
@@ -45,6 +59,7 @@ def watch_scenes(source: FolderSource, stop: threading.Event, *, allow_vrt: bool
         source: the folder.
         stop: ends the listing at once.
         allow_vrt: take .vrt files.
+        leave_out: see ``folder_scenes``.
 
     Yields:
         A scene, or None while there is none, about once a second.
@@ -52,7 +67,7 @@ def watch_scenes(source: FolderSource, stop: threading.Event, *, allow_vrt: bool
     taken: dict[str, tuple[int, int]] = {}
     pending: dict[str, tuple[tuple[int, int], float]] = {}
     while not stop.is_set():
-        for ref in folder_scenes(source, allow_vrt=allow_vrt):
+        for ref in folder_scenes(source, allow_vrt=allow_vrt, leave_out=leave_out):
             state = _state(ref.uri)
             if state is None or taken.get(ref.name) == state:
                 continue
@@ -74,22 +89,20 @@ def watch_scenes(source: FolderSource, stop: threading.Event, *, allow_vrt: bool
 
 
 def list_scenes(source: ListSource) -> Iterator[SceneRef]:
-    """List the paths and addresses of a text file, each once.
+    """List the paths and addresses of a text file; what stands there twice is listed twice, under one name.
 
     Raises:
         UsageError: the list cannot be read or is no text.
     """
     folder = source.path.absolute().parent
-    seen: set[str] = set()
     try:
         with source.path.open(encoding="utf-8") as lines:
             for number, line in enumerate(lines, start=1):
                 entry = line.split(" #")[0].strip() if not line.startswith("#") else ""
                 if len(line) > _LIST_MAX_LINE or "\0" in entry:
                     raise UsageError(f"{source.path}: line {number} is no path. Give one path or address a line.")
-                if entry and (ref := _listed(folder, entry, source.bands)).uri not in seen:
-                    seen.add(ref.uri)
-                    yield ref
+                if entry:
+                    yield _listed(folder, entry, source.bands)
     except OSError as error:
         raise UsageError(f"{source.path}: cannot be read ({error.strerror}). Check the archive's source.") from error
     except UnicodeDecodeError as error:
@@ -108,7 +121,13 @@ def _fits(path: str, pattern: str) -> bool:
     return fnmatchcase(path if "/" in pattern else path.rpartition("/")[2], pattern)
 
 
-def _walk(root: Path, inside: str, *, recursive: bool) -> Iterator[str]:
+def _below(root: Path, folder: Path) -> str:
+    """Where a folder lies in another one, as a relative path; empty when it does not."""
+    root, folder = root.resolve(), folder.resolve()
+    return folder.relative_to(root).as_posix() if folder.is_relative_to(root) else ""
+
+
+def _walk(root: Path, inside: str, *, recursive: bool, leave_out: str) -> Iterator[str]:
     try:
         with os.scandir(root / inside) as listing:
             entries = sorted((entry for entry in listing if not entry.name.startswith(".")), key=lambda e: e.name)
@@ -117,8 +136,8 @@ def _walk(root: Path, inside: str, *, recursive: bool) -> Iterator[str]:
     for entry in entries:
         path = f"{inside}{entry.name}"
         if entry.is_dir(follow_symlinks=False):
-            if recursive:
-                yield from _walk(root, f"{path}/", recursive=True)
+            if recursive and path != leave_out:
+                yield from _walk(root, f"{path}/", recursive=True, leave_out=leave_out)
         elif entry.is_file():
             yield path
 

@@ -6,6 +6,9 @@ import hashlib
 import json
 import os
 import shutil
+import threading
+import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +25,8 @@ from geoseg.engine.model import load_model
 from geoseg.errors import OutputError
 from geoseg.run.cluster import DaskWorkers
 from geoseg.run.predict import predict
+from geoseg.run.report import Silence
+from geoseg.run.workers import ThisProcess
 
 
 def layers(out: Path) -> dict[str, str]:
@@ -102,6 +107,36 @@ def test_a_run_ends_with_its_catalogue(make_archive: Any) -> None:
     (config.out / ".geoseg" / "published").unlink()
     assert run_archive(config).done == 0
     assert report.stat().st_mtime_ns != time, "a run that was killed before it could tell is told of by the next"
+
+
+def test_an_archive_that_is_watched_is_published_whenever_nothing_is_left(make_archive: Any, write_scene: Any) -> None:
+    config = make_archive(1)
+    config = config.model_copy(update={"source": FolderSource(path=config.source.path, poll_s=0.1, settle_s=0.1)})
+    stop, reports = threading.Event(), []
+    watching = threading.Thread(target=lambda: reports.append(run_archive(config, watch=stop)))
+    watching.start()
+    try:
+        assert _listed_within(config.out, ["area0"]), "it is there while the folder is watched still"
+        write_scene(blobs((150, 140), seed=9), name="late.tif")
+        assert _listed_within(config.out, ["area0", "late"])
+    finally:
+        stop.set()
+        watching.join(120)
+    assert [(report.done, report.exit_code) for report in reports] == [(2, 0)]
+
+
+def _listed_within(out: Path, names: list[str], patience_s: float = 120.0) -> bool:
+    """Whether the collection comes to link these scenes."""
+    until = time.monotonic() + patience_s
+    while time.monotonic() < until:
+        try:
+            links = json.loads((out / "collection.json").read_text())["links"]
+        except OSError:
+            links = []
+        if sorted(link["href"].split("/")[1] for link in links if link["rel"] == "item") == names:
+            return True
+        time.sleep(0.2)
+    return False
 
 
 def test_records_say_what_the_layers_say(make_archive: Any) -> None:
@@ -196,6 +231,20 @@ def test_the_same_scene_twice_at_once_is_done_once(make_archive: Any, tmp_path: 
     report = run_archive(listed)
     assert (report.done, report.skipped, report.exit_code) == (1, 1, 0)
     assert [path.parent.name for path in config.out.glob("*/run.json")] == ["scenes--area0"]
+
+
+def test_a_scene_that_is_in_work_already_is_no_failure(make_archive: Any) -> None:
+    seen = []
+
+    class Again(Silence):
+        def stage(self, name: str, total_px: int, done_px: int = 0) -> None:
+            seen.append(archive.segment(ref, ThisProcess()))
+            seen.append(archive.segment(replace(ref, uri="/other/area0.tif"), ThisProcess()))
+
+    with Archive.open(make_archive(1)) as archive:
+        (ref,) = archive.left()
+        assert archive.segment(ref, ThisProcess(), reporter=Again()).state == "done"
+    assert {(record.uri, record.state) for record in seen} == {(ref.uri, "waiting"), ("/other/area0.tif", "failed")}
 
 
 def test_a_bug_in_one_scene_does_not_stop_the_others(make_archive: Any, monkeypatch: pytest.MonkeyPatch) -> None:

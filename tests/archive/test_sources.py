@@ -63,6 +63,20 @@ def test_a_folder_is_narrowed_down(tree: Path) -> None:
     assert any(name.startswith("m.vrt") for name in names(tree, allow_vrt=True))
 
 
+@pytest.mark.parametrize("by", ["", "north/up/"])
+def test_the_layers_of_an_archive_are_none_of_its_scenes(tree: Path, by: str) -> None:
+    before = names(tree)
+    (tree / "north" / "up").symlink_to(tree)
+    (tree / "deep" / "out" / "a").mkdir(parents=True)
+    (tree / "deep" / "out" / "a" / "a_classes.tif").write_bytes(b"II*\0")
+    config = {"source": tree, "model": "m", "out": tree / by / "deep" / "out"}
+    assert [ref.name for ref in find_scenes(ArchiveConfig.model_validate(config))] == before
+    with pytest.raises(UsageError, match="layers would be taken for scenes"):
+        list(find_scenes(ArchiveConfig.model_validate(config | {"out": tree / by})))
+    flat = {"source": {"path": tree, "recursive": False}, "out": tree / by}
+    assert len(list(find_scenes(ArchiveConfig.model_validate(config | flat)))) == 3
+
+
 def test_a_link_in_a_circle_ends(tree: Path) -> None:
     (tree / "north" / "up").symlink_to(tree)
     assert len(found(tree)) == 5
