@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -21,6 +22,8 @@ F64 = npt.NDArray[np.float64]
 Geometry = npt.NDArray[np.object_]
 
 _json = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
+# GEOS writes one number in a thousand with all its 17 digits where fewer say the same
+_LONG = re.compile(r"-?\d+\.\d{12,}")
 
 
 def write_geojson(
@@ -87,7 +90,8 @@ def _features(stream: SegmentStream, to_lonlat: ToLonLat, decimals: int, extent:
         columns = [column.to_pylist() for column in stream.columns(segments)]
         for geometry, *values in zip(shapely.to_geojson(lonlat), *columns, strict=True):
             known = dict(zip(stream.attributes.names, values, strict=True))
-            yield f'{{"type": "Feature", "properties": {_json(known)}, "geometry": {geometry}}}'
+            plain = _LONG.sub(lambda number: repr(float(number[0])), geometry)
+            yield f'{{"type": "Feature", "properties": {_json(known)}, "geometry": {plain}}}'
 
 
 def _rounded(geometry: Geometry, decimals: int) -> Geometry:

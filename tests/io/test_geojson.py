@@ -1,6 +1,7 @@
 """GeoJSON by the letter of RFC 7946."""
 
 import json
+import re
 from functools import partial
 
 import geopandas
@@ -79,6 +80,14 @@ def test_coordinates_have_the_digits_asked_for(tmp_path, decimals):
             assert np.array_equal(np.round(ring, decimals), ring)
     assert whole["bbox"] == np.round(whole["bbox"], decimals).tolist()
     assert "-0.0" not in text
+
+
+def test_no_number_is_written_with_more_digits_than_asked_for(tmp_path):
+    east = np.random.default_rng(0).uniform(100, 179, 5000)
+    write(tmp_path / "s.geojson", [plain(shapely.box(east, 10, east + 0.5, 11))], crs_wkt=WGS84)
+    _, *coordinates = (tmp_path / "s.geojson").read_text().split('"coordinates":')
+    digits = [digits for text in coordinates for digits in re.findall(r"\.(\d+)", text.partition("}")[0])]
+    assert max(map(len, digits)) == 7
 
 
 def test_what_rounding_would_break_keeps_its_digits(tmp_path):
