@@ -29,7 +29,7 @@ from geoseg.engine.schedule import learning_rate
 from geoseg.errors import ModelError, UsageError
 from geoseg.io.model_file import read_model
 from geoseg.nn import build
-from geoseg.nn.parts.auxiliary import forward_all
+from geoseg.nn.parts.auxiliary import Auxiliary, forward_all
 
 
 class Learner(LightningModule):  # type: ignore[misc]
@@ -115,12 +115,12 @@ class Learner(LightningModule):  # type: ignore[misc]
         """Compute the loss of a batch.
 
         Raises:
-            UsageError: the training diverged.
+            UsageError: the training diverged, or the network cannot learn from single chips.
         """
         del batch_idx
         # dropout must not depend on what ran before, or a resumed run would differ
         torch.manual_seed(self.recipe.seed * 1_000_003 + self.batches_seen + 7919 * self.global_rank)
-        logits, beside = forward_all(self.network, batch.inputs.contiguous(memory_format=self._layout))
+        logits, beside = self._answers(batch.inputs.contiguous(memory_format=self._layout))
         with torch.autocast(self.device.type, enabled=False):
             loss = self._loss(logits, batch.channels)
             loss = loss + auxiliary_loss(
@@ -132,6 +132,17 @@ class Learner(LightningModule):  # type: ignore[misc]
             )
         self._count(logits.detach(), batch.channels)
         return loss
+
+    def _answers(self, inputs: Tensor) -> tuple[Tensor, tuple[Auxiliary, ...]]:
+        try:
+            return forward_all(self.network, inputs)
+        except ValueError as error:  # a batch norm over means of whole chips
+            if len(inputs) > 1 or "more than 1 value per channel" not in str(error):
+                raise
+            raise UsageError(
+                f"{self.recipe.name}: {self.recipe.architecture.name} takes norms over means of whole chips and cannot "
+                "learn from one at a time. Set chips.batch to 2 or more."
+            ) from error
 
     def configure_gradient_clipping(
         self,

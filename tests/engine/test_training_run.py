@@ -182,6 +182,14 @@ def test_a_diverging_run_says_so(data: Path, tmp_path: Path) -> None:
         train(wanted, data, tmp_path)
 
 
+def test_a_network_that_needs_two_chips_says_so(data: Path, tmp_path: Path) -> None:
+    architecture = {"name": "pspnet_r50", "options": {"backbone": "test_resnet"}}
+    chips = {**document()["chips"], "batch": 1}
+    recipe = Recipe.model_validate({**document(steps=2), "architecture": architecture, "chips": chips})
+    with pytest.raises(UsageError, match=r"squares: pspnet_r50 .* Set chips\.batch to 2 or more"):
+        train(recipe, data, tmp_path)
+
+
 def test_what_is_not_there_is_named(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if not torch.cuda.is_available():
         with pytest.raises(ResourceError, match="1 GPU wanted, 0 there"):
