@@ -3,6 +3,7 @@
 import geoseg.flows.private  # noqa: F401 - before prefect, which reports home as it is imported
 
 # isort: split
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -13,6 +14,7 @@ from prefect.client.schemas.schedules import CronSchedule
 from prefect.settings import PREFECT_API_URL
 
 from geoseg.archive.config import ArchiveConfig
+from geoseg.cli.door import say
 from geoseg.errors import UsageError
 from geoseg.flows.ending import command, talking
 
@@ -42,6 +44,7 @@ def main(
             raise UsageError(f'--cron {cron}: this is no time. Give five fields, e.g. "0 2 * * *".') from error
     ArchiveConfig.read(config)  # what is wrong with it is wrong in every run
     limit = ConcurrencyLimitConfig(limit=1, collision_strategy=ConcurrencyLimitStrategy.CANCEL_NEW)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # the one that asyncio ends in order for: it pauses then
     with talking():
         segment_archive.serve(
             name=name,
@@ -52,7 +55,8 @@ def main(
             paused=False,  # stopped in order, the last one left its schedule paused
             print_starting_message=False,
         )
-    return 0
+    say(f"interrupted; the schedule of segment-archive/{name} is paused: run the same command again to resume it.")
+    return 130
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 from archive_bytes import alone, layers
-from prefect_server import ROOT, Api, end, wait_for, written
+from prefect_server import PATIENCE_S, ROOT, Api, end, wait_for, written
 
 from geoseg.archive.archive import Archive
 
@@ -54,8 +54,13 @@ def test_a_served_interval_fires_and_a_second_run_at_once_is_cancelled(
             raise AssertionError((tmp_path / "log").read_text()) from None
     try:
         wait_for(lambda: "COMPLETED" in _states(api, "often"), process)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(PATIENCE_S) == 130, (tmp_path / "log").read_text()
     finally:
         end(process)
+    assert "the schedule of segment-archive/often is paused" in (tmp_path / "log").read_text()
+    (served,) = api.ask("deployments/filter", deployments={"name": {"any_": ["often"]}})
+    assert served["paused"]
     assert layers(config.out) == alone(config, tmp_path / "alone")
     assert (config.out / "catalog.json").is_file()
 
