@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import colorsys
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree as ET
 
 import numpy as np
@@ -29,16 +30,18 @@ class ClassScene:
 
     Args:
         classes: whole numbers 0-254; its nodata and its mask say where there is no class.
-        confidence: percent on the same grid, or None.
+        confidence: whole percent on the same grid, or None.
         nodata: one more code that means no class.
 
     Raises:
-        SceneError: the two are not on one grid.
+        SceneError: one is a picture, or the two are not on one grid.
     """
 
     def __init__(self, classes: Scene, confidence: Scene | None = None, *, nodata: int | None = None) -> None:
         height, width = (int(n) for n in classes.geobox.shape)
+        _refuse_picture(classes)
         if confidence is not None:
+            _refuse_picture(confidence)
             refuse_other_grid(classes, confidence)
         self.shape: tuple[int, int] = height, width
         self._classes, self._confidence, self._nodata = classes, confidence, nodata
@@ -47,14 +50,13 @@ class ClassScene:
         """Read codes (255 = no class) and confidence (0-100, 255 = none), both (y, x).
 
         Raises:
-            SceneError: a valid value is not a whole number from 0 to 254.
+            SceneError: a valid value is not a whole number from 0 to 254, or not a whole percent.
         """
         raster = self._classes.read(window, bands=[1])
         values, valid = raster.values[0], raster.valid
         if self._nodata is not None:
             valid = valid & (values != self._nodata)
-        codes = np.where(valid, values, NODATA).astype(np.uint8)
-        wrong = valid & ((codes != values) | (codes == NODATA))
+        codes, wrong = _whole(values, valid, NODATA - 1)
         if wrong.any():
             raise SceneError(
                 self._classes.uri,
@@ -63,8 +65,15 @@ class ClassScene:
             )
         if self._confidence is None:
             return codes, None
-        percent = self._confidence.read(window, bands=[1])
-        return codes, np.where(percent.valid, np.clip(percent.values[0], 0, 100), 255).astype(np.uint8)
+        raster = self._confidence.read(window, bands=[1])
+        percent, wrong = _whole(raster.values[0], raster.valid, 100)
+        if wrong.any():
+            raise SceneError(
+                self._confidence.uri,
+                f"it holds the value {raster.values[0][wrong][0]}; a confidence is whole percent, from 0 to 100.",
+                "Round it to whole percent, or set its nodata value with rio edit-info --nodata.",
+            )
+        return codes, percent
 
     def present(self) -> list[int]:
         """List the codes that occur; reads everything once."""
@@ -73,6 +82,28 @@ class ClassScene:
             codes, _ = self.read(Window(top, min(top + _SCAN_ROWS, self.shape[0]), 0, self.shape[1]))
             counts += np.bincount(codes.ravel(), minlength=256)
         return [int(code) for code in np.flatnonzero(counts[:NODATA])]
+
+
+def _refuse_picture(scene: Scene) -> None:
+    """Refuse what is coloured by its first three bands: of a picture the red alone says nothing.
+
+    Raises:
+        SceneError: it is a picture.
+    """
+    names = [band.name for band in scene.bands[:3]]
+    if names == ["red", "green", "blue"]:
+        raise SceneError(
+            scene.uri,
+            f"it is a picture (bands {', '.join(names)}), where values of one band are wanted.",
+            "Give a raster of one band; if all is in the first of these: rio stack IN.tif --bidx 1 OUT.tif.",
+        )
+
+
+def _whole(values: npt.NDArray[Any], valid: npt.NDArray[np.bool_], top: int) -> tuple[U8, npt.NDArray[np.bool_]]:
+    """Cast what is valid and a whole number from 0 to ``top``; 255 elsewhere, and where something valid is none."""
+    inside = valid & (values >= 0) & (values <= top)
+    whole = np.where(inside, values, NODATA).astype(np.uint8)
+    return whole, valid & (~inside | (whole != values))
 
 
 def legend_of(path: Path, codes: list[int]) -> Legend:

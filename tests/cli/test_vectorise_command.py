@@ -121,6 +121,19 @@ def test_statistics_of_bands_become_columns(tmp_path: Path, capsys: pytest.Captu
     assert "no band 9" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("suffix", [".gpkg", ".geojson"])
+def test_a_band_called_confidence_shares_no_column_with_the_confidence(tmp_path: Path, suffix: str) -> None:
+    codes = write_codes(tmp_path / "map.tif", some_codes())
+    percent = write_codes(tmp_path / "percent.tif", np.full((40, 50), 80, np.int16))
+    with rasterio.open(percent, "r+") as file:
+        file.set_band_description(1, "Confidence")
+    out = tmp_path / f"map{suffix}"
+    assert geoseg("vectorise", codes, "--confidence", percent, "--zonal", percent, "--out", out) == 0
+    frame = geopandas.read_file(out, layer="segments" if suffix == ".gpkg" else None)
+    assert set(frame.confidence_min) == {0.8}
+    assert set(frame.percent_confidence_min) == {80}
+
+
 def test_an_empty_map_has_the_columns_too(tmp_path: Path) -> None:
     codes = write_codes(tmp_path / "map.tif", np.full((40, 50), 255, np.uint8))
     image = write_image(tmp_path / "image.tif", np.zeros((2, 40, 50), np.uint8))
@@ -128,6 +141,44 @@ def test_an_empty_map_has_the_columns_too(tmp_path: Path) -> None:
     frame = geopandas.read_file(tmp_path / "map_segments.gpkg", layer="segments")
     assert len(frame) == 0
     assert {"b1_mean", "near_infrared_count"} <= set(frame.columns)
+
+
+@pytest.mark.parametrize("value", [0.75, 101, -1])
+def test_a_confidence_that_is_no_whole_percent_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], value: float
+) -> None:
+    codes = write_codes(tmp_path / "map.tif", some_codes())
+    shares = write_codes(tmp_path / "shares.tif", np.full((40, 50), value, np.float32))
+    assert geoseg("vectorise", codes, "--confidence", shares) == 3
+    error = capsys.readouterr().err
+    assert "shares.tif" in error
+    assert f"{value:g}" in error
+    assert "percent" in error
+    assert not (tmp_path / "map_segments.gpkg").exists()
+
+
+def test_a_picture_is_not_taken_for_a_class_raster(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    codes = write_codes(tmp_path / "map.tif", some_codes())
+    picture = tmp_path / "picture.tif"
+    options = {"crs": "EPSG:32633", "transform": from_origin(5e5, 5e6, 2, 2), "photometric": "rgb"}
+    with rasterio.open(picture, "w", driver="GTiff", height=40, width=50, count=3, dtype="uint8", **options) as file:
+        file.write(np.stack([some_codes()] * 3))
+    for arguments in ([picture], [codes, "--confidence", picture]):
+        assert geoseg("vectorise", *arguments) == 3
+        error = capsys.readouterr().err
+        assert "picture.tif" in error
+        assert "red, green, blue" in error
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+@pytest.mark.parametrize("value", [1e300, 3e9, -1.0])
+def test_a_value_beyond_all_codes_is_refused_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], value: float
+) -> None:
+    codes = some_codes().astype(np.float64)
+    codes[3, 3] = value
+    assert geoseg("vectorise", write_codes(tmp_path / "map.tif", codes)) == 3
+    assert len(capsys.readouterr().err.splitlines()) == 1
 
 
 def test_a_confidence_on_another_grid_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
