@@ -71,7 +71,7 @@ def build(
         dilate(body, {"layer3": (1, *[2] * (len(body.layer3) - 1)), "layer4": (2, *[4] * (len(body.layer4) - 1))})
     stages = widths(body)
     neck = JPU(stages[-3:], width, align_corners=not mmseg)
-    side = Side(fcn_head(stages[-2], stages[-2] // 4, classes, channelwise_dropout=True), -2, 0.4)
+    side = Side(fcn_head(stages[-2], stages[-2] // 4, classes, channelwise_dropout=True), -2, 0.4 if mmseg else 0.2)
     main = _head(head, neck.channels, classes, mmseg=mmseg)
     segmenter = Segmenter(body, main, neck=neck, sides=[side] if auxiliary else [], align_corners=not mmseg)
     return Padded(segmenter, stride=1)

@@ -143,6 +143,28 @@ def test_an_empty_map_has_the_columns_too(tmp_path: Path) -> None:
     assert {"b1_mean", "near_infrared_count"} <= set(frame.columns)
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("nodata: 2\nnodata: 255\nclasses: [{code: 1, name: a, colour: '#000000'}]", "nodata"),
+        ("classes: &a [{code: 1, name: a, colour: '#000000'}]\nnodata: *a", "alias"),
+        ("classes: [{code: 300, name: a, colour: red}]", "classes.0.colour"),
+    ],
+    ids=["a key twice", "an alias", "two faults"],
+)
+def test_a_faulty_legend_is_refused_with_all_its_faults(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, said: str
+) -> None:
+    path = write_codes(tmp_path / "map.tif", some_codes())
+    legend = tmp_path / "legend.yaml"
+    legend.write_text(text)
+    assert geoseg("vectorise", path, "--legend", legend) == 2
+    error = capsys.readouterr().err
+    assert "legend.yaml" in error
+    assert said in error
+    assert len(error.splitlines()) == 1
+
+
 @pytest.mark.parametrize("value", [0.75, 101, -1])
 def test_a_confidence_that_is_no_whole_percent_is_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], value: float
