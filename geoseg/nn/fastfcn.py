@@ -55,7 +55,7 @@ def build(
         head: ``fcn``, ``psp``, ``deeplabv3`` or ``encnet``.
         width: channels of each branch of the joint pyramid upsampling.
         form: ``fastfcn`` or ``mmseg``.
-        auxiliary: a second head on the third stage, for training; its loss weighs 0.4.
+        auxiliary: a second head on the third stage, for training; its loss weighs 0.2 (mmsegmentation 0.4).
 
     Raises:
         ModelError: no such backbone, head or form.

@@ -273,14 +273,16 @@ def test_mmsegmentations_deeplab_v3_plus_answers_as_there_at_sizes_of_no_multipl
         ("deeplabv3_r50", {"form": "mmseg"}, 0.4),
         ("deeplabv3plus_r50", {"auxiliary": True, "width": 16}, 0.4),
         ("pspnet_r50", {}, 0.4),
+        ("fastfcn_fcn_r50", {"width": 16}, 0.2),
+        ("fastfcn_fcn_r50", {"width": 16, "form": "mmseg"}, 0.4),
     ],
 )
 def test_second_heads_weigh_as_published_and_drop_what_is_dropped_there(
     name: str, options: dict[str, Any], weight: float
 ) -> None:
-    """torchvision drops single values, mmsegmentation and hszhao/semseg whole channels."""
+    """torchvision drops single values, mmsegmentation, hszhao/semseg and FastFCN whole channels."""
     network = build(name, 3, 2, backbone="test_resnet", **options)
     (beside,) = forward_all(network.eval(), torch.zeros(1, 3, 32, 32))[1]
     assert beside.weight == weight
     side = network.body.side if name.startswith("deeplabv3plus") else network.body.sides[0]
-    assert isinstance(side[1], nn.Dropout2d if weight == 0.4 else nn.Dropout)
+    assert isinstance(side[1], nn.Dropout if weight == 0.5 else nn.Dropout2d)
