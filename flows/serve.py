@@ -45,18 +45,22 @@ def main(
     ArchiveConfig.read(config)  # what is wrong with it is wrong in every run
     limit = ConcurrencyLimitConfig(limit=1, collision_strategy=ConcurrencyLimitStrategy.CANCEL_NEW)
     signal.signal(signal.SIGINT, signal.default_int_handler)  # the one that asyncio ends in order for: it pauses then
+    how, code = "interrupted", 130
     with talking():
-        segment_archive.serve(
-            name=name,
-            cron=cron,
-            interval=every_s,
-            parameters={"config": str(config.absolute()), "gpu_limit": gpu_limit},
-            global_limit=limit,
-            paused=False,  # stopped in order, the last one left its schedule paused
-            print_starting_message=False,
-        )
-    say(f"interrupted; the schedule of segment-archive/{name} is paused: run the same command again to resume it.")
-    return 130
+        try:
+            segment_archive.serve(
+                name=name,
+                cron=cron,
+                interval=every_s,
+                parameters={"config": str(config.absolute()), "gpu_limit": gpu_limit},
+                global_limit=limit,
+                paused=False,  # stopped in order, the last one left its schedule paused
+                print_starting_message=False,
+            )
+        except SystemExit:  # so Prefect's runner leaves at SIGTERM
+            how, code = "terminated", 143
+    say(f"{how}; the schedule of segment-archive/{name} is paused: run the same command again to resume it.")
+    return code
 
 
 if __name__ == "__main__":
