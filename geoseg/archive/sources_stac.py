@@ -16,7 +16,7 @@ from geoseg.core.digest import sha256_of_json
 from geoseg.errors import SceneError, UsageError
 from geoseg.io.formats import is_remote
 from geoseg.io.json_document import read_document
-from geoseg.io.stac_source import is_this_host
+from geoseg.io.web import is_this_host
 
 _MAX_DEPTH = 32
 

@@ -11,11 +11,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from http.client import HTTPException
 from pathlib import Path
-from urllib.request import Request, urlopen
+from urllib.request import Request
 
 from geoseg.archive.ref import SceneRef
 from geoseg.core.digest import sha256_of_json
 from geoseg.io.formats import is_remote
+from geoseg.io.web import ask
 
 _BESIDE = (".tfw", ".tifw", ".wld", ".pgw", ".jgw", ".j2w", ".prj")
 _HEADERS = ("ETag", "Last-Modified", "Content-Length")
@@ -60,7 +61,7 @@ def _asked(uri: str) -> str:
     if not uri.startswith(("http://", "https://")):
         return ""
     try:
-        with urlopen(Request(uri, method="HEAD"), timeout=_TIMEOUT_S) as answer:  # noqa: S310 - http and https only
+        with ask(Request(uri, method="HEAD"), timeout_s=_TIMEOUT_S) as answer:  # noqa: S310 - http and https only
             said = {name: answer.headers[name] for name in _HEADERS if answer.headers[name]}
     except (OSError, ValueError, HTTPException):  # ValueError: what only looks like an address
         return ""

@@ -53,7 +53,7 @@ def enter(command: Callable[[], object], *, debug: bool) -> int:
         error.show(file=sys.stderr)  # type: ignore[attr-defined]
         return 2
     except Stopped as stop:
-        say(f"{stop.how}; finished blocks are kept: run the same command again to resume.")
+        say(f"{stop.how}; what is finished is kept: run the same command again to resume.")
         return stop.code
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
 from urllib.parse import urlsplit
-from urllib.request import Request, urlopen
+from urllib.request import Request
 
 from geoseg.errors import SceneError
+from geoseg.io.web import ask
 
 _MAX_BYTES = 64 * 2**20
 _ATTEMPTS = 4
@@ -60,9 +61,8 @@ def _fetched(uri: str, body: Mapping[str, Any] | None, timeout_s: float) -> byte
     request = Request(uri, data=data, headers=headers)  # noqa: S310 - http and https only, see read_document
     for attempt in range(1, _ATTEMPTS + 1):
         try:
-            with urlopen(request, timeout=timeout_s) as answer:  # noqa: S310 - as above
-                text: bytes = answer.read(_MAX_BYTES + 1)
-                return text
+            with ask(request, timeout_s=timeout_s) as answer:
+                return answer.read(_MAX_BYTES + 1)
         except (OSError, HTTPException) as error:
             final = isinstance(error, HTTPError) and error.code not in _WORTH_RETRYING
             if final or attempt == _ATTEMPTS:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.error import URLError
-from urllib.request import urlopen
 
 from rasterio.errors import CRSError
 
@@ -16,6 +15,7 @@ from geoseg.io.options import OpenOptions
 from geoseg.io.source import Source
 from geoseg.io.stac_source import Asset, AssetBand, item_assets, read_item
 from geoseg.io.vrt_guard import check_vrt
+from geoseg.io.web import ask
 
 _ITEM_BYTES = 16 * 2**20
 
@@ -138,9 +138,8 @@ def _item_text(uri: str, path: Path | None) -> bytes:
                 return file.read(_ITEM_BYTES + 1)
         if not uri.startswith(("http://", "https://")):
             raise SceneError(uri, "a STAC item is read from a file or over http(s).", "Copy it to a local file.")
-        with urlopen(uri, timeout=60) as answer:  # noqa: S310 - the scheme is checked above
-            text: bytes = answer.read(_ITEM_BYTES + 1)
-            return text
+        with ask(uri, timeout_s=60) as answer:
+            return answer.read(_ITEM_BYTES + 1)
     except (OSError, URLError) as error:
         raise SceneError(uri, f"the STAC item cannot be read ({error}).", "Check the address.") from error
 

@@ -13,12 +13,12 @@ from geoseg.errors import SceneError, UsageError
 from geoseg.io.bands import named
 from geoseg.io.formats import is_remote, local_name, remote_driver
 from geoseg.io.options import OpenOptions
+from geoseg.io.web import is_this_host
 
 _MAX_BYTES = 16 * 2**20
 _MEDIA = ("image/tiff", "image/vnd.stac.geotiff", "image/jp2", "image/jpeg", "image/png")
 _SUFFIXES = (".tif", ".tiff", ".jp2", ".j2k")
 _NOT_DATA = frozenset({"thumbnail", "overview", "metadata", "visual", "data-mask", "cloud", "cloud-shadow", "snow-ice"})
-_THIS_HOST = ("localhost", "127.", "0.", "169.254.", "[::1]", "[fe80", "metadata.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,11 +87,6 @@ def item_assets(uri: str, item: Mapping[str, Any], options: OpenOptions) -> Item
             uri, f"STAC item {name} has no raster asset.", f"Its assets: {', '.join(item['assets']) or 'none'}."
         )
     return ItemAssets(id=name, assets=tuple(_asset(uri, name, key, found[key], options) for key in keys))
-
-
-def is_this_host(address: str) -> bool:
-    """Whether an address leads to this machine or its neighbours, where a catalogue has no business."""
-    return urlsplit(address).netloc.rpartition("@")[2].lower().startswith(_THIS_HOST)
 
 
 def _is_raster(asset: Mapping[str, Any]) -> bool:

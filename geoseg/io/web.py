@@ -1,0 +1,37 @@
+"""Addresses of the web, asked so that no answer sends the question on to this machine or its neighbours."""
+
+from __future__ import annotations
+
+from http.client import HTTPMessage, HTTPResponse
+from typing import IO
+from urllib.error import HTTPError
+from urllib.parse import urlsplit
+from urllib.request import HTTPRedirectHandler, Request, build_opener
+
+_THIS_HOST = ("localhost", "127.", "0.", "169.254.", "[::1]", "[fe80", "metadata.")
+
+
+def is_this_host(address: str) -> bool:
+    """Whether an address leads to this machine or its neighbours, where a catalogue has no business."""
+    return urlsplit(address).netloc.rpartition("@")[2].lower().startswith(_THIS_HOST)
+
+
+def ask(question: str | Request, *, timeout_s: float) -> HTTPResponse:
+    """Open an address; redirections are followed, but none to this machine by another server.
+
+    Raises:
+        OSError: it does not answer, refuses, or sends us astray (``urllib.error.URLError`` and ``HTTPError``).
+        ValueError: it is no address.
+    """
+    answer: HTTPResponse = build_opener(_Straight).open(question, timeout=timeout_s)
+    return answer
+
+
+class _Straight(HTTPRedirectHandler):
+    def redirect_request(  # noqa: PLR0917 - urllib's own signature
+        self, req: Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage, newurl: str
+    ) -> Request | None:
+        elsewhere = urlsplit(newurl).netloc.lower() != urlsplit(req.full_url).netloc.lower()
+        if elsewhere and is_this_host(newurl):
+            raise HTTPError(req.full_url, code, f"it leads to {newurl[:200]}", headers, fp)
+        return super().redirect_request(req, fp, code, msg, headers, newurl)

@@ -1,0 +1,85 @@
+"""No server sends us on to this machine."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.error import HTTPError
+
+import pytest
+
+from geoseg.errors import SceneError
+from geoseg.io.json_document import read_document
+from geoseg.io.web import ask, is_this_host
+
+
+@contextmanager
+def serving(answers: dict[str, str | bytes]) -> Iterator[tuple[str, list[str]]]:
+    """Serve bodies, and redirections to addresses; the address of the server, and what it was asked for."""
+    asked: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def log_message(self, *_: Any) -> None: ...
+
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            answer = answers[self.path]
+            self.send_response(302 if isinstance(answer, str) else 200)
+            if isinstance(answer, str):
+                self.send_header("Location", answer)
+            self.end_headers()
+            if isinstance(answer, bytes):
+                self.wfile.write(answer)
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}", asked
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def two_servers() -> Iterator[tuple[str, str, list[str]]]:
+    with ExitStack() as stack:
+        inner, asked = stack.enter_context(serving({"/secret": b'{"secret": 1}'}))
+        answers: dict[str, str | bytes] = {
+            "/away": f"{inner}/secret",
+            "/file": "file:///etc/passwd",
+            "/moved": "/there",
+        }
+        outer, _ = stack.enter_context(serving(answers | {"/there": b'{"type": "Catalog"}'}))
+        yield outer, inner, asked
+
+
+@pytest.mark.parametrize("path", ["/away", "/file"])
+def test_a_redirection_to_this_machine_is_not_followed(two_servers: tuple[str, str, list[str]], path: str) -> None:
+    outer, _, asked = two_servers
+    with pytest.raises(HTTPError, match="it leads to|not allowed"):
+        ask(f"{outer}{path}", timeout_s=5)
+    with pytest.raises(SceneError, match="it leads to|not allowed"):
+        read_document(f"{outer}{path}")
+    assert asked == []
+
+
+def test_a_redirection_within_a_server_is_followed(two_servers: tuple[str, str, list[str]]) -> None:
+    outer, inner, _ = two_servers
+    assert read_document(f"{outer}/moved") == {"type": "Catalog"}
+    assert read_document(f"{inner}/secret") == {"secret": 1}
+
+
+@pytest.mark.parametrize(
+    ("address", "here"),
+    [
+        ("http://127.0.0.1:8000/a", True),
+        ("http://user:word@localhost/a", True),
+        ("http://[::1]/a", True),
+        ("http://169.254.169.254/latest", True),
+        ("https://example.org/127.0.0.1", False),
+    ],
+)
+def test_this_machine_is_known_by_its_names(address: str, here: bool) -> None:
+    assert is_this_host(address) is here
