@@ -56,7 +56,7 @@ def match_objects(predicted: Polygons, reference: Polygons, *, iou: float = 0.5)
     both = shapely.area(shapely.intersection(predicted[i], reference[j]))
     either = shapely.area(predicted[i]) + shapely.area(reference[j]) - both
     shares = np.divide(both, either, out=np.zeros_like(both), where=either > 0)
-    good = shares >= iou
+    good = (shares >= iou) & (shares > 0)  # those that only touch are no pair
     return _matching(*_best(i[good], j[good], shares[good]), predicted, reference)
 
 

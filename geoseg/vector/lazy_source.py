@@ -44,11 +44,19 @@ def _nodata_of(array: xr.DataArray) -> Any:
 
 
 class LazyCodes:
-    """Class codes (y, x), and their confidence or None."""
+    """Class codes (y, x), and their confidence or None: whole percent, or shares from 0 to 1 in floating point.
+
+    Raises:
+        UsageError: the two are not on one grid.
+    """
 
     def __init__(self, codes: xr.DataArray, confidence: xr.DataArray | None, nodata: int | None) -> None:
         if confidence is not None and confidence.shape != codes.shape:
             raise UsageError(f"confidence is {confidence.shape}, codes are {codes.shape}; both must be on one grid")
+        if confidence is not None and "x" in confidence.coords and "x" in codes.coords:
+            difference = grid_difference(geobox_of(codes), geobox_of(confidence, "confidence"))
+            if difference is not None:
+                raise UsageError(f"confidence is not on the grid of the codes: it is {difference}")
         self.shape: tuple[int, int] = codes.shape[0], codes.shape[1]
         self._codes, self._confidence = codes, confidence
         self._nodata = {float(value) for value in (nodata, _nodata_of(codes)) if value is not None}
@@ -57,7 +65,7 @@ class LazyCodes:
         """Read codes (255 = no class) and confidence in percent.
 
         Raises:
-            UsageError: a value is no class code.
+            UsageError: a value is no class code, or no confidence.
         """
         values = np.asarray(self._codes[window.slices])
         none = np.isnan(values) if values.dtype.kind == "f" else np.zeros(values.shape, bool)
@@ -69,11 +77,24 @@ class LazyCodes:
             raise UsageError(f"codes hold {values[wrong][0]}; class codes are whole numbers from 0 to 254")
         if self._confidence is None:
             return codes, None
-        known = np.asarray(self._confidence[window.slices])
-        if known.dtype.kind != "f":
-            return codes, known.astype(np.uint8)
-        percent = np.rint(np.clip(known, 0, 1) * 100)
-        return codes, np.where(np.isnan(percent), 255, percent).astype(np.uint8)
+        return codes, self._percent(self._confidence, window)
+
+    @staticmethod
+    def _percent(confidence: xr.DataArray, window: Window) -> U8:
+        known = np.asarray(confidence[window.slices])
+        whole = known.dtype.kind != "f"
+        none = known == NODATA if whole else np.isnan(known)
+        nodata = _nodata_of(confidence)
+        if nodata is not None:
+            none |= known == nodata
+        top = 100 if whole else 1 + 1e-6  # a sum of float32 may be a little above
+        wrong = ~none & ~((known >= 0) & (known <= top))
+        if wrong.any():
+            raise UsageError(
+                f"confidence holds {known[wrong][0]}; whole numbers are percent, 0 to 100, others shares, 0 to 1"
+            )
+        percent = known if whole else np.rint(np.where(none, 0, known) * 100)
+        return np.where(none, NODATA, percent).astype(np.uint8)
 
 
 def _band_names(bands: xr.DataArray) -> list[str]:

@@ -55,6 +55,11 @@ def test_pairs_are_the_best_there_are(predicted: list, reference: list, iou: flo
         assert value == pytest.approx(share[i, j])
 
 
+def test_polygons_that_only_touch_are_no_pair() -> None:
+    found = match_objects(array([shapely.box(0, 0, 1, 1)]), array([shapely.box(1, 0, 2, 1)]), iou=0.0)
+    assert len(found.iou) == 0
+
+
 def test_polis_by_hand() -> None:
     """A unit square and one moved by a tenth to the right; the paper's equation 2, corner by corner."""
     square = shapely.box(0, 0, 1, 1)

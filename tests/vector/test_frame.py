@@ -68,6 +68,32 @@ def test_nan_and_other_nodata_are_outside() -> None:
     assert geoseg.vectorise(array).geometry.to_numpy().tolist() == frame.geometry.to_numpy().tolist()
 
 
+def test_a_confidence_may_have_gaps_and_need_not_say_where_it_lies() -> None:
+    codes = array_of(mosaic(30))
+    percent = np.full(codes.shape, 40, np.int16)
+    percent[5:20, 5:20] = -1
+    told = xr.DataArray(percent, dims=("y", "x"), attrs={"_FillValue": -1})
+    shares = xr.DataArray(np.where(percent < 0, np.nan, 0.4), dims=("y", "x"))
+    for confidence in (told, shares):
+        frame = geoseg.vectorise(codes, confidence=confidence)
+        assert frame.confidence.dropna().to_numpy() == pytest.approx(0.4)
+        assert frame.confidence_min.dropna().to_numpy() == pytest.approx(0.4)
+
+
+@pytest.mark.parametrize("odd", [300, 101, -1, 1.5, -0.1])
+def test_what_is_no_confidence_is_refused(odd: float) -> None:
+    values = np.full((6, 6), odd, np.int16 if isinstance(odd, int) else np.float32)
+    with pytest.raises(UsageError, match="confidence holds"):
+        geoseg.vectorise(array_of(mosaic(6)), confidence=array_of(values))
+
+
+def test_a_confidence_of_another_place_is_refused() -> None:
+    codes = array_of(mosaic(30))
+    beside = array_of(np.full(codes.shape, 50, np.uint8)).assign_coords(x=codes.x + 3)
+    with pytest.raises(UsageError, match="confidence is not on the grid of the codes"):
+        geoseg.vectorise(codes, confidence=beside)
+
+
 def test_nothing_valid_gives_an_empty_frame() -> None:
     frame = geoseg.vectorise(array_of(np.full((5, 6), 255, np.uint8)))
     assert len(frame) == 0
