@@ -39,11 +39,11 @@ This page is written by `docs/networks.py`; do not edit it.
 TAIL = """
 ## From imagery to map, every family
 
-`benchmarks/families.py` lets one network of each family learn for two minutes on one core from random weights, on
-chips of 128 px of the first 2,048 rows of a drone mosaic (Banepa, Nepal: buildings), then maps rows 2,304 to 2,815 as
-`geoseg predict` does, on OpenVINO in bf16 on the same core. That is far too short for the large ones: it shows that
-each learns, maps, how fast and how big, not how good it can become. Buildings everywhere would have an IoU of 0.40 and
-a kappa of 0.
+`benchmarks/families.py` lets one network of each family learn for two minutes (`deeplabv1` and `refinenet_r101`, which
+go by smaller steps: three and a half) on one core from random weights, on chips of 128 px of the first 2,048 rows of a
+drone mosaic (Banepa, Nepal: buildings), then maps rows 2,304 to 2,815 as `geoseg predict` does, on OpenVINO in bf16 on
+the same core. That is far too short for the large ones: it shows that each learns, maps, how fast and how big, not how
+good it can become. Buildings everywhere would have an IoU of 0.40 and a kappa of 0.
 `timm_unet` on a pretrained encoder and more minutes is what the bundled models are; see [Bundled models](models.md).
 
 | network | steps | IoU of buildings | kappa | Mpx/s | model file, MB |
