@@ -26,7 +26,7 @@ from geoseg.flows.ending import Outcome, command, computed, run
 @materialize("geoseg://models", name="train", task_run_name="{recipe.name}", cache_policy=NO_CACHE)
 def learn(recipe: Recipe, data: Path, out: Path, board: Board, **begin: Any) -> tuple[Path, ModelCard]:
     """Train, or go on from the last checkpoint; show the steps."""
-    return train(recipe, data, out, **begin, report=lambda step: board.progress(step.step, step.steps))
+    return train(recipe, data, out, **begin, report=lambda step: board.progress(round(1000 * step.share), 1000))
 
 
 @flow(name="train-model")
@@ -35,7 +35,7 @@ def train_model(
     data: Path,
     out: Path,
     *,
-    start_from: Path | None = None,
+    start_from: str | None = None,
     encoder_weights: Path | None = None,
     threads: int | None = None,
     restart: bool = False,
@@ -46,7 +46,7 @@ def train_model(
         recipe: YAML; see ``configs/train``.
         data: folder that the recipe's images and labels are relative to.
         out: folder for the model and the checkpoint.
-        start_from: model file whose weights to begin with.
+        start_from: bundled model or model file whose weights to begin with.
         encoder_weights: file of the recipe's ``encoder_weights``.
         threads: CPU threads; default: all.
         restart: start anew instead of resuming.
@@ -62,6 +62,7 @@ def train_model(
     scores = [{"metric": score.metric, "value": score.value, "on": score.on} for score in card.scores]
     board.table("scores", scores, f"Scores of {card.name}, of the weights as stored")
     summary = f"{path}: " + ", ".join(f"{score.metric} {score.value:.3f} on {score.on}" for score in card.scores)
+    summary += "".join(f"; warning: {warning}" for warning in card.warnings)
     computed(Outcome(summary=summary, told=not board.lost))
     return Completed(message=summary)
 
@@ -70,7 +71,9 @@ def main(
     recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="Training recipe, YAML; see configs/train.")],
     data: Annotated[Path, typer.Option(help="Folder that the recipe's images and labels are relative to.")],
     out: Annotated[Path, typer.Option(help="Folder for the model and the checkpoint.")],
-    start_from: Annotated[Path | None, typer.Option(help="Model file whose weights to begin with.")] = None,
+    start_from: Annotated[
+        str | None, typer.Option(help="Bundled model, or model file, whose weights to begin with.")
+    ] = None,
     encoder_weights: Annotated[Path | None, typer.Option(help="File of the recipe's encoder_weights.")] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; default: all.")] = None,
     restart: Annotated[bool, typer.Option("--restart", help="Start anew instead of resuming.")] = False,

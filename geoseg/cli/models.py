@@ -91,6 +91,8 @@ def show(
     if card.temperature != 1:
         print(f"  logits     divided by the temperature {card.temperature:g}")
     print(f"  licence    {card.licence}")
+    for warning in card.warnings:
+        print(f"  warning    {warning}")
     for source in card.trained_on:
         print(f"  trained on {source.name} ({source.licence}) {source.split}")
     for score in card.scores:

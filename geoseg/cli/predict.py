@@ -243,6 +243,7 @@ def _one(ready: _Ready, scene: Scene, name: str | None, *, quiet: bool) -> dict[
         "fresh": layers.fresh,
         "segments": layers.record["segments"],
         "classes": layers.record["classes"],
+        "notes": layers.record["notes"],
         "pixels_per_s": layers.record["pixels_per_s"],
         "files": {path.name: str(path) for path in sorted(layers.bundle.directory.iterdir())},
     }

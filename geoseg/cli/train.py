@@ -9,12 +9,16 @@ from typing import Annotated
 
 import typer
 
+from geoseg.cli.door import say
+
 
 def train(
     recipe: Annotated[Path, typer.Argument(metavar="CONFIG.yaml", help="Training recipe; see configs/train.")],
     data: Annotated[Path, typer.Option(help="Folder that the recipe's images and labels are relative to.")] = Path(),
     out: Annotated[Path | None, typer.Option(help="Folder for all that is written; default: runs/NAME.")] = None,
-    start_from: Annotated[Path | None, typer.Option(help="Model file whose weights to begin with.")] = None,
+    start_from: Annotated[
+        str | None, typer.Option(help="Bundled model, or model file, whose weights to begin with.")
+    ] = None,
     encoder_weights: Annotated[Path | None, typer.Option(help="File of the recipe's encoder_weights.")] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; default: all.")] = None,
     restart: Annotated[bool, typer.Option("--restart", help="Start anew instead of resuming.")] = False,
@@ -40,9 +44,14 @@ def train(
     if as_json:
         print(json.dumps({"model": str(path), "card": card.model_dump(mode="json"), "use": use_command(path)}))
         return
+    warnings = [f"warning: {text}" for text in card.warnings]
+    for warning in warnings:
+        say(warning)
     for score in card.scores:
         print(f"{score.metric} {score.value:.3f} on {score.on}")
     print(path)
     if not quiet:
         print(f"report: {place / f'{wanted.name}_report' / 'report.html'}")
         print(f"use it: {use_command(path)}")
+    for warning in warnings:
+        say(f"{warning}. Do not use the model before this is understood.")

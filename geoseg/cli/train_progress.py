@@ -88,7 +88,8 @@ class TrainingLines:
 
 def describe(standing: Standing, loss: float) -> str:
     """Say where a run stands in one line; what is not known yet is left out."""
-    parts = [f"step {standing.step}/{standing.steps}", f"loss {loss:.4f}"]
+    total = "" if standing.steps is None else f"/{standing.steps}"
+    parts = [f"step {standing.step}{total}", f"loss {loss:.4f}"]
     if not math.isnan(standing.iou):
         parts.append(f"IoU {standing.iou:.3f}")
     if standing.held_out_iou is not None:

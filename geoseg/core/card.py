@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 from geoseg.core.legend import Legend
 
@@ -62,6 +69,9 @@ class Score(_Value):
     value: float
 
 
+_LATER_FIELDS = frozenset({"warnings"})
+
+
 class ModelCard(_Value):
     """Everything a run must know about a network.
 
@@ -73,6 +83,7 @@ class ModelCard(_Value):
         halo_px: context pixels dropped or tapered on each side; see ``geoseg.engine.receptive_field``.
         temperature: logits are divided by it before the softmax, so that confidence means what it says; above 1 for a
             network that is too sure of itself. See ``geoseg.engine.calibrate``.
+        warnings: reasons not to trust the network, one sentence each: a training that ended in one class, for instance.
     """
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")]
@@ -90,6 +101,7 @@ class ModelCard(_Value):
     licence: str
     trained_on: tuple[TrainingSource, ...] = ()
     scores: tuple[Score, ...] = ()
+    warnings: tuple[str, ...] = ()
     recipe: dict[str, Any] = Field(default_factory=dict)
     weights_sha256: Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")] = ""
 
@@ -101,6 +113,12 @@ class ModelCard(_Value):
         if len(set(names)) != len(names):
             raise ValueError(f"bands repeat: {names}")
         return self
+
+    @model_serializer(mode="wrap")
+    def _without_unset(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out fields that older cards lack, unless they are set: a card keeps the digest it had before them."""
+        values: dict[str, Any] = serialise(self)
+        return {name: value for name, value in values.items() if name not in _LATER_FIELDS or getattr(self, name)}
 
     @property
     def band_names(self) -> tuple[str, ...]:

@@ -75,7 +75,7 @@ def fit(
     with _quiet():
         trainer = _trainer(recipe, places, watch, step=learner.steps_taken)
         share = (trainer.global_rank, trainer.world_size)
-        total = recipe.schedule.steps * recipe.schedule.accumulate
+        total = recipe.schedule.step_limit * recipe.schedule.accumulate
         batches = BatchesAhead(chips, total, workers=recipe.trainer.workers, share=share, begin=learner.batches_seen)
         handler = signal.getsignal(signal.SIGINT)
         try:
@@ -103,7 +103,7 @@ def _trainer(recipe: Recipe, places: Places, watch: Watch, step: int) -> Trainer
         devices=settings.devices,
         strategy=settings.strategy,
         precision=_PRECISIONS[settings.precision],
-        max_steps=recipe.schedule.steps,
+        max_steps=recipe.schedule.step_limit,
         accumulate_grad_batches=recipe.schedule.accumulate,
         callbacks=[watch],
         logger=_loggers(recipe, places, step),

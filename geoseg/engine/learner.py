@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import math
 import time
 from pathlib import Path
@@ -18,6 +19,7 @@ from geoseg.core.card import ModelCard
 from geoseg.data.chips import Batch
 from geoseg.data.labelled import UNLABELLED
 from geoseg.engine.auxiliary_losses import auxiliary_loss
+from geoseg.engine.bundled import resolve
 from geoseg.engine.checkpoint import KEY, recipe_digest
 from geoseg.engine.encoder_weights import load_encoder
 from geoseg.engine.losses import mixed_loss
@@ -84,7 +86,7 @@ class Learner(LightningModule):  # type: ignore[misc]
         """Share of the schedule that is used up, by steps or by time."""
         schedule = self.recipe.schedule
         by_time = 0.0 if schedule.minutes is None else self.elapsed_s / 60 / schedule.minutes
-        return max(self.steps_taken / schedule.steps, by_time)
+        return max(self.steps_taken / schedule.step_limit, by_time)
 
     @property
     def rate(self) -> float:
@@ -163,18 +165,21 @@ class Learner(LightningModule):  # type: ignore[misc]
         self._follow()
         return True
 
-    def begin_with(self, path: Path) -> ModelCard:
-        """Take the weights of a model file; returns its card.
+    def begin_with(self, model: str) -> ModelCard:
+        """Take the weights of a bundled model or a model file; returns its card.
 
         Raises:
-            ModelError: the file is broken, or its weights do not fit the network.
+            ModelError: it is unknown or broken, or its weights do not fit the network.
         """
-        tensors, card = read_model(path)
+        tensors, card = read_model(*resolve(model))
         weights = {name: torch.from_numpy(np.array(array)) for name, array in tensors.items()}
         try:
             self.network.load_state_dict(weights)
         except RuntimeError as error:
-            raise ModelError(f"{path}: its weights do not fit the recipe's network; start from another.") from error
+            raise ModelError(
+                f"{model}: its weights do not fit the network of {self.recipe.name}. It is {_network_facts(card)}, the "
+                f"recipe asks for {_network_facts(self.recipe)}. Change the recipe, or start from another model."
+            ) from error
         self.average.load_state_dict(weights)
         return card
 
@@ -237,3 +242,8 @@ class Learner(LightningModule):  # type: ignore[misc]
         follow([ours[n] for n in smooth], [theirs[n] for n in smooth], None)
         for name in theirs.keys() - smooth:
             ours[name].copy_(theirs[name])
+
+
+def _network_facts(of: ModelCard | Recipe) -> str:
+    options = json.dumps(of.architecture.options) if of.architecture.options else "no options"
+    return f"{of.architecture.name} with {options}, {len(of.bands)} bands and {len(of.legend)} classes"

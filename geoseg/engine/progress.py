@@ -21,7 +21,7 @@ class Progress:
     """Where a training run stands.
 
     Attributes:
-        step, steps: steps taken, and steps of the whole run.
+        step, steps: steps taken, and steps of the whole run; None where only the clock ends it.
         loss: of the last step.
         learning_rate: of the last step.
         elapsed_s: since the run began, pauses not counted.
@@ -32,7 +32,7 @@ class Progress:
     """
 
     step: int
-    steps: int
+    steps: int | None
     loss: float
     learning_rate: float
     elapsed_s: float

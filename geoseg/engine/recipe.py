@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from geoseg.core.card import Architecture, CardBand, GsdRange, ModelCard, Score, TrainingSource
 from geoseg.core.legend import Legend
@@ -21,13 +21,18 @@ from geoseg.engine.trainer_settings import TrainerSettings
 from geoseg.io.yaml_file import faults, read_config
 
 
+def _as_text(version: object) -> object:
+    """Take ``version: 1``, which YAML reads as a number, for the text it is meant to be."""
+    return str(version) if isinstance(version, int | float) and not isinstance(version, bool) else version
+
+
 class Recipe(Settings):
     """A model to be: what it is for, what it learns from and how. See ``configs/train`` and ``docs/training.md``."""
 
     later: ClassVar[frozenset[str]] = frozenset({"optimiser", "trainer"})
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")]
-    version: str = "1"
+    version: Annotated[str, BeforeValidator(_as_text)] = "1"
     title: str = ""
     description: str = ""
     licence: str

@@ -9,6 +9,8 @@ from pydantic import Field, model_validator
 
 from geoseg.engine.settings import Settings
 
+_UNLIMITED_STEPS = 10**9
+
 Kind = Literal["cosine", "poly", "one_cycle", "constant"]
 
 
@@ -16,7 +18,7 @@ class Schedule(Settings):
     """How long and how fast to learn.
 
     Attributes:
-        steps: steps of the optimiser.
+        steps: steps of the optimiser; None: ``minutes`` alone ends the training.
         minutes: stop the fall of the learning rate so that training ends within this time; the result then depends on
             the machine's speed. None: only ``steps`` count, and the same seed on the same machine gives the same
             weights.
@@ -36,7 +38,7 @@ class Schedule(Settings):
 
     later: ClassVar[frozenset[str]] = frozenset({"kind", "power", "accumulate", "validate_every", "patience", "keep"})
 
-    steps: Annotated[int, Field(ge=1)]
+    steps: Annotated[int, Field(ge=1)] | None = None
     minutes: Annotated[float, Field(gt=0)] | None = None
     kind: Kind = "cosine"
     learning_rate: Annotated[float, Field(gt=0)] = 2e-3
@@ -50,6 +52,17 @@ class Schedule(Settings):
     validate_every: Annotated[int, Field(ge=0)] = 0
     patience: Annotated[int, Field(ge=1)] | None = None
     keep: Literal["last", "best"] = "last"
+
+    @property
+    def step_limit(self) -> int:
+        """Steps after which the training ends at the latest."""
+        return _UNLIMITED_STEPS if self.steps is None else self.steps
+
+    @model_validator(mode="after")
+    def _bounded(self) -> Schedule:
+        if self.steps is None and self.minutes is None:
+            raise ValueError("give steps, minutes, or both")
+        return self
 
     @model_validator(mode="after")
     def _looks(self) -> Schedule:

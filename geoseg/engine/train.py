@@ -21,6 +21,7 @@ from geoseg.engine.held_out import HeldOut, hold_out
 from geoseg.engine.progress import Progress, Report
 from geoseg.engine.recipe import Recipe
 from geoseg.engine.score import Confusion, confusion, predict_channels
+from geoseg.engine.training_checks import count_on_chips, training_warnings
 from geoseg.errors import OutputError, UsageError
 from geoseg.io.model_file import read_model, write_model
 from geoseg.io.writing import scratch_file
@@ -39,7 +40,7 @@ def train(
     data: Path,
     out: Path,
     *,
-    start: Path | None = None,
+    start: str | Path | None = None,
     encoder: Path | None = None,
     resume: bool = False,
     report: Report | None = None,
@@ -50,7 +51,8 @@ def train(
         recipe: what to learn and how.
         data: folder that the recipe's files are relative to.
         out: folder of the model and of the checkpoint; made when missing.
-        start: a model file whose weights to begin with, of the same architecture, bands and number of classes.
+        start: a bundled model's name, or a model file, whose weights to begin with; of the same architecture, bands and
+            number of classes.
         encoder: the file of ``encoder_weights``, when the recipe names some and ``start`` is None; published ones are
             fetched.
         resume: go on from the checkpoint in ``out`` when there is one.
@@ -94,7 +96,7 @@ def train(
     chips = ChipMaker(images, recipe.chips, recipe.augment, normalisation, recipe.seed)
 
     learner = Learner(recipe, weights_of(recipe.loss, recipe.legend, chips))
-    origin = None if start is None else learner.begin_with(start)
+    origin = None if start is None else learner.begin_with(str(start))
     if encoder is not None:
         learner.begin_with_encoder(encoder)
     places = Places(
@@ -116,6 +118,7 @@ def train(
     card = _descended(recipe.card(run=_run(learner)), origin)
     weights = {name: tensor.detach().contiguous().numpy() for name, tensor in learner.result().state_dict().items()}
     card, found = _scored(target, weights, card, held_out)
+    card = _checked(card, found, chips, learner.result())
     write_report(out / f"{recipe.name}_report", use_command(target), card, found, learner.lines)
     return target, write_model(target, weights, card)
 
@@ -141,6 +144,14 @@ def _count(network: torch.nn.Module, images: list[LabelledScene], card: ModelCar
     for image in images:
         counts += confusion(image.channels, predict_channels(network, image, card), classes)
     return counts
+
+
+def _checked(card: ModelCard, found: HeldOut, chips: ChipMaker, network: torch.nn.Module) -> ModelCard:
+    """Add warnings to a card: by the validation data, or by the training's own chips where there are none."""
+    counts, on = found.counts, "the validation data"
+    if not counts.sum():
+        counts, on = count_on_chips(network, chips, len(card.legend)), "the training data"
+    return card.model_copy(update={"warnings": training_warnings(counts, card.legend, on=on)})
 
 
 def _descended(card: ModelCard, origin: ModelCard | None) -> ModelCard:

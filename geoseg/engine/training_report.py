@@ -16,6 +16,7 @@ from geoseg.io.writing import write_bytes
 
 _STYLE = """body{font:16px/1.5 system-ui,sans-serif;max-width:62rem;margin:2rem auto;padding:0 1rem;color:#222}
 table{border-collapse:collapse}td,th{padding:.2rem .8rem;border-bottom:1px solid #ddd;text-align:left}
+.warning{background:#fde8e8;border-left:.4rem solid #c00;padding:.6rem}
 img{max-width:100%}pre{background:#f4f4f4;padding:.8rem;overflow:auto}"""
 
 
@@ -52,17 +53,18 @@ def write_report(folder: Path, use: str, card: ModelCard, found: HeldOut, lines:
 
 def _page(use: str, card: ModelCard, pictures: dict[str, bytes]) -> str:
     titles = {
-        "curves": "How it went",
-        "confusion": "What was taken for what, on held-out data",
+        "curves": "Training curves",
+        "confusion": "Confusion matrix of the held-out data",
         "best": "Best squares of the held-out data",
         "worst": "Worst squares of the held-out data",
     }
     parts = [
         f"<!doctype html><html lang=en><meta charset=utf-8><title>{_text(card.name)}</title><style>{_STYLE}</style>",
         f"<h1>{_text(card.title or card.name)}</h1><p>{_text(card.description)}</p>",
+        *(f"<p class=warning>Warning: {_text(warning)}.</p>" for warning in card.warnings),
         f"<h2>Use it</h2><pre>{_text(use)}</pre>",
         "<h2>Scores</h2>" + _table(("data", "metric", "value"), ((s.on, s.metric, f"{s.value}") for s in card.scores)),
-        "<h2>Learnt from</h2>"
+        "<h2>Trained on</h2>"
         + _table(("data", "split", "licence"), ((t.name, t.split, t.licence) for t in card.trained_on)),
     ]
     parts += [

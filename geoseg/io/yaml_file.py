@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Hashable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
 from geoseg.errors import UsageError
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 _MAX_BYTES = 1_000_000
 _MAX_DEPTH = 50
@@ -49,17 +53,75 @@ def read_config(path: Path, kind: type[Value], context: dict[str, Any] | None = 
 
 
 def faults(error: ValidationError, root: yaml.Node | None = None) -> str:
-    """Tell all that is wrong with a value in one line.
+    """List all that is wrong with a value in one line, each fault once.
 
     Args:
         error: of the validation.
         root: of the file that the value was read from, to tell the lines.
     """
-    told = []
+    by_place: dict[tuple[str | int, ...], dict[str, list[str]]] = {}
     for fault in error.errors():
-        line = "" if root is None else f" (line {_line(root, fault['loc'])})"
-        told.append(f"{'.'.join(map(str, fault['loc'])) or 'top'}: {fault['msg']}{line}")
-    return "; ".join(told)
+        if _only_emptied(fault):
+            continue
+        place, alternative = _place(fault["loc"])
+        message = fault["msg"].removeprefix("Value error, ").replace("tuple", "list").replace("Tuple", "List")
+        message = message if place or fault["type"] == "value_error" else f"top: {message}"
+        by_place.setdefault(place, {}).setdefault(alternative, []).append(message)
+    lines = []
+    for place, alternatives in _closest_alternatives(by_place).items():
+        line = "" if root is None else f" (line {_line(root, place)})"
+        name = f"{'.'.join(map(str, place))}: " if place else ""
+        lines.append(f"{name}{_alternatives(alternatives)}{line}")
+    return "; ".join(lines)
+
+
+def _only_emptied(fault: ErrorDetails) -> bool:
+    """Recognise what pydantic says of a tuple that it emptied itself, because its entries are wrong."""
+    given = fault["input"]
+    least = fault.get("ctx", {}).get("min_length", 0)
+    return fault["type"] == "too_short" and isinstance(given, list | tuple) and len(given) >= least
+
+
+_TYPE_NAMES = frozenset({"str", "int", "float", "bool", "none", "dict", "list", "tuple"})
+
+
+def _place(location: tuple[str | int, ...]) -> tuple[tuple[str | int, ...], str]:
+    """Split a location into the keys of the document and the alternative of a union that pydantic tried there."""
+    keys: list[str | int] = []
+    tried = ""
+    for part in location:
+        if isinstance(part, str) and (part in _TYPE_NAMES or not re.fullmatch(r"[a-z][a-z0-9_-]*", part)):
+            tried = tried or part
+        else:
+            keys.append(part)
+    return tuple(keys), tried
+
+
+def _closest_alternatives(
+    by_place: dict[tuple[str | int, ...], dict[str, list[str]]],
+) -> dict[tuple[str | int, ...], dict[str, list[str]]]:
+    """Keep what tells most of a union: the model with the fewest faults, else what is said of the whole value."""
+    counts: dict[str, int] = {}
+    for alternatives in by_place.values():
+        for name, messages in alternatives.items():
+            counts[name] = counts.get(name, 0) + len(messages)
+    models = {name for name in counts if name[:1].isupper()}
+    dropped = models - {min(models, key=lambda name: counts[name])} if models else set()
+    kept = {
+        place: {name: messages for name, messages in alternatives.items() if name not in dropped}
+        for place, alternatives in by_place.items()
+        if "" in alternatives or not any("" not in by_place.get(place[:n], {"": []}) for n in range(1, len(place)))
+    }
+    return {place: alternatives for place, alternatives in kept.items() if alternatives}
+
+
+def _alternatives(alternatives: dict[str, list[str]]) -> str:
+    """Join what is said at one place: ``Input should be a valid string or a valid list``."""
+    texts = list(dict.fromkeys(text for messages in alternatives.values() for text in messages))
+    start = "Input should be "
+    if len(texts) > 1 and all(text.startswith(start) for text in texts):
+        return start + " or ".join(dict.fromkeys(text.removeprefix(start).split(",")[0] for text in texts))
+    return "; or ".join(texts)
 
 
 def _line(root: yaml.Node, places: tuple[str | int, ...]) -> int:

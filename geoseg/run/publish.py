@@ -71,7 +71,11 @@ def publish(job: Job, store: Store, facts: Facts, reporter: Reporter) -> dict[st
     processed = Run(finished=datetime.now(UTC), software=versions, facts=_model_facts(model))
     write_item(bundle, grid=grid, card=model.card, source=source, run=processed)
     clock.lap("publish_s")
+    doubts = _doubts(model, written.classes)
+    for doubt in doubts:
+        reporter.note(doubt)
     record = _record(scene, model, plan, facts) | {
+        "notes": [*scene.notes, *plan.notes, *doubts],
         "classes": written.classes,
         "segments": written.segments,
         "versions": versions,
@@ -83,6 +87,15 @@ def publish(job: Job, store: Store, facts: Facts, reporter: Reporter) -> dict[st
     }
     write_json(bundle.run_record, record)
     return record
+
+
+def _doubts(model: Model, classes: list[dict[str, Any]]) -> list[str]:
+    """List reasons to doubt a map: what the card warns of, and a map of one class only."""
+    doubts = [f"the model's card warns: {warning}" for member in model.members for warning in member.card.warnings]
+    present = [entry["name"] for entry in classes if entry["pixels"]]
+    if len(present) == 1 and len(classes) > 1:
+        doubts.append(f"every pixel is {present[0]!r}: check that the scene is of the kind the model was trained on")
+    return doubts
 
 
 class _Clock:
@@ -154,7 +167,6 @@ def _record(scene: Scene, model: Model, plan: RunPlan, facts: Facts) -> dict[str
         | {"tile_px": plan.tiling.tile_px, "halo_px": plan.tiling.halo_px, "tiles": len(plan.tiling)}
         | {"work_shape_px": list(plan.read.work_shape)},
         "passes": [_pass(model, one) for one in plan.passes],
-        "notes": [*scene.notes, *plan.notes],
         "blocks": facts.blocks,
         "pixels_per_s": round(speed),
     }

@@ -10,7 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import geopandas
 import pytest
+import shapely
 import yaml
 from pydantic import BaseModel
 from small_training import document, write_squares
@@ -19,8 +21,10 @@ from geoseg.cli.door import enter
 from geoseg.cli.main import app
 from geoseg.cli.train_progress import TrainingBar, TrainingLines, describe
 from geoseg.core.legend import LegendClass
+from geoseg.engine.bundled import resolve
 from geoseg.engine.progress import Progress
 from geoseg.engine.recipe import Recipe
+from geoseg.io.model_file import read_model
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "training.md"
 
@@ -54,6 +58,81 @@ def test_a_config_alone_trains_and_the_printed_command_uses_the_model(
     assert (config.parent / "maps" / "image" / "image_classes.tif").exists()
     assert geoseg("train", config) == 6
     assert "exists already" in capsys.readouterr().err
+
+
+def test_a_training_that_learns_one_class_says_so_first_and_last(
+    config: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    recipe = document(steps=30, ema=0.0) | {"loss": {"dice": 0.0, "class_weights": {"square": 1e-9}}}
+    config.write_text(yaml.safe_dump(recipe))
+    assert geoseg("train", config, "--out", "one") == 0
+    lines = [line for line in capfd.readouterr().err.splitlines() if "step" not in line]
+    assert "warning: the network predicts 'ground' for every pixel" in lines[0]
+    assert "warning: the network predicts 'ground' for every pixel" in lines[-1]
+    model = "one/squares.safetensors"
+    assert geoseg("models", "show", model) == 0
+    assert "predicts 'ground' for every pixel" in capfd.readouterr().out
+    assert geoseg("predict", "image.tif", "--model", model, "--out", "maps", "--runtime", "torch", "--no-vector") == 0
+    told = capfd.readouterr().err
+    assert "the model's card warns: the network predicts 'ground'" in told
+    assert "every pixel is 'ground'" in told
+
+
+def test_minutes_alone_bound_a_training(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    schedule = {"minutes": 0.002, "learning_rate": 0.02}
+    config.write_text(yaml.safe_dump(document() | {"schedule": schedule, "version": 1}))
+    assert geoseg("train", config, "--json") == 0
+    card = json.loads(capsys.readouterr().out)["card"]
+    assert card["version"] == "1"
+    assert 1 <= card["recipe"]["steps"] < 1000
+
+
+def test_the_complete_recipe_of_the_manual_trains(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The recipe as it stands on the page, shortened to one step, with an image and polygons of its names."""
+    write_squares(tmp_path)
+    (tmp_path / "image.tif").rename(tmp_path / "ortho.tif")
+    boxes = [shapely.box(500_000 + x, 4_999_991 + y, 500_001 + x, 4_999_992 + y) for x in range(8) for y in (0, 3, 6)]
+    geopandas.GeoDataFrame(geometry=boxes, crs="EPSG:32633").to_crs("EPSG:4326").to_file(tmp_path / "buildings.gpkg")
+    block = re.findall(r"```yaml\n(# geoseg train my_buildings.*?)```", DOCUMENT.read_text(), re.DOTALL)[0]
+    small = {"split": {"by": "rows", "validate_share": 0.25}, "guard_px": 4}
+    recipe = yaml.safe_load(block)
+    recipe["sources"][0] |= small
+    recipe |= {"schedule": recipe["schedule"] | {"steps": 1, "validate_every": 1}, "chips": {"size_px": 32, "batch": 2}}
+    (tmp_path / "my_buildings.yaml").write_text(yaml.safe_dump(recipe))
+    monkeypatch.chdir(tmp_path)
+    command = re.findall(r"# geoseg (train .*)", block)[0]
+    assert geoseg(*shlex.split(command), "--json") == 0
+    card = json.loads(capsys.readouterr().out)["card"]
+    assert card["recipe"]["started_from"]["model"] == "buildings-unet"
+
+
+def test_a_schedule_without_an_end_is_refused_by_one_sentence(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config.write_text(yaml.safe_dump(document() | {"schedule": {"learning_rate": 0.02}}))
+    assert geoseg("train", config) == 2
+    assert (
+        capsys.readouterr()
+        .err.splitlines()[-1]
+        .endswith("squares.yaml: schedule: give steps, minutes, or both (line 34)")
+    )
+
+
+def test_a_bundled_model_is_a_start(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert geoseg("train", config, "--start-from", "buildings-unet") == 4
+    said = capsys.readouterr().err
+    assert "timm_unet" in said  # what the model is, and what the recipe asks for
+    assert "unet with" in said
+    _, bundled = read_model(*resolve("buildings-unet"))
+    recipe = document(steps=1, learning_rate=1e-9) | {
+        "architecture": bundled.architecture.model_dump(mode="json"),
+        "tile_px": 96,
+    }
+    config.write_text(yaml.safe_dump(recipe))
+    assert geoseg("train", config, "--start-from", "buildings-unet", "--json") == 0
+    card = json.loads(capsys.readouterr().out)["card"]
+    assert card["recipe"]["started_from"]["model"] == "buildings-unet"
+    assert {source["name"] for source in card["trained_on"]} >= {"squares", "banepa", "kampala"}
 
 
 def test_as_json_and_quiet(config: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import Annotated, Literal
 
 import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from geoseg.cli.legend_file import read_legend
 from geoseg.errors import UsageError
@@ -55,6 +56,45 @@ def test_every_fault_is_told_with_its_line(tmp_path: Path) -> None:
     ):
         told = next(part for part in said.split("; ") if place + ": " in part)
         assert told.endswith(f"(line {line})")
+
+
+class Local(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    file: str
+    sha256: str
+
+
+class Named(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    name: str
+
+
+class Unions(BaseModel):
+    limit: int | Literal["none"] = 0
+    range: tuple[float, float] | tuple[tuple[float, float], ...] | None = None
+    weights: Local | Named | None = None
+    entries: Annotated[tuple[int, ...], Field(min_length=1)] = (1,)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("limit: x", "limit: Input should be a valid integer or 'none' (line 1)"),
+        ("range: [1, 2, 3]", "range: List should have at most 2 items after validation, not 3 (line 1)"),
+        ("weights: {file: x}", "weights.sha256: Field required (line 1)"),
+        ("weights: {name: [x]}", "weights.name: Input should be a valid string (line 1)"),
+        ("entries: [x]", "entries.0: Input should be a valid integer, unable to parse string as an integer (line 1)"),
+        ("entries: []", "entries: List should have at least 1 item after validation, not 0 (line 1)"),
+    ],
+)
+def test_one_fault_is_one_message_whatever_alternatives_were_tried(tmp_path: Path, text: str, told: str) -> None:
+    path = tmp_path / "some.yaml"
+    path.write_text(text)
+    with pytest.raises(UsageError) as refused:
+        read_config(path, Unions)
+    assert str(refused.value) == f"{path}: {told}"
 
 
 @pytest.mark.parametrize("text", ["[" * 20_000, "".join(" " * n + "a:\n" for n in range(600)), "a: " + "{b: " * 3000])
