@@ -55,6 +55,7 @@ def _section(card: ModelCard) -> str:
         f"| classes | {', '.join(card.legend.names)} |",
         f"| bands | {', '.join(band.name for band in card.bands)} |",
         f"| pixels | {card.gsd_m.min:g}-{card.gsd_m.max:g} m on the ground |",
+        f"| polygons | from {card.min_area_m2:g} m2 on |",
         f"| licence | {card.licence} |",
         *(f"| learnt from | {' '.join((it.name, it.split)).strip()}: {it.licence} |" for it in card.trained_on),
         *(f"| {score.metric} | {score.value:.3f} on {score.on} |" for score in card.scores),

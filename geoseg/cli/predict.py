@@ -86,7 +86,9 @@ def predict(
     ] = None,
     aoi: Annotated[Path | None, typer.Option(help="Vector file; nothing is predicted outside its polygons.")] = None,
     simplify_m: Annotated[float, typer.Option(help="Tolerance for simpler polygons, metres; 0 is exact.")] = 0.0,
-    min_area_m2: Annotated[float, typer.Option(help="Smaller polygons join a neighbour, square metres.")] = 0.0,
+    min_area_m2: Annotated[
+        float | None, typer.Option(help="Smaller polygons join a neighbour, square metres; default: the model's.")
+    ] = None,
     no_vector: Annotated[bool, typer.Option("--no-vector", help="Write no polygons.")] = False,
     no_confidence: Annotated[bool, typer.Option("--no-confidence", help="Write no confidence raster.")] = False,
     uncertainty: Annotated[

@@ -84,6 +84,8 @@ class ModelCard(_Value):
         temperature: logits are divided by it before the softmax, so that confidence means what it says; above 1 for a
             network that is too sure of itself. See ``geoseg.engine.calibrate``.
         warnings: reasons not to trust the network, one sentence each: a training that ended in one class, for instance.
+        min_area_m2: polygons smaller than this are specks, which join a neighbour unless a run asks for another limit;
+            0, also where a card does not say: every region is a polygon.
     """
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")]
@@ -98,6 +100,7 @@ class ModelCard(_Value):
     halo_px: Annotated[int, Field(ge=0, le=2048)] = 64
     legend: Legend
     temperature: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
+    min_area_m2: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
     licence: str
     trained_on: tuple[TrainingSource, ...] = ()
     scores: tuple[Score, ...] = ()

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+_BACKGROUND = re.compile(
+    r"(the )?(background|others?|rest|everything else|nothing|none|unlabell?ed|unclassified|negative)"
+    r"|(no|not|non)[ -]\S.*",
+    re.IGNORECASE,
+)
+_GROUND = re.compile(r"land|ground", re.IGNORECASE)
 Colour = Annotated[str, Field(pattern=r"^#[0-9a-fA-F]{6}$")]
 
 
@@ -35,15 +42,21 @@ class LegendClass(BaseModel):
 class Legend(BaseModel):
     """Ordered classes and the nodata code. The network's channel ``i`` is ``classes[i]``.
 
+    Attributes:
+        background: code of the class that stands for the absence of all others; maps leave it transparent. None: every
+            class is something, as in land cover. Where it is not given it follows from the names: a class named
+            ``background``, ``other``, ``no ...`` or the like; ``land`` or ``ground`` if there are two classes.
+
     Example:
-        >>> Legend(classes=[LegendClass(code=0, name="other", colour="#000000")]).codes
-        (0,)
+        >>> Legend(classes=[LegendClass(code=0, name="other", colour="#000000")]).background
+        0
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     classes: tuple[LegendClass, ...] = Field(min_length=1, max_length=255)
     nodata: Annotated[int, Field(ge=0, le=255)] = 255
+    background: int | None = None
 
     @model_validator(mode="after")
     def _unique(self) -> Legend:
@@ -55,6 +68,10 @@ class Legend(BaseModel):
             raise ValueError(f"class names repeat: {names}")
         if self.nodata in codes:
             raise ValueError(f"the nodata code {self.nodata} is also a class")
+        if "background" not in self.model_fields_set:
+            object.__setattr__(self, "background", _background_of(self.classes))  # the value is frozen from here on
+        elif self.background is not None and self.background not in codes:
+            raise ValueError(f"the background {self.background} is no class")
         return self
 
     def __len__(self) -> int:
@@ -80,3 +97,11 @@ class Legend(BaseModel):
             if entry.code == code:
                 return entry
         raise KeyError(code)
+
+
+def _background_of(classes: Sequence[LegendClass]) -> int | None:
+    """Find the background by the names of classes: the lowest code where several names mean it."""
+    named = [entry.code for entry in classes if _BACKGROUND.fullmatch(entry.name.strip())]
+    if not named and len(classes) == 2:
+        named = [entry.code for entry in classes if _GROUND.fullmatch(entry.name.strip())]
+    return min(named, default=None)

@@ -29,6 +29,7 @@ class PredictSpec(BaseModel):
         tta_scales: average over the scene read at these multiples of its resolution for the network, each with every
             view of ``tta``; the cost grows with their squares. Sorted; order means nothing.
         crf: sharpen the probabilities by the scene's colours; see ``parse_crf`` for what may stand here.
+        min_area_m2: smaller polygons join a neighbour; 0: every region is a polygon.
         aoi: a vector file; outside its polygons nothing is predicted.
         uncertainty: keep the entropy of the probabilities and, where several answers are averaged, their mutual
             information.
@@ -49,7 +50,7 @@ class PredictSpec(BaseModel):
     value_range: tuple[float, float] | Literal["auto"] | None = None
     aoi: str | None = None
     simplify_m: Annotated[float, Field(ge=0)] = 0.0
-    min_area_m2: Annotated[float, Field(ge=0)] = 0.0
+    min_area_m2: Annotated[float, Field(ge=0)] | None = None
     vector: bool = True
     confidence: bool = True
     uncertainty: bool = False

@@ -14,27 +14,27 @@ BUNDLED: MappingProxyType[str, tuple[str, str]] = MappingProxyType(
     {
         "buildings-unet": (
             "buildings-unet.safetensors",
-            "8ae481fc593afd1476cea7f5bb3da076448755cab1c7a1fda3cec798a2c52399",
+            "627e5c8d465b287b266f802ffe0d98928becd5bd4a50f5300a3542cd1a12f988",
         ),
         "forest-unet": (
             "forest-unet.safetensors",
-            "04b46015290a48f0c266a4599f9cba78a2ae750b8c3e5d1125bdd28d975a3f2c",
+            "688618a3c2b353b6d85d6ea4b5fca41ee0a2a77776745e8325e11ba9739b9c13",
         ),
         "landcover-unet": (
             "landcover-unet.safetensors",
-            "00d324e7d90e40fc0f2c22bf795d90a48909f3a6d44a89ad5e31de62caba5664",
+            "c64458bb68a893b1f79b37cc4f5828be8a8553e5a00792e30888aba6836429ed",
         ),
         "roads-unet": (
             "roads-unet.safetensors",
-            "f7a5f8b66deb1eb93aabc35f3a733f8ac006e7ac6fd7ba2e76c2a313f644e827",
+            "0a9a4569061985c1ce6cfb56c2776f2c0270ed4418d73311175cbd887ff860cf",
         ),
         "solar-unet": (
             "solar-unet.safetensors",
-            "4d8d008b146398f2449f324107de51eefbc02a59729644b4bda9fa6033bdb4a2",
+            "3e5620906919db0baa96fd26573922c1199d1208d89d2e5e8fcca02eaed97fe0",
         ),
         "town-unet": (
             "town-unet.safetensors",
-            "c4ec8babf202a98ca0978a0cdef8e4e8bf753e49fa6acbff32c633d7d3e3e1c1",
+            "69f201108dc6a5229abf0a794c6c046b5ba893817baf9eae084ca1743d8d4f89",
         ),
     }
 )

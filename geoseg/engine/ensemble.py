@@ -113,8 +113,9 @@ def ensemble_card(members: Sequence[tuple[ModelCard, float]]) -> ModelCard:
 
     Returns:
         A card with all bands, the whole range of ground sample distances, every licence (as an SPDX expression) and
-        everything learnt from; tile, halo and colours are the first's. Each network keeps the temperature of its own
-        card. The digest of the weights is one of all members' digests and shares.
+        everything learnt from; tile, halo and colours are the first's, ``min_area_m2`` is the least of all. Each
+        network keeps the temperature of its own card. The digest of the weights is one of all members' digests and
+        shares.
     """
     cards = [card for card, _ in members]
     bands: dict[str, CardBand] = {}
@@ -139,6 +140,7 @@ def ensemble_card(members: Sequence[tuple[ModelCard, float]]) -> ModelCard:
                 }
             ),
             "temperature": 1.0,
+            "min_area_m2": min(card.min_area_m2 for card in cards),
             "licence": " AND ".join(sorted({card.licence for card in cards})),
             "trained_on": tuple(learnt),
             "scores": (),

@@ -42,6 +42,7 @@ class Recipe(Settings):
     gsd_m: GsdRange
     tile_px: int = 768
     halo_px: int = 64
+    min_area_m2: float = 0.0
     legend: Legend
     sources: tuple[Source, ...] = Field(min_length=1)
     chips: ChipSpec = ChipSpec()
@@ -80,6 +81,7 @@ class Recipe(Settings):
             gsd_m=self.gsd_m,
             tile_px=self.tile_px,
             halo_px=self.halo_px,
+            min_area_m2=self.min_area_m2,
             legend=self.legend,
             trained_on=tuple(trained_on),
             scores=scores,

@@ -181,7 +181,7 @@ def _write_percentages(job: Job, finished: _Finished, grid: LayerGrid) -> None:
 
 def _write_polygons(job: Job, finished: _Finished, grid: LayerGrid, look_up: Callable[[], None]) -> int:
     plan, legend = job.plan, job.model.card.legend
-    spec = VectorSpec(simplify_m=plan.spec.simplify_m, min_area_m2=plan.spec.min_area_m2)
+    spec = VectorSpec(simplify_m=plan.spec.simplify_m, min_area_m2=plan.spec.min_area_m2 or 0.0)
     source = _StoredCodes(finished, with_confidence=plan.spec.confidence)
     world = grid.to_world if grid.gcps else None
 

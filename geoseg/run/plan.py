@@ -44,10 +44,11 @@ class RunPlan:
         read: how the scene is read for the first network.
         tiling: the first network's tiles, whose cores make the blocks.
         blocks: what is scheduled and stored.
-        spec: the options.
+        spec: the options; the smallest area of a polygon is settled.
         passes: all looks at the scene: every network at every scale.
         members: how many networks there are.
         more: percentages kept beside codes and confidence.
+        defaults: what follows from the card where the options were silent, in words.
     """
 
     read: ReadPlan
@@ -57,6 +58,7 @@ class RunPlan:
     passes: tuple[Pass, ...]
     members: int
     more: tuple[str, ...]
+    defaults: tuple[str, ...] = ()
 
     @property
     def bands(self) -> tuple[int, ...]:
@@ -71,7 +73,7 @@ class RunPlan:
     @property
     def notes(self) -> tuple[str, ...]:
         """What was decided that a user may want to know, each once."""
-        return tuple(dict.fromkeys(note for one in self.passes for note in one.read.notes))
+        return (*dict.fromkeys(note for one in self.passes for note in one.read.notes), *self.defaults)
 
     def window_read(self, block: Block) -> Window:
         """Pixels of the scene that are read for a block."""
@@ -125,6 +127,7 @@ def make_plan(scene: Described, card: ModelCard, spec: PredictSpec, *, others: S
         UsageError: tile and halo do not go together.
     """
     cards = (card, *others)
+    spec, defaults = _with_area(spec, cards)
     first, *_ = alone = [_alone(scene, one, member, spec) for member, one in enumerate(cards)]
     finer = _finer(first.read)
     plan = RunPlan(
@@ -135,6 +138,7 @@ def make_plan(scene: Described, card: ModelCard, spec: PredictSpec, *, others: S
         passes=tuple(_scaled(one, scale) for one in alone for scale in spec.tta_scales),
         members=len(cards),
         more=spec.more_layers(card.legend, len(cards)),
+        defaults=defaults,
     )
     if spec.crf is not None and max(plan.seen(plan.blocks.block(0, 0)).window.shape) > MAX_SPAN * spec.crf.xy_px:
         raise UsageError(
@@ -142,6 +146,15 @@ def make_plan(scene: Described, card: ModelCard, spec: PredictSpec, *, others: S
             "Pass a smaller --block-px."
         )
     return plan
+
+
+def _with_area(spec: PredictSpec, cards: Sequence[ModelCard]) -> tuple[PredictSpec, tuple[str, ...]]:
+    """Take the smallest area of a polygon from the cards where the options do not give it, and say so."""
+    if spec.min_area_m2 is not None:
+        return spec, ()
+    area_m2 = min(card.min_area_m2 for card in cards)
+    said = f"polygons under {area_m2:g} m2 merged; --min-area-m2 0 gives all"
+    return spec.model_copy(update={"min_area_m2": area_m2}), (said,) if area_m2 and spec.vector else ()
 
 
 def _alone(scene: Described, card: ModelCard, member: int, spec: PredictSpec) -> Pass:

@@ -57,6 +57,7 @@ def test_its_card_leaves_nothing_open(name: str) -> None:
     assert card.description
     assert card.licence
     assert card.weights_sha256
+    assert card.min_area_m2 > 0
     assert card.trained_on
     assert all(source.licence and source.split for source in card.trained_on)
     assert card.scores
@@ -68,7 +69,18 @@ def test_its_card_leaves_nothing_open(name: str) -> None:
 def test_its_recipe_is_the_shipped_one(name: str) -> None:
     _, card = read_model(*resolve(name))
     recipe = read_recipe(ROOT / "configs" / "train" / RECIPES[name])
-    fields = ("architecture", "bands", "legend", "gsd_m", "tile_px", "halo_px", "licence", "title", "description")
+    fields = (
+        "architecture",
+        "bands",
+        "legend",
+        "gsd_m",
+        "tile_px",
+        "halo_px",
+        "min_area_m2",
+        "licence",
+        "title",
+        "description",
+    )
     for field in fields:
         assert getattr(card, field) == getattr(recipe, field), field
     assert recipe.card().recipe.items() <= card.recipe.items()
