@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import hashlib
+import posixpath
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from geoseg.archive.record import SceneRecord
-from geoseg.archive.wording import address, readable
+from geoseg.archive.wording import readable
 from geoseg.core.legend import Legend
-from geoseg.io.stac_item import STAC_VERSION
+from geoseg.io.stac_item import (
+    CATALOGUE_FILE,
+    COLLECTION_FILE,
+    COLLECTION_ID,
+    STAC_VERSION,
+    catalogue_links,
+    href,
+)
 from geoseg.io.stac_model import ModelFacts
 from geoseg.io.writing import write_json
 
 FOLDER = "_catalogue"
-CATALOGUE, COLLECTION = "catalog.json", "collection.json"
+CATALOGUE, COLLECTION = CATALOGUE_FILE, COLLECTION_FILE
+ITEMS = "items"
 _PAGE_ITEMS = 1000
 _GEOJSON, _JSON = "application/geo+json", "application/json"
 _COG = "image/tiff; application=geotiff; profile=cloud-optimized"
@@ -39,6 +49,7 @@ class Catalogue:
         self._out = out
         self._links: list[dict[str, str]] = []
         self._pages: list[Path] = []
+        self._copies: list[Path] = []
         self._west_east: list[tuple[float, float]] = []
         self._south_north = [90.0, -90.0]
         self._moments: list[str] = []
@@ -46,9 +57,9 @@ class Catalogue:
         self.items = 0
 
     @property
-    def pages(self) -> list[Path]:
-        """Files of further items, none for up to a thousand."""
-        return list(self._pages)
+    def written(self) -> list[Path]:
+        """Files below ``out/_catalogue``: pages of links to items, and items that had to be linked."""
+        return [*self._pages, *self._copies]
 
     def add(self, record: SceneRecord, item: Mapping[str, Any], path: str) -> None:
         """Take up a scene.
@@ -60,7 +71,9 @@ class Catalogue:
         """
         if len(self._links) == _PAGE_ITEMS:
             self._turn_page()
-        self._links.append({"path": path, "title": readable(record.name)})
+        if item.get("collection") != COLLECTION_ID:
+            path = self._linked(item, path)
+        self._links.append({"path": path, "title": _title(record, item)})
         self.items += 1
         if item.get("bbox"):
             west, south, east, north = item["bbox"]
@@ -81,16 +94,13 @@ class Catalogue:
 
         Raises:
             WriteError: the disk is full or fails.
-
-        Source:
-            STAC 1.1.0; items that are linked from several levels below need not name the collection.
         """
         if self._pages:
             self._turn_page()
         collection: dict[str, Any] = {
             "type": "Collection",
             "stac_version": STAC_VERSION,
-            "id": "scenes",
+            "id": COLLECTION_ID,
             "title": readable(title),
             "description": "Land maps of the archive's scenes, as geoseg made them"
             + (f": {', '.join(legend.names)}." if legend else "."),
@@ -139,6 +149,23 @@ class Catalogue:
         if known is None or model.since < known.since:
             self.models[model.ident] = model
 
+    def _linked(self, item: Mapping[str, Any], path: str) -> str:
+        """Write a copy of an item with links to catalogue and collection; the item itself, part of an output, stays.
+
+        Returns:
+            Path of the copy, relative to the archive's folder.
+        """
+        name = hashlib.sha256(path.encode(errors="surrogateescape")).hexdigest()[:16]
+        copy = self._out / FOLDER / ITEMS / f"{name}.stac.json"
+        copy.parent.mkdir(exist_ok=True)
+        folder = f"../../{href(posixpath.dirname(path))}"
+        links = [link | {"href": _moved(link["href"], folder)} for link in item.get("links", ())]
+        assets = {key: asset | {"href": _moved(asset["href"], folder)} for key, asset in item["assets"].items()}
+        changes = {"collection": COLLECTION_ID, "links": [*catalogue_links("../.."), *links], "assets": assets}
+        write_json(copy, {**item, **changes})
+        self._copies.append(copy)
+        return copy.relative_to(self._out).as_posix()
+
     def _turn_page(self) -> None:
         """Write what is gathered as a page."""
         name = f"items-{len(self._pages) + 1:05d}"
@@ -165,7 +192,7 @@ class Catalogue:
 
     def _item_links(self, start: str) -> list[dict[str, str]]:
         return [
-            {"rel": "item", "href": f"{start}/{address(link['path'])}", "type": _GEOJSON, "title": link["title"]}
+            {"rel": "item", "href": f"{start}/{href(link['path'])}", "type": _GEOJSON, "title": link["title"]}
             for link in self._links
         ]
 
@@ -181,6 +208,19 @@ class Catalogue:
             return [-180.0, -90.0, 180.0, 90.0]
         west, east = around(self._west_east)
         return [west, self._south_north[0], east, self._south_north[1]]
+
+
+def _title(record: SceneRecord, item: Mapping[str, Any]) -> str:
+    """Name a scene: as the archive does, with the name of its file where that was changed."""
+    name, file = readable(record.name), readable(str(item["properties"].get("title") or ""))
+    return name if not file or file.rpartition(".")[0] in name else f"{file} ({name})"
+
+
+def _moved(address: str, folder: str) -> str:
+    """Rewrite a relative address, seen from a folder, for a file from which the folder is seen as ``folder``."""
+    if "://" in address or address.startswith("/"):
+        return address
+    return posixpath.normpath(f"{folder}/{address}")
 
 
 def around(spans: Sequence[tuple[float, float]]) -> tuple[float, float]:

@@ -21,6 +21,7 @@ from pydantic import ValidationError
 from geoseg.archive.record import SceneRecord
 from geoseg.archive.stamps import Files
 from geoseg.errors import WriteError
+from geoseg.io.bundle import ARCHIVE_RECORDS
 from geoseg.io.writing import write_json
 
 _FORMAT = "geoseg-archive-1"
@@ -53,7 +54,7 @@ class Manifest:
     """
 
     def __init__(self, out: Path) -> None:
-        self.folder = out / ".geoseg" / "scenes"
+        self.folder = out / ARCHIVE_RECORDS
 
     def entry(self, name: str) -> Entry | None:
         """Read what is known of a scene; None where nothing is or the file is damaged: it is looked at anew then."""

@@ -2,7 +2,8 @@
 
 A path gives its parts joined by ``--``, without ``.tif``. That is all as long as the path can be read back from it; a
 path that could be mistaken for another's (parts with ``--`` in them, other suffixes, characters that no folder should
-have) carries a digest of itself. So a name depends on its own path alone.
+have) carries a digest of itself. So a name depends on its own path alone. Names are ASCII, and stand in a link as they
+stand on the disk.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import unicodedata
 from pathlib import PurePosixPath
 
 _JOIN = "--"
@@ -67,7 +69,7 @@ def _is_plain(part: str) -> bool:
 
 
 def _digested(readable: str, whole: str) -> str:
-    safe = re.sub(r"[^\w.,()+@=-]", "_", readable).strip(".-") or "scene"
-    while len(safe.encode()) > _MAX_BYTES:
-        safe = safe[:-1].rstrip(".-")
+    plain = unicodedata.normalize("NFKD", readable).encode("ascii", "ignore").decode()
+    safe = re.sub(r"[^\w.,()+@=-]", "_", plain).strip(".-")
+    safe = safe[:_MAX_BYTES].rstrip(".-") or "scene"
     return f"{safe}-{hashlib.sha256(os.fsencode(whole)).hexdigest()[:12]}"

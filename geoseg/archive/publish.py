@@ -10,19 +10,20 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from geoseg.archive.catalogue import CATALOGUE, COLLECTION, FOLDER, Catalogue
+from geoseg.archive.catalogue import CATALOGUE, COLLECTION, FOLDER, ITEMS, Catalogue
 from geoseg.archive.facts import Facts, seconds_of, stages_of
 from geoseg.archive.model_items import write_models
 from geoseg.archive.record import SceneRecord
 from geoseg.archive.report import markdown_of
 from geoseg.archive.web_report import Gathering, write_web_report
 from geoseg.archive.whole_map import WholeMap
-from geoseg.archive.wording import address, readable
+from geoseg.archive.wording import readable
 from geoseg.core.legend import Legend, LegendClass
 from geoseg.errors import UsageError
 from geoseg.io.bundle import Bundle
 from geoseg.io.scene_footprints import write_footprints
 from geoseg.io.scene_index import area_columns, write_scene_index
+from geoseg.io.stac_item import href
 from geoseg.io.writing import reap_parts, write_bytes
 
 INDEX, FOOTPRINTS, PROJECT, REPORT, MARKDOWN = (
@@ -32,7 +33,7 @@ INDEX, FOOTPRINTS, PROJECT, REPORT, MARKDOWN = (
     "report.html",
     "report.md",
 )
-_OWN = re.compile(r"(items-\d{5}\.json|classes-.*\.vrt|upright/.*\.vrt|models/.*)")
+_OWN = re.compile(r"(items-\d{5}\.json|items/.*\.stac\.json|classes-.*\.vrt|upright/.*\.vrt|models/.*)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +95,7 @@ def publish_archive(
     if not out.is_dir():
         raise UsageError(f"{out}: the archive's folder is not there. Run the archive first, or check the path.")
     (out / FOLDER / "models").mkdir(parents=True, exist_ok=True)
-    for folder in (out / FOLDER, out / FOLDER / "models", out / FOLDER / "upright"):
+    for folder in (out / FOLDER, *(out / FOLDER / name for name in ("models", "upright", ITEMS))):
         reap_parts(folder)
     title = title or out.name or "Archive"
     legend = legend or _legend_there(out)
@@ -106,7 +107,7 @@ def publish_archive(
     write_web_report(out / REPORT, passing.facts, passing.gathering, title=title, legend=legend)
     write_bytes(out / MARKDOWN, markdown_of(passing.facts, title=title, legend=legend).encode())
     passing.catalogue.write(title=title, legend=legend, assets=_assets(project))
-    _prune(out / FOLDER, {*written, *passing.catalogue.pages})
+    _prune(out / FOLDER, {*written, *passing.catalogue.written})
     return ArchiveFiles(
         catalogue=out / CATALOGUE,
         collection=out / COLLECTION,
@@ -138,10 +139,10 @@ class _Passing:
             self.facts.add(record)
             links = self._take_up(record) if record.state == "done" else {}
             self.gathering.add(record, links)
-            yield self._row(record) | links
+            yield self._row(record) | {kind: _text(path) for kind, path in links.items()}
 
     def _take_up(self, record: SceneRecord) -> dict[str, str]:
-        """Put a finished scene on map and catalogue; returns its links, none when its layers are gone."""
+        """Put a finished scene on map and catalogue; returns paths of its files, none when they are gone."""
         bundle = _bundle(self._out, record)
         item = None if bundle is None else _item(bundle)
         if bundle is None or item is None:
@@ -153,8 +154,7 @@ class _Passing:
             self.map.add(bundle, item)
         files = {"item": bundle.item, "classes": bundle.classes, "segments": bundle.segments, "preview": bundle.preview}
         there = {key: file for key, file in files.items() if key == "item" or key in item["assets"]}
-        links = {key: address(f"{record.layers}/{file.name}") for key, file in there.items()}
-        return links | {"layers": address(record.layers)}
+        return {key: f"{record.layers}/{file.name}" for key, file in there.items()} | {"layers": record.layers}
 
     def _row(self, record: SceneRecord) -> dict[str, Any]:
         stages = stages_of(record)
@@ -188,12 +188,18 @@ def _bundle(out: Path, record: SceneRecord) -> Bundle | None:
     return Bundle(directory=out / layers, stem=layers.name)
 
 
+def _text(path: str) -> str:
+    """Keep a path as it is; one with bytes that are no text is written as an address."""
+    return path if path == readable(path) else href(path)
+
+
 def _item(bundle: Bundle) -> dict[str, Any] | None:
     """Read a scene's item; None when it is gone or is none."""
     try:
         item = json.loads(bundle.item.read_bytes())
-        usable = isinstance(item["properties"]["datetime"], str) and isinstance(item["assets"], dict)
-    except (OSError, ValueError, KeyError, TypeError):
+        usable = isinstance(item["properties"]["datetime"], str)
+        usable &= all(isinstance(one["href"], str) for one in (*item["assets"].values(), *item.get("links", ())))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
     return dict(item) if usable else None
 

@@ -46,7 +46,7 @@ class Gathering:
         self._states = array("b")
 
     def add(self, record: SceneRecord, links: Mapping[str, str]) -> None:
-        """Take up a scene and the links to its files, by kind."""
+        """Take up a scene and the paths of its files, by kind."""
         rings = rings_of(record.footprint)
         kept = self._failed if record.state == "failed" else self._others
         if len(kept) < self._most:

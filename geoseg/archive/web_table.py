@@ -12,6 +12,7 @@ from geoseg.archive.record import SceneRecord
 from geoseg.archive.web_charts import strip
 from geoseg.archive.web_map import Footprint, Rings
 from geoseg.archive.wording import area, duration, moment, readable, share
+from geoseg.io.stac_item import href
 
 _HEADS = (
     ("State", ""),
@@ -32,7 +33,7 @@ class Row:
 
     Attributes:
         record: what the archive knows of it.
-        links: to its files, relative, by kind: item, preview, layers, ...
+        links: paths of its files, relative to the page, by kind: item, preview, layers, ...
         rings: outer rings of its footprint, (lon, lat).
     """
 
@@ -95,9 +96,9 @@ def _row(row: Row, colours: Mapping[str, str]) -> str:
     done = record.state == "done"
     name = escape(readable(record.name))
     if "layers" in links:
-        name = f'<a href="{links["layers"]}/">{name}</a>'
+        name = f'<a href="{_link(links["layers"])}/">{name}</a>'
     further = " · ".join(
-        f'<a href="{links[kind]}">{words}</a>'
+        f'<a href="{_link(links[kind])}">{words}</a>'
         for kind, words in (("preview", "picture"), ("item", "item"))
         if kind in links
     )
@@ -114,6 +115,11 @@ def _row(row: Row, colours: Mapping[str, str]) -> str:
         f'<td class="cause">{escape(readable(record.cause))}</td>' if record.cause else "<td></td>",
     ]
     return f'<tr id="{row.anchor}" class="{record.state}" data-state="{record.state}">{"".join(cells)}</tr>'
+
+
+def _link(path: str) -> str:
+    """Write a path relative to the page as the value of an attribute; ``./``, as a name may look like a scheme."""
+    return escape(f"./{href(path)}", quote=True)
 
 
 def _number(value: float | None, words: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from urllib.parse import quote
 
 
 def area(area_m2: float, largest_m2: float = 0.0) -> str:
@@ -58,8 +57,3 @@ def readable(text: str) -> str:
     """Replace the bytes of file names that are no text, and control characters, by U+FFFD."""
     whole = text.encode(errors="surrogateescape").decode(errors="replace")
     return "".join(c if c.isprintable() or c == " " else "\ufffd" for c in whole)
-
-
-def address(path: str) -> str:
-    """Write a relative path as a link that browsers and readers follow, whatever bytes its name has."""
-    return quote(path.encode(errors="surrogateescape"), safe="/")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,10 @@ from geoseg.errors import UsageError
 _NAME_MAX = 255
 _LONGEST_SUFFIX = "_mutual_information.tif.aux.xml"
 _PART_SUFFIX = len(".tiles.4194304.part")
+ARCHIVE_RECORDS = Path(".geoseg", "scenes")
+"""Where an archive keeps what it knows of its scenes, in the folder that holds their bundles."""
+_NOT_IN_ADDRESSES = re.compile(r"[%#?\\\x01-\x1f\x7f\udc80-\udcff]")
+"""What a link must escape and a path must not, so that no one text would be both; bytes that are no UTF-8."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,12 +45,22 @@ class Bundle:
 
     @classmethod
     def in_folder(cls, out: Path, stem: str) -> Bundle:
-        """Name the files of a scene in its own folder ``out/stem``; a stem too long is cut and ends in a digest."""
+        """Name the files of a scene in its own folder ``out/stem``.
+
+        A stem that is too long is cut, and characters that a relative link cannot hold as they are become ``_``; such a
+        stem ends in a digest of the whole.
+        """
         raw = stem.encode(errors="surrogateescape")
-        if len(raw) > longest_stem():
+        linkable = _NOT_IN_ADDRESSES.sub("_", stem)
+        if linkable != stem or len(raw) > longest_stem():
             digest = hashlib.sha256(raw).hexdigest()[:8]
-            stem = raw[: longest_stem() - 9].decode(errors="ignore") + "-" + digest
+            stem = linkable.encode()[: longest_stem() - 9].decode(errors="ignore") + "-" + digest
         return cls(directory=out / stem, stem=stem)
+
+    @property
+    def in_archive(self) -> bool:
+        """Whether the folder lies in that of an archive, whose catalogue stands one level up."""
+        return (self.directory.parent / ARCHIVE_RECORDS).is_dir()
 
     @property
     def classes(self) -> Path:

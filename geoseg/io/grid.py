@@ -7,16 +7,19 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import shapely
 from odc.geo.geobox import GeoBox
 from pyproj import CRS, Transformer
 from pyproj.exceptions import CRSError, ProjError
 from rasterio.control import GroundControlPoint
 from rasterio.transform import GCPTransformer
-from shapely import Polygon, box, intersection, make_valid, unary_union
+from shapely import LineString, Polygon, box, intersection, make_valid, orient_polygons, unary_union
 from shapely.affinity import translate
 from shapely.geometry import mapping
 
 _STEPS = 32
+_STRAIGHT_PX = 0.5
+_M_PER_DEGREE = 111_195.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +79,8 @@ class LayerGrid:
 def footprint(grid: LayerGrid) -> tuple[dict[str, Any], list[float]] | None:
     """Outline a grid on the Earth, in longitude and latitude.
 
+    An edge that stays within half a pixel of the line between its corners is that line; others have points between.
+
     Args:
         grid: the grid; rotated, geographic or across the antimeridian as it may be.
 
@@ -84,7 +89,7 @@ def footprint(grid: LayerGrid) -> tuple[dict[str, Any], list[float]] | None:
         (west > east there); None when the CRS does not lead to the Earth.
 
     Source:
-        RFC 7946, sections 3.1.9 and 5.2.
+        RFC 7946, sections 3.1.6 (outer rings run counterclockwise), 3.1.9 and 5.2.
     """
     lonlat = _lonlat(grid)
     if lonlat is None:
@@ -94,6 +99,9 @@ def footprint(grid: LayerGrid) -> tuple[dict[str, Any], list[float]] | None:
     if abs(turn) > 180:  # the ring runs once around the Earth: it encloses a pole
         pole = 90.0 if lat.mean() > 0 else -90.0
         lon, lat = np.r_[lon, lon[-1], lon[0], lon[0]], np.r_[lat, pole, pole, lat[0]]
+    else:
+        kept = _corners_and_bends(lon, lat, grid.shape)
+        lon, lat = lon[kept], lat[kept]
     lon = lon - 360 * np.floor((lon.min() + 180) / 360)
     ring = make_valid(Polygon(np.column_stack([lon, lat])))
     parts = [translate(intersection(ring, box(k - 180, -90, k + 180, 90)), -k) for k in (0.0, 360.0)]
@@ -104,7 +112,31 @@ def footprint(grid: LayerGrid) -> tuple[dict[str, Any], list[float]] | None:
     west, south, east, north = whole.bounds
     if len(parts) == 2 and abs(turn) < 180 and lon.max() - lon.min() < 360:
         west, east = parts[0].bounds[0], parts[1].bounds[2]
-    return mapping(whole), [float(v) for v in (west, south, east, north)]
+    return mapping(orient_polygons(whole)), [float(v) for v in (west, south, east, north)]
+
+
+def _corners_and_bends(
+    lon: npt.NDArray[np.float64], lat: npt.NDArray[np.float64], shape: tuple[int, int]
+) -> npt.NDArray[np.bool_]:
+    """Find the points of an outline that it needs: its corners, and all between two corners that no line joins.
+
+    Args:
+        lon: (point,) degrees, without a jump, as ``LayerGrid.outline`` goes around.
+        lat: (point,) degrees.
+        shape: rows and columns of the grid.
+    """
+    x, y = lon * _M_PER_DEGREE * np.cos(np.radians(lat.mean())), lat * _M_PER_DEGREE
+    lengths = np.hypot(np.diff(x), np.diff(y)).reshape(4, _STEPS).sum(axis=1)
+    height, width = shape
+    pixel_m = min(lengths[[0, 2]].min() / width, lengths[[1, 3]].min() / height)
+    kept = np.zeros(len(lon), bool)
+    kept[::_STEPS] = True
+    for start in range(0, 4 * _STEPS, _STEPS):
+        edge = slice(start, start + _STEPS + 1)
+        points = shapely.points(x[edge], y[edge])
+        chord = LineString([points[0], points[-1]])
+        kept[edge] |= bool(shapely.distance(points, chord).max() > _STRAIGHT_PX * pixel_m)
+    return kept
 
 
 def _lonlat(grid: LayerGrid) -> npt.NDArray[np.float64] | None:

@@ -172,6 +172,8 @@ def _rasterio_open(uri: str, path: Path | None, driver: str) -> Any:
     with quiet():
         try:
             return rasterio.open(uri if path is None else path, driver=driver)
+        except UnicodeEncodeError as error:
+            raise SceneError(uri, "its name is not UTF-8, so GDAL cannot open it.", "Rename it.") from error
         except RasterioError as error:
             raise SceneError(uri, f"it cannot be opened ({reason(error)}).", "Download or export it again.") from error
 

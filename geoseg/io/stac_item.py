@@ -25,6 +25,8 @@ from geoseg.io.percent_layers import percent_layers
 from geoseg.io.writing import write_json
 
 STAC_VERSION = "1.1.0"
+CATALOGUE_FILE, COLLECTION_FILE, COLLECTION_ID = "catalog.json", "collection.json", "scenes"
+"""Root and collection of an archive's catalogue, in the archive's folder."""
 _EXTENSIONS = tuple(
     f"https://stac-extensions.github.io/{name}/schema.json"
     for name in ("classification/v2.0.0", "file/v2.1.0", "processing/v1.2.0", "projection/v2.0.0", "raster/v2.0.0")
@@ -66,6 +68,9 @@ class Run:
 def write_item(bundle: Bundle, *, grid: LayerGrid, card: ModelCard, source: Source, run: Run) -> None:
     """Write ``bundle.item`` for the files of the bundle that exist.
 
+    In an archive's folder the item belongs to the archive's collection and links to it and to the catalogue; by itself
+    it has neither. It has no link to itself: that would have to be absolute, and the folder may be moved.
+
     Args:
         bundle: where the layers are and the item goes.
         grid: the layers' grid. A CRS that does not lead to the Earth gives an item without geometry.
@@ -88,18 +93,32 @@ def write_item(bundle: Bundle, *, grid: LayerGrid, card: ModelCard, source: Sour
         "stac_version": STAC_VERSION,
         "stac_extensions": list(_EXTENSIONS),
         "id": bundle.stem,
+        **({"collection": COLLECTION_ID} if bundle.in_archive else {}),
         "geometry": geometry,
         **({} if bbox is None else {"bbox": bbox}),
         "properties": _properties(grid, card, source, run),
-        "links": [_derived_from(bundle, source)],
+        "links": [*(catalogue_links("..") if bundle.in_archive else ()), _derived_from(bundle, source)],
         "assets": _assets(bundle, grid, card.legend),
     }
     write_json(bundle.item, item)
 
 
+def catalogue_links(archive: str) -> list[dict[str, str]]:
+    """Links of an item to the catalogue and the collection in its archive's folder.
+
+    Args:
+        archive: relative address of the folder.
+    """
+    files = {"root": CATALOGUE_FILE, "parent": COLLECTION_FILE, "collection": COLLECTION_FILE}
+    return [{"rel": rel, "href": f"{archive}/{file}", "type": "application/json"} for rel, file in files.items()]
+
+
 def href(path: str) -> str:
-    """Write a path as an IRI reference: only what a URL parser takes for something else is escaped."""
-    return re.sub(r"[%#?\x00-\x1f\x7f]", lambda found: f"%{ord(found[0]):02X}", path)
+    """Write a path as an IRI reference: only what a URL parser takes for something else is escaped.
+
+    Readers of local catalogues open a link's text as a path: whatever is escaped, they do not find.
+    """
+    return re.sub(r"[%#?\\\x00-\x1f\x7f\udc80-\udcff]", lambda found: f"%{ord(found[0]) & 0xFF:02X}", path)
 
 
 def without_secrets(uri: str) -> str:
@@ -120,6 +139,7 @@ def without_secrets(uri: str) -> str:
 def _properties(grid: LayerGrid, card: ModelCard, source: Source, run: Run) -> dict[str, Any]:
     finished = moment(run.finished)
     properties: dict[str, Any] = {
+        "title": _name(source.uri),
         "datetime": finished if source.acquired is None else moment(source.acquired),
         "created": finished,
         "updated": finished,
@@ -144,6 +164,12 @@ def _properties(grid: LayerGrid, card: ModelCard, source: Source, run: Run) -> d
         **{f"geoseg:{name}": value for name, value in run.facts.items()},
     }
     return {key: value for key, value in properties.items() if value is not None or key == "proj:code"}
+
+
+def _name(uri: str) -> str:
+    """Name of the scene's file as text."""
+    name = without_secrets(uri).rstrip("/").rpartition("/")[2]
+    return name.encode(errors="surrogateescape").decode(errors="replace")
 
 
 def moment(when: datetime) -> str:

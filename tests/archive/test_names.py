@@ -37,6 +37,7 @@ def test_two_paths_never_share_a_name(several: list[str]) -> None:
 @example("a-0123456789ab.tif")
 def test_a_name_is_a_folder_that_can_be_made(path: str) -> None:
     name = name_of_path(path)
+    assert name.isascii(), "a link to it needs no escapes"
     assert "/" not in name
     assert "\0" not in name
     assert not name.startswith((".", "-"))

@@ -329,7 +329,9 @@ def item_only(out: Path, made: Made, count: int) -> Iterator[SceneRecord]:
     for number in range(count):
         name = f"scene{number:05d}"
         (out / name).mkdir()
-        (out / name / f"{name}.stac.json").write_text(item.replace(f'"id": "{like.name}"', f'"id": "{name}"'))
+        (out / name / f"{name}.stac.json").write_text(
+            item.replace(f'"id": "{like.name}"', f'"id": "{name}", "collection": "scenes"')
+        )
         yield like.model_copy(update={"name": name, "layers": name})
 
 

@@ -50,6 +50,40 @@ def test_every_pixel_lies_in_the_footprint_and_nothing_far_from_one_does(name):
         assert area == pytest.approx(1e4 * abs(transform.determinant), rel=0.1)
 
 
+@pytest.mark.parametrize(
+    ("crs", "transform", "shape_px", "vertices"),
+    [
+        ("EPSG:4326", Affine(1e-5, 0, 10, 0, -1e-5, 50), (4000, 4000), 5),
+        ("EPSG:4326", Affine(0.1, 0, 10, 0, -0.1, 50), (100, 100), 5),
+        ("EPSG:32645", Affine(0.5, 0, 500000, 0, -0.5, 3000000), (400, 300), 5),
+        ("EPSG:32645", Affine(0.4, 0.3, 500000, 0.3, -0.4, 3000000), (300, 200), 5),
+        (
+            "EPSG:32645",
+            Affine(10, 0, 300000, 0, -10, 6000000),
+            (10980, 10980),
+            None,
+        ),  # edges bend by hundreds of metres
+        ("EPSG:3413", Affine(25, 0, 500000, 0, -25, 500000), (4000, 4000), None),
+    ],
+)
+def test_an_outline_has_no_more_vertices_than_half_a_pixel_asks_for(crs, transform, shape_px, vertices):
+    height, width = shape_px
+    geometry, _ = footprint(LayerGrid(geobox=GeoBox(shape_px, transform, crs)))
+    (ring,) = geometry["coordinates"]
+    assert len(ring) == vertices if vertices else 5 < len(ring) <= 129
+    assert shapely.LinearRing(ring).is_ccw, "as RFC 7946 wants it"
+    to_grid = Transformer.from_crs(4326, crs, always_xy=True)
+    there = ~transform
+    step = np.linspace(0, 1, 200)
+    line = shapely.segmentize(shapely.LinearRing(ring), shapely.LinearRing(ring).length / 1000)
+    drawn = shapely.LinearRing(
+        [there @ xy for xy in zip(*to_grid.transform(*shapely.get_coordinates(line).T), strict=True)]
+    )
+    zero, one = np.zeros_like(step), np.ones_like(step)
+    points = np.concatenate([np.transpose(edge) for edge in ((step, zero), (one, step), (step, one), (zero, step))])
+    assert shapely.distance(shapely.points(points * [width, height]), drawn).max() < 0.6
+
+
 @pytest.mark.parametrize("crs", [None, 'LOCAL_CS["site",UNIT["metre",1]]'])
 def test_a_site_of_its_own_has_no_place_on_the_earth(crs):
     assert footprint(LayerGrid(geobox=GeoBox((10, 10), Affine.identity(), crs))) is None

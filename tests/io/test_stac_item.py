@@ -75,6 +75,22 @@ def test_the_item_is_valid_stac(tmp_path, no_network, grid):
     assert pystac.Item.from_dict(item).id == "scene"
 
 
+def test_an_item_by_itself_claims_no_collection_and_one_in_an_archive_links_to_it(tmp_path):
+    _, item = written(tmp_path)
+    assert "collection" not in item
+    assert [link["rel"] for link in item["links"]] == ["derived_from"]
+    (tmp_path / ".geoseg" / "scenes").mkdir(parents=True)
+    _, item = written(tmp_path, stem="other")
+    assert item["collection"] == "scenes"
+    links = {link["rel"]: link["href"] for link in item["links"]}
+    assert links | {"derived_from": ""} == {
+        "root": "../catalog.json",
+        "parent": "../collection.json",
+        "collection": "../collection.json",
+        "derived_from": "",
+    }
+
+
 def test_the_antimeridian_splits_the_footprint(tmp_path):
     _, item = written(tmp_path, grid=LayerGrid(geobox=GeoBox((40, 60), Affine(0.1, 0, 177, 0, -0.1, 50), "EPSG:4326")))
     assert item["geometry"]["type"] == "MultiPolygon"
