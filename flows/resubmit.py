@@ -3,13 +3,15 @@
 import geoseg.flows.private  # noqa: F401 - before prefect, which reports home as it is imported
 
 # isort: split
+import json
 from contextlib import suppress
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from prefect.automations import Automation
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.responses import DeploymentResponse
 from prefect.events.actions import RunDeployment
 from prefect.events.schemas.automations import EventTrigger, Posture
 from prefect.exceptions import ObjectNotFound
@@ -20,6 +22,8 @@ from geoseg.flows.ending import command, talking
 
 def resubmit_on_crash(deployment: str, *, after_s: float = 30.0) -> Automation:
     """Create the automation, or put it in the place of the one of its name.
+
+    The new run gets the parameters of the run that crashed, not those of the deployment.
 
     Args:
         deployment: its name, ``segment-archive/nightly``.
@@ -43,11 +47,37 @@ def resubmit_on_crash(deployment: str, *, after_s: float = 30.0) -> Automation:
             threshold=1,
             within=timedelta(0),
         ),
-        actions=[RunDeployment(source="selected", deployment_id=known.id, schedule_after=timedelta(seconds=after_s))],
+        actions=[
+            RunDeployment(
+                source="selected",
+                deployment_id=known.id,
+                parameters=parameters_of_crashed_run(known),
+                schedule_after=timedelta(seconds=after_s),
+            )
+        ],
     )
     with suppress(ValueError):  # there is none of this name
         Automation.read(name=wanted.name).delete()  # type: ignore[attr-defined]
     return wanted.create()  # type: ignore[return-value]
+
+
+def parameters_of_crashed_run(deployment: DeploymentResponse) -> dict[str, Any]:
+    """Templates that Prefect's server fills in with the parameters of the flow run that set off an automation.
+
+    Args:
+        deployment: its schema names the parameters and the defaults of those that a run does not have.
+    """
+    schema = deployment.parameter_openapi_schema or {}
+    known: dict[str, Any] = schema.get("properties") or {name: {} for name in deployment.parameters or {}}
+    return {name: _from_run(name, facts.get("default")) for name, facts in known.items()}
+
+
+def _from_run(name: str, default: Any) -> dict[str, Any]:
+    key = json.dumps(name)
+    given = f"{{{{ flow_run.parameters[{key}] | tojson }}}}"
+    otherwise = f"{{% raw %}}{json.dumps(default)}{{% endraw %}}"
+    template = f"{{% if {key} in flow_run.parameters %}}{given}{{% else %}}{otherwise}{{% endif %}}"
+    return {"__prefect_kind": "json", "value": {"__prefect_kind": "jinja", "template": template}}
 
 
 def main(

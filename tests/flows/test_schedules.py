@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import time
@@ -68,13 +69,14 @@ def test_a_served_interval_fires_and_a_second_run_at_once_is_cancelled(
 def test_a_crashed_run_is_submitted_again_and_goes_on(api: Api, make_archive: Any, tmp_path: Path) -> None:
     config = make_archive(3, on_lock="wait")
     path = written(config, tmp_path / "a.yaml")
+    default = written(make_archive(3, out=tmp_path / "default"), tmp_path / "default.yaml")
     deployments = {
         "name": "tests",
         "deployments": [
             {
                 "name": "crashing",
                 "entrypoint": "flows/segment_archive.py:segment_archive",
-                "parameters": {"config": str(path)},
+                "parameters": {"config": str(default), "retry_failed": True},
                 "concurrency_limit": {"limit": 1, "collision_strategy": "CANCEL_NEW"},
                 "work_pool": {"name": "crashing"},
             }
@@ -92,7 +94,11 @@ def test_a_crashed_run_is_submitted_again_and_goes_on(api: Api, make_archive: An
     worker = api.start("-m", "prefect", "worker", "start", "--pool", "crashing", log=tmp_path / "worker.log")
     try:
         with Archive.open(config):
-            assert api.run("-m", "prefect", "deployment", "run", "segment-archive/crashing").returncode == 0
+            options = {"title": 'Town {{ 1 }} <"Köln">', "predict": {"confidence": True}}
+            given = [f"config={json.dumps(str(path))}", f"options={json.dumps(options)}"]
+            params = [word for value in given for word in ("--param", value)]
+            begun = api.run("-m", "prefect", "deployment", "run", "segment-archive/crashing", *params)
+            assert begun.returncode == 0, begun.stderr
             wait_for(lambda: _states(api, "crashing") == ["RUNNING"], worker)
             time.sleep(2)
             os.kill(wait_for(lambda: _engine_of(worker.pid)), signal.SIGKILL)
@@ -101,6 +107,10 @@ def test_a_crashed_run_is_submitted_again_and_goes_on(api: Api, make_archive: An
     finally:
         end(worker)
     assert layers(config.out) == alone(config, tmp_path / "alone")
+    assert not (tmp_path / "default").exists(), "the crashed run's archive is finished, not the deployment's default"
+    crashed, again = (row["parameters"] for row in api.runs("crashing"))
+    assert {name: again[name] for name in crashed} == crashed
+    assert json.loads((config.out / "catalog.json").read_text())["title"] == options["title"]
 
 
 def _flow(entry: dict[str, Any]) -> str:
