@@ -34,6 +34,8 @@ _SETTINGS = {
     "distributed.scheduler.allowed-failures": 1,  # a block that saw two workers die is tried alone, and as often again
     "distributed.nanny.pre-spawn-environ": {},  # its OMP_NUM_THREADS=1 would bind the network too
 }
+_PLACES = {BLOCK: BLOCKS_AT_ONCE, LAYERS: 1}
+"""Dask resources of a worker that geoseg starts."""
 
 
 @contextmanager
@@ -59,7 +61,7 @@ def local_cluster(workers: int) -> Iterator[Client]:
             host="127.0.0.1",
             dashboard_address="127.0.0.1:0",
             silence_logs=logging.CRITICAL,
-            resources={BLOCK: BLOCKS_AT_ONCE, LAYERS: 1} | ({GPU: 1} if torch.cuda.device_count() else {}),
+            resources=_PLACES | ({GPU: 1} if torch.cuda.device_count() else {}),
         ) as cluster,
         distributed.Client(cluster) as client,
     ):
@@ -115,6 +117,7 @@ def started_cluster(
     import distributed  # noqa: PLC0415
 
     kind = _class(name)
+    options = _with_defaults(kind, options)
     with dask.config.set(_SETTINGS):
         try:
             cluster = kind(**options)
@@ -137,6 +140,17 @@ def started_cluster(
 def share_of_threads(workers: int) -> int:
     """CPU threads for each of several networks on this machine."""
     return max(1, torch.get_num_threads() // workers)
+
+
+def _with_defaults(kind: type, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Have workers with a GPU say so and hold two blocks at once, where the options do not say otherwise."""
+    if kind.__name__ == "LocalCUDACluster":
+        defaults: dict[str, Any] = {"threads_per_worker": BLOCKS_AT_ONCE + 1, "resources": _PLACES | {GPU: 1}}
+    elif kind.__name__ == "LocalCluster" and torch.cuda.device_count():
+        defaults = {"resources": {GPU: 1}}
+    else:
+        defaults = {}
+    return defaults | dict(options)
 
 
 def _class(name: str) -> Any:

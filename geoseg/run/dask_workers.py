@@ -64,11 +64,14 @@ class DaskWorkers:
     def load(self, source: ModelSource) -> Model:
         """Load a model on a worker and describe it here, where no device need be able to run it.
 
+        Where workers declare a GPU, one of them loads it, so that it is described as it will run.
+
         Raises:
             ModelError, ResourceError, UsageError: what the worker says.
         """
         what = f"loading {', '.join(source.names)}"
-        described = self._result(on_worker.describe_on_worker, self._there(source), what=what)
+        needs = self._gpu() if on_worker.may_use_gpu(source) else {}
+        described = self._result(on_worker.describe_on_worker, self._there(source), what=what, resources=needs or None)
         return replace(described, source=source).model()
 
     def predict(self, job: Job, store: Store, left: list[Block]) -> Iterator[Done]:
@@ -162,11 +165,12 @@ class DaskWorkers:
 
     def _needs(self, model: Model) -> dict[str, float]:
         """What a worker must have to take a block, of what the workers say they have."""
-        declared = self._declared()
-        needs = {BLOCK: 1.0} if BLOCK in declared else {}
-        if GPU in declared and model.runtime.device.startswith("cuda"):
-            needs[GPU] = 1.0 / BLOCKS_AT_ONCE
-        return needs
+        needs = {BLOCK: 1.0} if BLOCK in self._declared() else {}
+        return needs | (self._gpu() if model.runtime.device.startswith("cuda") else {})
+
+    def _gpu(self) -> dict[str, float]:
+        """What a worker must have to run a network on a GPU; nothing where no worker says that it has one."""
+        return {GPU: 1.0 / BLOCKS_AT_ONCE} if GPU in self._declared() else {}
 
     def _workers(self) -> dict[str, Any]:
         with self._lost("looking for workers"):

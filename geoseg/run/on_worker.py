@@ -27,6 +27,7 @@ from geoseg.run.plan import RunPlan
 from geoseg.run.publish import Facts
 from geoseg.run.report import Silence
 from geoseg.run.stages import Begun, begin, disk_errors, finish, plan_of, workplace
+from geoseg.run.worker_device import own_index
 from geoseg.run.workers import answer, inputs
 
 P = ParamSpec("P")
@@ -186,15 +187,20 @@ def describe_on_worker(source: ModelSource) -> DescribedModel:
 
 
 def _placed(source: ModelSource) -> ModelSource:
-    """Share out devices and threads: the workers of one machine take its GPUs in turn."""
+    """Name the device and the threads of this worker."""
     from distributed import get_worker  # noqa: PLC0415
 
     worker = get_worker()
     threads = worker.state.nthreads if source.threads is None else source.threads
-    device = source.device
-    if device in ("auto", "cuda") and isinstance(worker.name, int) and torch.cuda.device_count() > 1:
-        device = f"cuda:{worker.name % torch.cuda.device_count()}"
+    device, count = source.device, torch.cuda.device_count()
+    if count > 1 and may_use_gpu(source) and device in ("auto", "cuda"):
+        device = f"cuda:{own_index(worker, count)}"
     return replace(source, threads=threads, device=device)
+
+
+def may_use_gpu(source: ModelSource) -> bool:
+    """Whether a model of this source runs on a GPU where a worker has one."""
+    return source.device.startswith("cuda") or (source.device == "auto" and source.runtime != "openvino")
 
 
 def _model(source: ModelSource, digest: str) -> Model:

@@ -1,0 +1,104 @@
+"""Which CUDA device a worker of a cluster uses, of those that it sees."""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from distributed import Worker
+
+_VISIBLE = "CUDA_VISIBLE_DEVICES"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Peer:
+    """A worker of one machine, as its peers there see it.
+
+    Attributes:
+        name: of the worker: a number, or text such as ``gpu-0-1`` or an address.
+        visible: the devices that it sees, in their order; empty: all of the machine.
+        index: which of these it uses; None: not chosen yet.
+    """
+
+    name: int | str
+    visible: tuple[str, ...] = ()
+    index: int | None = None
+
+
+def device_index(name: int | str, peers: Iterable[Peer], count: int) -> int:
+    """Choose a worker's device among those that it sees.
+
+    Workers that see the same devices in the same order were given them together: each takes the one that the fewest of
+    them use. A worker that sees them in an order of its own was given its first: ``dask_cuda`` rotates the list from
+    worker to worker, and a batch system gives each job its own.
+
+    Args:
+        name: of the worker.
+        peers: the workers of its machine, itself among them.
+        count: how many devices it sees.
+
+    Returns:
+        Index as CUDA counts them in that worker, below ``count``.
+    """
+    known = {peer.name: peer for peer in peers}
+    alike = [peer for peer in known.values() if peer.visible == known[name].visible]
+    used = Counter(peer.index for peer in alike if peer.index is not None)
+    undecided = {peer.name for peer in alike if peer.index is None} | {name}
+    for other in sorted(undecided, key=_natural):  # all that choose at this moment come to the same order
+        index = min(range(count), key=lambda at: (used[at], at))
+        if other == name:
+            return index
+        used[index] += 1
+    raise AssertionError(name)
+
+
+class _Choice:
+    """The device of this process; chosen once, so that no network is loaded on two."""
+
+    def __init__(self) -> None:
+        self.index: int | None = None
+        self._lock = threading.Lock()
+
+    def take(self, worker: Worker, count: int) -> int:
+        """Choose, or say what was chosen."""
+        from distributed import get_client  # noqa: PLC0415
+
+        with self._lock:
+            if self.index is None:
+                client = get_client()
+                workers: dict[str, dict[str, Any]] = client.scheduler_info(n_workers=-1)["workers"]
+                host = workers[worker.address]["host"]
+                here = [address for address, facts in workers.items() if facts["host"] == host]
+                peers: dict[str, Peer] = client.run(_peer, workers=here, on_error="ignore")
+                self.index = device_index(worker.name, peers.values(), count)
+            return self.index
+
+
+_choice = _Choice()
+
+
+def own_index(worker: Worker, count: int) -> int:
+    """Choose the device of the worker that this process is; the other workers of its machine are asked for theirs.
+
+    Args:
+        worker: this one.
+        count: how many devices it sees.
+    """
+    return _choice.take(worker, count)
+
+
+def _peer(dask_worker: Worker) -> Peer:
+    visible = tuple(part.strip() for part in os.environ.get(_VISIBLE, "").split(",") if part.strip())
+    return Peer(name=dask_worker.name, visible=visible, index=_choice.index)
+
+
+def _natural(name: int | str) -> list[tuple[int, str]]:
+    """Sort ``gpu-10`` behind ``gpu-9``."""
+    parts = re.split(r"(\d+)", str(name))
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in parts]
