@@ -1,6 +1,7 @@
 """geoseg: imagery in, map layers out.
 
-The names below are loaded when first used, so that ``import geoseg`` costs neither torch nor GDAL.
+The names below are loaded when first used, so that ``import geoseg`` costs neither torch nor GDAL. Paths may be ``str``
+or ``Path``. An input that is refused raises an error of ``geoseg.errors``.
 """
 
 from __future__ import annotations
@@ -10,30 +11,98 @@ from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
-_LAZY = {
+_FUNCTIONS = {
     "evaluate": "geoseg.score.files",
-    "open_scene": "geoseg.io.scene",
     "load_model": "geoseg.engine.model",
+    "open_scene": "geoseg.io.scene",
     "predict": "geoseg.run.predict",
     "segment": "geoseg.run.lazy",
+    "train": "geoseg.engine.train",
     "vectorise": "geoseg.vector.frame",
 }
+_VALUES = {
+    "Legend": "geoseg.core.legend",
+    "LegendClass": "geoseg.core.legend",
+    "ModelCard": "geoseg.core.card",
+    "PredictSpec": "geoseg.core.spec",
+    "Scene": "geoseg.io.scene",
+    "VectorSpec": "geoseg.vector.spec",
+}
+_ERRORS = frozenset(
+    {"GeosegError", "LegendError", "MatchError", "ModelError", "OutputError", "ResourceError", "SceneError"}
+    | {"UsageError", "WriteError"}
+)
+_MODULES = ("errors", "nn")
 
 if TYPE_CHECKING:
+    from geoseg import errors as errors
     from geoseg import nn as nn
+    from geoseg.core.card import ModelCard as ModelCard
+    from geoseg.core.legend import Legend as Legend
+    from geoseg.core.legend import LegendClass as LegendClass
+    from geoseg.core.spec import PredictSpec as PredictSpec
     from geoseg.engine.model import load_model as load_model
+    from geoseg.engine.train import train as train
+    from geoseg.errors import GeosegError as GeosegError
+    from geoseg.errors import LegendError as LegendError
+    from geoseg.errors import MatchError as MatchError
+    from geoseg.errors import ModelError as ModelError
+    from geoseg.errors import OutputError as OutputError
+    from geoseg.errors import ResourceError as ResourceError
+    from geoseg.errors import SceneError as SceneError
+    from geoseg.errors import UsageError as UsageError
+    from geoseg.errors import WriteError as WriteError
+    from geoseg.io.scene import Scene as Scene
     from geoseg.io.scene import open_scene as open_scene
     from geoseg.run.lazy import segment as segment
     from geoseg.run.predict import predict as predict
     from geoseg.score.files import evaluate as evaluate
     from geoseg.vector.frame import vectorise as vectorise
+    from geoseg.vector.spec import VectorSpec as VectorSpec
 
-__all__ = ["__version__", "evaluate", "load_model", "nn", "open_scene", "predict", "segment", "vectorise"]
+__all__ = [
+    "GeosegError",
+    "Legend",
+    "LegendClass",
+    "LegendError",
+    "MatchError",
+    "ModelCard",
+    "ModelError",
+    "OutputError",
+    "PredictSpec",
+    "ResourceError",
+    "Scene",
+    "SceneError",
+    "UsageError",
+    "VectorSpec",
+    "WriteError",
+    "__version__",
+    "errors",
+    "evaluate",
+    "load_model",
+    "nn",
+    "open_scene",
+    "predict",
+    "segment",
+    "train",
+    "vectorise",
+]
 
 
 def __getattr__(name: str) -> Any:
-    if name == "nn":
-        return importlib.import_module("geoseg.nn")
-    if name in _LAZY:
-        return getattr(importlib.import_module(_LAZY[name]), name)
-    raise AttributeError(f"module 'geoseg' has no attribute {name!r}")
+    if name in _MODULES:
+        return importlib.import_module(f"geoseg.{name}")
+    if name in _ERRORS:
+        return getattr(importlib.import_module("geoseg.errors"), name)
+    if name in _VALUES:
+        return getattr(importlib.import_module(_VALUES[name]), name)
+    if name in _FUNCTIONS:
+        from geoseg.api import speaks_python  # noqa: PLC0415 - loaded when first used
+
+        globals()[name] = speaks_python(getattr(importlib.import_module(_FUNCTIONS[name]), name))
+        return globals()[name]
+    raise AttributeError(f"module 'geoseg' has no attribute {name!r}; it has {', '.join(__all__)}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

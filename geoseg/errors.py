@@ -16,6 +16,7 @@ Each carries its exit code (``exit_code``) and a message of one line that names 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import ClassVar
 
 
@@ -23,6 +24,10 @@ class GeosegError(Exception):
     """The root of the tree: anything geoseg refuses or fails at for a known reason."""
 
     exit_code: ClassVar[int] = 1
+
+    def reword(self, rewrite: Callable[[str], str]) -> None:
+        """Replace the message by what ``rewrite`` makes of it."""
+        self.args = tuple(rewrite(part) if isinstance(part, str) else part for part in self.args)
 
 
 class UsageError(GeosegError, ValueError):
@@ -56,6 +61,11 @@ class SceneError(GeosegError, ValueError):
         self.uri = uri
         self.cause = cause
         self.cure = cure
+
+    def reword(self, rewrite: Callable[[str], str]) -> None:
+        """Replace cause and cure, and the message that is made of them."""
+        self.cause, self.cure = rewrite(self.cause), rewrite(self.cure)
+        self.args = (f"{self.uri}: {self.cause}" + (f" {self.cure}" if self.cure else ""),)
 
     def __reduce__(self) -> tuple[type[SceneError], tuple[str, str, str]]:
         return type(self), (self.uri, self.cause, self.cure)

@@ -16,6 +16,7 @@ from torch import nn
 
 from geoseg.core.card import ModelCard
 from geoseg.core.digest import sha256_of_json
+from geoseg.core.paths import path_text
 from geoseg.core.spec import Precision, RuntimeName
 from geoseg.engine.bundled import resolve
 from geoseg.engine.ensemble import Several, check_legends, checked_weights, ensemble_card
@@ -124,11 +125,8 @@ def load_model(
         >>> load_model("buildings-unet", device="cpu").card.legend.names
         ('background', 'building')
     """
-    return load(
-        ModelSource(
-            name_or_path=str(name_or_path), device=device, runtime=runtime, precision=precision, threads=threads
-        )
-    )
+    name = path_text(name_or_path, function="load_model", meant="a model's name or path")
+    return load(ModelSource(name_or_path=name, device=device, runtime=runtime, precision=precision, threads=threads))
 
 
 def load_network(name_or_path: str | Path) -> tuple[nn.Module, ModelCard]:

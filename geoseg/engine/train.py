@@ -12,6 +12,7 @@ import numpy.typing as npt
 import torch
 
 from geoseg.core.card import ModelCard
+from geoseg.core.paths import path_text
 from geoseg.data.chips import ChipMaker
 from geoseg.data.labelled import LabelledScene, read_source
 from geoseg.engine.calibrate import calibrate
@@ -19,7 +20,7 @@ from geoseg.engine.class_weights import weights_of
 from geoseg.engine.encoder_weights import NamedEncoder
 from geoseg.engine.held_out import HeldOut, hold_out
 from geoseg.engine.progress import Progress, Report
-from geoseg.engine.recipe import Recipe
+from geoseg.engine.recipe import Recipe, read_recipe
 from geoseg.engine.score import Confusion, confusion, predict_channels
 from geoseg.engine.training_checks import count_on_chips, training_warnings
 from geoseg.errors import OutputError, UsageError
@@ -36,19 +37,19 @@ _NEEDED = ("lightning", "matplotlib")
 
 
 def train(
-    recipe: Recipe,
-    data: Path,
-    out: Path,
+    recipe: Recipe | str | Path,
+    data: str | Path,
+    out: str | Path,
     *,
     start: str | Path | None = None,
-    encoder: Path | None = None,
+    encoder: str | Path | None = None,
     resume: bool = False,
     report: Report | None = None,
 ) -> tuple[Path, ModelCard]:
     """Train a model and write it, scored, as ``OUT/NAME.safetensors``, with ``OUT/NAME_report/report.html`` beside it.
 
     Args:
-        recipe: what to learn and how.
+        recipe: what to learn and how, or the YAML file of it.
         data: folder that the recipe's files are relative to.
         out: folder of the model and of the checkpoint; made when missing.
         start: a bundled model's name, or a model file, whose weights to begin with; of the same architecture, bands and
@@ -66,7 +67,27 @@ def train(
         ModelError: the model to start from is broken or another network.
         OutputError: ``out`` holds the model already, or a checkpoint of another recipe.
         ResourceError: a device is not there, or memory or disk do not suffice.
+
+    Example:
+        >>> model, card = train("my_buildings.yaml", "data", "runs/mine", resume=True)  # doctest: +SKIP
     """
+    if not isinstance(recipe, Recipe):
+        recipe = read_recipe(Path(path_text(recipe, function="train", meant="a Recipe or the path of its YAML file")))
+    data, out = (Path(path_text(folder, function="train", meant="folders as data and out")) for folder in (data, out))
+    encoder = None if encoder is None else Path(path_text(encoder, function="train", meant="a file as encoder"))
+    return _train(recipe, data, out, start=start, encoder=encoder, resume=resume, report=report)
+
+
+def _train(
+    recipe: Recipe,
+    data: Path,
+    out: Path,
+    *,
+    start: str | Path | None,
+    encoder: Path | None,
+    resume: bool,
+    report: Report | None,
+) -> tuple[Path, ModelCard]:
     _check_installed(recipe)
     # Lightning takes seconds to import, and only a training needs it
     from geoseg.engine.checkpoint import read_checkpoint  # noqa: PLC0415

@@ -15,9 +15,10 @@ from urllib.parse import urlsplit
 import numpy as np
 import numpy.typing as npt
 
+from geoseg.core.paths import path_text
 from geoseg.core.raster import Raster
 from geoseg.core.window import Window
-from geoseg.errors import UsageError
+from geoseg.errors import SceneError, UsageError
 from geoseg.io.bands import band_names
 from geoseg.io.fingerprint import digest_files, state_of_files
 from geoseg.io.formats import is_remote, local_name
@@ -95,6 +96,7 @@ class Scene:
         self._nodata = tuple(part.nodata for part in opened.parts)
         self.nodata: float | None = self._nodata[0]
         self.block_shape = first.source.block_shape
+        self._closed = False
         self._sources = tuple(dict.fromkeys(part.source for part in opened.parts))
         self.masked = any(source.masked for source in self._sources)
         self.files = tuple(dict.fromkeys((*opened.files, *(name for s in self._sources for name in s.files))))
@@ -114,10 +116,14 @@ class Scene:
 
         Raises:
             UsageError: the window leaves the scene, is empty, or there is no such band.
-            SceneError: the file is damaged there; libtiff's reason and the block are named.
+            SceneError: the scene is closed, or the file is damaged there; libtiff's reason and the block are named.
         """
         if not Window.whole(tuple(self.geobox.shape)).contains(window) or not window.pixels:
             raise UsageError(f"{self.uri}: {window} is no window of a scene of {tuple(self.geobox.shape)} px")
+        if self._closed:
+            raise SceneError(
+                self.uri, "the scene is closed.", "Read it, and compute what is lazy, before it is closed."
+            )
         parts = self._chosen(bands)
         by_source: dict[Any, list[int]] = {}
         for position, part in enumerate(parts):
@@ -193,6 +199,7 @@ class Scene:
 
     def close(self) -> None:
         """Close its files; a closed scene cannot be read."""
+        self._closed = True
         for source in self._sources:
             source.close()
 
@@ -229,7 +236,10 @@ def open_scene(uri: str | os.PathLike[str], **options: Any) -> Scene:
     unknown = sorted(set(options) - set(OpenOptions.__dataclass_fields__))
     if unknown:
         raise UsageError(f"no such option: {', '.join(unknown)}. Known: {', '.join(OpenOptions.__dataclass_fields__)}.")
-    return Scene(os.fspath(uri), OpenOptions(**options))
+    text = path_text(
+        uri, function="open_scene", meant="a path or an address", instead="Pixels in memory go to geoseg.segment."
+    )
+    return Scene(text, OpenOptions(**options))
 
 
 def _bands(parts: Sequence[Part], hint: str) -> tuple[SceneBand, ...]:

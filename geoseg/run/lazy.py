@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import dask
@@ -16,24 +17,24 @@ from odc.geo.geobox import GeoBox
 from geoseg.core.raster import Raster
 from geoseg.core.spec import PredictSpec
 from geoseg.core.tiling import Block
-from geoseg.engine.model import Model
+from geoseg.engine.model import Model, load_model
 from geoseg.engine.passes import block_pixels
 from geoseg.engine.predict import NO_CONFIDENCE
 from geoseg.errors import UsageError
 from geoseg.io.bands import band_names
-from geoseg.io.scene import SceneBand
+from geoseg.io.scene import Scene, SceneBand
 from geoseg.io.validity import valid_pixels
 from geoseg.run.plan import RunPlan, make_plan
 from geoseg.run.workers import answer
 
 
-def segment(pixels: xr.DataArray, model: Model, *, spec: PredictSpec | None = None) -> xr.Dataset:
+def segment(pixels: xr.DataArray | Scene, model: Model | str | Path, *, spec: PredictSpec | None = None) -> xr.Dataset:
     """Segment imagery in memory or in a dask graph.
 
     Args:
         pixels: (band, y, x) with a CRS, as ``Scene.to_xarray`` and rioxarray give it; band names in ``long_name``.
-            Native values: they are scaled as for ``geoseg.predict``.
-        model: a loaded model.
+            Native values: they are scaled as for ``geoseg.predict``. Or an open scene, which is read lazily.
+        model: a loaded model, or its name or path.
         spec: options; what concerns files has no effect.
 
     Returns:
@@ -51,6 +52,13 @@ def segment(pixels: xr.DataArray, model: Model, *, spec: PredictSpec | None = No
         >>> lazy.codes[:512, :512].compute()  # doctest: +SKIP
     """
     spec = spec or PredictSpec()
+    pixels = pixels.to_xarray() if isinstance(pixels, Scene) else pixels
+    if not isinstance(pixels, xr.DataArray):
+        raise UsageError(
+            f"segment takes an xarray.DataArray (band, y, x) with a CRS, or an open scene, not {type(pixels).__name__}."
+            " Files go to geoseg.predict, or geoseg.open_scene(...).to_xarray()."
+        )
+    model = model if isinstance(model, Model) else load_model(model)
     if spec.aoi is not None or spec.value_range == "auto":
         raise UsageError("segment: aoi and value_range='auto' need the whole scene; use geoseg.predict for them.")
     scene = _describe(pixels)

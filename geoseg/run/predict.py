@@ -8,9 +8,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from geoseg.core.paths import path_text
 from geoseg.core.spec import PredictSpec
 from geoseg.core.tiling import Block
 from geoseg.engine.model import Model, load_model
+from geoseg.errors import UsageError
 from geoseg.io.bundle import Bundle
 from geoseg.io.scene import Scene, open_scene
 from geoseg.io.store import Store
@@ -74,9 +76,18 @@ def predict(  # noqa: PLR0913 - a run's options, each with a default
         >>> layers.bundle.segments  # doctest: +SKIP
         PosixPath('out/scene/scene_segments.gpkg')
     """
+    if spec is not None and not isinstance(spec, PredictSpec):
+        raise UsageError(f"predict takes spec=PredictSpec(...), not {type(spec).__name__}.")
     spec, reporter = spec or PredictSpec(), reporter or Silence()
+    out = path_text(out, function="predict", meant="the folder of the layers as out")
     if not isinstance(scene, Scene):
-        with open_scene(scene) as opened:
+        uri = path_text(
+            scene,
+            function="predict",
+            meant="an open scene, a path or an address",
+            instead="Pixels in memory go to geoseg.segment.",
+        )
+        with open_scene(uri) as opened:
             options: dict[str, Any] = {"spec": spec, "overwrite": overwrite, "name": name}
             return predict(opened, model, out, **options, workers=workers, reporter=reporter)
     if not isinstance(model, Model):

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from geoseg.core.legend import Legend
+from geoseg.core.paths import path_text
 from geoseg.errors import UsageError
 from geoseg.score.boundary import Distance
 from geoseg.score.codes import AS_THEY_ARE, Positive
@@ -71,9 +72,14 @@ def evaluate(  # noqa: PLR0913 - an evaluation's options, each with a default
         raise UsageError(f"eroded references: only the protocol isprs has any, not {protocol}.")
     if protocol in {"binary", "bsds"} and distances:
         raise UsageError(f"boundary scores: not with the protocol {protocol}; use classes.")
+    maps = "files or folders as prediction and reference"
+    instead = "Write arrays to a raster first: array.rio.to_raster(...)."
+    prediction, reference = (
+        Path(path_text(path, function="evaluate", meant=maps, instead=instead)) for path in (prediction, reference)
+    )
     pairs = find_pairs(
-        Path(prediction),
-        Path(reference),
+        prediction,
+        reference,
         eroded=None if eroded is None else Path(eroded),
         confidence=None if confidence is None else Path(confidence),
     )

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from geoseg.core.paths import path_text
 from geoseg.core.segments import Segments
+from geoseg.io.scene import open_scene
 from geoseg.vector.lazy_source import NODATA, LazyBands, LazyCodes, geobox_of
 from geoseg.vector.spec import VectorSpec
 from geoseg.vector.vectorise import vectorise_codes
@@ -21,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def vectorise(
-    codes: xr.DataArray,
+    codes: xr.DataArray | str | Path,
     legend: Legend | None = None,
     *,
     confidence: xr.DataArray | None = None,
@@ -34,7 +37,7 @@ def vectorise(
 
     Args:
         codes: (y, x) whole numbers 0-254 with a CRS and coordinates, in memory or lazy; the array's nodata, the
-            legend's nodata, NaN and 255 mean no class.
+            legend's nodata, NaN and 255 mean no class. Or the path of a class raster.
         legend: names of the codes; without one a class is called by its code.
         confidence: (y, x) on the same grid: probabilities in [0, 1], or uint8 percent with 255 for none.
         zonal: (band, y, x) or (y, x) on the same grid: bands whose statistics each polygon gets. NaN and the array's
@@ -56,6 +59,7 @@ def vectorise(
     """
     import geopandas  # noqa: PLC0415 - a second of import time that streaming to a file does not need
 
+    codes = _as_array(codes)
     geobox = geobox_of(codes)
     options = spec or VectorSpec(simplify_m=simplify_m, min_area_m2=min_area_m2)
     source = LazyCodes(codes, confidence, None if legend is None else legend.nodata)
@@ -73,6 +77,18 @@ def vectorise(
         geometry=np.concatenate([batch.geometry for batch in batches]) if batches else [],
         crs=None if geobox.crs is None else geobox.crs.to_wkt(),
     )
+
+
+def _as_array(codes: object) -> xr.DataArray:
+    import xarray as xr  # noqa: PLC0415 - as geopandas above
+
+    if isinstance(codes, xr.DataArray):
+        return codes
+    array = "an xarray.DataArray (y, x) with a CRS and coordinates, or the path of a class raster"
+    path = path_text(codes, function="vectorise", meant=array, instead="Georeference an array with odc.geo.xr.wrap_xr.")
+    with open_scene(path, palette_codes=True) as scene:
+        pixels: xr.DataArray = scene.to_xarray().isel(band=0).load()
+    return pixels
 
 
 def _column(batches: list[Segments], name: str) -> npt.NDArray[Any]:
