@@ -14,6 +14,7 @@ from geoseg.core.segments import Segments
 from geoseg.io.ogr_file import OgrFormat, write_layer
 from geoseg.io.second_layer import SecondLayer, Spill
 from geoseg.io.segment_stream import GEOMETRY, NO_COLUMNS, SegmentStream
+from geoseg.io.sqlite_file import read_only, settle_change_counter
 from geoseg.io.styles import segments_qml
 from geoseg.io.writing import whole_file
 
@@ -82,6 +83,7 @@ def write_segments(  # noqa: PLR0913 - the options a file has, each with a defau
             with Spill(path.absolute().parent, second.codes) as kept:
                 write(part, layer, kept.passing(batches), legend)
                 write(part, second.name, second.make(kept), second.of_legend(legend))
+        settle(part)
     return streams[layer].rows
 
 
@@ -101,7 +103,14 @@ def add_style(part: Path, layer: str, qml: str, description: str = "Classes by c
             " VALUES ('layer_styles', 'attributes', 'layer_styles', '', ?, 0)",
             (_LAST_CHANGE,),
         )
+
+
+def settle(part: Path) -> None:
+    """Take the moment of writing out of a GeoPackage that has all its tables: time stamps and the count of commits."""
+    with closing(sqlite3.connect(part)) as db, db:
+        db.execute("PRAGMA journal_mode = MEMORY")
         db.execute("UPDATE gpkg_contents SET last_change = ?", (_LAST_CHANGE,))
+    settle_change_counter(part)
 
 
 def _verify(part: Path, layer: str, stream: SegmentStream) -> None:
@@ -111,7 +120,7 @@ def _verify(part: Path, layer: str, stream: SegmentStream) -> None:
         OSError: rows are missing, or SQLite finds the file broken.
     """
     name = '"' + layer.replace('"', '""') + '"'
-    with closing(sqlite3.connect(f"file:{_uri(part)}?mode=ro", uri=True)) as db:
+    with read_only(part) as db:
         problem = db.execute("PRAGMA integrity_check(1)").fetchone()[0]
         if problem != "ok":
             raise OSError(f"SQLite finds the file broken: {problem}")
@@ -119,7 +128,3 @@ def _verify(part: Path, layer: str, stream: SegmentStream) -> None:
             f"SELECT count(*), coalesce(sum(pixels), 0), coalesce(sum(class_code), 0) FROM {name}"  # noqa: S608 - quoted
         ).fetchone()
     stream.expect(*found)
-
-
-def _uri(path: Path) -> str:
-    return path.absolute().as_uri().removeprefix("file://")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,9 +15,11 @@ from pyogrio.errors import DataLayerError, DataSourceError
 
 from geoseg.core.legend import Legend
 from geoseg.errors import SceneError
+from geoseg.io.geopackage import settle
 from geoseg.io.grid import LayerGrid
 from geoseg.io.ogr_file import plainly_named
 from geoseg.io.polygon_layer import readable
+from geoseg.io.sqlite_file import read_only
 from geoseg.io.writing import whole_file
 
 POINTS, DESIGN, STRATA = "sample", "design", "strata"
@@ -105,15 +105,17 @@ def write_sample(path: Path, sample: Sample, grid: LayerGrid) -> None:
     )
 
     def verify(part: Path) -> None:
-        with closing(sqlite3.connect(f"{part.absolute().as_uri()}?mode=ro", uri=True)) as db:
+        with read_only(part) as db:
             found = [db.execute(f"SELECT count(*) FROM {name}").fetchone()[0] for name in (POINTS, DESIGN, STRATA)]  # noqa: S608 - our own names
         if found != [count, count, len(strata)]:
             raise OSError(f"{found} rows read back")
 
-    with whole_file(path, verify=verify) as part, plainly_named(part, ".gpkg") as name:
-        _write(points, name, POINTS, append=False)
-        for table, layer in ((design, DESIGN), (strata, STRATA)):
-            _write(table, name, layer, append=True)
+    with whole_file(path, verify=verify) as part:
+        with plainly_named(part, ".gpkg") as name:
+            _write(points, name, POINTS, append=False)
+            for table, layer in ((design, DESIGN), (strata, STRATA)):
+                _write(table, name, layer, append=True)
+        settle(part)
 
 
 def _write(frame: pd.DataFrame, name: str, layer: str, *, append: bool) -> None:

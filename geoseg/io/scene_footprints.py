@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +10,11 @@ import pyarrow as pa
 import pyogrio
 import shapely
 
-from geoseg.io.geopackage import add_style
+from geoseg.io.geopackage import add_style, settle
 from geoseg.io.ogr_file import OGR_ERRORS, plainly_named
 from geoseg.io.scene_index import GEOMETRY, columns_of, read_batches
 from geoseg.io.segment_stream import to_wkb
+from geoseg.io.sqlite_file import read_only
 from geoseg.io.state_style import states_qml
 from geoseg.io.writing import whole_file
 
@@ -44,7 +43,7 @@ def write_footprints(path: Path, index: Path) -> int:
     rows = 0
 
     def verify(part: Path) -> None:
-        with closing(sqlite3.connect(f"{part.absolute().as_uri()}?mode=ro", uri=True)) as db:
+        with read_only(part) as db:
             (found,) = db.execute(f"SELECT count(*) FROM {LAYER}").fetchone()  # noqa: S608 - a constant
         if found != rows:
             raise OSError(f"{found} scenes read back, {rows} went in")
@@ -75,6 +74,7 @@ def write_footprints(path: Path, index: Path) -> int:
         except OGR_ERRORS as error:
             raise OSError(str(error)) from error
         add_style(part, LAYER, states_qml(), "Scenes by state")
+        settle(part)
     return rows
 
 

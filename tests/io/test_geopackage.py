@@ -83,6 +83,35 @@ def test_the_same_input_gives_the_same_bytes_at_any_time(tmp_path):
     assert (tmp_path / "a.gpkg").read_bytes() == (tmp_path / "b.gpkg").read_bytes()
 
 
+def test_the_bytes_do_not_depend_on_how_long_the_writing_takes(tmp_path):
+    """GDAL stamps a layer twice; SQLite counts the second commit only if the stamp's millisecond differs."""
+
+    def slow():
+        yield segments_of(3)
+        time.sleep(0.05)
+
+    pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": "2026-01-01T00:00:00.000Z"})
+    try:
+        write_segments(tmp_path / "at once.gpkg", [segments_of(3)], crs_wkt=UTM, legend=LEGEND)
+    finally:
+        pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": None})
+    write_segments(tmp_path / "slow.gpkg", slow(), crs_wkt=UTM, legend=LEGEND)
+    assert (tmp_path / "at once.gpkg").read_bytes() == (tmp_path / "slow.gpkg").read_bytes()
+
+
+def test_other_programs_read_and_change_the_settled_file(tmp_path):
+    path = tmp_path / "s.gpkg"
+    write_segments(path, [segments_of(30)], crs_wkt=UTM, legend=LEGEND)
+    before = path.read_bytes()[24:28], path.read_bytes()[92:96]
+    assert before[0] == before[1]
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute("UPDATE layer_styles SET description = 'mine'")
+    with closing(sqlite3.connect(path)) as db:
+        assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        assert db.execute("SELECT description FROM layer_styles").fetchone() == ("mine",)
+    assert path.read_bytes()[24:28] > before[0]
+
+
 def test_a_plain_name_in_a_folder_of_an_odd_one_works(tmp_path):
     folder = tmp_path / "my maps! <1>"
     folder.mkdir()
