@@ -69,7 +69,7 @@ def segment_archive(
         tally = survey(archive, retry_failed=retry_failed)
         if tally.left:
             _segment_left(archive, tally, board, retry_failed=retry_failed, gpu_limit=gpu_limit)
-        if tally.unpublished(chosen.out):
+        if not archive.published:
             publish(archive)
     return finish(board, tally, chosen.out)
 

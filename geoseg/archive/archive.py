@@ -30,8 +30,6 @@ from geoseg.run.lock import holder, locked
 from geoseg.run.report import Reporter, Silence
 from geoseg.run.workers import Workers
 
-_FINAL_CODES = frozenset({2, 3, 4})
-"""Exit codes of failures that stay as long as imagery, model and options do."""
 _LOOK_AGAIN_S = 0.5
 
 
@@ -59,6 +57,7 @@ class Archive:
         asked = {"device": config.device, "runtime": config.runtime, "precision": config.precision}
         self.model_digest = sha256_of_json({"card": self.card.model_dump(mode="json"), "asked": asked})
         self.options_digest = config.options_digest()
+        self._opening = sha256_of_json(config.opening.model_dump(mode="json"))
         self.lost: ClusterLostError | None = None
         self.manifest = Manifest(config.out)
         self._held = False
@@ -66,6 +65,7 @@ class Archive:
         self._scenes = SceneRun(config, self.card)
         self._state = threading.Lock()
         self._in_flight: dict[str, str] = {}
+        self._reported = self.published
 
     @classmethod
     @contextmanager
@@ -96,6 +96,7 @@ class Archive:
                     told = str(error)
                     time.sleep(_LOOK_AGAIN_S)
             archive._held = True
+            archive._reported = archive.published
             try:
                 yield archive
             finally:
@@ -130,7 +131,11 @@ class Archive:
         if entry.record.state == "running":
             return entry.record if running or entry.run == self._run else waiting
         now = state_of(ref, entry.files, allow_remote=self.config.opening.allow_remote)
-        if (entry.files, entry.stamp) != now or (is_remote(ref.uri) and not entry.stamp):
+        if (entry.files, entry.stamp) != now:
+            return waiting
+        if entry.record.state == "failed":
+            return entry.record if entry.opening == self._opening else waiting
+        if is_remote(ref.uri) and not entry.stamp:
             return waiting
         return waiting if entry.record.state == "done" and not self._stands(entry) else entry.record
 
@@ -149,9 +154,11 @@ class Archive:
 
     def wants(self, record: SceneRecord, *, retry_failed: bool = False) -> bool:
         """Whether a scene of this record is to be segmented; see ``left``."""
-        if record.state == "failed":
-            return retry_failed or is_remote(record.uri) or record.exit_code not in _FINAL_CODES
-        return record.state == "waiting"
+        return record.state == "waiting" or (record.state == "failed" and (retry_failed or record.transient))
+
+    def known_bad(self, record: SceneRecord) -> bool:
+        """Whether a scene failed in an earlier run that reported it, and is not tried again: no failure of this run."""
+        return record.state == "failed" and not record.transient and self._reported
 
     def load(self, workers: Workers) -> Model:
         """Load the model where these workers will run it, so that a fault of the model is no scene's fault.
@@ -237,7 +244,9 @@ class Archive:
             self._mark.unlink(missing_ok=True)
             read: Files = files if outcome is None else files | outcome.files
             layers = {} if outcome is None else outcome.layers
-            self.manifest.write(Entry(record=changed, files=read, stamp=stamp, layers=layers, run=self._run))
+            self.manifest.write(
+                Entry(record=changed, files=read, stamp=stamp, layers=layers, run=self._run, opening=self._opening)
+            )
             return changed
 
         return self._scenes.run(ref, record, workers, reporter=reporter, keep=keep, tried=tried)

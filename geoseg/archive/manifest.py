@@ -37,6 +37,7 @@ class Entry:
         stamp: of remote imagery, as it was.
         layers: sizes in bytes of the layers that must stand for the scene to be done.
         run: which run wrote this.
+        opening: digest of what the run's scenes were allowed to be; a refusal stands only for the same.
     """
 
     record: SceneRecord
@@ -44,6 +45,7 @@ class Entry:
     stamp: str = ""
     layers: dict[str, int] = field(default_factory=dict)
     run: str = ""
+    opening: str = ""
 
 
 class Manifest:
@@ -82,6 +84,7 @@ class Manifest:
             "stamp": entry.stamp,
             "layers": entry.layers,
             "run": entry.run,
+            "opening": entry.opening,
         }
         write_json(path, value)
 
@@ -113,6 +116,7 @@ def _parsed(text: bytes) -> Entry | None:
             stamp=str(value["stamp"]),
             layers={name: int(size) for name, size in value["layers"].items()},
             run=str(value["run"]),
+            opening=str(value.get("opening", "")),
         )
     except (ValueError, KeyError, TypeError, AttributeError, ValidationError):
         return None

@@ -30,6 +30,8 @@ class SceneRecord(BaseModel):
         attempts: how often it was tried with this imagery, model and options.
         cause: why it failed, in one line.
         exit_code: what ``geoseg predict`` would have exited with.
+        transient: of a failure: it may go by itself (disk, memory, network), so the next run tries again; one of the
+            scene, the model or an option stays until that changes.
         started: when its last attempt began.
         finished: when its last attempt ended.
     """
@@ -52,5 +54,6 @@ class SceneRecord(BaseModel):
     attempts: int = 0
     cause: str = ""
     exit_code: int | None = None
+    transient: bool = True
     started: datetime | None = None
     finished: datetime | None = None

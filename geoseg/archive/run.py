@@ -27,12 +27,14 @@ class ArchiveReport:
     Attributes:
         done: scenes finished in this run.
         skipped: scenes that were done before.
-        failed: scenes that failed, in this run or before and not tried again.
+        failed: scenes that failed in this run, or in one that was stopped before it could report them.
+        known_bad: scenes that failed in an earlier run and were not tried again, as nothing changed.
     """
 
     done: int
     skipped: int
     failed: tuple[SceneRecord, ...]
+    known_bad: tuple[SceneRecord, ...] = ()
 
     @property
     def exit_code(self) -> int:
@@ -123,6 +125,7 @@ class _Run:
     done: int = 0
     skipped: int = 0
     failed: list[SceneRecord] = field(default_factory=list)
+    known_bad: list[SceneRecord] = field(default_factory=list)
 
     def submit(self, ref: SceneRef) -> None:
         """Begin a scene when there is room for it."""
@@ -147,14 +150,17 @@ class _Run:
 
     def pass_by(self, record: SceneRecord) -> None:
         """Count a scene that is not to be done."""
-        if record.state == "failed":
+        if self.archive.known_bad(record):
+            self.known_bad.append(record)
+        elif record.state == "failed":
             self.failed.append(record)
         else:
             self.skipped += 1
 
     def report(self) -> ArchiveReport:
         """Say what was done."""
-        return ArchiveReport(done=self.done, skipped=self.skipped, failed=tuple(self.failed))
+        failed, known_bad = tuple(self.failed), tuple(self.known_bad)
+        return ArchiveReport(done=self.done, skipped=self.skipped, failed=failed, known_bad=known_bad)
 
     def _crew(self) -> Workers:
         if self.window == 0:

@@ -34,6 +34,10 @@ _NEVER = re.compile(r"\bHTTP (?:error|\w+ code(?: on \S+)? ?:) (?:400|401|403|40
 """Answers of a server that another attempt will not change, in the words of urllib and GDAL; rows have numbers too."""
 
 
+_LASTING = frozenset({2, 3, 4})
+"""Exit codes of failures that stay as long as imagery, model and options do."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
     """What a finished scene leaves for the manifest.
@@ -115,7 +119,9 @@ class SceneRun:
         except Exception as error:  # noqa: BLE001 - one scene's failure, even by a bug of ours, must not stop the others
             if self.stopped.is_set():
                 return None
-            return _kept(keep, failed_by(record.model_copy(update={"attempts": attempt}), error, ref.uri))
+            failed = failed_by(record.model_copy(update={"attempts": attempt}), error, ref.uri)
+            retry = isinstance(error, SceneError) and self._worth_retrying(ref, error)
+            return _kept(keep, failed.model_copy(update={"transient": retry or failed.exit_code not in _LASTING}))
 
     def _once(self, ref: SceneRef, workers: Workers, reporter: Reporter) -> tuple[Bundle, dict[str, Any], State]:
         config = self._config

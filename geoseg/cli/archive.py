@@ -41,7 +41,8 @@ def run(
 ) -> int:
     """Segment all scenes that are not done; give the same command again to go on after any interruption.
 
-    Scenes that were refused are not tried again before they, the model or an option change; see retry-failed.
+    Exit code 7 when scenes failed. Those that were refused are not tried again before they, the model or an option
+    change: later runs count them as known bad, and end with 0. See status and retry-failed.
     """
     chosen = _config(config, workers=workers, scheduler=scheduler, wait=wait)
     return _run(chosen, retry_failed=False, watch=watch, quiet=quiet, as_json=as_json)
@@ -130,9 +131,11 @@ def _tell(drawn: Any, record: SceneRecord) -> None:
 def _finish(report: ArchiveReport, config: ArchiveConfig, *, quiet: bool, as_json: bool) -> None:
     if as_json:
         counts = {"done": report.done, "skipped": report.skipped, "out": str(config.out)}
-        print(json.dumps(counts | {"failed": [_shown(record) for record in report.failed]}))
+        bad = {"failed": report.failed, "known_bad": report.known_bad}
+        print(json.dumps(counts | {kind: [_shown(record) for record in records] for kind, records in bad.items()}))
     elif not quiet:
-        print(f"{report.done} scenes done, {report.skipped} done before: {printable(str(config.out))}")
+        known = f", {len(report.known_bad)} known bad" if report.known_bad else ""
+        print(f"{report.done} scenes done, {report.skipped} done before{known}: {printable(str(config.out))}")
     if report.failed and not as_json:
         _list(report.failed)
 

@@ -47,8 +47,13 @@ def test_run_status_and_retry(config: Path, capsys: pytest.CaptureFixture[str]) 
     assert "roof" in printed.out
     assert "area1 (3): " in printed.err
 
-    assert call("run", str(config), "--quiet") == 7
+    assert call("run", str(config), "--quiet") == 0, "it was reported once"
     assert capsys.readouterr().out == ""
+    assert call("run", str(config)) == 0
+    assert "0 scenes done, 2 done before, 1 known bad" in capsys.readouterr().out
+    assert call("run", str(config), "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["failed"], [record["name"] for record in told["known_bad"]]) == ([], ["area1"])
     assert call("retry-failed", str(config), "--json") == 7
     assert json.loads(capsys.readouterr().out)["failed"][0]["attempts"] == 2
 

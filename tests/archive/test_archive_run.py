@@ -22,7 +22,7 @@ from geoseg.archive.run import run_archive
 from geoseg.archive.source_config import FolderSource
 from geoseg.core.spec import PredictSpec
 from geoseg.engine.model import load_model
-from geoseg.errors import OutputError
+from geoseg.errors import OutputError, WriteError
 from geoseg.run.cluster import DaskWorkers
 from geoseg.run.predict import predict
 from geoseg.run.report import Silence
@@ -87,12 +87,50 @@ def test_one_corrupt_scene_among_several(make_archive: Any, crew_of_two: DaskWor
     assert not (config.out / "area2").exists()
 
     again = run_archive(config)
-    assert (again.done, again.skipped, [record.name for record in again.failed]) == (0, 4, ["area2"])
+    assert (again.done, again.skipped, again.failed, again.exit_code) == (0, 4, (), 0), "it was reported once"
+    assert [record.name for record in again.known_bad] == ["area2"]
     tried = run_archive(config, retry_failed=True)
-    assert [record.attempts for record in tried.failed] == [2]
+    assert ([record.attempts for record in tried.failed], tried.known_bad, tried.exit_code) == ([2], (), 7)
     bad.write_bytes((tmp_path / "scenes" / "area1.tif").read_bytes())
     mended = run_archive(config)
     assert (mended.done, mended.skipped, mended.exit_code) == (1, 4, 0)
+
+
+def test_a_failure_is_reported_again_where_the_run_that_met_it_could_not(make_archive: Any, tmp_path: Path) -> None:
+    config = make_archive(2)
+    (tmp_path / "scenes" / "area0.tif").write_bytes(b"II*\0 and no more")
+    with Archive.open(config) as archive:
+        for ref in archive.left():
+            archive.segment(ref, ThisProcess())
+    assert run_archive(config).exit_code == 7, "the first run ended before it published"
+    assert run_archive(config).exit_code == 0
+
+
+def test_a_refusal_stands_only_for_what_was_allowed_then(make_archive: Any, write_scene: Any) -> None:
+    config = make_archive(1, opening={"max_mpx": 0.05})
+    write_scene(blobs((300, 200), seed=9), name="large.tif")
+    assert [record.name for record in run_archive(config).failed] == ["large"]
+    assert [record.name for record in run_archive(config).known_bad] == ["large"]
+    opening = config.opening.model_copy(update={"max_mpx": 1.0})
+    report = run_archive(config.model_copy(update={"opening": opening}))
+    assert (report.done, report.skipped, report.known_bad) == (1, 1, ())
+
+
+def test_what_may_go_by_itself_is_tried_again_and_fails_again(
+    make_archive: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import geoseg.archive.scene_run as module
+
+    def full(*arguments: Any, **options: Any) -> Any:
+        raise WriteError("no space left")
+
+    config = make_archive(1)
+    with monkeypatch.context() as patched:
+        patched.setattr(module, "predict", full)
+        for _ in range(2):
+            report = run_archive(config)
+            assert ([record.exit_code for record in report.failed], report.known_bad) == ([5], ())
+    assert run_archive(config).done == 1
 
 
 def test_a_run_ends_with_its_catalogue(make_archive: Any) -> None:

@@ -233,23 +233,23 @@ def test_what_a_flow_refuses_is_raised_as_it_was() -> None:
         run(flow)
 
 
-def test_a_tally_counts_and_stays_small(tmp_path: Path) -> None:
+def test_a_tally_counts_and_stays_small() -> None:
     now = datetime.now(UTC)
     tally = Tally()
     for number in range(3000):
         tally.see(SceneRecord(name=f"d{number}", uri="", state="done", finished=now), wanted=False)
         tally.see(SceneRecord(name=f"w{number}", uri=""), wanted=True)
         tally.see(SceneRecord(name=f"f{number}", uri="", state="failed", cause=f"c{number}"), wanted=False)
+        known = SceneRecord(name=f"k{number}", uri="", state="failed", cause=f"k{number}", transient=False)
+        tally.see(known, wanted=False, known_bad=True)
     for number in range(3000):
         tally.add(SceneRecord(name=f"w{number}", uri="", state="done", finished=now + timedelta(seconds=number)))
     tally.add(SceneRecord(name="let go", uri=""))
-    assert (tally.left, tally.skipped, tally.done, tally.failed) == (3000, 3000, 3000, 3000)
+    assert (tally.left, tally.skipped, tally.done, tally.failed, tally.known_bad) == (3000, 3000, 3000, 3000, 3000)
+    assert tally.summary == "3000 scenes done, 3000 done before, 3000 known bad, 3000 failed"
     assert tally.first_cause == "c0"
-    assert len(tally.rows) == 2000
+    assert len(tally.rows) == 3000
     assert tally.rows[0]["state"] == "failed"
-    assert tally.unpublished(tmp_path)
-    (tmp_path / "catalog.json").write_text("{}")
-    assert tally.unpublished(tmp_path), "scenes ended after it was written"
 
 
 def test_references_are_found_by_the_scene_s_name_or_its_file_s(tmp_path: Path) -> None:
