@@ -10,6 +10,9 @@ import typer
 
 from geoseg.cli.door import printable
 
+_WITHIN, _FAR = 0.01, 2.0
+_MARKS = {"good": "[yes]", "resampled": "[near]", "poor": "[far]", "none": "[no]"}
+
 if TYPE_CHECKING:
     from geoseg.core.card import ModelCard
     from geoseg.io.scene import Scene
@@ -71,9 +74,10 @@ def _matched(scene: Scene, card: ModelCard) -> dict[str, Any]:
     try:
         plan = make_plan(scene, card, PredictSpec())
     except MatchError as error:
-        return {"model": card.name, "refused": f"{error.cause} {error.cure}".strip()}
+        return {"model": card.name, "fit": "none", "refused": f"{error.cause} {error.cure}".strip()}
     return {
         "model": card.name,
+        "fit": _fit(plan.read.scene_gsd_m, card),
         "bands": list(plan.read.bands),
         "read_shape_px": list(plan.read.work_shape),
         "notes": list(plan.read.notes),
@@ -82,6 +86,14 @@ def _matched(scene: Scene, card: ModelCard) -> dict[str, Any]:
         "memory_bytes": plan.memory_bytes(card),
         "disk_bytes": plan.disk_bytes(),
     }
+
+
+def _fit(gsd_m: tuple[float, float], card: ModelCard) -> str:
+    """Judge the pixels of a scene by a card: ``good`` inside its range, ``resampled`` near it, ``poor`` far from it."""
+    off = max(card.gsd_m.min / min(gsd_m), max(gsd_m) / card.gsd_m.max)
+    if off <= 1 + _WITHIN:
+        return "good"
+    return "resampled" if off <= _FAR else "poor"
 
 
 def _show(facts: dict[str, Any]) -> None:
@@ -97,14 +109,22 @@ def _show(facts: dict[str, Any]) -> None:
         scaled = f", value * {band['scale']:g} + {band['offset']:g}" if band["scale"] != 1 or band["offset"] else ""
         print(f"  band {band['index']}: {band['name']} ({band['dtype']}{scaled})")
     for entry in facts["models"]:
-        if "refused" in entry:
-            print(f"{entry['model']}: cannot read it: {entry['refused']}")
-            continue
-        rows, cols = entry["read_shape_px"]
-        print(
-            f"{entry['model']}: reads bands {', '.join(map(str, entry['bands']))} as {rows} x {cols} px; "
-            f"{entry['tiles']} tiles in {entry['blocks']} blocks, "
-            f"about {entry['memory_bytes'] / 1e6:.0f} MB beside the network, {entry['disk_bytes'] / 1e6:.0f} MB on disk"
-        )
-        for note in entry["notes"]:
-            print(f"  {note}")
+        _show_model(entry)
+
+
+def _show_model(entry: dict[str, Any]) -> None:
+    """Print what one model would make of the scene, marked by how well it fits."""
+    name = f"{_MARKS[entry['fit']]:<6} {entry['model']}"
+    if "refused" in entry:
+        print(f"{name}: cannot read it: {entry['refused']}")
+        return
+    rows, cols = entry["read_shape_px"]
+    print(
+        f"{name}: reads bands {', '.join(map(str, entry['bands']))} as {rows} x {cols} px; "
+        f"{entry['tiles']} tiles in {entry['blocks']} blocks, "
+        f"about {entry['memory_bytes'] / 1e6:.0f} MB beside the network, {entry['disk_bytes'] / 1e6:.0f} MB on disk"
+    )
+    for note in entry["notes"]:
+        print(f"       {note}")
+    if entry["fit"] == "poor":
+        print("       it was trained on pixels of quite another size: do not expect a useful map")

@@ -247,6 +247,7 @@ def _one(ready: _Ready, scene: Scene, name: str | None, *, quiet: bool) -> dict[
         "classes": layers.record["classes"],
         "notes": layers.record["notes"],
         "pixels_per_s": layers.record["pixels_per_s"],
+        "layers": {role: str(path) for role, path in layers.bundle.by_role().items()},
         "files": {path.name: str(path) for path in sorted(layers.bundle.directory.iterdir())},
     }
 

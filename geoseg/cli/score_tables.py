@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from geoseg.score.matrix import Scores
 
 _NAME = 26
+_UNITS = {"m": "metres", "units": "units of the coordinates"}
 
 
 def print_report(report: Report) -> None:
@@ -50,11 +51,18 @@ def print_seams(values: dict[str, Any]) -> None:
 
 
 def print_objects(values: dict[str, Any]) -> None:
-    """Print counts, ratios and distances."""
-    for name in ("predicted", "reference", "matched", "precision", "recall", "f1", "mean_iou_of_matched"):
-        _line(name.replace("_", " "), values[name])
-    for name in ("polis_mean", "polis_median", "hausdorff_mean", "hausdorff_median"):
-        _line(f"{name.replace('_', ' ')}, {values['unit']}", values[name])
+    """Print counts, scores and distances under headings."""
+    print("Objects")
+    for name, key in (("predicted", "predicted"), ("in the reference", "reference"), ("matched pairs", "matched")):
+        _line(name, values[key])
+    print(f"Scores (a pair has an intersection over union of at least {values['least_iou']:g})")
+    for name, key in (("precision", "precision"), ("recall", "recall"), ("F1", "f1")):
+        _line(name, values[key])
+    print(f"Outlines of matched pairs (distances in {_UNITS.get(values['unit'], values['unit'])})")
+    _line("mean IoU", values["mean_iou_of_matched"])
+    for name, key in (("PoLiS distance", "polis"), ("Hausdorff distance", "hausdorff")):
+        _line(f"{name}, mean", values[f"{key}_mean"])
+        _line(f"{name}, median", values[f"{key}_median"])
     if values["reference_outside"]:
         print(f"note: {values['reference_outside']} reference polygons lie outside the map and are left out")
 

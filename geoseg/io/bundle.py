@@ -101,6 +101,27 @@ class Bundle:
         """What ran, on what, how long."""
         return self.directory / "run.json"
 
+    def by_role(self) -> dict[str, Path]:
+        """List the layers and documents that are there: ``classes``, ``confidence``, ``entropy``, ``segments``...
+
+        Returns:
+            Role to file, in the order of the names; styles and sidecars have no role.
+        """
+        named = {
+            self.segments.name: "segments",
+            self.project.name: "project",
+            self.item.name: "stac",
+            self.preview.name: "preview",
+            self.run_record.name: "run",
+        }
+        roles = {}
+        for path in sorted(self.directory.iterdir()):
+            if path.name in named:
+                roles[named[path.name]] = path
+            elif path.name.startswith(f"{self.stem}_") and path.suffix == ".tif":
+                roles[path.stem.removeprefix(f"{self.stem}_")] = path
+        return roles
+
     def _beside(self, suffix: str) -> Path:
         return self.directory / f"{self.stem}{suffix}"
 

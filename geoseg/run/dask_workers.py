@@ -74,7 +74,7 @@ class DaskWorkers:
         described = self._result(on_worker.describe_on_worker, self._there(source), what=what, resources=needs or None)
         return replace(described, source=source).model()
 
-    def predict(self, job: Job, store: Store, left: list[Block]) -> Iterator[Done]:
+    def predict(self, job: Job, store: Store, left: list[Block], advance: Callable[[int], None]) -> Iterator[Done]:
         """See ``Workers``.
 
         Raises:
@@ -92,7 +92,9 @@ class DaskWorkers:
             store=str(store.path.absolute()),
             key=store.key,
         )
-        yield from self._spread(order, left, self._needs(job.model))
+        for done in self._spread(order, left, self._needs(job.model)):
+            advance(done.block.window.pixels)
+            yield done
 
     def segment(self, order: SceneOrder, reporter: Reporter) -> tuple[dict[str, Any], State]:
         """Do a whole scene on the workers: begin, blocks and layers; this process holds the lock and counts.

@@ -125,8 +125,7 @@ def _predict_blocks(
     rows, cols = job.plan.read.scene_shape
     reporter.stage("predict", rows * cols, rows * cols - sum(block.window.pixels for block in left))
     empty = pixels = 0
-    for done in workers.predict(job, store, left):
+    for done in workers.predict(job, store, left, reporter.advance):
         empty += done.empty
         pixels += 0 if done.empty else done.block.window.pixels
-        reporter.advance(done.block.window.pixels)
     return {"predicted": len(left) - empty, "empty": empty}, pixels

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -14,12 +14,14 @@ from geoseg.engine.mixture import predict_mixture
 from geoseg.engine.model import Model
 from geoseg.engine.passes import BlockPixels, block_pixels
 from geoseg.engine.predict import BlockResult, cut_result, empty_result
+from geoseg.engine.runtime import Runtime
 from geoseg.io.area_of_interest import Mask
 from geoseg.io.read_ahead import read_ahead
 from geoseg.io.scene import Scene
 from geoseg.io.store import Store
 from geoseg.run.ahead import ahead
 from geoseg.run.plan import Job, RunPlan
+from geoseg.run.tile_progress import TileProgress
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,19 +40,25 @@ class Done:
 class Workers(Protocol):
     """Predicts blocks into a store."""
 
-    def predict(self, job: Job, store: Store, left: list[Block]) -> Iterator[Done]:
-        """Predict the blocks ``left`` and store each; yields each once it is stored, in any order."""
+    def predict(self, job: Job, store: Store, left: list[Block], advance: Callable[[int], None]) -> Iterator[Done]:
+        """Predict the blocks ``left`` and store each; yields each once it is stored, in any order.
+
+        ``advance`` is told of pixels as they are predicted: those of each block before the block is yielded.
+        """
         ...
 
 
 class ThisProcess:
     """Blocks one after the other; the next is read and prepared while the network works."""
 
-    def predict(self, job: Job, store: Store, left: list[Block]) -> Iterator[Done]:
+    def predict(self, job: Job, store: Store, left: list[Block], advance: Callable[[int], None]) -> Iterator[Done]:
         """See ``Workers``."""
+        progress = TileProgress(job.plan, advance)
         for source in ahead(inputs(job.scene, job.plan, job.mask, left)):
-            result = answer(job.model, job.plan, source)
+            progress.start(job.plan.blocks.block(source.block.row, source.block.col))
+            result = answer(job.model, job.plan, source, watched=progress.watched)
             store.write(result.block, result.codes, result.confidence, *result.more)
+            progress.finish()
             yield Done(block=result.block, empty=not source.valid.any())
 
 
@@ -67,12 +75,22 @@ def inputs(scene: Scene, plan: RunPlan, mask: Mask | None, blocks: Iterable[Bloc
         yield source if source.valid[block.window.within(seen.window)].any() else _nothing(block)
 
 
-def answer(model: Model, plan: RunPlan, source: BlockPixels) -> BlockResult:
-    """Predict one prepared block; of what was only seen for its sake nothing is kept."""
+def answer(
+    model: Model, plan: RunPlan, source: BlockPixels, *, watched: Callable[[Runtime], Runtime] | None = None
+) -> BlockResult:
+    """Predict one prepared block; of what was only seen for its sake nothing is kept.
+
+    Args:
+        model: its networks.
+        plan: of the run.
+        source: the block.
+        watched: wraps each runtime, to count its tiles.
+    """
     legend, block = model.card.legend, plan.blocks.block(source.block.row, source.block.col)
     if not source.valid[block.window.within(source.block.window)].any():
         return empty_result(block, legend, len(plan.more))
-    members = [(member.runtime, share) for member, share in zip(model.members, model.shares, strict=True)]
+    runtimes = [member.runtime if watched is None else watched(member.runtime) for member in model.members]
+    members = list(zip(runtimes, model.shares, strict=True))
     seen = predict_mixture(members, legend, plan.spec, source, refine=refiner(plan.spec.crf))
     return cut_result(seen, block)
 

@@ -59,6 +59,16 @@ def test_one_scene_gives_one_json_object_and_its_layers(
     assert geoseg("predict", write_scene(), *on_torch(tiny_model), "--out", tmp_path / "out", "--json") == 0
     answer = json.loads(capsys.readouterr().out)
     assert Path(answer["files"]["scene_classes.tif"]).exists()
+    names = {role: Path(path).name for role, path in answer["layers"].items()}
+    assert names == {
+        "classes": "scene_classes.tif",
+        "confidence": "scene_confidence.tif",
+        "segments": "scene_segments.gpkg",
+        "project": "scene.qgz",
+        "stac": "scene.stac.json",
+        "preview": "scene_preview.png",
+        "run": "run.json",
+    }
     assert answer["segments"] > 0
     assert {entry["name"] for entry in answer["classes"]} == {"ground", "roof", "water"}
 
@@ -263,6 +273,24 @@ def test_inspect_tells_what_every_model_would_read(
     assert facts["models"][0]["tiles"] > 1
     assert geoseg("inspect", write_scene(), "--model", tiny_model) == 0
     assert "reads bands 1, 2, 3" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("side_m", "bands", "fit", "mark"),
+    [(0.5, 3, "good", "[yes]"), (0.7, 3, "resampled", "[near]"), (0.1, 3, "poor", "[far]"), (0.5, 1, "none", "[no]")],
+)
+def test_inspect_marks_models_by_how_well_they_fit(
+    side_m: float, bands: int, fit: str, mark: str, write_scene: Any, tiny_model: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    """The model was made for pixels of 0.4 to 0.6 m and three bands."""
+    colours = {} if bands == 3 else {"photometric": "MINISBLACK"}
+    transform = Affine(side_m, 0, 500000, 0, -side_m, 5400000)
+    scene = write_scene(blobs((60, 60), bands=bands), transform=transform, **colours)
+    assert geoseg("inspect", scene, "--model", tiny_model, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["models"][0]["fit"] == fit
+    assert geoseg("inspect", scene, "--model", tiny_model) == 0
+    assert any(line.startswith(mark) for line in capsys.readouterr().out.splitlines())
 
 
 def test_json_of_a_scene_that_lies_nowhere_is_json(

@@ -145,20 +145,20 @@ def test_a_killed_run_is_resumed_to_the_same_bytes_and_other_layers_are_another_
     whole = predict(scene, model, tmp_path / "whole", spec=SPEC)
 
     class Killer:
-        def __init__(self, after: int) -> None:
-            self.left = after
+        def __init__(self, after_px: int) -> None:
+            self.left_px = after_px
 
         def stage(self, name: str, total_px: int, done_px: int = 0) -> None: ...
 
         def note(self, text: str) -> None: ...
 
         def advance(self, pixels: int) -> None:
-            self.left -= 1
-            if self.left == 0:
+            self.left_px -= pixels
+            if self.left_px < 0:
                 raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        predict(scene, model, tmp_path / "out", spec=SPEC, reporter=Killer(2))
+        predict(scene, model, tmp_path / "out", spec=SPEC, reporter=Killer(200 * 260 * 9 // 10))
     layers = predict(scene, model, tmp_path / "out", spec=SPEC)
     assert layers.record["blocks"]["resumed"] >= 2
     assert contents(layers.bundle.directory) == contents(whole.bundle.directory)
