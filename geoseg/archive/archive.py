@@ -23,7 +23,7 @@ from geoseg.core.card import ModelCard
 from geoseg.core.digest import sha256_of_json
 from geoseg.engine.ensemble import card_of, file_of
 from geoseg.engine.model import Model
-from geoseg.errors import ClusterLostError, OutputError
+from geoseg.errors import ClusterLostError, OutputError, SceneError
 from geoseg.io.formats import is_remote
 from geoseg.io.writing import write_bytes
 from geoseg.run.lock import holder, locked
@@ -111,11 +111,28 @@ class Archive:
         """List every scene of the source with where it stands now; no pixel is read.
 
         Raises:
-            UsageError, SceneError: the source is not there or cannot be read.
+            UsageError, SceneError: the source is not there, cannot be read or holds no scene.
         """
-        running = not self._held and holder(self.lock) is not None
+        running, empty = not self._held and holder(self.lock) is not None, True
         for ref in find_scenes(self.config):
+            empty = False
             yield ref, self.standing(ref, running=running)
+        if empty and not self.config.allow_empty:
+            cure = "Check that it is mounted, its glob and its filters; set allow_empty: true where it may be empty."
+            raise SceneError(str(self.config.source.path), "there is no scene in the archive's source.", cure)
+
+    def listed(self) -> Iterator[SceneRecord]:
+        """List where every scene of the source stands, each once, and then the finished ones that left the source.
+
+        Raises:
+            UsageError, SceneError: see ``survey``.
+        """
+        seen = set()
+        for ref, record in self.survey():
+            if ref.name not in seen:
+                seen.add(ref.name)
+                yield record
+        yield from (record for record in self.records() if record.state == "done" and record.name not in seen)
 
     def standing(self, ref: SceneRef, *, running: bool = False) -> SceneRecord:
         """Say where one scene stands: ``waiting`` when it was not tried yet, or with other imagery, model or options.
@@ -209,7 +226,11 @@ class Archive:
             WriteError: the disk is full or fails.
         """
         config = self.config
-        options: dict[str, Any] = {"legend": self.card.legend, "title": config.title, "model": file_of(config.model)}
+        options: dict[str, Any] = {
+            "legend": self.card.legend,
+            "title": config.title or config.out.name,
+            "model": file_of(config.model),
+        }
         files = publish_archive(config.out, self.records(), **options)
         write_bytes(self._mark, b"")
         return files

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -71,7 +73,7 @@ class ClusterClass(_Config):
 class ArchiveConfig(_Config):
     """One archive: where its scenes are, what is made of them, where it goes and who works on it.
 
-    In a file, paths are relative to the file's own folder; built in Python, to the current one.
+    In a file, paths are relative to the file's own folder; built in Python, to the current one. They are made absolute.
 
     Attributes:
         source: where the scenes are.
@@ -87,6 +89,8 @@ class ArchiveConfig(_Config):
             one for each GPU, one where there is none. Not with ``scheduler`` or ``cluster``.
         scheduler: address or scheduler file of a Dask cluster that runs already.
         cluster: a Dask cluster to be started.
+        allow_empty: take a source without a scene for an empty archive; it is refused otherwise, since a folder that is
+            not mounted looks like one.
         scenes_in_flight: scenes begun and not finished at a time; default: four for each worker, 256 at most.
         attempts: how often a scene that comes over the network is tried when reading it fails; others are not retried.
         backoff_s: pause before the second attempt, seconds; doubled before each further one.
@@ -105,6 +109,7 @@ class ArchiveConfig(_Config):
     workers: Annotated[int, Field(ge=0, le=1024)] | None = None
     scheduler: str | None = None
     cluster: ClusterClass | None = None
+    allow_empty: bool = False
     scenes_in_flight: Annotated[int, Field(ge=1, le=1024)] | None = None
     attempts: Annotated[int, Field(ge=1, le=20)] = 3
     backoff_s: Annotated[float, Field(ge=0)] = 1.0
@@ -155,7 +160,7 @@ class ArchiveConfig(_Config):
     @classmethod
     def _source_from_here(cls, value: Any, info: ValidationInfo) -> Any:
         path = getattr(value, "path", None)
-        if path is None or is_remote(str(path)):
+        if path is None or "://" in str(path) or is_remote(str(path)):
             return value
         return value.model_copy(update={"path": type(path)(_from_folder(Path(path), info))})
 
@@ -178,9 +183,30 @@ class ArchiveConfig(_Config):
         )
 
 
+def in_configuration(text: str) -> str:
+    """Turn the options of ``geoseg predict`` in a message into the keys of an archive's configuration.
+
+    Example:
+        >>> in_configuration("Pass --assume-crs EPSG:code.")
+        'Set opening: assume_crs: EPSG:code.'
+    """
+    text = re.sub(r"\b([Pp])ass (?=(?:an? \w+ )?--)", lambda found: "Set " if found[1] == "P" else "set ", text)
+    return re.sub(r"(?<![^\s(])--([a-z][a-z-]*)( [A-Z]+:\w+| LOW,HIGH| auto\b| N\b| \d+(?:,\d+)+)?", _key, text)
+
+
+def _key(option: re.Match[str]) -> str:
+    name, value = option[1].replace("-", "_"), f":{option[2]}" if option[2] else ""
+    if name in Opening.model_fields:
+        return f"opening: {name}{value}"
+    if name in PredictSpec.model_fields:
+        return f"predict: {name}{value}"
+    return f"{name}{value}" if name in ArchiveConfig.model_fields else option[0]
+
+
 def _from_folder(path: Path, info: ValidationInfo) -> Path:
-    folder = (info.context or {}).get("folder")
-    return path if folder is None else folder / path
+    """Make a path absolute, seen from the file's folder or else the current one, without ``..`` in it."""
+    whole = ((info.context or {}).get("folder") or Path.cwd()) / path
+    return Path(os.path.realpath(whole)) if ".." in whole.parts else whole
 
 
-__all__ = ["ArchiveConfig", "ClusterClass", "FolderSource", "Opening"]
+__all__ = ["ArchiveConfig", "ClusterClass", "FolderSource", "Opening", "in_configuration"]

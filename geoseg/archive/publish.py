@@ -68,7 +68,7 @@ def publish_archive(
     records: Iterable[SceneRecord],
     *,
     legend: Legend | None = None,
-    title: str = "",
+    title: str | None = None,
     model: Path | None = None,
 ) -> ArchiveFiles:
     """Write catalogue, index, map and reports of an archive, over what an earlier call wrote.
@@ -81,7 +81,7 @@ def publish_archive(
         out: the archive's folder.
         records: its scenes; the layers of those that are done lie in ``out/record.layers``.
         legend: its classes; None: as the item of the first scene in the folder tells them.
-        title: of the archive; default: the folder's name.
+        title: of the archive; default: the one it was published with before, or else the folder's name.
         model: the model's file, for the catalogue; default: that of the bundled model of the name the items tell.
 
     Returns:
@@ -97,7 +97,7 @@ def publish_archive(
     (out / FOLDER / "models").mkdir(parents=True, exist_ok=True)
     for folder in (out / FOLDER, *(out / FOLDER / name for name in ("models", "upright", ITEMS))):
         reap_parts(folder)
-    title = title or out.name or "Archive"
+    title = title or _title_there(out) or out.name or "Archive"
     legend = legend or _legend_there(out)
     passing = _Passing(out, legend)
     write_scene_index(out / INDEX, passing.rows(records), legend)
@@ -202,6 +202,15 @@ def _item(bundle: Bundle) -> dict[str, Any] | None:
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
     return dict(item) if usable else None
+
+
+def _title_there(out: Path) -> str:
+    """Find the title that an earlier call gave the archive; empty where there is none."""
+    try:
+        title = json.loads((out / COLLECTION).read_bytes())["title"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+    return title if isinstance(title, str) else ""
 
 
 def _legend_there(out: Path) -> Legend | None:

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from geoseg.archive.bands import spec_for
-from geoseg.archive.config import ArchiveConfig
+from geoseg.archive.config import ArchiveConfig, in_configuration
 from geoseg.archive.record import SceneRecord
 from geoseg.archive.ref import SceneRef
 from geoseg.archive.stamps import Files
@@ -202,7 +202,7 @@ def failed_by(record: SceneRecord, error: Exception, uri: str = "") -> SceneReco
         uri: address of the scene, to be shown without secrets.
     """
     if isinstance(error, GeosegError):
-        cause, code = str(error), error.exit_code
+        cause, code = in_configuration(str(error)), error.exit_code
     elif isinstance(error, MemoryError):
         cause, code = "out of memory. Set a smaller predict: block_px or tile_px.", 5
     else:

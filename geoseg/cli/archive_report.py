@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -21,14 +22,15 @@ def report(
         Path, typer.Argument(metavar="CONFIG.yaml|OUT", help="The archive's configuration, or its output folder.")
     ],
     title: Annotated[
-        str, typer.Option(help="Of the archive; default: the configuration's, or the folder's name.")
+        str, typer.Option(help="Of the archive; default: the configuration's; of a folder, the one it has.")
     ] = "",
     quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
 ) -> int:
     """Write the catalogue, the index, the map and the reports of an archive; exit code 7 when scenes failed.
 
-    With a configuration, scenes that were not tried yet are listed too. With a folder, what the archive's runs recorded
+    With a configuration, scenes that were not tried yet are listed too, and finished ones that left the source. With a
+    folder, what the archive's runs recorded
     there, or else the outputs of geoseg predict that lie in it.
     """
     from geoseg.archive.publish import publish_archive
@@ -54,14 +56,21 @@ def _known(archive: Path) -> tuple[Path, Iterable[SceneRecord], dict[str, Any]]:
     from geoseg.archive.found_records import found_records
     from geoseg.archive.manifest import Manifest
     from geoseg.engine.ensemble import file_of
+    from geoseg.errors import SceneError
 
     if archive.is_dir():
         manifest = Manifest(archive)
-        return archive, manifest.records() if manifest.folder.is_dir() else found_records(archive), {}
+        known = manifest.records() if any(manifest.records()) else found_records(archive)
+        first = next(known, None)
+        if first is None and any(archive.iterdir()):
+            cure = "Give the configuration, or the folder that holds one folder of layers for each scene."
+            raise SceneError(str(archive), "it holds no output of geoseg.", cure)
+        return archive, chain([] if first is None else [first], known), {}
     config = ArchiveConfig.read(archive)
-    known = Archive(config)
-    options = {"title": config.title, "legend": known.card.legend, "model": file_of(config.model)}
-    return config.out, (record for _, record in known.survey()), options
+    configured = Archive(config)
+    title = config.title or config.out.name
+    options = {"title": title, "legend": configured.card.legend, "model": file_of(config.model)}
+    return config.out, configured.listed(), options
 
 
 def _print(files: ArchiveFiles) -> None:

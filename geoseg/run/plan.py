@@ -73,7 +73,19 @@ class RunPlan:
     @property
     def notes(self) -> tuple[str, ...]:
         """What was decided that a user may want to know, each once."""
-        return (*dict.fromkeys(note for one in self.passes for note in one.read.notes), *self.defaults)
+        notes = dict.fromkeys(note for one in self.passes for note in one.read.notes)
+        return (*notes, *self.defaults, *self._block_notes())
+
+    def _block_notes(self) -> tuple[str, ...]:
+        """Say so where the blocks are larger than was asked for, since a block holds whole tiles."""
+        finer, block_px = _finer(self.read), self.spec.block_px
+        core_px, tile_px = (round(side * finer) for side in (self.tiling.stride_px, self.tiling.tile_px))
+        longest_px = round(max(self.read.work_shape) * finer)
+        if block_px >= min(core_px, longest_px):
+            return ()
+        side = "the whole scene" if len(self.blocks) == 1 else f"{core_px} px"
+        answered = f"block_px {block_px} is less than the {core_px} px that a tile of {tile_px} px answers for"
+        return (f"{answered}: a block holds a whole tile, so each is {side}",)
 
     def window_read(self, block: Block) -> Window:
         """Pixels of the scene that are read for a block."""

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
+from conftest import blobs
+from pyproj import Transformer
 
-from geoseg.archive.config import ArchiveConfig
+from geoseg.archive.config import ArchiveConfig, in_configuration
+from geoseg.archive.sources import find_scenes
 from geoseg.errors import UsageError
+from geoseg.io.scene import Scene
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "configs" / "archives"
 
@@ -15,6 +20,25 @@ EXAMPLES = Path(__file__).resolve().parents[2] / "configs" / "archives"
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.yaml")), ids=lambda path: path.stem)
 def test_the_examples_are_read(path: Path) -> None:
     assert ArchiveConfig.read(path).model
+
+
+@pytest.mark.parametrize(
+    ("city", "corner", "place"),
+    [  # upper left corners as in the published world files
+        ("vaihingen", (496981.0, 5420016.5), (8.96, 48.93)),
+        ("potsdam", (366676.0, 5808317.9), (13.03, 52.41)),
+    ],
+)
+def test_isprs_scenes_with_world_files_and_no_crs_are_placed_by_the_examples(
+    city: str, corner: tuple[float, float], place: tuple[float, float], write_scene: Any, tmp_path: Path
+) -> None:
+    options = ArchiveConfig.read(EXAMPLES / f"{city}.yaml").opening.options()
+    path = write_scene(blobs((60, 60)), crs=None, transform=None)
+    path.with_suffix(".tfw").write_text(f"0.09\n0\n0\n-0.09\n{corner[0]}\n{corner[1]}\n")
+    with Scene(str(path), options) as scene:
+        west, north = scene.geobox.transform @ (0, 0)
+        lon, lat = Transformer.from_crs(scene.geobox.crs, 4326, always_xy=True).transform(west, north)
+    assert (lon, lat) == pytest.approx(place, abs=0.02)
 
 
 def test_there_are_examples() -> None:
@@ -27,12 +51,49 @@ def test_paths_are_those_of_the_files_folder(tmp_path: Path) -> None:
     config = ArchiveConfig.read(tmp_path / "a.yaml")
     assert config.source.path == tmp_path / "in"
     assert config.model == str(tmp_path / "m.safetensors")
-    assert config.out == tmp_path / ".." / "out"
+    assert config.out == tmp_path.parent / "out"
     assert config.predict.aoi == str(tmp_path / "area.gpkg")
     (tmp_path / "b.yaml").write_text("source: /data/in\nmodel: buildings-unet\nout: /data/out\nscheduler: tcp://h:1\n")
     config = ArchiveConfig.read(tmp_path / "b.yaml")
     assert (str(config.source.path), config.model, str(config.out)) == ("/data/in", "buildings-unet", "/data/out")
     assert config.scheduler == "tcp://h:1"
+
+
+def test_paths_are_resolved_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "real" / "deep").mkdir(parents=True)
+    (tmp_path / "real" / "in").mkdir()
+    (tmp_path / "real" / "in" / "a.tif").write_bytes(b"II*\0")
+    (tmp_path / "link").symlink_to(tmp_path / "real" / "deep")
+    (tmp_path / "a.yaml").write_text("source: link/../in\nmodel: link/../m.safetensors\nout: link/../out\n")
+    config = ArchiveConfig.read(tmp_path / "a.yaml")
+    real = tmp_path / "real"
+    assert (config.source.path, config.model, config.out) == (real / "in", str(real / "m.safetensors"), real / "out")
+    assert [ref.uri for ref in find_scenes(config)] == [str(real / "in" / "a.tif")]
+    (tmp_path / "b.yaml").write_text(f"source: {{kind: objects, path: 'file://{real}/in'}}\nmodel: m\nout: out\n")
+    assert [ref.uri for ref in find_scenes(ArchiveConfig.read(tmp_path / "b.yaml"))] == [str(real / "in" / "a.tif")]
+    monkeypatch.chdir(real / "deep")
+    config = ArchiveConfig(source="../in", model="m", out="out")
+    assert (config.source.path, config.out) == (real / "in", real / "deep" / "out")
+    monkeypatch.chdir(tmp_path)
+    assert config.source.path.is_dir(), "wherever it is read later"
+
+
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        (
+            "a.tif: it has no CRS. Pass --assume-crs EPSG:code.",
+            "a.tif: it has no CRS. Set opening: assume_crs: EPSG:code.",
+        ),
+        ("Pass a smaller --tile-px.", "Set a smaller predict: tile_px."),
+        ("or pass --gsd-m to read it", "or set predict: gsd_m to read it"),
+        ("Pass --bands, for example --bands 1,2,3.", "Set predict: bands, for example predict: bands: 1,2,3."),
+        ("north--bands.tif: broken", "north--bands.tif: broken"),
+        ("pip --unheard-of", "pip --unheard-of"),
+    ],
+)
+def test_advice_names_keys_of_the_configuration(message: str, expected: str) -> None:
+    assert in_configuration(message) == expected
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,14 @@ from geoseg.cli.main import app
 
 def report(*arguments: str) -> int:
     return enter(lambda: app(args=["archive", "report", *arguments], standalone_mode=False), debug=False)
+
+
+@pytest.fixture
+def made(make_archive: Callable[..., ArchiveConfig]) -> ArchiveConfig:
+    """Two finished scenes."""
+    config = make_archive(scenes=2, shape=(70, 60))
+    run_archive(config)
+    return config
 
 
 def write_config(config: ArchiveConfig, path: Path) -> str:
@@ -58,4 +67,57 @@ def test_an_archives_run_is_reported_from_its_configuration_and_from_its_folder(
 def test_what_is_no_archive_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert report(str(tmp_path / "none.yaml")) == 2
     assert "none.yaml" in capsys.readouterr().err
-    assert report(str(tmp_path)) == 0, "an empty folder has an empty report"
+    (tmp_path / "empty").mkdir()
+    assert report(str(tmp_path / "empty")) == 0, "an empty folder has an empty report"
+    (tmp_path / "letters").mkdir()
+    (tmp_path / "letters" / "mum.txt").write_text("Dear")
+    assert report(str(tmp_path / "letters")) == 3
+    assert "holds no output of geoseg" in capsys.readouterr().err
+    assert [path.name for path in (tmp_path / "letters").iterdir()] == ["mum.txt"], "nothing is written there"
+
+
+def test_a_title_that_was_given_stays(made: ArchiveConfig, tmp_path: Path) -> None:
+    path = write_config(made, tmp_path / "archive.yaml")
+    assert report(path, "--quiet") == 0
+    pages = ("catalog.json", "report.html", "report.md")
+    before = {name: (made.out / name).read_bytes() for name in pages}
+    assert report(str(made.out), "--quiet") == 0
+    assert {name: (made.out / name).read_bytes() for name in pages} == before
+    assert json.loads((made.out / "collection.json").read_text())["title"] == "Two <towns>"
+    assert report(str(made.out), "--title", "Three", "--quiet") == 0
+    assert json.loads((made.out / "collection.json").read_text())["title"] == "Three"
+    (made.out / "collection.json").write_text('{"title": 3}')
+    assert report(str(made.out), "--quiet") == 0
+    assert json.loads((made.out / "collection.json").read_text())["title"] == "out"
+
+
+def test_an_emptied_source_is_refused_and_what_is_finished_stays_listed(
+    made: ArchiveConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write_config(made, tmp_path / "archive.yaml")
+    assert report(path, "--quiet") == 0
+    before = {file: file.read_bytes() for file in made.out.iterdir() if file.is_file()}
+    scenes = tmp_path / "scenes"
+    scenes.rename(tmp_path / "unmounted")
+    scenes.mkdir()
+    for command in ("report", "run", "status"):
+        code = enter(lambda: app(args=["archive", command, path], standalone_mode=False), debug=False)  # noqa: B023
+        assert code == 3, command
+        assert f"{scenes}: there is no scene in the archive's source" in capsys.readouterr().err
+    assert {file: file.read_bytes() for file in made.out.iterdir() if file.is_file()} == before
+
+    facts = json.loads(Path(path).read_text()) | {"allow_empty": True}
+    Path(path).write_text(json.dumps(facts))
+    for command in ("report", "run"):
+        assert enter(lambda: app(args=["archive", command, path], standalone_mode=False), debug=False) == 0  # noqa: B023
+        assert geopandas.read_parquet(made.out / "scenes.parquet").state.tolist() == ["done", "done"], command
+    capsys.readouterr()
+    assert enter(lambda: app(args=["archive", "status", path], standalone_mode=False), debug=False) == 0
+    assert capsys.readouterr().out.startswith("2 done, 0 failed")
+
+
+def test_records_that_are_lost_are_read_from_the_layers(made: ArchiveConfig) -> None:
+    shutil.rmtree(made.out / ".geoseg" / "scenes")
+    (made.out / ".geoseg" / "scenes").mkdir()
+    assert report(str(made.out), "--quiet") == 0
+    assert geopandas.read_parquet(made.out / "scenes.parquet").state.tolist() == ["done", "done"]

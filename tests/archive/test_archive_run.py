@@ -133,6 +133,16 @@ def test_what_may_go_by_itself_is_tried_again_and_fails_again(
     assert run_archive(config).done == 1
 
 
+def test_a_scene_without_a_crs_is_told_which_key_helps(make_archive: Any, write_scene: Any) -> None:
+    config = make_archive(0)
+    write_scene(blobs((70, 60)), name="as_delivered.tif", crs=None)
+    (failed,) = run_archive(config).failed
+    assert "opening: assume_crs" in failed.cause
+    assert "--" not in failed.cause
+    opening = config.opening.model_copy(update={"assume_crs": "EPSG:32632"})
+    assert run_archive(config.model_copy(update={"opening": opening})).done == 1
+
+
 def test_a_run_ends_with_its_catalogue(make_archive: Any) -> None:
     config = make_archive(2, title="Two areas")
     run_archive(config)
