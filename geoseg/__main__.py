@@ -1,6 +1,26 @@
-"""``python -m geoseg``: the command."""
+"""The command: ``geoseg`` and ``python -m geoseg``."""
 
-from geoseg.cli.main import main
+from __future__ import annotations
+
+import sys
+
+from geoseg.cli.process.signals import Stopped, say_stopped, watch_signals
+from geoseg.cli.process.streams import open_streams, use_utf8
+
+
+def main() -> None:
+    """Run the command line and leave with the documented exit code."""
+    try:
+        watch_signals()
+        use_utf8()
+        open_streams()
+        from geoseg.cli.main import main as run  # noqa: PLC0415 - a signal may arrive while this is being imported
+
+        run()
+    except Stopped as stop:
+        say_stopped(stop)
+        sys.exit(stop.code)
+
 
 if __name__ == "__main__":
     main()

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import re
-import signal
 import sys
 import traceback
 from collections.abc import Callable
-from types import FrameType
+from contextlib import suppress
 
 import typer
 
-from geoseg.errors import GeosegError
-
-_INTERRUPTED, _TERMINATED = 130, 143
+from geoseg.cli.process.faults import resource_fault
+from geoseg.cli.process.signals import Stopped, handle_signals, say_stopped, stopped
+from geoseg.cli.process.streams import give_up, open_streams, reader_left, unwritten
+from geoseg.errors import GeosegError, ResourceError
 
 # user and password of an address, and its query, where signatures stand
 _LOGIN, _QUERY = re.compile(r"(?<=://)[^\s/@]+@"), re.compile(r"(://[^\s?]*)\?\S*?(?=[:,.)]*(?:\s|$))")
@@ -23,14 +22,6 @@ _LOGIN, _QUERY = re.compile(r"(?<=://)[^\s/@]+@"), re.compile(r"(://[^\s?]*)\?\S
 _ClickException: type[Exception] = next(
     kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException"
 )
-
-
-class Stopped(BaseException):
-    """SIGINT or SIGTERM arrived; not an Exception, so that nothing on the way takes it for a failure."""
-
-    def __init__(self, how: str, code: int) -> None:
-        super().__init__(how)
-        self.how, self.code = how, code
 
 
 def enter(command: Callable[[], object], *, debug: bool) -> int:
@@ -43,35 +34,77 @@ def enter(command: Callable[[], object], *, debug: bool) -> int:
     Returns:
         The exit code.
     """
-    signal.signal(signal.SIGINT, _stop)
-    signal.signal(signal.SIGTERM, _stop)
+    if stopped() is None:
+        handle_signals()
+    open_streams()
     try:
-        result = command()
-    except typer.Exit as error:
-        return int(error.exit_code)
-    except _ClickException as error:
-        error.show(file=sys.stderr)  # type: ignore[attr-defined]
-        return 2
+        code = _code_of(command, debug=debug)
     except Stopped as stop:
-        say(f"{stop.how}; what is finished is kept: run the same command again to resume.")
-        return stop.code
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        say_stopped(stop)
+        code = stop.code
+    if unwritten() is not None:
+        give_up(sys.stdout)
+    return code
+
+
+def _code_of(command: Callable[[], object], *, debug: bool) -> int:
+    code = 0
+    try:
+        try:
+            result = command()
+            code = result if isinstance(result, int) else 0
+        except typer.Exit as error:
+            code = int(error.exit_code)
+        _deliver()
+    except _ClickException as error:
+        with suppress(OSError):
+            error.show(file=sys.stderr)  # type: ignore[attr-defined]
+        return 2
+    except SystemExit:  # typer's, where the reader of its output has gone
+        if not reader_left():
+            raise
+        give_up(sys.stdout)
         return 0
-    except Exception as error:  # noqa: BLE001 - the door: what gets here is a bug, and the user is told so
+    except Exception as error:
+        stop = stopped()
+        if stop is not None:  # a library made an error of its own of the interruption
+            raise stop from error
+        if isinstance(error, BrokenPipeError) and reader_left():
+            give_up(sys.stdout)
+            return 0
         if debug:
             traceback.print_exc()
         return int(failure(error)["exit_code"])
-    return result if isinstance(result, int) else 0
+    stop = stopped()
+    if stop is not None:  # a library swallowed the interruption
+        raise stop
+    return code
+
+
+def _deliver() -> None:
+    """Write out what was printed.
+
+    Raises:
+        BrokenPipeError: its reader has gone.
+        ResourceError: standard output cannot be written.
+    """
+    cause = unwritten()
+    if cause is None:
+        return
+    if reader_left():
+        raise BrokenPipeError
+    give_up(sys.stdout)
+    raise ResourceError(f"standard output cannot be written ({cause}). Send it elsewhere; files that were made stay.")
 
 
 def failure(error: Exception) -> dict[str, str | int]:
     """Say what went wrong, in one line, and return it with its exit code."""
     text, code = without_logins(str(error)), 1
+    fault = None if isinstance(error, GeosegError) else resource_fault(error)
     if isinstance(error, GeosegError):
         code = error.exit_code
-    elif isinstance(error, MemoryError):
-        text, code = "out of memory. Pass a smaller --block-px or --tile-px; run again to resume.", 5
+    elif fault is not None:
+        text, code = without_logins(fault), ResourceError.exit_code
     else:
         text = f"a bug in geoseg: {type(error).__name__}: {text}. Run again with --debug and report it."
     say(f"error: {text}")
@@ -94,13 +127,8 @@ def printable(text: str) -> str:
 
 
 def say(text: str) -> None:
-    """Print one line to stderr."""
-    print(f"geoseg: {printable(text)}", file=sys.stderr)
-
-
-def _stop(number: int, frame: FrameType | None) -> None:
-    """Leave in order at the first signal, at once at the second."""
-    del frame
-    how, code = ("interrupted", _INTERRUPTED) if number == signal.SIGINT else ("terminated", _TERMINATED)
-    signal.signal(number, lambda *_: os._exit(code))
-    raise Stopped(how, code)
+    """Print one line to stderr; where nobody can read it, nothing happens."""
+    try:
+        print(f"geoseg: {printable(text)}", file=sys.stderr)
+    except (OSError, ValueError):
+        give_up(sys.stderr)

@@ -16,6 +16,7 @@ from geoseg.cli.evaluate import evaluate
 from geoseg.cli.inspect import inspect
 from geoseg.cli.models import models
 from geoseg.cli.predict import predict
+from geoseg.cli.process.signals import watch_signals
 from geoseg.cli.train import train
 from geoseg.cli.vectorise import vectorise
 
@@ -56,6 +57,7 @@ def _root(
 
 def main() -> None:
     """Run the command line and leave with the documented exit code."""
+    watch_signals()
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     sys.exit(enter(lambda: app(args=arguments, standalone_mode=False), debug="--debug" in sys.argv[1:]))
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import importlib
 import logging
+import os
+import signal
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -52,20 +55,68 @@ def local_cluster(workers: int) -> Iterator[Client]:
 
     if workers < 1:
         raise UsageError(f"--workers {workers}: at least 1 is wanted.")
-    with (
-        dask.config.set(_SETTINGS),
-        distributed.LocalCluster(
-            n_workers=workers,
-            threads_per_worker=BLOCKS_AT_ONCE + 1,
-            processes=True,
-            host="127.0.0.1",
-            dashboard_address="127.0.0.1:0",
-            silence_logs=logging.CRITICAL,
-            resources=_PLACES | ({GPU: 1} if torch.cuda.device_count() else {}),
-        ) as cluster,
-        distributed.Client(cluster) as client,
-    ):
-        yield client
+    with dask.config.set(_SETTINGS):
+        try:
+            with _quiet_processes():
+                cluster = distributed.LocalCluster(
+                    n_workers=workers,
+                    threads_per_worker=BLOCKS_AT_ONCE + 1,
+                    processes=True,
+                    host="127.0.0.1",
+                    dashboard_address="127.0.0.1:0",
+                    silence_logs=logging.CRITICAL,
+                    resources=_PLACES | ({GPU: 1} if torch.cuda.device_count() else {}),
+                )
+        except (OSError, RuntimeError, TimeoutError) as error:
+            raise ResourceError(
+                f"--workers {workers}: no processes can be started on this machine ({_cause(error)}). "
+                "They need the loopback address 127.0.0.1 and memory. Leave out --workers."
+            ) from error
+        with cluster:
+            try:
+                with distributed.Client(cluster) as client:
+                    yield client
+            except BaseException:
+                _kill_workers(cluster)
+                raise
+
+
+@contextmanager
+def _quiet_processes() -> Iterator[None]:
+    """Let processes that are started inside say nothing when this one is interrupted.
+
+    A terminal sends SIGINT to all processes of a command: they inherit that it is blocked, while this process's other
+    threads hear it. Python's tracker of semaphores would warn of those that an immediate end leaves to it.
+    """
+    variable = "PYTHONWARNINGS"
+    before = os.environ.get(variable)
+    os.environ[variable] = ",".join(filter(None, (before, "ignore:resource_tracker:UserWarning")))
+    resource_tracker.ensure_running()  # which unblocks SIGINT, so it comes first
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[variable]
+        else:
+            os.environ[variable] = before
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
+def _kill_workers(cluster: Any) -> None:
+    """End the workers at once: what they have finished is stored, and nobody wants the rest."""
+    for nanny in cluster.workers.values():
+        nanny.auto_restart = False
+        if nanny.pid is not None:
+            with suppress(ProcessLookupError):
+                os.kill(nanny.pid, signal.SIGKILL)
+
+
+def _cause(error: BaseException) -> str:
+    """The first cause of an error, in its own words."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 @contextmanager

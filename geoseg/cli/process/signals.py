@@ -1,0 +1,160 @@
+"""SIGINT and SIGTERM: an orderly end at the first one, an immediate end at the second. Imports nothing heavy."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import signal
+import sys
+import threading
+from contextlib import suppress
+from types import FrameType
+from typing import Final
+
+GRACE_S: Final = 8.0
+"""Longest time between the first signal and the end of the process."""
+
+_CODES: Final = {signal.SIGINT: ("interrupted", 130), signal.SIGTERM: ("terminated", 143)}
+_REMIND_S: Final = 0.5
+_REMINDER: Final = signal.SIGURG  # the system ignores it by default, so a handler of it takes nothing away
+
+
+class Stopped(BaseException):
+    """SIGINT or SIGTERM arrived; not an Exception, so that no handler on the way takes it for a failure.
+
+    Attributes:
+        how: in a word.
+        code: exit code.
+    """
+
+    def __init__(self, how: str, code: int) -> None:
+        super().__init__(how)
+        self.how, self.code = how, code
+
+    def __str__(self) -> str:
+        return f"{self.how}; what is finished is kept: run the same command again to resume."
+
+
+_arrived: signal.Signals | None = None
+_said = False
+_watched = False
+
+
+def handle_signals() -> None:
+    """Raise ``Stopped`` in the main thread at the first SIGINT or SIGTERM, and exit at once at the second."""
+    global _arrived  # noqa: PLW0603 - a process has one state of its signals
+    _arrived = None
+    for number in _CODES:
+        signal.signal(number, _stop)
+
+
+def watch_signals() -> None:
+    """Handle signals for the rest of the process's life, also while the main thread is inside compiled code.
+
+    Python runs a handler only between two of its instructions: not while a library compiles a network or decodes an
+    image. So a thread of its own is told of each signal. It ends the process at the second one and ``GRACE_S`` after
+    the first; until then it raises ``Stopped`` again if a library swallowed it.
+    """
+    global _watched  # noqa: PLW0603 - same
+    handle_signals()
+    if _watched:
+        return
+    _watched = True
+    heard, told = os.pipe()
+    os.set_blocking(told, False)
+    signal.set_wakeup_fd(told, warn_on_full_buffer=False)
+    signal.signal(_REMINDER, _remind)
+    sys.unraisablehook = _unraisable
+    atexit.register(_ignore)  # the first to be registered is the last to run
+    threading.Thread(target=_watch, args=(heard,), name="geoseg-signals", daemon=True).start()
+
+
+def stopped() -> Stopped | None:
+    """The signal that arrived since the signals are handled, or None."""
+    return None if _arrived is None else _error(_arrived)
+
+
+def say_stopped(stop: Stopped) -> None:
+    """Print one line to stderr; where nobody can read it, nothing happens."""
+    global _said  # noqa: PLW0603 - same
+    _said = True
+    with suppress(OSError, ValueError):
+        print(f"geoseg: {stop}", file=sys.stderr, flush=True)
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    global _arrived  # noqa: PLW0603 - same
+    del frame
+    if _arrived is not None:
+        _exit(_CODES[_arrived][1])
+    _arrived = signal.Signals(number)
+    raise _error(_arrived)
+
+
+def _error(number: signal.Signals) -> Stopped:
+    """Make a new error each time: one that is kept would keep the frames that it passed through alive."""
+    return Stopped(*_CODES[number])
+
+
+def _remind(number: int, frame: FrameType | None) -> None:
+    """Raise ``Stopped`` again, unless it is on its way up: the blocks it passes clean up."""
+    del number, frame
+    error = sys.exc_info()[1]
+    while error is not None:
+        if isinstance(error, Stopped):
+            return
+        error = error.__context__
+    if _arrived is not None:
+        raise _error(_arrived)
+
+
+def _watch(heard: int) -> None:
+    number = _next(heard)
+    timer = threading.Timer(GRACE_S, _leave, (number,))
+    timer.daemon = True
+    timer.start()
+    reminder = threading.Thread(target=_keep_reminding, name="geoseg-reminder", daemon=True)
+    reminder.start()
+    _leave(_next(heard))
+
+
+def _next(heard: int) -> int:
+    while True:
+        number = os.read(heard, 1)[0]
+        if number in _CODES:
+            return number
+
+
+def _keep_reminding() -> None:
+    pause, main = threading.Event(), threading.main_thread().ident
+    while main is not None and not pause.wait(_REMIND_S):
+        with suppress(ProcessLookupError):
+            signal.pthread_kill(main, _REMINDER)
+
+
+def _leave(number: int) -> None:
+    stop = _error(signal.Signals(number) if _arrived is None else _arrived)
+    if not _said:
+        with suppress(OSError):
+            os.write(2, f"geoseg: {stop}\n".encode())
+    _exit(stop.code)
+
+
+def _exit(code: int) -> None:
+    """End this process and its workers at once."""
+    multiprocessing = sys.modules.get("multiprocessing")
+    if multiprocessing is not None:
+        for child in multiprocessing.active_children():
+            child.kill()
+    os._exit(code)
+
+
+def _ignore() -> None:
+    """Leave with the exit code that stands, whatever arrives while Python takes itself apart."""
+    for number in _CODES:
+        signal.signal(number, signal.SIG_IGN)
+
+
+def _unraisable(unraisable: sys.UnraisableHookArgs) -> None:
+    if not isinstance(unraisable.exc_value, Stopped):
+        sys.__unraisablehook__(unraisable)

@@ -1,0 +1,219 @@
+"""The command as a process: signals at every moment, standard streams of every kind, limits of the machine."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import blobs
+
+from geoseg.cli.door import enter
+from geoseg.cli.process.faults import resource_fault
+from geoseg.errors import GeosegError, WriteError
+
+COMMAND = [sys.executable, "-m", "geoseg"]
+BOTH = [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
+BEGIN = "import os, sys, time, hashlib; from geoseg.cli.process import signals; signals.watch_signals()\n"
+
+
+def started(script: str) -> subprocess.Popen[str]:
+    """Run a script whose signals are watched; returns when it prints ``ready``."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", BEGIN + script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    return process
+
+
+@pytest.mark.parametrize(("number", "code"), BOTH)
+def test_an_interruption_that_a_library_swallows_is_raised_again(number: signal.Signals, code: int) -> None:
+    process = started(
+        "from geoseg.cli.door import enter\n"
+        "def command():\n"
+        "    print('ready', flush=True)\n"
+        "    try: time.sleep(60)\n"
+        "    except BaseException: pass\n"
+        "    time.sleep(60)\n"
+        "sys.exit(enter(command, debug=False))"
+    )
+    process.send_signal(number)
+    _, error = process.communicate(timeout=20)
+    assert process.returncode == code
+    assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize(("number", "code"), BOTH)
+def test_an_interruption_that_a_library_makes_an_error_of_its_own_keeps_its_exit_code(
+    number: signal.Signals, code: int
+) -> None:
+    process = started(
+        "from geoseg.cli.door import enter\n"
+        "from geoseg.errors import WriteError\n"
+        "def command():\n"
+        "    print('ready', flush=True)\n"
+        "    try: time.sleep(60)\n"
+        "    except BaseException as error: raise WriteError('a file could not be written') from error\n"
+        "sys.exit(enter(command, debug=False))"
+    )
+    process.send_signal(number)
+    _, error = process.communicate(timeout=20)
+    assert process.returncode == code
+    assert "run the same command again to resume" in error
+
+
+@pytest.mark.parametrize(("number", "code"), BOTH)
+@pytest.mark.parametrize("signals", [1, 2])
+def test_compiled_code_that_does_not_return_delays_no_end(number: signal.Signals, code: int, signals: int) -> None:
+    process = started(
+        "from geoseg.cli.door import enter\n"
+        "signals.GRACE_S = 1.0\n"
+        "print('ready', flush=True)\n"
+        "sys.exit(enter(lambda: hashlib.pbkdf2_hmac('sha256', b'a', b'b', 10**9), debug=False))"
+    )
+    begun = time.monotonic()
+    for _ in range(signals):
+        process.send_signal(number)
+        time.sleep(0.2)
+    _, error = process.communicate(timeout=20)
+    assert process.returncode == code
+    assert "resume" in error
+    assert time.monotonic() - begun < 10
+
+
+def wait_for_handlers(process: subprocess.Popen[str]) -> None:
+    """Python itself takes a few hundredths of a second until it runs any of our code."""
+    status, bit = Path(f"/proc/{process.pid}/status"), 1 << (signal.SIGTERM - 1)  # of SIGINT Python has one already
+    while not int(status.read_text().partition("SigCgt:")[2].split()[0], 16) & bit:
+        time.sleep(0.002)
+
+
+@pytest.mark.parametrize(("number", "code"), BOTH)
+@pytest.mark.parametrize("after_s", [0.0, 0.2, 0.8])
+def test_a_command_that_is_still_starting_ends_as_one_that_works(
+    number: signal.Signals, code: int, after_s: float
+) -> None:
+    process = subprocess.Popen([*COMMAND, "doctor"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    wait_for_handlers(process)
+    time.sleep(after_s)
+    process.send_signal(number)
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == code, error
+    assert len(error.splitlines()) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("signals", [1, 2])
+def test_an_interrupted_run_of_several_processes_ends_quickly_and_says_one_line(
+    signals: int, write_scene: Any, tiny_model: Path, tmp_path: Path
+) -> None:
+    scene = write_scene(blobs((2500, 2500)))
+    options = ["--out", tmp_path / "out", "--runtime", "torch", "--block-px", "256", "--workers", "2", "--quiet"]
+    command = list(map(str, [*COMMAND, "predict", scene, "--model", tiny_model, *options]))
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    store = tmp_path / "out" / ".scene.blocks" / "c"
+    deadline = time.monotonic() + 90
+    while not store.exists() and time.monotonic() < deadline and process.poll() is None:
+        time.sleep(0.05)
+    begun = time.monotonic()
+    for _ in range(signals):
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+        time.sleep(0.3)
+    _, error = process.communicate(timeout=30)
+    assert process.returncode == 130, error
+    assert len(error.splitlines()) <= 1
+    assert "Warning" not in error
+    assert time.monotonic() - begun < 8
+
+
+@pytest.mark.parametrize("buffered", ["", "1"])
+@pytest.mark.parametrize("arguments", [["--version"], ["models", "list"], ["predict", "--help"]])
+def test_a_full_standard_output_is_a_resource_that_is_missing(arguments: list[str], buffered: str) -> None:
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run(
+            [*COMMAND, *arguments],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=os.environ | {"PYTHONUNBUFFERED": buffered},
+        )
+    assert ended.returncode == 5
+    assert ended.stderr.startswith("geoseg: error: standard output")
+    assert len(ended.stderr.splitlines()) == 1
+
+
+def in_shell(line: str) -> subprocess.CompletedProcess[str]:
+    """Run a line of bash in which ``geoseg`` is the command."""
+    command = " ".join(COMMAND)
+    return subprocess.run(["bash", "-c", line.replace("geoseg", command)], capture_output=True, text=True)
+
+
+def test_standard_streams_that_nobody_reads_change_no_exit_code() -> None:
+    ended = in_shell("geoseg models list | true; echo ${PIPESTATUS[0]}")
+    assert (ended.stdout, ended.stderr) == ("0\n", "")
+    for closed in (">&-", "2>&-", ">&- 2>&- <&-", "2>/dev/full"):
+        ended = in_shell(f"exec geoseg evaluate {closed}")  # refused: it says neither what nor against what
+        assert (ended.returncode, ended.stdout) == (2, ""), closed
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:118] err == 0. DefaultCPUAllocator: can't allocate memory"),
+        RuntimeError("can't start new thread"),
+        ImportError("libtorch_cpu.so: failed to map segment from shared object"),
+        OSError(12, "Cannot allocate memory"),
+    ],
+)
+def test_too_little_memory_is_a_resource_that_is_missing(error: Exception, capsys: pytest.CaptureFixture[str]) -> None:
+    def command() -> None:
+        raise ValueError("what a library made of it") from error
+
+    assert enter(command, debug=False) == 5
+    assert "memory" in capsys.readouterr().err
+
+
+def test_an_error_of_the_operating_system_names_the_file(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    def command() -> None:
+        (tmp_path / "missing").read_bytes()
+
+    assert enter(command, debug=False) == 5
+    assert str(tmp_path / "missing") in capsys.readouterr().err
+
+
+def test_a_bug_is_no_resource() -> None:
+    assert resource_fault(ZeroDivisionError("memory")) is None
+    assert resource_fault(KeyError("tile")) is None
+
+
+@pytest.mark.parametrize("kind", [GeosegError, WriteError])
+def test_an_error_of_ours_keeps_its_own_words(kind: type[Exception], capsys: pytest.CaptureFixture[str]) -> None:
+    def command() -> None:
+        raise kind("disk: out of memory")
+
+    enter(command, debug=False)
+    assert capsys.readouterr().err == "geoseg: error: disk: out of memory\n"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("limit_mb", [600, 900, 1300, 1800, 2600])
+def test_a_limit_of_the_address_space_is_said_in_a_sentence(
+    limit_mb: int, write_scene: Any, tiny_model: Path, tmp_path: Path
+) -> None:
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_AS, (limit_mb * 10**6, limit_mb * 10**6))
+
+    options = ["--model", tiny_model, "--out", tmp_path / "out", "--quiet"]
+    command = list(map(str, [*COMMAND, "predict", write_scene(blobs((100, 100))), *options]))
+    ended = subprocess.run(command, capture_output=True, text=True, preexec_fn=limit, timeout=120)
+    assert ended.returncode in {0, 5}, ended.stderr
+    assert ended.returncode == 0 or "memory" in ended.stderr
+    assert "Traceback" not in ended.stderr
