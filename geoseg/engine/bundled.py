@@ -14,7 +14,7 @@ BUNDLED: MappingProxyType[str, tuple[str, str]] = MappingProxyType(
     {
         "buildings-unet": (
             "buildings-unet.safetensors",
-            "627e5c8d465b287b266f802ffe0d98928becd5bd4a50f5300a3542cd1a12f988",
+            "79ee0d19fa607d47081477c3f95b2928c2bad06dd6ab23484fd67bce5d01ac2d",
         ),
         "forest-unet": (
             "forest-unet.safetensors",
@@ -30,11 +30,11 @@ BUNDLED: MappingProxyType[str, tuple[str, str]] = MappingProxyType(
         ),
         "solar-unet": (
             "solar-unet.safetensors",
-            "3e5620906919db0baa96fd26573922c1199d1208d89d2e5e8fcca02eaed97fe0",
+            "1962c9ec9a499ca90d8eff2e4c0ec8177493efbde0d64accbd09a9bd6893ffb5",
         ),
         "town-unet": (
             "town-unet.safetensors",
-            "69f201108dc6a5229abf0a794c6c046b5ba893817baf9eae084ca1743d8d4f89",
+            "f0a6ca182d27053ed1309a452abb8d84cf275f74c1d9bba22688fb5a950feaa2",
         ),
     }
 )

@@ -111,6 +111,31 @@ def test_names_and_paths_are_told_apart(tmp_path: Path) -> None:
         resolve("zzz")
 
 
+@pytest.mark.parametrize(
+    ("name", "things"), [("buildings-unet", {"building"}), ("solar-unet", {"solar panel"}), ("town-unet", {"building", "car"})]
+)  # fmt: skip
+def test_cards_of_countable_things_tell_object_scores_beside_pixel_scores(name: str, things: set[str]) -> None:
+    _, card = read_model(*resolve(name))
+    for thing in things:
+        pixels = {score.on for score in card.scores if score.metric == f"IoU {thing}"}
+        objects = {score.on for score in card.scores if score.metric == f"object F1 {thing} (IoU 0.5)"}
+        assert objects == pixels
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["buildings-unet", "solar-unet", "town-unet"])
+def test_its_object_scores_can_be_measured_again(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not DATA.exists():
+        pytest.skip(f"{DATA} is not there")
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    from objects import object_scores
+
+    _, card = read_model(*resolve(name))
+    claimed = {(score.on, score.metric): score.value for score in card.scores}
+    for score in object_scores(name, DATA):
+        assert score.value == pytest.approx(claimed[score.on, score.metric], abs=0.02)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", BUNDLED)
 def test_its_scores_can_be_measured_again(name: str) -> None:
