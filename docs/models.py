@@ -35,9 +35,9 @@ that it never saw, held out by whole files or by rows with a gap between. What t
 what the scores say on such places and check elsewhere (`geoseg evaluate`), or go on training with labels of your own
 (`geoseg train --start-from NAME`).
 
-Two kinds of scores answer two questions. *IoU* says which share of the pixels is right. *Object F1* says which share of the
-buildings, panels or cars comes out as one polygon each, matched with the reference by an IoU of at least 0.5: a map that is
-good by the pixel can be poor by the object where roofs touch, since touching objects of one class are one polygon.
+Two kinds of scores answer two questions. *IoU* says which share of the pixels is right. *Object F1* says which share of
+the buildings, panels or cars comes out as one polygon each, matched with the reference by an IoU of at least 0.5: a map
+that is good by the pixel can be poor by the object, since touching objects of one class are one polygon.
 `python benchmarks/objects.py --data DIR` measures it.
 
 The pictures are scenes that geoseg draws, beside the model's answer: another world than the one they learnt from.

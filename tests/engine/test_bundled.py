@@ -112,8 +112,9 @@ def test_names_and_paths_are_told_apart(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "things"), [("buildings-unet", {"building"}), ("solar-unet", {"solar panel"}), ("town-unet", {"building", "car"})]
-)  # fmt: skip
+    ("name", "things"),
+    [("buildings-unet", {"building"}), ("solar-unet", {"solar panel"}), ("town-unet", {"building", "car"})],
+)
 def test_cards_of_countable_things_tell_object_scores_beside_pixel_scores(name: str, things: set[str]) -> None:
     _, card = read_model(*resolve(name))
     for thing in things:
