@@ -33,7 +33,7 @@ _ITEM_ASSETS = {
     "confidence": ("Probability of the chosen class, percent", _COG, ["data", "confidence"]),
     "segments": ("Polygons", "application/geopackage+sqlite3", ["data", "labels", "labels-vector"]),
     "project": ("QGIS project", "application/x-qgis-project", ["metadata", "project"]),
-    "preview": ("Image beside labels", "image/png", ["overview"]),
+    "preview": ("Image beside prediction", "image/png", ["overview"]),
     "run": ("Run record", _JSON, ["metadata"]),
 }
 

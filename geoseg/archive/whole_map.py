@@ -14,6 +14,7 @@ from pyproj.exceptions import CRSError
 
 from geoseg.archive.catalogue import FOLDER
 from geoseg.core.legend import Legend
+from geoseg.io.about import About
 from geoseg.io.bundle import Bundle
 from geoseg.io.mosaic import MosaicTile, north_up, upright, write_mosaic
 from geoseg.io.qgis_document import Bounds, Shown, write_document
@@ -88,7 +89,7 @@ class WholeMap:
         """
         earth = CRS.from_epsg(4326).to_wkt()
         bbox = bbox or _EARTH
-        style = states_renderer()
+        style = [states_renderer()]
         source = f"./{xml_text(footprints.name)}|layername={LAYER}"
         layers = [
             Shown(key="scenes", name="Scenes", source=source, style=style, crs_wkt=earth, bounds=bbox, display="name")
@@ -104,7 +105,7 @@ class WholeMap:
                     key="classes",
                     name="Classes" if len(self._tiles) == 1 else f"Classes, {name}",
                     source=f"./{FOLDER}/{vrt.name}",
-                    style=class_pipe(self._legend),
+                    style=[class_pipe(self._legend)],
                     crs_wkt=wkt,
                     bounds=bounds,
                     expanded=len(layers) == 1,
@@ -112,7 +113,7 @@ class WholeMap:
                 )
             )
         view = next(iter(self._tiles)) if len(self._tiles) == 1 else CRS.from_epsg(3857).to_wkt()
-        write_document(path, layers, title=title, crs_wkt=view, bounds=_turned(bbox, view))
+        write_document(path, layers, about=About(title=title), crs_wkt=view, bounds=_turned(bbox, view))
         return self.written
 
     def _crs(self, name: str | None) -> str | None:

@@ -69,6 +69,7 @@ def vectorise(
     from geoseg.io.geopackage import write_segments
     from geoseg.io.grid import LayerGrid
     from geoseg.io.scene import open_scene
+    from geoseg.io.style_file import check_style, write_style
     from geoseg.io.vector_formats import writer_for
     from geoseg.vector.spec import VectorSpec
     from geoseg.vector.vectorise import vectorise_codes
@@ -99,6 +100,7 @@ def vectorise(
         bands = open_bands(scene, zonal or [], assume_crs, stack)
         source = ClassScene(scene, percent, nodata=nodata if table is None or nodata is not None else table.nodata)
         table = table or legend_of(codes, source.present())
+        check_style(target, table, overwrite=overwrite)
         regular = None
         if regularise is not None:
             regular = regular_layer(regularise, table, grid, tolerance_m=regularise_m, diagonals=not no_diagonals)
@@ -124,9 +126,20 @@ def vectorise(
             if regular is None
             else write_segments(target, batches, **facts, second=regular)
         )
+        style = write_style(target, table)
     if as_json:
         layers = ["segments"] if regular is None else ["segments", regular.name]
-        print(json.dumps({"codes": str(codes), "output": str(target), "segments": count, "layers": layers}))
+        print(
+            json.dumps(
+                {
+                    "codes": str(codes),
+                    "output": str(target),
+                    "segments": count,
+                    "layers": layers,
+                    "style": style and str(style),
+                }
+            )
+        )
         return
     print(f"{codes.name}: {count:,} polygons; open {target} in QGIS")
 

@@ -5,17 +5,19 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from geoseg.core.legend import Legend
 from geoseg.core.segments import Segments
+from geoseg.io.about import About
 from geoseg.io.ogr_file import OgrFormat, write_layer
 from geoseg.io.second_layer import SecondLayer, Spill
 from geoseg.io.segment_stream import GEOMETRY, NO_COLUMNS, SegmentStream
+from geoseg.io.segment_style import segments_qml
 from geoseg.io.sqlite_file import read_only, settle_change_counter
-from geoseg.io.styles import segments_qml
 from geoseg.io.writing import whole_file
 
 _GEOPACKAGE = OgrFormat(
@@ -42,6 +44,7 @@ def write_segments(  # noqa: PLR0913 - the options a file has, each with a defau
     multi: bool = False,
     extra: np.dtype[np.void] = NO_COLUMNS,
     second: SecondLayer | None = None,
+    about: About | None = None,
 ) -> int:
     """Write polygons as one GeoPackage layer with its default style inside, and maybe a second one made from them.
 
@@ -54,6 +57,7 @@ def write_segments(  # noqa: PLR0913 - the options a file has, each with a defau
         multi: the geometries are multipolygons.
         extra: columns of ``Segments.extra``, floats and integers; NaN becomes NULL.
         second: a layer made from polygons of this one, with the same columns and colours.
+        about: title and description of the layers, as GeoPackages hold them and QGIS shows them.
 
     Returns:
         How many polygons were written to the first layer.
@@ -73,7 +77,7 @@ def write_segments(  # noqa: PLR0913 - the options a file has, each with a defau
 
     def write(part: Path, name: str, some: Iterable[Segments], names: Legend) -> None:
         streams[name] = SegmentStream(some, legend, extra)
-        write_layer(part, streams[name], _GEOPACKAGE, layer=name, crs_wkt=crs_wkt, multi=multi)
+        write_layer(part, streams[name], _described(name, about), layer=name, crs_wkt=crs_wkt, multi=multi)
         add_style(part, name, segments_qml(names))
 
     with whole_file(path, verify=verify) as part:
@@ -85,6 +89,13 @@ def write_segments(  # noqa: PLR0913 - the options a file has, each with a defau
                 write(part, second.name, second.make(kept), second.of_legend(legend))
         settle(part)
     return streams[layer].rows
+
+
+def _described(layer: str, about: About | None) -> OgrFormat:
+    if about is None:
+        return _GEOPACKAGE
+    said = {"IDENTIFIER": f"{about.title} {layer}", "DESCRIPTION": about.text()}
+    return replace(_GEOPACKAGE, layer_options={**_GEOPACKAGE.layer_options, **said})
 
 
 def add_style(part: Path, layer: str, qml: str, description: str = "Classes by colour") -> None:

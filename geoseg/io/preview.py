@@ -1,4 +1,4 @@
-"""Preview: a picture of the image beside its labels, with the legend below."""
+"""Preview: a picture of the image beside the prediction, with the legend below."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def _compose(image: Image.Image, labels: Image.Image, entries: list[_Entry], tit
     draw = ImageDraw.Draw(sheet)
     draw.text((_MARGIN_PX, _MARGIN_PX - 4), _fitted(draw, title, title_font, inner), _INK, font=title_font)
     left = _MARGIN_PX + (inner - image.width * across - _GAP_PX * (across - 1)) // 2
-    for number, (panel, caption) in enumerate(((image, "Image"), (labels, "Labels"))):
+    for number, (panel, caption) in enumerate(((image, "Image"), (labels, "Prediction"))):
         x = left if stacked else left + number * (image.width + _GAP_PX)
         y = top + (number * (image.height + 28) if stacked else 0)
         draw.text((x, y), caption, _QUIET, font=small)

@@ -9,14 +9,26 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
 
+from pyproj import CRS
+
 from geoseg.core.legend import Legend
+from geoseg.io.about import About
 from geoseg.io.bundle import Bundle
 from geoseg.io.formats import local_name
 from geoseg.io.grid import LayerGrid
 from geoseg.io.percent_layers import percent_layers
 from geoseg.io.qgis_document import Shown, write_document
+from geoseg.io.segment_style import segments_style
 from geoseg.io.stac_item import without_secrets
-from geoseg.io.styles import class_pipe, percent_pipe, segments_renderer, xml_text
+from geoseg.io.styles import class_pipe, percent_pipe, xml_text
+
+RESULT, QUALITY, IMAGERY = "Result", "Quality", "Imagery"
+"""Groups of the layer tree, the uppermost first."""
+
+MANY_POLYGONS_BYTES = 30_000_000
+"""A GeoPackage beyond this takes QGIS seconds to draw as a whole: some fifty thousand polygons."""
+
+_DEGREE_M = 111_320
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,15 +53,17 @@ class Imagery:
 
 
 def write_project(
-    bundle: Bundle, *, title: str, grid: LayerGrid, legend: Legend, imagery: Imagery | None = None
+    bundle: Bundle, *, about: About, grid: LayerGrid, legend: Legend, imagery: Imagery | None = None
 ) -> None:
-    """Write ``bundle.project``: segments over classes over percentages (hidden) over the imagery, all styled.
+    """Write ``bundle.project``: results over percentages (hidden) over the imagery, which is seen through the results.
 
-    Layers of the bundle that do not exist are left out. Paths are relative, so that the folder may be moved.
+    Polygons are shown, and the class raster, which says the same, is hidden. Where there are very many polygons, the
+    raster stands for them until the map is near. Layers of the bundle that do not exist are left out. Paths are
+    relative, so that the folder may be moved.
 
     Args:
         bundle: where the layers are and the project goes.
-        title: shown in QGIS's title bar.
+        about: of the scene's layers; the title is the scene's name.
         grid: the layers' grid: CRS of the project, and what it shows first.
         legend: names and colours.
         imagery: the scene; None leaves it out.
@@ -60,42 +74,93 @@ def write_project(
     Source:
         The .qgs format as QGIS 3.22 reads it (``QgsProject::read``, ``QgsMapLayer::readLayerXml``).
     """
-    layers = _layers(bundle, grid, legend, imagery)
-    write_document(bundle.project, layers, title=title, crs_wkt=grid.crs_wkt, bounds=grid.bounds())
-
-
-def _layers(bundle: Bundle, grid: LayerGrid, legend: Legend, imagery: Imagery | None) -> list[Shown]:
-    place: dict[str, Any] = {"crs_wkt": grid.crs_wkt, "bounds": grid.bounds()}
-    own = [
-        Shown(
-            key="segments",
-            name="Segments",
-            source=f"./{xml_text(bundle.segments.name)}|layername=segments",
-            style=segments_renderer(legend),
-            **place,
-        ),
-        Shown(
-            key="classes",
-            name="Classes",
-            source=f"./{xml_text(bundle.classes.name)}",
-            style=class_pipe(legend),
-            **place,
-        ),
-    ]
-    files = [bundle.segments, bundle.classes]
-    for percent in percent_layers(bundle, legend):
-        source = f"./{xml_text(percent.path.name)}"
-        style = percent_pipe(percent.ramp)
-        own.append(Shown(key=percent.key, name=percent.name, source=source, style=style, checked=False, **place))
-        files.append(percent.path)
-    shown = [layer for layer, file in zip(own, files, strict=True) if file.exists()]
+    layers = _layers(bundle, about, grid, legend)
     if imagery is not None:
-        source = _imagery_source(imagery.uri, bundle.directory)
-        style = _imagery_pipe(imagery)
-        shown.append(
-            Shown(key="imagery", name="Imagery", source=xml_text(source), style=style, expanded=False, **place)
+        layers.append(
+            Shown(
+                key="imagery",
+                name=f"{about.title} imagery",
+                source=xml_text(_imagery_source(imagery.uri, bundle.directory)),
+                style=[imagery_pipe(imagery)],
+                group=IMAGERY,
+                expanded=False,
+                about=About(title=f"{about.title} imagery", abstract="The scene that was segmented."),
+                crs_wkt=grid.crs_wkt,
+                bounds=grid.bounds(),
+            )
         )
-    return shown
+    write_document(bundle.project, layers, about=about, crs_wkt=grid.crs_wkt, bounds=grid.bounds())
+
+
+def _layers(bundle: Bundle, about: About, grid: LayerGrid, legend: Legend) -> list[Shown]:
+    """Describe the layers of the bundle that there are."""
+    place: dict[str, Any] = {"crs_wkt": grid.crs_wkt, "bounds": grid.bounds()}
+    layers = []
+    polygons = bundle.segments.exists()
+    near = None
+    if polygons and bundle.segments.stat().st_size > MANY_POLYGONS_BYTES:
+        west, _, east, _ = grid.bounds()
+        near = near_scale((east - west) / grid.shape[1], grid.crs_wkt)
+    if polygons:
+        name = f"{about.title} segments"
+        layers.append(
+            Shown(
+                key="segments",
+                name=name,
+                source=f"./{xml_text(bundle.segments.name)}|layername=segments",
+                style=segments_style(legend),
+                group=RESULT,
+                about=about.of_layer(name, "Polygons of classes."),
+                closest=near,
+                **place,
+            )
+        )
+    if bundle.classes.exists():
+        name = f"{about.title} classes"
+        layers.append(
+            Shown(
+                key="classes",
+                name=name,
+                source=f"./{xml_text(bundle.classes.name)}",
+                style=[class_pipe(legend)],
+                group=RESULT,
+                about=about.of_layer(name, "Class codes."),
+                checked=not polygons or near is not None,
+                expanded=not polygons,
+                farthest=near,
+                **place,
+            )
+        )
+    for percent in percent_layers(bundle, legend):
+        if percent.path.exists():
+            name = f"{about.title} {percent.name[0].lower()}{percent.name[1:]}"
+            layers.append(
+                Shown(
+                    key=percent.key,
+                    name=name,
+                    source=f"./{xml_text(percent.path.name)}",
+                    style=[percent_pipe(percent.ramp)],
+                    group=QUALITY,
+                    about=about.of_layer(name, f"{percent.title}."),
+                    checked=False,
+                    **place,
+                )
+            )
+    return layers
+
+
+def near_scale(pixel: float, crs_wkt: str | None) -> int:
+    """Choose the map scale, one to this number, from which on a screen shows few enough polygons to draw them.
+
+    A pixel of a screen (0.28 mm, as OGC has it) is then four of the raster's.
+
+    Args:
+        pixel: side of the raster's pixels in units of the CRS, in which map scales are counted.
+        crs_wkt: the CRS.
+    """
+    degrees = crs_wkt is not None and CRS.from_wkt(crs_wkt).is_geographic
+    scale = 4 * pixel * (_DEGREE_M if degrees else 1) / 0.00028
+    return max(1, int(float(f"{scale:.1g}")))
 
 
 def _imagery_source(uri: str, directory: Path) -> str:
@@ -109,7 +174,8 @@ def _imagery_source(uri: str, directory: Path) -> str:
     return relative if relative.startswith("../") else f"./{relative}"
 
 
-def _imagery_pipe(imagery: Imagery) -> ET.Element:
+def imagery_pipe(imagery: Imagery) -> ET.Element:
+    """Show the bands of a scene as red, green and blue, or one as grey: the ``pipe`` of a raster style."""
     pipe = ET.Element("pipe")
     if len(imagery.bands) == 1:
         renderer = ET.SubElement(

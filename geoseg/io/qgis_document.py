@@ -7,12 +7,14 @@ import io
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
 from pyproj import CRS
 from pyproj.exceptions import CRSError
 
+from geoseg.io.about import About, metadata_node
 from geoseg.io.styles import xml_text
 from geoseg.io.writing import write_bytes
 
@@ -29,25 +31,31 @@ class Shown:
         key: starts its id.
         name: as the layer tree shows it.
         source: relative to the project, as QGIS writes it.
-        style: ``pipe`` of a raster or ``renderer-v2`` of polygons.
+        style: ``pipe`` of a raster or ``renderer-v2`` of polygons, and after it what else a style holds.
+        group: of the layer tree; None: beside the groups.
+        about: its metadata.
         crs_wkt: its CRS; None when it has none.
         bounds: west, south, east and north in its CRS.
         checked: whether it is shown at first.
         expanded: whether the tree shows its classes at first.
         display: field that names a polygon.
         closest: it is shown only at map scales larger than one to this number; None: at all.
+        farthest: it is shown only at map scales smaller than one to this number; None: at all.
     """
 
     key: str
     name: str
     source: str
-    style: ET.Element
+    style: Sequence[ET.Element]
     crs_wkt: str | None
     bounds: Bounds
+    group: str | None = None
+    about: About | None = None
     checked: bool = True
     expanded: bool = True
     display: str = "class_name"
     closest: int | None = None
+    farthest: int | None = None
 
     @property
     def ident(self) -> str:
@@ -57,7 +65,7 @@ class Shown:
     @property
     def is_vector(self) -> bool:
         """Whether it is a layer of polygons."""
-        return self.style.tag == "renderer-v2"
+        return self.style[0].tag == "renderer-v2"
 
     @property
     def provider(self) -> str:
@@ -65,13 +73,13 @@ class Shown:
         return "ogr" if self.is_vector else "gdal"
 
 
-def write_document(path: Path, layers: Sequence[Shown], *, title: str, crs_wkt: str | None, bounds: Bounds) -> None:
+def write_document(path: Path, layers: Sequence[Shown], *, about: About, crs_wkt: str | None, bounds: Bounds) -> None:
     """Write a project.
 
     Args:
         path: the final ``.qgz``.
-        layers: the uppermost first.
-        title: shown in QGIS's title bar.
+        layers: the uppermost first; those of one group follow each other.
+        about: its metadata; the title is shown in QGIS's title bar.
         crs_wkt: CRS of the map; None when there is none.
         bounds: what the map shows first, and a margin of a twentieth.
 
@@ -81,21 +89,10 @@ def write_document(path: Path, layers: Sequence[Shown], *, title: str, crs_wkt: 
     Source:
         The .qgs format as QGIS 3.22 reads it (``QgsProject::read``, ``QgsMapLayer::readLayerXml``).
     """
-    root = ET.Element("qgis", projectname=xml_text(title), version="3.22.16-Białowieża")
-    ET.SubElement(root, "title").text = xml_text(title)
+    root = ET.Element("qgis", projectname=xml_text(about.title), version="3.22.16-Białowieża")
+    ET.SubElement(root, "title").text = xml_text(about.title)
     _add_crs(ET.SubElement(root, "projectCrs"), crs_wkt)
-    tree = ET.SubElement(root, "layer-tree-group")
-    for layer in layers:
-        ET.SubElement(
-            tree,
-            "layer-tree-layer",
-            id=layer.ident,
-            name=layer.name,
-            source=layer.source,
-            providerKey=layer.provider,
-            checked="Qt::Checked" if layer.checked else "Qt::Unchecked",
-            expanded="1" if layer.expanded else "0",
-        )
+    root.append(_tree(layers))
     _add_view(root, crs_wkt, bounds)
     order = ET.SubElement(root, "layerorder")
     listed = ET.SubElement(root, "projectlayers")
@@ -103,9 +100,34 @@ def write_document(path: Path, layers: Sequence[Shown], *, title: str, crs_wkt: 
         ET.SubElement(order, "layer", id=layer.ident)
         listed.append(_layer(layer))
     _add_properties(root)
+    root.append(metadata_node(about, "projectMetadata"))
     ET.indent(root)
     document = "<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>\n" + ET.tostring(root, encoding="unicode")
     write_bytes(path, _zipped(document.encode()))
+
+
+def _tree(layers: Sequence[Shown]) -> ET.Element:
+    """List the layers in their groups; a group of hidden layers is closed."""
+    tree = ET.Element("layer-tree-group")
+    for group, members in groupby(layers, key=lambda layer: layer.group):
+        listed = list(members)
+        branch = tree
+        if group is not None:
+            opened = any(layer.checked for layer in listed)
+            facts = {"name": group, "checked": "Qt::Checked", "expanded": "1" if opened else "0"}
+            branch = ET.SubElement(tree, "layer-tree-group", facts)
+        for layer in listed:
+            ET.SubElement(
+                branch,
+                "layer-tree-layer",
+                id=layer.ident,
+                name=xml_text(layer.name),
+                source=layer.source,
+                providerKey=layer.provider,
+                checked="Qt::Checked" if layer.checked else "Qt::Unchecked",
+                expanded="1" if layer.expanded else "0",
+            )
+    return tree
 
 
 def _layer(layer: Shown) -> ET.Element:
@@ -113,18 +135,21 @@ def _layer(layer: Shown) -> ET.Element:
         node = ET.Element("maplayer", type="vector", geometry="Polygon", wkbType="Polygon")
     else:
         node = ET.Element("maplayer", type="raster")
+    scaled = layer.closest is not None or layer.farthest is not None
     node.attrib |= {
         "autoRefreshEnabled": "0",
         "styleCategories": "AllStyleCategories",
-        "hasScaleBasedVisibilityFlag": "0" if layer.closest is None else "1",
-        **({} if layer.closest is None else {"minScale": str(layer.closest), "maxScale": "0"}),
+        "hasScaleBasedVisibilityFlag": "1" if scaled else "0",
+        **({"minScale": str(layer.closest or 1e8), "maxScale": str(layer.farthest or 0)} if scaled else {}),
     }
     _add_bounds(ET.SubElement(node, "extent"), layer.bounds)
-    for tag, text in (("id", layer.ident), ("datasource", layer.source), ("layername", layer.name)):
+    for tag, text in (("id", layer.ident), ("datasource", layer.source), ("layername", xml_text(layer.name))):
         ET.SubElement(node, tag).text = text
     _add_crs(ET.SubElement(node, "srs"), layer.crs_wkt)
     ET.SubElement(node, "provider", encoding="UTF-8" if layer.is_vector else "").text = layer.provider
-    node.append(layer.style)
+    if layer.about is not None:
+        node.append(metadata_node(layer.about))
+    node.extend(layer.style)
     if layer.is_vector:
         ET.SubElement(node, "layerGeometryType").text = "2"
         ET.SubElement(node, "displayfield").text = layer.display

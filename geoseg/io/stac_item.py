@@ -264,7 +264,7 @@ def _assets(bundle: Bundle, grid: LayerGrid, legend: Legend) -> dict[str, Any]:
         "roles": ["data", "labels", "labels-vector"],
     }
     project = {"title": "QGIS project", "type": "application/x-qgis-project", "roles": ["metadata", "project"]}
-    preview = {"title": "Image beside labels", "type": "image/png", "roles": ["overview"]}
+    preview = {"title": "Image beside prediction", "type": "image/png", "roles": ["overview"]}
     record = {"title": "Run record", "type": "application/json", "roles": ["metadata"]}
     known: tuple[tuple[str, Path, dict[str, Any]], ...] = (
         ("classes", bundle.classes, classes),

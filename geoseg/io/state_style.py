@@ -5,6 +5,8 @@ from __future__ import annotations
 from types import MappingProxyType
 from xml.etree import ElementTree as ET
 
+from geoseg.io.styles import qml
+
 STATE_COLOURS: MappingProxyType[str, str] = MappingProxyType(
     {"done": "#2a9d6f", "failed": "#d1495b", "running": "#3f7fc1", "waiting": "#9aa5b1"}
 )
@@ -33,12 +35,9 @@ def states_renderer() -> ET.Element:
 
 def states_qml() -> str:
     """Write the style of a footprint layer."""
-    root = ET.Element("qgis", version="3.22.0", styleCategories="Symbology")
-    root.append(states_renderer())
-    ET.SubElement(root, "layerGeometryType").text = "2"
-    ET.indent(root)
-    doctype = "<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>\n"
-    return doctype + ET.tostring(root, encoding="unicode") + "\n"
+    kind = ET.Element("layerGeometryType")
+    kind.text = "2"
+    return qml(states_renderer(), kind)
 
 
 def _outline(colour: str, *, filled: bool) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""How layers look in QGIS: QML for classes, confidence and segments, and a legend for GDAL."""
+"""How rasters look in QGIS: styles of classes and percentages, and a legend for GDAL."""
 
 from __future__ import annotations
 
@@ -21,6 +21,12 @@ CONFIDENCE_RAMP: Ramp = (
     (100, "#fde725"),
 )
 
+OBJECT_OPACITY = 0.35
+"""Of fills of objects: the imagery is seen through them."""
+
+LAND_COVER_OPACITY = 0.6
+"""Of maps whose classes cover all ground."""
+
 _MAGMA = ("#000004", "#3b0f70", "#8c2981", "#de4968", "#fe9f6d", "#fcfdbf")
 
 
@@ -35,17 +41,16 @@ def xml_text(text: str) -> str:
 
 
 def class_pipe(legend: Legend) -> ET.Element:
-    """Render codes by the legend's colours: the ``pipe`` of a raster style."""
+    """Render codes by the legend's colours, translucent, the background not at all: the ``pipe`` of a raster style."""
     pipe = ET.Element("pipe")
+    opacity = LAND_COVER_OPACITY if legend.background is None else OBJECT_OPACITY
     renderer = ET.SubElement(
-        pipe, "rasterrenderer", type="paletted", band="1", opacity="1", alphaBand="-1", nodataColor=""
+        pipe, "rasterrenderer", type="paletted", band="1", opacity=repr(opacity), alphaBand="-1", nodataColor=""
     )
     palette = ET.SubElement(renderer, "colorPalette")
     for entry in legend.classes:
-        colour = entry.colour.lower()
-        ET.SubElement(
-            palette, "paletteEntry", value=str(entry.code), label=xml_text(entry.name), color=colour, alpha="255"
-        )
+        facts = {"value": str(entry.code), "label": xml_text(entry.name), "color": entry.colour.lower()}
+        ET.SubElement(palette, "paletteEntry", facts, alpha="0" if entry.code == legend.background else "255")
     return pipe
 
 
@@ -78,48 +83,14 @@ def percent_pipe(ramp: Ramp = CONFIDENCE_RAMP) -> ET.Element:
     return pipe
 
 
-def segments_renderer(legend: Legend) -> ET.Element:
-    """Fill polygons by class: the ``renderer-v2`` of a vector style."""
-    renderer = ET.Element(
-        "renderer-v2", type="categorizedSymbol", attr="class_code", forceraster="0", enableorderby="0"
-    )
-    categories = ET.SubElement(renderer, "categories")
-    symbols = ET.SubElement(renderer, "symbols")
-    for number, entry in enumerate(legend.classes):
-        name = str(number)
-        ET.SubElement(
-            categories,
-            "category",
-            value=str(entry.code),
-            type="integer",
-            symbol=name,
-            label=xml_text(entry.name),
-            render="true",
-        )
-        symbol = ET.SubElement(symbols, "symbol", type="fill", name=name, alpha="1", clip_to_extent="1", force_rhr="0")
-        layer = ET.SubElement(symbol, "layer", {"class": "SimpleFill", "enabled": "1", "locked": "0", "pass": "0"})
-        properties = _fill(entry.rgb)
-        options = ET.SubElement(layer, "Option", type="Map")
-        for key, value in properties.items():
-            ET.SubElement(options, "Option", type="QString", name=key, value=value)
-        for key, value in properties.items():
-            ET.SubElement(layer, "prop", k=key, v=value)
-    return renderer
-
-
 def class_raster_qml(legend: Legend) -> str:
     """Write the style of a class raster."""
-    return _qml(class_pipe(legend))
+    return qml(class_pipe(legend))
 
 
 def percent_qml(ramp: Ramp = CONFIDENCE_RAMP) -> str:
     """Write the style of a raster of percentages."""
-    return _qml(percent_pipe(ramp))
-
-
-def segments_qml(legend: Legend) -> str:
-    """Write the style of a polygon layer, categorised by ``class_code``, labelled by name."""
-    return _qml(segments_renderer(legend), ET.Element("layerGeometryType"))
+    return qml(percent_pipe(ramp))
 
 
 def gdal_metadata(legend: Legend | None, crs_wkt: str | None = None) -> str:
@@ -160,26 +131,10 @@ def _add_categories(root: ET.Element, legend: Legend) -> None:
             ET.SubElement(row, "F").text = xml_text(str(value))
 
 
-def _fill(rgb: tuple[int, int, int]) -> dict[str, str]:
-    colour, edge = ",".join(map(str, rgb)), ",".join(str(value * 6 // 10) for value in rgb)
-    return {
-        "color": f"{colour},255",
-        "style": "solid",
-        "outline_color": f"{edge},255",
-        "outline_style": "solid",
-        "outline_width": "0.1",
-        "outline_width_unit": "MM",
-        "joinstyle": "miter",
-        "offset": "0,0",
-    }
-
-
-def _qml(*parts: ET.Element) -> str:
-    root = ET.Element("qgis", version="3.22.0", styleCategories="Symbology")
-    for part in parts:
-        if part.tag == "layerGeometryType":
-            part.text = "2"
-        root.append(part)
+def qml(*parts: ET.Element) -> str:
+    """Write parts of a layer's style as a QML file."""
+    root = ET.Element("qgis", version="3.22.0", styleCategories="AllStyleCategories")
+    root.extend(parts)
     ET.indent(root)
     doctype = "<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>\n"
     return doctype + ET.tostring(root, encoding="unicode") + "\n"

@@ -13,6 +13,7 @@ from geoseg.core.legend import Legend
 from geoseg.core.segments import Segments
 from geoseg.errors import UsageError
 from geoseg.io.segment_stream import NO_COLUMNS
+from geoseg.io.style_file import write_style
 
 
 class WriteSegments(Protocol):
@@ -77,6 +78,8 @@ def write_vectors(
 ) -> int:
     """Write polygons in the format that the file's suffix names; the layer is called ``segments``.
 
+    A style file is written beside it (QML for QGIS, a MapLibre style for PMTiles); GeoPackages hold theirs.
+
     Args:
         path: the final file, ``.gpkg``, ``.fgb``, ``.parquet``, ``.geojson``, ``.geojsonl`` or ``.pmtiles``.
         batches: polygons, batch by batch; one batch at a time is in memory. None at all gives an empty layer.
@@ -97,4 +100,6 @@ def write_vectors(
     Example:
         >>> write_vectors(Path("roofs.fgb"), batches, crs_wkt=wkt, legend=legend)  # doctest: +SKIP
     """
-    return writer_for(path)(path, batches, crs_wkt=crs_wkt, legend=legend, multi=multi, extra=extra)
+    count = writer_for(path)(path, batches, crs_wkt=crs_wkt, legend=legend, multi=multi, extra=extra)
+    write_style(path, legend)
+    return count

@@ -24,6 +24,7 @@ from geoseg.io.grid import LayerGrid
 from geoseg.io.percent_layers import percent_layers
 from geoseg.io.quiet import quiet
 from geoseg.io.store import Store
+from geoseg.run.lineage import about_layers
 from geoseg.run.plan import Job
 from geoseg.run.report import Reporter
 from geoseg.vector.spec import VectorSpec
@@ -126,7 +127,7 @@ class _Finished:
 
 def _tags(job: Job) -> dict[str, str]:
     card = job.model.card
-    return {"GEOSEG_MODEL": card.name, "GEOSEG_WEIGHTS_SHA256": card.weights_sha256}
+    return {"GEOSEG_MODEL": card.name, "GEOSEG_WEIGHTS_SHA256": card.weights_sha256} | about_layers(job).tags()
 
 
 def _write_classes(
@@ -190,7 +191,8 @@ def _write_polygons(job: Job, finished: _Finished, grid: LayerGrid, look_up: Cal
             look_up()
             yield batch
 
-    return write_segments(job.work.building.segments, batches(), crs_wkt=grid.crs_wkt, legend=legend)
+    facts: dict[str, Any] = {"crs_wkt": grid.crs_wkt, "legend": legend, "about": about_layers(job)}
+    return write_segments(job.work.building.segments, batches(), **facts)
 
 
 class _StoredCodes:

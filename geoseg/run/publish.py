@@ -29,6 +29,7 @@ from geoseg.io.stac_item import Run, Source, without_secrets, write_item
 from geoseg.io.store import Store
 from geoseg.io.writing import write_json
 from geoseg.run.layers import write_layers
+from geoseg.run.lineage import about_layers
 from geoseg.run.plan import Job, RunPlan
 from geoseg.run.report import Reporter
 
@@ -65,7 +66,7 @@ def publish(job: Job, store: Store, facts: Facts, reporter: Reporter) -> dict[st
     clock.lap("layers_s")
     reporter.stage("publish", 0)
     imagery = _picture(scene, plan, bundle, model)
-    write_project(bundle, title=bundle.stem, grid=grid, legend=legend, imagery=imagery)
+    write_project(bundle, about=about_layers(job), grid=grid, legend=legend, imagery=imagery)
     versions = {"geoseg": geoseg.__version__, "runtime": model.runtime.version, "python": platform.python_version()}
     source = Source(uri=scene.uri, sha256=facts.identity["pixels"]["scene"])
     processed = Run(finished=datetime.now(UTC), software=versions, facts=_model_facts(model))

@@ -64,17 +64,19 @@ class TestInQgis:
         assert seen["crs"] == "EPSG:3857", "several CRSs are drawn in one"
         assert not layers["Scenes"]["scaled"]
 
-    def test_the_maps_are_drawn_in_the_legends_colours(self, in_qgis: Any) -> None:
+    def test_the_maps_are_drawn_in_the_legends_colours_at_sixty_percent(self, in_qgis: Any) -> None:
         seen, pictures, _ = in_qgis
-        own = {entry.rgb for entry in LEGEND.classes} | {(255, 0, 255)}
+        paper = np.array([255, 0, 255])
+        own = np.stack([paper, *(0.4 * paper + 0.6 * np.array(entry.rgb) for entry in LEGEND.classes)])
         for index, layer in enumerate(seen["layers"]):
             if layer["renderer"] == "paletted":
                 drawn = np.asarray(Image.open(pictures / f"{index}.png").convert("RGB")).reshape(-1, 3)
                 found, counts = np.unique(drawn, axis=0, return_counts=True)
-                colours = {tuple(map(int, colour)) for colour in found}
-                assert colours <= own
-                assert len(colours) > 1
-                assert counts[[tuple(c) != (255, 0, 255) for c in found.tolist()]].sum() > 2000
+                off = np.abs(found[:, None].astype(float) - own[None]).max(axis=2)
+                assert (off.min(axis=1) <= 1).all()
+                nearest = off.argmin(axis=1)
+                assert len(set(nearest.tolist())) > 2
+                assert counts[nearest > 0].sum() > 2000
 
 
 def test_rasters_of_a_large_archive_wait_until_one_is_near(made: Made, tmp_path: Path) -> None:

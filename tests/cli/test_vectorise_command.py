@@ -263,7 +263,8 @@ def test_the_suffix_of_the_output_chooses_the_format(tmp_path: Path, suffix: str
     frame = geopandas.read_parquet(out) if suffix == ".parquet" else geopandas.read_file(out)
     assert set(frame.class_code) == {1, 2}
     assert len(frame.to_crs(32633).dissolve("class_code")) == 2
-    assert sorted(file.name for file in tmp_path.iterdir()) == ["map.tif", f"out{suffix}"]
+    style = "out.style.json" if suffix == ".pmtiles" else "out.qml"
+    assert {file.name for file in tmp_path.iterdir()} == {"map.tif", f"out{suffix}", style}
     assert geoseg("vectorise", path, "--out", out) == 6
 
 

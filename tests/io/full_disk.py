@@ -21,6 +21,7 @@ from geoseg.core.legend import Legend, LegendClass
 from geoseg.core.segments import Segments
 from geoseg.core.window import Window
 from geoseg.errors import WriteError
+from geoseg.io.about import About
 from geoseg.io.bundle import Bundle
 from geoseg.io.cog import write_class_cog, write_confidence_cog
 from geoseg.io.geopackage import write_segments
@@ -90,7 +91,7 @@ writers = {
         )
         for suffix in VECTOR_SUFFIXES[1:]
     },
-    "project": (bundle.project, lambda: write_project(bundle, title="x" * 9000, grid=grid, legend=legend)),
+    "project": (bundle.project, lambda: write_project(bundle, about=About(title="x" * 9000), grid=grid, legend=legend)),
     "item": (
         bundle.item,
         lambda: write_item(

@@ -11,6 +11,9 @@ from pathlib import Path
 os.environ["QT_QPA_PLATFORM"] = "offscreen"
 from qgis.core import (
     QgsApplication,
+    QgsExpression,
+    QgsExpressionContext,
+    QgsExpressionContextUtils,
     QgsMapRendererParallelJob,
     QgsMapSettings,
     QgsProject,
@@ -50,14 +53,33 @@ def colour_classes(layer):
     return []
 
 
+def tip(layer):
+    """The map tip of the largest polygon of class 1, filled in."""
+    context = QgsExpressionContext(QgsExpressionContextUtils.globalProjectLayerScopes(layer))
+    found = [one for one in layer.getFeatures() if one["class_code"] == 1]
+    if not found:
+        return ""
+    context.setFeature(max(found, key=lambda one: one["area_m2"]))
+    return QgsExpression.replaceExpressionText(layer.mapTipTemplate(), context)
+
+
 layers = {}
 for node in project.layerTreeRoot().findLayers():
     layer = node.layer()
-    layers[node.name()] = layer
+    layers[node.layerId().rpartition("_")[0]] = layer
     valid = layer is not None and layer.isValid()
+    vector = valid and isinstance(layer, QgsVectorLayer)
     seen.setdefault("layers", []).append(
         {
             "name": node.name(),
+            "group": node.parent().name(),
+            "title": layer.metadata().title() if layer else None,
+            "abstract": layer.metadata().abstract() if layer else None,
+            "licences": layer.metadata().licenses() if layer else None,
+            "history": layer.metadata().history() if layer else None,
+            "tip": tip(layer) if vector else None,
+            "display": layer.displayExpression() if vector else None,
+            "aliases": {f.name(): f.alias() for f in layer.fields() if f.alias()} if vector else None,
             "valid": valid,
             "visible": node.isVisible(),
             "source": layer.source() if layer else None,
@@ -73,20 +95,24 @@ seen["crs_valid"] = project.crs().isValid()
 seen["title"] = project.title()
 view = project.viewSettings().defaultViewExtent()
 seen["view"] = [view.xMinimum(), view.yMinimum(), view.xMaximum(), view.yMaximum()]
-if layers.get("Classes") is not None and layers["Classes"].isValid():
-    draw([layers["Classes"]], "classes.png")
+seen["project"] = [project.metadata().title(), project.metadata().abstract(), project.metadata().history()]
 shown = [n.layer() for n in project.layerTreeRoot().findLayers() if n.isVisible() and n.layer() and n.layer().isValid()]
 if shown:
     draw(shown, "project.png", QgsRectangle(*seen["view"]))
+    draw(shown, "first.png")
 for name, layer in layers.items():
     if layer is not None and layer.isValid():
-        draw([layer], name.split()[0].lower() + "_alone.png")
+        draw([layer], name + "_alone.png")
 for key, layer in (
     ("classes_alone", QgsRasterLayer(str(Path(folder, classes_name)), "c", "gdal")),
     ("segments_alone", QgsVectorLayer(str(Path(folder, segments_name)) + "|layername=segments", "s", "ogr")),
 ):
     style = layer.renderer().type() if layer.isValid() else None
     seen[key] = {"valid": layer.isValid(), "renderer": style, "classes": colour_classes(layer)}
+    seen[key] |= {"title": layer.metadata().title(), "abstract": layer.metadata().abstract()}
+    if isinstance(layer, QgsVectorLayer):
+        seen[key] |= {"tip": tip(layer), "aliases": {f.name(): f.alias() for f in layer.fields() if f.alias()}}
+        seen[key] |= {"drawn": [c.label() for c in layer.renderer().categories() if c.renderState()]}
 sys.stdout.write(json.dumps(seen) + "\n")
 sys.stdout.flush()
 os._exit(0)  # QGIS may crash while it tears its layers down

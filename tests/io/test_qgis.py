@@ -1,9 +1,13 @@
-"""A project opens in the real QGIS: valid, styled, in the tree, moved, with the legend's colours to the pixel."""
+"""A project opens in the real QGIS: valid, styled, in groups, moved; at first the imagery is seen through the map."""
 
 import json
+import re
 import shutil
+import sqlite3
 import subprocess
 import zipfile
+from contextlib import closing
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -16,16 +20,19 @@ import shapely
 from affine import Affine
 from odc.geo.geobox import GeoBox
 from PIL import Image
+from pyproj import CRS
 from scipy.ndimage import binary_erosion
 
 from geoseg.core.legend import Legend, LegendClass
 from geoseg.core.segments import Segments
 from geoseg.core.window import Window
+from geoseg.io.about import About
 from geoseg.io.bundle import Bundle
 from geoseg.io.cog import write_class_cog, write_confidence_cog
 from geoseg.io.geopackage import write_segments
 from geoseg.io.grid import LayerGrid
-from geoseg.io.qgis import Imagery, write_project
+from geoseg.io.qgis import Imagery, near_scale, write_project
+from geoseg.io.segment_style import ALIASES
 
 PYTHON = Path("/usr/bin/python3")
 PROBE = Path(__file__).with_name("qgis_probe.py")
@@ -38,6 +45,14 @@ LEGEND = Legend(
     ]
 )
 LOOK = [[c.code, c.name, c.colour.lower()] for c in LEGEND.classes]
+LAND_COVER = LEGEND.model_copy(update={"background": None})
+ABOUT = About(
+    title="scene <&>",
+    abstract="Classes that a <model> predicts.",
+    licence="CC-BY-4.0 (the model)",
+    history=("Imagery: scene.tif", "Segmented & vectorised"),
+    keywords=("roofs",),
+)
 SHAPE = (120, 160)
 GRID = LayerGrid(geobox=GeoBox(SHAPE, Affine(0.5, 0, 500000, 0, -0.5, 3000000), "EPSG:32645"))
 
@@ -60,11 +75,17 @@ def codes_of():
     return codes
 
 
-def make_bundle(folder, stem, grid=GRID, imagery=True):
+def picture_of(codes):
+    """Colours (band, y, x) that differ from pixel to pixel, so that each place is known by its own."""
+    rows, cols = np.indices(codes.shape)
+    return np.stack([rows * 2, cols, 255 - rows - cols // 2]).astype(np.uint16)
+
+
+def make_bundle(folder, stem, grid=GRID, imagery=True, legend=LEGEND):
     bundle = Bundle(directory=folder / stem, stem=stem)
     bundle.directory.mkdir()
     codes, whole = codes_of(), Window.whole(SHAPE)
-    write_class_cog(bundle.classes, grid, [(whole, codes)], LEGEND, tags={})
+    write_class_cog(bundle.classes, grid, [(whole, codes)], legend, tags={})
     write_confidence_cog(bundle.confidence, grid, [(whole, np.where(codes == 255, codes, 60))], tags={})
     found = list(rasterio.features.shapes(codes, mask=codes != 255, transform=grid.geobox.transform))
     geometry = np.array([shapely.geometry.shape(g) for g, _ in found], dtype=object)
@@ -78,7 +99,7 @@ def make_bundle(folder, stem, grid=GRID, imagery=True):
         confidence_min=(one * 0.6).astype(np.float32),
         pixels=one.astype(np.int64),
     )
-    write_segments(bundle.segments, [segments], crs_wkt=grid.crs_wkt, legend=LEGEND)
+    write_segments(bundle.segments, [segments], crs_wkt=grid.crs_wkt, legend=legend, about=ABOUT)
     scene = folder / f"{stem}.tif"
     if imagery:
         with rasterio.open(
@@ -92,9 +113,9 @@ def make_bundle(folder, stem, grid=GRID, imagery=True):
             crs=grid.crs_wkt,
             transform=grid.geobox.transform,
         ) as file:
-            file.write(np.stack([codes * np.uint16(200)] * 4))  # fmt: skip
-    shown = Imagery(uri=str(scene), bands=(3, 2, 1), stretch=((0, 1000),) * 3) if imagery else None
-    write_project(bundle, title=f"{stem} <&>", grid=grid, legend=LEGEND, imagery=shown)
+            file.write(np.concatenate([picture_of(codes)[::-1] * 4, picture_of(codes)[:1]]))
+    shown = Imagery(uri=str(scene), bands=(3, 2, 1), stretch=((0, 1020),) * 3) if imagery else None
+    write_project(bundle, about=replace(ABOUT, title=f"{stem} <&>"), grid=grid, legend=legend, imagery=shown)
     return bundle
 
 
@@ -113,15 +134,35 @@ def document(bundle):
         return archive.read(name).decode()
 
 
-@pytest.fixture(scope="module")
-def moved(tmp_path_factory):
-    """A bundle, moved with its scene to another folder, as QGIS sees it there."""
+def moved_to(tmp_path_factory, legend):
+    """Make a bundle, move it with its scene to another folder, and look at it there."""
     home = tmp_path_factory.mktemp("home")
-    bundle = make_bundle(home, "scene")
+    bundle = make_bundle(home, "scene", legend=legend)
     elsewhere = tmp_path_factory.mktemp("elsewhere") / "moved"
     shutil.move(home, elsewhere)
     pictures = tmp_path_factory.mktemp("seen") / "pictures"
     return probe(bundle, elsewhere / "scene", pictures), pictures, elsewhere
+
+
+@pytest.fixture(scope="module")
+def moved(tmp_path_factory):
+    """A map of objects on a background."""
+    return moved_to(tmp_path_factory, LEGEND)
+
+
+@pytest.fixture(scope="module")
+def covered(tmp_path_factory):
+    """A map whose classes cover all ground."""
+    return moved_to(tmp_path_factory, LAND_COVER)
+
+
+def drawn_in(pictures, name):
+    return np.asarray(Image.open(pictures / name).convert("RGB")).astype(float)
+
+
+def inner(codes, code):
+    """Pixels of a class away from outlines, which are two pixels wide."""
+    return binary_erosion(codes == code, np.ones((7, 7)))
 
 
 class TestInQgis:
@@ -132,35 +173,81 @@ class TestInQgis:
         assert seen["opened"]
         assert seen["listed"] == 4
         found = {layer["name"]: layer for layer in seen["layers"]}
-        assert list(found) == ["Segments", "Classes", "Confidence (%)", "Imagery"]
+        names = ["segments", "classes", "confidence (%)", "imagery"]
+        assert list(found) == [f"scene <&> {name}" for name in names]
+        assert [layer["group"] for layer in found.values()] == ["Result", "Result", "Quality", "Imagery"]
         assert all(layer["valid"] and layer["crs"] == "EPSG:32645" for layer in found.values())
         assert all(str(elsewhere) in layer["source"] for layer in found.values())
-        assert {name for name, layer in found.items() if not layer["visible"]} == {"Confidence (%)"}
+        assert [layer["visible"] for layer in found.values()] == [True, False, False, True]
         renderers = [layer["renderer"] for layer in found.values()]
         assert renderers == ["categorizedSymbol", "paletted", "singlebandpseudocolor", "multibandcolor"]
-        assert [[int(v), *rest] for v, *rest in found["Classes"]["classes"]] == LOOK
-        assert [[int(v), *rest] for v, *rest in found["Segments"]["classes"]] == LOOK
+        for layer in list(found.values())[:2]:
+            assert [[int(v), *rest] for v, *rest in layer["classes"]] == LOOK
 
-    def test_the_map_is_drawn_in_the_legends_colours_to_the_pixel(self, moved):
-        codes = codes_of()
-        for picture in ("classes.png", "imagery_alone.png"):
-            drawn = np.asarray(Image.open(moved[1] / picture).convert("RGB"))
-            if picture == "classes.png":
-                for entry in LEGEND.classes:
-                    assert ((drawn == entry.rgb).all(-1) == (codes == entry.code)).all()
-                assert ((drawn == (255, 0, 255)).all(-1) == (codes == 255)).all()
-            else:  # 16-bit values 0, 200 and 1000 of a stretch from 0 to 1000
-                assert [np.unique(drawn[codes == code]).tolist() for code in (0, 1, 5)] == [[0], [51], [255]]
+    def test_at_first_the_background_shows_the_imagery_and_objects_are_tinted(self, moved):
+        codes, pictures = codes_of(), moved[1]
+        first, imagery = drawn_in(pictures, "first.png"), drawn_in(pictures, "imagery_alone.png")
+        np.testing.assert_array_equal(imagery, np.moveaxis(picture_of(codes), 0, 2))
+        ground = binary_erosion(np.isin(codes, (0, 255)), np.ones((7, 7)), border_value=1)
+        assert ground.mean() > 0.2
+        np.testing.assert_array_equal(first[ground], imagery[ground])
+        for entry in LEGEND.classes[1:3]:
+            inside = inner(codes, entry.code)
+            mixed = 0.65 * imagery[inside] + 0.35 * np.array(entry.rgb)
+            assert inside.any()
+            assert np.abs(first[inside] - mixed).max() <= 2
+            edge = (codes == entry.code) & ~binary_erosion(codes == entry.code)
+            outlined = (np.abs(first[edge] - entry.rgb) <= 2).all(-1)
+            assert outlined.mean() > 0.5, "outlines are crisp: in the full colour of the class"
 
-    def test_polygons_and_confidence_are_drawn_where_they_are(self, moved):
-        codes = codes_of()
-        drawn = np.asarray(Image.open(moved[1] / "segments_alone.png").convert("RGB"))
-        for entry in LEGEND.classes[:3]:
-            # the outline is a pixel wide
-            inner = binary_erosion(codes == entry.code, np.ones((5, 5)))
-            assert (drawn[inner] == entry.rgb).all()
-        confidence = np.asarray(Image.open(moved[1] / "confidence_alone.png").convert("RGB"))
-        assert (confidence[codes != 255] == (0x22, 0xA8, 0x84)).all()
+    def test_at_first_land_cover_lies_on_the_imagery_at_sixty_percent(self, covered):
+        codes, pictures = codes_of(), covered[1]
+        first, imagery = drawn_in(pictures, "first.png"), drawn_in(pictures, "imagery_alone.png")
+        for entry in LAND_COVER.classes[:3]:
+            inside = inner(codes, entry.code)
+            mixed = 0.4 * imagery[inside] + 0.6 * np.array(entry.rgb)
+            assert inside.any()
+            assert np.abs(first[inside] - mixed).max() <= 2
+        nothing = binary_erosion(codes == 255, np.ones((7, 7)))
+        np.testing.assert_array_equal(first[nothing], imagery[nothing])
+
+    @pytest.mark.parametrize(("legend", "share"), [(LEGEND, 0.35), (LAND_COVER, 0.6)], ids=["objects", "land cover"])
+    def test_the_class_raster_is_drawn_in_the_legends_colours_to_the_pixel(self, moved, covered, legend, share):
+        codes, pictures = codes_of(), (moved if legend is LEGEND else covered)[1]
+        drawn, paper = drawn_in(pictures, "classes_alone.png"), np.array([255.0, 0, 255])
+        for entry in legend.classes[:3]:
+            shown = 0 if entry.code == legend.background else share
+            mixed = (1 - shown) * paper + shown * np.array(entry.rgb)
+            assert np.abs(drawn[codes == entry.code] - mixed).max() <= 1
+        assert (drawn[codes == 255] == paper).all()
+
+    def test_confidence_is_drawn_where_it_is(self, moved):
+        confidence = drawn_in(moved[1], "confidence_alone.png")
+        assert (confidence[codes_of() != 255] == (0x22, 0xA8, 0x84)).all()
+
+    def test_layers_and_project_tell_what_they_are_and_how_they_were_made(self, moved):
+        seen = moved[0]
+        segments, classes, confidence, imagery = seen["layers"]
+        for layer in (segments, classes, confidence):
+            assert layer["title"] == layer["name"]
+            assert layer["abstract"].endswith(ABOUT.abstract)
+            assert layer["licences"] == [ABOUT.licence]
+            assert layer["history"] == list(ABOUT.history)
+        assert imagery["licences"] == [], "the imagery's licence is not ours to tell"
+        assert seen["project"] == ["scene <&>", ABOUT.abstract, list(ABOUT.history)]
+        alone = seen["segments_alone"]
+        assert alone["title"] == "scene <&> segments"
+        assert [part in alone["abstract"] for part in (ABOUT.abstract, ABOUT.licence, *ABOUT.history)] == [True] * 4
+
+    def test_a_polygon_tells_class_area_and_confidence(self, moved):
+        segments, alone = moved[0]["layers"][0], moved[0]["segments_alone"]
+        for layer in (segments, alone):
+            assert layer["aliases"] == ALIASES
+            assert "<b>building</b>" in layer["tip"]
+            assert "confidence 60 %" in layer["tip"]
+            assert re.search(r"\d(\.\d)? m²", layer["tip"])
+        assert segments["display"] == '"class_name"'
+        assert alone["drawn"] == [entry.name for entry in LEGEND.classes[1:]], "the background is not drawn"
 
     def test_the_project_starts_with_the_map_in_view(self, moved):
         seen = moved[0]
@@ -178,6 +265,17 @@ class TestInQgis:
             assert alone["valid"]
             assert alone["renderer"] == renderer
             assert [[int(v), *rest] for v, *rest in alone["classes"]] == LOOK
+
+    @pytest.mark.parametrize("legend", [LEGEND, LAND_COVER], ids=["objects", "land cover"])
+    def test_the_style_inside_the_geopackage_is_the_projects(self, tmp_path, legend):
+        bundle = make_bundle(tmp_path, "scene", legend=legend)
+        with closing(sqlite3.connect(bundle.segments)) as db:
+            (style,) = db.execute("SELECT styleQML FROM layer_styles WHERE useAsDefault").fetchone()
+        inside = ET.fromstring(style)  # noqa: S314
+        shown = next(ET.fromstring(document(bundle)).iter("maplayer"))  # noqa: S314
+        for tag in ("renderer-v2", "layerOpacity", "aliases", "mapTip", "previewExpression"):
+            both = [ET.tostring(node.find(tag)).split() for node in (inside, shown)]
+            assert both[0] == both[1], tag
 
     # GDAL 3.6, Debian's, decodes %20 in the name of a GeoPackage and then does not find the file
     @pytest.mark.parametrize("stem", ["a b é漢'\"&#?", "line\nbreak {x}", "50% [1]~$HOME"])
@@ -202,16 +300,58 @@ class TestInQgis:
         seen = probe(bundle, bundle.directory, tmp_path / "pictures")
         assert [layer["valid"] for layer in seen["layers"]] == [True] * 4
         assert seen["crs_valid"] or crs.startswith("LOCAL")
-        drawn = np.asarray(Image.open(tmp_path / "pictures" / "project.png").convert("RGB"))
-        assert (drawn == LEGEND.classes[1].rgb).all(-1).mean() > 0.05
+        drawn = drawn_in(tmp_path / "pictures", "project.png")
+        outlines = (np.abs(drawn - LEGEND.classes[1].rgb) <= 2).all(-1)
+        assert outlines.mean() > 0.01
 
 
 def test_layers_that_were_not_asked_for_are_not_shown(tmp_path):
     bundle = make_bundle(tmp_path, "scene", imagery=False)
     bundle.confidence.unlink()
-    write_project(bundle, title="t", grid=GRID, legend=LEGEND)
+    write_project(bundle, about=ABOUT, grid=GRID, legend=LEGEND)
     names = [node.findtext("layername") for node in ET.fromstring(document(bundle)).iter("maplayer")]  # noqa: S314
-    assert names == ["Segments", "Classes"]
+    assert names == ["scene <&> segments", "scene <&> classes"]
+
+
+def test_groups_are_result_quality_and_imagery_and_only_the_hidden_one_is_closed(tmp_path):
+    bundle = make_bundle(tmp_path, "scene")
+    (tree,) = ET.fromstring(document(bundle)).findall("layer-tree-group")  # noqa: S314
+    groups = [(group.get("name"), group.get("checked"), group.get("expanded")) for group in tree]
+    shown = [("Result", "Qt::Checked", "1"), ("Quality", "Qt::Checked", "0"), ("Imagery", "Qt::Checked", "1")]
+    assert groups == shown
+    checked = {layer.get("name"): layer.get("checked") for layer in tree.iter("layer-tree-layer")}
+    assert [name for name, state in checked.items() if state == "Qt::Checked"] == [
+        "scene <&> segments",
+        "scene <&> imagery",
+    ]
+
+
+def test_without_polygons_the_class_raster_is_shown(tmp_path):
+    bundle = make_bundle(tmp_path, "scene")
+    bundle.segments.unlink()
+    write_project(bundle, about=ABOUT, grid=GRID, legend=LEGEND)
+    (classes, *_) = ET.fromstring(document(bundle)).iter("layer-tree-layer")  # noqa: S314
+    assert (classes.get("name"), classes.get("checked")) == ("scene <&> classes", "Qt::Checked")
+
+
+def test_the_raster_stands_for_very_many_polygons_until_the_map_is_near(tmp_path, monkeypatch):
+    bundle = make_bundle(tmp_path, "scene")
+    monkeypatch.setattr("geoseg.io.qgis.MANY_POLYGONS_BYTES", 1000)
+    write_project(bundle, about=ABOUT, grid=GRID, legend=LEGEND)
+    root = ET.fromstring(document(bundle))  # noqa: S314
+    segments, classes, confidence = root.iter("maplayer")
+    # a pixel of half a metre on four of 0.28 mm
+    assert [segments.get("minScale"), float(segments.get("maxScale"))] == ["7000", 0]
+    assert [classes.get("maxScale"), classes.get("hasScaleBasedVisibilityFlag")] == ["7000", "1"]
+    assert confidence.get("hasScaleBasedVisibilityFlag") == "0"
+    assert [node.get("checked") for node in root.iter("layer-tree-layer")][:2] == ["Qt::Checked"] * 2
+
+
+def test_map_scales_count_in_units_of_the_crs():
+    assert near_scale(0.5, GRID.crs_wkt) == 7000
+    assert near_scale(10, GRID.crs_wkt) == 100_000
+    assert near_scale(1e-4, CRS.from_epsg(4326).to_wkt()) == 200_000
+    assert near_scale(0.5, None) == 7000
 
 
 def test_the_same_layers_give_the_same_bytes(tmp_path):
@@ -219,10 +359,10 @@ def test_the_same_layers_give_the_same_bytes(tmp_path):
     before = bundle.project.read_bytes()
     write_project(
         bundle,
-        title="scene <&>",
+        about=ABOUT,
         grid=GRID,
         legend=LEGEND,
-        imagery=Imagery(uri=str(tmp_path / "scene.tif"), bands=(3, 2, 1), stretch=((0, 1000),) * 3),
+        imagery=Imagery(uri=str(tmp_path / "scene.tif"), bands=(3, 2, 1), stretch=((0, 1020),) * 3),
     )
     assert bundle.project.read_bytes() == before
 
@@ -238,7 +378,7 @@ def test_the_same_layers_give_the_same_bytes(tmp_path):
 )
 def test_imagery_may_be_remote_and_never_carries_a_password(tmp_path, uri, source):
     bundle = Bundle(directory=tmp_path, stem="scene")
-    write_project(bundle, title="t", grid=GRID, legend=LEGEND, imagery=Imagery(uri=uri))
+    write_project(bundle, about=ABOUT, grid=GRID, legend=LEGEND, imagery=Imagery(uri=uri))
     (node,) = ET.fromstring(document(bundle)).iter("maplayer")  # noqa: S314
     assert node.findtext("datasource") == source
 
@@ -247,7 +387,7 @@ def test_imagery_of_a_file_address_is_the_file(tmp_path):
     scene = tmp_path / "my scenes" / "50%.tif"
     bundle = Bundle(directory=tmp_path / "out", stem="scene")
     bundle.directory.mkdir()
-    write_project(bundle, title="t", grid=GRID, legend=LEGEND, imagery=Imagery(uri=scene.as_uri()))
+    write_project(bundle, about=ABOUT, grid=GRID, legend=LEGEND, imagery=Imagery(uri=scene.as_uri()))
     (node,) = ET.fromstring(document(bundle)).iter("maplayer")  # noqa: S314
     assert node.findtext("datasource") == "../my scenes/50%.tif"
 
