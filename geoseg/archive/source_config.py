@@ -93,7 +93,7 @@ class VaihingenSource(_Config):
     """ISPRS Vaihingen as published: ``top/top_mosaic_09cm_area*.tif`` (near infrared, red, green) or ``dsm/``.
 
     Attributes:
-        path: the folder that holds ``top`` and ``dsm``.
+        path: the folder that holds ``top`` and ``dsm``, or ``ISPRS_semantic_labeling_Vaihingen``.
         images: which rasters: ``irrg`` or ``dsm``.
     """
 
@@ -116,10 +116,11 @@ class PotsdamSource(_Config):
 
 
 class DeepGlobeSource(_Config):
-    """DeepGlobe land cover as published: ``SPLIT/ID_sat.jpg``, without georeference.
+    """DeepGlobe land cover: ``ID_sat.jpg``, without georeference.
 
     Attributes:
-        path: the folder that holds ``train``, ``valid`` and ``test``.
+        path: the folder that holds ``train``, ``valid`` and ``test``, ``land-train`` and so on, or torchgeo's ``data``;
+            or one of images.
         splits: which of them.
     """
 

@@ -1,4 +1,4 @@
-"""Public data sets as archives, in the folders they are published in."""
+"""Public data sets as archives, in the folders they are published in and those that torchgeo unpacks them to."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from geoseg.archive.names import name_of_path
 from geoseg.archive.ref import SceneRef
 from geoseg.archive.source_config import DeepGlobeSource, PotsdamSource, VaihingenSource
+from geoseg.data.sources.deepglobe import DEEPGLOBE_FOLDERS
 from geoseg.errors import UsageError
 
 VAIHINGEN = {
@@ -32,7 +33,9 @@ def vaihingen_scenes(source: VaihingenSource) -> Iterator[SceneRef]:
     Raises:
         UsageError: the folder is not there or holds none.
     """
-    yield from _published(source.path, *VAIHINGEN[source.images])
+    folder, pattern, bands = VAIHINGEN[source.images]
+    folders = (folder, f"ISPRS_semantic_labeling_Vaihingen/{folder}")
+    yield from _published(source.path, folders, pattern, bands)
 
 
 def potsdam_scenes(source: PotsdamSource) -> Iterator[SceneRef]:
@@ -41,26 +44,34 @@ def potsdam_scenes(source: PotsdamSource) -> Iterator[SceneRef]:
     Raises:
         UsageError: the folder is not there or holds none.
     """
-    yield from _published(source.path, *POTSDAM[source.images])
+    folder, pattern, bands = POTSDAM[source.images]
+    yield from _published(source.path, (folder, f"{folder}/{folder}", f"Potsdam/{folder}"), pattern, bands)
 
 
 def deepglobe_scenes(source: DeepGlobeSource) -> Iterator[SceneRef]:
-    """List the images of DeepGlobe land cover, of all splits that are there.
+    """List the images of DeepGlobe land cover, of all splits that are there; of a folder of images, these.
 
     Raises:
-        UsageError: none of the folders is there.
+        UsageError: there are none.
     """
-    found = [split for split in source.splits if (source.path / split).is_dir()]
-    if not found:
-        raise UsageError(f"{source.path}: none of the folders {', '.join(source.splits)} is in it. Check the source.")
-    for split in found:
-        yield from _published(source.path, split, "*_sat.jpg", ("red", "green", "blue"))
+    folders = [folder for split in source.splits for folder in DEEPGLOBE_FOLDERS[split]]
+    found = [folder for folder in folders if any((source.path / folder).glob(_SAT))]
+    if not found and not any(source.path.glob(_SAT)):
+        others = ", ".join(folder for folder in folders if folder not in source.splits)
+        cause = f"no {_SAT} in any of the folders {', '.join(source.splits)}, nor in {others}"
+        raise UsageError(f"{source.path}: {cause}. Check the source.")
+    for folder in found or ["."]:
+        yield from _published(source.path, (folder,), _SAT, ("red", "green", "blue"))
 
 
-def _published(root: Path, folder: str, pattern: str, bands: tuple[str, ...]) -> Iterator[SceneRef]:
-    files = sorted((root / folder).glob(pattern))
-    if not files:
-        raise UsageError(f"{root / folder}: no {pattern} there. Check the archive's source.")
+_SAT = "*_sat.jpg"
+
+
+def _published(root: Path, folders: tuple[str, ...], pattern: str, bands: tuple[str, ...]) -> Iterator[SceneRef]:
+    files = next((found for folder in folders if (found := sorted((root / folder).glob(pattern)))), None)
+    if files is None:
+        others = f", nor in {', '.join(folders[1:])}" if len(folders) > 1 else ""
+        raise UsageError(f"{root / folders[0]}: no {pattern} there{others}. Check the archive's source.")
     for file in files:
         path = file.relative_to(root).as_posix()
         yield SceneRef(name=name_of_path(path), uri=str(file), bands=bands)

@@ -144,6 +144,48 @@ def test_deepglobe_as_published() -> None:
     assert len(names({"kind": "deepglobe", "path": SAMPLES / "deepglobe"})) == 2
 
 
+@pytest.mark.parametrize(
+    ("train", "test"),
+    [
+        ("train", "test"),
+        ("land-train", "land-test"),
+        ("data/training_data/images", "data/test_data/images"),
+        ("training_data/images", "test_data/images"),
+    ],
+)
+def test_deepglobe_in_every_layout_it_comes_in(train: str, test: str, tmp_path: Path) -> None:
+    for folder, number in ((train, 119), (train, 855), (test, 7)):
+        (tmp_path / folder).mkdir(parents=True, exist_ok=True)
+        (tmp_path / folder / f"{number}_sat.jpg").write_bytes(b"\xff\xd8\xff")
+        (tmp_path / folder / f"{number}_mask.png").write_bytes(b"")
+    refs = found({"kind": "deepglobe", "path": tmp_path})
+    assert [Path(ref.uri).name for ref in refs] == ["119_sat.jpg", "855_sat.jpg", "7_sat.jpg"]
+    assert len({ref.name for ref in refs}) == 3
+    only = found({"kind": "deepglobe", "path": tmp_path, "splits": ["train"]})
+    assert [ref.name for ref in only] == [ref.name for ref in refs[:2]]
+    itself = found({"kind": "deepglobe", "path": tmp_path / train})
+    assert [ref.uri for ref in itself] == [ref.uri for ref in only]
+    with pytest.raises(UsageError, match=r"land-valid, land-val, validation_data/images"):
+        found({"kind": "deepglobe", "path": tmp_path, "splits": ["valid"]})
+
+
+@pytest.mark.parametrize(
+    ("kind", "folder", "file"),
+    [
+        ("vaihingen", "top", "top_mosaic_09cm_area1.tif"),
+        ("vaihingen", "ISPRS_semantic_labeling_Vaihingen/top", "top_mosaic_09cm_area1.tif"),
+        ("potsdam", "4_Ortho_RGBIR", "top_potsdam_2_10_RGBIR.tif"),
+        ("potsdam", "4_Ortho_RGBIR/4_Ortho_RGBIR", "top_potsdam_2_10_RGBIR.tif"),
+        ("potsdam", "Potsdam/4_Ortho_RGBIR", "top_potsdam_2_10_RGBIR.tif"),
+    ],
+)
+def test_isprs_in_every_layout_it_comes_in(kind: str, folder: str, file: str, tmp_path: Path) -> None:
+    (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / folder / file).write_bytes(b"II*\0")
+    (tmp_path / file.replace("RGBIR", "label")).write_bytes(b"II*\0")  # references lie in the root, as torchgeo has it
+    assert [ref.uri for ref in found({"kind": kind, "path": tmp_path})] == [str(tmp_path / folder / file)]
+
+
 def test_objects_are_listed_where_they_are(tree: Path) -> None:
     refs = found({"kind": "objects", "path": f"file://{tree}", "exclude": ["*.jp2"]})
     by_folder = found({"kind": "folder", "path": tree, "exclude": ["*.jp2"]})

@@ -139,14 +139,24 @@ def test_keys_that_do_not_fit_are_refused(kind: str, keys: dict[str, Any], words
         _source(kind, **keys)
 
 
-def test_deepglobe(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("images", "masks", "held_out_in"),
+    [
+        ("train", "train", ("train", "train")),
+        ("land-train", "land-train", ("land-train", "land-train")),
+        ("data/training_data/images", "data/training_data/masks", ("data/test_data/images", "data/test_data/masks")),
+        ("training_data/images", "training_data/masks", ("training_data/images", "training_data/masks")),
+    ],
+)
+def test_deepglobe(images: str, masks: str, held_out_in: tuple[str, str], tmp_path: Path) -> None:
     """Colours are read by the nearer end of each channel; unknown has no class; lists hold a stray line."""
     codes = codes_in_blobs((50, 60), 7)
     colours = np.array([entry.rgb for entry in DEEPGLOBE.classes], np.int64)[codes]
     off = np.random.default_rng(0).integers(0, 100, colours.shape)
     for number in (1, 22, 333):
-        save(tmp_path / f"train/{number}_sat.jpg", picture((50, 60)))
-        save(tmp_path / f"train/{number}_mask.png", np.where(colours == 255, 255 - off, off).astype(np.uint8))
+        picture_in, mask_in = held_out_in if number == 333 else (images, masks)
+        save(tmp_path / picture_in / f"{number}_sat.jpg", picture((50, 60)))
+        save(tmp_path / mask_in / f"{number}_mask.png", np.where(colours == 255, 255 - off, off).astype(np.uint8))
     (tmp_path / "train.txt").write_text("1_sat.jpg\n22_sat.jpg\nsat.h\n")
     (tmp_path / "crossvali.txt").write_text("333_sat.jpg\n")
     source = _source("deepglobe", folder=".")
@@ -155,6 +165,28 @@ def test_deepglobe(tmp_path: Path) -> None:
     np.testing.assert_array_equal(whole(train["22"]), np.where(codes == 6, UNLABELLED, codes))
     (scene, *_) = read_source(source, "train", tmp_path, DEEPGLOBE)
     np.testing.assert_array_equal(whole(scene), codes)
+
+
+def test_deepglobe_without_images_names_the_known_folders(tmp_path: Path) -> None:
+    (tmp_path / "train").mkdir()
+    with pytest.raises(SceneError, match=r"land-train, training_data/images, data/training_data/images"):
+        read_source(_source("deepglobe", folder="."), "train", tmp_path, SIX)
+
+
+def test_isprs_references_beside_the_images_folder_as_torchgeo_unpacks_them(tmp_path: Path) -> None:
+    red = np.zeros((40, 50, 3), np.uint8)
+    red[..., 0] = 255
+    for image, label in (
+        ("top/top_mosaic_09cm_area1.tif", "top_mosaic_09cm_area1.tif"),
+        ("2_Ortho_RGB/top_potsdam_2_10_RGB.tif", "top_potsdam_2_10_label.tif"),
+    ):
+        save(tmp_path / image, picture((40, 50)))
+        save(tmp_path / label, red)
+    for kind in ("vaihingen", "potsdam"):
+        source = _source(kind, folder=".", split=SOME)
+        (scene,) = read_source(source, "train", tmp_path, TOWN_LEGEND)
+        clutter = next(entry.code for entry in TOWN_LEGEND.classes if entry.name == "clutter")
+        assert (whole(scene) == clutter).all()
 
 
 def test_deepglobe_samples() -> None:
