@@ -31,7 +31,7 @@ def name_of_path(path: str) -> str:
         >>> name_of_path("town.tif"), name_of_path("north/town.tif")
         ('town', 'north--town')
         >>> name_of_path("north/town.jp2")
-        'north--town.jp2-ff8d5b6c9a3e'
+        'north--town.jp2-1052d829207a'
     """
     parts = path.split("/")
     readable = _JOIN.join(parts).removesuffix(_SUFFIX)
