@@ -102,10 +102,8 @@ def predict(
     allow_remote: Annotated[bool, typer.Option("--allow-remote", help="Read s3:// and https:// addresses.")] = False,
     max_mpx: Annotated[float | None, typer.Option(help="Largest scene taken, million pixels (40000).")] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes on this machine that share the blocks.")] = None,
-    scheduler: Annotated[
-        str | None, typer.Option(help="Address of a Dask scheduler whose workers shall do it.")
-    ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace outputs made otherwise.")] = False,
+    scheduler: Annotated[str | None, typer.Option(help="Address of a Dask scheduler whose workers predict.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace outputs made with other options.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
 ) -> int:

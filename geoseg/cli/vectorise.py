@@ -47,7 +47,7 @@ def vectorise(
         typer.Option(metavar="CLASS,...", help="Add a layer of these classes, by name or code, with right angles."),
     ] = None,
     regularise_m: Annotated[
-        float | None, typer.Option(help="What a wall may be off there, metres; default: 0.5, or 2 pixels if larger.")
+        float | None, typer.Option(help="Maximum wall displacement, metres; default: 0.5, or 2 pixels if larger.")
     ] = None,
     no_diagonals: Annotated[
         bool, typer.Option("--no-diagonals", help="Allow no walls at 45 degrees there, only right angles.")
