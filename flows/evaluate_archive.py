@@ -14,15 +14,15 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 
 from geoseg.cli.evaluate import Protocol, Unanswered
-from geoseg.errors import GeosegError
+from geoseg.errors import GeosegError, SceneError
 from geoseg.flows.board import Board
 from geoseg.flows.ending import Outcome, command, computed, run
-from geoseg.flows.references import find_references, plan_of, score_rows, total_rows
+from geoseg.flows.references import count_where_it_lies, find_references, plan_of, score_rows, total_rows
 from geoseg.io.writing import write_json
-from geoseg.score.evaluate import Evaluation, count_pair
+from geoseg.score.evaluate import Evaluation
 
 match = task(name="match", cache_policy=NO_CACHE)(find_references)
-score = task(name="score", task_run_name="{pair.name}", cache_policy=NO_CACHE)(count_pair)
+score = task(name="score", task_run_name="{pair.name}", cache_policy=NO_CACHE)(count_where_it_lies)
 
 
 @flow(name="evaluate-archive")
@@ -51,18 +51,22 @@ def evaluate_archive(
         resample: take the nearest label where grids differ.
     """
     pairs, without = match(archive, reference, eroded)
-    plan = plan_of(protocol.value, legend, unanswered.value, resample=resample)
+    shared = len(pairs) > 1 and not reference.is_dir()
+    plan = plan_of(protocol.value, legend, unanswered.value, resample=resample, shared=shared)
     evaluation, bad = Evaluation(plan), dict[str, GeosegError]()
     for pair in pairs:
         counts = score(pair, plan, return_state=True).result(raise_on_failure=False)
-        if isinstance(counts, GeosegError):
+        if counts is None:
+            without.append(pair.name)
+        elif isinstance(counts, GeosegError):
             bad[pair.name] = counts
         elif isinstance(counts, BaseException):
             raise counts
         else:
             evaluation.add(pair, counts)
-    if len(bad) == len(pairs):
-        raise next(iter(bad.values()))
+    if evaluation.empty:
+        elsewhere = SceneError(str(reference), "no polygon of it lies on a scene.", "Check the file and its CRS.")
+        raise next(iter(bad.values()), elsewhere)
     report = evaluation.report()
     failed = [{"scene": name, "cause": str(error)} for name, error in bad.items()]
     values = report.as_json() | {"scenes_without_reference": without, "scenes_failed": failed}
@@ -70,7 +74,7 @@ def evaluate_archive(
     board = Board(archive.absolute().name)
     board.table("scores", [*failed, *score_rows(report)], f"Scenes against references, protocol {report.protocol}")
     board.table("totals", total_rows(report), "Over all scenes, one matrix")
-    counted = f"{len(pairs) - len(bad)} scenes scored, {len(without)} have no reference"
+    counted = f"{len(report.scenes)} scenes scored, {len(without)} have no reference"
     summary = f"{counted}{f', {len(bad)} failed' if bad else ''}: {archive / 'evaluation.json'}"
     computed(Outcome(summary=summary, exit_code=7 if bad else 0, told=not board.lost))
     return Failed(message=f"{summary}; {failed[0]['cause']}") if bad else Completed(message=summary)

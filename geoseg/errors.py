@@ -4,6 +4,7 @@
     ├── UsageError (ValueError)        2  a wrong option or configuration
     ├── LegendError (KeyError)         2  a class code that the legend does not know
     ├── SceneError (ValueError)        3  an input that cannot be read as it is
+    │   ├── ElsewhereError             3  a vector file of which nothing lies where it should
     │   └── MatchError                 3  a scene that the model cannot read
     ├── ModelError (ValueError)        4  a model file that is broken or does not fit
     ├── ResourceError (RuntimeError)   5  disk, memory or device
@@ -69,6 +70,10 @@ class SceneError(GeosegError, ValueError):
 
     def __reduce__(self) -> tuple[type[SceneError], tuple[str, str, str]]:
         return type(self), (self.uri, self.cause, self.cure)
+
+
+class ElsewhereError(SceneError):
+    """A vector file of which nothing lies on the ground that it is for."""
 
 
 class MatchError(SceneError):

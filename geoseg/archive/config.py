@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 from geoseg.archive.source_config import FolderSource, SourceConfig
 from geoseg.core.digest import sha256_of_json
 from geoseg.core.spec import Precision, PredictSpec, RuntimeName
+from geoseg.io.area_of_interest import area_digest
 from geoseg.io.formats import is_remote
 from geoseg.io.options import OpenOptions
 from geoseg.io.yaml_file import read_config
@@ -174,7 +175,9 @@ class ArchiveConfig(_Config):
     def options_digest(self) -> str:
         """Digest of all options that can change a layer."""
         aoi = self.predict.aoi
-        area = Path(aoi).read_bytes().hex() if aoi is not None and Path(aoi).is_file() else aoi
+        area = None
+        if aoi is not None:
+            area = Path(aoi).read_bytes().hex() if Path(aoi).is_file() else area_digest(aoi)
         return sha256_of_json(
             {
                 "predict": self.predict.model_dump(mode="json") | {"aoi": area},

@@ -56,6 +56,12 @@ def compare(
     legend: Annotated[Path | None, typer.Option(help="Class names and colours, YAML or JSON.")] = None,
     column: Annotated[str | None, typer.Option(help="Polygons: field of the class, code or name.")] = None,
     outside: Annotated[str, typer.Option(help="Polygons: code where none lies, or none for unlabelled.")] = "0",
+    reference_layer: Annotated[
+        str | None, typer.Option(help="Polygons: layer of a file that has several; or FILE:LAYER.")
+    ] = None,
+    allow_empty_reference: Annotated[
+        bool, typer.Option("--allow-empty-reference", help="Polygons: take a file that holds none.")
+    ] = False,
     positive: Annotated[
         str | None, typer.Option(help="binary: labels that count, e.g. 2 or 1,3; default: all but 0.")
     ] = None,
@@ -103,6 +109,8 @@ def compare(
         reference_positive=_labels(reference_positive, "--reference-positive"),
         column=column,
         outside=_outside(outside),
+        reference_layer=reference_layer,
+        allow_empty_reference=allow_empty_reference,
         nodata=nodata,
         thresholds=thresholds,
     )

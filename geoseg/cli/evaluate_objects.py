@@ -13,9 +13,15 @@ def objects(
     reference: Annotated[Path, typer.Option(help="Polygons, in any CRS.")],
     class_: Annotated[str | None, typer.Option("--class", help="Class of the prediction: name or code.")] = None,
     layer: Annotated[str | None, typer.Option(help="Layer of the prediction's polygons; default: segments.")] = None,
+    reference_layer: Annotated[
+        str | None, typer.Option(help="Layer of the reference's polygons; or FILE:LAYER.")
+    ] = None,
     reference_column: Annotated[str | None, typer.Option(help="Field of the reference that names classes.")] = None,
     reference_class: Annotated[str | None, typer.Option(help="What that field holds for these objects.")] = None,
     iou: Annotated[float, typer.Option(min=0.0, max=1.0, help="Least intersection over union of a pair.")] = 0.5,
+    keep_multiparts: Annotated[
+        bool, typer.Option("--keep-multiparts", help="A MultiPolygon is one object; default: each of its parts is.")
+    ] = False,
     out: Annotated[Path | None, typer.Option(help="Also write the report here, JSON.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the report.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
@@ -31,9 +37,11 @@ def objects(
         reference,
         wanted=class_,
         layer=layer,
+        reference_layer=reference_layer,
         reference_column=reference_column,
         reference_class=reference_class,
         iou=iou,
+        keep_multiparts=keep_multiparts,
     )
     deliver(values, out, as_json=as_json)
     if not as_json:

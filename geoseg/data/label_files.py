@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Protocol
+from typing import ClassVar, Literal, Protocol
 
 from odc.geo.geobox import GeoBox
 
@@ -14,6 +14,7 @@ from geoseg.io.array_labels import boundary_labels, painted_labels, run_length_l
 from geoseg.io.label_layer import LabelLayer, MatlabLabels, RasterLabels, Rgb
 from geoseg.io.polygon_layer import PolygonLabels
 from geoseg.io.resampled_layer import ResampledLabels
+from geoseg.io.vectors.read import VectorRequest
 
 
 class LabelFile(Protocol):
@@ -76,12 +77,16 @@ class PolygonFile:
     """Polygons in any CRS.
 
     Attributes:
-        path: the file.
+        path: the file, or ``FILE:LAYER``.
         column: field of the class; None: every polygon is code 1.
         table: from the field's value, as text, to a code, None for no class; None: the field holds codes.
         others: what a value that is not in the table is.
         outside: code where no polygon lies; None: no class.
         all_touched: see ``PolygonLabels``.
+        buffer_m: metres by which lines and points are widened; None: they are refused.
+        must_meet: what has to lie on the image, see ``VectorRequest``.
+        may_be_empty: whether a file without polygons will do.
+        areas: the polygons say where, not what: lines and points among them mean nothing.
     """
 
     kept: ClassVar[bool] = True
@@ -91,6 +96,10 @@ class PolygonFile:
     others: int | str = "refuse"
     outside: int | None = 0
     all_touched: bool = False
+    buffer_m: float | None = None
+    must_meet: Literal["polygon", "bounds", "nothing"] = "polygon"
+    may_be_empty: bool = False
+    areas: bool = False
 
     @property
     def name(self) -> str:
@@ -99,11 +108,19 @@ class PolygonFile:
 
     def open(self, geobox: GeoBox) -> LabelLayer:
         """Burn on a grid; see ``LabelFile``."""
-        if geobox.crs is None:
-            raise SceneError(self.name, "polygons lie on Earth, the image nowhere.", "Give an image with a CRS.")
+        request = VectorRequest(
+            name=str(self.path),
+            grid=geobox,
+            of_grid="image",
+            must_meet=self.must_meet,
+            others="leave out" if self.areas else "refuse",
+            buffer_m=self.buffer_m,
+            cure_of_others="Give polygons, or widen lines and points: buffer_m in the recipe, metres.",
+            cure_of_empty="Check it, or say may_be_empty: true in the recipe where nothing is to be found.",
+            may_be_empty=self.may_be_empty,
+        )
         return PolygonLabels(
-            self.path,
-            geobox,
+            request,
             column=self.column,
             outside=self.outside,
             all_touched=self.all_touched,

@@ -8,10 +8,13 @@ from typing import Any
 from geoseg.archive.manifest import Manifest
 from geoseg.archive.record import SceneRecord
 from geoseg.cli.legend_file import read_legend
-from geoseg.errors import SceneError
+from geoseg.errors import ElsewhereError, SceneError
 from geoseg.io.bundle import Bundle
-from geoseg.score.evaluate import Plan, Report
+from geoseg.io.vectors.names import split_layer
+from geoseg.score.binary import BinaryCounts
+from geoseg.score.evaluate import Plan, Report, count_pair
 from geoseg.score.pairs import Pair, partner
+from geoseg.score.protocols import Counts
 from geoseg.score.view import Reading, colours_of
 
 
@@ -20,7 +23,7 @@ def find_references(archive: Path, reference: Path, eroded: Path | None = None) 
 
     Args:
         archive: folder of its output.
-        reference: folder of references, or polygons for all scenes.
+        reference: folder of references, or polygons for all scenes (``FILE`` or ``FILE:LAYER``).
         eroded: folder of references without class borders.
 
     Returns:
@@ -38,7 +41,7 @@ def find_references(archive: Path, reference: Path, eroded: Path | None = None) 
         try:
             pairs.append(_pair(archive, record, reference, eroded, len(done)))
         except SceneError:
-            if not reference.exists() or (eroded is not None and not eroded.exists()):
+            if not Path(split_layer(reference)[0]).exists() or (eroded is not None and not eroded.exists()):
                 raise
             without.append(record.name)
     if not pairs:
@@ -46,15 +49,30 @@ def find_references(archive: Path, reference: Path, eroded: Path | None = None) 
     return pairs, without
 
 
-def plan_of(protocol: str, legend: Path | None, unanswered: str, *, resample: bool) -> Plan:
-    """Make the plan of an evaluation, as ``geoseg evaluate`` does."""
+def plan_of(protocol: str, legend: Path | None, unanswered: str, *, resample: bool, shared: bool = False) -> Plan:
+    """Make the plan of an evaluation, as ``geoseg evaluate`` does; ``shared``: one reference for all scenes."""
     known = None if legend is None else read_legend(legend)
     reading = Reading(
         colours=None if known is None else colours_of(known),
         names=None if known is None else {entry.name: entry.code for entry in known.classes},
         resample=resample,
+        shared=shared,
     )
     return Plan(protocol=protocol, reading=reading, legend=known, unanswered=unanswered)  # type: ignore[arg-type]
+
+
+def count_where_it_lies(pair: Pair, plan: Plan) -> Counts | BinaryCounts | None:
+    """Compare one pair; None where one reference is for many scenes and does not reach this one.
+
+    Raises:
+        SceneError: a file cannot be read, or does not fit the other.
+    """
+    try:
+        return count_pair(pair, plan)
+    except ElsewhereError:
+        if plan.reading.shared:
+            return None
+        raise
 
 
 def score_rows(report: Report) -> list[dict[str, Any]]:

@@ -5,50 +5,38 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import geopandas
 import numpy as np
 import numpy.typing as npt
-import pyogrio.errors
 import shapely
 from odc.geo.geobox import GeoBox
 from rasterio.features import geometry_mask
 
+from geoseg.core.digest import sha256_of_json
 from geoseg.core.window import Window
-from geoseg.errors import UsageError
 from geoseg.io.georeference import crop
-from geoseg.io.polygon_layer import readable
+from geoseg.io.vectors.names import split_layer
+from geoseg.io.vectors.read import VectorRequest, read_polygons
 
 Mask = Callable[[Window], "npt.NDArray[np.bool_]"]
 
 
-def read_area(path: str | Path, geobox: GeoBox) -> Mask:
+def read_area(name: str | Path, geobox: GeoBox, *, allow_remote: bool = False) -> Mask:
     """Read polygons and return the function that draws them on a window of a grid.
 
     Args:
-        path: any vector file GDAL reads, in any CRS.
+        name: a vector file in any CRS, or ``FILE:LAYER``.
         geobox: the scene's grid.
+        allow_remote: download the file where ``name`` is an address of the web.
 
     Returns:
         window -> (y, x) bool, True where the pixel's centre lies inside a polygon.
 
     Raises:
-        UsageError: the file cannot be read, holds no polygon, has no CRS, or lies outside the scene.
+        UsageError: it is an address, and remote files are not allowed.
+        SceneError: the file cannot be read, holds no polygon, has no CRS, or lies outside the scene.
     """
-    try:
-        with readable(Path(path)) as source:
-            frame = geopandas.read_file(source, columns=[])
-    except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError) as error:
-        raise UsageError(
-            f"--aoi {path}: cannot be read ({error}). Pass a GeoPackage or GeoJSON of polygons."
-        ) from error
-    if not isinstance(frame, geopandas.GeoDataFrame):
-        raise UsageError(f"--aoi {path}: holds no geometry. Pass a GeoPackage or GeoJSON of polygons.")
-    frame = frame[frame.geometry.notna() & frame.geom_type.isin(["Polygon", "MultiPolygon"])]
-    if frame.empty:
-        raise UsageError(f"--aoi {path}: holds no polygon.")
-    if frame.crs is None:
-        raise UsageError(f"--aoi {path}: has no CRS. Save it with one.")
-    polygons = np.asarray(frame.to_crs(geobox.crs.to_wkt()).geometry)
+    request = VectorRequest(name=str(name), grid=geobox, others="leave out", allow_remote=allow_remote)
+    polygons = read_polygons(request).geometry.to_numpy()
     tree = shapely.STRtree(polygons)
 
     def draw(window: Window) -> npt.NDArray[np.bool_]:
@@ -59,6 +47,16 @@ def read_area(path: str | Path, geobox: GeoBox) -> Mask:
         drawn: npt.NDArray[np.bool_] = geometry_mask(near, window.shape, part.transform, invert=True)
         return drawn
 
-    if not len(tree.query(geobox.extent.geom, predicate="intersects")):
-        raise UsageError(f"--aoi {path}: lies outside the scene. Check the file and its CRS.")
     return draw
+
+
+def area_digest(name: str) -> str:
+    """Digest the content of an area's file, its layer and, of a Shapefile, its CRS; of an address, the address."""
+    file, layer = split_layer(name)
+    if not Path(file).is_file():
+        return name
+    digest = sha256_of_json(Path(file).read_bytes().hex())
+    projection = Path(file).with_suffix(".prj")
+    if Path(file).suffix.lower() == ".shp" and projection.is_file():
+        digest = sha256_of_json([digest, projection.read_bytes().hex()])
+    return digest if layer is None else sha256_of_json([digest, layer])

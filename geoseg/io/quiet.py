@@ -16,7 +16,7 @@ _depth = 0
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """A scene may rightly lack a transform and a CRS; rasterio and pyogrio need not say so about each layer.
+    """Silence what rasterio says of rasters without a place, and pyogrio of layers; its errors are raised all the same.
 
     Python's filters of warnings are one list for the whole process, and ``warnings.catch_warnings`` puts back the list
     it found: of two threads, the one that leaves first would take the other's filters away. So the first that comes
@@ -29,6 +29,7 @@ def quiet() -> Iterator[None]:
             caught.__enter__()
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
             warnings.filterwarnings("ignore", message=".*'crs' was not provided")
+            warnings.filterwarnings("ignore", module="pyogrio")
             _inside.append(caught)
         _depth += 1
     try:

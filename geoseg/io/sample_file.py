@@ -18,8 +18,8 @@ from geoseg.errors import SceneError
 from geoseg.io.geopackage import settle
 from geoseg.io.grid import LayerGrid
 from geoseg.io.ogr_file import plainly_named
-from geoseg.io.polygon_layer import readable
 from geoseg.io.sqlite_file import read_only
+from geoseg.io.vectors.read import read_tables_of
 from geoseg.io.writing import whole_file
 
 POINTS, DESIGN, STRATA = "sample", "design", "strata"
@@ -136,12 +136,10 @@ def read_sample(path: Path, *, column: str = "reference_code") -> Interpreted:
         SceneError: it cannot be read, or holds a class that is neither a number nor a name of the map.
     """
     try:
-        with readable(path) as source:
-            points, design, strata = (
-                pyogrio.read_dataframe(source, layer=layer, read_geometry=False) for layer in (POINTS, DESIGN, STRATA)
-            )
-    except (DataSourceError, DataLayerError, OSError) as error:
-        raise SceneError(str(path), f"it is no sample file ({error}).", "Make one: geoseg evaluate sample.") from error
+        points, design, strata = read_tables_of(str(path), (POINTS, DESIGN, STRATA))
+    except SceneError as error:
+        cause = f"it is no sample file ({error.cause.removesuffix('.')})."
+        raise SceneError(str(path), cause, "Make one: geoseg evaluate sample.") from error
     if column not in points:
         raise SceneError(str(path), f"its points have no field {column!r}.", f"They have {', '.join(points.columns)}.")
     names = {str(name): int(code) for code, name in zip(strata["code"], strata["name"], strict=True)}

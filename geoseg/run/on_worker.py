@@ -226,4 +226,4 @@ def _loaded(source: ModelSource) -> Model:
 def _scene(uri: str, options: OpenOptions, aoi: str | None, key: str) -> tuple[Scene, Mask | None]:
     """Open a scene; ``key`` names its content, so that a file replaced by another is opened anew."""
     scene = Scene(uri, options)
-    return scene, None if aoi is None else read_area(aoi, scene.geobox)
+    return scene, None if aoi is None else read_area(aoi, scene.geobox, allow_remote=options.allow_remote)

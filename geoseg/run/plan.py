@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from geoseg.core.card import ModelCard
 from geoseg.core.crf_spec import MAX_SPAN
-from geoseg.core.digest import sha256_of_json
 from geoseg.core.spec import PredictSpec
 from geoseg.core.tiling import Block, Blocks, Tiling
 from geoseg.core.window import Window
 from geoseg.engine.match import Described, ReadPlan, match
 from geoseg.engine.passes import Pass, bands_read, window_read
 from geoseg.errors import UsageError
-from geoseg.io.area_of_interest import Mask
+from geoseg.io.area_of_interest import Mask, area_digest
 from geoseg.io.bundle import Bundle
 from geoseg.io.formats import READ_CACHE_BYTES
 from geoseg.io.read_ahead import READ_AHEAD_BYTES
@@ -215,11 +214,7 @@ def identity(scene: Scene, model_digest: str, plan: RunPlan) -> dict[str, Any]:
         "halo_px": plan.tiling.halo_px,
         "assume_crs": scene.options.assume_crs,
         "assets": list(scene.options.assets),
-        "aoi": None
-        if area is None
-        else sha256_of_json(Path(area).read_bytes().hex())
-        if Path(area).is_file()
-        else area,
+        "aoi": None if area is None else area_digest(area),
         "pixels": plan.spec.pixel_options() | {"aoi": None, "tile_px": None, "halo_px": None},
     } | ({} if scene.options.assume_gsd_m is None else {"assume_gsd_m": scene.options.assume_gsd_m})
 

@@ -114,7 +114,7 @@ def finish(scene: Scene, model: Model, begun: Begun, facts: Facts, reporter: Rep
 def job_of(scene: Scene, model: Model, begun: Begun) -> Job:
     """Put scene, model and plan together, with the area of interest drawn."""
     area = begun.plan.spec.aoi
-    mask = read_area(area, scene.geobox) if area else None
+    mask = read_area(area, scene.geobox, allow_remote=scene.options.allow_remote) if area else None
     return Job(scene=scene, model=model, plan=begun.plan, mask=mask, work=begun.work, key=begun.key)
 
 
@@ -123,10 +123,11 @@ def plan_of(scene: Scene, model: Model, spec: PredictSpec) -> RunPlan:
 
     Raises:
         MatchError, UsageError: the model cannot read the scene, or an option is wrong.
+        SceneError: the area of interest cannot be used.
     """
     plan = make_plan(scene, model.members[0].card, spec, others=[member.card for member in model.members[1:]])
     if spec.aoi:
-        read_area(spec.aoi, scene.geobox)
+        read_area(spec.aoi, scene.geobox, allow_remote=scene.options.allow_remote)
     return plan
 
 

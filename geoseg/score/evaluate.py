@@ -10,10 +10,10 @@ from typing import Any
 
 from geoseg.core.legend import Legend
 from geoseg.data.deepglobe_legend import DEEPGLOBE
-from geoseg.errors import SceneError
+from geoseg.errors import ElsewhereError, SceneError
 from geoseg.io.class_scene import legend_of
 from geoseg.io.label_layer import UNLABELLED
-from geoseg.io.polygon_layer import VECTOR_SUFFIXES
+from geoseg.io.vectors.names import is_vector
 from geoseg.score.binary import BinaryCounts
 from geoseg.score.boundary import Distance
 from geoseg.score.codes import Positive, Recoded
@@ -92,12 +92,26 @@ class Report:
 def evaluate(pairs: Sequence[Pair], plan: Plan) -> Report:
     """Compare every pair and report over all of them together: one confusion matrix, every pixel counted once.
 
+    Of several predictions with one file of polygons for all, those that lie elsewhere are left out, and the report says
+    so.
+
     Raises:
-        SceneError: a file cannot be read, lies on another grid, or holds a class that nobody knows.
+        SceneError: a file cannot be read, lies on another grid or elsewhere, or holds a class that nobody knows.
     """
     evaluation = Evaluation(plan)
+    outside: ElsewhereError | None = None
     for pair in pairs:
-        evaluation.add(pair, count_pair(pair, plan))
+        try:
+            counts = count_pair(pair, plan)
+        except ElsewhereError as error:
+            if not plan.reading.shared:
+                raise
+            outside = error
+            evaluation.leave_out(pair)
+        else:
+            evaluation.add(pair, counts)
+    if outside is not None and evaluation.empty:
+        raise outside
     return evaluation.report()
 
 
@@ -133,6 +147,16 @@ class Evaluation:
         self._total: Counts | BinaryCounts = BinaryCounts() if plan.protocol == "binary" else Counts()
         self._scenes: list[dict[str, Any]] = []
         self._first: Pair | None = None
+        self._outside: list[str] = []
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing was added."""
+        return self._first is None
+
+    def leave_out(self, pair: Pair) -> None:
+        """Note a pair whose prediction lies outside of the reference."""
+        self._outside.append(pair.name)
 
     def add(self, pair: Pair, counts: Counts | BinaryCounts) -> None:
         """Add what ``count_pair`` gave for a pair under the same plan."""
@@ -156,7 +180,7 @@ class Evaluation:
         if first is None:
             raise ValueError("nothing was added")
         if isinstance(total, BinaryCounts):
-            notes = _notes(total.matrix, plan)
+            notes = _notes(total.matrix, plan) + self._left_out()
             if total.too_big:
                 notes += (f"{total.too_big} images are too big for the region scores of ISBI and have none",)
             return Report(
@@ -175,15 +199,21 @@ class Evaluation:
             scenes=scenes,
             calibration=total.confidence.as_json(),
             boundary=None if total.boundary is None else total.boundary.as_json(dict(class_list(legend))),
-            notes=_notes(total.full, plan),
+            notes=_notes(total.full, plan) + self._left_out(),
         )
+
+    def _left_out(self) -> tuple[str, ...]:
+        if not self._outside:
+            return ()
+        shown = ", ".join(self._outside[:5]) + (" ..." if len(self._outside) > 5 else "")
+        return (f"{len(self._outside)} predictions lie outside the reference and are left out: {shown}",)
 
 
 def _reading(plan: Plan, pair: Pair) -> Reading:
     reading = plan.reading
     if plan.protocol == "binary":
         colours = reading.colours or {(0, 0, 0): 0, (255, 255, 255): 1}
-        if pair.reference.suffix.lower() in VECTOR_SUFFIXES and reading.column is None:
+        if is_vector(pair.reference) and reading.column is None:
             return replace(reading, colours=colours, reference=Positive(labels=frozenset({1})))
         return replace(reading, colours=colours)
     if plan.protocol == "classes":

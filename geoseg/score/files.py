@@ -35,6 +35,8 @@ def evaluate(  # noqa: PLR0913 - an evaluation's options, each with a default
     reference_positive: Collection[int] = (),
     column: str | None = None,
     outside: int | None = 0,
+    reference_layer: str | None = None,
+    allow_empty_reference: bool = False,
     nodata: int | None = None,
     thresholds: int = 99,
 ) -> Report:
@@ -42,7 +44,8 @@ def evaluate(  # noqa: PLR0913 - an evaluation's options, each with a default
 
     Args:
         prediction: a class raster, a scene's output folder, or a folder of either.
-        reference: a class raster, coloured raster, polygons or ``.mat``; or a folder, matched by name.
+        reference: a class raster, coloured raster, polygons (``FILE`` or ``FILE:LAYER``) or ``.mat``; or a folder,
+            matched by name.
         protocol: what is counted, see ``docs/evaluate.md``.
         eroded: ``isprs``: the eroded references; None: derived.
         confidence: confidence raster, 0 to 100; None: the one beside the prediction, if any.
@@ -54,6 +57,8 @@ def evaluate(  # noqa: PLR0913 - an evaluation's options, each with a default
         reference_positive: the same for the reference; empty: as ``positive``.
         column: polygons: field of the class, code or name.
         outside: polygons: code where none lies; None for unlabelled.
+        reference_layer: polygons: layer of a file that has several.
+        allow_empty_reference: polygons: take a file that holds none, where nothing is to be found.
         nodata: one more value of the reference that means no class.
         thresholds: ``bsds``: how many to try.
 
@@ -94,6 +99,9 @@ def evaluate(  # noqa: PLR0913 - an evaluation's options, each with a default
         column=column,
         names=None if legend is None else {entry.name: entry.code for entry in legend.classes},
         outside=outside,
+        layer=reference_layer,
+        shared=len(pairs) > 1 and not Path(reference).is_dir(),
+        may_be_empty=allow_empty_reference,
         nodata=nodata,
         resample=resample,
     )

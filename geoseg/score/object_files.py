@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,18 +10,22 @@ import geopandas
 import numpy as np
 import shapely
 from odc.geo.geobox import GeoBox
+from pyproj import CRS
 
 from geoseg.core.legend import Legend
-from geoseg.errors import UsageError
+from geoseg.errors import ElsewhereError, SceneError, UsageError
 from geoseg.io.class_scene import NODATA, ClassScene, legend_of
-from geoseg.io.polygon_layer import VECTOR_SUFFIXES, read_polygons
 from geoseg.io.scene import Scene, open_scene
+from geoseg.io.vectors.names import is_vector
+from geoseg.io.vectors.projection import ProjectionError, to_crs
+from geoseg.io.vectors.read import VectorRequest, read_polygons
 from geoseg.score.objects import match_objects, object_scores
 from geoseg.score.pairs import list_predictions
 from geoseg.score.planes import metric
 from geoseg.vector.spec import VectorSpec
 from geoseg.vector.vectorise import vectorise_codes
 
+_CURE = "Give polygons; widen lines and points first, with a buffer."
 _CLASSES, _SEGMENTS = "_classes.tif", "_segments.gpkg"
 
 
@@ -33,34 +37,40 @@ class Objects:
         frame: their geometries.
         source: the file they come from.
         area: ground that was looked at, in the frame's CRS; None: not known.
+        tolerance: to which a straight edge is followed in that CRS, a tenth of a pixel.
     """
 
     frame: geopandas.GeoDataFrame
     source: Path
     area: Any = None
+    tolerance: float = 0.01
 
 
-def evaluate_objects(
+def evaluate_objects(  # noqa: PLR0913 - an evaluation's options, each with a default
     prediction: Path,
     reference: Path,
     *,
     wanted: str | None = None,
     layer: str | None = None,
+    reference_layer: str | None = None,
     reference_column: str | None = None,
     reference_class: str | None = None,
     iou: float = 0.5,
+    keep_multiparts: bool = False,
 ) -> dict[str, Any]:
     """Compare the objects of a prediction with reference polygons.
 
     Args:
-        prediction: folder of a scene (its polygons are taken, or its class raster where it has none), a vector file,
-            or a class raster (its regions are traced).
-        reference: vector file, any CRS.
+        prediction: folder of a scene (its polygons are taken, or its class raster where it has none), a vector file
+            (``FILE`` or ``FILE:LAYER``), or a class raster (its regions are traced).
+        reference: vector file, any CRS; ``FILE`` or ``FILE:LAYER``.
         wanted: name or code of the class in the prediction; None: the only one, or the only one but code 0.
-        layer: of the prediction's vector file; None: ``segments``, or the first.
+        layer: of the prediction's vector file; None: ``segments``, or the only one.
+        reference_layer: of the reference; None: the only one.
         reference_column: field of the reference that names classes; None: all its polygons.
         reference_class: what that field holds for the objects wanted.
         iou: least intersection over union of a pair.
+        keep_multiparts: a MultiPolygon is one object; else each of its parts is one.
 
     Returns:
         Counts, precision, recall, F1 and distances, see ``object_scores``. Where the prediction's raster is known,
@@ -72,17 +82,27 @@ def evaluate_objects(
     """
     if reference_class is not None and reference_column is None:
         raise UsageError(f"--reference-class {reference_class}: name the field too, with --reference-column.")
-    found = read_objects(prediction, wanted, layer)
-    truth = read_polygons(reference, None, [] if reference_column is None else [reference_column])
-    if reference_column is not None:
-        if reference_class is None:
-            raise UsageError(f"--reference-column {reference_column}: name the class too, with --reference-class.")
-        truth = truth[truth[reference_column].astype(str) == reference_class]
+    found = read_objects(prediction, wanted, layer, parts=not keep_multiparts)
+    truth = read_reference(
+        VectorRequest(name=str(reference), layer=reference_layer, parts=not keep_multiparts, cure_of_others=_CURE),
+        reference_column,
+        reference_class,
+    )
     everything = len(truth)
-    if found.area is not None:
-        here = truth if truth.crs is None or found.frame.crs is None else truth.to_crs(found.frame.crs)
-        truth = truth[shapely.within(shapely.centroid(here.geometry.to_numpy()), found.area)]
-    predicted, expected, unit = metric(found.frame, truth)
+    if (truth.crs is None) != (found.frame.crs is None):
+        without, other = (reference, found.source) if truth.crs is None else (found.source, reference)
+        raise SceneError(str(without), f"it has no CRS, {other} has one.", "Save it with its CRS.")
+    try:
+        if found.area is not None:
+            truth = truth[_middles_inside(truth, found)]
+        if everything and not len(truth):
+            raise ElsewhereError(
+                str(reference), "no polygon of it lies on the prediction.", "Check the file and its CRS."
+            )
+        predicted, expected, unit = metric(found.frame, truth)
+    except ProjectionError as error:
+        cure = "Save both in a CRS of the Earth."
+        raise SceneError(str(reference), f"it cannot be laid over {found.source}: {error}.", cure) from error
     predicted, expected = _mended(predicted), _mended(expected)
     scores = object_scores(match_objects(predicted, expected, iou=iou), predicted, expected)
     return {
@@ -94,15 +114,41 @@ def evaluate_objects(
     } | scores
 
 
-def read_objects(path: Path, wanted: str | None, layer: str | None = None) -> Objects:
+def read_reference(request: VectorRequest, column: str | None, of_class: str | None) -> geopandas.GeoDataFrame:
+    """Read the reference polygons of one class.
+
+    Raises:
+        SceneError: the file cannot be read, holds no polygon, or none of the class.
+        UsageError: a column is named without a class.
+    """
+    if column is None:
+        return read_polygons(request)
+    if of_class is None:
+        raise UsageError(f"--reference-column {column}: name the class too, with --reference-class.")
+    truth = read_polygons(replace(request, columns=(column,)))
+    hit = truth[column].astype(str) == of_class
+    if not hit.any():
+        values = sorted({str(value) for value in truth[column]})
+        shown = ", ".join(values[:10]) + (" ..." if len(values) > 10 else "")
+        raise SceneError(request.name, f"no polygon has {column} {of_class!r}.", f"Its values are: {shown}.")
+    return truth[hit]
+
+
+def read_objects(path: Path, wanted: str | None, layer: str | None = None, *, parts: bool = True) -> Objects:
     """Read the polygons of one class of a prediction.
+
+    Args:
+        path: see ``evaluate_objects``.
+        wanted: name or code of the class.
+        layer: of a vector file.
+        parts: each part of a MultiPolygon is an object of its own.
 
     Raises:
         SceneError: it cannot be read.
         UsageError: it is not clear which class is meant.
     """
-    if path.suffix.lower() in VECTOR_SUFFIXES:
-        return Objects(frame=_chosen(path, read_polygons(path, None, [], layer=layer), wanted), source=path)
+    if is_vector(path):
+        return Objects(frame=_chosen(path, _predicted(path, layer, parts=parts), wanted), source=path)
     files = list_predictions(path)
     if len(files) > 1:
         raise UsageError(f"{path}: it holds {len(files)} scenes. Give one of them.")
@@ -110,10 +156,31 @@ def read_objects(path: Path, wanted: str | None, layer: str | None = None) -> Ob
     segments = raster.with_name(raster.name.removesuffix(_CLASSES) + _SEGMENTS)
     with open_scene(raster, palette_codes=True) as scene:
         area = shapely.Polygon(_corners(scene.geobox))
+        ground: dict[str, Any] = {"area": area, "tolerance": 0.1 * np.sqrt(abs(scene.geobox.transform.determinant))}
         if raster.name.endswith(_CLASSES) and segments.is_file():
-            frame = _chosen(segments, read_polygons(segments, None, [], layer=layer), wanted)
-            return Objects(frame=frame, source=segments, area=area)
-        return Objects(frame=_traced(raster, scene, wanted), source=raster, area=area)
+            frame = _chosen(segments, _predicted(segments, layer, parts=parts), wanted)
+            return Objects(frame=frame, source=segments, **ground)
+        return Objects(frame=_traced(raster, scene, wanted), source=raster, **ground)
+
+
+def _predicted(path: Path, layer: str | None, *, parts: bool) -> geopandas.GeoDataFrame:
+    request = VectorRequest(
+        name=str(path),
+        layer=layer,
+        default_layer="segments",
+        optional=("class_name", "class_code"),
+        parts=parts,
+        may_be_empty=True,
+        cure_of_others=_CURE,
+    )
+    return read_polygons(request)
+
+
+def _middles_inside(truth: geopandas.GeoDataFrame, found: Objects) -> Any:
+    here = truth.geometry.to_numpy()
+    if truth.crs is not None and found.frame.crs is not None:
+        here = to_crs(here, CRS(truth.crs), CRS(found.frame.crs), tolerance=found.tolerance)
+    return shapely.within(shapely.centroid(here), found.area)
 
 
 def _traced(raster: Path, scene: Scene, wanted: str | None) -> geopandas.GeoDataFrame:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from geoseg.errors import SceneError, UsageError
-from geoseg.io.polygon_layer import VECTOR_SUFFIXES
+from geoseg.io.formats import is_remote
+from geoseg.io.vectors.names import VECTOR_SUFFIXES, is_vector, split_layer
 
 _RASTERS = frozenset({".tif", ".tiff", ".png", ".jp2", ".jpg", ".jpeg", ".bmp"})
 _CLASSES, _CONFIDENCE = "_classes.tif", "_confidence.tif"
@@ -22,7 +23,7 @@ class Pair:
     Attributes:
         name: the scene's.
         prediction: class raster.
-        reference: class raster, Matlab file or polygons.
+        reference: class raster, Matlab file or polygons (``FILE`` or ``FILE:LAYER``).
         eroded: reference without class borders, or None.
         confidence: percent, on the prediction's grid, or None.
     """
@@ -129,10 +130,12 @@ def partner(name: str, reference: Path, predictions: int) -> Path:
         SceneError: there is none.
         UsageError: there are several, or one raster for many predictions.
     """
-    if not reference.exists():
+    if is_remote(str(reference)):
+        raise UsageError(f"{reference}: remote references are not read. Download it first.")
+    if not Path(split_layer(reference)[0]).exists():
         raise SceneError(str(reference), "there is no such file or folder.", "Check the path.")
     if not reference.is_dir():
-        if predictions > 1 and reference.suffix.lower() not in VECTOR_SUFFIXES:
+        if predictions > 1 and not is_vector(reference):
             raise UsageError(
                 f"{reference}: one reference raster for {predictions} predictions. Give a folder of references."
             )

@@ -15,7 +15,9 @@ from geoseg.core.legend import Legend
 from geoseg.core.tiling import Tiling
 from geoseg.core.window import Window
 from geoseg.io.label_layer import LabelLayer, MatlabLabels, RasterLabels, Rgb
-from geoseg.io.polygon_layer import VECTOR_SUFFIXES, PolygonLabels
+from geoseg.io.polygon_layer import PolygonLabels
+from geoseg.io.vectors.names import is_vector
+from geoseg.io.vectors.read import VectorRequest
 from geoseg.score.codes import AS_THEY_ARE, Meaning, read_codes
 from geoseg.score.grids import aligned
 from geoseg.score.matrix import U8
@@ -35,6 +37,9 @@ class Reading:
         column: for polygons, the field of the class; None: every polygon is ``positive``.
         names: for polygons, codes of class names.
         outside: for polygons, the label where none lies; None: unlabelled.
+        layer: of the reference's vector file; None: the only one.
+        shared: one file of polygons is the reference of several predictions, some of which may have no polygon.
+        may_be_empty: a file of polygons may hold none, where nothing is to be found.
         nodata: one more value of the reference that means no class.
         resample: bring prediction and reference onto one grid by the nearest label.
     """
@@ -45,6 +50,9 @@ class Reading:
     column: str | None = None
     names: dict[str, int] | None = None
     outside: int | None = 0
+    layer: str | None = None
+    shared: bool = False
+    may_be_empty: bool = False
     nodata: int | None = None
     resample: bool = False
 
@@ -150,8 +158,18 @@ def colours_of(legend: Legend) -> dict[Rgb, int]:
 
 
 def _open_reference(path: Path, geobox: GeoBox, reading: Reading) -> LabelLayer:
-    if path.suffix.lower() in VECTOR_SUFFIXES:
-        return PolygonLabels(path, geobox, column=reading.column, names=reading.names, outside=reading.outside)
+    if is_vector(path):
+        request = VectorRequest(
+            name=str(path),
+            layer=reading.layer,
+            grid=geobox,
+            of_grid="prediction",
+            must_meet="bounds" if reading.shared else "polygon",
+            cure_of_others="Give polygons; widen lines and points first, with a buffer.",
+            cure_of_empty="Check it, or allow an empty reference where nothing is to be found.",
+            may_be_empty=reading.may_be_empty,
+        )
+        return PolygonLabels(request, column=reading.column, names=reading.names, outside=reading.outside)
     return open_labels(path, reading.colours, nodata=reading.nodata)
 
 

@@ -23,7 +23,7 @@ from rasterio.features import rasterize
 
 from geoseg.core.spec import PredictSpec
 from geoseg.engine.model import Model, load_model
-from geoseg.errors import SceneError, UsageError
+from geoseg.errors import SceneError
 from geoseg.io.scene import open_scene
 from geoseg.run.predict import predict
 
@@ -195,7 +195,7 @@ def test_an_area_of_interest_that_cannot_be_used_is_refused(write_scene: Any, mo
     far = geopandas.GeoDataFrame(geometry=geopandas.points_from_xy([0], [0]).buffer(1), crs="EPSG:4326")
     far.to_file(tmp_path / "far.gpkg")
     for name, cause in (("text.gpkg", "cannot be read"), ("far.gpkg", "outside"), ("gone.gpkg", "cannot be read")):
-        with pytest.raises(UsageError, match=cause):
+        with pytest.raises(SceneError, match=cause):
             predict(write_scene(), model, tmp_path, spec=PredictSpec(aoi=str(tmp_path / name)))
 
 

@@ -15,7 +15,7 @@ from geoseg.data.file_scene import FileScene
 from geoseg.data.regions import Cells, covering, disjoint, keep_away, seen_from
 from geoseg.data.sources.model import Config, Share
 from geoseg.errors import UsageError
-from geoseg.io.polygon_layer import read_polygons
+from geoseg.io.vectors.read import VectorRequest, read_polygons
 
 Side = Annotated[int, Field(ge=16)]
 _LEAST_PX = 16
@@ -60,7 +60,7 @@ class ByArea(Config):
     """Polygons say where is scored.
 
     Attributes:
-        validate_on: vector file of the area to score, relative to the source's folder, in any CRS.
+        validate_on: vector file (or ``FILE:LAYER``) of the area to score, relative to the source's folder, in any CRS.
         train: the same to learn from; None: everywhere else.
         cell_px: the area is rounded outwards to cells of this side before training keeps away from it.
     """
@@ -137,4 +137,5 @@ def learnt(scenes: Sequence[FileScene], grounds: Sequence[Ground], guard_px: int
 
 
 def _touched(cells: Cells, scene: FileScene, path: Path) -> np.ndarray[tuple[int, int], np.dtype[np.bool_]]:
-    return cells.touched(scene.geobox, read_polygons(path, scene.geobox, []).geometry.to_list())
+    request = VectorRequest(name=str(path), grid=scene.geobox, of_grid="image", must_meet="nothing", others="leave out")
+    return cells.touched(scene.geobox, read_polygons(request).geometry.to_list())

@@ -26,9 +26,9 @@ from geoseg.data.sources.model import (
     open_items,
     weighted,
 )
-from geoseg.errors import SceneError, UsageError
+from geoseg.errors import ElsewhereError, SceneError, UsageError
 from geoseg.io.image_stack import Layer
-from geoseg.io.polygon_layer import VECTOR_SUFFIXES
+from geoseg.io.vectors.names import is_vector
 
 AnySplit = Annotated[
     ByRows | ByBlocks | ByArea | ByShare | ByNames | ByLists | ByTable | OneSide, Field(discriminator="by")
@@ -40,10 +40,13 @@ class GeoreferencedSource(FileSourceModel, LabelMeanings):
 
     Attributes:
         images: a file, a folder, a pattern with one ``*`` for the name, or a list of files.
-        labels: one file for all scenes, or a pattern with the same names; a raster, or polygons.
+        labels: one file for all scenes, or a pattern with the same names; a raster, or polygons (``FILE`` or
+            ``FILE:LAYER``).
         attribute: for polygons, the field of the class; None: every polygon is code 1.
         outside: for polygons, the code where none lies, or ``ignore``.
         all_touched: for polygons, whether a pixel belongs to one that touches it; else to one that holds its centre.
+        buffer_m: for vector labels, metres by which lines and points are widened to polygons; None: they are refused.
+        may_be_empty: for polygons, whether a file without any will do; every pixel of its scene is ``outside`` then.
         labels_hold: for rasters, ``codes`` or ``colours``.
         resample: for rasters, whether the nearest label is taken where their grid is not the image's.
         bands: names or numbers of the images' bands; None: all.
@@ -59,6 +62,8 @@ class GeoreferencedSource(FileSourceModel, LabelMeanings):
     attribute: str | None = None
     outside: Meaning = 0
     all_touched: bool = False
+    buffer_m: Annotated[float, Field(gt=0)] | None = None
+    may_be_empty: bool = False
     labels_hold: Literal["codes", "colours"] = "codes"
     resample: bool = False
     bands: tuple[str | int, ...] | None = None
@@ -71,6 +76,8 @@ class GeoreferencedSource(FileSourceModel, LabelMeanings):
     def _fitting(self) -> GeoreferencedSource:
         if not self._vector and (self.attribute is not None or self.all_touched or self.outside != 0):
             raise ValueError(f"{self.labels} is a raster; attribute, outside and all_touched are for polygons")
+        if not self._vector and (self.buffer_m is not None or self.may_be_empty):
+            raise ValueError(f"{self.labels} is a raster; buffer_m and may_be_empty are for vector files")
         if self._vector and (self.resample or self.labels_hold == "colours"):
             raise ValueError(f"{self.labels} holds polygons; resample and labels_hold are for rasters")
         if self._vector and self.classes is not None and self.attribute is None:
@@ -79,7 +86,7 @@ class GeoreferencedSource(FileSourceModel, LabelMeanings):
 
     @property
     def _vector(self) -> bool:
-        return Path(self.labels).suffix.lower() in VECTOR_SUFFIXES
+        return is_vector(self.labels)
 
     def learns(self) -> bool:
         """Whether anything of it is learnt from."""
@@ -143,6 +150,7 @@ class GeoreferencedSource(FileSourceModel, LabelMeanings):
     def _items(self, found: dict[str, Path], folder: Path, legend: Legend) -> list[Item]:
         coloured = self.labels_hold == "colours"
         recoding, colours = self.of_raster(legend, coloured=coloured) if not self._vector else (None, None)
+        shared = "*" not in self.labels and not (folder / self.labels).is_dir()
         items = []
         for name, path in found.items():
             labelled_by = partner(folder, self.labels, name)
@@ -160,6 +168,9 @@ class GeoreferencedSource(FileSourceModel, LabelMeanings):
                     others=self.others,
                     outside=None if self.outside == "ignore" else self.outside,
                     all_touched=self.all_touched,
+                    buffer_m=self.buffer_m,
+                    must_meet="bounds" if len(found) > 1 and shared else "polygon",
+                    may_be_empty=self.may_be_empty,
                 )
             items.append(
                 Item(
@@ -175,11 +186,16 @@ class GeoreferencedSource(FileSourceModel, LabelMeanings):
         if not isinstance(self.split, ByArea):
             return None
         area = self.split.train if split == "train" else self.split.validate_on
-        return None if area is None else PolygonFile(path=folder / area)
+        return None if area is None else PolygonFile(path=folder / area, must_meet="nothing", areas=True)
 
     def _grounds(self, names: Sequence[str], scenes: Sequence[FileScene], folder: Path) -> list[Ground]:
         if isinstance(self.split, AreaSplit):
-            return [divide(scene, self.split, folder) for scene in scenes]
+            grounds = [divide(scene, self.split, folder) for scene in scenes]
+            if isinstance(self.split, ByArea) and not any(ground.scored for ground in grounds):
+                raise ElsewhereError(
+                    str(folder / self.split.validate_on), "no polygon of it lies on an image.", "Check its CRS."
+                )
+            return grounds
         train, scored = sides(self.split, names, folder, self._name_of)
         return [
             whole(scene, scored=name in scored) if name in train or name in scored else Ground([], [])

@@ -1,0 +1,56 @@
+"""Names of vector files: which suffixes they have, and ``FILE:LAYER`` for one layer of several."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from geoseg.io.formats import is_remote
+
+VECTOR_SUFFIXES = frozenset(
+    {
+        ".gpkg",
+        ".geojson",
+        ".json",
+        ".geojsonl",
+        ".geojsons",
+        ".geojsonseq",
+        ".ndjson",
+        ".shp",
+        ".shz",
+        ".zip",
+        ".fgb",
+        ".parquet",
+        ".geoparquet",
+        ".kml",
+        ".kmz",
+    }
+)
+"""Endings by which a file is taken for polygons where a raster may stand too; the content decides how it is read."""
+
+
+def is_vector(name: str | Path) -> bool:
+    """Tell by its ending whether a file, or a ``FILE:LAYER``, is a vector file."""
+    return Path(split_layer(name)[0]).suffix.lower() in VECTOR_SUFFIXES
+
+
+def split_layer(name: str | Path) -> tuple[str, str | None]:
+    """Split ``FILE:LAYER``; a colon that belongs to the name of an existing file or to an address stays.
+
+    Example:
+        >>> split_layer("town.gpkg:roofs"), split_layer("town.gpkg")
+        (('town.gpkg', 'roofs'), ('town.gpkg', None))
+    """
+    text = str(name)
+    if is_remote(text):
+        start = text.find("://") + 3
+    elif Path(text).exists():
+        return text, None
+    else:
+        start = 0
+    colon = text.find(":", start)
+    while colon >= 0:
+        file, layer = text[:colon], text[colon + 1 :]
+        if layer and Path(file).suffix.lower() in VECTOR_SUFFIXES:
+            return file, layer
+        colon = text.find(":", colon + 1)
+    return text, None

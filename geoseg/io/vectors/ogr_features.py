@@ -1,0 +1,101 @@
+"""GeoPackage, FlatGeobuf and Shapefile through GDAL, which is shown nothing but the files of that format."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import pyogrio
+from pyproj import CRS
+
+from geoseg.io.quiet import quiet
+from geoseg.io.vectors.content import VectorFormat
+from geoseg.io.vectors.features import Features, Geometry, choose_layer
+
+_SUFFIXES = {
+    VectorFormat.geopackage: ".gpkg",
+    VectorFormat.flatgeobuf: ".fgb",
+    VectorFormat.shapefile: ".shp",
+}
+_PARTS_OF_A_SHAPEFILE = frozenset({".shx", ".dbf", ".prj", ".cpg"})
+
+
+def read_ogr(
+    path: Path, form: VectorFormat, columns: tuple[str, ...], *, layer: str | None = None, default: str | None = None
+) -> Features:
+    """Read one layer.
+
+    Args:
+        path: the file, whose content is of that format.
+        form: its format.
+        columns: fields wanted.
+        layer: which layer.
+        default: layer to take where several have geometries and none is named.
+
+    Raises:
+        ValueError: the layer is not clear, or a field has another type than its name says.
+        pyogrio.errors.DataSourceError: the file is damaged.
+    """
+    with shown_alone(path, form) as file, quiet():
+        layers = [str(name) for name, kind in pyogrio.list_layers(file) if kind is not None]
+        chosen = layers[0] if form is VectorFormat.shapefile and layers else choose_layer(layers, layer, default)
+        facts = pyogrio.read_info(file, layer=chosen)
+        fields = tuple(str(name) for name in facts["fields"])
+        wanted = [name for name in columns if name in fields]
+        frame = pyogrio.read_dataframe(file, layer=chosen, columns=wanted)
+        crs = None if facts["crs"] is None else CRS.from_user_input(facts["crs"])
+    geometry: Geometry = np.asarray(frame.geometry.to_numpy(), object)
+    return Features(geometry=geometry, columns={name: frame[name] for name in wanted}, fields=fields, crs=crs)
+
+
+def read_tables(path: Path, layers: tuple[str, ...]) -> list[Any]:
+    """Read tables of a GeoPackage without their geometries, one DataFrame each.
+
+    Raises:
+        ValueError: the file is unsafe.
+        pyogrio.errors.DataSourceError: it is damaged.
+        pyogrio.errors.DataLayerError: it has no such table.
+    """
+    with shown_alone(path, VectorFormat.geopackage) as file, quiet():
+        return [pyogrio.read_dataframe(file, layer=layer, read_geometry=False) for layer in layers]
+
+
+@contextmanager
+def shown_alone(path: Path, form: VectorFormat) -> Iterator[Path]:
+    """Link a file, and what belongs to it, into a folder of its own under a plain name of its format's ending.
+
+    GDAL chooses a driver by names and neighbours as well as by content, and pyogrio looks for archives and addresses in
+    a path.
+
+    Raises:
+        ValueError: a GeoPackage has virtual tables that read other files.
+    """
+    if form is VectorFormat.geopackage:
+        _refuse_virtual_tables(path)
+    with TemporaryDirectory() as folder:
+        file = Path(folder, f"layer{_SUFFIXES[form]}")
+        file.symlink_to(path.absolute())
+        if form is VectorFormat.shapefile:
+            for part in sorted(path.absolute().parent.iterdir()):
+                suffix = part.suffix.lower()
+                link = file.with_suffix(suffix)
+                if part.stem == path.stem and suffix in _PARTS_OF_A_SHAPEFILE and not link.is_symlink():
+                    link.symlink_to(part)
+        yield file
+
+
+def _refuse_virtual_tables(path: Path) -> None:
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as database:
+            made = database.execute("SELECT name, sql FROM sqlite_master WHERE sql LIKE '%virtual%'").fetchall()
+    except sqlite3.Error as error:
+        raise ValueError(f"it is no sound database ({error})") from error
+    for name, sql in made:
+        words = str(sql).lower().split()
+        if words[:3] == ["create", "virtual", "table"] and not any(word.startswith("rtree") for word in words[4:]):
+            raise ValueError(f"its table {name} is virtual, and may read other files")
