@@ -84,7 +84,9 @@ def predict(
     value_range: Annotated[
         str | None, typer.Option(help="Values that mean black and white, e.g. 0,3000, or auto (2nd-98th percentile).")
     ] = None,
-    aoi: Annotated[Path | None, typer.Option(help="Vector file; nothing is predicted outside its polygons.")] = None,
+    aoi: Annotated[
+        str | None, typer.Option(help="Vector file or FILE:LAYER; nothing is predicted outside its polygons.")
+    ] = None,
     simplify_m: Annotated[float, typer.Option(help="Tolerance for simpler polygons, metres; 0 is exact.")] = 0.0,
     min_area_m2: Annotated[
         float | None, typer.Option(help="Smaller polygons join a neighbour, square metres; default: the model's.")
@@ -128,7 +130,7 @@ def predict(
         bands=None if bands is None else tuple(name.strip() for name in bands.split(",")),
         gsd_m=gsd_m,
         value_range=_range(value_range),
-        aoi=None if aoi is None else str(aoi),
+        aoi=aoi,
         simplify_m=simplify_m,
         min_area_m2=min_area_m2,
         vector=not no_vector,

@@ -30,7 +30,7 @@ class PredictSpec(BaseModel):
             view of ``tta``; the cost grows with their squares. Sorted; order means nothing.
         crf: sharpen the probabilities by the scene's colours; see ``parse_crf`` for what may stand here.
         min_area_m2: smaller polygons join a neighbour; 0: every region is a polygon.
-        aoi: a vector file; outside its polygons nothing is predicted.
+        aoi: a vector file, or ``FILE:LAYER``; outside its polygons nothing is predicted.
         uncertainty: keep the entropy of the probabilities and, where several answers are averaged, their mutual
             information.
         probabilities: keep the probability of every class.

@@ -35,7 +35,13 @@ def read_area(name: str | Path, geobox: GeoBox, *, allow_remote: bool = False) -
         UsageError: it is an address, and remote files are not allowed.
         SceneError: the file cannot be read, holds no polygon, has no CRS, or lies outside the scene.
     """
-    request = VectorRequest(name=str(name), grid=geobox, others="leave out", allow_remote=allow_remote)
+    request = VectorRequest(
+        name=str(name),
+        grid=geobox,
+        others="leave out",
+        allow_remote=allow_remote,
+        cure_of_remote="Download it, or pass --allow-remote (in an archive's configuration, opening: allow_remote).",
+    )
     polygons = read_polygons(request).geometry.to_numpy()
     tree = shapely.STRtree(polygons)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from geoseg.errors import SceneError, UsageError
-from geoseg.io.formats import is_remote
+from geoseg.io.vectors.content import is_address
 from geoseg.io.vectors.names import VECTOR_SUFFIXES, is_vector, split_layer
 
 _RASTERS = frozenset({".tif", ".tiff", ".png", ".jp2", ".jpg", ".jpeg", ".bmp"})
@@ -130,7 +130,7 @@ def partner(name: str, reference: Path, predictions: int) -> Path:
         SceneError: there is none.
         UsageError: there are several, or one raster for many predictions.
     """
-    if is_remote(str(reference)):
+    if is_address(str(reference)):
         raise UsageError(f"{reference}: remote references are not read. Download it first.")
     if not Path(split_layer(reference)[0]).exists():
         raise SceneError(str(reference), "there is no such file or folder.", "Check the path.")

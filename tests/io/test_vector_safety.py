@@ -17,6 +17,8 @@ import pytest
 import rasterio
 from vector_samples import BOXES, GRID, burnt, frame_of, write
 
+from geoseg.cli.door import enter
+from geoseg.cli.main import app
 from geoseg.core.window import Window
 from geoseg.data.label_files import PolygonFile
 from geoseg.errors import GeosegError, SceneError, UsageError
@@ -149,6 +151,8 @@ def test_addresses_are_not_asked(tmp_path: Path, listener: Listener, form: str) 
         with pytest.raises(GeosegError) as caught:
             use()
         assert caught.value.exit_code in {2, 3}, user
+        if form.startswith("{}"):
+            assert "ownload it" in str(caught.value), user
     assert listener.asked == []
 
 
@@ -168,3 +172,35 @@ def test_what_is_downloaded_is_trusted_no_more_than_a_file(listener: Listener) -
     with pytest.raises(SceneError, match="OGR VRT"):
         read_area(f"{listener.address}/vrt.gpkg", GRID, allow_remote=True)
     assert listener.asked == ["/vrt.gpkg"]
+
+
+def test_the_command_asks_no_address_unless_told_to(
+    write_scene: Any, tiny_model: Path, listener: Listener, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scene = write_scene(np.full((3, 120, 160), 90, np.uint8), crs="EPSG:32633", transform=GRID.transform)
+
+    def command(*more: str) -> int:
+        asked = [
+            "predict",
+            str(scene),
+            "--model",
+            str(tiny_model),
+            "--out",
+            str(tmp_path / "out"),
+            "--no-vector",
+            *more,
+        ]
+        return enter(lambda: app(args=[*asked, *more], standalone_mode=False), debug=False)
+
+    area = f"{listener.address}/area.gpkg"
+    assert command("--aoi", area) == 2
+    assert "--allow-remote" in capsys.readouterr().err
+    assert listener.asked == []
+    assert command("--aoi", area, "--allow-remote") == 0
+    assert set(listener.asked) == {"/area.gpkg"}
+    (made,) = (tmp_path / "out").glob("*/*_classes.tif")
+    with rasterio.open(made) as codes:
+        assert ((codes.read(1) != 255) == burnt(BOXES)).all()
+    local = 'LOCAL_CS["site",UNIT["metre",1],AXIS["x",EAST],AXIS["y",NORTH]]'
+    frame_of(BOXES).set_crs(local, allow_override=True).to_file(tmp_path / "local.gpkg")
+    assert command("--aoi", str(tmp_path / "local.gpkg"), "--overwrite") == 3

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +19,9 @@ from geoseg.io.web import ask
 READABLE = "GeoPackage, GeoJSON, FlatGeobuf, Shapefile, GeoParquet or KML"
 CONVERT = "Convert it: ogr2ogr -f GPKG OUT.gpkg IN."
 
+DOWNLOAD = "Download it first."
+
+_LOST_SLASH = re.compile(r"^((?:https?|ftp|s3|gs|az|abfs):)/(?!/)", re.IGNORECASE)
 _MAX_DOWNLOAD_BYTES = 4 * 2**30
 _TIMEOUT_S = 60
 
@@ -51,24 +55,32 @@ _REFUSED_XML = (
 )
 
 
+def is_address(name: str) -> bool:
+    """Tell whether a name is an address, also one that was a ``Path`` and lost one of its two slashes."""
+    return is_remote(name) or bool(_LOST_SLASH.match(name))
+
+
 @contextmanager
-def local_vector(name: str, *, allow_remote: bool = False) -> Iterator[Path]:
+def local_vector(name: str, *, allow_remote: bool = False, cure: str = DOWNLOAD) -> Iterator[Path]:
     """Give the local file of a vector file's name; one of the web is downloaded for as long as it is read.
+
+    Args:
+        name: path, or address of the web.
+        allow_remote: whether an address may be asked.
+        cure: what a user can do where it may not.
 
     Raises:
         UsageError: it is an address and ``allow_remote`` is off, or one that is not http(s).
         SceneError: it is missing, or cannot be fetched.
     """
-    if not is_remote(name):
+    if not is_address(name):
         yield _existing(name)
         return
+    name = _LOST_SLASH.sub(r"\1//", name)
     if name.startswith("/vsi") or not name.lower().startswith(("http://", "https://")):
-        raise UsageError(f"{name}: vector files are read from this machine or https://. Download it first.")
+        raise UsageError(f"{name}: vector files are read from this machine or https://. {DOWNLOAD}")
     if not allow_remote:
-        raise UsageError(
-            f"{name}: remote vector files are not read by default. Download it, or allow remote files where the "
-            "command has --allow-remote."
-        )
+        raise UsageError(f"{name}: remote vector files are not read by default. {cure}")
     with TemporaryDirectory() as folder:
         file = Path(folder, f"download{PurePosixPath(unquote(urlsplit(name).path)).suffix[:20]}")
         _download(name, file)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -14,6 +14,7 @@ import pyogrio
 from pyproj import CRS
 
 from geoseg.io.quiet import quiet
+from geoseg.io.sqlite_file import read_only
 from geoseg.io.vectors.content import VectorFormat
 from geoseg.io.vectors.features import Features, Geometry, choose_layer
 
@@ -91,7 +92,7 @@ def shown_alone(path: Path, form: VectorFormat) -> Iterator[Path]:
 
 def _refuse_virtual_tables(path: Path) -> None:
     try:
-        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as database:
+        with read_only(path) as database:
             made = database.execute("SELECT name, sql FROM sqlite_master WHERE sql LIKE '%virtual%'").fetchall()
     except sqlite3.Error as error:
         raise ValueError(f"it is no sound database ({error})") from error

@@ -19,7 +19,7 @@ from pyproj import CRS
 from geoseg.errors import ElsewhereError, GeosegError, SceneError
 from geoseg.io.vectors.archives import unzipped
 from geoseg.io.vectors.buffers import widened
-from geoseg.io.vectors.content import VectorFormat, format_of, local_vector
+from geoseg.io.vectors.content import DOWNLOAD, VectorFormat, format_of, local_vector
 from geoseg.io.vectors.features import Features, Geometry, LayerChoiceError
 from geoseg.io.vectors.geojson_features import read_geojson
 from geoseg.io.vectors.kml_features import read_kml
@@ -68,6 +68,7 @@ class VectorRequest:
         parts: split MultiPolygons, each part a feature of its own.
         may_be_empty: whether a file without any polygon will do.
         allow_remote: download the file where ``name`` is an address.
+        cure_of_remote: what a user can do about an address where that is not allowed.
     """
 
     name: str
@@ -85,6 +86,7 @@ class VectorRequest:
     parts: bool = False
     may_be_empty: bool = False
     allow_remote: bool = False
+    cure_of_remote: str = DOWNLOAD
 
 
 def read_polygons(request: VectorRequest) -> geopandas.GeoDataFrame:
@@ -111,7 +113,7 @@ def read_everywhere(request: VectorRequest) -> geopandas.GeoDataFrame:
     """
     file, layer = split_layer(request.name)
     try:
-        with local_vector(file, allow_remote=request.allow_remote) as path:
+        with local_vector(file, allow_remote=request.allow_remote, cure=request.cure_of_remote) as path:
             features = _features(file, path, request, layer or request.layer)
         _check_columns(file, features, request.columns)
         _check_place(file, features.crs, request)
