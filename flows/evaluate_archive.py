@@ -15,6 +15,7 @@ from prefect.states import Completed, Failed
 
 from geoseg.cli.evaluate import Protocol, Unanswered
 from geoseg.errors import GeosegError, SceneError
+from geoseg.flows.begin import begin
 from geoseg.flows.board import Board
 from geoseg.flows.ending import Outcome, command, computed, run
 from geoseg.flows.references import count_where_it_lies, find_references, plan_of, score_rows, total_rows
@@ -50,6 +51,7 @@ def evaluate_archive(
         unanswered: what labelled pixels without prediction are.
         resample: take the nearest label where grids differ.
     """
+    begin()
     pairs, without = match(archive, reference, eroded)
     shared = len(pairs) > 1 and not reference.is_dir()
     plan = plan_of(protocol.value, legend, unanswered.value, resample=resample, shared=shared)

@@ -20,11 +20,13 @@ from geoseg.archive.archive import Archive
 from geoseg.archive.crew import MOST_SCENES, crew, scenes_in_flight
 from geoseg.archive.ref import SceneRef
 from geoseg.flows.assets import lineage
+from geoseg.flows.begin import begin
 from geoseg.flows.board import Board, Notes
+from geoseg.flows.crashed import noted_run
 from geoseg.flows.ending import command, run
 from geoseg.flows.events import Ended, tell_scene
 from geoseg.flows.finish import finish
-from geoseg.flows.gpu import gpu_slot
+from geoseg.flows.gpu import check_limit, gpu_slot
 from geoseg.flows.tally import Tally, publish_known, survey_archive
 from geoseg.flows.wanted import SET_HELP, archive_config, fields
 from geoseg.flows.window import spread
@@ -34,10 +36,9 @@ survey, publish = task(cache_policy=NO_CACHE)(survey_archive), task(cache_policy
 
 
 @materialize("geoseg://layers", name="segment", task_run_name="{ref.name}", cache_policy=NO_CACHE)
-def segment(ref: SceneRef, archive: Archive, workers: Workers, ended: Ended, gpu_limit: str | None) -> State[None]:
+def segment(ref: SceneRef, archive: Archive, workers: Workers, ended: Ended) -> State[None]:
     """Segment one scene; its blocks go to the workers. A bad scene is a failed task that says why."""
-    with gpu_slot(gpu_limit):
-        record = ended[ref] = archive.segment(ref, workers)
+    record = ended[ref] = archive.segment(ref, workers)
     return tell_scene(archive.config.title or archive.config.out.name, record)
 
 
@@ -61,28 +62,31 @@ def segment_archive(
         out: folder of the output, instead of the file's.
         options: other fields of the configuration, instead of the file's.
         retry_failed: try all failed scenes again.
-        gpu_limit: a global concurrency limit; each scene holds one slot of it while it is segmented.
+        gpu_limit: a global concurrency limit; each scene holds one slot of it while its network runs.
     """
+    begin()
     chosen = archive_config(config, options, source=source, model=model, out=out)
     board = Board(chosen.title or chosen.out.name)
-    with Archive.open(chosen, reporter=Notes()) as archive:
+    with Archive.open(chosen, reporter=Notes()) as archive, noted_run(chosen.out):
         tally = survey(archive, retry_failed=retry_failed)
         if tally.left:
             _segment_left(archive, tally, board, retry_failed=retry_failed, gpu_limit=gpu_limit)
-        if not archive.published:
+        outdated = not archive.published
+        if outdated:
             publish(archive)
-    return finish(board, tally, chosen.out)
+    return finish(board, tally, chosen.out, changed=outdated or tally.tried > 0)
 
 
 def _segment_left(archive: Archive, tally: Tally, board: Board, *, retry_failed: bool, gpu_limit: str | None) -> None:
     config, ended = archive.config, Ended()
-    with crew(config) as workers:
+    check_limit(gpu_limit)
+    with crew(config, slot=partial(gpu_slot, gpu_limit)) as workers:
         try:
             archive.load(workers)
 
             def submit(ref: SceneRef) -> PrefectFuture[Any]:
                 one = segment.with_options(**lineage(config, ref))
-                return one.submit(ref, archive, workers, ended, gpu_limit)
+                return one.submit(ref, archive, workers, ended)
 
             left = takewhile(lambda _: archive.lost is None, archive.left(retry_failed=retry_failed))
             turns = spread(left, submit, lambda: scenes_in_flight(config, workers))

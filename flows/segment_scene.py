@@ -16,9 +16,10 @@ from prefect.states import Completed
 
 from geoseg.cli.predict import hands
 from geoseg.flows.assets import layer_assets, source_assets
+from geoseg.flows.begin import begin
 from geoseg.flows.board import Board, Shown
 from geoseg.flows.ending import Outcome, command, computed, run
-from geoseg.flows.gpu import gpu_slot
+from geoseg.flows.gpu import check_limit, gpu_slot
 from geoseg.flows.wanted import SET_HELP, SceneOptions, checked, fields
 from geoseg.io.scene import Scene
 from geoseg.run.predict import Layers, predict
@@ -33,7 +34,9 @@ def segment(scene: Scene, name: str, model: str, out: Path, options: SceneOption
         "runtime": options.runtime,
         "precision": options.precision,
     }
-    with gpu_slot(options.gpu_limit), hands(source, options.workers, options.scheduler) as (loaded, workers):
+    check_limit(options.gpu_limit)
+    slot = partial(gpu_slot, options.gpu_limit)
+    with hands(source, options.workers, options.scheduler, slot=slot) as (loaded, workers):
         how: dict[str, Any] = {"spec": options.predict, "overwrite": options.overwrite, "name": name}
         return predict(scene, loaded, out, **how, workers=workers, reporter=Shown(board))
 
@@ -48,6 +51,7 @@ def segment_scene(scene: str, model: str, out: Path, options: dict[str, Any] | N
         out: folder of the outputs.
         options: fields of ``SceneOptions``.
     """
+    begin()
     chosen = checked(SceneOptions, options or {}, "options")
     with Scene(scene, chosen.opening.options()) as opened:
         name = chosen.name or opened.stem

@@ -19,6 +19,7 @@ from geoseg.core.card import ModelCard
 from geoseg.engine.recipe import Recipe, read_recipe
 from geoseg.engine.train import train
 from geoseg.flows.assets import asset_key
+from geoseg.flows.begin import begin
 from geoseg.flows.board import Board
 from geoseg.flows.ending import Outcome, command, computed, run
 
@@ -51,6 +52,7 @@ def train_model(
         threads: CPU threads; default: all.
         restart: start anew instead of resuming.
     """
+    begin()
     if threads is not None:
         torch.set_num_threads(threads)
     wanted = read_recipe(recipe)

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
 
 from geoseg.archive.config import ArchiveConfig
 from geoseg.run.cluster import DaskWorkers, joined_cluster, local_cluster, share_of_threads, started_cluster
-from geoseg.run.workers import ThisProcess, Workers
+from geoseg.run.workers import Slot, ThisProcess, Workers
 
 MOST_SCENES = 256
 """Most scenes in flight: each has a thread of the client."""
 
 
 @contextmanager
-def crew(config: ArchiveConfig) -> Iterator[Workers]:
+def crew(config: ArchiveConfig, *, slot: Slot = nullcontext) -> Iterator[Workers]:
     """Start or join the workers of an archive; those that were started are stopped at the end.
+
+    Args:
+        config: the archive.
+        slot: held for each scene while its blocks are predicted.
 
     Raises:
         ResourceError: no scheduler answers, or no worker comes.
@@ -26,18 +30,18 @@ def crew(config: ArchiveConfig) -> Iterator[Workers]:
     """
     if config.scheduler is not None:
         with joined_cluster(config.scheduler) as client:
-            yield DaskWorkers(client)
+            yield DaskWorkers(client, slot=slot)
     elif config.cluster is not None:
         wanted = config.cluster
         options: dict[str, Any] = {"scale": wanted.scale, "adapt": wanted.adapt, "timeout_s": wanted.timeout_s}
         with started_cluster(wanted.name, wanted.options, **options) as client:
-            yield DaskWorkers(client)
+            yield DaskWorkers(client, slot=slot)
     elif config.workers == 0:
-        yield ThisProcess()
+        yield ThisProcess(slot=slot)
     else:
         count = config.workers or max(1, torch.cuda.device_count())
         with local_cluster(count) as client:
-            yield DaskWorkers(client, threads=share_of_threads(count))
+            yield DaskWorkers(client, threads=share_of_threads(count), slot=slot)
 
 
 def scenes_in_flight(config: ArchiveConfig, workers: Workers) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from geoseg.errors import GeosegError
     from geoseg.io.scene import Scene
     from geoseg.run.predict import Layers
-    from geoseg.run.workers import Workers
+    from geoseg.run.workers import Slot, Workers
 
 
 class Runtime(StrEnum):
@@ -201,7 +201,9 @@ class _Ready:
 
 
 @contextmanager
-def hands(source: dict[str, Any], workers: int | None, scheduler: str | None) -> Iterator[tuple[Model, Workers]]:
+def hands(
+    source: dict[str, Any], workers: int | None, scheduler: str | None, *, slot: Slot = nullcontext
+) -> Iterator[tuple[Model, Workers]]:
     """Load the model and say who shall run it: this process, some processes of this machine, or a cluster."""
     from geoseg.engine.model import ModelSource, load
     from geoseg.errors import UsageError
@@ -211,18 +213,18 @@ def hands(source: dict[str, Any], workers: int | None, scheduler: str | None) ->
         raise UsageError("--workers starts processes here, --scheduler joins a cluster. Pass one of them.")
     wanted = ModelSource(**source)
     if workers is None and scheduler is None:
-        yield load(wanted), ThisProcess()
+        yield load(wanted), ThisProcess(slot=slot)
         return
 
     from geoseg.run.cluster import DaskWorkers, joined_cluster, local_cluster, share_of_threads
 
     if scheduler is not None:
         with joined_cluster(scheduler) as client:
-            crew = DaskWorkers(client)
+            crew = DaskWorkers(client, slot=slot)
             yield crew.load(wanted), crew
     elif workers is not None:
         with local_cluster(workers) as client:
-            crew = DaskWorkers(client, threads=share_of_threads(workers))
+            crew = DaskWorkers(client, threads=share_of_threads(workers), slot=slot)
             yield crew.load(wanted), crew
 
 

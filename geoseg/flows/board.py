@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import re
 import time
+import unicodedata
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -12,6 +14,7 @@ from uuid import UUID
 
 import httpx
 from prefect.artifacts import (
+    Artifact,
     create_link_artifact,
     create_markdown_artifact,
     create_progress_artifact,
@@ -96,6 +99,10 @@ class Board:
         """Show a link."""
         self._tell(lambda: create_link_artifact(address, link_text=text, key=f"{self._subject}-{key}"))
 
+    def shows(self, key: str) -> bool:
+        """Whether an artifact of this key is there, of this run or an earlier one; not when the API is lost."""
+        return self._tell(lambda: Artifact.get(f"{self._subject}-{key}")) is not None
+
     def _tell(self, call: Callable[[], Any]) -> Any:
         """Call the API with little patience; Prefect's own would hold up the archive for a minute each time."""
         try:
@@ -134,10 +141,16 @@ class Shown(Notes):
 
 
 def artifact_key(text: str) -> str:
-    """Turn any text into an artifact's key: small letters, digits and dashes.
+    """Turn any text into an artifact's key: small letters, digits and dashes; other scripts become a digest.
 
     Example:
         >>> artifact_key("Town of Köln, 2024")
-        'town-of-k-ln-2024'
+        'town-of-koln-2024'
+        >>> artifact_key("東京 2024")
+        '2024-c0e29f0a'
     """
-    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or "archive"
+    plain = "".join(c for c in unicodedata.normalize("NFKD", text.lower()) if not unicodedata.combining(c))
+    key = re.sub(r"[^a-z0-9]+", "-", plain).strip("-") or "archive"
+    if all(c.isascii() for c in plain if c.isalnum()):
+        return key
+    return f"{key}-{hashlib.sha256(text.encode(errors='surrogateescape')).hexdigest()[:8]}"

@@ -8,9 +8,20 @@ from prefect.states import Completed, Failed
 
 from geoseg.archive.record import SceneRecord
 from geoseg.archive.ref import SceneRef
+from geoseg.flows.board import artifact_key
 
 Ended = dict[SceneRef, SceneRecord]
 """Scenes whose tasks are over, until the flow has taken them."""
+
+
+def scene_id(archive: str, name: str) -> str:
+    """Name a scene among those of all archives, as the resource of its events.
+
+    Example:
+        >>> scene_id("Town of 2024", "north--a1")
+        'geoseg.scene.town-of-2024.north--a1'
+    """
+    return f"geoseg.scene.{artifact_key(archive)}.{name}"
 
 
 def tell_scene(archive: str, record: SceneRecord) -> State[None]:
@@ -27,7 +38,7 @@ def tell_scene(archive: str, record: SceneRecord) -> State[None]:
     emit_event(
         event=f"geoseg.scene.{'completed' if record.state == 'done' else 'failed'}",
         resource={
-            "prefect.resource.id": f"geoseg.scene.{record.name}",
+            "prefect.resource.id": scene_id(archive, record.name),
             "prefect.resource.name": record.name,
             "geoseg.archive": archive,
         },

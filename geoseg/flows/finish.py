@@ -15,20 +15,22 @@ from geoseg.flows.ending import Outcome, computed
 from geoseg.flows.tally import Tally
 
 
-def finish(board: Board, tally: Tally, out: Path) -> State[Any]:
+def finish(board: Board, tally: Tally, out: Path, *, changed: bool) -> State[Any]:
     """Show what an archive holds and say how its run ended; all outputs are final by now.
 
     Args:
         board: where it is shown.
         tally: of the run.
         out: the archive's folder, published.
+        changed: whether the run tried a scene or published; if not, what is shown already stays as it is.
 
     Returns:
-        Completed, or Failed where scenes failed: it names the first cause.
+        Completed, or Failed where scenes failed in this run: it names the first cause.
     """
-    board.table("scenes", tally.rows, "Scenes that were tried, bad ones first")
-    board.markdown("report", (out / MARKDOWN).read_text(), "What the archive holds")
-    board.link("catalogue", (out / CATALOGUE).absolute().as_uri(), "STAC catalogue")
+    if changed or not board.shows("catalogue"):
+        board.table("scenes", tally.rows, "Scenes that were tried, bad ones first")
+        board.markdown("report", (out / MARKDOWN).read_text(), "What the archive holds")
+        board.link("catalogue", (out / CATALOGUE).absolute().as_uri(), "STAC catalogue")
     summary = f"{tally.summary}: {out}"
     computed(Outcome(summary=summary, exit_code=7 if tally.failed else 0, told=not board.lost))
     return Failed(message=f"{summary}; {tally.first_cause}") if tally.failed else Completed(message=summary)

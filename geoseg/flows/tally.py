@@ -60,6 +60,11 @@ class Tally:
         return [*self._bad, *self._known, *self._good]
 
     @property
+    def tried(self) -> int:
+        """Scenes whose end is new: of this run, or of one that was stopped before it could report them."""
+        return self.done + self.failed
+
+    @property
     def first_cause(self) -> str:
         """Why the first bad scene is bad."""
         return str(self._bad[0]["cause"]) if self._bad else ""

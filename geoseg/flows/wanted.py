@@ -25,7 +25,7 @@ class SceneOptions(BaseModel):
         scheduler: address of a Dask scheduler whose workers shall do it.
         name: folder and stem of the output, instead of the scene's own.
         overwrite: replace an output made otherwise.
-        gpu_limit: a global concurrency limit; the scene holds one slot of it.
+        gpu_limit: a global concurrency limit; the scene holds one slot of it while its network runs.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,7 +24,7 @@ from geoseg.run.plan import Job
 from geoseg.run.publish import Facts
 from geoseg.run.report import Reporter
 from geoseg.run.stages import Begun, State, disk_errors, workplace
-from geoseg.run.workers import Done
+from geoseg.run.workers import Done, Slot
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -51,11 +51,13 @@ class DaskWorkers:
     Args:
         client: of the cluster.
         threads: CPU threads of each worker's network; None: as many as the worker declares.
+        slot: held for each scene while its blocks are predicted, and neither before nor afterwards.
     """
 
-    def __init__(self, client: Client, *, threads: int | None = None) -> None:
+    def __init__(self, client: Client, *, threads: int | None = None, slot: Slot = nullcontext) -> None:
         self._client = client
         self._threads = threads
+        self._slot = slot
         self._quarantine = threading.Lock()
         self._counting = threading.Lock()
         self._scenes = 0
@@ -194,7 +196,7 @@ class DaskWorkers:
             return futures
 
         running: Any = None
-        with self._one_more_scene(), self._lost(order.uri):
+        with self._slot() if left else nullcontext(), self._one_more_scene(), self._lost(order.uri):
             try:
                 running = as_completed(hand_out())
                 for future in running:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -22,6 +23,9 @@ from geoseg.io.store import Store
 from geoseg.run.ahead import ahead
 from geoseg.run.plan import Job, RunPlan
 from geoseg.run.tile_progress import TileProgress
+
+Slot = Callable[[], AbstractContextManager[None]]
+"""Makes what is held while the blocks of a scene are predicted, such as a share of a GPU."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,17 +53,25 @@ class Workers(Protocol):
 
 
 class ThisProcess:
-    """Blocks one after the other; the next is read and prepared while the network works."""
+    """Blocks one after the other; the next is read and prepared while the network works.
+
+    Args:
+        slot: held while blocks are predicted, and neither before nor afterwards.
+    """
+
+    def __init__(self, *, slot: Slot = nullcontext) -> None:
+        self._slot = slot
 
     def predict(self, job: Job, store: Store, left: list[Block], advance: Callable[[int], None]) -> Iterator[Done]:
         """See ``Workers``."""
         progress = TileProgress(job.plan, advance)
-        for source in ahead(inputs(job.scene, job.plan, job.mask, left)):
-            progress.start(job.plan.blocks.block(source.block.row, source.block.col))
-            result = answer(job.model, job.plan, source, watched=progress.watched)
-            store.write(result.block, result.codes, result.confidence, *result.more)
-            progress.finish()
-            yield Done(block=result.block, empty=not source.valid.any())
+        with self._slot() if left else nullcontext():
+            for source in ahead(inputs(job.scene, job.plan, job.mask, left)):
+                progress.start(job.plan.blocks.block(source.block.row, source.block.col))
+                result = answer(job.model, job.plan, source, watched=progress.watched)
+                store.write(result.block, result.codes, result.confidence, *result.more)
+                progress.finish()
+                yield Done(block=result.block, empty=not source.valid.any())
 
 
 def inputs(scene: Scene, plan: RunPlan, mask: Mask | None, blocks: Iterable[Block]) -> Iterator[BlockPixels]:

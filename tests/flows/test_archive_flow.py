@@ -48,7 +48,7 @@ def test_one_corrupt_scene_among_several_is_named_and_the_rest_is_done(
     assert (config.out / "catalog.json").as_uri() in shown["five-areas-catalogue"]["data"]
     found = wait_for(lambda: _events(api, "geoseg.scene.", 5))
     assert sorted(event["resource"]["prefect.resource.id"] for event in found if event["event"].endswith("failed")) == [
-        "geoseg.scene.area2"
+        "geoseg.scene.five-areas.area2"
     ]
     made = wait_for(lambda: _events(api, "prefect.asset.materialization.succeeded", 12))
     classes = next(e for e in made if e["resource"]["prefect.resource.id"].endswith("/area0/area0_classes.tif"))
@@ -58,13 +58,20 @@ def test_one_corrupt_scene_among_several_is_named_and_the_rest_is_done(
 
     before = layers(config.out)
     again = api.run(FLOW, str(tmp_path / "a.yaml"))
-    assert again.returncode == 0, "the bad scene was reported once"
+    assert again.returncode == 0, "the scene was reported once"
     assert "0 scenes done, 4 done before, 1 known bad" in again.stderr
     assert layers(config.out) == before
     rerun = api.runs()[-1]
-    assert (rerun["id"] != run["id"], rerun["state_type"]) == (True, "COMPLETED")
+    assert rerun["id"] != run["id"]
+    assert (rerun["state_type"], "1 known bad" in rerun["state"]["message"]) == ("COMPLETED", True)
     names = [row["name"] for row in wait_for(lambda: _tasks(api, rerun, 1))]
     assert [name.split("-")[0] for name in names] == ["survey_archive"], "what is done is counted, not a task"
+    new = api.ask("artifacts/filter", artifacts={"flow_run_id": {"any_": [rerun["id"]]}})
+    assert [row["key"] for row in new if row["key"]] == [], "nothing changed"
+
+    tried = api.run(FLOW, str(tmp_path / "a.yaml"), "--retry-failed")
+    assert tried.returncode == 7, "it was tried again and failed again"
+    assert "0 scenes done, 4 done before, 1 failed" in tried.stderr
 
 
 @pytest.mark.slow
@@ -81,6 +88,12 @@ def test_a_flow_killed_in_the_middle_goes_on_to_the_same_bytes(api: Api, make_ar
     again = api.run(FLOW, str(path))
     assert again.returncode == 0, again.stderr
     assert f"{len(left)} scenes done, {5 - len(left)} done before" in again.stderr
+    killed, last = api.runs()[-2:]
+    assert (killed["state_type"], last["state_type"]) == ("CRASHED", "COMPLETED")
+    wait_for(lambda: _tasks(api, last, 1 + len(left)))
+    states = [row["state_type"] for row in api.ask("task_runs/filter", flow_runs={"id": {"any_": [killed["id"]]}})]
+    assert "CRASHED" in states
+    assert set(states) <= {"COMPLETED", "CRASHED"}, "nothing is Running for ever"
     assert {path: path.stat().st_mtime_ns for path in stamps} == stamps
     assert layers(config.out) == alone(config, tmp_path / "alone")
 
@@ -114,6 +127,27 @@ def test_an_api_killed_in_the_middle_stops_nothing(make_archive: Any, tmp_path: 
     assert "6 scenes done" in log.read_text()
     assert "Traceback" not in log.read_text()
     assert (config.out / "catalog.json").is_file()
+    assert layers(config.out) == alone(config, tmp_path / "alone")
+
+
+@pytest.mark.slow
+def test_a_scheduled_run_says_in_a_line_that_the_api_is_lost(make_archive: Any, tmp_path: Path) -> None:
+    config = make_archive(6)
+    path, log = written(config, tmp_path / "a.yaml"), tmp_path / "log"
+    as_a_worker_does = f"from flows.segment_archive import segment_archive; segment_archive({str(path)!r})"
+    with server(tmp_path / "prefect") as doomed:
+        doomed.env["PREFECT_CLIENT_MAX_RETRIES"] = "1"
+        process = doomed.start("-c", as_a_worker_does, log=log)
+        wait_for(lambda: b"2 of 6" in log.read_bytes(), process)
+        end(doomed.process)
+        try:
+            process.wait(PATIENCE_S)
+        finally:
+            end(process)
+    said = log.read_text()
+    assert "6 of 6" in said, said
+    assert "Event(" not in said, said
+    assert said.count("takes no events") == 1, said
     assert layers(config.out) == alone(config, tmp_path / "alone")
 
 

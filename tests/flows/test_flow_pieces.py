@@ -27,8 +27,9 @@ from geoseg.archive.record import SceneRecord
 from geoseg.errors import OutputError, ResourceError, SceneError, UsageError
 from geoseg.flows import board as boards
 from geoseg.flows.assets import asset_key
-from geoseg.flows.board import Board
+from geoseg.flows.board import Board, artifact_key
 from geoseg.flows.ending import Outcome, computed, run, talking
+from geoseg.flows.events import scene_id
 from geoseg.flows.references import find_references
 from geoseg.flows.tally import Tally
 from geoseg.flows.wanted import archive_config, fields
@@ -101,6 +102,18 @@ def test_prefect_takes_any_file_as_an_asset_and_tells_them_apart(name: str) -> N
     key = asset_key("/data/" + name)
     assert Asset(key=key).key == key
     assert asset_key("/data/" + name + "x") != key
+
+
+@given(st.text(max_size=30), st.text(max_size=30))
+def test_prefect_takes_any_title_as_a_key_and_other_scripts_are_told_apart(one: str, other: str) -> None:
+    assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", artifact_key(one))
+    for title in ("東京", "大阪"):
+        assert artifact_key(title).startswith("archive-")
+    assert artifact_key("東京" + one) != artifact_key("大阪" + other)
+
+
+def test_a_scene_has_another_id_in_each_archive() -> None:
+    assert scene_id("North", "area1") != scene_id("South", "area1")
 
 
 def test_an_asset_never_holds_a_secret() -> None:
