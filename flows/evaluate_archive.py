@@ -15,6 +15,7 @@ from prefect.states import Completed, Failed
 
 from geoseg.cli.evaluate import Protocol, Unanswered
 from geoseg.errors import GeosegError, SceneError
+from geoseg.flows.assets import whole_path
 from geoseg.flows.begin import begin
 from geoseg.flows.board import Board
 from geoseg.flows.ending import Outcome, command, computed, run
@@ -73,7 +74,7 @@ def evaluate_archive(
     failed = [{"scene": name, "cause": str(error)} for name, error in bad.items()]
     values = report.as_json() | {"scenes_without_reference": without, "scenes_failed": failed}
     write_json(archive / "evaluation.json", values)
-    board = Board(archive.absolute().name)
+    board = Board(whole_path(archive).name)
     board.table("scores", [*failed, *score_rows(report)], f"Scenes against references, protocol {report.protocol}")
     board.table("totals", total_rows(report), "Over all scenes, one matrix")
     counted = f"{len(report.scenes)} scenes scored, {len(without)} have no reference"

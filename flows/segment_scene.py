@@ -15,7 +15,7 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
 from geoseg.cli.predict import hands
-from geoseg.flows.assets import layer_assets, source_assets
+from geoseg.flows.assets import layer_assets, source_assets, whole_path
 from geoseg.flows.begin import begin
 from geoseg.flows.board import Board, Shown
 from geoseg.flows.ending import Outcome, command, computed, run
@@ -60,7 +60,7 @@ def segment_scene(scene: str, model: str, out: Path, options: dict[str, Any] | N
         one = segment.with_options(assets=made, asset_deps=source_assets(scene, model))
         layers = one(opened, name, model, out, chosen, board)
     board.progress(1, 1, last=True)
-    board.link("classes", layers.bundle.classes.absolute().as_uri(), "Class raster")
+    board.link("classes", whole_path(layers.bundle.classes).as_uri(), "Class raster")
     summary = f"{name}: {'done' if layers.fresh else 'done before'}, {layers.bundle.directory}"
     computed(Outcome(summary=summary, told=not board.lost))
     return Completed(message=summary)

@@ -16,6 +16,7 @@ from prefect.settings import PREFECT_API_URL
 from geoseg.archive.config import ArchiveConfig
 from geoseg.cli.door import say
 from geoseg.errors import UsageError
+from geoseg.flows.assets import whole_path
 from geoseg.flows.ending import command, talking
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -52,7 +53,7 @@ def main(
                 name=name,
                 cron=cron,
                 interval=every_s,
-                parameters={"config": str(config.absolute()), "gpu_limit": gpu_limit},
+                parameters={"config": str(whole_path(config)), "gpu_limit": gpu_limit},
                 global_limit=limit,
                 paused=False,  # stopped in order, the last one left its schedule paused
                 print_starting_message=False,

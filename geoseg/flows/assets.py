@@ -39,6 +39,12 @@ def source_assets(scene: str, model: str) -> list[str | Asset]:
     return [asset_key(scene), asset_key(f"geoseg://models/{model}" if model in BUNDLED else model)]
 
 
+def whole_path(path: str | Path) -> Path:
+    """Make a path absolute, without ``..`` in it."""
+    whole = Path(path).absolute()
+    return whole.resolve() if ".." in whole.parts else whole
+
+
 def asset_key(path_or_address: str | Path) -> str:
     """Name a file or address as an asset: a URI without what Prefect forbids in keys.
 
@@ -48,13 +54,15 @@ def asset_key(path_or_address: str | Path) -> str:
     Example:
         >>> asset_key("/data/a b.tif")
         'file:///data/a~20b.tif'
+        >>> asset_key("/data/out/../b.tif")
+        'file:///data/b.tif'
         >>> asset_key("https://user:secret@example.org/a.tif?token=1")
         'https://example.org/a.tif'
     """
     text = str(path_or_address)
     scheme, mark, rest = without_secrets(text).partition("://")
     if not mark:
-        scheme, rest = "file", Path(text).absolute().as_posix()
+        scheme, rest = "file", whole_path(text).as_posix()
     path = quote(rest, safe="/:@!$*(),;=+", encoding="utf-8", errors="surrogateescape")
     key = f"{scheme}://{path}".replace("~", "~7E").replace("%", "~")
     if len(key) <= _LONGEST:

@@ -10,6 +10,7 @@ from prefect.states import Completed, Failed
 
 from geoseg.archive.catalogue import CATALOGUE
 from geoseg.archive.publish import MARKDOWN
+from geoseg.flows.assets import whole_path
 from geoseg.flows.board import Board
 from geoseg.flows.ending import Outcome, computed
 from geoseg.flows.tally import Tally
@@ -30,7 +31,7 @@ def finish(board: Board, tally: Tally, out: Path, *, changed: bool) -> State[Any
     if changed or not board.shows("catalogue"):
         board.table("scenes", tally.rows, "Scenes that were tried, bad ones first")
         board.markdown("report", (out / MARKDOWN).read_text(), "What the archive holds")
-        board.link("catalogue", (out / CATALOGUE).absolute().as_uri(), "STAC catalogue")
+        board.link("catalogue", whole_path(out / CATALOGUE).as_uri(), "STAC catalogue")
     summary = f"{tally.summary}: {out}"
     computed(Outcome(summary=summary, exit_code=7 if tally.failed else 0, told=not board.lost))
     return Failed(message=f"{summary}; {tally.first_cause}") if tally.failed else Completed(message=summary)

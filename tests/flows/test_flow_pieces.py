@@ -157,9 +157,14 @@ def test_a_part_of_the_source_can_be_said_beside_the_file_and_beside_the_folder(
     said = fields(["source.glob='*.jp2'", "model=other", "out=there"])
     config = archive_config(file, said, source=None, model=None, out=None)
     assert (config.source.path, config.source.glob, config.source.recursive) == (tmp_path / "in", "*.jp2", False)  # type: ignore[union-attr]
-    assert (config.model, config.out) == ("other", Path("there"))
+    assert (config.model, config.out) == ("other", Path("there").absolute())
     config = archive_config(file, said, source="elsewhere", model="third", out=None)
-    assert (config.source.path, config.source.glob, config.source.recursive) == (Path("elsewhere"), "*.jp2", True)  # type: ignore[union-attr]
+    source = config.source
+    assert (source.path, source.glob, source.recursive) == (Path("elsewhere").absolute(), "*.jp2", True)  # type: ignore[union-attr]
+        Path("elsewhere").absolute(),
+        "*.jp2",
+        True,
+    )  # type: ignore[union-attr]
     assert config.model == "third"
     with pytest.raises(UsageError, match="predict has a value"):
         fields(["predict=3", "predict.halo_px=8"])
