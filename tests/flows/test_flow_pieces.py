@@ -161,10 +161,6 @@ def test_a_part_of_the_source_can_be_said_beside_the_file_and_beside_the_folder(
     config = archive_config(file, said, source="elsewhere", model="third", out=None)
     source = config.source
     assert (source.path, source.glob, source.recursive) == (Path("elsewhere").absolute(), "*.jp2", True)  # type: ignore[union-attr]
-        Path("elsewhere").absolute(),
-        "*.jp2",
-        True,
-    )  # type: ignore[union-attr]
     assert config.model == "third"
     with pytest.raises(UsageError, match="predict has a value"):
         fields(["predict=3", "predict.halo_px=8"])
