@@ -14,7 +14,7 @@ from geoseg.io.formats import driver_of, is_remote, local_path, remote_driver
 from geoseg.io.options import OpenOptions
 from geoseg.io.source import Source
 from geoseg.io.stac_source import Asset, AssetBand, item_assets, read_item
-from geoseg.io.vrt_guard import check_vrt
+from geoseg.io.vrt import clean_vrt
 from geoseg.io.web import ask
 
 _ITEM_BYTES = 16 * 2**20
@@ -87,10 +87,12 @@ def _open_source(uri: str, path: Path | None, driver: str, options: OpenOptions)
     if not options.allow_vrt:
         raise UsageError(f"{uri}: a VRT can refer to any file, so none is read by default. Pass --allow-vrt.")
     root = path.parent if options.vrt_root is None else Path(options.vrt_root)
-    sources = check_vrt(uri, path, root.resolve())
-    source = Source(uri, path, driver, options)
-    source.files = tuple(dict.fromkeys((str(path), *sources)))
-    return source
+    documents = clean_vrt(uri, path, root.resolve())
+    try:
+        return Source(uri, path, driver, options, documents=documents)
+    except BaseException:
+        documents.close()
+        raise
 
 
 def _parts(source: Source, said: Sequence[AssetBand]) -> tuple[Part, ...]:

@@ -21,6 +21,7 @@ from geoseg.io.formats import READ_CACHE_BYTES, first_bytes, gdal_settings, is_p
 from geoseg.io.georeference import Georeference, georeference, is_complete, sidecars
 from geoseg.io.options import OpenOptions
 from geoseg.io.quiet import quiet
+from geoseg.io.vrt import VrtDocuments
 
 
 class Source:
@@ -38,10 +39,13 @@ class Source:
         notes: what the user ought to know.
     """
 
-    def __init__(self, uri: str, path: Path | None, driver: str, options: OpenOptions) -> None:
+    def __init__(
+        self, uri: str, path: Path | None, driver: str, options: OpenOptions, *, documents: VrtDocuments | None = None
+    ) -> None:
         self.uri = uri
         self._lock = threading.Lock()
-        self.dataset, self.files, notes = _opened(uri, path, driver)
+        self._documents = documents
+        self.dataset, self.files, notes = _opened(uri, path, driver, documents)
         with ExitStack() as closing:
             closing.callback(self.dataset.close)
             self._refuse_too_many_bands(options)
@@ -154,6 +158,8 @@ class Source:
         """Close the dataset."""
         with self._lock:
             self.dataset.close()
+            if self._documents is not None:
+                self._documents.close()
 
 
 def reason(error: BaseException) -> str:
@@ -168,10 +174,10 @@ def reason(error: BaseException) -> str:
     return "; ".join(words) or "no reason given"
 
 
-def _rasterio_open(uri: str, path: Path | None, driver: str) -> Any:
+def _rasterio_open(uri: str, name: str | Path, driver: str) -> Any:
     with quiet():
         try:
-            return rasterio.open(uri if path is None else path, driver=driver)
+            return rasterio.open(name, driver=driver)
         except UnicodeEncodeError as error:
             raise SceneError(uri, "its name is not UTF-8, so GDAL cannot open it.", "Rename it.") from error
         except RasterioError as error:
@@ -191,21 +197,27 @@ def _mask_file(uri: str, path: Path | None) -> tuple[str, ...]:
     return ()
 
 
-def _opened(uri: str, path: Path | None, driver: str) -> tuple[Any, tuple[str, ...], tuple[str, ...]]:
+def _opened(
+    uri: str, path: Path | None, driver: str, documents: VrtDocuments | None
+) -> tuple[Any, tuple[str, ...], tuple[str, ...]]:
     """Open a file so that its own georeference wins; ask sidecars only where it has none.
 
     Returns:
         The dataset, its local files, and notes.
     """
     mask = _mask_file(uri, path)
+    if documents is not None:
+        if mask:
+            cure = "Make a GeoTIFF of both: gdal_translate IN.vrt OUT.tif."
+            raise SceneError(uri, f"the mask {Path(mask[0]).name} beside a VRT is not read.", cure)
+        with gdal_settings():
+            return _rasterio_open(uri, documents.name, "VRT"), documents.files, ()
     with gdal_settings(mask_file=bool(mask)):
-        dataset = _rasterio_open(uri, path, driver)
+        dataset = _rasterio_open(uri, path or uri, driver)
     if path is None:
         return dataset, (), ()
     files = (str(path), *mask)
     beside = sidecars(path, driver)
-    if driver == "VRT":
-        return dataset, tuple(dict.fromkeys((*files, *dataset.files))), ()
     if not beside:
         return dataset, files, ()
     names = ", ".join(name.name for name in beside)
