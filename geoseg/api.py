@@ -14,12 +14,13 @@ R = TypeVar("R")
 
 # "--name", and the value that an example gives it
 _OPTION = re.compile(
-    r"(?<![\w-])--(?P<name>[a-z][a-z0-9-]*)(?P<value> (?:EPSG:\w+|LOW,HIGH|N\b|auto\b|cpu\b|torch\b))?"
+    r"(?<![\w-])--(?P<name>[a-z][a-z0-9-]*)"
+    r"(?P<value> (?:EPSG:\w+|LOW,HIGH|(?:N|VALUE|FOLDER|no|auto|cpu|torch)\b))?"
 )
 _LEADING = re.compile(r"^--(?P<name>[a-z][a-z0-9-]*)(?= [^:]*: )")
 _OTHER_COMMANDS = re.compile(r"\b(?:rio|gdal\w+|ogr\w+|pip|pystac|geoseg) [^:]*?--")
 _RENAMED = {"max-mpx": "max_pixels", "no-vector": "vector", "no-confidence": "confidence"}
-_VALUES = {"LOW,HIGH": "(LOW, HIGH)", "N": "N"}
+_VALUES = {"LOW,HIGH": "(LOW, HIGH)", "N": "N", "VALUE": "VALUE", "FOLDER": "FOLDER"}
 
 
 def python_words(text: str) -> str:

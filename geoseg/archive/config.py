@@ -14,7 +14,7 @@ from geoseg.core.digest import sha256_of_json
 from geoseg.core.spec import Precision, PredictSpec, RuntimeName
 from geoseg.io.area_of_interest import area_digest
 from geoseg.io.formats import is_remote
-from geoseg.io.options import OpenOptions
+from geoseg.io.options import ConfiguredAlpha, OpenOptions
 from geoseg.io.yaml_file import read_config
 
 
@@ -28,7 +28,10 @@ class Opening(_Config):
     Attributes:
         assume_crs: CRS of scenes that carry none, ``EPSG:32633``.
         assume_gsd_m: pixel side, metres, of pictures with no georeference at all; they are laid out at a made-up place.
+        alpha: whether a band says which pixels are valid: ``auto``, ``yes`` or ``no``; see ``OpenOptions``.
+        nodata: one more value that means no measurement, in all bands.
         allow_vrt: read .vrt files.
+        vrt_root: folder that holds all sources of a VRT; default: the VRT's own.
         allow_remote: read https:// and s3:// addresses; without it no request is ever sent.
         assets: of STAC items, the assets to read, by key or common name; none: all data assets.
         max_mpx: largest scene taken, million pixels.
@@ -36,17 +39,28 @@ class Opening(_Config):
 
     assume_crs: str | None = None
     assume_gsd_m: Annotated[float, Field(gt=0)] | None = None
+    alpha: ConfiguredAlpha = "auto"
+    nodata: float | None = None
     allow_vrt: bool = False
+    vrt_root: Path | None = None
     allow_remote: bool = False
     assets: tuple[str, ...] = ()
     max_mpx: Annotated[float, Field(gt=0)] = 40_000.0
+
+    def pixel_options(self) -> dict[str, Any]:
+        """What can change a layer; later additions are left out where they say nothing, so that digests stay."""
+        always = self.model_dump(mode="json", include={"assume_crs", "assume_gsd_m", "assets"})
+        return always | self.model_dump(mode="json", include={"alpha", "nodata"}, exclude_defaults=True)
 
     def options(self) -> OpenOptions:
         """As the scene takes them."""
         return OpenOptions(
             assume_crs=self.assume_crs,
             assume_gsd_m=self.assume_gsd_m,
+            alpha=self.alpha,
+            nodata=self.nodata,
             allow_vrt=self.allow_vrt,
+            vrt_root=None if self.vrt_root is None else str(self.vrt_root),
             allow_remote=self.allow_remote,
             assets=self.assets,
             max_pixels=int(self.max_mpx * 1e6),
@@ -150,6 +164,13 @@ class ArchiveConfig(_Config):
     def _scheduler_from_here(cls, value: str | None, info: ValidationInfo) -> str | None:
         return value if value is None or "://" in value else str(_from_folder(Path(value), info))
 
+    @field_validator("opening")
+    @classmethod
+    def _root_from_here(cls, value: Opening, info: ValidationInfo) -> Opening:
+        if value.vrt_root is None:
+            return value
+        return value.model_copy(update={"vrt_root": _from_folder(value.vrt_root, info)})
+
     @field_validator("predict")
     @classmethod
     def _area_from_here(cls, value: PredictSpec, info: ValidationInfo) -> PredictSpec:
@@ -181,7 +202,7 @@ class ArchiveConfig(_Config):
         return sha256_of_json(
             {
                 "predict": self.predict.model_dump(mode="json") | {"aoi": area},
-                "opening": self.opening.model_dump(mode="json", include={"assume_crs", "assume_gsd_m", "assets"}),
+                "opening": self.opening.pixel_options(),
             }
         )
 

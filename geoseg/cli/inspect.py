@@ -9,6 +9,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from geoseg.cli.door import printable
+from geoseg.cli.opening import (
+    AllowRemote,
+    AllowVrt,
+    Alpha,
+    AlphaChoice,
+    Assets,
+    AssumeCrs,
+    MaxMpx,
+    Nodata,
+    VrtRoot,
+    asset_names,
+    max_pixels,
+)
 
 _WITHIN, _FAR = 0.01, 2.0
 _MARKS = {"good": "[yes]", "resampled": "[near]", "poor": "[far]", "none": "[no]"}
@@ -21,17 +34,33 @@ if TYPE_CHECKING:
 def inspect(
     scene: Annotated[str, typer.Argument(help="File or STAC item.")],
     model: Annotated[str | None, typer.Option(help="Only this model; default: every bundled one.")] = None,
-    assume_crs: Annotated[str | None, typer.Option(help="CRS of a scene that carries none.")] = None,
-    allow_vrt: Annotated[bool, typer.Option("--allow-vrt", help="Read .vrt files.")] = False,
-    allow_remote: Annotated[bool, typer.Option("--allow-remote", help="Read s3:// and https:// addresses.")] = False,
+    assume_crs: AssumeCrs = None,
+    alpha: Alpha = AlphaChoice.auto,
+    nodata: Nodata = None,
+    assets: Assets = None,
+    allow_vrt: AllowVrt = False,
+    vrt_root: VrtRoot = None,
+    allow_remote: AllowRemote = False,
+    max_mpx: MaxMpx = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Show grid, bands and nodata of a scene, and how each model would read it."""
     from geoseg.engine.bundled import BUNDLED, resolve
     from geoseg.io.model_file import read_model
-    from geoseg.io.scene import open_scene
+    from geoseg.io.options import OpenOptions
+    from geoseg.io.scene import Scene
 
-    with open_scene(scene, assume_crs=assume_crs, allow_vrt=allow_vrt, allow_remote=allow_remote) as opened:
+    opening = OpenOptions(
+        assume_crs=assume_crs,
+        alpha=alpha.value,
+        nodata=nodata,
+        assets=asset_names(assets),
+        allow_vrt=allow_vrt,
+        vrt_root=vrt_root,
+        allow_remote=allow_remote,
+        max_pixels=max_pixels(max_mpx),
+    )
+    with Scene(scene, opening) as opened:
         facts = _facts(opened)
         cards = [read_model(*resolve(name))[1] for name in ([model] if model else list(BUNDLED))]
         facts["models"] = [_matched(opened, card) for card in cards]
@@ -61,8 +90,11 @@ def _facts(scene: Scene) -> dict[str, Any]:
         "block_px": list(scene.block_shape),
         "bands": [
             {"index": b.index, "name": b.name, "dtype": b.dtype, "scale": b.scale, "offset": b.offset}
+            | {"description": b.description}
             for b in scene.bands
         ],
+        "alpha_bands": list(scene.alphas),
+        "notes": list(scene.notes),
     }
 
 
@@ -107,7 +139,12 @@ def _show(facts: dict[str, Any]) -> None:
     print(f"  nodata {facts['nodata']}, stored in blocks of {facts['block_px'][0]} x {facts['block_px'][1]} px")
     for band in facts["bands"]:
         scaled = f", value * {band['scale']:g} + {band['offset']:g}" if band["scale"] != 1 or band["offset"] else ""
-        print(f"  band {band['index']}: {band['name']} ({band['dtype']}{scaled})")
+        words = "" if band["description"] in {"", band["name"]} else f" {printable(band['description'])!r}"
+        print(f"  band {band['index']}: {band['name']}{words} ({band['dtype']}{scaled})")
+    for index in facts["alpha_bands"]:
+        print(f"  band {index}: alpha, pixels where it is 0 have no value (--alpha no reads it as data)")
+    for note in facts["notes"]:
+        print(f"  note: {printable(note)}")
     for entry in facts["models"]:
         _show_model(entry)
 

@@ -14,11 +14,25 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from geoseg.cli.door import failure, printable, say
+from geoseg.cli.opening import (
+    AllowRemote,
+    AllowVrt,
+    Alpha,
+    AlphaChoice,
+    Assets,
+    AssumeCrs,
+    MaxMpx,
+    Nodata,
+    VrtRoot,
+    asset_names,
+    max_pixels,
+)
 
 if TYPE_CHECKING:
     from geoseg.core.spec import PredictSpec
     from geoseg.engine.model import Model
     from geoseg.errors import GeosegError
+    from geoseg.io.options import OpenOptions
     from geoseg.io.scene import Scene
     from geoseg.run.predict import Layers
     from geoseg.run.workers import Slot, Workers
@@ -99,10 +113,14 @@ def predict(
     probabilities: Annotated[
         bool, typer.Option("--probabilities", help="Write the probability of each class as a raster of its own.")
     ] = False,
-    assume_crs: Annotated[str | None, typer.Option(help="CRS of scenes that carry none, e.g. EPSG:32633.")] = None,
-    allow_vrt: Annotated[bool, typer.Option("--allow-vrt", help="Read .vrt files.")] = False,
-    allow_remote: Annotated[bool, typer.Option("--allow-remote", help="Read s3:// and https:// addresses.")] = False,
-    max_mpx: Annotated[float | None, typer.Option(help="Largest scene taken, million pixels (40000).")] = None,
+    assume_crs: AssumeCrs = None,
+    alpha: Alpha = AlphaChoice.auto,
+    nodata: Nodata = None,
+    assets: Assets = None,
+    allow_vrt: AllowVrt = False,
+    vrt_root: VrtRoot = None,
+    allow_remote: AllowRemote = False,
+    max_mpx: MaxMpx = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes on this machine that share the blocks.")] = None,
     scheduler: Annotated[str | None, typer.Option(help="Address of a Dask scheduler whose workers predict.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace outputs made with other options.")] = False,
@@ -116,7 +134,8 @@ def predict(
     from geoseg.cli.options import checked, numbers
     from geoseg.cli.sources import expand, output_names
     from geoseg.core.spec import PredictSpec
-    from geoseg.io.scene import open_scene
+    from geoseg.io.options import OpenOptions
+    from geoseg.io.scene import Scene
 
     spec = checked(
         PredictSpec,
@@ -138,11 +157,18 @@ def predict(
         uncertainty=uncertainty,
         probabilities=probabilities,
     )
-    options: dict[str, Any] = {"assume_crs": assume_crs, "allow_vrt": allow_vrt, "allow_remote": allow_remote}
-    if max_mpx is not None:
-        options["max_pixels"] = _pixels(max_mpx)
+    opening = OpenOptions(
+        assume_crs=assume_crs,
+        alpha=alpha.value,
+        nodata=nodata,
+        assets=asset_names(assets),
+        allow_vrt=allow_vrt,
+        vrt_root=vrt_root,
+        allow_remote=allow_remote,
+        max_pixels=max_pixels(max_mpx),
+    )
     uris = expand(scenes, allow_vrt=allow_vrt)
-    stems, refused = _stems(uris, options)
+    stems, refused = _stems(uris, opening)
     if len(uris) == 1:
         _unless_refused(refused, uris[0])
     source: dict[str, Any] = {"device": device, "runtime": runtime.value, "precision": precision.value}
@@ -153,7 +179,7 @@ def predict(
         for uri, name in zip(uris, output_names(list(zip(uris, stems, strict=True))), strict=True):
             try:
                 _unless_refused(refused, uri)
-                with open_scene(uri, **options) as scene:
+                with Scene(uri, opening) as scene:
                     results.append(_one(ready, scene, name, quiet=quiet or as_json))
             except Exception as error:  # one scene's failure, even by a bug of ours, must not stop the others
                 if len(uris) == 1:
@@ -167,16 +193,16 @@ def predict(
     return 7 if failed else 0
 
 
-def _stems(uris: list[str], options: dict[str, Any]) -> tuple[list[str], dict[str, GeosegError]]:
+def _stems(uris: list[str], opening: OpenOptions) -> tuple[list[str], dict[str, GeosegError]]:
     """Open every scene once, before the model is loaded: its stem, or why it is refused."""
     from geoseg.errors import GeosegError
-    from geoseg.io.scene import open_scene
+    from geoseg.io.scene import Scene
 
     stems: list[str] = []
     refused: dict[str, GeosegError] = {}
     for uri in uris:
         try:
-            with open_scene(uri, **options) as scene:
+            with Scene(uri, opening) as scene:
                 stems.append(scene.stem)
         except GeosegError as error:
             refused[uri] = error
@@ -264,14 +290,6 @@ def _tell(scene: Scene, layers: Layers) -> None:
     polygons = "" if record["segments"] is None else f"{record['segments']:,} polygons, "
     speed, project = record["pixels_per_s"] / 1e6, printable(str(layers.bundle.project))
     print(f"{scene.stem}: {polygons}{speed:.2f} Mpx/s; open {project} in QGIS")
-
-
-def _pixels(max_mpx: float) -> int:
-    from geoseg.errors import UsageError
-
-    if not 0 < max_mpx < 1e12:
-        raise UsageError(f"--max-mpx {max_mpx:g}: a number above 0 is wanted, million pixels.")
-    return int(max_mpx * 1e6)
 
 
 def _range(text: str | None) -> tuple[float, float] | str | None:

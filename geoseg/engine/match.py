@@ -14,6 +14,7 @@ from geoseg.core.card import ModelCard
 from geoseg.core.ground import gsd_m as ground_gsd_m
 from geoseg.core.spec import PredictSpec
 from geoseg.errors import MatchError, UsageError
+from geoseg.io.bands import says_nothing
 from geoseg.io.overview import overview
 from geoseg.io.scene import Scene, SceneBand
 
@@ -152,10 +153,16 @@ def _listed(names: Sequence[str]) -> str:
     return "(" + ", ".join(names) + ")"
 
 
+def _described(band: SceneBand) -> str:
+    """Name a band as it is chosen, with the file's own words where they differ."""
+    words = band.description[:40]
+    return band.name if words.lower() == band.name else f"{band.name} {words!r}"
+
+
 def _choose_bands(
     scene: Described, card: ModelCard, wanted: tuple[str, ...] | None, notes: list[str]
 ) -> list[SceneBand]:
-    has = _listed([band.name for band in scene.bands])
+    has = _listed([band.name if says_nothing(band.description) else _described(band) for band in scene.bands])
     needs = _listed(card.band_names)
     by_name = {band.name: band for band in reversed(scene.bands)}
     by_name |= {str(band.index): band for band in scene.bands}
@@ -164,12 +171,17 @@ def _choose_bands(
             cause = f"--bands names {len(wanted)} bands, model {card.name} needs {len(card.bands)} {needs}."
             raise MatchError(scene.uri, cause, f"The scene has {len(scene.bands)} {has}.")
         unknown = [name for name in wanted if name.lower() not in by_name]
+        alphas = [name for name in unknown if name in map(str, getattr(scene, "alphas", ()))]
+        if alphas:
+            cause = f"band {_listed(alphas)} is its alpha band, which says where pixels are valid."
+            raise MatchError(scene.uri, cause, "Pass --alpha no to read it as data.")
         if unknown:
             raise MatchError(scene.uri, f"has no band {_listed(unknown)}; it has {has}.", "Change --bands.")
         return [by_name[name.lower()] for name in wanted]
     if all(name in by_name for name in card.band_names):
         return [by_name[name] for name in card.band_names]
-    nameless = all(band.name == f"band_{band.index}" for band in scene.bands)
+    # a number or word that nobody knows was put there by somebody who did: not to be guessed over
+    nameless = all(band.name == f"band_{band.index}" and says_nothing(band.description) for band in scene.bands)
     if nameless and len(scene.bands) == len(card.bands):
         notes.append(f"the scene's bands have no names: taken as {needs} in this order")
         return list(scene.bands)
@@ -178,7 +190,7 @@ def _choose_bands(
     raise MatchError(
         scene.uri,
         f"has bands {has}; model {card.name} needs {needs}, without a match for {_listed(missing)}.",
-        f"Pass --bands, for example --bands {example}, or choose another model.",
+        f"Pass --bands with those of the scene in this order, for example --bands {example}, or choose another model.",
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import Literal
 
 COMMON = frozenset(
     {"pan", "coastal", "blue", "green", "green05", "yellow", "red", "rededge", "rededge071", "rededge075", "rededge078"}
@@ -29,6 +30,10 @@ _SAME = {
     **dict.fromkeys(("swir2", "swir 2", "shortwave infrared 2"), "swir22"),
     **dict.fromkeys(("water vapour", "water vapor"), "nir09"),
 }
+_TRANSPARENCY = frozenset(
+    {"a", "alpha", "alpha band", "alpha channel", "band alpha", "mask", "data mask", "valid", "validity", "nodata"}
+    | {"transparency", "opacity", "coverage", "undefined"}
+)
 _SENSORS = {
     "sentinel-2": dict(
         zip(
@@ -70,17 +75,16 @@ def _words(text: str) -> str:
     return re.sub(r"[\s_\-.]+", " ", text.strip().lower())
 
 
-def _sensor(prefix: str, hint: str) -> str | None:
-    """Decide whose band numbers these are, from the description's own prefix and the file's name."""
-    said = f"{prefix} {_words(hint)}"
-    if re.search(r"\b(s2[abc]?|sentinel ?2[abc]?|msil[12][ac])\b", said):
+def _sensor(words: str) -> str | None:
+    """Find out whose band numbers are meant: the satellite that a description or a hint names."""
+    if re.search(r"\b(s2[abc]?|sentinel ?2[abc]?|msil[12][ac])\b", words):
         return "sentinel-2"
-    if re.search(r"\b(lc0?[89]|l[89]|landsat ?[89])\b", said):
+    if re.search(r"\b(lc0?[89]|l[89]|landsat ?[89])\b", words):
         return "landsat-8"
-    if re.search(r"\b(le0?7|l[tm]0?[45]|l[57]|landsat ?[457])\b", said):
+    # LM04 and LM05 are of another instrument, which numbers otherwise
+    if re.search(r"\b(le0?7|lt0?[45]|l[57]|landsat ?[457])\b", words):
         return "landsat-7"
-    # A bare B8 is Sentinel-2's habit; "SR_B4" is Landsat's, whose numbering depends on a number not given here.
-    return "sentinel-2" if not prefix else None
+    return None
 
 
 def named(description: str | None, hint: str = "") -> str | None:
@@ -88,10 +92,11 @@ def named(description: str | None, hint: str = "") -> str | None:
 
     Args:
         description: the file's words.
-        hint: the file's name, which may name the satellite that numbered the bands.
+        hint: the file's name and metadata, which may name the satellite that numbered the bands. Band 4 is red on one
+            satellite and near infrared on another, so that a number alone is no name.
 
     Example:
-        >>> named("Near Infrared"), named("B8"), named("B8", "LC08_L1TP_224078"), named("something")
+        >>> named("Near Infrared"), named("B8", "S2A_MSIL2A"), named("B8", "LC08_L1TP_224078"), named("B8")
         ('nir', 'nir', 'pan', None)
     """
     if not description:
@@ -102,9 +107,9 @@ def named(description: str | None, hint: str = "") -> str | None:
     if words in _SAME:
         return _SAME[words]
     numbered = _NUMBERED.match(words)
-    # "Band 3" alone is what software writes when it knows nothing.
-    if numbered and not (words.startswith("band") and not hint_names_sensor(hint)):
-        sensor = _sensor(numbered["prefix"] or "", hint)
+    if numbered:
+        # only Sentinel-2 has a band between two numbers
+        sensor = "sentinel-2" if numbered["number"] == "8a" else _sensor(f"{numbered['prefix'] or ''} {_words(hint)}")
         return _SENSORS[sensor].get(numbered["number"]) if sensor else None
     inner = re.match(r"^(?:b\w{1,3} )?\(?([a-z0-9 ]+?)\)?(?: \(?\d.*)?$", words)
     if inner and inner[1] != words:
@@ -112,9 +117,33 @@ def named(description: str | None, hint: str = "") -> str | None:
     return None
 
 
-def hint_names_sensor(hint: str) -> bool:
-    """Whether a file's name says which satellite it comes from."""
-    return _sensor("?", hint) is not None
+def says_nothing(description: str | None) -> bool:
+    """Whether a description is what software writes when it knows nothing: none, or ``Band 3``."""
+    return re.fullmatch(r"(band ?\d+)?", _words(description or "")) is not None
+
+
+def alpha_bands(
+    colours: Sequence[str], descriptions: Sequence[str | None], choice: Literal["auto", "yes", "no"] = "auto"
+) -> tuple[int, ...]:
+    """List the bands (1-based) that say which pixels are valid.
+
+    Writers tag the fourth band of 8 bits as alpha by default, whatever it holds: a description knows better.
+
+    Args:
+        colours: colour interpretation of each band, lower case, as rasterio names it.
+        descriptions: the description of each band or None.
+        choice: see ``OpenOptions.alpha``.
+    """
+    tagged = tuple(index for index, colour in enumerate(colours, start=1) if colour == "alpha")
+    if choice == "no":
+        return ()
+    if choice == "yes":
+        return tagged or ((len(colours),) if len(colours) > 1 else ())
+    return tuple(
+        index
+        for index in tagged
+        if says_nothing(descriptions[index - 1]) or _words(descriptions[index - 1] or "") in _TRANSPARENCY
+    )
 
 
 def band_names(colours: Sequence[str], descriptions: Sequence[str | None], hint: str = "") -> tuple[str, ...]:
@@ -123,11 +152,13 @@ def band_names(colours: Sequence[str], descriptions: Sequence[str | None], hint:
     Args:
         colours: colour interpretation of each band, lower case, as rasterio names it.
         descriptions: the description of each band or None.
-        hint: the file's name.
+        hint: the file's name and metadata; see ``named``.
 
     Returns:
         Common names where they are known and not taken, ``band_N`` (1-based) elsewhere.
     """
+    if any(re.search(r"\bb(and)? ?8a\b", _words(description or "")) for description in descriptions):
+        hint = f"sentinel 2 {hint}"
     names: list[str] = []
     for index, (colour, description) in enumerate(zip(colours, descriptions, strict=True), start=1):
         name = named(description, hint) or (colour if colour in COMMON else None)

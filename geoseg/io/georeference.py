@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import pyproj
 from affine import Affine
 from odc.geo.crs import CRSError as OdcCRSError
 from odc.geo.geobox import GeoBox
 from pyproj.exceptions import CRSError as ProjCRSError
+from pyproj.exceptions import ProjError
 from rasterio.crs import CRS
 from rasterio.errors import CRSError
 from rasterio.transform import from_gcps
 
 from geoseg.core.window import Window
 from geoseg.errors import SceneError, UsageError
-from geoseg.io.formats import is_plain_file
+from geoseg.io.formats import gdal_settings, is_plain_file
+from geoseg.io.quiet import gdal_messages
 
 _WORLD_FILES = {
     "GTiff": (".tfw", ".tifw", ".tiffw", ".wld"),
@@ -26,6 +30,7 @@ _WORLD_FILES = {
     "JP2OpenJPEG": (".j2w", ".jp2w", ".wld"),
 }
 _PRJ_BYTES = 65536
+_POLE_DEGREES = 1e-8
 _NOWHERE, _NOWHERE_CRS = (500_000.0, 0.0), "EPSG:32631"
 """Where pictures without a place are laid: at sea, on a meridian where a metre of the grid is one to 0.04 %."""
 
@@ -75,7 +80,8 @@ def _from_prj(uri: str, path: Path) -> tuple[CRS | None, Path | None]:
         if is_plain_file(name):
             text = name.read_bytes()[:_PRJ_BYTES].decode("utf-8", "replace").strip()
             try:
-                return CRS.from_wkt(text, morph_from_esri_dialect=True), name
+                with gdal_messages(), gdal_settings():
+                    return CRS.from_wkt(text, morph_from_esri_dialect=True), name
             except CRSError as error:
                 raise SceneError(
                     uri, f"{name.name} beside it holds no CRS ({error}).", "Repair or remove it."
@@ -84,13 +90,78 @@ def _from_prj(uri: str, path: Path) -> tuple[CRS | None, Path | None]:
 
 
 def _assumed(text: str) -> CRS:
+    """Read a CRS that a user names. PROJ decides what is one: GDAL would look for it in files and on the network."""
     try:
-        crs = CRS.from_user_input(text)
-    except (CRSError, ValueError) as error:
-        raise UsageError(f"--assume-crs {text}: not a CRS ({error}). Give EPSG:code or WKT.") from error
-    if not crs:
-        raise UsageError(f"--assume-crs {text}: not a CRS. Give EPSG:code or WKT.")
-    return crs
+        pyproj.CRS.from_user_input(text)
+        with gdal_messages(), gdal_settings():
+            return CRS.from_user_input(text)
+    except (CRSError, ProjCRSError, ValueError) as error:
+        raise UsageError(f"--assume-crs {text[:200]}: not a CRS. Give EPSG:code or WKT.") from error
+
+
+def refuse_nowhere(uri: str, geobox: GeoBox) -> None:
+    """Refuse a grid whose pixels have no place on the ground, so that areas in metres mean nothing.
+
+    Grids whose cells are registered by their centres, the first at a pole, reach half a cell beyond it and are taken.
+
+    Raises:
+        SceneError: its coordinates are geocentric, heights or times, or it reaches beyond a pole.
+    """
+    crs = _understood(geobox.crs.to_wkt())
+    ground = crs.sub_crs_list[0] if crs.is_compound and crs.sub_crs_list else crs
+    if ground.is_geocentric or ground.is_vertical:
+        raise SceneError(
+            uri,
+            f"its CRS {crs.name} ({ground.type_name}) has no coordinates on the ground.",
+            "Warp it to a projected CRS: gdalwarp -t_srs EPSG:code IN OUT.tif.",
+        )
+    if ground.is_geographic and ground.axis_info:
+        _refuse_beyond_pole(uri, geobox, math.degrees(ground.axis_info[0].unit_conversion_factor))
+    elif ground.is_projected:
+        _refuse_off_projection(uri, geobox)
+
+
+def _refuse_beyond_pole(uri: str, geobox: GeoBox, unit_degrees: float) -> None:
+    (height, width), t = geobox.shape, geobox.transform
+    latitudes = [unit_degrees * (t.d * col + t.e * row + t.f) for row in (0, height) for col in (0, width)]
+    beyond = max(map(abs, latitudes)) - 90.0
+    cell = unit_degrees * math.hypot(t.d, t.e)
+    if beyond > _POLE_DEGREES and abs(beyond - cell / 2) > cell / 100:
+        raise SceneError(
+            uri,
+            f"it reaches to latitude {max(latitudes, key=abs):.7g}, beyond the pole.",
+            "Correct its transform, or cut it off at 90 degrees: gdal_translate -projwin.",
+        )
+
+
+def _refuse_off_projection(uri: str, geobox: GeoBox) -> None:
+    """Ask where the middle of the grid lies: far from its ground a projection leads nowhere, or to another place."""
+    (height, width), t = geobox.shape, geobox.transform
+    x, y = t.a * width / 2 + t.b * height / 2 + t.c, t.d * width / 2 + t.e * height / 2 + t.f
+    try:
+        to_lonlat, back = _to_lonlat(geobox.crs.to_wkt())
+        lon, lat = to_lonlat.transform(x, y)
+        _, again = back.transform(lon, lat)
+    except ProjError:  # no way to the Earth is known: what needs one says so
+        return
+    reach = max(abs(t.d) * width + abs(t.e) * height, 1000.0)
+    # eastings may differ by once around the Earth
+    if not abs(lat) <= 90 or not abs(again - y) <= reach:
+        name = _understood(geobox.crs.to_wkt()).name
+        where = f"x {x:.7g}, y {y:.7g}, the middle of its grid,"
+        raise SceneError(uri, f"{where} is no place in its CRS {name}.", "Correct its transform or its CRS.")
+
+
+@lru_cache(maxsize=64)
+def _understood(wkt: str) -> pyproj.CRS:
+    return pyproj.CRS.from_user_input(wkt)
+
+
+@lru_cache(maxsize=64)
+def _to_lonlat(wkt: str) -> tuple[pyproj.Transformer, pyproj.Transformer]:
+    crs = _understood(wkt)
+    there = pyproj.Transformer.from_crs(crs, 4326, always_xy=True)
+    return there, pyproj.Transformer.from_crs(4326, crs, always_xy=True)
 
 
 def _crs(
@@ -140,7 +211,8 @@ def georeference(
         assume_gsd_m: where there is neither CRS nor transform, lay pixels of this side, metres, out at a made-up place.
 
     Raises:
-        SceneError: no CRS, no transform, or one that maps pixels onto a line, onto nothing or nowhere.
+        SceneError: no CRS, no transform, or one that maps pixels onto a line, onto nothing or nowhere on the ground.
+        UsageError: ``assume_crs`` is no CRS.
     """
     gcps, _ = dataset.gcps
     only_gcps = bool(gcps) and dataset.transform.is_identity
@@ -170,6 +242,7 @@ def georeference(
         notes += (f"georeferenced by {len(gcps)} ground control points; areas use the affine fitted to them",)
     try:
         geobox = GeoBox((dataset.height, dataset.width), transform, crs.to_wkt())
+        refuse_nowhere(uri, geobox)
     except (CRSError, OdcCRSError, ProjCRSError) as error:
         raise SceneError(
             uri, f"its CRS cannot be understood ({error}).", "Set another with gdal_edit -a_srs."

@@ -14,7 +14,8 @@ from odc.geo.geobox import GeoBox
 from geoseg.core.grid import grid_difference
 from geoseg.core.window import Window
 from geoseg.errors import SceneError
-from geoseg.io.scene import Scene, open_scene
+from geoseg.io.options import OpenOptions
+from geoseg.io.scene import Scene
 
 Range = tuple[float, float]
 
@@ -44,7 +45,7 @@ class ImageStack:
 
     Args:
         layers: the first gives the grid.
-        assume_crs: of files that carry none.
+        opening: how the files are opened.
         constants: values in [0, 1] of further bands that are the same everywhere.
 
     Attributes:
@@ -60,11 +61,11 @@ class ImageStack:
     """
 
     def __init__(
-        self, layers: Sequence[Layer], *, assume_crs: str | None = None, constants: Sequence[float] = ()
+        self, layers: Sequence[Layer], *, opening: OpenOptions | None = None, constants: Sequence[float] = ()
     ) -> None:
         self._constants = tuple(constants)
         self._layers = tuple(layers)
-        self._assume_crs = assume_crs
+        self._opening = opening or OpenOptions(unplaced=True)
         self.name = str(layers[0].path)
         self._indexes: list[list[int]] = []
         for place, layer in enumerate(layers):
@@ -102,7 +103,7 @@ class ImageStack:
         return values, valid
 
     def _open(self, layer: Layer) -> Scene:
-        return open_scene(layer.path, unplaced=True, assume_crs=self._assume_crs)
+        return Scene(str(layer.path), self._opening)
 
 
 def _indexes(scene: Scene, layer: Layer) -> list[int]:
@@ -111,7 +112,10 @@ def _indexes(scene: Scene, layer: Layer) -> list[int]:
     missing = [name for name in wanted if name not in known]
     if missing:
         names = ", ".join(f"{band.index} ({band.name})" for band in scene.bands)
-        raise SceneError(scene.uri, f"it has no band {missing[0]}.", f"Its bands are {names}.")
+        cure = f"Its bands are {names}."
+        if missing[0] in map(str, scene.alphas):
+            cure += f" Band {missing[0]} is its alpha band: give alpha: no in the recipe to read it as data."
+        raise SceneError(scene.uri, f"it has no band {missing[0]}.", cure)
     chosen = [known[name] for name in wanted]
     ranges = layer.value_range
     if ranges is not None and isinstance(ranges[0], tuple) and len(ranges) != len(chosen):

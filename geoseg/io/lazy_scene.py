@@ -90,7 +90,8 @@ def lazy_scene(scene: Scene, chunks: int | tuple[int, int] | None = None) -> xr.
         coords["x"] = transform.c + transform.a * (np.arange(shape[1]) + 0.5)
     if scene.masked:
         coords["valid"] = (("y", "x"), _lazy(scene, rows, cols, _read_valid, 0))
-    names = tuple(band.name for band in scene.bands)
+    # a band without a name keeps the file's words: they tell that its place is not known
+    names = tuple((band.name == f"band_{band.index}" and band.description) or band.name for band in scene.bands)
     attrs: dict[str, Any] = {"long_name": names if len(names) > 1 else names[0]}
     scales, offsets = ([getattr(band, field) for band in scene.bands] for field in ("scale", "offset"))
     attrs["scale_factor"], attrs["add_offset"] = scales[0], offsets[0]

@@ -1,7 +1,9 @@
-"""Warnings that say nothing to a user of geoseg, kept away in all threads at once."""
+"""Warnings of GDAL and its bindings: those that say nothing are kept away, the others are collected for notes."""
 
 from __future__ import annotations
 
+import logging
+import re
 import threading
 import warnings
 from collections.abc import Iterator
@@ -12,6 +14,30 @@ from rasterio.errors import NotGeoreferencedWarning
 _LOCK = threading.Lock()
 _inside: list[warnings.catch_warnings[None]] = []
 _depth = 0
+
+
+class _Collector(logging.Handler):
+    """Takes what rasterio logs of GDAL's messages; with it, Python prints none of them to stderr."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        for words in getattr(_listening, "stack", ()):
+            words.append(" ".join(re.sub(r"^CPLE_\w+ in ", "", record.getMessage()).split()))
+
+
+_listening = threading.local()
+logging.getLogger("rasterio").addHandler(_Collector(logging.WARNING))
+
+
+@contextmanager
+def gdal_messages() -> Iterator[list[str]]:
+    """Collect what GDAL warns of in this thread; inside of a ``rasterio.Env`` only, elsewhere GDAL prints it."""
+    words: list[str] = []
+    stack: list[list[str]] = _listening.__dict__.setdefault("stack", [])
+    stack.append(words)
+    try:
+        yield words
+    finally:
+        del stack[-1]
 
 
 @contextmanager

@@ -69,10 +69,10 @@ class Scene:
         dtype: of all bands.
         nodata: the first band's nodata value, or None.
         block_shape: (rows, columns) of the file's tiles or strips.
-        masked: whether a mask or alpha band knows more of validity than the values do.
+        alphas: 1-based bands of the file that say which pixels are valid and are not listed; empty for a stack.
+        masked: whether more is known of validity than ``nodata`` says: a mask, an alpha band, a further nodata value.
         files: local files the pixels and the grid come from; empty for a remote scene.
         opened_state: of those files when they were opened; see ``state``.
-        notes: what the user ought to know, one sentence each: sidecars ignored, CRS assumed.
 
     Example:
         >>> with open_scene("scene.tif") as scene:  # doctest: +SKIP
@@ -91,17 +91,17 @@ class Scene:
         self.geobox = grid.geobox
         self.gcps = grid.gcps
         self.gcps_crs = grid.gcps_crs
-        self.bands = _bands(opened.parts, hint=self.stem)
+        self.bands = _bands(opened.parts, hint=f"{self.stem} {opened.hint}")
         self.dtype: np.dtype[Any] = first.source.dtype
         self._nodata = tuple(part.nodata for part in opened.parts)
         self.nodata: float | None = self._nodata[0]
         self.block_shape = first.source.block_shape
         self._closed = False
         self._sources = tuple(dict.fromkeys(part.source for part in opened.parts))
-        self.masked = any(source.masked for source in self._sources)
+        self.alphas = self._sources[0].alphas if len(self._sources) == 1 else ()
+        self.masked = any(source.masked for source in self._sources) or options.nodata is not None
         self.files = tuple(dict.fromkeys((*opened.files, *(name for s in self._sources for name in s.files))))
         self.opened_state = state_of_files(uri, self.files)
-        self.notes = tuple(dict.fromkeys(note for source in self._sources for note in source.notes))
 
     def read(self, window: Window, bands: Sequence[int] | None = None) -> Raster:
         """Decode a window.
@@ -141,6 +141,8 @@ class Scene:
                 allowed = mask if allowed is None else allowed & mask
         assert values is not None  # noqa: S101 - _chosen returns at least one part
         valid = valid_pixels(values, [part.nodata for part in parts])
+        if self.options.nodata is not None:
+            valid &= valid_pixels(values, [self.options.nodata] * len(values))
         if allowed is not None:
             valid &= allowed
         return Raster(values=values, valid=valid, geobox=crop(self.geobox, window))
@@ -184,6 +186,11 @@ class Scene:
                     self.read(Window(row, min(row + 512, height), col, min(col + 2048, width))).values.tobytes()
                 )
         return total.hexdigest()
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the user ought to know, one sentence each: sidecars, an assumed CRS, what GDAL warned of until now."""
+        return tuple(dict.fromkeys(note for source in self._sources for note in source.notes))
 
     def state(self) -> tuple[tuple[str, int, int, int], ...]:
         """Describe its files cheaply (name, size, time of change, inode): differs when an input was changed.

@@ -54,12 +54,14 @@ class Opened:
         parts: at least one, all on one grid and of one dtype.
         files: local files besides those of the sources.
         title: the STAC item's id, or None.
+        hint: words that may name the satellite: the item's platform, the file's metadata.
     """
 
     driver: str
     parts: tuple[Part, ...]
     files: tuple[str, ...] = ()
     title: str | None = None
+    hint: str = ""
 
 
 def open_parts(uri: str, options: OpenOptions) -> Opened:
@@ -78,7 +80,7 @@ def open_parts(uri: str, options: OpenOptions) -> Opened:
     if driver == "STAC":
         return _open_item(uri, path, options)
     source = _open_source(uri, path, driver, options)
-    return Opened(driver=driver, parts=_parts(source, ()))
+    return Opened(driver=driver, parts=_parts(source, ()), hint=source.satellite)
 
 
 def _open_source(uri: str, path: Path | None, driver: str, options: OpenOptions) -> Source:
@@ -96,21 +98,19 @@ def _open_source(uri: str, path: Path | None, driver: str, options: OpenOptions)
 
 
 def _parts(source: Source, said: Sequence[AssetBand]) -> tuple[Part, ...]:
-    dataset = source.dataset
-    scales, offsets, descriptions = dataset.scales, dataset.offsets, dataset.descriptions
     parts = []
     for position, index in enumerate(source.indexes):
-        band = said[position] if position < len(said) else AssetBand()
-        nodata, scale, offset = source.nodata[position], scales[index - 1], offsets[index - 1]
+        band, own = said[position] if position < len(said) else AssetBand(), source.facts[index - 1]
+        scale, offset = own.scale or 0.0, own.offset or 0.0
         plain = scale == 1.0 and offset == 0.0
         parts.append(
             Part(
                 source=source,
                 index=index,
-                colour=source.colours[index - 1].name.lower(),
+                colour=source.colours[index - 1],
                 name=band.name,
-                description=descriptions[index - 1] or "",
-                nodata=band.nodata if nodata is None else nodata,
+                description=own.description or "",
+                nodata=band.nodata if own.nodata is None else own.nodata,
                 scale=band.scale if plain and band.scale is not None else scale,
                 offset=band.offset if plain and band.offset is not None else offset,
             )
@@ -130,7 +130,7 @@ def _open_item(uri: str, path: Path | None, options: OpenOptions) -> Opened:
         for part in parts:
             part.source.close()
         raise
-    return Opened(driver="STAC", parts=tuple(parts), files=files, title=chosen.id)
+    return Opened(driver="STAC", parts=tuple(parts), files=files, title=chosen.id, hint=chosen.satellite)
 
 
 def _item_text(uri: str, path: Path | None) -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -11,17 +11,26 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import rasterio
-from rasterio.enums import ColorInterp, MaskFlags
+from rasterio.enums import MaskFlags
 from rasterio.errors import RasterioError
 from rasterio.windows import Window as RasterioWindow
 
 from geoseg.core.window import Window
-from geoseg.errors import SceneError
+from geoseg.errors import SceneError, UsageError
+from geoseg.io.bands import alpha_bands
 from geoseg.io.formats import READ_CACHE_BYTES, first_bytes, gdal_settings, is_plain_file, sniff
 from geoseg.io.georeference import Georeference, georeference, is_complete, sidecars
 from geoseg.io.options import OpenOptions
-from geoseg.io.quiet import quiet
+from geoseg.io.quiet import gdal_messages, quiet
+from geoseg.io.sidecar import BandFacts, read_sidecar
 from geoseg.io.vrt import VrtDocuments
+
+_MAX_NOTES, _NOTE_CHARACTERS = 20, 300
+_SATELLITE_TAGS = (
+    *("satellite", "satellite_name", "platform", "platform_name", "constellation", "mission"),
+    *("spacecraft", "spacecraft_id", "spacecraft_name", "product_uri"),
+)
+_LOOK_PX, _LOOK_BYTES, _SHARE_OF_AN_IMAGE = 256, 32 * 2**20, 0.25
 
 
 class Source:
@@ -32,11 +41,12 @@ class Source:
         grid: where it lies.
         indexes: 1-based data bands, alpha left out.
         dtype: of all data bands.
-        nodata: per data band, or None.
+        colours: colour interpretation of every band, as rasterio names it, lower case.
+        satellite: words of the metadata that may name the satellite.
+        facts: nodata, scale, offset and description of every band, from the file or its sidecar.
         block_shape: rows and columns of a tile or strip.
         masked: whether a mask or alpha band says more than the values do.
         files: every local file that the pixels or the grid came from.
-        notes: what the user ought to know.
     """
 
     def __init__(
@@ -45,14 +55,11 @@ class Source:
         self.uri = uri
         self._lock = threading.Lock()
         self._documents = documents
-        self.dataset, self.files, notes = _opened(uri, path, driver, documents)
-        with ExitStack() as closing:
+        with gdal_messages() as messages, gdal_settings(), ExitStack() as closing:
+            self.dataset, self.files, notes, said = _opened(uri, path, driver, documents)
             closing.callback(self.dataset.close)
             self._refuse_too_many_bands(options)
-            # Each of these properties asks GDAL about every band: once, not once per band.
-            self.colours = self.dataset.colorinterp
-            self._alphas = [i for i, c in enumerate(self.colours, 1) if c is ColorInterp.alpha]
-            self.indexes = tuple(i for i in self.dataset.indexes if i not in self._alphas)
+            self._describe(options, said)
             self.dtype = self._one_dtype(palette_codes=options.palette_codes)
             self._refuse_oversize(options)
             self.grid: Georeference = georeference(
@@ -63,18 +70,89 @@ class Source:
                 unplaced=options.unplaced,
                 assume_gsd_m=options.assume_gsd_m,
             )
+            self.block_shape: tuple[int, int] = tuple(self.dataset.block_shapes[self.indexes[0] - 1])
+            flags = self.dataset.mask_flag_enums[self.indexes[0] - 1]
             closing.pop_all()
         self.files += self.grid.files
-        self.notes = notes + self.grid.notes
-        nodata = self.dataset.nodatavals
-        self.nodata: tuple[float | None, ...] = tuple(nodata[i - 1] for i in self.indexes)
-        self.block_shape: tuple[int, int] = tuple(self.dataset.block_shapes[self.indexes[0] - 1])
-        self._mask_band = (
-            MaskFlags.per_dataset in self.dataset.mask_flag_enums[self.indexes[0] - 1] and not self._alphas
-        )
+        self._mask_band = MaskFlags.per_dataset in flags and MaskFlags.alpha not in flags
         self.masked = bool(self._alphas) or self._mask_band
         # One strip of every band has to fit, or reading band after band would decode it again for each window.
         self._cache_bytes = max(READ_CACHE_BYTES, self._block_bytes() * 5 // 4)
+        self._notes = notes + self.grid.notes + self._alpha_notes(options)
+        self._hear(messages)
+        self._look_at_alpha = bool(self._alphas) and options.alpha == "auto" and path is not None
+
+    def _describe(self, options: OpenOptions, said: Mapping[int, BandFacts]) -> None:
+        """Ask GDAL, which answers for all bands at once, and the sidecar what bands are and mean."""
+        dataset = self.dataset
+        self.colours: tuple[str, ...] = tuple(colour.name.lower() for colour in dataset.colorinterp)
+        asked = zip(dataset.nodatavals, dataset.scales, dataset.offsets, dataset.descriptions, strict=True)
+        self.facts = tuple(
+            BandFacts(
+                nodata=nodata if beside.nodata is None else beside.nodata,
+                scale=scale if beside.scale is None else beside.scale,
+                offset=offset if beside.offset is None else beside.offset,
+                description=beside.description or description,
+            )
+            for beside, (nodata, scale, offset, description) in zip(
+                (said.get(index, BandFacts()) for index in dataset.indexes), asked, strict=True
+            )
+        )
+        tags = {key.lower(): value for key, value in dataset.tags().items()}
+        self.satellite = " ".join(str(tags[key])[:80] for key in _SATELLITE_TAGS if key in tags)
+        descriptions = [band.description for band in self.facts]
+        self._alphas = alpha_bands(self.colours, descriptions, options.alpha)
+        if options.alpha == "yes" and not self._alphas:
+            raise UsageError(f"{self.uri}: --alpha yes, but it has one band, which is its data.")
+        self.indexes: tuple[int, ...] = tuple(i for i in dataset.indexes if i not in self._alphas)
+
+    @property
+    def alphas(self) -> tuple[int, ...]:
+        """1-based bands that say which pixels are valid."""
+        return self._alphas
+
+    def _alpha_notes(self, options: OpenOptions) -> tuple[str, ...]:
+        if options.alpha != "auto":
+            return ()
+        return tuple(
+            f"band {index} is tagged as alpha but described as {self.facts[index - 1].description}: read as data"
+            for index, colour in enumerate(self.colours, start=1)
+            if colour == "alpha" and index not in self._alphas
+        )
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the user ought to know, with what GDAL warned of until now."""
+        if self._look_at_alpha:
+            self._look_at_alpha = False
+            self._notes += self._doubtful_alpha()
+        return self._notes
+
+    def _doubtful_alpha(self) -> tuple[str, ...]:
+        """Look at the middle of an alpha band, which is tagged so by default: of transparency most is none or all."""
+        if self.dataset.closed or self._block_bytes() > _LOOK_BYTES:
+            return ()
+        height, width = self.dataset.shape
+        rows, cols = (max(0, side // 2 - _LOOK_PX // 2) for side in (height, width))
+        try:
+            with self._lock, gdal_messages(), gdal_settings(cache_bytes=self._cache_bytes):
+                window = RasterioWindow(cols, rows, min(_LOOK_PX, width), min(_LOOK_PX, height))
+                middle = self.dataset.read(self._alphas[0], window=window)
+        except RasterioError:  # the read of these pixels will say so
+            return ()
+        if np.mean((middle != 0) & (middle != middle.max())) < _SHARE_OF_AN_IMAGE:
+            return ()
+        note = (
+            f"band {self._alphas[0]} is tagged as alpha, so pixels where it is 0 have no answer; but it varies as an "
+            "image does: pass --alpha no if it is data"
+        )
+        return (note,)
+
+    def _hear(self, messages: Sequence[str]) -> None:
+        """Keep what GDAL warned of as notes, each once."""
+        new = [f"GDAL warns: {message[:_NOTE_CHARACTERS]}" for message in messages]
+        fresh = [note for note in dict.fromkeys(new) if note not in self._notes]
+        self._notes += tuple(fresh[: max(0, _MAX_NOTES - len(self._notes))])
 
     def _block_bytes(self) -> int:
         dataset = self.dataset
@@ -114,11 +192,11 @@ class Source:
         if len(set(names)) > 1:
             raise SceneError(self.uri, f"its bands differ in type: {', '.join(names)}.", "Convert them to one.")
         colours = {self.colours[i - 1] for i in self.indexes}
-        if ColorInterp.palette in colours and not palette_codes:
+        if "palette" in colours and not palette_codes:
             raise SceneError(
                 self.uri, "its values are indices of a palette, not colours.", "Expand it: gdal_translate -expand rgb."
             )
-        if ColorInterp.cyan in colours:
+        if "cyan" in colours:
             raise SceneError(self.uri, "its colours are CMYK.", "Convert it to RGB.")
         dtype: np.dtype[Any] = np.dtype(names[0])
         return dtype
@@ -137,14 +215,15 @@ class Source:
             SceneError: a block is damaged or missing; libtiff's reason and the block are in the message.
         """
         at = RasterioWindow(window.col_start, window.row_start, window.width, window.height)
-        with self._lock, gdal_settings(cache_bytes=self._cache_bytes):
+        with self._lock, gdal_messages() as messages, gdal_settings(cache_bytes=self._cache_bytes):
             try:
                 values = self.dataset.read(list(indexes), window=at)
                 allowed = None
                 if self._alphas:
-                    allowed = (self.dataset.read(self._alphas, window=at) > 0).all(axis=0)
-                elif self._mask_band:
-                    allowed = self.dataset.read_masks(indexes[0], window=at) > 0
+                    allowed = (self.dataset.read(list(self._alphas), window=at) > 0).all(axis=0)
+                if self._mask_band:
+                    mask = self.dataset.read_masks(indexes[0], window=at) > 0
+                    allowed = mask if allowed is None else allowed & mask
             except RasterioError as error:
                 raise SceneError(
                     self.uri,
@@ -152,11 +231,12 @@ class Source:
                     f"cannot be decoded ({reason(error)}).",
                     "The file is damaged or cut short: download or copy it again.",
                 ) from error
+            self._hear(messages)
         return values, allowed
 
     def close(self) -> None:
         """Close the dataset."""
-        with self._lock:
+        with self._lock, gdal_messages(), gdal_settings():
             self.dataset.close()
             if self._documents is not None:
                 self._documents.close()
@@ -199,31 +279,39 @@ def _mask_file(uri: str, path: Path | None) -> tuple[str, ...]:
 
 def _opened(
     uri: str, path: Path | None, driver: str, documents: VrtDocuments | None
-) -> tuple[Any, tuple[str, ...], tuple[str, ...]]:
-    """Open a file so that its own georeference wins; ask sidecars only where it has none.
+) -> tuple[Any, tuple[str, ...], tuple[str, ...], Mapping[int, BandFacts]]:
+    """Open a file so that its own georeference wins; ask sidecars for one only where it has none.
 
     Returns:
-        The dataset, its local files, and notes.
+        The dataset, its local files, notes, and what a sidecar that GDAL was not to read says of bands.
     """
     mask = _mask_file(uri, path)
     if documents is not None:
         if mask:
             cure = "Make a GeoTIFF of both: gdal_translate IN.vrt OUT.tif."
             raise SceneError(uri, f"the mask {Path(mask[0]).name} beside a VRT is not read.", cure)
-        with gdal_settings():
-            return _rasterio_open(uri, documents.name, "VRT"), documents.files, ()
+        return _rasterio_open(uri, documents.name, "VRT"), documents.files, (), {}
     with gdal_settings(mask_file=bool(mask)):
         dataset = _rasterio_open(uri, path or uri, driver)
     if path is None:
-        return dataset, (), ()
+        return dataset, (), (), {}
     files = (str(path), *mask)
     beside = sidecars(path, driver)
     if not beside:
-        return dataset, files, ()
+        return dataset, files, (), {}
     names = ", ".join(name.name for name in beside)
     if is_complete(dataset):
-        return dataset, files, (f"{names} beside it ignored: the file says itself where it lies",)
+        notes = (f"{names} beside it cannot move it: the file says itself where it lies",)
+        sidecar, said = read_sidecar(path)
+        return dataset, files if sidecar is None else (*files, str(sidecar)), notes + _said_notes(sidecar, said), said
     dataset.close()
     with gdal_settings(sidecars=True):
         dataset = _rasterio_open(uri, path, driver)
-    return dataset, (*files, *map(str, beside)), (f"georeferenced with {names}",)
+    return dataset, (*files, *map(str, beside)), (f"georeferenced with {names}",), {}
+
+
+def _said_notes(sidecar: Path | None, said: Mapping[int, BandFacts]) -> tuple[str, ...]:
+    nodata = dict.fromkeys(f"{band.nodata:g}" for band in said.values() if band.nodata is not None)
+    if sidecar is None or not nodata:
+        return ()
+    return (f"nodata {', '.join(nodata)} is taken from {sidecar.name}",)

@@ -42,10 +42,11 @@ class Asset:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ItemAssets:
-    """The assets of an item that make up one scene, in order of their bands."""
+    """The assets of an item that make up one scene, in order of their bands; words that may name its satellite."""
 
     id: str
     assets: tuple[Asset, ...]
+    satellite: str = ""
 
 
 def read_item(uri: str, text: bytes) -> Mapping[str, Any]:
@@ -76,17 +77,29 @@ def item_assets(uri: str, item: Mapping[str, Any], options: OpenOptions) -> Item
         SceneError: no such asset, or one that leads outside the item's folder or to an address not allowed.
     """
     name = str(item.get("id") or "item")
+    satellite = _satellite(item)
     found = {key: asset for key, asset in item["assets"].items() if isinstance(asset, dict) and _is_raster(asset)}
     if options.assets:
-        keys = [_asked(uri, found, wanted) for wanted in options.assets]
+        keys = [_asked(uri, found, wanted, satellite) for wanted in options.assets]
     else:
         data = [key for key, asset in found.items() if not _NOT_DATA & set(asset.get("roles") or ())]
-        keys = _without_repeats(found, data or list(found))
+        keys = _without_repeats(found, data or list(found), satellite)
     if not keys:
         raise SceneError(
             uri, f"STAC item {name} has no raster asset.", f"Its assets: {', '.join(item['assets']) or 'none'}."
         )
-    return ItemAssets(id=name, assets=tuple(_asset(uri, name, key, found[key], options) for key in keys))
+    places = [(key, _href(uri, name, key, found[key], options)) for key in keys]
+    assets = tuple(Asset(key=key, uri=place, bands=_bands(key, found[key], satellite)) for key, place in places)
+    return ItemAssets(id=name, assets=assets, satellite=satellite)
+
+
+def _satellite(item: Mapping[str, Any]) -> str:
+    """Words that name the satellite which numbered the bands, or nothing."""
+    properties = item.get("properties")
+    said = [item.get("id"), item.get("collection")]
+    if isinstance(properties, dict):
+        said += [properties.get("platform"), properties.get("constellation")]
+    return " ".join(text[:200] for text in said if isinstance(text, str))
 
 
 def _is_raster(asset: Mapping[str, Any]) -> bool:
@@ -94,17 +107,17 @@ def _is_raster(asset: Mapping[str, Any]) -> bool:
     return media.startswith(_MEDIA) or PurePosixPath(urlsplit(str(asset.get("href"))).path).suffix.lower() in _SUFFIXES
 
 
-def _asked(uri: str, found: Mapping[str, Mapping[str, Any]], wanted: str) -> str:
+def _asked(uri: str, found: Mapping[str, Mapping[str, Any]], wanted: str, satellite: str) -> str:
     if wanted in found:
         return wanted
     for key, asset in found.items():
-        if [band.name for band in _bands(key, asset)] == [wanted]:
+        if [band.name for band in _bands(key, asset, satellite)] == [wanted]:
             return key
     raise UsageError(f"{uri}: no raster asset {wanted}. Choose from: {', '.join(found) or 'none'}.")
 
 
-def _without_repeats(found: Mapping[str, Mapping[str, Any]], keys: list[str]) -> list[str]:
-    names = {key: tuple(band.name for band in _bands(key, found[key])) for key in keys}
+def _without_repeats(found: Mapping[str, Mapping[str, Any]], keys: list[str], satellite: str) -> list[str]:
+    names = {key: tuple(band.name for band in _bands(key, found[key], satellite)) for key in keys}
     many = [key for key in keys if len(names[key]) > 1]
     if many:
         return [max(many, key=lambda key: len(names[key]))]
@@ -116,12 +129,12 @@ def _without_repeats(found: Mapping[str, Mapping[str, Any]], keys: list[str]) ->
     return bands or list(seen.values())
 
 
-def _bands(key: str, asset: Mapping[str, Any]) -> tuple[AssetBand, ...]:
+def _bands(key: str, asset: Mapping[str, Any], satellite: str) -> tuple[AssetBand, ...]:
     optical, raster = (_dicts(asset.get(field)) for field in ("eo:bands", "raster:bands"))
     plain = _dicts(asset.get("bands"))
     bands = [
         AssetBand(
-            name=_common_name(eo, band),
+            name=_common_name(eo, band, satellite),
             nodata=_number(rb.get("nodata", band.get("nodata", asset.get("nodata")))),
             scale=_number(rb.get("scale", band.get("raster:scale", asset.get("raster:scale")))),
             offset=_number(rb.get("offset", band.get("raster:offset", asset.get("raster:offset")))),
@@ -130,11 +143,11 @@ def _bands(key: str, asset: Mapping[str, Any]) -> tuple[AssetBand, ...]:
     ]
     if len(bands) == 1 and bands[0].name is None:
         one = bands[0]
-        return (AssetBand(name=named(key), nodata=one.nodata, scale=one.scale, offset=one.offset),)
-    return tuple(bands) or (AssetBand(name=named(key), nodata=_number(asset.get("nodata"))),)
+        return (AssetBand(name=named(key, satellite), nodata=one.nodata, scale=one.scale, offset=one.offset),)
+    return tuple(bands) or (AssetBand(name=named(key, satellite), nodata=_number(asset.get("nodata"))),)
 
 
-def _common_name(eo: Mapping[str, Any], band: Mapping[str, Any]) -> str | None:
+def _common_name(eo: Mapping[str, Any], band: Mapping[str, Any], satellite: str) -> str | None:
     for text in (
         eo.get("common_name"),
         band.get("eo:common_name"),
@@ -142,7 +155,7 @@ def _common_name(eo: Mapping[str, Any], band: Mapping[str, Any]) -> str | None:
         eo.get("name"),
         band.get("name"),
     ):
-        name = named(str(text)) if text else None
+        name = named(str(text), satellite) if text else None
         if name:
             return name
     return None
@@ -166,7 +179,8 @@ def _number(value: object) -> float | None:
         return None
 
 
-def _asset(uri: str, item: str, key: str, asset: Mapping[str, Any], options: OpenOptions) -> Asset:
+def _href(uri: str, item: str, key: str, asset: Mapping[str, Any], options: OpenOptions) -> str:
+    """Resolve where an asset lies, or refuse to go there."""
     href = str(asset.get("href") or "")
     refused = SceneError(
         uri,
@@ -185,11 +199,11 @@ def _asset(uri: str, item: str, key: str, asset: Mapping[str, Any], options: Ope
         if href.startswith("/vsi") or here:
             raise refused
         remote_driver(href)
-        return Asset(key=key, uri=href, bands=_bands(key, asset))
+        return href
     if is_remote(uri) or href.startswith("file:") or PurePosixPath(href).is_absolute():
         raise refused
     folder = Path(local_name(uri)).resolve().parent
     path = (folder / href).resolve()
     if not path.is_relative_to(folder):
         raise refused
-    return Asset(key=key, uri=str(path), bands=_bands(key, asset))
+    return str(path)

@@ -23,16 +23,21 @@ def _equals(values: npt.NDArray[Any], nodata: float) -> npt.NDArray[np.bool_]:
     return np.asarray((values >= low) & (values <= high))
 
 
+_BRIGHTEST = 65535
+"""Pictures in floats keep the numbers of the 8 or 16 bits that they were made of, or a share of them."""
+
+
 def is_measurement(nodata: float, dtype: np.dtype[Any]) -> bool:
-    """Whether a nodata value can also be an honest reading (0 in uint8 is black as well as absent)."""
-    return dtype.kind in "iu" and 0 <= nodata <= np.iinfo(dtype).max
+    """Whether a nodata value can also be an honest reading (0 is black as well as absent)."""
+    return 0 <= nodata <= (_BRIGHTEST if dtype.kind == "f" else np.iinfo(dtype).max)
 
 
 def valid_pixels(values: npt.NDArray[Any], nodata: Sequence[float | None]) -> npt.NDArray[np.bool_]:
     """Mark the pixels that may be used.
 
     A nodata value that may be a measurement makes a pixel invalid only where every band has it: a pure red roof in a
-    scene with nodata 0 stays. Any other nodata value (NaN, negative, in a float band) counts in each band alone.
+    scene with nodata 0 stays, in integers and in floats. Any other nodata value (NaN, negative, or larger in a float
+    band than 16 bits hold) counts in each band alone.
 
     Args:
         values: (band, y, x).

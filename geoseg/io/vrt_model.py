@@ -31,7 +31,7 @@ _IGNORED = frozenset(
     | {"GDALRasterAttributeTable"}
 )
 _COMPLEX = ("NODATA", "ScaleOffset", "ScaleRatio", "Exponent", "SrcMin", "SrcMax", "DstMin", "DstMax")
-_MAX_BANDS = 65_536
+_MAX_BANDS = 16_384
 _RECT = ("xOff", "yOff", "xSize", "ySize")
 _PROPERTIES = ("RasterXSize", "RasterYSize", "DataType", "BlockXSize", "BlockYSize")
 _POINT = ("Pixel", "Line", "X", "Y", "Z")
@@ -131,6 +131,8 @@ def read_vrt(text: str, *, max_tags: int) -> Vrt:
     size = tuple((name, _count(_needed(root, name))) for name in ("rasterXSize", "rasterYSize"))
     children = _children(root, {"SRS", "GeoTransform", "GCPList", "VRTRasterBand", "MaskBand"})
     srs, points = children.get("SRS", ()), children.get("GCPList", ())
+    if len(children.get("VRTRasterBand", ())) > _MAX_BANDS:
+        raise VrtError(f"it has more than {_MAX_BANDS:,} bands")
     transform = [
         _number(part) for element in children.get("GeoTransform", ())[:1] for part in _text(element).split(",")
     ]

@@ -22,6 +22,7 @@ from geoseg.engine.passes import block_pixels
 from geoseg.engine.predict import NO_CONFIDENCE
 from geoseg.errors import UsageError
 from geoseg.io.bands import band_names
+from geoseg.io.georeference import refuse_nowhere
 from geoseg.io.scene import Scene, SceneBand
 from geoseg.io.validity import valid_pixels
 from geoseg.run.plan import RunPlan, make_plan
@@ -104,10 +105,18 @@ def _describe(pixels: xr.DataArray) -> _Described:
     scales = pixels.attrs.get("scales", (pixels.attrs.get("scale_factor", 1.0),) * count)
     offsets = pixels.attrs.get("offsets", (pixels.attrs.get("add_offset", 0.0),) * count)
     bands = tuple(
-        SceneBand(index=i + 1, name=names[i], dtype=str(pixels.dtype), scale=float(scales[i]), offset=float(offsets[i]))
+        SceneBand(
+            index=i + 1,
+            name=names[i],
+            dtype=str(pixels.dtype),
+            scale=float(scales[i]),
+            offset=float(offsets[i]),
+            description=labels[i] or "",
+        )
         for i in range(count)
     )
     geobox = GeoBox(pixels.shape[1:], pixels.rio.transform(), pixels.rio.crs.to_wkt())
+    refuse_nowhere(str(pixels.name or "array"), geobox)
     return _Described(uri=str(pixels.name or "array"), bands=bands, geobox=geobox, nodata=pixels.rio.nodata)
 
 

@@ -24,7 +24,7 @@ from geoseg.io.scene import Scene
 if TYPE_CHECKING:
     from geoseg.engine.model import Model  # torch; ``geoseg inspect`` plans without it
 
-PIPELINE_VERSION = 2
+PIPELINE_VERSION = 3
 """Changed whenever the same input, model and options would give other pixels than before."""
 
 
@@ -206,6 +206,12 @@ def _finer(read: ReadPlan) -> float:
 def identity(scene: Scene, model_digest: str, plan: RunPlan) -> dict[str, Any]:
     """Name what a run's answer depends on; two runs of one identity give the same bytes."""
     area = plan.spec.aoi
+    given = {
+        "alpha": scene.options.alpha,
+        "nodata": str(scene.options.nodata),
+        "assume_gsd_m": scene.options.assume_gsd_m,
+    }
+    given = {name: value for name, value in given.items() if value not in {"auto", "None", None}}
     return {
         "pipeline": PIPELINE_VERSION,
         "scene": scene.digest(),
@@ -216,7 +222,7 @@ def identity(scene: Scene, model_digest: str, plan: RunPlan) -> dict[str, Any]:
         "assets": list(scene.options.assets),
         "aoi": None if area is None else area_digest(area),
         "pixels": plan.spec.pixel_options() | {"aoi": None, "tile_px": None, "halo_px": None},
-    } | ({} if scene.options.assume_gsd_m is None else {"assume_gsd_m": scene.options.assume_gsd_m})
+    } | given
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

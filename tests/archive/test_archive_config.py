@@ -136,3 +136,23 @@ def test_only_what_changes_a_layer_is_in_the_digest(tmp_path: Path) -> None:
         area.write_text(text)
         digests.add(ArchiveConfig(source="in", model="m", out="out", predict={"aoi": str(area)}).options_digest())
     assert len(digests) == 2, "an area that was redrawn is another"
+
+
+def test_options_of_opening_change_the_digest_only_where_they_say_something(tmp_path: Path) -> None:
+    def config(opening: str) -> ArchiveConfig:
+        path = tmp_path / "a.yaml"
+        path.write_text(f"source: in\nmodel: buildings-unet\nout: out\nopening: {{{opening}}}\n")
+        return ArchiveConfig.read(path)
+
+    plain = config("")
+    assert plain.opening.options().alpha == "auto"
+    assert plain.opening.options().vrt_root is None
+    assert config("alpha: auto").options_digest() == plain.options_digest()
+    assert config("vrt_root: data").options_digest() == plain.options_digest()
+    assert config("vrt_root: data").opening.options().vrt_root == str(tmp_path / "data")
+    said = [config("alpha: no"), config("alpha: yes"), config("nodata: 255"), config("nodata: 0")]
+    assert [one.opening.options().alpha for one in said] == ["no", "yes", "auto", "auto"]
+    assert [one.opening.options().nodata for one in said] == [None, None, 255, 0]
+    assert len({one.options_digest() for one in (plain, *said)}) == 5
+    with pytest.raises(UsageError, match="alpha"):
+        config("alpha: [1]")

@@ -293,16 +293,17 @@ def test_inspect_marks_models_by_how_well_they_fit(
     assert any(line.startswith(mark) for line in capsys.readouterr().out.splitlines())
 
 
-def test_json_of_a_scene_that_lies_nowhere_is_json(
+def test_json_of_a_scene_with_infinite_nodata_is_json(
     write_scene: Any, tiny_model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    values = blobs((20, 20)).astype(np.float32)
-    scene = write_scene(values, transform=Affine(1, 0, 9e9, 0, -1, 9e9), nodata=np.inf, photometric=None)
+    scene = write_scene(blobs((20, 20)).astype(np.float32), nodata=np.inf, photometric=None)
     assert geoseg("inspect", scene, "--model", tiny_model, "--json") == 0
-    facts = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
-    assert facts["gsd_m"] == [None, None]
-    assert geoseg("inspect", scene, "--model", tiny_model) == 0
-    assert "a pixel is unknown" in capsys.readouterr().out
+    assert json.loads(capsys.readouterr().out, parse_constant=pytest.fail)["nodata"] == "inf"
+
+
+def test_a_scene_that_lies_nowhere_is_refused(write_scene: Any, tiny_model: Path) -> None:
+    scene = write_scene(blobs((20, 20)), transform=Affine(1, 0, 9e9, 0, -1, 9e9))
+    assert geoseg("inspect", scene, "--model", tiny_model, "--json") == 3
 
 
 def test_a_card_is_shown(tiny_model: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -261,3 +261,31 @@ def test_real_scenes_with_polygons(image: str, keys: dict[str, Any], share: tupl
     counted = np.bincount(whole(train).ravel(), minlength=256)
     assert counted[1]
     assert share[0] <= counted[1] / counted[:2].sum() <= share[1]
+
+
+@pytest.mark.parametrize("described", [True, False])
+def test_four_bands_are_learnt_from_though_writers_tag_the_fourth_as_alpha(folder: Path, described: bool) -> None:
+    pixels = np.concatenate([picture((130, 170)).transpose(2, 0, 1), np.zeros((1, 130, 170), np.uint8)])
+    pixels[3, 30:] = 90
+    write_tiff(folder / "scene.tif", pixels)
+    if described:
+        with rasterio.open(folder / "scene.tif", "r+") as file:
+            file.descriptions = ("red", "green", "blue", "nir")
+    else:
+        with pytest.raises(SceneError, match="alpha: no"):
+            _one(_source(labels="codes.tif", bands=[1, 2, 3, 4]), folder, legend_of(3))
+        assert not _one(_source(labels="codes.tif"), folder, legend_of(3)).valid[:30].any()
+    alpha = {} if described else {"alpha": False}  # as YAML reads "no"
+    scene = _one(_source(labels="codes.tif", bands=[1, 2, 3, 4], **alpha), folder, legend_of(3))
+    np.testing.assert_array_equal(scene.values, pixels)
+    assert scene.valid.all()
+
+
+def test_a_collar_without_a_tag_has_no_class_when_told(folder: Path) -> None:
+    pixels = picture((130, 170)).transpose(2, 0, 1).copy()
+    pixels[:, :, :20] = 255
+    write_tiff(folder / "scene.tif", pixels, photometric="RGB")
+    assert (_one(_source(labels="codes.tif"), folder, legend_of(3)).channels[:, :20] != UNLABELLED).all()
+    scene = _one(_source(labels="codes.tif", nodata=255), folder, legend_of(3))
+    assert (scene.channels[:, :20] == UNLABELLED).all()
+    assert scene.valid[:, 20:].mean() > 0.99

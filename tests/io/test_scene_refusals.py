@@ -299,17 +299,18 @@ def test_sidecars_do_not_move_a_georeferenced_scene(tmp_path: Path) -> None:
     path = tif(tmp_path / "a.tif")
     (tmp_path / "a.tfw").write_text("9\n0\n0\n-9\n1\n1\n")
     (tmp_path / "a.tif.aux.xml").write_text(
-        "<PAMDataset><SRS>EPSG:3857</SRS><GeoTransform>1,9,0,1,0,-9</GeoTransform>"
+        "<PAMDataset><SRS>EPSG:3857</SRS><GeoTransform>1,9,0,1,0,-9</GeoTransform><GCPList><GCP/></GCPList>"
         '<PAMRasterBand band="1"><NoDataValue>7</NoDataValue></PAMRasterBand></PAMDataset>'
     )
     (tmp_path / "a.tif.ovr").write_text(RAW)
     with open_scene(path) as scene:
         assert scene.geobox.transform == GRID
         assert scene.geobox.crs == "EPSG:32633"
-        assert scene.nodata is None
-        assert scene.files == (str(path),)
+        assert scene.nodata == 7
+        assert scene.files == (str(path), f"{path}.aux.xml")
         assert "a.tfw" in scene.notes[0]
         assert "a.tif.aux.xml" in scene.notes[0]
+        assert "nodata 7 is taken from a.tif.aux.xml" in scene.notes
         np.testing.assert_array_equal(scene.read(Window(0, 64, 0, 64)).values, VALUES)
 
 

@@ -85,3 +85,23 @@ def test_what_needs_a_file_is_refused(write_scene: Any, model: Model) -> None:
             geoseg.segment(pixels[0], model)
         with pytest.raises(UsageError, match="no CRS"):
             geoseg.segment(pixels.drop_vars("spatial_ref"), model)
+
+
+def test_bands_with_numbers_of_no_known_satellite_are_not_guessed(write_scene: Any, model: Model) -> None:
+    path = write_scene(blobs((60, 60)), photometric="MINISBLACK")
+    with rasterio.open(path, "r+") as file:
+        file.descriptions = ("B1", "B2", "B3")
+    with geoseg.open_scene(path) as scene:
+        array = scene.to_xarray()
+        with pytest.raises(geoseg.MatchError, match="B1"):
+            geoseg.segment(array, model)
+        chosen = geoseg.segment(array, model, spec=PredictSpec(bands=("3", "2", "1")))
+        assert (chosen.codes.compute(scheduler="synchronous") != 255).all()
+
+
+@pytest.mark.parametrize("crs", ["EPSG:4978", "EPSG:4326"])
+def test_an_array_that_lies_nowhere_is_refused(crs: str, write_scene: Any, model: Model) -> None:
+    with geoseg.open_scene(write_scene(blobs((60, 60)))) as scene:
+        array = scene.to_xarray().rio.write_crs(crs, inplace=False)
+        with pytest.raises(geoseg.SceneError, match=r"Geocentric|beyond the pole"):
+            geoseg.segment(array, model)

@@ -16,6 +16,7 @@ from geoseg.data.recoding import channels_of
 from geoseg.data.sources.model import SourceModel, Split
 from geoseg.errors import UsageError
 from geoseg.io.label_file import read_labels
+from geoseg.io.options import ConfiguredAlpha
 from geoseg.io.scene import open_scene
 
 Rows = tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=1)]]
@@ -29,6 +30,8 @@ class FileSource(SourceModel):
         labels: raster of codes on the same grid, or polygons.
         codes: ``values`` when labels are codes of the legend; ``nonzero`` when anything but 0 is class code 1.
         attribute: for polygons, the field that holds the code; without it every polygon is code 1.
+        alpha: whether a band of the scene says which pixels are valid: ``auto``, ``yes`` or ``no``.
+        nodata: one more value of the scene that means no measurement, in all bands.
         train: rows to learn from, half-open; None for none.
         validate_on: rows to score on.
     """
@@ -38,6 +41,8 @@ class FileSource(SourceModel):
     labels: str
     codes: Literal["values", "nonzero"] = "values"
     attribute: str | None = None
+    alpha: ConfiguredAlpha = "auto"
+    nodata: float | None = None
     train: Rows | None = None
     validate_on: Rows | None = None
 
@@ -64,7 +69,7 @@ class FileSource(SourceModel):
         rows = self.train if split == "train" else self.validate_on
         if rows is None:
             return []
-        with open_scene(folder / self.image) as scene:
+        with open_scene(folder / self.image, alpha=self.alpha, nodata=self.nodata) as scene:
             height, width = scene.geobox.shape
             if rows[1] > height or rows[0] >= rows[1]:
                 raise UsageError(f"{folder / self.image}: rows {rows} do not lie inside its {height} rows")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -28,6 +29,7 @@ from geoseg.data.sources.model import (
 )
 from geoseg.errors import ElsewhereError, SceneError, UsageError
 from geoseg.io.image_stack import Layer
+from geoseg.io.options import OpenOptions
 from geoseg.io.vectors.names import is_vector
 
 AnySplit = Annotated[
@@ -88,6 +90,10 @@ class GeoreferencedSource(FileSourceModel, LabelMeanings):
     def _vector(self) -> bool:
         return is_vector(self.labels)
 
+    def opening(self) -> OpenOptions:
+        """How its images are opened."""
+        return replace(super().opening(), assume_crs=self.assume_crs)
+
     def learns(self) -> bool:
         """Whether anything of it is learnt from."""
         return isinstance(self.split, AreaSplit) or learns(self.split)
@@ -115,9 +121,7 @@ class GeoreferencedSource(FileSourceModel, LabelMeanings):
         place = folder / self.folder
         found = self._files(place)
         items = self._items(found, place, legend)
-        scenes = open_items(
-            self, items, block_cache(self), assume_crs=self.assume_crs, inside=self._inside(split, place)
-        )
+        scenes = open_items(self, items, block_cache(self), inside=self._inside(split, place))
         for scene in scenes:
             if scene.geobox.crs is None:
                 raise SceneError(

@@ -21,6 +21,7 @@ from geoseg.data.recoding import Others, Recoding
 from geoseg.errors import UsageError
 from geoseg.io.image_stack import ImageStack, Layer
 from geoseg.io.label_layer import UNLABELLED, Rgb
+from geoseg.io.options import ConfiguredAlpha, OpenOptions
 
 Split = Literal["train", "validate"]
 _COLOUR, _NUMBER = re.compile(r"#[0-9a-fA-F]{6}"), re.compile(r"-?\d+")
@@ -89,11 +90,19 @@ class FileSourceModel(SourceModel):
         folder: where its files lie, relative to the data folder.
         gsd_m: ground sample distance; None: what the images say, else 1.
         cache_mb: most megabytes of decoded pixels to keep.
+        alpha: whether a band of the images says which pixels are valid: ``auto``, ``yes`` or ``no``.
+        nodata: one more value of the images that means no measurement, in all bands.
     """
 
     folder: str = "."
     gsd_m: Positive | None = None
     cache_mb: Annotated[int, Field(ge=0)] = 1024
+    alpha: ConfiguredAlpha = "auto"
+    nodata: float | None = None
+
+    def opening(self) -> OpenOptions:
+        """How its images are opened."""
+        return OpenOptions(unplaced=True, alpha=self.alpha, nodata=self.nodata)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,7 +129,6 @@ def open_items(
     items: Iterable[Item],
     cache: BlockCache,
     *,
-    assume_crs: str | None = None,
     inside: PolygonFile | None = None,
 ) -> list[FileScene]:
     """Open the images of a source.
@@ -131,7 +139,7 @@ def open_items(
     return [
         FileScene(
             name=f"{source.name} {item.name}",
-            stack=ImageStack(item.layers, assume_crs=assume_crs, constants=item.constants),
+            stack=ImageStack(item.layers, opening=source.opening(), constants=item.constants),
             labels=item.labels,
             recoding=item.recoding,
             cache=cache,
