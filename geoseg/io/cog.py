@@ -19,6 +19,7 @@ from rasterio.windows import Window as RasterioWindow
 
 from geoseg.core.legend import Legend
 from geoseg.core.window import Window
+from geoseg.io.checks.raster import check_cog
 from geoseg.io.grid import LayerGrid
 from geoseg.io.pyramid import Pixels, add_overviews, halve_by_mean, halve_by_mode
 from geoseg.io.quiet import quiet
@@ -156,6 +157,7 @@ def _write(path: Path, layer: _Layer, blocks: Blocks, legend: Legend | None) -> 
         nonlocal keeps_crs
         # GDAL puts a CRS without GeoTIFF keys here, under a name that is about to go
         part.with_name(part.name + ".aux.xml").unlink(missing_ok=True)
+        check_cog(part)
         keeps_crs = _verify(part, layer, sums) == crs
         # an old legend must never stand beside a new map, at whatever point a crash strikes
         beside.unlink(missing_ok=True)

@@ -9,7 +9,8 @@ import numpy as np
 
 from geoseg.core.legend import Legend
 from geoseg.core.segments import Segments
-from geoseg.io.ogr_file import OgrFormat, read_totals, write_layer
+from geoseg.io.checks.flatgeobuf import check_flatgeobuf
+from geoseg.io.ogr_file import OgrFormat, read_sums, write_layer
 from geoseg.io.segment_stream import NO_COLUMNS, SegmentStream
 from geoseg.io.writing import whole_file
 
@@ -50,7 +51,8 @@ def write_flatgeobuf(
     stream = SegmentStream(batches, legend, extra)
 
     def verify(part: Path) -> None:
-        stream.expect(*read_totals(part))
+        check_flatgeobuf(part)
+        stream.expect_sums(read_sums(part, stream.schema))
 
     with whole_file(path, verify=verify) as part:
         write_layer(part, stream, _FLATGEOBUF, layer="segments", crs_wkt=crs_wkt, multi=multi)

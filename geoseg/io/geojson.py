@@ -13,6 +13,7 @@ import shapely
 
 from geoseg.core.legend import Legend
 from geoseg.core.segments import Segments
+from geoseg.io.checks.geojson import check_geojson, check_geojson_lines
 from geoseg.io.digested import DigestedFile
 from geoseg.io.lonlat import ToLonLat
 from geoseg.io.segment_stream import NO_COLUMNS, SegmentStream
@@ -66,7 +67,12 @@ def write_geojson(
     lines = path.suffix.lower() == ".geojsonl"
     out = DigestedFile()
     extent = _Extent()
-    with whole_file(path, verify=out.compare) as part, out.open(part):
+
+    def verify(part: Path) -> None:
+        out.compare(part)
+        (check_geojson_lines if lines else check_geojson)(part)
+
+    with whole_file(path, verify=verify) as part, out.open(part):
         features = _features(stream, to_lonlat, decimals, extent)
         for text in (feature + "\n" for feature in features) if lines else _collection(features, extent):
             out.write(text.encode())

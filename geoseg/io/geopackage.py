@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 
 from geoseg.core.legend import Legend
 from geoseg.core.segments import Segments
 from geoseg.io.about import About
+from geoseg.io.checks.geopackage import check_geopackage, quoted
+from geoseg.io.column_sums import ColumnSums
 from geoseg.io.ogr_file import OgrFormat, write_layer
 from geoseg.io.second_layer import SecondLayer, Spill
 from geoseg.io.segment_stream import GEOMETRY, NO_COLUMNS, SegmentStream
@@ -26,6 +29,9 @@ _GEOPACKAGE = OgrFormat(
     dataset_options={"VERSION": "1.3"},
     layer_options={"GEOMETRY_NAME": GEOMETRY, "SPATIAL_INDEX": "YES"},
 )
+_ROWS_AT_ONCE = 4096
+# "GP", version, flags, CRS and the box of a polygon; the WKB follows
+_BLOB_HEAD_BYTES = 8 + 4 * 8
 # the run's own time stands in its record; here it would make two runs of the same input differ
 _LAST_CHANGE = "1970-01-01T00:00:00.000Z"
 _LAYER_STYLES = """CREATE TABLE IF NOT EXISTS layer_styles (
@@ -71,16 +77,12 @@ def write_segments(  # noqa: PLR0913 - the options a file has, each with a defau
     """
     streams: dict[str, SegmentStream] = {}
 
-    def verify(part: Path) -> None:
-        for name, stream in streams.items():
-            _verify(part, name, stream)
-
     def write(part: Path, name: str, some: Iterable[Segments], names: Legend) -> None:
         streams[name] = SegmentStream(some, legend, extra)
         write_layer(part, streams[name], _described(name, about), layer=name, crs_wkt=crs_wkt, multi=multi)
         add_style(part, name, segments_qml(names))
 
-    with whole_file(path, verify=verify) as part:
+    with whole_file(path, verify=lambda part: _verify(part, streams)) as part:
         if second is None:
             write(part, layer, batches, legend)
         else:
@@ -124,18 +126,29 @@ def settle(part: Path) -> None:
     settle_change_counter(part)
 
 
-def _verify(part: Path, layer: str, stream: SegmentStream) -> None:
-    """Check the finished file against what went in.
+def _verify(part: Path, streams: Mapping[str, SegmentStream]) -> None:
+    """Check the finished file as a GeoPackage, and every value in it against what went in.
 
     Raises:
-        OSError: rows are missing, or SQLite finds the file broken.
+        OSError: it is not whole, or holds something else.
     """
-    name = '"' + layer.replace('"', '""') + '"'
+    check_geopackage(part)
     with read_only(part) as db:
-        problem = db.execute("PRAGMA integrity_check(1)").fetchone()[0]
-        if problem != "ok":
-            raise OSError(f"SQLite finds the file broken: {problem}")
-        found = db.execute(
-            f"SELECT count(*), coalesce(sum(pixels), 0), coalesce(sum(class_code), 0) FROM {name}"  # noqa: S608 - quoted
-        ).fetchone()
-    stream.expect(*found)
+        for layer, stream in streams.items():
+            stream.expect_sums(_sums(db, layer, stream.schema))
+            styled = db.execute(
+                "SELECT count(*) FROM layer_styles WHERE f_table_name = ? AND useAsDefault = 1", (layer,)
+            ).fetchone()
+            if styled != (1,):
+                raise OSError(f"layer {layer!r} has no default style")
+
+
+def _sums(db: sqlite3.Connection, layer: str, schema: pa.Schema) -> ColumnSums:
+    sums = ColumnSums()
+    columns = ", ".join(quoted(name) for name in schema.names)
+    found = db.execute(f"SELECT {columns} FROM {quoted(layer)}")  # noqa: S608 - quoted
+    while rows := found.fetchmany(_ROWS_AT_ONCE):
+        *values, blobs = zip(*rows, strict=True)
+        values.append([blob[_BLOB_HEAD_BYTES:] for blob in blobs])
+        sums.add({f.name: pa.array(column, f.type) for f, column in zip(schema, values, strict=True)})
+    return sums

@@ -18,6 +18,7 @@ from pyproj import CRS
 
 from geoseg.core.legend import Legend
 from geoseg.core.segments import Segments
+from geoseg.io.checks.geoparquet import check_geoparquet
 from geoseg.io.hilbert import hilbert_keys
 from geoseg.io.segment_stream import NO_COLUMNS, SegmentStream, to_wkb
 from geoseg.io.sorted_spill import SortedSpill
@@ -78,6 +79,7 @@ def write_geoparquet(
     crs = None if crs_wkt is None else CRS.from_wkt(crs_wkt)
 
     def verify(part: Path) -> None:
+        check_geoparquet(part)
         stream.expect(*_totals(part))
 
     with whole_file(path, verify=verify) as part:

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyogrio
 from pyogrio.errors import CRSError, DataLayerError, DataSourceError, FeatureError, FieldError, GeometryError
 
+from geoseg.io.column_sums import ColumnSums
 from geoseg.io.quiet import quiet
 from geoseg.io.segment_stream import GEOMETRY, SegmentStream
 
@@ -85,25 +85,24 @@ def write_layer(
         raise OSError(str(error)) from error
 
 
-def read_totals(part: Path) -> tuple[int, int, int]:
-    """Count a finished file's polygons, their pixels and their class codes, one batch in memory at a time.
+def read_sums(part: Path, schema: pa.Schema) -> ColumnSums:
+    """Sum up the columns of a finished file of one layer, one batch in memory at a time.
 
     Raises:
         OSError: GDAL cannot read the file.
     """
-    rows = pixels = codes = 0
-    columns = ["pixels", "class_code"]
+    sums = ColumnSums()
+    names = [name for name in schema.names if name != GEOMETRY]
     try:
         with part.open("rb") as file:
             name = f"/proc/self/fd/{file.fileno()}"
-            with pyogrio.open_arrow(name, columns=columns, read_geometry=False, use_pyarrow=True) as (_, reader):
+            with pyogrio.open_arrow(name, columns=names, use_pyarrow=True) as (meta, reader):
+                shapes = meta["geometry_name"] or "wkb_geometry"
                 for batch in reader:
-                    rows += batch.num_rows
-                    pixels += pc.sum(batch["pixels"]).as_py() or 0
-                    codes += pc.sum(batch["class_code"]).as_py() or 0
+                    sums.add({**{column: batch[column] for column in names}, GEOMETRY: batch[shapes]})
     except OGR_ERRORS as error:
         raise OSError(str(error)) from error
-    return rows, pixels, codes
+    return sums
 
 
 def _even(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

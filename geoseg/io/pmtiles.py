@@ -18,6 +18,7 @@ from pmtiles.writer import Writer
 
 from geoseg.core.legend import Legend
 from geoseg.core.segments import Segments
+from geoseg.io.checks.pmtiles import check_pmtiles
 from geoseg.io.digested import DigestedFile
 from geoseg.io.lonlat import ToLonLat
 from geoseg.io.segment_stream import NO_COLUMNS, SegmentStream, to_wkb
@@ -81,7 +82,12 @@ def write_pmtiles(
     to_lonlat = ToLonLat(path, crs_wkt)
     stream = SegmentStream(batches, legend)
     out = DigestedFile()
-    with whole_file(path, verify=out.compare) as part, out.open(part):
+
+    def verify(part: Path) -> None:
+        out.compare(part)
+        check_pmtiles(part)
+
+    with whole_file(path, verify=verify) as part, out.open(part):
         spill = SortedSpill(part, _SCHEMA)
         extent = _Extent()
         for rows in _cut(stream, to_lonlat, extent):

@@ -15,6 +15,7 @@ from pyogrio.errors import DataLayerError, DataSourceError
 
 from geoseg.core.legend import Legend
 from geoseg.errors import SceneError
+from geoseg.io.checks.geopackage import check_geopackage
 from geoseg.io.geopackage import settle
 from geoseg.io.grid import LayerGrid
 from geoseg.io.ogr_file import plainly_named
@@ -105,6 +106,7 @@ def write_sample(path: Path, sample: Sample, grid: LayerGrid) -> None:
     )
 
     def verify(part: Path) -> None:
+        check_geopackage(part)
         with read_only(part) as db:
             found = [db.execute(f"SELECT count(*) FROM {name}").fetchone()[0] for name in (POINTS, DESIGN, STRATA)]  # noqa: S608 - our own names
         if found != [count, count, len(strata)]:

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyogrio
 import shapely
 
+from geoseg.io.checks.geopackage import check_geopackage
 from geoseg.io.geopackage import add_style, settle
 from geoseg.io.ogr_file import OGR_ERRORS, plainly_named
 from geoseg.io.scene_index import GEOMETRY, columns_of, read_batches
@@ -43,6 +44,7 @@ def write_footprints(path: Path, index: Path) -> int:
     rows = 0
 
     def verify(part: Path) -> None:
+        check_geopackage(part)
         with read_only(part) as db:
             (found,) = db.execute(f"SELECT count(*) FROM {LAYER}").fetchone()  # noqa: S608 - a constant
         if found != rows:

@@ -16,6 +16,7 @@ import shapely
 from shapely.geometry import shape
 
 from geoseg.core.legend import Legend
+from geoseg.io.checks.geoparquet import check_geoparquet
 from geoseg.io.segment_stream import to_wkb
 from geoseg.io.writing import whole_file
 
@@ -89,6 +90,7 @@ def write_scene_index(path: Path, rows: Iterable[Mapping[str, Any]], legend: Leg
     count = 0
 
     def verify(part: Path) -> None:
+        check_geoparquet(part)
         found = sum(batch.num_rows for batch in _checked(part))
         if found != count:
             raise OSError(f"{found} scenes read back, {count} went in")

@@ -12,6 +12,7 @@ import shapely
 from geoseg.core.legend import Legend
 from geoseg.core.segments import Segments
 from geoseg.errors import LegendError
+from geoseg.io.column_sums import ColumnSums
 
 GEOMETRY = "geom"
 ATTRIBUTES = pa.schema(
@@ -46,6 +47,7 @@ class SegmentStream:
         rows: polygons that passed.
         pixels: sum of their pixels.
         codes: sum of their class codes.
+        sums: of all columns of the record batches.
         broke: the error that ended the stream, which Arrow's C stream cannot carry; None while all is well.
     """
 
@@ -58,6 +60,7 @@ class SegmentStream:
         self._names[list(legend.codes)] = legend.names
         self._known = set(legend.codes)
         self.rows = self.pixels = self.codes = 0
+        self.sums = ColumnSums()
         self.broke: BaseException | None = None
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:
@@ -65,6 +68,7 @@ class SegmentStream:
         try:
             for segments in self.segments():
                 arrays = [*self.columns(segments), pa.array(to_wkb(segments.geometry), pa.binary())]
+                self.sums.add(dict(zip(self.schema.names, arrays, strict=True)))
                 yield pa.RecordBatch.from_arrays(arrays, schema=self.schema)
         except BaseException as error:  # an interruption too would be lost on the way through C
             self.broke = error
@@ -102,6 +106,16 @@ class SegmentStream:
             *(segments.extra[name] for name in self._extra),
         ]
         return [pa.array(c, type=f.type, from_pandas=True) for c, f in zip(columns, self.attributes, strict=True)]
+
+    def expect_sums(self, found: ColumnSums) -> None:
+        """Compare every value that a finished file holds with what went in as record batches.
+
+        Raises:
+            OSError: they differ.
+        """
+        difference = self.sums.difference(found)
+        if difference is not None:
+            raise OSError(f"the polygons read back with {difference}")
 
     def expect(self, rows: int, pixels: int, codes: int) -> None:
         """Compare what a finished file holds with what went in.

@@ -18,10 +18,14 @@ from rasterio._err import CPLE_BaseError
 from rasterio.errors import RasterioError
 
 from geoseg.errors import GeosegError, WriteError
+from geoseg.io.interrupts import kept_interruption
 
 _FAILURES = (OSError, RasterioError, CPLE_BaseError, sqlite3.Error)
 _GDAL_LOG = logging.getLogger("rasterio._env")
 _GDAL_SIGNAL = "GDAL signalled an error"
+_PART_SUFFIX = r"\.(?:tiles\.)?(?P<pid>\d+)\.part"
+_PART = re.compile(r".+?" + _PART_SUFFIX, re.DOTALL)
+_parts_in_use: set[Path] = set()
 
 
 @contextmanager
@@ -32,7 +36,8 @@ def whole_file(
 
     Args:
         path: the final name; its folder must exist.
-        verify: called with the finished part before the rename; raises when the part is not what was written.
+        verify: called with the finished part, once it is on the disk and before the rename; raises when the part is
+            not what was written.
         size_bytes: most bytes the file may need, told to the user when the disk is full.
 
     Yields:
@@ -47,23 +52,28 @@ def whole_file(
     """
     target = path.absolute()
     part = _part(target)
-    try:
-        reap_parts(target.parent, target.name)
-        with _gdal_errors() as signalled:
-            yield part
-        if signalled:
-            raise OSError("; ".join(signalled))
-        if verify is not None:
-            verify(part)
-        _sync(part)
-        os.replace(part, target)  # noqa: PTH105 - the tests fail this very call
-        _sync(target.parent)
-    except GeosegError:
-        raise
-    except _FAILURES as error:
-        raise WriteError(_explain(target, part, error, size_bytes)) from error
-    finally:
-        _remove(target.parent, part.name)
+    with kept_interruption() as interruption, _in_use(part):
+        try:
+            reap_parts(target.parent, target.name)
+            with _gdal_errors() as signalled:
+                yield part
+            if signalled:
+                raise OSError("; ".join(signalled))
+            _sync(part)
+            if verify is not None:
+                _drop_cached(part)
+                verify(part)
+            interruption.check()
+            os.replace(part, target)  # noqa: PTH105 - the tests fail this very call
+            _sync(target.parent)
+        except GeosegError:
+            interruption.check()
+            raise
+        except _FAILURES as error:
+            interruption.check()
+            raise WriteError(_explain(target, part, error, size_bytes)) from error
+        finally:
+            _remove(target.parent, part.name)
 
 
 @contextmanager
@@ -78,10 +88,11 @@ def scratch_file(path: Path) -> Iterator[Path]:
     """
     target = path.absolute()
     part = _part(target, "tiles.")
-    try:
-        yield part
-    finally:
-        _remove(target.parent, part.name)
+    with _in_use(part):
+        try:
+            yield part
+        finally:
+            _remove(target.parent, part.name)
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -111,7 +122,7 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def reap_parts(directory: Path, name: str = "") -> None:
-    """Remove what killed runs left half-written in a folder: parts whose process is no more.
+    """Remove what is left half-written in a folder: parts of processes that are no more, or that this one is done with.
 
     Args:
         directory: the folder; it may be missing.
@@ -119,13 +130,21 @@ def reap_parts(directory: Path, name: str = "") -> None:
     """
     if not directory.is_dir():
         return
-    pattern = re.compile((re.escape(name) or r".+") + r"\.(?:tiles\.)?(\d+)\.part", re.DOTALL)
+    own_in_use = any(part.parent == directory.absolute() for part in list(_parts_in_use))
+    pattern = _PART if not name else re.compile(re.escape(name) + _PART_SUFFIX)
     for entry in os.scandir(directory):
         found = pattern.match(entry.name)
-        if found is None or _alive(int(found[1])):
+        if found is None:
             continue
-        with suppress(OSError):
-            Path(entry).unlink()
+        pid = int(found["pid"])
+        if not (own_in_use if pid == os.getpid() else _alive(pid)):
+            with suppress(OSError):
+                Path(entry).unlink()
+
+
+def is_part(name: str) -> bool:
+    """Whether a file's name is that of a half-written file or of what a driver keeps beside it."""
+    return _PART.match(name) is not None
 
 
 def _part(target: Path, role: str = "") -> Path:
@@ -146,7 +165,27 @@ def _remove(directory: Path, prefix: str) -> None:
     with suppress(OSError):
         for entry in os.scandir(directory):
             if entry.name.startswith(prefix):
-                Path(entry).unlink()
+                with suppress(OSError):  # what cannot be removed now is reaped later
+                    Path(entry).unlink()
+
+
+@contextmanager
+def _in_use(part: Path) -> Iterator[None]:
+    """Keep a part from being reaped by this process."""
+    _parts_in_use.add(part)
+    try:
+        yield
+    finally:
+        _parts_in_use.discard(part)
+
+
+def _drop_cached(path: Path) -> None:
+    """Have a file that was synced read from the disk, not from the kernel's copy of what was written."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)
+    finally:
+        os.close(handle)
 
 
 def _sync(path: Path) -> None:

@@ -3,23 +3,55 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from geoseg.errors import OutputError
 from geoseg.io.bundle import Bundle
+from geoseg.io.recorded_file import FileState, state_of_file
+from geoseg.io.writing import is_part, reap_parts, write_json
 from geoseg.run.plan import Workplace
 
-_MUST_BE_WHOLE = (".tif",)
-_MUST_BE_THERE = (".tif", ".gpkg")
+_RASTER = ".tif"
+_MUST_BE_THERE = (_RASTER, ".gpkg")
 _SIDECARS = ("~", ".aux.xml", "-wal", "-shm", "-journal")
 
 
-def finished_record(bundle: Bundle, wanted: dict[str, Any], *, overwrite: bool) -> dict[str, Any] | None:
-    """Return the record of a finished bundle of this identity; None when there is work to do.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """A finished bundle of the run's own identity.
 
-    A project that was saved in QGIS, or a picture that was deleted, does not unmake a finished bundle: the rasters must
-    be as they were written, the polygons must be there.
+    Attributes:
+        record: its run record.
+        broken: files that are damaged or missing, to be made anew; none of a whole bundle.
+    """
+
+    record: dict[str, Any]
+    broken: tuple[FileState, ...] = ()
+
+    @property
+    def rasters_are_whole(self) -> bool:
+        """Whether all rasters can be read, so that the rest can be made from them."""
+        return not any(state.path.name.endswith(_RASTER) for state in self.broken)
+
+    def notes(self) -> tuple[str, ...]:
+        """Tell what will be made anew, and why."""
+        source = "the rasters" if self.rasters_are_whole else "the scene"
+        return tuple(
+            f"{state.path.name} is {state.condition}{f' ({state.cause})' if state.cause else ''};"
+            f" it is made anew from {source}."
+            for state in self.broken
+        )
+
+
+def standing_bundle(bundle: Bundle, wanted: dict[str, Any], *, overwrite: bool) -> Standing | None:
+    """Return the finished bundle of this identity; None when there is a whole bundle to make.
+
+    A project or polygons that were saved in QGIS, or a picture that was deleted, do not unmake a finished bundle. A
+    file that is damaged does, and so does a raster, or a GeoPackage, that is missing.
 
     Args:
         bundle: where the output goes.
@@ -27,50 +59,90 @@ def finished_record(bundle: Bundle, wanted: dict[str, Any], *, overwrite: bool) 
         overwrite: whether another finished bundle of geoseg's may be replaced.
 
     Raises:
-        OutputError: the folder holds something that may not be replaced.
+        OutputError: the folder holds something that may not be replaced, or is a link that leads elsewhere.
     """
     directory = bundle.directory
+    reap_parts(directory)
     if not directory.exists() or (directory.is_dir() and not any(directory.iterdir())):
+        _refuse_link(bundle)
         return None
     record = _record(bundle)
     if record is None:
-        raise OutputError(f"{directory}: exists, and geoseg did not make it. Choose another --out or move it away.")
-    if record["identity"] == wanted and _whole(bundle, record):
-        return record
+        _refuse_unknown(bundle, overwrite=overwrite)
+        return None
+    cause = _difference(record["identity"], wanted)
+    if record["identity"] == wanted:
+        states = [state_of_file(directory / name, facts) for name, facts in record["files"].items()]
+        edited = [s.path.name for s in states if s.condition == "changed" and s.path.name.endswith(_RASTER)]
+        if not edited:
+            broken = tuple(state for state in states if _is_broken(state))
+            if broken:
+                _refuse_link(bundle)
+            return Standing(record=record, broken=broken)
+        cause = f"but {', '.join(edited)} was changed since geoseg wrote it"
     if not overwrite:
-        cause = _difference(record["identity"], wanted)
         raise OutputError(f"{directory}: exists, {cause}. Pass --overwrite to replace it or choose another --out.")
-    foreign = _foreign(bundle, record)
+    foreign = _foreign(bundle, {*record["files"]})
     if foreign:
         some = ", ".join(foreign[:3])
         raise OutputError(f"{directory}: holds files that geoseg did not make ({some}). Move them away first.")
+    _refuse_link(bundle)
     return None
 
 
 def _record(bundle: Bundle) -> dict[str, Any] | None:
     try:
         record = json.loads(bundle.run_record.read_text())
-        usable = isinstance(record["identity"], dict) and all("size" in facts for facts in record["files"].values())
+        usable = isinstance(record["identity"], dict) and all(
+            {"size", "sha256"} <= facts.keys() for facts in record["files"].values()
+        )
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
     return dict(record) if usable else None
 
 
-def _whole(bundle: Bundle, record: dict[str, Any]) -> bool:
-    for name, facts in record["files"].items():
-        path = bundle.directory / name
-        if name.endswith(_MUST_BE_THERE) and not path.is_file():
-            return False
-        if name.endswith(_MUST_BE_WHOLE) and path.stat().st_size != facts["size"]:
-            return False
-    return True
+def _is_broken(state: FileState) -> bool:
+    return state.condition == "damaged" or (state.condition == "missing" and state.path.name.endswith(_MUST_BE_THERE))
 
 
-def _foreign(bundle: Bundle, record: dict[str, Any]) -> list[str]:
+def _refuse_unknown(bundle: Bundle, *, overwrite: bool) -> None:
+    """Refuse a folder without a run record, unless only the record of a bundle is broken and it may be replaced.
+
+    Raises:
+        OutputError: it is not to be replaced.
+    """
+    directory = bundle.directory
+    names = {path.name for path in directory.iterdir()} if directory.is_dir() else set()
+    own = {name for name in names if name.startswith(bundle.stem)}
+    if bundle.run_record.name not in names or bundle.classes.name not in names or _foreign(bundle, own):
+        raise OutputError(f"{directory}: exists, and geoseg did not make it. Choose another --out or move it away.")
+    if not overwrite:
+        raise OutputError(
+            f"{bundle.run_record}: is damaged, so nobody can tell what the layers beside it are made from."
+            " Pass --overwrite to make them anew or choose another --out."
+        )
+    _refuse_link(bundle)
+
+
+def _refuse_link(bundle: Bundle) -> None:
+    """Refuse to put a bundle where a link stands: a folder cannot be renamed over one.
+
+    Raises:
+        OutputError: the bundle's folder is a symbolic link.
+    """
+    directory = bundle.directory
+    if directory.is_symlink():
+        raise OutputError(
+            f"{directory}: is a symbolic link to {directory.readlink()}, which a finished output cannot replace."
+            " Remove the link, or choose another --out."
+        )
+
+
+def _foreign(bundle: Bundle, files: set[str]) -> list[str]:
     """Files of the folder that neither geoseg nor QGIS, beside geoseg's own, has made."""
-    own = {*record["files"], bundle.run_record.name}
-    beside = {name + suffix for name in own for suffix in _SIDECARS}
-    return sorted(path.name for path in bundle.directory.iterdir() if path.name not in own | beside)
+    own = {*files, bundle.run_record.name}
+    known = own | {name + suffix for name in own for suffix in _SIDECARS}
+    return sorted(path.name for path in bundle.directory.iterdir() if path.name not in known and not is_part(path.name))
 
 
 def _difference(found: dict[str, Any], wanted: dict[str, Any]) -> str:
@@ -86,7 +158,41 @@ def _difference(found: dict[str, Any], wanted: dict[str, Any]) -> str:
         return "made with other options (" + ", ".join("--" + name.replace("_", "-") for name in names) + ")"
     if found != wanted:
         return "made with other options for polygons or files"
-    return "but a file of it is missing or was changed"
+    return "but a file of it was changed"
+
+
+def replace_broken(work: Workplace, standing: Standing, remade: dict[str, Any]) -> dict[str, Any]:
+    """Put files that were made anew in the place of broken ones; the others stay as they are.
+
+    Args:
+        work: its ``building`` holds a whole new bundle, which is removed.
+        standing: the finished bundle, with what is broken.
+        remade: run record of the new bundle.
+
+    Returns:
+        The run record of the bundle, whole again.
+
+    Raises:
+        OSError: the disk is full or fails; the next run goes on with what is still broken.
+    """
+    bundle, building = work.bundle, work.building.directory
+    old, new = standing.record["files"], remade["files"]
+    names = [state.path.name for state in standing.broken]
+    if any(new.get(name, {}).get("sha256") != old[name]["sha256"] for name in names):
+        names.append(bundle.item.name)  # tells the digests of the others
+    files = dict(old)
+    for name in dict.fromkeys(names):
+        if name in new:
+            os.replace(building / name, bundle.directory / name)  # noqa: PTH105 - as every file is put in its place
+            files[name] = new[name]
+        else:
+            (bundle.directory / name).unlink(missing_ok=True)
+            del files[name]
+    repaired = {"files": sorted(names), "when": datetime.now(UTC).isoformat(timespec="seconds")}
+    record = standing.record | {"files": files, "repaired": repaired}
+    write_json(bundle.run_record, record)
+    shutil.rmtree(building, ignore_errors=True)
+    return record
 
 
 def swap(work: Workplace) -> None:

@@ -8,14 +8,15 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_EXCEPTION, CancelledError, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from geoseg.core.ground import pixel_sides_m
 from geoseg.core.segments import Segments
-from geoseg.core.tiling import Blocks
+from geoseg.core.tiling import Block, Blocks
 from geoseg.core.window import Window
 from geoseg.errors import OutputError
 from geoseg.io.cog import write_class_cog, write_percent_cog
@@ -23,7 +24,6 @@ from geoseg.io.geopackage import write_segments
 from geoseg.io.grid import LayerGrid
 from geoseg.io.percent_layers import percent_layers
 from geoseg.io.quiet import quiet
-from geoseg.io.store import Store
 from geoseg.run.lineage import about_layers
 from geoseg.run.plan import Job
 from geoseg.run.report import Reporter
@@ -33,6 +33,17 @@ from geoseg.vector.vectorise import vectorise_codes
 T = TypeVar("T")
 Codes = npt.NDArray[np.uint8]
 _TICK_S = 0.2
+
+
+class FinishedBlocks(Protocol):
+    """Where the layers of finished blocks are read from: the store of a run, or rasters that a run has written."""
+
+    @property
+    def path(self) -> Path:
+        """The folder; stands in messages."""
+
+    def read(self, block: Block) -> tuple[Codes, ...] | None:
+        """Read codes, confidence and what else is kept of a block; None when it is gone or damaged."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +61,7 @@ class Written:
     seconds: dict[str, float]
 
 
-def write_layers(job: Job, store: Store, grid: LayerGrid, reporter: Reporter) -> Written:
+def write_layers(job: Job, store: FinishedBlocks, grid: LayerGrid, reporter: Reporter) -> Written:
     """Write class raster, confidence raster and polygons of one scene.
 
     Raises:
@@ -97,7 +108,7 @@ def write_layers(job: Job, store: Store, grid: LayerGrid, reporter: Reporter) ->
 class _Finished:
     """The finished blocks of a run, until someone says stop."""
 
-    def __init__(self, blocks: Blocks, store: Store) -> None:
+    def __init__(self, blocks: Blocks, store: FinishedBlocks) -> None:
         self.blocks = blocks
         self._store = store
         self._stopped = threading.Event()

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import platform
 import resource
 import shutil
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,11 +22,11 @@ from geoseg.io.grid import LayerGrid
 from geoseg.io.overview import overview
 from geoseg.io.preview import write_preview
 from geoseg.io.qgis import Imagery, write_project
+from geoseg.io.recorded_file import file_facts
 from geoseg.io.scene import Scene
 from geoseg.io.stac_item import Run, Source, without_secrets, write_item
-from geoseg.io.store import Store
-from geoseg.io.writing import write_json
-from geoseg.run.layers import write_layers
+from geoseg.io.writing import is_part, reap_parts, write_json
+from geoseg.run.layers import FinishedBlocks, write_layers
 from geoseg.run.lineage import about_layers
 from geoseg.run.plan import Job, RunPlan
 from geoseg.run.report import Reporter
@@ -47,7 +45,7 @@ class Facts:
     identity: dict[str, Any]
 
 
-def publish(job: Job, store: Store, facts: Facts, reporter: Reporter) -> dict[str, Any]:
+def publish(job: Job, store: FinishedBlocks, facts: Facts, reporter: Reporter) -> dict[str, Any]:
     """Write every layer of a bundle; ``run.json`` comes last and says that the rest is whole.
 
     Returns:
@@ -83,7 +81,7 @@ def publish(job: Job, store: Store, facts: Facts, reporter: Reporter) -> dict[st
         "timings": {"predict_s": round(facts.predict_s, 3)} | clock.laps | {"of_layers": written.seconds},
         "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-        "files": {path.name: _file_facts(path) for path in sorted(bundle.directory.iterdir())},
+        "files": _files(bundle),
         "identity": facts.identity,
     }
     write_json(bundle.run_record, record)
@@ -192,6 +190,7 @@ def _pass(model: Model, one: Pass) -> dict[str, Any]:
     }
 
 
-def _file_facts(path: Path) -> dict[str, Any]:
-    with path.open("rb") as file:
-        return {"size": path.stat().st_size, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
+def _files(bundle: Bundle) -> dict[str, dict[str, Any]]:
+    """Describe the files of a bundle; what could not be removed of half-written ones is none."""
+    reap_parts(bundle.directory)
+    return {path.name: file_facts(path) for path in sorted(bundle.directory.iterdir()) if not is_part(path.name)}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,11 @@ from geoseg.engine.model import Model
 from geoseg.errors import GeosegError, ResourceError, SceneError, WriteError
 from geoseg.io.area_of_interest import read_area
 from geoseg.io.bundle import Bundle
+from geoseg.io.finished_rasters import FinishedRasters
+from geoseg.io.percent_layers import percent_layers
 from geoseg.io.scene import Scene
 from geoseg.io.store import Store
-from geoseg.run.finished import finished_record, recover, swap
+from geoseg.run.finished import Standing, recover, replace_broken, standing_bundle, swap
 from geoseg.run.plan import Job, RunPlan, Workplace, identity, make_plan
 from geoseg.run.publish import Facts, publish
 from geoseg.run.report import Reporter
@@ -37,7 +39,8 @@ class Begun:
         left: blocks that are not stored yet.
         state: of the scene's files when their digest was taken.
         notes: what the user may want to know.
-        finished: the record of a bundle that stands already; nothing is to be done then.
+        finished: the record of a bundle that stands already, whole; nothing is to be done then.
+        repair: a bundle that stands already, with files that are to be made anew.
     """
 
     plan: RunPlan
@@ -47,6 +50,7 @@ class Begun:
     state: State
     notes: tuple[str, ...] = ()
     finished: dict[str, Any] | None = None
+    repair: Standing | None = None
 
     @property
     def store_key(self) -> str:
@@ -83,13 +87,16 @@ def begin(scene: Scene, model: Model, plan: RunPlan, work: Workplace, *, overwri
     recover(work)
     key = identity(scene, model.digest(), plan)
     begun = Begun(plan=plan, work=work, key=key, left=[], state=state, notes=(*scene.notes, *plan.notes))
-    finished = finished_record(work.bundle, begun.facts(), overwrite=overwrite)
-    if finished is not None:
+    standing = standing_bundle(work.bundle, begun.facts(), overwrite=overwrite)
+    if standing is not None and not standing.broken:
         shutil.rmtree(work.blocks, ignore_errors=True)
-        return replace(begun, finished=finished)
+        return replace(begun, finished=standing.record)
     check_unchanged(scene, state, work)
     _check_disk(plan, work)
-    return replace(begun, left=begun.store().left())
+    if standing is None:
+        return replace(begun, left=begun.store().left())
+    begun = replace(begun, repair=standing, notes=(*begun.notes, *standing.notes()))
+    return begun if standing.rasters_are_whole else replace(begun, left=begun.store().left())
 
 
 def finish(scene: Scene, model: Model, begun: Begun, facts: Facts, reporter: Reporter) -> dict[str, Any]:
@@ -104,11 +111,25 @@ def finish(scene: Scene, model: Model, begun: Begun, facts: Facts, reporter: Rep
     """
     check_unchanged(scene, begun.state, begun.work)
     store = begun.store()
-    record = publish(job_of(scene, model, begun), store, facts, reporter)
+    with ExitStack() as stack:
+        repaired = begun.repair is not None and begun.repair.rasters_are_whole
+        source = stack.enter_context(_rasters(model, begun)) if repaired else store
+        record = publish(job_of(scene, model, begun), source, facts, reporter)
     check_unchanged(scene, begun.state, begun.work)
-    swap(begun.work)
+    if begun.repair is None:
+        swap(begun.work)
+    else:
+        record = replace_broken(begun.work, begun.repair, record)
     store.remove()
     return record
+
+
+def _rasters(model: Model, begun: Begun) -> FinishedRasters:
+    """Open the rasters of the bundle that is repaired, in the order of the store's layers."""
+    plan, bundle = begun.plan, begun.work.bundle
+    paths = {layer.key: layer.path for layer in percent_layers(bundle, model.card.legend)}
+    confidence = bundle.confidence if plan.spec.confidence else None
+    return FinishedRasters(bundle.directory, [bundle.classes, confidence, *(paths[name] for name in plan.more)])
 
 
 def job_of(scene: Scene, model: Model, begun: Begun) -> Job:

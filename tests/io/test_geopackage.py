@@ -16,6 +16,7 @@ from sample_segments import LEGEND, UTM, segments_of
 from geoseg.core.legend import Legend
 from geoseg.errors import SceneError, WriteError
 from geoseg.io import geopackage, second_layer
+from geoseg.io.checks.geopackage import check_geopackage
 from geoseg.io.geopackage import write_segments
 from geoseg.io.second_layer import SecondLayer
 
@@ -146,20 +147,100 @@ def test_a_code_without_a_meaning_is_refused(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_lost_row_is_found(tmp_path, monkeypatch):
-    add_style = geopackage.add_style
+WITHOUT_TRIGGERS = """
+PRAGMA writable_schema = ON;
+CREATE TEMP TABLE kept AS SELECT * FROM sqlite_master WHERE type = 'trigger';
+DELETE FROM sqlite_master WHERE type = 'trigger';
+PRAGMA writable_schema = RESET;
+{}
+PRAGMA writable_schema = ON;
+INSERT INTO sqlite_master SELECT * FROM kept;
+PRAGMA writable_schema = RESET;
+"""
+DAMAGES = {
+    "a row is gone": (
+        WITHOUT_TRIGGERS.format(
+            "DELETE FROM segments WHERE fid = 7; DELETE FROM rtree_segments_geom WHERE id = 7;"
+            "UPDATE gpkg_ogr_contents SET feature_count = 49;"
+        ),
+        "49 rows instead of 50",
+    ),
+    "a row is gone, and counted": ("DELETE FROM segments WHERE fid = 7", "49 rows instead of 50"),
+    "a row is gone, not from the index": (WITHOUT_TRIGGERS.format("DELETE FROM segments WHERE fid = 7;"), "50 entries"),
+    "a wrong count": ("UPDATE gpkg_ogr_contents SET feature_count = 49", "does not count"),
+    "a value": (
+        WITHOUT_TRIGGERS.format("UPDATE segments SET pixels = pixels + 1 WHERE fid = 7;"),
+        "other values in pixels",
+    ),
+    "a bit of a value": (
+        WITHOUT_TRIGGERS.format("UPDATE segments SET area_m2 = area_m2 * (1 + 3e-16) WHERE fid = 7;"),
+        "values in area_m2",
+    ),
+    "a name": (
+        WITHOUT_TRIGGERS.format("UPDATE segments SET class_name = 'othes' WHERE fid = 7;"),
+        "other values in class_name",
+    ),
+    "a known value": (
+        WITHOUT_TRIGGERS.format("UPDATE segments SET confidence = NULL WHERE fid = 2;"),
+        "other values in confidence",
+    ),
+    "the index is gone": ("DROP TABLE rtree_segments_geom", "no spatial index"),
+    "an entry of the index is gone": ("DELETE FROM rtree_segments_geom WHERE id = 7", "the spatial index"),
+    "an entry of the index has moved": (
+        "UPDATE rtree_segments_geom SET maxx = maxx + 99 WHERE id = 7",
+        "does not lie where the rows are",
+    ),
+    "an entry of the index is too small": (
+        "UPDATE rtree_segments_geom SET maxx = maxx - 1 WHERE id = 7",
+        "does not lie where the rows are",
+    ),
+    "the index is not named": ("DELETE FROM gpkg_extensions", "gpkg_extensions"),
+    "no extensions": ("DROP TABLE gpkg_extensions", "no table gpkg_extensions"),
+    "a trigger is gone": ("DROP TRIGGER rtree_segments_geom_insert", "triggers"),
+    "the CRS is gone": ("DELETE FROM gpkg_spatial_ref_sys WHERE srs_id = 32645", "gpkg_spatial_ref_sys|refers to"),
+    "no geometry column": ("DELETE FROM gpkg_geometry_columns", "gpkg_geometry_columns"),
+    "the layer is not listed": ("DELETE FROM gpkg_contents", "lists no layer|refers to"),
+    "the table is gone": ("DROP TABLE segments", "segments"),
+    "no style": ("DELETE FROM layer_styles", "no default style"),
+    "a torn style": ("UPDATE layer_styles SET styleQML = substr(styleQML, 1, 99)", "no XML|unclosed"),
+    "no version": ("PRAGMA user_version = 0", "header says version 0"),
+    "no GeoPackage": ("PRAGMA application_id = 7", "0x00000007"),
+}
 
-    def lose(part, layer, qml):
-        add_style(part, layer, qml)
-        with closing(sqlite3.connect(part)) as db, db:
-            for (trigger,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
-                db.execute(f"DROP TRIGGER {trigger}")
-            db.execute("DELETE FROM segments WHERE fid = 7")
 
-    monkeypatch.setattr(geopackage, "add_style", lose)
-    with pytest.raises(WriteError, match="49 polygons"):
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_what_is_lost_or_changed_in_writing_is_found(tmp_path, monkeypatch, damage):
+    script, told = DAMAGES[damage]
+    settle = geopackage.settle
+
+    def lose(part):
+        with closing(sqlite3.connect(part)) as db:
+            db.executescript(script)
+        settle(part)
+
+    monkeypatch.setattr(geopackage, "settle", lose)
+    with pytest.raises(WriteError, match=told):
         write_segments(tmp_path / "s.gpkg", [segments_of(50)], crs_wkt=UTM, legend=LEGEND)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("count", [0, 1, 5000])
+def test_a_sound_file_passes_the_check_also_when_another_program_has_changed_it(tmp_path, count):
+    path = tmp_path / "s.gpkg"
+    write_segments(path, [segments_of(count)], crs_wkt=UTM, legend=LEGEND, layer='la"yer')
+    check_geopackage(path)
+    pyogrio.write_dataframe(read(path, 'la"yer')[:100], path, layer='la"yer', append=True)
+    check_geopackage(path)
+
+
+def test_a_page_that_was_cut_off_is_found(tmp_path):
+    path = tmp_path / "s.gpkg"
+    write_segments(path, [segments_of(500)], crs_wkt=UTM, legend=LEGEND)
+    whole = path.read_bytes()
+    for kept in (0, 50, 4096, len(whole) // 2, len(whole) - 4096, len(whole) - 1):
+        path.write_bytes(whole[:kept])
+        with pytest.raises((OSError, sqlite3.Error)):
+            check_geopackage(path)
 
 
 def test_a_failed_rewrite_leaves_the_old_polygons(tmp_path, monkeypatch):

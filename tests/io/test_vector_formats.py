@@ -20,6 +20,7 @@ from sample_segments import LEGEND, UTM, joined, plain, segments_of
 
 from geoseg.core.legend import Legend
 from geoseg.errors import SceneError, UsageError, WriteError
+from geoseg.io import ogr_file
 from geoseg.io.style_file import style_path
 from geoseg.io.vector_formats import VECTOR_SUFFIXES, write_vectors, writer_for
 
@@ -240,3 +241,26 @@ def test_a_killed_writer_leaves_the_old_file_and_the_next_one_its_own_only(path)
     write_vectors(path, [segments_of(3)], crs_wkt=UTM, legend=LEGEND)
     style = style_path(path)
     assert {file.name for file in path.parent.iterdir()} == {path.name} | ({style.name} if style else set())
+
+
+@pytest.mark.parametrize("suffix", [".gpkg", ".fgb"])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interruption_inside_arrows_stream_is_no_failure_of_the_file(tmp_path, monkeypatch, suffix, number):
+    class Stop(BaseException):
+        pass
+
+    def stop(*_):
+        raise Stop
+
+    def interrupted(batches):
+        signal.raise_signal(number)
+        yield from batches
+
+    monkeypatch.setattr(ogr_file, "_even", interrupted)
+    before = signal.signal(number, stop)
+    try:
+        with pytest.raises(Stop):
+            write_vectors(tmp_path / f"s{suffix}", [segments_of(9)], crs_wkt=UTM, legend=LEGEND)
+    finally:
+        signal.signal(number, before)
+    assert not list(tmp_path.iterdir())

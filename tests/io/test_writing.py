@@ -5,6 +5,9 @@ import json
 import logging
 import os
 import re
+import signal
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -14,7 +17,7 @@ from hypothesis import strategies as st
 
 from geoseg.errors import SceneError, WriteError
 from geoseg.io import writing
-from geoseg.io.writing import reap_parts, scratch_file, whole_file, write_bytes, write_json
+from geoseg.io.writing import is_part, reap_parts, scratch_file, whole_file, write_bytes, write_json
 
 
 def test_a_finished_file_has_its_name_and_nothing_else_is_left(tmp_path):
@@ -163,3 +166,79 @@ def test_json_reads_back_equal(tmp_path_factory, value):
     path = tmp_path_factory.mktemp("json") / "x.json"
     write_json(path, value)
     assert json.loads(path.read_bytes().decode("utf-8", "surrogateescape")) == value
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("becomes", [None, OSError, SceneError])
+def test_an_interruption_that_c_code_drops_or_turns_into_an_error_is_raised_all_the_same(tmp_path, number, becomes):
+    class Stop(BaseException):
+        pass
+
+    def stop(*_):
+        raise Stop
+
+    before = signal.signal(number, stop)
+    try:
+        with pytest.raises(Stop), whole_file(tmp_path / "x") as part:  # noqa: PT012 - the body fails
+            part.write_bytes(b"1")
+            with suppress(Stop):
+                signal.raise_signal(number)
+            if becomes is not None:
+                raise becomes("get_next of the stream failed", "")
+        assert signal.getsignal(number) is stop
+    finally:
+        signal.signal(number, before)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_handler_for_the_second_signal_stays(tmp_path):
+    def second(*_):
+        raise ZeroDivisionError
+
+    def first(*_):
+        signal.signal(signal.SIGTERM, second)
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, first)
+    try:
+        with pytest.raises(KeyboardInterrupt), whole_file(tmp_path / "x"):
+            signal.raise_signal(signal.SIGTERM)
+        assert signal.getsignal(signal.SIGTERM) is second
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def test_files_are_written_in_any_thread(tmp_path):
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(write_bytes, tmp_path / "x", b"1").result()
+    assert (tmp_path / "x").read_bytes() == b"1"
+
+
+def test_a_part_that_could_not_be_removed_is_reaped_by_the_next_write_of_the_same_process(tmp_path, monkeypatch):
+    def stuck(self, **_):
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", stuck)
+        write_bytes(tmp_path / "x", b"1")
+        with pytest.raises(ZeroDivisionError), whole_file(tmp_path / "x") as part:  # noqa: PT012 - the body fails
+            part.write_bytes(b"2")
+            raise ZeroDivisionError
+    assert [is_part(p.name) for p in sorted(tmp_path.iterdir())] == [False, True]
+    with whole_file(tmp_path / "y") as other:
+        other.write_bytes(b"3")
+        reap_parts(tmp_path)
+        assert other.exists(), "a part in use is not reaped"
+    reap_parts(tmp_path)
+    assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == {"x": b"1", "y": b"3"}
+
+
+def test_the_check_reads_what_the_disk_has(tmp_path, monkeypatch):
+    """The part is synced before it is checked, and the kernel is told to forget its own copy."""
+    seen = []
+    fsync = os.fsync
+    monkeypatch.setattr(writing.os, "fsync", lambda fd: (seen.append("fsync"), fsync(fd))[1])
+    monkeypatch.setattr(writing.os, "posix_fadvise", lambda *call: seen.append(call[3]))
+    with whole_file(tmp_path / "x", verify=lambda _: seen.append("verify")) as part:
+        part.write_bytes(b"1")
+    assert seen == ["fsync", os.POSIX_FADV_DONTNEED, "verify", "fsync"]

@@ -10,10 +10,12 @@ import signal
 import subprocess
 import sys
 import time
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import pytest
+import rasterio
 from conftest import blobs
 
 from geoseg.core.spec import PredictSpec
@@ -36,6 +38,15 @@ def contents(folder: Path) -> dict[str, str]:
         for path in sorted(folder.iterdir())
         if path.name != "run.json" and not path.name.endswith(".stac.json")
     }
+
+
+def edit(raster: Path) -> None:
+    """Save a raster with another pixel, as a person would."""
+    with rasterio.open(raster) as source:
+        codes, profile = source.read(), source.profile
+    codes[0, 5, 5] = 1 - codes[0, 5, 5]
+    with rasterio.open(raster, "w", **profile | {"driver": "COG"}) as target:
+        target.write(codes)
 
 
 @pytest.mark.parametrize("die_at", [3, 6, 11, 14, 20, 21])
@@ -72,7 +83,7 @@ def test_a_finished_run_is_not_done_again(write_scene: Any, model: Model, tmp_pa
         ("scene", "another scene"),
         ("option", "--blend"),
         ("vector", "polygons"),
-        ("damage", "missing or was changed"),
+        ("edit", "scene_classes.tif was changed"),
     ],
 )
 def test_another_output_is_never_replaced_unasked(
@@ -87,7 +98,7 @@ def test_another_output_is_never_replaced_unasked(
     elif change == "vector":
         spec = PredictSpec(simplify_m=1)
     else:
-        first.bundle.classes.write_bytes(b"")
+        edit(first.bundle.classes)
     before = {path: path.read_bytes() for path in first.bundle.directory.iterdir()}
     with pytest.raises(OutputError, match=rf"{why}.*--overwrite"):
         predict(scene, model, tmp_path, spec=spec)
@@ -125,9 +136,14 @@ def test_what_geoseg_did_not_make_is_never_removed(
 def test_a_project_saved_in_qgis_does_not_unmake_the_bundle(write_scene: Any, model: Model, tmp_path: Path) -> None:
     scene = write_scene()
     first = predict(scene, model, tmp_path)
-    first.bundle.project.write_bytes(b"saved by QGIS")
+    with zipfile.ZipFile(first.bundle.project, "w") as archive:
+        archive.writestr("scene.qgs", "<qgis/>")
+    before = first.bundle.project.read_bytes()
+    first.bundle.preview.unlink()
     (first.bundle.directory / "scene.qgz~").write_bytes(b"its backup")
     assert not predict(scene, model, tmp_path).fresh
+    assert first.bundle.project.read_bytes() == before
+    assert not first.bundle.preview.exists()
     assert predict(scene, model, tmp_path, spec=PredictSpec(blend="taper"), overwrite=True).fresh
 
 
