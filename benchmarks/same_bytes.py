@@ -30,6 +30,7 @@ from geoseg.core.card import ModelCard
 from geoseg.core.legend import Legend, LegendClass
 from geoseg.core.segments import Segments
 from geoseg.core.window import Window
+from geoseg.io.about import About
 from geoseg.io.bundle import Bundle
 from geoseg.io.cog import write_class_cog, write_confidence_cog
 from geoseg.io.grid import LayerGrid
@@ -98,6 +99,7 @@ def writers(folder: Path) -> Mapping[str, tuple[Path, Callable[[], object]]]:
         return lambda: write_vectors(path, [some], crs_wkt=grid.crs_wkt, legend=_LEGEND)
 
     picture = np.stack([codes] * 3)
+    about = About(title="scene")
     now = Run(finished=datetime(2026, 1, 1, tzinfo=UTC), software={})
     return {
         **{
@@ -107,7 +109,10 @@ def writers(folder: Path) -> Mapping[str, tuple[Path, Callable[[], object]]]:
         },
         "classes": (bundle.classes, lambda: write_class_cog(bundle.classes, grid, blocks, _LEGEND, tags={})),
         "confidence": (bundle.confidence, lambda: write_confidence_cog(bundle.confidence, grid, blocks, tags={})),
-        "project": (bundle.project, lambda: write_project(bundle, title="scene", grid=grid, legend=_LEGEND)),
+        "project": (
+            bundle.project,
+            lambda: write_project(bundle, about=about, grid=grid, legend=_LEGEND),
+        ),
         "item": (bundle.item, lambda: write_item(bundle, grid=grid, card=card, source=Source(uri="s.tif"), run=now)),
         "preview": (
             bundle.preview,

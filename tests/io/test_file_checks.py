@@ -14,6 +14,7 @@ from sample_segments import LEGEND, MAP_LEGEND, UTM, map_segments, segments_of
 
 from geoseg.core.card import ModelCard
 from geoseg.core.window import Window
+from geoseg.io.about import About
 from geoseg.io.bundle import Bundle
 from geoseg.io.checks.formats import CHECKED_SUFFIXES, check_file
 from geoseg.io.cog import write_class_cog, write_confidence_cog
@@ -53,7 +54,7 @@ def written(tmp_path_factory):
         name = bundle.segments if suffix == ".gpkg" else folder / f"scene{suffix}"
         write_vectors(name, [segments_of(900)], crs_wkt=UTM, legend=LEGEND)
     write_preview(bundle.preview, image=np.stack([codes] * 3), codes=codes, legend=LEGEND, title="scene")
-    write_project(bundle, title="scene", grid=GRID, legend=LEGEND)
+    write_project(bundle, about=About(title="scene"), grid=GRID, legend=LEGEND)
     now = Run(finished=datetime(2026, 1, 1, tzinfo=UTC), software={})
     write_item(bundle, grid=GRID, card=CARD, source=Source(uri="s.tif"), run=now)
     write_json(folder / "run.json", {"a": list(range(99))})

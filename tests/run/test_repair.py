@@ -37,9 +37,9 @@ def done(write_scene: Any, model: Model, tmp_path: Path) -> tuple[Path, Layers]:
 class NoNetwork(ThisProcess):
     """Fails when a block is to be predicted."""
 
-    def predict(self, job: Any, store: Any, left: Any) -> Any:
+    def predict(self, job: Any, store: Any, left: Any, advance: Any) -> Any:
         assert not left, "the network runs again"
-        return super().predict(job, store, left)
+        return super().predict(job, store, left, advance)
 
 
 class Notes:
