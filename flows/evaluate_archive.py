@@ -20,6 +20,7 @@ from geoseg.flows.begin import begin
 from geoseg.flows.board import Board
 from geoseg.flows.ending import Outcome, command, computed, run
 from geoseg.flows.references import count_where_it_lies, find_references, plan_of, score_rows, total_rows
+from geoseg.io.vectors.names import is_folder
 from geoseg.io.writing import write_json
 from geoseg.score.evaluate import Evaluation
 
@@ -54,7 +55,7 @@ def evaluate_archive(
     """
     begin()
     pairs, without = match(archive, reference, eroded)
-    shared = len(pairs) > 1 and not reference.is_dir()
+    shared = len(pairs) > 1 and not is_folder(reference)
     plan = plan_of(protocol.value, legend, unanswered.value, resample=resample, shared=shared)
     evaluation, bad = Evaluation(plan), dict[str, GeosegError]()
     for pair in pairs:

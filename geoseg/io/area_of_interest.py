@@ -58,11 +58,15 @@ def read_area(name: str | Path, geobox: GeoBox, *, allow_remote: bool = False) -
 
 def area_digest(name: str) -> str:
     """Digest the content of an area's file, its layer and, of a Shapefile, its CRS; of an address, the address."""
-    file, layer = split_layer(name)
-    if not Path(file).is_file():
+    text, layer = split_layer(name)
+    file = Path(text)
+    files = [file] if file.is_file() else sorted(file.iterdir()) if file.is_dir() else []
+    projection = file.with_suffix(".prj")
+    if file.suffix.lower() == ".shp" and projection.is_file():
+        files.append(projection)
+    parts = [sha256_of_json(part.read_bytes().hex()) for part in files if part.is_file()]
+    if not parts:
         return name
-    digest = sha256_of_json(Path(file).read_bytes().hex())
-    projection = Path(file).with_suffix(".prj")
-    if Path(file).suffix.lower() == ".shp" and projection.is_file():
-        digest = sha256_of_json([digest, projection.read_bytes().hex()])
-    return digest if layer is None else sha256_of_json([digest, layer])
+    if layer is not None:
+        parts.append(layer)
+    return parts[0] if len(parts) == 1 else sha256_of_json(parts)

@@ -9,6 +9,7 @@ from typing import Literal
 from geoseg.core.legend import Legend
 from geoseg.core.paths import path_text
 from geoseg.errors import UsageError
+from geoseg.io.vectors.names import is_folder
 from geoseg.score.boundary import Distance
 from geoseg.score.codes import AS_THEY_ARE, Positive
 from geoseg.score.edge_files import evaluate_edges
@@ -100,7 +101,7 @@ def evaluate(  # noqa: PLR0913 - an evaluation's options, each with a default
         names=None if legend is None else {entry.name: entry.code for entry in legend.classes},
         outside=outside,
         layer=reference_layer,
-        shared=len(pairs) > 1 and not Path(reference).is_dir(),
+        shared=len(pairs) > 1 and not is_folder(reference),
         may_be_empty=allow_empty_reference,
         nodata=nodata,
         resample=resample,

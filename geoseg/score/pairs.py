@@ -9,7 +9,7 @@ from pathlib import Path
 
 from geoseg.errors import SceneError, UsageError
 from geoseg.io.vectors.content import is_address
-from geoseg.io.vectors.names import VECTOR_SUFFIXES, is_vector, split_layer
+from geoseg.io.vectors.names import VECTOR_SUFFIXES, is_folder, is_vector, split_layer
 
 _RASTERS = frozenset({".tif", ".tiff", ".png", ".jp2", ".jpg", ".jpeg", ".bmp"})
 _CLASSES, _CONFIDENCE = "_classes.tif", "_confidence.tif"
@@ -78,7 +78,7 @@ def find_pairs(
 def _refuse_shared(pairs: Sequence[Pair], reference: Path) -> None:
     """Refuse two predictions for one reference of a folder: its pixels would count twice."""
     taken: dict[Path, Pair] = {}
-    for pair in pairs if reference.is_dir() else ():
+    for pair in pairs if is_folder(reference) else ():
         other = taken.setdefault(pair.reference, pair)
         if other is not pair:
             raise UsageError(
@@ -134,13 +134,13 @@ def partner(name: str, reference: Path, predictions: int) -> Path:
         raise UsageError(f"{reference}: remote references are not read. Download it first.")
     if not Path(split_layer(reference)[0]).exists():
         raise SceneError(str(reference), "there is no such file or folder.", "Check the path.")
-    if not reference.is_dir():
+    if not is_folder(reference):
         if predictions > 1 and not is_vector(reference):
             raise UsageError(
                 f"{reference}: one reference raster for {predictions} predictions. Give a folder of references."
             )
         return reference
-    known = _RASTERS | VECTOR_SUFFIXES | {".mat"}
+    known = _RASTERS | (VECTOR_SUFFIXES - {".zip"}) | {".mat"}
     files = sorted(file for file in reference.iterdir() if file.suffix.lower() in known)
     for same in (_equal, _equal_scene):
         found = [file for file in files if same(name, file.stem)]

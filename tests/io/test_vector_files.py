@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import struct
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from vector_samples import BOXES, FORMATS, GRID, burnt, frame_of, put_geometry, 
 
 from geoseg.core.window import Window
 from geoseg.errors import ElsewhereError, SceneError
-from geoseg.io.area_of_interest import read_area
+from geoseg.io.area_of_interest import area_digest, read_area
 from geoseg.io.vectors.names import split_layer
 from geoseg.io.vectors.read import VectorRequest, read_polygons
 
@@ -321,3 +322,39 @@ def test_missing_files_and_folders_are_refused(tmp_path: Path) -> None:
     for name, cause in (("gone.gpkg", "no such file"), ("gone.gpkg:roofs", "no such file"), (".", "not a plain file")):
         with pytest.raises(SceneError, match=cause):
             drawn(f"{tmp_path}/{name}")
+
+
+@pytest.mark.parametrize("kind", [15, 16, 17])
+def test_surfaces_in_space_are_refused(tmp_path: Path, kind: int) -> None:
+    """A polyhedral surface, a TIN and a triangle: of no use as areas, and no reason to fall over."""
+    path = write(frame_of([BOXES[0]]), tmp_path / "a.gpkg")
+    ring = struct.pack("<I", 4) + np.asarray([[0, 0, 0], [9, 0, 0], [0, 9, 0], [0, 0, 0]], "<f8").tobytes()
+    if kind == 17:
+        put_geometry(path, struct.pack("<bII", 1, 1017, 1) + ring)
+    else:
+        part = struct.pack("<bII", 1, 1003 if kind == 15 else 1017, 1) + ring
+        put_geometry(path, struct.pack("<bII", 1, 1000 + kind, 1) + part)
+    with pytest.raises(SceneError, match=r"a\.gpkg"):
+        drawn(path)
+
+
+def test_a_geopackage_that_a_program_is_writing_is_read_as_committed(tmp_path: Path) -> None:
+    path = write(frame_of(BOXES[:1]), tmp_path / "a.gpkg")
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("PRAGMA journal_mode = WAL")
+        for (trigger,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
+            database.execute(f'DROP TRIGGER "{trigger}"')
+        database.execute("UPDATE a SET kind = 7")
+        database.commit()
+        assert read(path, columns=("kind",))["kind"].tolist() == [7]
+        assert (drawn(path) == burnt(BOXES[:1])).all()
+
+
+def test_the_digest_of_an_area_follows_its_content(tmp_path: Path) -> None:
+    made = [write(frame_of(BOXES[:n]), tmp_path / f"{n}.{kind}") for n in (1, 2) for kind in ("gpkg", "shp")]
+    digests = {area_digest(str(path)) for path in made}
+    assert len(digests) == len(made)
+    assert area_digest(f"{made[0]}:1") not in digests
+    made[1].with_suffix(".prj").write_text('LOCAL_CS["site",UNIT["metre",1]]')
+    assert area_digest(str(made[1])) not in digests
+    assert area_digest("https://host/a.gpkg") == "https://host/a.gpkg"

@@ -88,6 +88,13 @@ def _archive(path: Path, text: str) -> None:
         archive.writestr("area.geojson", text)
 
 
+def _geodatabase(path: Path, vrt: str) -> None:
+    path.mkdir()
+    (path / "a00000001.gdbtable").write_text(vrt)
+    (path / "a.vrt").write_text(vrt)
+    (path / "a.csv").write_text("a,b")
+
+
 def _hostile(folder: Path, address: str) -> dict[str, Callable[[Path], object]]:
     served = f"{address}/area.geojson"
     secret = str(folder / "area.gpkg")
@@ -109,6 +116,7 @@ def _hostile(folder: Path, address: str) -> dict[str, Callable[[Path], object]]:
         "pipeline.json": lambda path: path.write_text(pipeline),
         "linked.geojson": lambda path: _linked_crs(path, f"{address}/crs.wkt"),
         "network.kml": lambda path: path.write_text(link),
+        "vrt.gdb": lambda path: _geodatabase(path, vrt),
         "virtual.gpkg": lambda path: _virtual_table(path, str(folder / "area")),
     }
 

@@ -32,7 +32,19 @@ FORMATS = (
     "kmz",
     "shp.zip",
     "gpkg.zip",
+    "gdb",
 )
+_DRIVERS = {
+    "gpkg": "GPKG",
+    "geojson": "GeoJSON",
+    "json": "GeoJSON",
+    "geojsonl": "GeoJSONSeq",
+    "geojsons": "GeoJSONSeq",
+    "fgb": "FlatGeobuf",
+    "shp": "ESRI Shapefile",
+    "kml": "KML",
+    "gdb": "OpenFileGDB",
+}
 
 
 def frame_of(shapes: list[Any], crs: Any = GRID.crs, **fields: list[Any]) -> geopandas.GeoDataFrame:
@@ -46,14 +58,8 @@ def write(frame: geopandas.GeoDataFrame, path: Path) -> Path:
         frame = frame.to_crs(4326)
     if kind == "parquet":
         frame.to_parquet(path)
-    elif kind == "kml":
-        frame.to_file(path, driver="KML")
-    elif kind == "geojsonl":
-        frame.to_file(path, driver="GeoJSONSeq")
-    elif kind == "geojsons":
-        frame.to_file(path, driver="GeoJSONSeq", RS="YES")
-    elif kind == "json":
-        frame.to_file(path, driver="GeoJSON")
+    elif kind in _DRIVERS:
+        frame.to_file(path, driver=_DRIVERS[kind], **({"RS": "YES"} if kind == "geojsons" else {}))
     elif kind == "kmz":
         _zip(path, [write(frame, path.with_suffix(".kml"))])
     elif kind == "shp.zip":
@@ -61,10 +67,8 @@ def write(frame: geopandas.GeoDataFrame, path: Path) -> Path:
         folder.mkdir()
         write(frame, folder / "roofs.shp")
         _zip(path, sorted(folder.iterdir()))
-    elif kind == "gpkg.zip":
-        _zip(path, [write(frame, path.with_suffix(""))])
     else:
-        frame.to_file(path)
+        _zip(path, [write(frame, path.with_suffix(""))])
     return path
 
 

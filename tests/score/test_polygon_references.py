@@ -19,7 +19,9 @@ import geoseg
 from geoseg.cli.door import enter
 from geoseg.cli.main import app
 from geoseg.errors import ElsewhereError, SceneError
+from geoseg.flows.references import count_where_it_lies, plan_of
 from geoseg.score.object_files import evaluate_objects
+from geoseg.score.pairs import Pair
 
 BOXES = [shapely.box(500005 + 20 * k, 5399950.2, 500015 + 20 * k, 5399960.2) for k in range(5)]
 SHAPE = (120, 240)
@@ -191,3 +193,18 @@ def test_objects_of_degrees_are_compared_along_their_curved_edges(tmp_path: Path
     corners.to_crs(3035).to_file(tmp_path / "straight.gpkg")
     straight = evaluate_objects(tmp_path / "straight.gpkg", tmp_path / "truth.gpkg")["mean_iou_of_matched"]
     assert straight < 0.99
+
+
+def test_a_scene_of_an_archive_that_the_one_reference_does_not_reach_has_none(tmp_path: Path) -> None:
+    frame_of(BOXES).to_file(tmp_path / "truth.gpkg")
+    near, far = map_of(tmp_path / "near.tif", BOXES), map_of(tmp_path / "far.tif", [], east_m=5000)
+    plan = plan_of("classes", None, "ignore", resample=False, shared=True)
+    counts = [
+        count_where_it_lies(Pair(name="s", prediction=path, reference=tmp_path / "truth.gpkg"), plan)
+        for path in (near, far)
+    ]
+    assert counts[0] is not None
+    assert counts[1] is None
+    alone = plan_of("classes", None, "ignore", resample=False)
+    with pytest.raises(ElsewhereError):
+        count_where_it_lies(Pair(name="s", prediction=far, reference=tmp_path / "truth.gpkg"), alone)

@@ -30,7 +30,7 @@ from geoseg.data.sources.model import (
 from geoseg.errors import ElsewhereError, SceneError, UsageError
 from geoseg.io.image_stack import Layer
 from geoseg.io.options import OpenOptions
-from geoseg.io.vectors.names import is_vector
+from geoseg.io.vectors.names import is_folder, is_vector
 
 AnySplit = Annotated[
     ByRows | ByBlocks | ByArea | ByShare | ByNames | ByLists | ByTable | OneSide, Field(discriminator="by")
@@ -154,7 +154,7 @@ class GeoreferencedSource(FileSourceModel, LabelMeanings):
     def _items(self, found: dict[str, Path], folder: Path, legend: Legend) -> list[Item]:
         coloured = self.labels_hold == "colours"
         recoding, colours = self.of_raster(legend, coloured=coloured) if not self._vector else (None, None)
-        shared = "*" not in self.labels and not (folder / self.labels).is_dir()
+        shared = "*" not in self.labels and not is_folder(folder / self.labels)
         items = []
         for name, path in found.items():
             labelled_by = partner(folder, self.labels, name)

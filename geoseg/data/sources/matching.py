@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path, PurePosixPath
 
 from geoseg.errors import SceneError, UsageError
+from geoseg.io.vectors.names import is_folder
 
 
 def find_files(folder: Path, pattern: str) -> dict[str, Path]:
@@ -53,7 +54,7 @@ def name_of(pattern: str, entry: str) -> str:
 def partner(folder: Path, pattern: str, name: str) -> Path:
     """Name the file that a pattern gives for a name."""
     path = folder / pattern
-    if path.is_dir():
+    if is_folder(path):
         found = sorted(file for file in path.iterdir() if file.stem == name and not file.name.startswith("."))
         if len(found) != 1:
             raise SceneError(

@@ -50,7 +50,7 @@ def unzipped(path: Path, layer: str | None) -> Iterator[tuple[Path, str | None]]
         raise ValueError(f"the archive is damaged or encrypted ({error})") from error
 
 
-_WANTED = (VECTOR_SUFFIXES - {".zip", ".shz", ".kmz"}) | _PARTS
+_WANTED = (VECTOR_SUFFIXES - {".zip", ".shz", ".kmz", ".gdb"}) | _PARTS
 
 
 def _suffix(item: zipfile.ZipInfo) -> str:

@@ -16,7 +16,7 @@ from geoseg.errors import SceneError, UsageError
 from geoseg.io.formats import first_bytes, is_remote, local_name, sniff
 from geoseg.io.web import ask
 
-READABLE = "GeoPackage, GeoJSON, FlatGeobuf, Shapefile, GeoParquet or KML"
+READABLE = "GeoPackage, GeoJSON, FlatGeobuf, Shapefile, GeoParquet, KML or file geodatabase"
 CONVERT = "Convert it: ogr2ogr -f GPKG OUT.gpkg IN."
 
 DOWNLOAD = "Download it first."
@@ -36,6 +36,7 @@ class VectorFormat(StrEnum):
     geojson = "GeoJSON"
     kml = "KML"
     zipped = "zip archive"
+    geodatabase = "file geodatabase"
 
 
 _MAGIC = (
@@ -92,11 +93,13 @@ def format_of(name: str, path: Path) -> VectorFormat:
 
     Args:
         name: for messages.
-        path: the file.
+        path: the file, as ``local_vector`` gives it; a folder is a file geodatabase.
 
     Raises:
         SceneError: it is none of those that are read.
     """
+    if path.is_dir():
+        return VectorFormat.geodatabase
     head = first_bytes(name, path)
     for magic, form in _MAGIC:
         # a binary file has a NUL byte early on, so no reader can take it for a text that names other files
@@ -125,6 +128,8 @@ def _existing(name: str) -> Path:
     if "\x00" in text:
         raise SceneError(repr(name), "it cannot be read: the name holds a NUL character.", "Rename the file.")
     try:
+        if path.suffix.lower() == ".gdb" and next(path.glob("*.gdbtable"), None) is not None:
+            return path
         if path.is_file():
             with path.open("rb"):
                 return path

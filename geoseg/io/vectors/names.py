@@ -23,6 +23,7 @@ VECTOR_SUFFIXES = frozenset(
         ".geoparquet",
         ".kml",
         ".kmz",
+        ".gdb",
     }
 )
 """Endings by which a file is taken for polygons where a raster may stand too; the content decides how it is read."""
@@ -31,6 +32,11 @@ VECTOR_SUFFIXES = frozenset(
 def is_vector(name: str | Path) -> bool:
     """Tell by its ending whether a file, or a ``FILE:LAYER``, is a vector file."""
     return Path(split_layer(name)[0]).suffix.lower() in VECTOR_SUFFIXES
+
+
+def is_folder(name: str | Path) -> bool:
+    """Tell whether a name is a folder of files, and not a file geodatabase, which is a folder too."""
+    return Path(name).is_dir() and not is_vector(name)
 
 
 def split_layer(name: str | Path) -> tuple[str, str | None]:

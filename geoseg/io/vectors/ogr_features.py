@@ -1,4 +1,4 @@
-"""GeoPackage, FlatGeobuf and Shapefile through GDAL, which is shown nothing but the files of that format."""
+"""Binary vector formats through GDAL, which is shown nothing but the files of the one format."""
 
 from __future__ import annotations
 
@@ -22,8 +22,10 @@ _SUFFIXES = {
     VectorFormat.geopackage: ".gpkg",
     VectorFormat.flatgeobuf: ".fgb",
     VectorFormat.shapefile: ".shp",
+    VectorFormat.geodatabase: ".gdb",
 }
 _PARTS_OF_A_SHAPEFILE = frozenset({".shx", ".dbf", ".prj", ".cpg"})
+_PARTS_OF_A_GEODATABASE = frozenset({".gdbtable", ".gdbtablx", ".gdbindexes", ".atx", ".spx", ".freelist", ".horizon"})
 
 
 def read_ogr(
@@ -80,7 +82,13 @@ def shown_alone(path: Path, form: VectorFormat) -> Iterator[Path]:
         _refuse_virtual_tables(path)
     with TemporaryDirectory() as folder:
         file = Path(folder, f"layer{_SUFFIXES[form]}")
-        file.symlink_to(path.absolute())
+        if form is VectorFormat.geodatabase:
+            file.mkdir()
+            for part in path.absolute().iterdir():
+                if part.suffix in _PARTS_OF_A_GEODATABASE or part.name in {"gdb", "timestamps"}:
+                    Path(file, part.name).symlink_to(part)
+        else:
+            file.symlink_to(path.absolute())
         if form is VectorFormat.shapefile:
             for part in sorted(path.absolute().parent.iterdir()):
                 suffix = part.suffix.lower()

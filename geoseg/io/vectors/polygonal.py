@@ -21,7 +21,9 @@ def polygonal(geometry: Geometry) -> Geometry:
     Returns:
         (feature,) Polygons and MultiPolygons without z; None where a geometry holds none.
     """
-    flat: Geometry = np.asarray(shapely.force_2d(geometry), object).copy()
+    flat: Geometry = geometry.copy()
+    high = shapely.has_z(geometry) | shapely.has_m(geometry)
+    flat[high] = shapely.force_2d(geometry[high])
     kinds = shapely.get_type_id(flat)
     for place in np.flatnonzero(kinds == GeometryType.GEOMETRYCOLLECTION):
         parts = _polygons_of(flat[place])
@@ -30,9 +32,14 @@ def polygonal(geometry: Geometry) -> Geometry:
     return flat
 
 
-def other_kinds(geometry: Geometry) -> tuple[int, int]:
-    """Count geometries without any polygon: those with lines, and those of points only."""
-    rest = geometry[np.array([shape is None for shape in polygonal(geometry)], bool)]
+def other_kinds(geometry: Geometry, areas: Geometry) -> tuple[int, int]:
+    """Count geometries without any polygon: those with lines, and those of points only.
+
+    Args:
+        geometry: (feature,) of any kind, or None.
+        areas: (feature,) what ``polygonal`` makes of them.
+    """
+    rest = geometry[shapely.is_missing(areas)]
     dimension = shapely.get_dimensions(rest[~(shapely.is_empty(rest) | shapely.is_missing(rest))])
     return int((dimension == 1).sum()), int((dimension == 0).sum())
 

@@ -240,7 +240,7 @@ def _check_place(name: str, crs: CRS | None, request: VectorRequest) -> None:
 
 def _check_kinds(name: str, geometry: Geometry, areas: Geometry, request: VectorRequest) -> None:
     found = int((~shapely.is_missing(areas)).sum())
-    lines, points = other_kinds(geometry)
+    lines, points = other_kinds(geometry, areas)
     if (lines or points) and (not found or request.others == "refuse"):
         kinds = [f"{count:,} {word}" for count, word in ((lines, "lines"), (points, "points")) if count]
         beside = f" beside {found:,} polygons" if found else " and no polygon"
