@@ -215,7 +215,9 @@ def in_configuration(text: str) -> str:
         'Set opening: assume_crs: EPSG:code.'
     """
     text = re.sub(r"\b([Pp])ass (?=(?:an? \w+ )?--)", lambda found: "Set " if found[1] == "P" else "set ", text)
-    return re.sub(r"(?<![^\s(])--([a-z][a-z-]*)( [A-Z]+:\w+| LOW,HIGH| auto\b| N\b| \d+(?:,\d+)+)?", _key, text)
+    return re.sub(
+        r"(?<![^\s(])--([a-z][a-z-]*)( [A-Z]+:\w+| LOW,HIGH| (?:auto|no|N|FOLDER)\b| \d+(?:,\d+)+)?", _key, text
+    )
 
 
 def _key(option: re.Match[str]) -> str:

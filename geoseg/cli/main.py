@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 import geoseg
+from geoseg.cli.advice import Commands
 from geoseg.cli.archive import archive
 from geoseg.cli.demo import demo
 from geoseg.cli.doctor import doctor
@@ -22,6 +23,7 @@ from geoseg.cli.vectorise import vectorise
 
 app = typer.Typer(
     name="geoseg",
+    cls=Commands,
     help="Turn aerial and satellite imagery into map layers that open styled in QGIS.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,

@@ -164,7 +164,7 @@ class Source:
             raise SceneError(
                 self.uri,
                 f"it has {count} bands, the limit is {options.max_bands}.",
-                "Open it with open_scene(..., max_bands=N).",
+                "Take some: gdal_translate -b 1 -b 2 -b 3 IN OUT.tif; or open_scene(..., max_bands=N) in Python.",
             )
 
     def _refuse_oversize(self, options: OpenOptions) -> None:

@@ -156,3 +156,8 @@ def test_options_of_opening_change_the_digest_only_where_they_say_something(tmp_
     assert len({one.options_digest() for one in (plain, *said)}) == 5
     with pytest.raises(UsageError, match="alpha"):
         config("alpha: [1]")
+
+
+def test_advice_on_opening_names_keys() -> None:
+    assert in_configuration("Pass --alpha no to read it.") == "Set opening: alpha: no to read it."
+    assert in_configuration("Pass --vrt-root FOLDER.") == "Set opening: vrt_root: FOLDER."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import rasterio
+import rasterio.shutil
 from conftest import blobs
 
 from geoseg.cli.door import enter
@@ -150,3 +152,27 @@ def test_assets_of_an_item_are_chosen(write_scene: Any, predict: Any, capsys: py
     assert predict(path) == 3
     assert "--assets" in capsys.readouterr().err
     assert predict(path, "--assets", "red,green,blue") == 0
+
+
+def test_advice_names_only_options_that_the_command_has(
+    write_scene: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write_scene(blobs((30, 30), bands=1), name="codes.tif")
+    with rasterio.open(path) as src:
+        rasterio.shutil.copy(src, path.with_suffix(".vrt"), driver="VRT")
+    placeless = write_scene(blobs((30, 30), bands=1), name="placeless.tif", crs=None)
+    commands = {
+        "vectorise": lambda scene: ["vectorise", scene],
+        "evaluate": lambda scene: ["evaluate", "--prediction", path, "--reference", scene],
+        "predict": lambda scene: ["predict", scene, "--model", "buildings-unet", "--out", tmp_path / "out"],
+        "inspect": lambda scene: ["inspect", scene],
+    }
+    for name, arguments in commands.items():
+        assert geoseg(name, "--help") == 0
+        has = set(re.findall(r"--[a-z-]+", capsys.readouterr().out))
+        for scene in (path.with_suffix(".vrt"), placeless, "https://127.0.0.1:9/a.tif"):
+            code = geoseg(*arguments(scene))
+            message = capsys.readouterr().err
+            assert code in {2, 3} or not message
+            advised = set(re.findall(r"(?<![\w-])--[a-z-]+", re.sub(r"(rio|gdal\w*) .*", "", message)))
+            assert advised <= has, f"{name}: {message}"
