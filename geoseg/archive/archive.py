@@ -11,7 +11,7 @@ from typing import Any, Self
 from uuid import uuid4
 
 from geoseg.archive.catalogue import CATALOGUE
-from geoseg.archive.config import ArchiveConfig
+from geoseg.archive.config import ArchiveConfig, in_configuration
 from geoseg.archive.manifest import Entry, Manifest
 from geoseg.archive.publish import ArchiveFiles, publish_archive
 from geoseg.archive.record import SceneRecord
@@ -23,7 +23,7 @@ from geoseg.core.card import ModelCard
 from geoseg.core.digest import sha256_of_json
 from geoseg.engine.ensemble import card_of, file_of
 from geoseg.engine.model import Model
-from geoseg.errors import ClusterLostError, OutputError, SceneError
+from geoseg.errors import ClusterLostError, GeosegError, OutputError, SceneError, WriteError
 from geoseg.io.formats import is_remote
 from geoseg.io.writing import write_bytes
 from geoseg.run.lock import holder, locked
@@ -88,7 +88,11 @@ class Archive:
                 try:
                     held.enter_context(locked(archive.lock, config.out))
                     break
+                except WriteError as error:
+                    error.reword(in_configuration)
+                    raise
                 except OutputError as error:
+                    error.reword(in_configuration)
                     if config.on_lock == "refuse":
                         raise
                     if str(error) != told and reporter is not None:
@@ -99,6 +103,9 @@ class Archive:
             archive._reported = archive.published
             try:
                 yield archive
+            except GeosegError as error:
+                error.reword(in_configuration)
+                raise
             finally:
                 archive.close()
 

@@ -91,6 +91,7 @@ class ArchiveConfig(_Config):
     In a file, paths are relative to the file's own folder; built in Python, to the current one. They are made absolute.
 
     Attributes:
+        version: of this format.
         source: where the scenes are.
         model: name of a bundled model, path of a model file or of an ensemble file (``.json``).
         out: folder of the archive's output; each scene gets its own inside.
@@ -112,6 +113,7 @@ class ArchiveConfig(_Config):
         on_lock: when another run works on the output: ``refuse``, or ``wait`` for it to end.
     """
 
+    version: Literal[1] = 1
     source: SourceConfig
     model: str
     out: Path
@@ -144,14 +146,28 @@ class ArchiveConfig(_Config):
     @classmethod
     def _folder_is_enough(cls, value: Any) -> Any:
         """Take a path, or a source without a kind, for a folder."""
+        if value == "":
+            raise ValueError("is empty; name a folder")
         if isinstance(value, str | Path):
             return {"kind": "folder", "path": str(value)}
         return {"kind": "folder", **value} if isinstance(value, dict) else value
 
+    @field_validator("out", mode="before")
+    @classmethod
+    def _out_is_named(cls, value: Any) -> Any:
+        if value == "":
+            raise ValueError("is empty; name a folder")
+        return value
+
     @field_validator("out")
     @classmethod
     def _out_from_here(cls, value: Path, info: ValidationInfo) -> Path:
-        return _from_folder(value, info)
+        """Refuse what can be no folder; one that is not there yet is made by the run."""
+        out = _from_folder(value, info)
+        taken = [path for path in (out, *out.parents) if os.path.lexists(path) and not path.is_dir()]
+        if taken:
+            raise ValueError(f"{taken[0]} is no folder; choose another")
+        return out
 
     @field_validator("model")
     @classmethod
@@ -231,6 +247,8 @@ def _key(option: re.Match[str]) -> str:
 
 def _from_folder(path: Path, info: ValidationInfo) -> Path:
     """Make a path absolute, seen from the file's folder or else the current one, without ``..`` in it."""
+    if "\0" in str(path):
+        raise ValueError(f"{str(path)!r} is no path")
     whole = ((info.context or {}).get("folder") or Path.cwd()) / path
     return Path(os.path.realpath(whole)) if ".." in whole.parts else whole
 

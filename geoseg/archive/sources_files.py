@@ -123,7 +123,7 @@ def _fits(path: str, pattern: str) -> bool:
 
 def _below(root: Path, folder: Path) -> str:
     """Where a folder lies in another one, as a relative path; empty when it does not."""
-    root, folder = root.resolve(), folder.resolve()
+    root, folder = Path(os.path.realpath(root)), Path(os.path.realpath(folder))  # as resolve, and ends in a circle
     return folder.relative_to(root).as_posix() if folder.is_relative_to(root) else ""
 
 

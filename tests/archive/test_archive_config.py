@@ -106,6 +106,7 @@ def test_advice_names_keys_of_the_configuration(message: str, expected: str) -> 
         ("on_lock: steal", "on_lock"),
         ("cluster: {name: system}", r"cluster\.name"),
         ("attempts: 0", "attempts"),
+        ("version: 2", "version"),
         ("model: a\nmodel: b", "stands twice"),
         ("a: &a [1]\nb: *a", "aliases"),
         ("a: !!python/object:os.system x", "not YAML"),
@@ -117,6 +118,32 @@ def test_what_is_wrong_is_said_in_one_line(tmp_path: Path, line: str, cause: str
         ArchiveConfig.read(tmp_path / "a.yaml")
     assert "a.yaml" in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("out", "cause"),
+    [
+        ("''", "out: is empty"),
+        ("taken", "taken is no folder"),
+        ("taken/deeper/out", "taken is no folder"),
+        ("dangling", "dangling is no folder"),
+        ("circle", "circle is no folder"),
+        ('"a\\0b"', "is no path"),
+        ("3", "out: "),
+    ],
+)
+def test_an_output_that_can_be_no_folder_is_refused_at_once(tmp_path: Path, out: str, cause: str) -> None:
+    (tmp_path / "taken").write_text("x")
+    (tmp_path / "dangling").symlink_to(tmp_path / "nowhere" / "x")
+    (tmp_path / "circle").symlink_to(tmp_path / "circle")
+    (tmp_path / "a.yaml").write_text(f"version: 1\nsource: in\nmodel: m\nout: {out}\n")
+    with pytest.raises(UsageError) as refused:
+        ArchiveConfig.read(tmp_path / "a.yaml")
+    assert cause in str(refused.value)
+    assert str(refused.value).count("out: ") == 1, "one fault, one message"
+    assert "\n" not in str(refused.value)
+    (tmp_path / "a.yaml").write_text("version: 1\nsource: in\nmodel: m\nout: new/deeper\n")
+    assert ArchiveConfig.read(tmp_path / "a.yaml").out == tmp_path / "new" / "deeper"
 
 
 def test_only_what_changes_a_layer_is_in_the_digest(tmp_path: Path) -> None:
