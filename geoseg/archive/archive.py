@@ -265,6 +265,9 @@ class Archive:
         )
         if before is not None and before.run == self._run and before.record.uri != uri:
             return failed_by(record, OutputError(f"{uri}: {before.record.uri} has the same name, {ref.name}."))
+        if before is not None and before.record.uri != uri and _is_another(before, ref):
+            cause = f"{self.config.out / ref.name} holds the layers of {before.record.uri}, which is still there"
+            return failed_by(record, OutputError(f"{uri}: {cause}. Choose another out, one for each archive."))
         same = before is not None and self._of_now(before, ref) and (before.files, before.stamp) == (files, stamp)
         tried = before.record.attempts if before is not None and same else 0
 
@@ -297,3 +300,19 @@ class Archive:
             if size not in (-1, found):
                 return False
         return bool(entry.layers)
+
+
+def _is_another(entry: Entry, ref: SceneRef) -> bool:
+    """Whether finished layers were made of other imagery than a scene of their name, which is there as it was.
+
+    Imagery of the same files and sizes is a copy; imagery that is gone or was changed is replaced.
+    """
+    if entry.record.state != "done" or not entry.files:
+        return False
+    there, _ = state_of(SceneRef(name=ref.name, uri=entry.record.uri), entry.files)
+    own, _ = state_of(ref)
+    return there == entry.files and _sizes(there) != _sizes(own)
+
+
+def _sizes(files: Files) -> list[tuple[str, int]]:
+    return sorted((Path(name).name, size) for name, (size, _) in files.items())

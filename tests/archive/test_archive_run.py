@@ -258,6 +258,29 @@ def test_bands_that_the_source_tells_are_an_option(make_archive: Any, tmp_path: 
     assert layers(config.out) == alone_with(config.model_copy(update={"predict": numbered}), tmp_path / "alone")
 
 
+def test_two_archives_in_one_output_do_not_replace_each_other_s_layers(
+    make_archive: Any, write_scene: Any, tmp_path: Path
+) -> None:
+    (tmp_path / "others").mkdir()
+    write_scene(blobs((70, 64), seed=5), name="area0.tif").rename(tmp_path / "others" / "area0.tif")
+    config = make_archive(1, shape=(70, 60))
+    first = config.source.path / "area0.tif"
+    run_archive(config)
+    before = layers(config.out)
+    other = config.model_copy(update={"source": FolderSource(path=tmp_path / "others")})
+    (failed,) = run_archive(other).failed
+    assert (failed.exit_code, str(first) in failed.cause) == (6, True)
+    assert layers(config.out) == before
+    assert run_archive(config).skipped == 1, "its record stands as well"
+
+    shutil.copytree(tmp_path / "scenes", tmp_path / "copied")
+    copied = config.model_copy(update={"source": FolderSource(path=tmp_path / "copied")})
+    assert run_archive(copied).done == 1, "imagery that was copied is the same archive's"
+    assert layers(config.out) == before
+    shutil.rmtree(tmp_path / "copied")
+    assert run_archive(other).done == 1, "nothing is there that could be lost"
+
+
 def test_the_same_archive_twice_at_once(make_archive: Any) -> None:
     config = make_archive(1)
     with Archive.open(config), pytest.raises(OutputError, match=rf"{config.out}: locked by pid {os.getpid()}"):
