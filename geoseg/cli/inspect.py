@@ -87,6 +87,9 @@ def _facts(scene: Scene) -> dict[str, Any]:
         "gsd_m": [side if math.isfinite(side) else None for side in gsd_m(scene.geobox)],
         "dtype": str(scene.dtype),
         "nodata": scene.nodata if scene.nodata is None or math.isfinite(scene.nodata) else str(scene.nodata),
+        "further_nodata": scene.options.nodata
+        if math.isfinite(scene.options.nodata or 0)
+        else str(scene.options.nodata),
         "block_px": list(scene.block_shape),
         "bands": [
             {"index": b.index, "name": b.name, "dtype": b.dtype, "scale": b.scale, "offset": b.offset}
@@ -136,7 +139,10 @@ def _show(facts: dict[str, Any]) -> None:
     print(f"  {crs if len(crs) < 60 else crs[:57] + '...'}, a pixel is {' x '.join(sides)} m on the ground")
     if facts["ground_control_points"]:
         print(f"  placed by {facts['ground_control_points']} ground control points")
-    print(f"  nodata {facts['nodata']}, stored in blocks of {facts['block_px'][0]} x {facts['block_px'][1]} px")
+    further = "" if facts["further_nodata"] is None else f" and {facts['further_nodata']}"
+    print(
+        f"  nodata {facts['nodata']}{further}, stored in blocks of {facts['block_px'][0]} x {facts['block_px'][1]} px"
+    )
     for band in facts["bands"]:
         scaled = f", value * {band['scale']:g} + {band['offset']:g}" if band["scale"] != 1 or band["offset"] else ""
         words = "" if band["description"] in {"", band["name"]} else f" {printable(band['description'])!r}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.error import URLError
 
@@ -12,7 +12,7 @@ from rasterio.errors import CRSError
 from geoseg.errors import SceneError, UsageError
 from geoseg.io.formats import driver_of, is_remote, local_path, remote_driver
 from geoseg.io.options import OpenOptions
-from geoseg.io.source import Source
+from geoseg.io.source import RasterFile, Source
 from geoseg.io.stac_source import Asset, AssetBand, item_assets, read_item
 from geoseg.io.vrt import clean_vrt
 from geoseg.io.web import ask
@@ -79,19 +79,19 @@ def open_parts(uri: str, options: OpenOptions) -> Opened:
         driver = driver_of(uri, path)
     if driver == "STAC":
         return _open_item(uri, path, options)
-    source = _open_source(uri, path, driver, options)
+    source = _open_source(uri, RasterFile(path=path, driver=driver), options)
     return Opened(driver=driver, parts=_parts(source, ()), hint=source.satellite)
 
 
-def _open_source(uri: str, path: Path | None, driver: str, options: OpenOptions) -> Source:
-    if driver != "VRT" or path is None:
-        return Source(uri, path, driver, options)
+def _open_source(uri: str, file: RasterFile, options: OpenOptions) -> Source:
+    if file.driver != "VRT" or file.path is None:
+        return Source(uri, file, options)
     if not options.allow_vrt:
         raise UsageError(f"{uri}: a VRT can refer to any file, so none is read by default. Pass --allow-vrt.")
-    root = path.parent if options.vrt_root is None else Path(options.vrt_root)
-    documents = clean_vrt(uri, path, root.resolve())
+    root = file.path.parent if options.vrt_root is None else Path(options.vrt_root)
+    documents = clean_vrt(uri, file.path, root.resolve())
     try:
-        return Source(uri, path, driver, options, documents=documents)
+        return Source(uri, replace(file, documents=documents), options)
     except BaseException:
         documents.close()
         raise
@@ -99,8 +99,10 @@ def _open_source(uri: str, path: Path | None, driver: str, options: OpenOptions)
 
 def _parts(source: Source, said: Sequence[AssetBand]) -> tuple[Part, ...]:
     parts = []
+    whole = len(said) == len(source.facts)  # of all bands of the file, or of its data bands
     for position, index in enumerate(source.indexes):
-        band, own = said[position] if position < len(said) else AssetBand(), source.facts[index - 1]
+        place = index - 1 if whole else position
+        band, own = said[place] if place < len(said) else AssetBand(), source.facts[index - 1]
         scale, offset = own.scale or 0.0, own.offset or 0.0
         plain = scale == 1.0 and offset == 0.0
         parts.append(
@@ -147,13 +149,14 @@ def _item_text(uri: str, path: Path | None) -> bytes:
 
 
 def _open_asset(uri: str, asset: Asset, options: OpenOptions) -> Source:
+    names = tuple(band.name for band in asset.bands)
     if is_remote(asset.uri):
-        return Source(asset.uri, None, remote_driver(asset.uri), options)
+        return Source(asset.uri, RasterFile(path=None, driver=remote_driver(asset.uri), names=names), options)
     path = local_path(asset.uri)
     driver = driver_of(asset.uri, path)
     if driver == "STAC":
         raise SceneError(uri, f"asset {asset.key} is JSON, not a raster.", "Give an item whose assets are rasters.")
-    return _open_source(asset.uri, path, driver, options)
+    return _open_source(asset.uri, RasterFile(path=path, driver=driver, names=names), options)
 
 
 def _refuse_other_grid(uri: str, first: Part, other: Part, asset: Asset) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,23 @@ _SATELLITE_TAGS = (
 _LOOK_PX, _LOOK_BYTES, _SHARE_OF_AN_IMAGE = 256, 32 * 2**20, 0.25
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RasterFile:
+    """What GDAL opens behind an address.
+
+    Attributes:
+        path: the local file; None for a remote one.
+        driver: GDAL's name of the one driver that may open it.
+        documents: of a VRT, what is opened in its place.
+        names: of its bands, from elsewhere (a STAC item); empty or None where nothing is known.
+    """
+
+    path: Path | None
+    driver: str
+    documents: VrtDocuments | None = None
+    names: tuple[str | None, ...] = ()
+
+
 class Source:
     """One raster file behind a scene. Reading is thread-safe: one dataset, one lock, so no block is decoded twice.
 
@@ -49,23 +67,21 @@ class Source:
         files: every local file that the pixels or the grid came from.
     """
 
-    def __init__(
-        self, uri: str, path: Path | None, driver: str, options: OpenOptions, *, documents: VrtDocuments | None = None
-    ) -> None:
+    def __init__(self, uri: str, file: RasterFile, options: OpenOptions) -> None:
         self.uri = uri
         self._lock = threading.Lock()
-        self._documents = documents
+        self._documents = file.documents
         with gdal_messages() as messages, gdal_settings(), ExitStack() as closing:
-            self.dataset, self.files, notes, said = _opened(uri, path, driver, documents)
+            self.dataset, self.files, notes, said = _opened(uri, file)
             closing.callback(self.dataset.close)
             self._refuse_too_many_bands(options)
-            self._describe(options, said)
+            self._describe(options, said, file.names)
             self.dtype = self._one_dtype(palette_codes=options.palette_codes)
             self._refuse_oversize(options)
             self.grid: Georeference = georeference(
                 uri,
                 self.dataset,
-                path,
+                file.path,
                 options.assume_crs,
                 unplaced=options.unplaced,
                 assume_gsd_m=options.assume_gsd_m,
@@ -80,9 +96,9 @@ class Source:
         self._cache_bytes = max(READ_CACHE_BYTES, self._block_bytes() * 5 // 4)
         self._notes = notes + self.grid.notes + self._alpha_notes(options)
         self._hear(messages)
-        self._look_at_alpha = bool(self._alphas) and options.alpha == "auto" and path is not None
+        self._look_at_alpha = bool(self._alphas) and options.alpha == "auto" and file.path is not None
 
-    def _describe(self, options: OpenOptions, said: Mapping[int, BandFacts]) -> None:
+    def _describe(self, options: OpenOptions, said: Mapping[int, BandFacts], names: tuple[str | None, ...]) -> None:
         """Ask GDAL, which answers for all bands at once, and the sidecar what bands are and mean."""
         dataset = self.dataset
         self.colours: tuple[str, ...] = tuple(colour.name.lower() for colour in dataset.colorinterp)
@@ -100,8 +116,9 @@ class Source:
         )
         tags = {key.lower(): value for key, value in dataset.tags().items()}
         self.satellite = " ".join(str(tags[key])[:80] for key in _SATELLITE_TAGS if key in tags)
-        descriptions = [band.description for band in self.facts]
-        self._alphas = alpha_bands(self.colours, descriptions, options.alpha)
+        given = names if len(names) == dataset.count else (None,) * dataset.count
+        self._words = [name or band.description for name, band in zip(given, self.facts, strict=True)]
+        self._alphas = alpha_bands(self.colours, self._words, options.alpha)
         if options.alpha == "yes" and not self._alphas:
             raise UsageError(f"{self.uri}: --alpha yes, but it has one band, which is its data.")
         self.indexes: tuple[int, ...] = tuple(i for i in dataset.indexes if i not in self._alphas)
@@ -115,7 +132,7 @@ class Source:
         if options.alpha != "auto":
             return ()
         return tuple(
-            f"band {index} is tagged as alpha but described as {self.facts[index - 1].description}: read as data"
+            f"band {index} is tagged as alpha but described as {self._words[index - 1]}: read as data"
             for index, colour in enumerate(self.colours, start=1)
             if colour == "alpha" and index not in self._alphas
         )
@@ -277,14 +294,13 @@ def _mask_file(uri: str, path: Path | None) -> tuple[str, ...]:
     return ()
 
 
-def _opened(
-    uri: str, path: Path | None, driver: str, documents: VrtDocuments | None
-) -> tuple[Any, tuple[str, ...], tuple[str, ...], Mapping[int, BandFacts]]:
+def _opened(uri: str, file: RasterFile) -> tuple[Any, tuple[str, ...], tuple[str, ...], Mapping[int, BandFacts]]:
     """Open a file so that its own georeference wins; ask sidecars for one only where it has none.
 
     Returns:
         The dataset, its local files, notes, and what a sidecar that GDAL was not to read says of bands.
     """
+    path, driver, documents = file.path, file.driver, file.documents
     mask = _mask_file(uri, path)
     if documents is not None:
         if mask:

@@ -231,6 +231,22 @@ def test_numbers_of_bands_in_an_item_are_names_where_it_names_the_satellite(
         assert names(scene) == expected
 
 
+def test_an_item_knows_better_than_the_tag_that_writers_set(tmp_path: Path) -> None:
+    values = image(4)
+    values[3, :8] = 0
+    write(tmp_path / "naip.tif", values)
+    words = ["red", "green", "blue", "nir"]
+    for bands, expected in ((words, words), (words[:3], words[:3]), ([], words[:3])):
+        asset = {"href": "naip.tif", "type": "image/tiff", "eo:bands": [{"common_name": name} for name in bands]}
+        item = {"type": "Feature", "stac_version": "1.0.0", "id": "x", "properties": {}, "assets": {"image": asset}}
+        (tmp_path / "item.json").write_text(json.dumps(item))
+        with open_scene(tmp_path / "item.json") as scene:
+            assert names(scene) == expected
+            raster = scene.read(WHOLE)
+            np.testing.assert_array_equal(raster.values, values[: len(expected)])
+            assert raster.valid.all() == (len(expected) == 4)
+
+
 def test_what_gdal_warns_of_is_a_note(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     path = write(tmp_path / "loop.tif", image(3), photometric="RGB")
     data = bytearray(path.read_bytes())
