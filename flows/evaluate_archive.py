@@ -14,6 +14,7 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 
 from geoseg.cli.evaluate import Protocol, Unanswered
+from geoseg.cli.nodata import ReferenceNodataOption, nodata_of
 from geoseg.errors import GeosegError, SceneError
 from geoseg.flows.assets import whole_path
 from geoseg.flows.begin import begin
@@ -38,6 +39,7 @@ def evaluate_archive(
     legend: Path | None = None,
     unanswered: Unanswered = Unanswered.ignore,
     resample: bool = False,
+    nodata: str | None = None,
 ) -> State[Any]:
     """Score every finished scene of an archive that has a reference; one matrix over all, see ``docs/evaluate.md``.
 
@@ -52,11 +54,12 @@ def evaluate_archive(
         legend: class names and colours, YAML or JSON; default: the archive's own.
         unanswered: what labelled pixels without prediction are.
         resample: take the nearest label where grids differ.
+        nodata: one more value of the references that means no class; ``none``: their own nodata value is a class.
     """
     begin()
     pairs, without = match(archive, reference, eroded)
     shared = len(pairs) > 1 and not is_folder(reference)
-    plan = plan_of(protocol.value, legend, unanswered.value, resample=resample, shared=shared)
+    plan = plan_of(protocol.value, legend, unanswered.value, resample=resample, shared=shared, nodata=nodata_of(nodata))
     evaluation, bad = Evaluation(plan), dict[str, GeosegError]()
     for pair in pairs:
         counts = score(pair, plan, return_state=True).result(raise_on_failure=False)
@@ -92,9 +95,16 @@ def main(
     legend: Annotated[Path | None, typer.Option(help="Class names and colours, YAML or JSON.")] = None,
     unanswered: Annotated[Unanswered, typer.Option(help="Labelled pixels without prediction.")] = Unanswered.ignore,
     resample: Annotated[bool, typer.Option("--resample", help="Take the nearest label where grids differ.")] = False,
+    nodata: ReferenceNodataOption = None,
 ) -> int:
     """Score the finished scenes of an archive as a Prefect flow; needs no server."""
-    how: dict[str, Any] = {"protocol": protocol, "eroded": eroded, "legend": legend, "unanswered": unanswered}
+    how: dict[str, Any] = {
+        "protocol": protocol,
+        "eroded": eroded,
+        "legend": legend,
+        "unanswered": unanswered,
+        "nodata": nodata,
+    }
     return run(partial(evaluate_archive, archive, reference, **how, resample=resample, return_state=True))
 
 

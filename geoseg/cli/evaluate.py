@@ -11,6 +11,7 @@ import typer
 from geoseg.cli.evaluate_area import estimate, sample
 from geoseg.cli.evaluate_objects import objects
 from geoseg.cli.evaluate_seams import seams
+from geoseg.cli.nodata import ReferenceNodataOption, nodata_of
 
 if TYPE_CHECKING:
     from geoseg.score.boundary import Distance
@@ -66,7 +67,10 @@ def compare(
         str | None, typer.Option(help="binary: labels that count, e.g. 2 or 1,3; default: all but 0.")
     ] = None,
     reference_positive: Annotated[str | None, typer.Option(help="binary: the same for the reference.")] = None,
-    nodata: Annotated[int | None, typer.Option(help="One more value of the reference that means no class.")] = None,
+    nodata: ReferenceNodataOption = None,
+    prediction_nodata: Annotated[
+        str | None, typer.Option(metavar="VALUE|none", help="The same of the prediction.")
+    ] = None,
     boundary: Annotated[
         str | None, typer.Option(help="Also boundary F1 and IoU at these distances, e.g. 1,3,5 (pixels) or 0.5m,2m.")
     ] = None,
@@ -80,7 +84,7 @@ def compare(
     """Score predictions against references."""
     if context.invoked_subcommand is not None:
         return
-    from geoseg.cli.legend_file import read_legend
+    from geoseg.cli.legend_file import read_value_legend
     from geoseg.cli.reports import deliver, refuse_existing
     from geoseg.cli.score_tables import print_report
     from geoseg.errors import UsageError
@@ -101,7 +105,7 @@ def compare(
         protocol=protocol.value,
         eroded=eroded,
         confidence=confidence,
-        legend=None if legend is None else read_legend(legend),
+        legend=None if legend is None else read_value_legend(legend),
         distances=_distances(boundary),
         unanswered=unanswered.value,
         resample=resample,
@@ -111,7 +115,8 @@ def compare(
         outside=_outside(outside),
         reference_layer=reference_layer,
         allow_empty_reference=allow_empty_reference,
-        nodata=nodata,
+        nodata=nodata_of(nodata),
+        prediction_nodata=nodata_of(prediction_nodata, "--prediction-nodata"),
         thresholds=thresholds,
     )
     deliver(report.as_json(), out, as_json=as_json)

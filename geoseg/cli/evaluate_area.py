@@ -9,6 +9,8 @@ from typing import Annotated
 
 import typer
 
+from geoseg.cli.nodata import NodataOption, nodata_of
+
 
 class Allocation(StrEnum):
     """Choices of --allocation."""
@@ -31,13 +33,14 @@ def sample(
         str | None, typer.Option(help="User's accuracies expected, e.g. 1:0.7,2:0.95; 0.8 for the others.")
     ] = None,
     legend: Annotated[Path | None, typer.Option(help="Class names, YAML or JSON.")] = None,
-    nodata: Annotated[int | None, typer.Option(help="One more value that means no class.")] = None,
+    nodata: NodataOption = None,
     seed: Annotated[int, typer.Option(min=0, help="The same seed draws the same points.")] = 1,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the points, also interpreted ones.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
 ) -> None:
     """Draw a stratified random sample of a map for interpreters to look at."""
-    from geoseg.cli.legend_file import read_legend
+    from geoseg.cli.door import printable
+    from geoseg.cli.legend_file import read_value_legend
     from geoseg.cli.reports import refuse_existing
     from geoseg.score.area_files import Design, draw_sample
 
@@ -50,14 +53,16 @@ def sample(
         expected=_accuracies(expected),
         seed=seed,
     )
-    table = None if legend is None else read_legend(legend)
-    values = draw_sample(class_map, out, design, legend=table, nodata=nodata)
+    table = None if legend is None else read_value_legend(legend)
+    values = draw_sample(class_map, out, design, legend=table, nodata=nodata_of(nodata))
     if as_json:
         print(json.dumps(values))
         return
     for entry in values["strata"]:
         share = f"{entry['weight']:.2%} of the map"
         print(f"  {entry['code']:>3} {entry['name']:<24} {share:>20} {entry['points']:>6} points")
+    for note in values["notes"]:
+        print(printable(f"note: {note}"))
     print(f"{values['points']} points; fill in reference_code in {out}, then: geoseg evaluate estimate {out}")
 
 

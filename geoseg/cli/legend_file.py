@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from geoseg.core.legend import Legend
+    from geoseg.core.legend import Legend, ValueLegend
 
 
 def read_legend(path: Path) -> Legend:
-    """Read a legend, YAML or JSON.
+    """Read the legend of a model, YAML or JSON.
 
     Raises:
         UsageError: it cannot be read, or holds something else; all that is wrong is said, with its line.
@@ -19,3 +19,15 @@ def read_legend(path: Path) -> Legend:
     from geoseg.io.yaml_file import read_config
 
     return read_config(path, Legend)
+
+
+def read_value_legend(path: Path) -> ValueLegend:
+    """Read the legend of a raster, whose classes may list the ``values`` that stand for them; else as ``read_legend``.
+
+    Raises:
+        UsageError: it cannot be read, or holds something else; all that is wrong is said, with its line.
+    """
+    from geoseg.core.legend import ValueLegend
+    from geoseg.io.yaml_file import read_config
+
+    return read_config(path, ValueLegend)

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from geoseg.cli.nodata import NodataOption, nodata_of
+
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
@@ -23,7 +25,9 @@ class Method(StrEnum):
 
 
 def vectorise(
-    codes: Annotated[Path, typer.Argument(metavar="CODES", help="Class raster: whole numbers 0-254 in band 1.")],
+    codes: Annotated[
+        Path, typer.Argument(metavar="CODES", help="Class raster: codes in band 1, or colours of --legend.")
+    ],
     out: Annotated[
         Path | None,
         typer.Option(
@@ -33,7 +37,7 @@ def vectorise(
     ] = None,
     legend: Annotated[Path | None, typer.Option(help="Class names and colours, YAML or JSON.")] = None,
     confidence: Annotated[Path | None, typer.Option(help="Confidence raster, percent, on the same grid.")] = None,
-    nodata: Annotated[int | None, typer.Option(help="One more value that means no class.")] = None,
+    nodata: NodataOption = None,
     simplify_m: Annotated[float, typer.Option(help="Tolerance for simpler polygons, metres; 0 is exact.")] = 0.0,
     method: Annotated[Method, typer.Option(help="How to simplify.")] = Method.douglas_peucker,
     no_smooth: Annotated[bool, typer.Option("--no-smooth", help="Keep pixel stairs when simplifying.")] = False,
@@ -61,14 +65,16 @@ def vectorise(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
 ) -> None:
     """Turn a class raster into polygons that share their edges, without seams, gaps or overlaps."""
-    from geoseg.cli.legend_file import read_legend
+    from geoseg.cli.legend_file import read_value_legend
     from geoseg.cli.regularise import regular_layer
     from geoseg.cli.zonal import open_bands
     from geoseg.errors import OutputError, UsageError
-    from geoseg.io.class_scene import NODATA, ClassScene, legend_of
+    from geoseg.io.class_map import ClassMap, hidden_note
+    from geoseg.io.class_raster import ClassRaster, ClassRules
+    from geoseg.io.confidence_raster import ConfidenceRaster
     from geoseg.io.geopackage import write_segments
     from geoseg.io.grid import LayerGrid
-    from geoseg.io.scene import open_scene
+    from geoseg.io.raster_legend import legend_of
     from geoseg.io.style_file import check_style, write_style
     from geoseg.io.vector_formats import writer_for
     from geoseg.vector.spec import VectorSpec
@@ -90,24 +96,25 @@ def vectorise(
         raise UsageError("--regularise makes single polygons; leave out --connectivity 8.")
     if regularise is not None and target.suffix.lower() != ".gpkg":
         raise UsageError(f"--regularise writes a second layer, which {target.suffix} has not. Pass --out with .gpkg.")
-    table = None if legend is None else read_legend(legend)
+    given = None if legend is None else read_value_legend(legend)
+    rules = ClassRules.of_map(given, nodata_of(nodata), assume_crs=assume_crs)
     with ExitStack() as stack:
-        scene = stack.enter_context(open_scene(_absolute(codes), assume_crs=assume_crs, palette_codes=True))
-        grid = LayerGrid(geobox=scene.geobox, gcps=scene.gcps, gcps_crs=scene.gcps_crs)
-        percent = None
-        if confidence is not None:
-            percent = stack.enter_context(open_scene(_absolute(confidence), assume_crs=assume_crs))
-        bands = open_bands(scene, zonal or [], assume_crs, stack)
-        source = ClassScene(scene, percent, nodata=nodata if table is None or nodata is not None else table.nodata)
-        table = table or legend_of(codes, source.present())
+        classes = stack.enter_context(ClassRaster(_absolute(codes), rules))
+        grid = LayerGrid(geobox=classes.geobox, gcps=classes.scene.gcps, gcps_crs=classes.scene.gcps_crs)
+        percent = None if confidence is None else ConfidenceRaster(_absolute(confidence), assume_crs, unplaced=False)
+        if percent is not None:
+            stack.enter_context(percent)
+        bands = open_bands(classes.scene, zonal or [], assume_crs, stack)
+        source = ClassMap(classes, percent, table=None if given is None else given.table)
+        note = hidden_note(classes, None if given is None else given.labels, "get no polygon")
+        table = given or legend_of(codes, source.present())
         check_style(target, table, overwrite=overwrite)
         regular = None
         if regularise is not None:
             regular = regular_layer(regularise, table, grid, tolerance_m=regularise_m, diagonals=not no_diagonals)
         batches = vectorise_codes(
             source,
-            scene.geobox,
-            nodata=NODATA,
+            classes.geobox,
             spec=spec,
             block_px=block_px,
             threads=workers,
@@ -127,21 +134,22 @@ def vectorise(
             else write_segments(target, batches, **facts, second=regular)
         )
         style = write_style(target, table)
-    if as_json:
-        layers = ["segments"] if regular is None else ["segments", regular.name]
-        print(
-            json.dumps(
-                {
-                    "codes": str(codes),
-                    "output": str(target),
-                    "segments": count,
-                    "layers": layers,
-                    "style": style and str(style),
-                }
-            )
-        )
-        return
-    print(f"{codes.name}: {count:,} polygons; open {target} in QGIS")
+    told = {
+        "codes": str(codes),
+        "output": str(target),
+        "segments": count,
+        "layers": ["segments"] if regular is None else ["segments", regular.name],
+        "style": style and str(style),
+        "notes": [] if note is None else [note],
+    }
+    print(json.dumps(told) if as_json else _in_words(told))
+
+
+def _in_words(told: dict[str, Any]) -> str:
+    from geoseg.cli.door import printable
+
+    lines = [f"{Path(told['codes']).name}: {told['segments']:,} polygons; open {told['output']} in QGIS"]
+    return "\n".join([*lines, *(printable(f"note: {note}") for note in told["notes"])])
 
 
 def _absolute(path: Path) -> str:

@@ -99,6 +99,58 @@ class Legend(BaseModel):
         raise KeyError(code)
 
 
+class ValueClass(LegendClass):
+    """A class of a map, with the values that stand for it in a raster; none: its code does."""
+
+    values: tuple[int, ...] = ()
+
+
+class ValueLegend(Legend):
+    """A legend for rasters whose values are no codes, such as those of CORINE (111 to 523).
+
+    Attributes:
+        nodata: value that means no class.
+
+    Example:
+        >>> forest = ValueClass(code=2, name="forest", colour="#00aa00", values=(311, 312, 313))
+        >>> ValueLegend(classes=(forest,)).table
+        {2: 2, 311: 2, 312: 2, 313: 2}
+    """
+
+    classes: tuple[ValueClass, ...] = Field(min_length=1, max_length=255)
+    nodata: int = 255
+
+    @model_validator(mode="after")
+    def _one_meaning(self) -> ValueLegend:
+        values = [value for entry in self.classes for value in entry.values]
+        twice = sorted({value for value in values if values.count(value) > 1})
+        if twice:
+            raise ValueError(f"values belong to two classes: {twice}")
+        if self.nodata in values:
+            raise ValueError(f"the nodata value {self.nodata} is also a value of a class")
+        for entry in self.classes:
+            others = sorted(set(self.codes) & set(entry.values) - {entry.code})
+            if others:
+                raise ValueError(
+                    f"values {others} of class {entry.name!r} are codes of other classes; choose other codes"
+                )
+        return self
+
+    @property
+    def table(self) -> dict[int, int] | None:
+        """Code of each value, and of each code itself; None where no class lists values."""
+        if not any(entry.values for entry in self.classes):
+            return None
+        return {entry.code: entry.code for entry in self.classes} | {
+            value: entry.code for entry in self.classes for value in entry.values
+        }
+
+    @property
+    def labels(self) -> frozenset[int]:
+        """All that stands for a class in a raster."""
+        return frozenset(self.codes if self.table is None else self.table)
+
+
 def _background_of(classes: Sequence[LegendClass]) -> int | None:
     """Find the background by the names of classes: the lowest code where several names mean it."""
     named = [entry.code for entry in classes if _BACKGROUND.fullmatch(entry.name.strip())]

@@ -14,10 +14,11 @@ from geoseg.core.ground import gsd_m
 from geoseg.core.window import Window
 from geoseg.data.block_cache import BlockCache
 from geoseg.data.label_files import LabelFile, PolygonFile
-from geoseg.data.labelled_scene import U8, UNLABELLED, LabelledScene, Sample
+from geoseg.data.labelled_scene import U8, UNLABELLED, LabelledImage, LabelledScene, Sample
 from geoseg.data.recoding import Recoding
+from geoseg.errors import SceneError
 from geoseg.io.image_stack import ImageStack
-from geoseg.io.label_layer import LabelLayer
+from geoseg.io.label_layer import LabelLayer, Labels, Valid
 
 
 class FileScene:
@@ -34,6 +35,10 @@ class FileScene:
 
     Attributes:
         geobox: the grid; its CRS is None where the file has none.
+        labels_name: of the labels' file, for messages.
+
+    Raises:
+        SceneError: the labels are the image itself.
     """
 
     weight = 1.0
@@ -57,7 +62,10 @@ class FileScene:
         self._stack, self._labels, self._recoding, self._inside = stack, labels, recoding, inside
         self._cache = cache
         self._kept: dict[LabelFile, LabelLayer] = {}
+        self.labels_name = labels.name
         self._key = (stack.name, labels.name)
+        if stack.holds(labels.name):
+            raise SceneError(labels.name, "it is the image itself, not its labels.", "Name the labels in the recipe.")
 
     @property
     def scored_as(self) -> str:
@@ -113,9 +121,10 @@ class FileScene:
         channels[~valid] = UNLABELLED
         return Sample(values=values, valid=valid, channels=channels)
 
-    def _read_labels(self, file: LabelFile, block: Window) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+    def _read_labels(self, file: LabelFile, block: Window) -> tuple[Labels, Valid]:
         if not file.kept:
             with file.open(self.geobox) as layer:
+                self._recoding.refuse_hidden(layer.hidden, layer.name)
                 return layer.read(block)
         layer = self._kept.get(file) or file.open(self.geobox)
         self._kept[file] = layer
@@ -178,6 +187,14 @@ class ScenePart:
 
     def __repr__(self) -> str:
         return f"ScenePart({self.name!r}, {self.window})"
+
+
+def labels_of(scene: LabelledScene) -> str:
+    """Name the file of a scene's labels, or the scene where there is none."""
+    if isinstance(scene, ScenePart):
+        return labels_of(scene.scene)
+    known = scene.labels_name if isinstance(scene, FileScene | LabelledImage) else None
+    return known or scene.name
 
 
 def ground_sample_distance(geobox: GeoBox) -> float:

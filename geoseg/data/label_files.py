@@ -8,12 +8,12 @@ from typing import ClassVar, Literal, Protocol
 
 from odc.geo.geobox import GeoBox
 
-from geoseg.core.grid import grid_difference
-from geoseg.errors import SceneError, UsageError
-from geoseg.io.array_labels import boundary_labels, painted_labels, run_length_labels
-from geoseg.io.label_layer import LabelLayer, MatlabLabels, RasterLabels, Rgb
+from geoseg.errors import UsageError
+from geoseg.io.array_labels import boundary_labels, matlab_labels, painted_labels, run_length_labels
+from geoseg.io.class_raster import ClassRaster, ClassRules
+from geoseg.io.label_layer import LabelLayer
 from geoseg.io.polygon_layer import PolygonLabels
-from geoseg.io.resampled_layer import ResampledLabels
+from geoseg.io.resampled_layer import Fit, on_grid
 from geoseg.io.vectors.read import VectorRequest
 
 
@@ -46,15 +46,14 @@ class RasterFile:
 
     Attributes:
         path: the file.
-        colours: what colours mean; None: it has codes.
-        other_colours: what all other colours mean; None: they are refused.
-        resample: take the nearest label where its grid is another; else that is refused.
+        rules: how its pixels become labels.
+        resample: take the nearest label where its grid is another; else that is refused, unless its pixels are those of
+            the image, maybe in another order or with more around.
     """
 
     kept: ClassVar[bool] = False
     path: Path
-    colours: tuple[tuple[Rgb, int], ...] | None = None
-    other_colours: int | None = None
+    rules: ClassRules
     resample: bool = False
 
     @property
@@ -64,12 +63,9 @@ class RasterFile:
 
     def open(self, geobox: GeoBox) -> LabelLayer:
         """Open on a grid; see ``LabelFile``."""
-        colours = None if self.colours is None else dict(self.colours)
-        layer = RasterLabels(self.path, colours=colours, others=self.other_colours)
-        placed = geobox.crs is not None and layer.geobox.crs is not None
-        if placed and grid_difference(geobox, layer.geobox) is not None and self.resample:
-            return ResampledLabels(layer, geobox)
-        return _on_grid(layer, geobox, "Give labels on the image's grid, or resample: true.")
+        cure = "Give labels on the image's grid, or resample: true."
+        fit = Fit(of="the image", cure=cure, resample=self.resample, covering=True)
+        return on_grid(ClassRaster(self.path, self.rules), geobox, fit)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,7 +152,7 @@ class MatlabFile:
 
     def open(self, geobox: GeoBox) -> LabelLayer:
         """Read; see ``LabelFile``."""
-        return _on_grid(MatlabLabels(self.path), geobox)
+        return _on_image(matlab_labels(self.path), geobox)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,7 +172,7 @@ class BoundaryFile:
     def open(self, geobox: GeoBox) -> LabelLayer:
         """Read; see ``LabelFile``."""
         layer = boundary_labels(self.path, edge_share=self.edge_share, none_share=self.none_share)
-        return _on_grid(layer, geobox)
+        return _on_image(layer, geobox)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -207,14 +203,5 @@ class PaintedFiles:
         return painted_labels(self.name, self.files, (int(geobox.shape[0]), int(geobox.shape[1])))
 
 
-def _on_grid(layer: LabelLayer, geobox: GeoBox, cure: str = "Give labels of the image's size.") -> LabelLayer:
-    """Refuse labels of another grid; one without a CRS is compared pixel by pixel."""
-    if geobox.crs is not None and layer.geobox.crs is not None:
-        difference = grid_difference(geobox, layer.geobox)
-    else:
-        ours, theirs = tuple(geobox.shape), tuple(layer.geobox.shape)
-        difference = None if ours == theirs else f"{theirs[0]} x {theirs[1]} pixels, not {ours[0]} x {ours[1]}"
-    if difference is not None:
-        layer.close()
-        raise SceneError(layer.name, f"its grid is not the image's: it is {difference}.", cure)
-    return layer
+def _on_image(layer: LabelLayer, geobox: GeoBox) -> LabelLayer:
+    return on_grid(layer, geobox, Fit(of="the image", cure="Give labels of the image's size."))

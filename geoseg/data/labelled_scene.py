@@ -93,6 +93,7 @@ class LabelledImage:
         channels: (y, x) uint8, index into the legend's classes, or ``UNLABELLED``.
         gsd_m: true ground sample distance.
         weight: share of the chips cut from it, relative to the others.
+        labels_name: of the labels' file, for messages; None where there is none.
     """
 
     name: str
@@ -101,6 +102,7 @@ class LabelledImage:
     channels: U8
     gsd_m: float
     weight: float = 1.0
+    labels_name: str | None = None
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from geoseg.core.legend import Legend
 from geoseg.data.labelled_scene import U8, UNLABELLED
-from geoseg.errors import UsageError
+from geoseg.errors import SceneError, UsageError
 
 Others = int | Literal["refuse", "ignore"]
 
@@ -43,7 +43,7 @@ class Recoding:
         Raises:
             UsageError: a label has no meaning.
         """
-        codes = (labels > 0).astype(np.int64) if self.nonzero else labels
+        codes = self._numbers(labels, valid, where) if self.nonzero else labels
         if self.table is None:
             return channels_of(
                 codes if valid is None else np.where(valid, codes, self.legend.nodata), self.legend, where
@@ -55,6 +55,45 @@ class Recoding:
         spread = np.full(codes.shape, self.legend.nodata, np.int64)
         spread[valid] = meant[place]
         return channels_of(spread, self.legend, where)
+
+    def refuse_hidden(self, label: int | None, where: str) -> None:
+        """Refuse labels whose file takes a class away by its nodata value, before anything is learnt from the rest.
+
+        Args:
+            label: what the nodata value stands for, see ``LabelLayer.hidden``; None: nothing.
+            where: the file, for the message.
+
+        Raises:
+            SceneError: the label has a class here.
+        """
+        if label is None or label not in self._classes():
+            return
+        raise SceneError(
+            where,
+            f"its nodata value is {label}, which is also a class here, so pixels of {label} would have no class.",
+            f"In the recipe, say labels_nodata: none where {label} is the class, or labels_nodata: {label} else.",
+        )
+
+    def _classes(self) -> frozenset[int]:
+        """List the labels that become a class."""
+        if self.nonzero:
+            return frozenset({0})
+        if self.table is None:
+            return frozenset(self.legend.codes)
+        return frozenset(label for label, code in self.table.items() if code not in {None, self.legend.nodata})
+
+    def _numbers(
+        self, labels: npt.NDArray[np.integer], valid: npt.NDArray[np.bool_] | None, where: str
+    ) -> npt.NDArray[np.int64]:
+        negative = labels < 0 if valid is None else valid & (labels < 0)
+        if negative.any():
+            number = int(labels[negative][0])
+            raise SceneError(
+                where,
+                f"{number} is no number of an object.",
+                f"Say labels_nodata: {number} in the recipe if it means no class.",
+            )
+        return (labels > 0).astype(np.int64)
 
     def _code(self, label: int, where: str) -> int:
         assert self.table is not None  # noqa: S101 - asked only where there is one

@@ -7,9 +7,10 @@ from typing import Any
 
 from geoseg.archive.manifest import Manifest
 from geoseg.archive.record import SceneRecord
-from geoseg.cli.legend_file import read_legend
+from geoseg.cli.legend_file import read_value_legend
 from geoseg.errors import ElsewhereError, SceneError
 from geoseg.io.bundle import Bundle
+from geoseg.io.class_raster import Nodata
 from geoseg.io.vectors.names import split_layer
 from geoseg.score.binary import BinaryCounts
 from geoseg.score.evaluate import Plan, Report, count_pair
@@ -49,14 +50,23 @@ def find_references(archive: Path, reference: Path, eroded: Path | None = None) 
     return pairs, without
 
 
-def plan_of(protocol: str, legend: Path | None, unanswered: str, *, resample: bool, shared: bool = False) -> Plan:
+def plan_of(
+    protocol: str,
+    legend: Path | None,
+    unanswered: str,
+    *,
+    resample: bool,
+    shared: bool = False,
+    nodata: Nodata = None,
+) -> Plan:
     """Make the plan of an evaluation, as ``geoseg evaluate`` does; ``shared``: one reference for all scenes."""
-    known = None if legend is None else read_legend(legend)
+    known = None if legend is None else read_value_legend(legend)
     reading = Reading(
         colours=None if known is None else colours_of(known),
         names=None if known is None else {entry.name: entry.code for entry in known.classes},
         resample=resample,
         shared=shared,
+        nodata=nodata,
     )
     return Plan(protocol=protocol, reading=reading, legend=known, unanswered=unanswered)  # type: ignore[arg-type]
 

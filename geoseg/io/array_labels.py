@@ -29,6 +29,8 @@ class ArrayLabels:
         valid: (y, x) bool; None: everywhere.
     """
 
+    hidden: int | None = None
+
     def __init__(self, name: str, labels: npt.NDArray[np.integer], valid: Valid | None = None) -> None:
         self.name = name
         self.geobox = GeoBox(labels.shape, Affine.identity(), None)
@@ -37,7 +39,7 @@ class ArrayLabels:
 
     def read(self, window: Window) -> tuple[Labels, Valid]:
         """Read labels and where there are any, both (y, x)."""
-        return self._labels[window.slices].astype(np.int64), self._valid[window.slices]
+        return self._labels[window.slices], self._valid[window.slices]
 
     def close(self) -> None:
         """Nothing is open."""
@@ -49,6 +51,22 @@ class ArrayLabels:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         pass
+
+
+def matlab_labels(path: Path) -> ArrayLabels:
+    """Read the segmentation of a ``groundTruth`` .mat file with one annotator, as CrackForest has (1 road, 2 crack).
+
+    Raises:
+        SceneError: it is no such file, or several people annotated it.
+    """
+    annotations = read_annotations(path)
+    if len(annotations) != 1:
+        raise SceneError(
+            str(path),
+            f"{len(annotations)} people annotated it, so a pixel has no one class.",
+            "Compare boundaries with --protocol bsds.",
+        )
+    return ArrayLabels(str(path), annotations[0].segmentation)
 
 
 def run_length_labels(

@@ -59,11 +59,11 @@ def refuse_other_grid(classes: Scene, other: Scene) -> None:
     """
     difference = grid_difference(classes.geobox, other.geobox)
     if difference is None and _placed(classes) != _placed(other):
-        difference = "placed by other ground control points"
+        difference = "it is placed by other ground control points"
     if difference is not None:
         raise SceneError(
             other.uri,
-            f"its grid is not that of {classes.uri}: it is {difference}.",
+            f"its grid is not that of {classes.uri}: {difference}.",
             f"Resample it: rio warp {other.uri} OUT.tif --like {classes.uri}",
         )
 

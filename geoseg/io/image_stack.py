@@ -80,6 +80,10 @@ class ImageStack:
         scaled = bool(constants) or any(layer.value_range is not None for layer in layers)
         self.dtype: np.dtype[Any] = np.dtype(np.float32 if scaled else np.uint8)
 
+    def holds(self, name: str) -> bool:
+        """Tell whether a file is one of its own."""
+        return any(layer.path.resolve() == Path(name).resolve() for layer in self._layers)
+
     def read(self, window: Window) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_]]:
         """Read values (band, y, x) and valid (y, x): where every file has a value. Missing pixels are 0.
 
@@ -149,13 +153,9 @@ def _range(layer: Layer, place: int) -> Range:
 
 
 def _refuse_other(geobox: GeoBox, scene: Scene, layer: Layer) -> None:
-    if geobox.crs is None or scene.geobox.crs is None:
-        same = tuple(geobox.shape) == tuple(scene.geobox.shape)
-        difference = None if same else f"{tuple(scene.geobox.shape)} pixels, not {tuple(geobox.shape)}"
-    else:
-        difference = grid_difference(geobox, scene.geobox)
+    difference = grid_difference(geobox, scene.geobox, unplaced=True)
     if difference is not None:
-        raise SceneError(str(layer.path), f"its grid is not the image's: it is {difference}.", "Resample it first.")
+        raise SceneError(str(layer.path), f"its grid is not the image's: {difference}.", "Resample it first.")
 
 
 def _block_shape(scene: Scene) -> tuple[int, int]:

@@ -1,28 +1,29 @@
-"""Label layers: the class of every pixel, read by window from codes, colours or a Matlab file."""
+"""Label layers: whole numbers over a grid, read by window, and the codes that they become."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Any, Final, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
-from affine import Affine
 from odc.geo.geobox import GeoBox
 
 from geoseg.core.window import Window
 from geoseg.errors import SceneError
-from geoseg.io.matlab_file import read_annotations
-from geoseg.io.scene import open_scene
 
-Labels = npt.NDArray[np.int64]
+Labels = npt.NDArray[np.integer[Any]]
+"""Whole numbers of any type; what they are where nothing is valid does not matter."""
 Valid = npt.NDArray[np.bool_]
+Codes = npt.NDArray[np.uint8]
 Rgb = tuple[int, int, int]
 
-UNLABELLED = -1
+UNLABELLED: Final = -1
 """Among the values of a colour table: this colour means no class."""
+NO_CLASS: Final = 255
+"""Code of a pixel without a class."""
+MOST_CODE: Final = 254
 
 
 class LabelLayer(Protocol):
@@ -31,10 +32,13 @@ class LabelLayer(Protocol):
     Attributes:
         name: for messages.
         geobox: the grid; its CRS is None where the file has none.
+        hidden: label that the file's own nodata value takes away and that might be a class; None: there is none, or the
+            caller said what it means.
     """
 
     name: str
     geobox: GeoBox
+    hidden: int | None
 
     def read(self, window: Window) -> tuple[Labels, Valid]:
         """Read labels and where there are any, both (y, x)."""
@@ -49,121 +53,40 @@ class LabelLayer(Protocol):
     ) -> None: ...
 
 
-class _Closing:
-    def close(self) -> None:
-        """Close its files; there may be none."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
-
-
-class RasterLabels(_Closing):
-    """Labels of a raster: the codes of its one band, the indices of its palette, or the codes of its colours.
+def read_codes(layer: LabelLayer, window: Window, table: Mapping[int, int] | None = None) -> Codes:
+    """Read the codes of a window.
 
     Args:
-        path: any raster a scene may be; it need not have a CRS.
-        colours: what a colour means; needed where the raster has three bands or more.
-        nodata: one more value that means no class.
-        others: what colours mean that ``colours`` does not know; None: they are refused.
+        layer: the labels.
+        window: inside the layer.
+        table: code of each label, 255 for a label that means no class; other labels are refused. None: labels from 0 to
+            254 are codes.
+
+    Returns:
+        (y, x) uint8, 255 where there is no class.
 
     Raises:
-        SceneError: it cannot be read, or has colours and nobody says what they mean.
-
-    Colours whose channels are all 0 or 255 are recognised by the nearer end of each channel, as the DeepGlobe
-    benchmark asks for; others exactly.
+        SceneError: a label has no code; file and label are named.
     """
-
-    def __init__(
-        self,
-        path: Path,
-        *,
-        colours: Mapping[Rgb, int] | None = None,
-        nodata: int | None = None,
-        others: int | None = None,
-    ) -> None:
-        self._scene = open_scene(path, unplaced=True, palette_codes=True)
-        self.name = str(path)
-        self.geobox = self._scene.geobox
-        self._nodata = nodata
-        self._others = others
-        self.coloured = len(self._scene.bands) >= 3
-        if self.coloured and colours is None:
-            self._scene.close()
-            raise SceneError(
-                self.name,
-                f"it has {len(self._scene.bands)} bands and no class codes.",
-                "Name the protocol whose colours it has, or give the colours of the classes with --legend.",
-            )
-        self._colours = dict(colours or {})
-
-    def read(self, window: Window) -> tuple[Labels, Valid]:
-        """Read labels and where there are any, both (y, x).
-
-        Raises:
-            SceneError: a value is no whole number, or a colour is not of the legend.
-        """
-        raster = self._scene.read(window, bands=[1, 2, 3] if self.coloured else [1])
-        if self.coloured:
-            labels = self._decoded(raster.values, raster.valid, window)
-            return labels, raster.valid & (labels != UNLABELLED)
-        values, valid = raster.values[0], raster.valid
-        labels = np.where(valid, values, 0).astype(np.int64)
-        if values.dtype.kind == "f" and (labels[valid] != values[valid]).any():
-            odd = values[valid][labels[valid] != values[valid]][0]
-            raise SceneError(self.name, f"it holds the value {odd}; classes are whole numbers.", "Give a class raster.")
-        return labels, valid if self._nodata is None else valid & (labels != self._nodata)
-
-    def _decoded(self, values: npt.NDArray[np.generic], valid: Valid, window: Window) -> Labels:
-        rgb = values.astype(np.int64)
-        if all(channel in {0, 255} for colour in self._colours for channel in colour):
-            rgb = np.where(rgb >= 128, 255, 0)
-        keys = rgb[0] << 16 | rgb[1] << 8 | rgb[2]
-        known = sorted((r << 16 | g << 8 | b, code) for (r, g, b), code in self._colours.items())
-        table, codes = np.array([key for key, _ in known]), np.array([code for _, code in known])
-        place = np.minimum(np.searchsorted(table, keys), len(table) - 1)
-        strange = valid & (table[place] != keys)
-        if self._others is not None:
-            return np.where(table[place] == keys, codes[place], self._others)
-        if strange.any():
-            row, col = (int(n) for n in np.argwhere(strange)[0])
-            colour = tuple(int(n) for n in values[:, row, col])
-            raise SceneError(
-                self.name,
-                f"colour {colour} at row {row + window.row_start}, column {col + window.col_start} is no class.",
-                f"The legend's colours are {', '.join(str(c) for c in self._colours)}.",
-            )
-        return np.asarray(codes[place])
-
-    def close(self) -> None:
-        """Close the raster."""
-        self._scene.close()
+    labels, valid = layer.read(window)
+    if table is None:
+        known = valid & (labels >= 0) & (labels <= MOST_CODE)
+        _refuse(layer.name, labels[valid & ~known], f"class codes are whole numbers from 0 to {MOST_CODE}")
+        return np.where(known, labels, NO_CLASS).astype(np.uint8)
+    keys = np.array(sorted(table), np.int64)
+    codes = np.array([table[key] for key in keys.tolist()], np.uint8)
+    place = np.minimum(np.searchsorted(keys, labels), len(keys) - 1)
+    known = keys[place] == labels
+    words = ", ".join(str(key) for key in keys.tolist())
+    _refuse(layer.name, labels[valid & ~known], f"the labels known here are {words}")
+    return np.where(valid & known, codes[place], NO_CLASS).astype(np.uint8)
 
 
-class MatlabLabels(_Closing):
-    """Labels of a ``groundTruth`` .mat file with one annotator, as CrackForest has them (1 road, 2 crack).
-
-    Raises:
-        SceneError: it is no such file, or several people annotated it.
-    """
-
-    def __init__(self, path: Path) -> None:
-        annotations = read_annotations(path)
-        if len(annotations) != 1:
-            raise SceneError(
-                str(path),
-                f"{len(annotations)} people annotated it, so a pixel has no one class.",
-                "Compare boundaries with --protocol bsds.",
-            )
-        self.name = str(path)
-        self._labels = annotations[0].segmentation
-        self.geobox = GeoBox(self._labels.shape, Affine.identity(), None)
-
-    def read(self, window: Window) -> tuple[Labels, Valid]:
-        """Read labels, all valid."""
-        labels = self._labels[window.slices]
-        return labels, np.ones(labels.shape, bool)
+def _refuse(name: str, strangers: Labels, known: str) -> None:
+    if not strangers.size:
+        return
+    label = int(strangers[0])
+    cure = f"If {label} means no class, make it the file's nodata value or give it as nodata."
+    if label > MOST_CODE:
+        cure = f"Give a legend with a class of values: [{label}]. {cure}"
+    raise SceneError(name, f"it holds the label {label}; {known}.", cure)

@@ -37,6 +37,7 @@ class OpenOptions:
         assets: of a STAC item, the assets to read, by key or common name, in this order; empty: all data assets.
         unplaced: take a raster that has no CRS; its grid then has none either, only pixels.
         palette_codes: read the indices of a palette as they are: they are class codes, not colours.
+        ignore_nodata: read the file's nodata value as an ordinary value; masks and alpha bands still count.
         max_pixels: refuse a scene of this many pixels or more (rows times columns).
         max_block_bytes: refuse a file whose one block (tile or strip, all its bands) decodes to more bytes.
         max_bands: refuse a file of more bands.
@@ -52,6 +53,7 @@ class OpenOptions:
     assets: tuple[str, ...] = ()
     unplaced: bool = False
     palette_codes: bool = False
+    ignore_nodata: bool = False
     max_pixels: int = 40_000_000_000
     max_block_bytes: int = 2**30
     max_bands: int = 1024

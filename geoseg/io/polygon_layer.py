@@ -38,6 +38,8 @@ class PolygonLabels:
         SceneError: the file cannot be read, has no such field, names an unknown class, or does not lie on the grid.
     """
 
+    hidden: int | None = None
+
     def __init__(
         self,
         request: VectorRequest,
@@ -65,7 +67,7 @@ class PolygonLabels:
         else:
             frame[_CODE] = _class_codes(self.name, frame[column], names or {})
         frame = laid_on_grid(frame, request)
-        self._codes = frame[_CODE].to_numpy(np.int64)
+        self._codes: Labels = frame[_CODE].to_numpy(np.int64)
         self._shapes = frame.geometry.to_numpy()
         self._tree = shapely.STRtree(self._shapes)
 

@@ -1,20 +1,57 @@
-"""ResampledLabels: a label layer read on another grid, each pixel taking the label under its centre."""
+"""Label layers on the grid of an image: as they are, in another order, or resampled to the nearest label."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
 import numpy as np
+import numpy.typing as npt
 from odc.geo.geobox import GeoBox
 from pyproj import CRS, Transformer
 
+from geoseg.core.grid import grid_difference, shares_pixels
 from geoseg.core.window import Window
 from geoseg.errors import SceneError
 from geoseg.io.label_layer import LabelLayer, Labels, Valid
 
 _MOST_PX = 64_000_000
 """Source pixels read at once; a window that needs more is halved."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fit:
+    """How labels may be brought onto a grid.
+
+    Attributes:
+        of: what the grid belongs to, for messages: ``the image``.
+        cure: what the user may do where the grids differ.
+        resample: take the label under the centre of each pixel where grids differ; else that is refused.
+        covering: labels on the same pixels may reach beyond the grid.
+    """
+
+    of: str
+    cure: str
+    resample: bool = False
+    covering: bool = False
+
+
+def on_grid(layer: LabelLayer, geobox: GeoBox, fit: Fit) -> LabelLayer:
+    """Bring a layer onto a grid. Rows or columns that run the other way are read in order: that is exact.
+
+    Where one of the two has no CRS, they are compared by their sizes.
+
+    Raises:
+        SceneError: the grids differ; how is said. The layer is closed then.
+    """
+    difference = grid_difference(geobox, layer.geobox, unplaced=True)
+    if difference is None:
+        return layer
+    if fit.resample or shares_pixels(geobox, layer.geobox, covering=fit.covering):
+        return ResampledLabels(layer, geobox)
+    layer.close()
+    raise SceneError(layer.name, f"it is not on the grid of {fit.of}: {difference}.", fit.cure)
 
 
 class ResampledLabels:
@@ -31,6 +68,7 @@ class ResampledLabels:
     def __init__(self, layer: LabelLayer, geobox: GeoBox) -> None:
         self.name = layer.name
         self.geobox = geobox
+        self.hidden = layer.hidden
         self._layer = layer
         if layer.geobox.crs is None or geobox.crs is None:
             raise SceneError(layer.name, "without a CRS on both sides nothing can be resampled.", "Georeference it.")
@@ -59,7 +97,7 @@ class ResampledLabels:
         labels[inside], valid[inside] = found[at_rows, at_cols], known[at_rows, at_cols]
         return labels, valid
 
-    def _places(self, window: Window) -> tuple[Labels, Labels]:
+    def _places(self, window: Window) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         t = self.geobox.transform
         rows, cols = np.mgrid[window.slices] + 0.5
         x, y = t.a * cols + t.b * rows + t.c, t.d * cols + t.e * rows + t.f

@@ -6,7 +6,7 @@ import hashlib
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -87,13 +87,15 @@ class Scene:
         self.driver = opened.driver
         self.stem = _stem(uri if opened.title is None else opened.title, whole=opened.title is not None)
         self._parts = opened.parts
+        if options.ignore_nodata:
+            self._parts = tuple(replace(part, nodata=None) for part in opened.parts)
         grid = first.source.grid
         self.geobox = grid.geobox
         self.gcps = grid.gcps
         self.gcps_crs = grid.gcps_crs
         self.bands = _bands(opened.parts, hint=f"{self.stem} {opened.hint}")
         self.dtype: np.dtype[Any] = first.source.dtype
-        self._nodata = tuple(part.nodata for part in opened.parts)
+        self._nodata = tuple(part.nodata for part in self._parts)
         self.nodata: float | None = self._nodata[0]
         self.block_shape = first.source.block_shape
         self._closed = False

@@ -9,12 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from geoseg.core.legend import Legend
+from geoseg.core.legend import Legend, ValueLegend
 from geoseg.errors import SceneError, UsageError
-from geoseg.io.class_scene import ClassScene, legend_of
+from geoseg.io.class_map import ClassMap, hidden_note
+from geoseg.io.class_raster import ClassRaster, ClassRules, Nodata
 from geoseg.io.grid import LayerGrid
+from geoseg.io.raster_legend import legend_of
 from geoseg.io.sample_file import Sample, read_sample, write_sample
-from geoseg.io.scene import open_scene
 from geoseg.score.area_design import Allocation, allocate, draw, measure_strata, sample_size
 from geoseg.score.area_estimate import estimate
 
@@ -43,7 +44,7 @@ class Design:
 
 
 def draw_sample(
-    path: Path, out: Path, design: Design, *, legend: Legend | None = None, nodata: int | None = None
+    path: Path, out: Path, design: Design, *, legend: Legend | None = None, nodata: Nodata = None
 ) -> dict[str, Any]:
     """Draw a stratified random sample of a class raster and write it for interpreters.
 
@@ -54,15 +55,17 @@ def draw_sample(
         SceneError: the map cannot be read, or has a class that the legend does not know.
         WriteError: the disk is full or fails.
     """
-    with open_scene(path, palette_codes=True) as scene:
-        source = ClassScene(scene, nodata=nodata)
-        strata = measure_strata(source, scene.geobox)
+    values = legend if isinstance(legend, ValueLegend) else None
+    with ClassRaster(path, ClassRules.of_map(legend, nodata)) as classes:
+        source = ClassMap(classes, table=None if values is None else values.table)
+        strata = measure_strata(source, classes.geobox)
+        note = hidden_note(classes, None if values is None else values.labels, "are in no stratum")
         table = _legend(path, strata.codes, legend)
         expected = np.array([design.expected.get(code, _EXPECTED) for code in strata.codes])
         total = design.points or sample_size(strata.weights, expected, design.standard_error)
         wanted = allocate(strata, total, how=design.how, minimum=design.minimum, expected=design.expected)
         points = draw(source, strata, wanted, seed=design.seed)
-        grid = LayerGrid(geobox=scene.geobox, gcps=scene.gcps, gcps_crs=scene.gcps_crs)
+        grid = LayerGrid(geobox=classes.geobox, gcps=classes.scene.gcps, gcps_crs=classes.scene.gcps_crs)
     drawn = Sample(
         rows=points.rows,
         cols=points.cols,
@@ -89,6 +92,7 @@ def draw_sample(
             }
             for entry, pixels, area, weight, number in rows
         ],
+        "notes": [] if note is None else [note],
     }
 
 

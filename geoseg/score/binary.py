@@ -12,7 +12,7 @@ from geoseg.score.matrix import NONE, U8, Matrix, Unanswered, count, jsonable, m
 from geoseg.score.membranes import rand_and_information
 from geoseg.score.protocols import Section
 from geoseg.score.single_masks import LineCounts, dice, mask_precision
-from geoseg.score.view import Comparison
+from geoseg.score.view import Comparison, Hidden
 
 MOST_REGION_PX: Final = 16_777_216
 """Images with more pixels get no region scores: these need the whole image at once."""
@@ -30,6 +30,7 @@ class BinaryCounts:
     informations: list[float] = field(default_factory=list)
     confidence: CalibrationCounts = field(default_factory=CalibrationCounts)
     too_big: int = 0
+    hidden: Hidden = field(default_factory=Hidden)
 
     def add(self, comparison: Comparison, unanswered: Unanswered) -> None:
         """Count an image.
@@ -38,6 +39,7 @@ class BinaryCounts:
             comparison: codes 1 and 0.
             unanswered: what a labelled pixel without prediction is.
         """
+        self.hidden = comparison.hidden
         matrix, lines = np.zeros((256, 256), np.int64), LineCounts()
         whole = comparison.shape[0] * comparison.shape[1] <= MOST_REGION_PX
         maps = np.full((2, *comparison.shape), NONE, np.uint8) if whole else None

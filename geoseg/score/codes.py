@@ -4,20 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
 from geoseg.core.window import Window
-from geoseg.errors import SceneError
-from geoseg.io.label_layer import LabelLayer
+from geoseg.io.label_layer import LabelLayer, read_codes
 from geoseg.score.matrix import NONE, U8
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AsTheyAre:
-    """Labels 0-254 are codes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,12 +34,11 @@ class Positive:
     labels: frozenset[int] = field(default_factory=frozenset)
 
 
-Meaning = AsTheyAre | Recoded | Positive
+Meaning = Recoded | Positive | None
+"""None: labels from 0 to 254 are codes."""
 
-AS_THEY_ARE: Final = AsTheyAre()
 
-
-def read_codes(layer: LabelLayer, window: Window, meaning: Meaning) -> U8:
+def read_meaning(layer: LabelLayer, window: Window, meaning: Meaning) -> U8:
     """Read the codes of a window.
 
     Returns:
@@ -56,27 +47,17 @@ def read_codes(layer: LabelLayer, window: Window, meaning: Meaning) -> U8:
     Raises:
         SceneError: a label has no meaning; file and label are named.
     """
-    labels, valid = layer.read(window)
     if isinstance(meaning, Positive):
+        labels, valid = layer.read(window)
         positive = np.isin(labels, list(meaning.labels)) if meaning.labels else labels != 0
         return np.where(valid, positive, NONE).astype(np.uint8)
-    known = valid & (labels >= 0) & (labels <= 254)
-    if isinstance(meaning, AsTheyAre):
-        _refuse(layer, labels, valid & ~known, "classes are whole numbers from 0 to 254")
-        return np.where(known, labels, NONE).astype(np.uint8)
-    table = np.full(256, -1, np.int64)
-    for label, code in meaning.table.items():
-        table[label] = code
-    codes = np.where(known, table[np.where(known, labels, 0)], NONE)
-    words = ", ".join(str(label) for label in sorted(meaning.table))
-    _refuse(layer, labels, (valid & ~known) | (codes < 0), f"the labels known here are {words}")
-    return codes.astype(np.uint8)
+    return read_codes(layer, window, None if meaning is None else meaning.table)
 
 
-def _refuse(layer: LabelLayer, labels: npt.NDArray[np.int64], wrong: npt.NDArray[np.bool_], known: str) -> None:
-    if wrong.any():
-        raise SceneError(
-            layer.name,
-            f"it holds the label {labels[wrong][0]}; {known}.",
-            "If it means no class, make it the file's nodata, or pass --nodata for a reference.",
-        )
+def classes_of(meaning: Meaning) -> frozenset[int]:
+    """List the labels that have a class."""
+    if isinstance(meaning, Positive):
+        return frozenset({0}) | meaning.labels
+    if meaning is None:
+        return frozenset(range(NONE))
+    return frozenset(label for label, code in meaning.table.items() if code != NONE)

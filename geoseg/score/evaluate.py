@@ -8,15 +8,16 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from geoseg.core.legend import Legend
+from geoseg.core.legend import Legend, ValueLegend
 from geoseg.data.deepglobe_legend import DEEPGLOBE
 from geoseg.errors import ElsewhereError, SceneError
-from geoseg.io.class_scene import legend_of
 from geoseg.io.label_layer import UNLABELLED
+from geoseg.io.raster_legend import legend_of
 from geoseg.io.vectors.names import is_vector
 from geoseg.score.binary import BinaryCounts
 from geoseg.score.boundary import Distance
 from geoseg.score.codes import Positive, Recoded
+from geoseg.score.hidden import HiddenClasses
 from geoseg.score.matrix import Matrix, Unanswered, jsonable, ratio
 from geoseg.score.pairs import Pair
 from geoseg.score.protocols import (
@@ -30,7 +31,7 @@ from geoseg.score.protocols import (
     isprs,
     present,
 )
-from geoseg.score.view import Comparison, Reading, colours_of
+from geoseg.score.view import Comparison, Hidden, Reading, colours_of
 
 _SYNONYMS = {"clutterbackground": "clutter", "background": "clutter", "lowveg": "lowvegetation"}
 
@@ -148,6 +149,7 @@ class Evaluation:
         self._scenes: list[dict[str, Any]] = []
         self._first: Pair | None = None
         self._outside: list[str] = []
+        self._hidden = HiddenClasses()
 
     @property
     def empty(self) -> bool:
@@ -163,12 +165,16 @@ class Evaluation:
         self._first = self._first or pair
         if isinstance(self._total, BinaryCounts) and isinstance(counts, BinaryCounts):
             self._total.merge(counts)
-            self._scenes.append(_scene(pair, counts.matrix))
+            self._record(pair, counts.matrix, counts.hidden)
         elif isinstance(self._total, Counts) and isinstance(counts, Counts):
             self._total.merge(counts)
-            self._scenes.append(_scene(pair, counts.full))
+            self._record(pair, counts.full, counts.hidden)
         else:
             raise TypeError(f"{type(counts).__name__} of another protocol than {self._plan.protocol}")
+
+    def _record(self, pair: Pair, matrix: Matrix, hidden: Hidden) -> None:
+        self._scenes.append(_scene(pair, matrix))
+        self._hidden.add(pair, matrix, hidden)
 
     def report(self) -> Report:
         """Report over all pairs that were added, at least one.
@@ -180,7 +186,7 @@ class Evaluation:
         if first is None:
             raise ValueError("nothing was added")
         if isinstance(total, BinaryCounts):
-            notes = _notes(total.matrix, plan) + self._left_out()
+            notes = self._hidden.notes() + _notes(total.matrix, plan) + self._left_out()
             if total.too_big:
                 notes += (f"{total.too_big} images are too big for the region scores of ISBI and have none",)
             return Report(
@@ -199,7 +205,7 @@ class Evaluation:
             scenes=scenes,
             calibration=total.confidence.as_json(),
             boundary=None if total.boundary is None else total.boundary.as_json(dict(class_list(legend))),
-            notes=_notes(total.full, plan) + self._left_out(),
+            notes=self._hidden.notes() + _notes(total.full, plan) + self._left_out(),
         )
 
     def _left_out(self) -> tuple[str, ...]:
@@ -218,7 +224,9 @@ def _reading(plan: Plan, pair: Pair) -> Reading:
         return replace(reading, colours=colours)
     if plan.protocol == "classes":
         unlabelled = plan.legend.nodata if plan.legend is not None and reading.nodata is None else reading.nodata
-        return replace(reading, nodata=unlabelled)
+        table = plan.legend.table if isinstance(plan.legend, ValueLegend) else None
+        meaning = None if table is None else Recoded(table=table)
+        return replace(reading, nodata=unlabelled, predicted=meaning, reference=meaning)
     official = ISPRS if plan.protocol == "isprs" else DEEPGLOBE
     colours = colours_of(official)
     if plan.protocol == "isprs":

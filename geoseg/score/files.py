@@ -9,9 +9,10 @@ from typing import Literal
 from geoseg.core.legend import Legend
 from geoseg.core.paths import path_text
 from geoseg.errors import UsageError
+from geoseg.io.class_raster import Nodata
 from geoseg.io.vectors.names import is_folder
 from geoseg.score.boundary import Distance
-from geoseg.score.codes import AS_THEY_ARE, Positive
+from geoseg.score.codes import Positive
 from geoseg.score.edge_files import evaluate_edges
 from geoseg.score.evaluate import Plan, Report
 from geoseg.score.evaluate import evaluate as evaluate_pairs
@@ -38,7 +39,8 @@ def evaluate(  # noqa: PLR0913 - an evaluation's options, each with a default
     outside: int | None = 0,
     reference_layer: str | None = None,
     allow_empty_reference: bool = False,
-    nodata: int | None = None,
+    nodata: Nodata = None,
+    prediction_nodata: Nodata = None,
     thresholds: int = 99,
 ) -> Report:
     """Score predictions against references: one confusion matrix over all scenes, each pixel once.
@@ -50,7 +52,8 @@ def evaluate(  # noqa: PLR0913 - an evaluation's options, each with a default
         protocol: what is counted, see ``docs/evaluate.md``.
         eroded: ``isprs``: the eroded references; None: derived.
         confidence: confidence raster, 0 to 100; None: the one beside the prediction, if any.
-        legend: names and colours of the classes; None: the prediction's own.
+        legend: names and colours of the classes, a ``ValueLegend`` where values of the files are no codes; None: the
+            prediction's own.
         distances: of boundary scores, such as ``(1, "px")`` or ``(0.5, "m")``; empty: none are wanted.
         unanswered: what a labelled pixel without prediction is.
         resample: take the nearest label where grids differ, instead of refusing.
@@ -60,7 +63,8 @@ def evaluate(  # noqa: PLR0913 - an evaluation's options, each with a default
         outside: polygons: code where none lies; None for unlabelled.
         reference_layer: polygons: layer of a file that has several.
         allow_empty_reference: polygons: take a file that holds none, where nothing is to be found.
-        nodata: one more value of the reference that means no class.
+        nodata: one more value of the reference that means no class; ``"none"``: its own nodata value is a class.
+        prediction_nodata: the same of the prediction.
         thresholds: ``bsds``: how many to try.
 
     Returns:
@@ -94,8 +98,8 @@ def evaluate(  # noqa: PLR0913 - an evaluation's options, each with a default
     binary = protocol == "binary"
     ours, theirs = frozenset(positive), frozenset(reference_positive) or frozenset(positive)
     reading = Reading(
-        predicted=Positive(labels=ours) if binary else AS_THEY_ARE,
-        reference=Positive(labels=theirs) if binary else AS_THEY_ARE,
+        predicted=Positive(labels=ours) if binary else None,
+        reference=Positive(labels=theirs) if binary else None,
         colours=None if legend is None else colours_of(legend),
         column=column,
         names=None if legend is None else {entry.name: entry.code for entry in legend.classes},
@@ -104,6 +108,7 @@ def evaluate(  # noqa: PLR0913 - an evaluation's options, each with a default
         shared=len(pairs) > 1 and not is_folder(reference),
         may_be_empty=allow_empty_reference,
         nodata=nodata,
+        prediction_nodata=prediction_nodata,
         resample=resample,
     )
     plan = Plan(protocol=protocol, reading=reading, legend=legend, distances=tuple(distances), unanswered=unanswered)

@@ -14,8 +14,10 @@ from pyproj import CRS
 
 from geoseg.core.legend import Legend
 from geoseg.errors import ElsewhereError, SceneError, UsageError
-from geoseg.io.class_scene import NODATA, ClassScene, legend_of
-from geoseg.io.scene import Scene, open_scene
+from geoseg.io.class_map import ClassMap
+from geoseg.io.class_raster import ClassRaster, ClassRules
+from geoseg.io.label_layer import NO_CLASS
+from geoseg.io.raster_legend import legend_of
 from geoseg.io.vectors.names import is_vector
 from geoseg.io.vectors.projection import ProjectionError, to_crs
 from geoseg.io.vectors.read import VectorRequest, read_polygons
@@ -154,13 +156,13 @@ def read_objects(path: Path, wanted: str | None, layer: str | None = None, *, pa
         raise UsageError(f"{path}: it holds {len(files)} scenes. Give one of them.")
     raster = files[0][1]
     segments = raster.with_name(raster.name.removesuffix(_CLASSES) + _SEGMENTS)
-    with open_scene(raster, palette_codes=True) as scene:
-        area = shapely.Polygon(_corners(scene.geobox))
-        ground: dict[str, Any] = {"area": area, "tolerance": 0.1 * np.sqrt(abs(scene.geobox.transform.determinant))}
+    with ClassRaster(raster, ClassRules(unplaced=False)) as classes:
+        area = shapely.Polygon(_corners(classes.geobox))
+        ground: dict[str, Any] = {"area": area, "tolerance": 0.1 * np.sqrt(abs(classes.geobox.transform.determinant))}
         if raster.name.endswith(_CLASSES) and segments.is_file():
             frame = _chosen(segments, _predicted(segments, layer, parts=parts), wanted)
             return Objects(frame=frame, source=segments, **ground)
-        return Objects(frame=_traced(raster, scene, wanted), source=raster, **ground)
+        return Objects(frame=_traced(raster, classes, wanted), source=raster, **ground)
 
 
 def _predicted(path: Path, layer: str | None, *, parts: bool) -> geopandas.GeoDataFrame:
@@ -183,12 +185,12 @@ def _middles_inside(truth: geopandas.GeoDataFrame, found: Objects) -> Any:
     return shapely.within(shapely.centroid(here), found.area)
 
 
-def _traced(raster: Path, scene: Scene, wanted: str | None) -> geopandas.GeoDataFrame:
-    source = ClassScene(scene)
+def _traced(raster: Path, classes: ClassRaster, wanted: str | None) -> geopandas.GeoDataFrame:
+    source = ClassMap(classes)
     code = _code(raster, legend_of(raster, source.present()), wanted)
-    batches = vectorise_codes(source, scene.geobox, nodata=NODATA, spec=VectorSpec(simplify_m=0.0))
+    batches = vectorise_codes(source, classes.geobox, nodata=NO_CLASS, spec=VectorSpec(simplify_m=0.0))
     parts = [batch.geometry[batch.class_code == code] for batch in batches]
-    crs = scene.geobox.crs
+    crs = classes.geobox.crs
     geometry = np.concatenate(parts) if parts else np.zeros(0, object)
     return geopandas.GeoDataFrame(geometry=list(geometry), crs=None if crs is None else crs.to_wkt())
 

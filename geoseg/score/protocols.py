@@ -16,7 +16,7 @@ from geoseg.score.boundary import BoundaryCounts, Distance, PixelSides
 from geoseg.score.calibration import CalibrationCounts
 from geoseg.score.erosion import ISPRS_RADIUS_PX, without_borders
 from geoseg.score.matrix import Matrix, Scores, Unanswered, count, jsonable, scores
-from geoseg.score.view import Comparison, View
+from geoseg.score.view import Comparison, Hidden, View
 
 ISPRS: Final = TOWN_LEGEND
 Name = Literal["classes", "isprs", "deepglobe", "binary"]
@@ -52,12 +52,14 @@ class Counts:
         eroded: the same against the reference without class borders, or None where that is not asked for.
         confidence: for the calibration error.
         boundary: for boundary scores, or None.
+        hidden: of one scene, classes that nodata values take away.
     """
 
     full: Matrix = field(default_factory=lambda: np.zeros((256, 256), np.int64))
     eroded: Matrix | None = None
     confidence: CalibrationCounts = field(default_factory=CalibrationCounts)
     boundary: BoundaryCounts | None = None
+    hidden: Hidden = field(default_factory=Hidden)
 
     @classmethod
     def empty(cls, protocol: Name, comparison: Comparison, distances: Sequence[Distance]) -> Counts:
@@ -68,7 +70,7 @@ class Counts:
             comparison: the scene, for its pixel size.
             distances: of boundary scores; empty: none are wanted.
         """
-        counts = cls()
+        counts = cls(hidden=comparison.hidden)
         if protocol == "isprs":
             counts.eroded = np.zeros((256, 256), np.int64)
         if distances:

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from geoseg.core.grid import grid_difference
 from geoseg.core.tiling import Tiling
 from geoseg.core.window import Window
 from geoseg.errors import SceneError, UsageError
-from geoseg.score.codes import AS_THEY_ARE, read_codes
-from geoseg.score.grids import offset
+from geoseg.io.georeference import crop
+from geoseg.io.label_layer import LabelLayer, read_codes
 from geoseg.score.pairs import list_predictions
 from geoseg.score.seams import SeamCounts, TiledMap, tiled_map
 from geoseg.score.view import open_labels
@@ -63,7 +64,7 @@ def compare_tilings(
     files = [_one(path) for path in (prediction, shifted)]
     with ExitStack() as opened:
         one, other = (opened.enter_context(open_labels(path, None)) for path in files)
-        row, col = offset(one, other)
+        row, col = _offset(one, other)
         shapes = [(int(layer.geobox.shape[0]), int(layer.geobox.shape[1])) for layer in (one, other)]
         tilings = [
             _tiling(path, shape, given)
@@ -77,9 +78,25 @@ def compare_tilings(
         counts = SeamCounts.empty(near_px)
         for tile in Tiling(common.shape, common.shape, tile_px=_BLOCK_PX, halo_px=0):
             window = tile.core.shifted(common.row_start, common.col_start)
-            codes = read_codes(one, window, AS_THEY_ARE), read_codes(other, window.shifted(-row, -col), AS_THEY_ARE)
+            codes = read_codes(one, window), read_codes(other, window.shifted(-row, -col))
             counts.add(window, *codes, maps)
     return {"prediction": str(files[0]), "shifted": str(files[1])} | counts.as_json()
+
+
+def _offset(one: LabelLayer, other: LabelLayer) -> tuple[int, int]:
+    """Find where the first pixel of another layer lies in a grid, in rows and columns."""
+    if one.geobox.crs is None and other.geobox.crs is None:
+        return 0, 0
+    height, width = other.geobox.shape
+    corner = other.geobox.transform
+    col, row = (0.0, 0.0) if one.geobox.crs is None else ~one.geobox.transform * (corner.c, corner.f)
+    moved = crop(one.geobox, Window(round(row), round(row) + height, round(col), round(col) + width))
+    differs = grid_difference(moved, other.geobox)
+    if differs:
+        raise SceneError(
+            other.name, f"it does not share the pixels of {one.name}: {differs}.", "Give two maps of the same imagery."
+        )
+    return round(row), round(col)
 
 
 def _one(path: Path) -> Path:

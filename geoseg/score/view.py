@@ -14,12 +14,15 @@ from odc.geo.geobox import GeoBox
 from geoseg.core.legend import Legend
 from geoseg.core.tiling import Tiling
 from geoseg.core.window import Window
-from geoseg.io.label_layer import LabelLayer, MatlabLabels, RasterLabels, Rgb
+from geoseg.io.array_labels import matlab_labels
+from geoseg.io.class_raster import ClassRaster, ClassRules, Nodata
+from geoseg.io.confidence_raster import ConfidenceRaster
+from geoseg.io.label_layer import LabelLayer, Rgb, read_codes
 from geoseg.io.polygon_layer import PolygonLabels
+from geoseg.io.resampled_layer import Fit, on_grid
 from geoseg.io.vectors.names import is_vector
 from geoseg.io.vectors.read import VectorRequest
-from geoseg.score.codes import AS_THEY_ARE, Meaning, read_codes
-from geoseg.score.grids import aligned
+from geoseg.score.codes import Meaning, classes_of, read_meaning
 from geoseg.score.matrix import U8
 from geoseg.score.pairs import Pair
 
@@ -40,12 +43,13 @@ class Reading:
         layer: of the reference's vector file; None: the only one.
         shared: one file of polygons is the reference of several predictions, some of which may have no polygon.
         may_be_empty: a file of polygons may hold none, where nothing is to be found.
-        nodata: one more value of the reference that means no class.
+        nodata: what the reference's nodata is, see ``Nodata``.
+        prediction_nodata: the same of the prediction.
         resample: bring prediction and reference onto one grid by the nearest label.
     """
 
-    predicted: Meaning = AS_THEY_ARE
-    reference: Meaning = AS_THEY_ARE
+    predicted: Meaning = None
+    reference: Meaning = None
     colours: dict[Rgb, int] | None = None
     column: str | None = None
     names: dict[str, int] | None = None
@@ -53,7 +57,8 @@ class Reading:
     layer: str | None = None
     shared: bool = False
     may_be_empty: bool = False
-    nodata: int | None = None
+    nodata: Nodata = None
+    prediction_nodata: Nodata = None
     resample: bool = False
 
 
@@ -81,6 +86,19 @@ class View:
         return self.core.within(self.read)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hidden:
+    """Labels of classes that a file's own nodata value takes away, of which the user has said nothing.
+
+    Attributes:
+        reference: in the reference, or None.
+        predicted: in the prediction, or None.
+    """
+
+    reference: int | None = None
+    predicted: int | None = None
+
+
 class Comparison:
     """An opened pair: both maps on one grid, that of the reference, or of the prediction when that is burnt.
 
@@ -93,17 +111,19 @@ class Comparison:
         self._reading = reading
         self._eroded = self._confidence = None
         with ExitStack() as opened:
-            predicted = opened.enter_context(open_labels(pair.prediction, reading.colours))
+            predicted = opened.enter_context(open_labels(pair.prediction, reading.colours, reading.prediction_nodata))
             reference = opened.enter_context(_open_reference(pair.reference, predicted.geobox, reading))
             self._reference = reference
-            self._predicted = aligned(predicted, reference, resample=reading.resample, role="the reference")
+            to_reference = _fit("the reference", reference, resample=reading.resample)
+            exactly = _fit("the reference", reference, resample=False)
+            self._predicted = on_grid(predicted, reference.geobox, to_reference)
             if pair.eroded is not None:
-                eroded = opened.enter_context(open_labels(pair.eroded, reading.colours, nodata=reading.nodata))
-                self._eroded = aligned(eroded, reference, resample=False, role="the reference")
+                eroded = opened.enter_context(open_labels(pair.eroded, reading.colours, reading.nodata))
+                self._eroded = on_grid(eroded, reference.geobox, exactly)
             if pair.confidence is not None:
-                confidence = opened.enter_context(open_labels(pair.confidence, None))
-                confidence = aligned(confidence, predicted, resample=False, role="the prediction")
-                self._confidence = aligned(confidence, reference, resample=reading.resample, role="the reference")
+                confidence = opened.enter_context(ConfidenceRaster(pair.confidence))
+                on_prediction = on_grid(confidence, predicted.geobox, _fit("the prediction", predicted, resample=False))
+                self._confidence = on_grid(on_prediction, reference.geobox, to_reference)
             self._opened = opened.pop_all()
         self.geobox: GeoBox = reference.geobox if reference.geobox.crs is not None else predicted.geobox
 
@@ -113,6 +133,14 @@ class Comparison:
         height, width = self._reference.geobox.shape
         return int(height), int(width)
 
+    @property
+    def hidden(self) -> Hidden:
+        """Classes that nodata values of the files take away."""
+        known = classes_of(self._reading.reference), classes_of(self._reading.predicted)
+        labels = self._reference.hidden, self._predicted.hidden
+        found = [label if label in classes else None for label, classes in zip(labels, known, strict=True)]
+        return Hidden(reference=found[0], predicted=found[1])
+
     def views(self, halo_px: int = 0, *, block_px: int = _BLOCK_PX) -> Iterator[View]:
         """Read the whole grid, each pixel in one core, with ``halo_px`` of surroundings where there are any."""
         tiling = Tiling(self.shape, self.shape, tile_px=block_px + 2 * halo_px, halo_px=halo_px)
@@ -121,10 +149,10 @@ class Comparison:
             yield View(
                 core=tile.core,
                 read=read,
-                reference=read_codes(self._reference, read, self._reading.reference),
-                predicted=read_codes(self._predicted, read, self._reading.predicted),
-                eroded=None if self._eroded is None else read_codes(self._eroded, read, self._reading.reference),
-                confidence=None if self._confidence is None else _percent(self._confidence, read),
+                reference=read_meaning(self._reference, read, self._reading.reference),
+                predicted=read_meaning(self._predicted, read, self._reading.predicted),
+                eroded=None if self._eroded is None else read_meaning(self._eroded, read, self._reading.reference),
+                confidence=None if self._confidence is None else read_codes(self._confidence, read),
             )
 
     def __enter__(self) -> Self:
@@ -136,20 +164,20 @@ class Comparison:
         self._opened.close()
 
 
-def open_labels(path: Path, colours: dict[Rgb, int] | None, *, nodata: int | None = None) -> LabelLayer:
+def open_labels(path: Path, colours: dict[Rgb, int] | None, nodata: Nodata = None) -> LabelLayer:
     """Open a raster or Matlab file of labels.
 
     Args:
         path: the file.
         colours: what colours mean; None: it has codes.
-        nodata: one more value of a raster that means no class.
+        nodata: what a raster's nodata is.
 
     Raises:
         SceneError: it cannot be read.
     """
     if path.suffix.lower() == ".mat":
-        return MatlabLabels(path)
-    return RasterLabels(path, colours=colours, nodata=nodata)
+        return matlab_labels(path)
+    return ClassRaster(path, ClassRules(colours=None if colours is None else tuple(colours.items()), nodata=nodata))
 
 
 def colours_of(legend: Legend) -> dict[Rgb, int]:
@@ -170,8 +198,9 @@ def _open_reference(path: Path, geobox: GeoBox, reading: Reading) -> LabelLayer:
             may_be_empty=reading.may_be_empty,
         )
         return PolygonLabels(request, column=reading.column, names=reading.names, outside=reading.outside)
-    return open_labels(path, reading.colours, nodata=reading.nodata)
+    return open_labels(path, reading.colours, reading.nodata)
 
 
-def _percent(layer: LabelLayer, window: Window) -> U8:
-    return read_codes(layer, window, AS_THEY_ARE)
+def _fit(of: str, grid: LabelLayer, *, resample: bool) -> Fit:
+    cure = "Pass --resample to take the nearest label, or bring it onto that grid."
+    return Fit(of=f"{of} {grid.name}", cure=cure, resample=resample)

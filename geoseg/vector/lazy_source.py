@@ -56,7 +56,7 @@ class LazyCodes:
         if confidence is not None and "x" in confidence.coords and "x" in codes.coords:
             difference = grid_difference(geobox_of(codes), geobox_of(confidence, "confidence"))
             if difference is not None:
-                raise UsageError(f"confidence is not on the grid of the codes: it is {difference}")
+                raise UsageError(f"confidence is not on the grid of the codes: {difference}")
         self.shape: tuple[int, int] = codes.shape[0], codes.shape[1]
         self._codes, self._confidence = codes, confidence
         self._nodata = {float(value) for value in (nodata, _nodata_of(codes)) if value is not None}
@@ -122,7 +122,7 @@ class LazyBands:
         difference = grid_difference(geobox_of(codes), geobox_of(bands[0], "zonal bands"))
         if difference is not None:
             raise UsageError(
-                f"zonal is not on the grid of the codes: it is {difference}. "
+                f"zonal is not on the grid of the codes: {difference}. "
                 "Resample it: zonal.odc.reproject(codes.odc.geobox)"
             )
         self.shape: tuple[int, int] = codes.shape[0], codes.shape[1]

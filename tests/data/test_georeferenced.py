@@ -138,7 +138,10 @@ def test_raster_labels_in_another_crs_are_resampled_only_when_asked(folder: Path
         dst_nodata=255,
     )
     write_tiff(folder / "degrees.tif", other[None], crs="EPSG:4326", transform=degrees, nodata=255)
-    with pytest.raises(SceneError, match=r"degrees.tif: its grid is not the image's.*resample: true"):
+    with pytest.raises(
+        SceneError,
+        match=r"degrees.tif: it is not on the grid of the image: its CRS is EPSG:4326, not EPSG:32632.*resample: true",
+    ):
         whole(_one(_source(labels="degrees.tif"), folder, legend_of(3)))
     found = whole(_one(_source(labels="degrees.tif", resample=True), folder, legend_of(3)))
     known = found != UNLABELLED

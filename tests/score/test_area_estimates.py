@@ -16,8 +16,8 @@ from maps import HALF_METRE, disturbed, patches, write_map
 from pyproj import Geod
 
 from geoseg.errors import SceneError, UsageError
-from geoseg.io.class_scene import ClassScene
-from geoseg.io.scene import open_scene
+from geoseg.io.class_map import ClassMap
+from geoseg.io.class_raster import ClassRaster
 from geoseg.score.area_design import Strata, allocate, draw, measure_strata, sample_size
 from geoseg.score.area_estimate import Z_95, estimate
 from geoseg.score.area_files import Design, draw_sample, estimate_sample
@@ -113,9 +113,9 @@ def test_neyman_sends_points_where_the_map_is_unsure() -> None:
     np.testing.assert_allclose(points, 200 * spread / spread.sum(), atol=1)
 
 
-def source_of(path: Path) -> tuple[ClassScene, object]:
-    scene = open_scene(path, palette_codes=True)
-    return ClassScene(scene), scene.geobox
+def source_of(path: Path) -> tuple[ClassMap, object]:
+    classes = ClassRaster(path)
+    return ClassMap(classes), classes.geobox
 
 
 def test_strata_are_counted_and_drawn_from_alone(tmp_path: Path) -> None:

@@ -124,7 +124,7 @@ def test_pairs_that_are_not_clear_are_refused(tmp_path: Path) -> None:
         ({"crs": "EPSG:32633"}, "its CRS is EPSG:32632, not EPSG:32633"),
         ({"transform": Affine(0.25, 0, 500000, 0, -0.25, 5400000)}, r"its pixels are 0\.5 x 0\.5, not 0\.25 x 0\.25"),
         ({"transform": Affine(0.5, 0, 500001, 0, -0.5, 5400000)}, "its corner lies 0 rows and -2 columns off"),
-        ({"shape": (150, 209)}, r"it has \(150, 210\) pixels .* not \(150, 209\)"),
+        ({"shape": (150, 209)}, "it has 150 x 210 pixels, not 150 x 209"),
     ],
 )
 def test_another_grid_is_refused_and_the_difference_named(tmp_path: Path, change: dict, words: str) -> None:
@@ -209,7 +209,7 @@ def test_colours_become_codes(tmp_path: Path) -> None:
     assert found.sum() == np.trace(found)
     with pytest.raises(SceneError, match=r"colour \(255, 255, 0\) at row \d+, column \d+ is no class"):
         compare(prediction, reference, colours={(0, 0, 0): 0, (10, 200, 30): 1})
-    with pytest.raises(SceneError, match="3 bands and no class codes"):
+    with pytest.raises(SceneError, match=r"3 bands \(red, green, blue\) and no class codes"):
         compare(prediction, reference)
 
 

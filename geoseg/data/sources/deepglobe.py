@@ -17,8 +17,8 @@ from geoseg.data.sources.listed import ListedSource
 from geoseg.data.sources.matching import find_files
 from geoseg.data.sources.model import Item, Split, codes_by_name
 from geoseg.errors import SceneError
+from geoseg.io.class_raster import ClassRules
 from geoseg.io.image_stack import Layer
-from geoseg.io.label_layer import Rgb
 
 DEEPGLOBE_FOLDERS: Final[dict[str, tuple[str, ...]]] = {
     "train": ("train", "land-train", "training_data/images", "data/training_data/images"),
@@ -73,7 +73,7 @@ class DeepGlobeSource(ListedSource):
             Item(
                 name=name,
                 layers=(Layer(path=images[name], bands=(1, 2, 3)),),
-                labels=RasterFile(path=_mask(images[name], name), colours=_COLOURS),
+                labels=RasterFile(path=_mask(images[name], name), rules=_RULES),
                 recoding=recoding,
             )
             for name in names
@@ -87,4 +87,4 @@ def _mask(image: Path, name: str) -> Path:
 
 
 _SAT: Final = "*_sat.jpg"
-_COLOURS: Final[tuple[tuple[Rgb, int], ...]] = tuple((entry.rgb, entry.code) for entry in DEEPGLOBE.classes)
+_RULES: Final = ClassRules(colours=tuple((entry.rgb, entry.code) for entry in DEEPGLOBE.classes))

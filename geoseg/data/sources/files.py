@@ -12,24 +12,21 @@ from geoseg.core.ground import gsd_m
 from geoseg.core.legend import Legend
 from geoseg.core.window import Window
 from geoseg.data.labelled_scene import UNLABELLED, LabelledImage
-from geoseg.data.recoding import channels_of
 from geoseg.data.sources.model import SourceModel, Split
-from geoseg.errors import UsageError
-from geoseg.io.label_file import read_labels
+from geoseg.data.sources.placed_labels import PlacedLabels
+from geoseg.errors import SceneError, UsageError
 from geoseg.io.options import ConfiguredAlpha
 from geoseg.io.scene import open_scene
 
 Rows = tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=1)]]
 
 
-class FileSource(SourceModel):
+class FileSource(SourceModel, PlacedLabels):
     """A scene and its labels, split into training and validation by rows (neighbouring pixels are no independent test).
 
     Attributes:
         image: scene, relative to the data folder.
-        labels: raster of codes on the same grid, or polygons.
-        codes: ``values`` when labels are codes of the legend; ``nonzero`` when anything but 0 is class code 1.
-        attribute: for polygons, the field that holds the code; without it every polygon is code 1.
+        labels: a raster on the scene's pixels, maybe with more around, or polygons.
         alpha: whether a band of the scene says which pixels are valid: ``auto``, ``yes`` or ``no``.
         nodata: one more value of the scene that means no measurement, in all bands.
         train: rows to learn from, half-open; None for none.
@@ -38,9 +35,6 @@ class FileSource(SourceModel):
 
     kind: Literal["files"] = "files"
     image: str
-    labels: str
-    codes: Literal["values", "nonzero"] = "values"
-    attribute: str | None = None
     alpha: ConfiguredAlpha = "auto"
     nodata: float | None = None
     train: Rows | None = None
@@ -73,18 +67,29 @@ class FileSource(SourceModel):
             height, width = scene.geobox.shape
             if rows[1] > height or rows[0] >= rows[1]:
                 raise UsageError(f"{folder / self.image}: rows {rows} do not lie inside its {height} rows")
-            raster = scene.read(Window(rows[0], rows[1], 0, width))
+            window = Window(rows[0], rows[1], 0, width)
+            raster = scene.read(window)
             if raster.values.dtype != np.uint8:
                 raise UsageError(f"{folder / self.image}: {raster.values.dtype} pixels; training reads 8-bit images")
-            codes = read_labels(folder / self.labels, raster.geobox, attribute=self.attribute)
             gsd = float(np.sqrt(np.prod(gsd_m(scene.geobox))))
-        if self.codes == "nonzero":
-            codes = (codes > 0).astype(np.int64)
-        name = f"{self.name} rows {rows[0]}-{rows[1] - 1}"
-        channels = channels_of(codes, legend, str(folder / self.labels))
+            path = folder / self.labels
+            if path.resolve() == (folder / self.image).resolve():
+                raise SceneError(str(path), "it is the image itself, not its labels.", "Name the labels in the recipe.")
+            recoding = self.recoding(legend)
+            with self.label_file(path, legend).open(scene.geobox) as layer:
+                recoding.refuse_hidden(layer.hidden, layer.name)
+                labels, labelled = layer.read(window)
+        channels = recoding.channels(labels, labelled, str(path))
         channels[~raster.valid] = UNLABELLED
+        name = f"{self.name} rows {rows[0]}-{rows[1] - 1}"
         return [
             LabelledImage(
-                name=name, values=raster.values, valid=raster.valid, channels=channels, gsd_m=gsd, weight=self.weight
+                name=name,
+                values=raster.values,
+                valid=raster.valid,
+                channels=channels,
+                gsd_m=gsd,
+                weight=self.weight,
+                labels_name=str(path),
             )
         ]

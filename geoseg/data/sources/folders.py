@@ -43,16 +43,12 @@ class FolderSource(ListedSource, LabelMeanings):
     def items(self, names: Sequence[str], split: Split, folder: Path, legend: Legend) -> list[Item]:
         """Say what some images are made of."""
         found = self.files(folder)
-        recoding, colours = self.of_raster(legend, coloured=self.masks_hold == "colours")
+        recoding, rules = self.of_raster(legend, coloured=self.masks_hold == "colours")
         return [
             Item(
                 name=name,
                 layers=(Layer(path=found[name], bands=self.bands, value_range=self.value_range),),
-                labels=RasterFile(
-                    path=partner(folder, self.masks, name),
-                    colours=None if colours is None else colours.labels,
-                    other_colours=None if colours is None else colours.others,
-                ),
+                labels=RasterFile(path=partner(folder, self.masks, name), rules=rules),
                 recoding=recoding,
             )
             for name in names

@@ -7,50 +7,41 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from geoseg.core.legend import Legend
 from geoseg.data.file_scene import FileScene, ScenePart
-from geoseg.data.label_files import LabelFile, PolygonFile, RasterFile
-from geoseg.data.recoding import Recoding
+from geoseg.data.label_files import PolygonFile
 from geoseg.data.sources.area_splits import AreaSplit, ByArea, ByBlocks, ByRows, Ground, divide, learnt, whole
 from geoseg.data.sources.file_splits import ByLists, ByNames, ByShare, ByTable, OneSide, learns, sides, words
 from geoseg.data.sources.matching import find_files, name_of, partner
 from geoseg.data.sources.model import (
     FileSourceModel,
     Item,
-    LabelMeanings,
-    Meaning,
     Range,
     Split,
     block_cache,
     open_items,
     weighted,
 )
+from geoseg.data.sources.placed_labels import PlacedLabels
 from geoseg.errors import ElsewhereError, SceneError, UsageError
 from geoseg.io.image_stack import Layer
 from geoseg.io.options import OpenOptions
-from geoseg.io.vectors.names import is_folder, is_vector
+from geoseg.io.vectors.names import is_folder
 
 AnySplit = Annotated[
     ByRows | ByBlocks | ByArea | ByShare | ByNames | ByLists | ByTable | OneSide, Field(discriminator="by")
 ]
 
 
-class GeoreferencedSource(FileSourceModel, LabelMeanings):
+class GeoreferencedSource(FileSourceModel, PlacedLabels):
     """Scenes anywhere on Earth, with labels in any CRS.
 
     Attributes:
         images: a file, a folder, a pattern with one ``*`` for the name, or a list of files.
         labels: one file for all scenes, or a pattern with the same names; a raster, or polygons (``FILE`` or
             ``FILE:LAYER``).
-        attribute: for polygons, the field of the class; None: every polygon is code 1.
-        outside: for polygons, the code where none lies, or ``ignore``.
-        all_touched: for polygons, whether a pixel belongs to one that touches it; else to one that holds its centre.
-        buffer_m: for vector labels, metres by which lines and points are widened to polygons; None: they are refused.
-        may_be_empty: for polygons, whether a file without any will do; every pixel of its scene is ``outside`` then.
-        labels_hold: for rasters, ``codes`` or ``colours``.
-        resample: for rasters, whether the nearest label is taken where their grid is not the image's.
         bands: names or numbers of the images' bands; None: all.
         value_range: values that mean 0 and 1, for all bands or band by band; None: 8-bit values as they are.
         assume_crs: of images that carry none.
@@ -60,35 +51,11 @@ class GeoreferencedSource(FileSourceModel, LabelMeanings):
 
     kind: Literal["georeferenced"]
     images: str | tuple[str, ...]
-    labels: str
-    attribute: str | None = None
-    outside: Meaning = 0
-    all_touched: bool = False
-    buffer_m: Annotated[float, Field(gt=0)] | None = None
-    may_be_empty: bool = False
-    labels_hold: Literal["codes", "colours"] = "codes"
-    resample: bool = False
     bands: tuple[str | int, ...] | None = None
     value_range: Range | tuple[Range, ...] | None = None
     assume_crs: str | None = None
     split: AnySplit
     guard_px: Annotated[int, Field(ge=1)] = 128
-
-    @model_validator(mode="after")
-    def _fitting(self) -> GeoreferencedSource:
-        if not self._vector and (self.attribute is not None or self.all_touched or self.outside != 0):
-            raise ValueError(f"{self.labels} is a raster; attribute, outside and all_touched are for polygons")
-        if not self._vector and (self.buffer_m is not None or self.may_be_empty):
-            raise ValueError(f"{self.labels} is a raster; buffer_m and may_be_empty are for vector files")
-        if self._vector and (self.resample or self.labels_hold == "colours"):
-            raise ValueError(f"{self.labels} holds polygons; resample and labels_hold are for rasters")
-        if self._vector and self.classes is not None and self.attribute is None:
-            raise ValueError("classes of polygons need attribute, the field they stand in")
-        return self
-
-    @property
-    def _vector(self) -> bool:
-        return is_vector(self.labels)
 
     def opening(self) -> OpenOptions:
         """How its images are opened."""
@@ -152,39 +119,17 @@ class GeoreferencedSource(FileSourceModel, LabelMeanings):
         return {name: path for files in found for name, path in files.items()}
 
     def _items(self, found: dict[str, Path], folder: Path, legend: Legend) -> list[Item]:
-        coloured = self.labels_hold == "colours"
-        recoding, colours = self.of_raster(legend, coloured=coloured) if not self._vector else (None, None)
-        shared = "*" not in self.labels and not is_folder(folder / self.labels)
-        items = []
-        for name, path in found.items():
-            labelled_by = partner(folder, self.labels, name)
-            labels: LabelFile = RasterFile(
-                path=labelled_by,
-                colours=None if colours is None else colours.labels,
-                other_colours=None if colours is None else colours.others,
-                resample=self.resample,
+        recoding = self.recoding(legend)
+        shared = len(found) > 1 and "*" not in self.labels and not is_folder(folder / self.labels)
+        return [
+            Item(
+                name=name,
+                layers=(Layer(path=path, bands=self.bands, value_range=self.value_range),),
+                labels=self.label_file(partner(folder, self.labels, name), legend, shared=shared),
+                recoding=recoding,
             )
-            if self._vector:
-                labels = PolygonFile(
-                    path=labelled_by,
-                    column=self.attribute,
-                    table=self.table(),
-                    others=self.others,
-                    outside=None if self.outside == "ignore" else self.outside,
-                    all_touched=self.all_touched,
-                    buffer_m=self.buffer_m,
-                    must_meet="bounds" if len(found) > 1 and shared else "polygon",
-                    may_be_empty=self.may_be_empty,
-                )
-            items.append(
-                Item(
-                    name=name,
-                    layers=(Layer(path=path, bands=self.bands, value_range=self.value_range),),
-                    labels=labels,
-                    recoding=recoding or Recoding(legend=legend, nonzero=self.codes == "nonzero"),
-                )
-            )
-        return items
+            for name, path in found.items()
+        ]
 
     def _inside(self, split: Split, folder: Path) -> PolygonFile | None:
         if not isinstance(self.split, ByArea):

@@ -13,6 +13,7 @@ from geoseg.data.sources.file_splits import ByShare, FileSplit
 from geoseg.data.sources.listed import ListedSource
 from geoseg.data.sources.matching import find_files, partner
 from geoseg.data.sources.model import Item, Split
+from geoseg.io.class_raster import ClassRules
 from geoseg.io.image_stack import Layer
 
 
@@ -45,7 +46,7 @@ class IsbiSource(ListedSource):
             Item(
                 name=name,
                 layers=(Layer(path=found[name], bands=(1,)),),
-                labels=RasterFile(path=partner(folder, self.labels, name)),
+                labels=RasterFile(path=partner(folder, self.labels, name), rules=ClassRules()),
                 recoding=recoding,
             )
             for name in names

@@ -18,8 +18,9 @@ from geoseg.data.sources.matching import find_files
 from geoseg.data.sources.model import Item, Range, Split, codes_by_name
 from geoseg.data.town_legend import TOWN_LEGEND
 from geoseg.errors import SceneError, UsageError
+from geoseg.io.class_raster import ClassRules
 from geoseg.io.image_stack import Layer
-from geoseg.io.label_layer import UNLABELLED, Rgb
+from geoseg.io.label_layer import UNLABELLED
 
 Reference = Literal["full", "eroded"]
 
@@ -92,7 +93,7 @@ class _Isprs(ListedSource):
             raise SceneError(
                 str(folder / tried[0] / file), f"there is no {reference} reference.", f"Name its folder with {key}."
             )
-        return RasterFile(path=path, colours=_COLOURS)
+        return RasterFile(path=path, rules=_RULES)
 
     @abstractmethod
     def label_folders(self) -> Mapping[Reference, tuple[str, ...]]:
@@ -231,9 +232,8 @@ _POTSDAM: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
     "IRRG": ("3_Ortho_IRRG", ("nir", "red", "green")),
     "RGBIR": ("4_Ortho_RGBIR", ("red", "green", "blue", "nir")),
 }
-_COLOURS: Final[tuple[tuple[Rgb, int], ...]] = (
-    *((entry.rgb, entry.code) for entry in TOWN_LEGEND.classes),
-    ((0, 0, 0), UNLABELLED),
+_RULES: Final = ClassRules(
+    colours=(*((entry.rgb, entry.code) for entry in TOWN_LEGEND.classes), ((0, 0, 0), UNLABELLED))
 )
 """Official colours; black is no class."""
 

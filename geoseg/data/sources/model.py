@@ -19,6 +19,7 @@ from geoseg.data.label_files import LabelFile, PolygonFile
 from geoseg.data.labelled_scene import LabelledScene
 from geoseg.data.recoding import Others, Recoding
 from geoseg.errors import UsageError
+from geoseg.io.class_raster import ClassRules, Nodata
 from geoseg.io.image_stack import ImageStack, Layer
 from geoseg.io.label_layer import UNLABELLED, Rgb
 from geoseg.io.options import ConfiguredAlpha, OpenOptions
@@ -180,19 +181,6 @@ def block_cache(source: FileSourceModel) -> BlockCache:
     return BlockCache(source.cache_mb * 2**20)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Colours:
-    """What colours mean: labels, ``UNLABELLED`` for no class.
-
-    Attributes:
-        labels: of colours.
-        others: of all other colours; None: they are refused.
-    """
-
-    labels: tuple[tuple[Rgb, int], ...]
-    others: int | None = None
-
-
 class LabelMeanings(Config):
     """What the labels of a source's files mean.
 
@@ -201,11 +189,14 @@ class LabelMeanings(Config):
         classes: from what stands in the labels (an index, a value of the attribute, or a colour ``#rrggbb``) to a code
             of the legend or ``ignore``.
         others: what labels that ``classes`` does not list are: a code, ``ignore`` or ``refuse``.
+        labels_nodata: of rasters: one more label that means no class; ``none``: their own nodata value is a class. A
+            nodata value that is a class of the recipe is refused unless this says what it means.
     """
 
     codes: Literal["values", "nonzero"] = "values"
     classes: dict[str | int, Meaning] | None = None
     others: Others = "refuse"
+    labels_nodata: Nodata = None
 
     @field_validator("classes")
     @classmethod
@@ -234,7 +225,7 @@ class LabelMeanings(Config):
             return None
         return tuple((str(key), None if code == "ignore" else code) for key, code in self.classes.items())
 
-    def of_raster(self, legend: Legend, *, coloured: bool) -> tuple[Recoding, Colours | None]:
+    def of_raster(self, legend: Legend, *, coloured: bool) -> tuple[Recoding, ClassRules]:
         """Decide how the values of a raster become channels.
 
         Args:
@@ -242,7 +233,7 @@ class LabelMeanings(Config):
             coloured: whether the files hold colours.
 
         Returns:
-            The recoding, and what colours mean, None for files of codes.
+            How labels become channels, and how pixels become labels.
 
         Raises:
             UsageError: files of codes have classes by colour or by name, or files of colours by something else.
@@ -259,11 +250,12 @@ class LabelMeanings(Config):
             meanings = table or tuple((entry.colour, entry.code) for entry in legend.classes)
             colours = tuple((rgb_of(text), _label(code)) for text, code in meanings)
             others = None if self.others == "refuse" else _label(None if self.others == "ignore" else self.others)
-            return Recoding(legend=legend), Colours(labels=colours, others=others)
+            return Recoding(legend=legend), ClassRules(colours=colours, other_colours=others, nodata=self.labels_nodata)
+        rules = ClassRules(nodata=self.labels_nodata)
         if self.codes == "nonzero" or table is None:
-            return Recoding(legend=legend, nonzero=self.codes == "nonzero"), None
+            return Recoding(legend=legend, nonzero=self.codes == "nonzero"), rules
         numbers = {int(text): code for text, code in table}
-        return Recoding(legend=legend, table=numbers, others=self.others), None
+        return Recoding(legend=legend, table=numbers, others=self.others), rules
 
 
 def codes_by_name(legend: Legend, official: Legend, *, optional: str) -> dict[int, int | None]:

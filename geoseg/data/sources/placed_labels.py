@@ -1,0 +1,77 @@
+"""PlacedLabels: what a recipe says of labels that lie on Earth, raster or polygons, for every kind that reads such."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from geoseg.core.legend import Legend
+from geoseg.data.label_files import LabelFile, PolygonFile, RasterFile
+from geoseg.data.recoding import Recoding
+from geoseg.data.sources.model import LabelMeanings, Meaning
+from geoseg.io.vectors.names import is_vector
+
+
+class PlacedLabels(LabelMeanings):
+    """Labels in any CRS.
+
+    Attributes:
+        labels: a raster, or polygons; see the kind.
+        attribute: for polygons, the field of the class; None: every polygon is code 1.
+        outside: for polygons, the code where none lies, or ``ignore``.
+        all_touched: for polygons, whether a pixel belongs to one that touches it; else to one that holds its centre.
+        buffer_m: for vector labels, metres by which lines and points are widened to polygons; None: they are refused.
+        may_be_empty: for polygons, whether a file without any will do; every pixel of its scene is ``outside`` then.
+        labels_hold: for rasters, ``codes`` or ``colours``.
+        resample: for rasters, whether the nearest label is taken where their grid is not the image's.
+    """
+
+    labels: str
+    attribute: str | None = None
+    outside: Meaning = 0
+    all_touched: bool = False
+    buffer_m: Annotated[float, Field(gt=0)] | None = None
+    may_be_empty: bool = False
+    labels_hold: Literal["codes", "colours"] = "codes"
+    resample: bool = False
+
+    @model_validator(mode="after")
+    def _fitting(self) -> Self:
+        if not self._vector and (self.attribute is not None or self.all_touched or self.outside != 0):
+            raise ValueError(f"{self.labels} is a raster; attribute, outside and all_touched are for polygons")
+        if not self._vector and (self.buffer_m is not None or self.may_be_empty):
+            raise ValueError(f"{self.labels} is a raster; buffer_m and may_be_empty are for vector files")
+        if self._vector and (self.resample or self.labels_hold == "colours" or self.labels_nodata is not None):
+            raise ValueError(f"{self.labels} holds polygons; resample, labels_hold and labels_nodata are for rasters")
+        if self._vector and self.classes is not None and self.attribute is None:
+            raise ValueError("classes of polygons need attribute, the field they stand in")
+        return self
+
+    @property
+    def _vector(self) -> bool:
+        return is_vector(self.labels)
+
+    def recoding(self, legend: Legend) -> Recoding:
+        """Decide how labels become channels."""
+        if self._vector:
+            return Recoding(legend=legend, nonzero=self.codes == "nonzero")
+        return self.of_raster(legend, coloured=self.labels_hold == "colours")[0]
+
+    def label_file(self, path: Path, legend: Legend, *, shared: bool = False) -> LabelFile:
+        """Say how one file of labels is read; ``shared``: it has the labels of several scenes."""
+        if self._vector:
+            return PolygonFile(
+                path=path,
+                column=self.attribute,
+                table=self.table(),
+                others=self.others,
+                outside=None if self.outside == "ignore" else self.outside,
+                all_touched=self.all_touched,
+                buffer_m=self.buffer_m,
+                must_meet="bounds" if shared else "polygon",
+                may_be_empty=self.may_be_empty,
+            )
+        rules = self.of_raster(legend, coloured=self.labels_hold == "colours")[1]
+        return RasterFile(path=path, rules=rules, resample=self.resample)
