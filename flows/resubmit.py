@@ -65,17 +65,19 @@ def parameters_of_crashed_run(deployment: DeploymentResponse) -> dict[str, Any]:
     """Templates that Prefect's server fills in with the parameters of the flow run that set off an automation.
 
     Args:
-        deployment: its schema names the parameters and the defaults of those that a run does not have.
+        deployment: it names the parameters and the defaults of those that a run does not have.
     """
     schema = deployment.parameter_openapi_schema or {}
-    known: dict[str, Any] = schema.get("properties") or {name: {} for name in deployment.parameters or {}}
-    return {name: _from_run(name, facts.get("default")) for name, facts in known.items()}
+    defaults = dict(deployment.parameters or {})
+    defaults |= {name: facts.get("default") for name, facts in schema.get("properties", {}).items()}
+    return {name: _from_run(name, default) for name, default in defaults.items()}
 
 
 def _from_run(name: str, default: Any) -> dict[str, Any]:
     key = json.dumps(name)
     given = f"{{{{ flow_run.parameters[{key}] | tojson }}}}"
-    otherwise = f"{{% raw %}}{json.dumps(default)}{{% endraw %}}"
+    text = json.dumps(default).replace("%", "\\u0025")  # so that it cannot end what is taken as it is
+    otherwise = f"{{% raw %}}{text}{{% endraw %}}"
     template = f"{{% if {key} in flow_run.parameters %}}{given}{{% else %}}{otherwise}{{% endif %}}"
     return {"__prefect_kind": "json", "value": {"__prefect_kind": "jinja", "template": template}}
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import os
 import signal
 import sys
+import tomllib
 import warnings
 from collections.abc import Iterator
 from functools import partial
@@ -18,6 +20,7 @@ import shapely
 from affine import Affine
 from conftest import blobs
 from odc.geo.geobox import GeoBox
+from packaging.requirements import Requirement
 from test_resume import contents
 
 import geoseg.run.on_worker as on_worker_module
@@ -188,3 +191,13 @@ def test_no_cluster_where_one_was_promised() -> None:
         pass
     with pytest.raises(UsageError, match="at least 1"), local_cluster(0):
         pass
+
+
+def test_the_extra_for_the_dashboard_installs_what_dask_asks_for() -> None:
+    asked = [Requirement(text) for text in importlib.metadata.requires("dask") or []]
+    wanted = {one.name.lower() for one in asked if one.marker and one.marker.evaluate({"extra": "diagnostics"})}
+    plain = {one.name.lower() for one in asked if one.marker is None or one.marker.evaluate({"extra": ""})}
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+    given = {Requirement(text).name.lower() for text in project["optional-dependencies"]["dashboard"]}
+    assert "bokeh" in wanted
+    assert wanted - plain <= given
