@@ -33,7 +33,10 @@ INDEX, FOOTPRINTS, PROJECT, REPORT, MARKDOWN = (
     "report.html",
     "report.md",
 )
-_OWN = re.compile(r"(items-\d{5}\.json|items/.*\.stac\.json|classes-.*\.vrt|upright/.*\.vrt|models/.*)")
+_OWN = re.compile(
+    r"items-\d{5}\.json|items/.*\.stac\.json|(classes|confidence|imagery)-.*\.vrt|segments-.*\.gpkg"
+    r"|upright/.*\.vrt|models/.*"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -242,6 +245,7 @@ def _write_map(out: Path, passing: _Passing, title: str) -> tuple[Path | None, l
     written = passing.map.write(
         out / PROJECT, title=readable(title), footprints=out / FOOTPRINTS, bbox=passing.gathering.bbox()
     )
+    passing.missing += passing.map.unreadable[: 100 - len(passing.missing)]
     return out / PROJECT, written
 
 

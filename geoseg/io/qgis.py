@@ -38,12 +38,14 @@ class Imagery:
     Attributes:
         uri: local path, ``https://`` or ``s3://`` address.
         bands: 1-based bands shown as red, green and blue, or one band shown as grey.
+        alpha: 1-based band that says how opaque a pixel is; None: the file has none.
         stretch: lowest and highest value shown, for each of ``bands``; None for 8-bit pictures, shown as they are.
     """
 
     uri: str
     bands: tuple[int, ...] = (1, 2, 3)
     stretch: tuple[tuple[float, float], ...] | None = None
+    alpha: int | None = None
 
     def __post_init__(self) -> None:
         if len(self.bands) not in {1, 3}:
@@ -80,7 +82,7 @@ def write_project(
             Shown(
                 key="imagery",
                 name=f"{about.title} imagery",
-                source=xml_text(_imagery_source(imagery.uri, bundle.directory)),
+                source=xml_text(imagery_source(imagery.uri, bundle.directory)),
                 style=[imagery_pipe(imagery)],
                 group=IMAGERY,
                 expanded=False,
@@ -163,7 +165,8 @@ def near_scale(pixel: float, crs_wkt: str | None) -> int:
     return max(1, int(float(f"{scale:.1g}")))
 
 
-def _imagery_source(uri: str, directory: Path) -> str:
+def imagery_source(uri: str, directory: Path) -> str:
+    """Name a scene as GDAL opens it: a local file by its path from a folder, an address without its secrets."""
     if uri.startswith("s3://"):
         return "/vsis3/" + uri.removeprefix("s3://")
     if re.match(r"https?://", uri):
@@ -188,7 +191,7 @@ def imagery_pipe(imagery: Imagery) -> ET.Element:
             pipe, "rasterrenderer", type="multibandcolor", redBand=red, greenBand=green, blueBand=blue
         )
         tags = ("redContrastEnhancement", "greenContrastEnhancement", "blueContrastEnhancement")
-    renderer.attrib |= {"opacity": "1", "alphaBand": "-1", "nodataColor": ""}
+    renderer.attrib |= {"opacity": "1", "alphaBand": str(imagery.alpha or -1), "nodataColor": ""}
     for tag, (low, high) in zip(tags, imagery.stretch or (), strict=False):
         stretch = ET.SubElement(renderer, tag)
         ET.SubElement(stretch, "minValue").text = repr(float(low))

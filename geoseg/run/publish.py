@@ -21,7 +21,7 @@ from geoseg.io.code_file import CodeFile
 from geoseg.io.grid import LayerGrid
 from geoseg.io.overview import overview
 from geoseg.io.preview import write_preview
-from geoseg.io.qgis import Imagery, write_project
+from geoseg.io.qgis import Imagery, imagery_source, write_project
 from geoseg.io.recorded_file import file_facts
 from geoseg.io.scene import Scene
 from geoseg.io.stac_item import Run, Source, without_secrets, write_item
@@ -74,6 +74,7 @@ def publish(job: Job, store: FinishedBlocks, facts: Facts, reporter: Reporter) -
     for doubt in doubts:
         reporter.note(doubt)
     record = _record(scene, model, plan, facts) | {
+        "imagery": None if imagery is None else _imagery_facts(imagery, bundle, scene),
         "notes": [*scene.notes, *plan.notes, *doubts],
         "classes": written.classes,
         "segments": written.segments,
@@ -123,7 +124,10 @@ def _picture(scene: Scene, plan: RunPlan, bundle: Bundle, model: Model) -> Image
     write_preview(bundle.preview, image=image, valid=view.valid, codes=codes, legend=card.legend, title=bundle.stem)
     stretch = tuple((-b / g, (1 - b) / g) for g, b in zip(gain.ravel(), bias.ravel(), strict=True))
     uri = _imagery_uri(scene)
-    return None if uri is None else Imagery(uri=uri, bands=tuple(read.bands[i] for i in shown), stretch=stretch)
+    if uri is None:
+        return None
+    alpha = scene.alphas[0] if len(scene.alphas) == 1 else None
+    return Imagery(uri=uri, bands=tuple(read.bands[i] for i in shown), stretch=stretch, alpha=alpha)
 
 
 def _imagery_uri(scene: Scene) -> str | None:
@@ -132,6 +136,17 @@ def _imagery_uri(scene: Scene) -> str | None:
         return scene.uri
     images = [file for file in scene.files if not file.endswith(".json")]
     return images[0] if len(images) == 1 else None
+
+
+def _imagery_facts(imagery: Imagery, bundle: Bundle, scene: Scene) -> dict[str, Any]:
+    """Say how the scene is shown, for the map of an archive; its path is relative to the bundle's folder."""
+    return {
+        "source": imagery_source(imagery.uri, bundle.directory),
+        "bands": list(imagery.bands),
+        "stretch": [list(pair) for pair in imagery.stretch or ()],
+        "dtype": str(scene.dtype),
+        "block_px": list(scene.block_shape),
+    }
 
 
 def _record(scene: Scene, model: Model, plan: RunPlan, facts: Facts) -> dict[str, Any]:

@@ -46,10 +46,12 @@ for node in project.layerTreeRoot().findLayers():
     layer = node.layer()
     valid = layer is not None and layer.isValid()
     facts = {"name": node.name(), "valid": valid, "source": layer.source() if layer else None}
+    facts |= {"group": node.parent().name(), "visible": node.isVisible()}
     if valid:
         facts |= {"crs": layer.crs().authid(), "renderer": layer.renderer().type()}
         facts |= {"scaled": layer.hasScaleBasedVisibility(), "closest": layer.minimumScale()}
-        shown.append(layer)
+        if node.isVisible():
+            shown.append(layer)
         if layer.renderer().type() == "categorizedSymbol":
             facts["states"] = [[c.value(), c.symbol().color().name()] for c in layer.renderer().categories()]
             facts["rows"] = layer.featureCount()

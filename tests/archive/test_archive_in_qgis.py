@@ -11,11 +11,18 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import geopandas
 import numpy as np
 import pytest
+import rasterio
 from conftest import LEGEND
+from geopandas.testing import assert_geodataframe_equal
 from made_archive import Made, publish
 from PIL import Image
+from rasterio.enums import ColorInterp
+from rasterio.features import rasterize
+from scipy.ndimage import binary_dilation
+from shapely.geometry import shape
 
 from geoseg.archive.publish import publish_archive
 from geoseg.archive.record import SceneRecord
@@ -38,9 +45,10 @@ def why_no_qgis() -> str:
 
 @pytest.fixture(scope="module")
 def in_qgis(made: Made, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], Path, Path]:
-    """The archive, moved to another folder, as QGIS sees it there."""
-    elsewhere = tmp_path_factory.mktemp("elsewhere") / "moved"
-    shutil.copytree(made.out, elsewhere)
+    """The archive, moved to another folder with its imagery, as QGIS sees it there."""
+    home = tmp_path_factory.mktemp("elsewhere") / "moved"
+    shutil.copytree(made.out.parent, home)
+    elsewhere = home / made.out.name
     pictures = tmp_path_factory.mktemp("pictures")
     command = [str(QGIS_PYTHON), str(Path(__file__).with_name("archive_map_probe.py")), str(elsewhere), str(pictures)]
     ran = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -55,7 +63,13 @@ class TestInQgis:
         seen, _, elsewhere = in_qgis
         assert seen["opened"]
         layers = {layer["name"]: layer for layer in seen["layers"]}
-        assert list(layers) == ["Scenes", *(n for n in layers if n.startswith("Classes"))]
+        kinds = ["Segments", "Classes", "Confidence (%)", "Imagery"]
+        both = ["EPSG:4326", "EPSG:32632"]
+        assert set(layers) == {"Scenes", *(f"{kind}, {crs}" for kind in kinds for crs in both)}
+        groups = list(dict.fromkeys(layer["group"] for layer in seen["layers"]))
+        assert groups == ["", "Result", "Quality", "Imagery"]
+        ticked = {layer["name"].partition(",")[0] for layer in seen["layers"] if layer["visible"]}
+        assert ticked == {"Scenes", "Segments", "Imagery"}
         assert {layer["crs"] for layer in layers.values()} == {"EPSG:4326", "EPSG:32632"}
         assert all(layer["valid"] and str(elsewhere) in layer["source"] for layer in layers.values())
         assert layers["Scenes"]["states"][:2] == [["done", "#2a9d6f"], ["failed", "#d1495b"]]
@@ -77,6 +91,67 @@ class TestInQgis:
                 nearest = off.argmin(axis=1)
                 assert len(set(nearest.tolist())) > 2
                 assert counts[nearest > 0].sum() > 2000
+
+    def test_polygons_of_all_scenes_are_one_layer_of_a_crs(self, made: Made, in_qgis: Any) -> None:
+        layers = {layer["name"]: layer for layer in in_qgis[0]["layers"]}
+        polygons = sum(layers[f"Segments, {crs}"]["rows"] for crs in ("EPSG:4326", "EPSG:32632"))
+        records = [json.loads((made.out / r.layers / "run.json").read_bytes()) for r in made.done]
+        assert polygons == sum(record["segments"] for record in records)
+
+
+def test_the_imagery_of_all_scenes_is_one_picture(made: Made) -> None:
+    """Pixels of a scene on the mosaic's grid are the scene's own; the mosaic is transparent where no scene is valid."""
+    with (
+        rasterio.open(made.out / "_catalogue" / "imagery-EPSG_4326.vrt") as mosaic,
+        rasterio.open(made.out.parent / "in" / "degrees.tif") as scene,
+    ):
+        assert mosaic.colorinterp[3] is ColorInterp.alpha
+        np.testing.assert_allclose(mosaic.bounds, scene.bounds)
+        valid = scene.dataset_mask() > 0
+        assert 0 < valid.mean() < 1
+        np.testing.assert_array_equal(mosaic.read(4) > 0, valid)
+        np.testing.assert_array_equal(mosaic.read((1, 2, 3))[:, valid], scene.read()[:, valid])
+
+
+def test_turned_scenes_and_those_on_control_points_lie_in_the_picture(made: Made) -> None:
+    """Each scene's own footprint holds its imagery, and what lies in none is empty."""
+    with rasterio.open(made.out / "_catalogue" / "imagery-EPSG_32632.vrt") as mosaic:
+        shown = mosaic.read(4) > 0
+        earth = geopandas.GeoSeries([shape(r.footprint) for r in made.done], crs=4326).to_crs(32632)
+        inside = rasterize(earth.geometry, shown.shape, transform=mosaic.transform).astype(bool)
+    assert not shown[~binary_dilation(inside, iterations=3)].any()
+    names = [record.name for record in made.done]
+    for name in ("turned", "points", "plain"):
+        own = rasterize([earth[names.index(name)]], shown.shape, transform=mosaic.transform).astype(bool)
+        assert shown[own].mean() > 0.85, "all but the hole of each scene"
+
+
+def test_the_polygons_of_all_scenes_keep_their_columns_and_tell_their_scene(made: Made) -> None:
+    merged = geopandas.read_file(made.out / "_catalogue" / "segments-EPSG_4326.gpkg", layer="segments")
+    alone = geopandas.read_file(made.out / "degrees" / "degrees_segments.gpkg", layer="segments")
+    assert set(merged.scene) == {"degrees"}
+    assert_geodataframe_equal(merged.drop(columns="scene"), alone)
+
+
+def test_damaged_polygons_and_lost_imagery_of_a_scene_leave_the_others_on_the_map(made: Made, tmp_path: Path) -> None:
+    shutil.copytree(made.out.parent, tmp_path / "home")
+    out = tmp_path / "home" / "out"
+    (out / "plain" / "plain_segments.gpkg").write_bytes(b"SQLite format 3\x00 and nothing else")
+    (out.parent / "in" / "degrees.tif").unlink()
+    files = publish_archive(out, made.records, legend=LEGEND)
+    assert "plain" in files.missing
+    merged = geopandas.read_file(out / "_catalogue" / "segments-EPSG_32632.gpkg", layer="segments")
+    assert set(merged.scene) == {"beside", "turned", "points"}
+    assert not (out / "_catalogue" / "imagery-EPSG_4326.vrt").exists(), "pruned"
+    assert files.project is not None
+
+
+def test_the_map_is_the_same_bytes_when_it_is_made_again(made: Made) -> None:
+    files = [*(made.out / "_catalogue").glob("segments-*"), *(made.out / "_catalogue").glob("imagery-*")]
+    assert len(files) == 4
+    before = {file: file.read_bytes() for file in [*files, made.out / "archive.qgz"]}
+    publish_archive(made.out, made.records, legend=LEGEND)
+    assert {file: file.read_bytes() for file in before} == before
 
 
 def test_rasters_of_a_large_archive_wait_until_one_is_near(made: Made, tmp_path: Path) -> None:
