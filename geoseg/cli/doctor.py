@@ -21,8 +21,8 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print one JSON 
     import torch
 
     import geoseg
-    from geoseg.engine.torch_runtime import cpu_gains_from_bf16
     from geoseg.io.versions import gdal_version
+    from geoseg.runtimes.torch_runtime import cpu_gains_from_bf16
 
     facts: dict[str, Any] = {
         "geoseg": geoseg.__version__,
@@ -67,7 +67,7 @@ def _try_models() -> list[dict[str, Any]]:
                 model = load_model(name, runtime=runtime)
                 probs = model.runtime.probs(np.zeros((1, len(model.card.bands), 64, 64), np.float32))
                 works = bool(np.isfinite(probs).all())
-                tried.append({"model": name, "runtime": model.runtime.version, "works": works, "why": ""})
+                tried.append({"model": name, "runtime": model.info.version, "works": works, "why": ""})
             except GeosegError as error:
                 absent = runtime == "openvino" and _version("openvino") is None
                 tried.append({"model": name, "runtime": runtime, "works": absent, "why": str(error)})

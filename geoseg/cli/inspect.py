@@ -45,8 +45,8 @@ def inspect(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Show grid, bands and nodata of a scene, and how each model would read it."""
-    from geoseg.engine.bundled import BUNDLED, resolve
-    from geoseg.io.model_file import read_model
+    from geoseg.engine.bundled import BUNDLED
+    from geoseg.engine.packages import open_package
     from geoseg.io.options import OpenOptions
     from geoseg.io.scene import Scene
 
@@ -62,7 +62,7 @@ def inspect(
     )
     with Scene(scene, opening) as opened:
         facts = _facts(opened)
-        cards = [read_model(*resolve(name))[1] for name in ([model] if model else list(BUNDLED))]
+        cards = [open_package(name).card for name in ([model] if model else list(BUNDLED))]
         facts["models"] = [_matched(opened, card) for card in cards]
     if as_json:
         print(json.dumps(facts))

@@ -130,10 +130,9 @@ def calibrate(
 
 
 def _card(model: str) -> ModelCard:
-    from geoseg.engine.bundled import resolve
-    from geoseg.io.model_file import read_model
+    from geoseg.engine.packages import open_package
 
-    return read_model(*resolve(model))[1]
+    return open_package(model).card
 
 
 def _show_network(name: str, *, as_json: bool) -> None:

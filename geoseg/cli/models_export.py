@@ -16,10 +16,13 @@ def export(
     out: Annotated[Path, typer.Argument(help="File to write: .onnx, .xml (OpenVINO) or .pt (TorchScript).")],
     to: Annotated[str, typer.Option(help="onnx, openvino or torchscript.")] = "onnx",
     tile_px: Annotated[int | None, typer.Option(min=1, help="Side of the tiles; default: the card's.")] = None,
+    any_size: Annotated[
+        bool, typer.Option("--any-size", help="ONNX: take tiles of any multiple of 32 px, not of one size alone.")
+    ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file.")] = False,
 ) -> None:
     """Export a model's network, and compare its answers before the file is written."""
     from geoseg.engine.export_model import export_model
 
-    apart = export_model(model, cast("Format", to), out, tile_px=tile_px, overwrite=overwrite)
+    apart = export_model(model, cast("Format", to), out, tile_px=tile_px, any_size=any_size, overwrite=overwrite)
     print(f"{out}: its logits differ by at most {apart:.1e} of the largest")

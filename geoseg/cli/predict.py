@@ -44,6 +44,7 @@ class Runtime(StrEnum):
     auto = "auto"
     torch = "torch"
     openvino = "openvino"
+    onnxruntime = "onnxruntime"
 
 
 class Precision(StrEnum):

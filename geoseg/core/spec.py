@@ -11,7 +11,7 @@ from geoseg.core.digest import sha256_of_json
 from geoseg.core.legend import Legend
 from geoseg.core.tiling import Blend
 
-RuntimeName = Literal["auto", "torch", "openvino"]
+RuntimeName = Literal["auto", "torch", "openvino", "onnxruntime"]
 Tta = Literal["none", "flip", "d4"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 Scale = Annotated[float, Field(ge=0.25, le=4)]

@@ -14,7 +14,7 @@ from torch import nn
 from geoseg.core.card import ModelCard, Score
 from geoseg.data.labelled import UNLABELLED, LabelledScene
 from geoseg.engine.calibration import apply_temperature, calibration_error, fit_temperature, negative_log_likelihood
-from geoseg.engine.model import load_network
+from geoseg.engine.network import load_network
 from geoseg.engine.score import core_logits
 from geoseg.errors import UsageError
 from geoseg.io.model_file import read_model, write_model

@@ -6,44 +6,13 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
-
 from geoseg.core.card import Architecture, CardBand, ModelCard, TrainingSource
 from geoseg.core.digest import sha256_of_json
 from geoseg.core.legend import Legend
 from geoseg.engine.bundled import resolve
-from geoseg.engine.runtime import Runtime
+from geoseg.engine.packages import open_package
 from geoseg.errors import ModelError, UsageError
 from geoseg.io.ensemble_file import is_ensemble_file, read_members
-from geoseg.io.model_file import read_card
-
-
-class Several:
-    """Stands for the runtimes of an ensemble, which are all of one kind: its networks are asked one by one."""
-
-    def __init__(self, runtimes: Sequence[Runtime]) -> None:
-        self._runtimes = tuple(runtimes)
-        first = self._runtimes[0]
-        self.name, self.device, self.precision, self.version = (
-            first.name,
-            first.device,
-            first.precision,
-            first.version,
-        )
-
-    @property
-    def batch(self) -> int:
-        """Tiles at once, of the network that takes fewest."""
-        return min(runtime.batch for runtime in self._runtimes)
-
-    def probs(self, tiles: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Refuse: each network reads a scene in its own way, so there is no tile for all.
-
-        Raises:
-            UsageError: always.
-        """
-        raise UsageError(f"{len(tiles)} tiles: an ensemble answers for blocks of a scene; use geoseg.predict.")
 
 
 def checked_weights(names: Sequence[str], weights: Sequence[float]) -> tuple[float, ...]:
@@ -91,7 +60,7 @@ def card_of(name_or_path: str) -> ModelCard:
     Raises:
         ModelError: a model is not there, a card is broken, or the legends differ.
     """
-    cards = [(read_card(resolve(name)[0]), share) for name, share in read_members(name_or_path)]
+    cards = [(open_package(name).card, share) for name, share in read_members(name_or_path)]
     check_legends([card for card, _ in cards])
     return cards[0][0] if len(cards) == 1 else ensemble_card(cards)
 

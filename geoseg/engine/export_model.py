@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import math
 import shutil
 import tempfile
 import warnings
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
@@ -14,20 +17,30 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
+from torch.export import Dim
 
 from geoseg.core.card import ModelCard
-from geoseg.engine.model import load_network
-from geoseg.engine.openvino_runtime import openvino_module
+from geoseg.engine.network import load_network
 from geoseg.errors import ModelError, OutputError, UsageError
 from geoseg.io.writing import whole_file
+from geoseg.runtimes.openvino_runtime import openvino_module
 
 Format = Literal["onnx", "openvino", "torchscript"]
 SUFFIXES = MappingProxyType({"onnx": ".onnx", "openvino": ".xml", "torchscript": ".pt"})
 CARD_KEY = "geoseg_card"
 _TOLERANCE = 1e-3
+_MULTIPLE_PX = 32
 
 
-def export_model(model: str, to: Format, out: Path, *, tile_px: int | None = None, overwrite: bool = False) -> float:
+def export_model(
+    model: str,
+    to: Format,
+    out: Path,
+    *,
+    tile_px: int | None = None,
+    any_size: bool = False,
+    overwrite: bool = False,
+) -> float:
     """Write a model's network in another program's format, and compare the two.
 
     The exported network maps ``tiles``, (1, band, tile_px, tile_px) float32, to ``logits``, (1, class, tile_px,
@@ -38,6 +51,7 @@ def export_model(model: str, to: Format, out: Path, *, tile_px: int | None = Non
         to: ``onnx``, ``openvino`` (``.xml`` and ``.bin``) or ``torchscript``.
         out: the file.
         tile_px: side of the tiles; the card's unless given.
+        any_size: of ONNX: take tiles whose sides are any multiples of 32 px, instead of squares of ``tile_px`` alone.
         overwrite: whether a file may be replaced.
 
     Returns:
@@ -54,12 +68,20 @@ def export_model(model: str, to: Format, out: Path, *, tile_px: int | None = Non
         raise UsageError(f"{out}: a file of {to} ends in {SUFFIXES[to]}. Pass {out.with_suffix(SUFFIXES[to])}.")
     if out.exists() and not overwrite:
         raise OutputError(f"{out}: exists already. Pass another file, or --overwrite.")
+    if any_size and to != "onnx":
+        raise UsageError(f"--any-size: of ONNX files only, not of {to}. Leave it out.")
     network, card = load_network(model)
     side = tile_px or card.tile_px
+    if 2 * card.halo_px >= side:
+        raise UsageError(
+            f"--tile-px {side}: the model's halo of {card.halo_px} px on each side leaves nothing of a tile."
+        )
+    card = card if any_size else card.model_copy(update={"tile_px": side})
     tile = torch.from_numpy(np.random.default_rng(0).standard_normal((1, len(card.bands), side, side), np.float32))
     with tempfile.TemporaryDirectory() as folder:
         made = Path(folder) / out.name
-        answer = _EXPORTERS[to](network, tile, made, card)
+        exporter = partial(to_onnx, any_size=True) if any_size else _EXPORTERS[to]
+        answer = exporter(network, tile, made, card)
         with torch.inference_mode():
             expected = network(tile).numpy()
         apart = float(np.abs(answer - expected).max() / max(np.abs(expected).max(), 1e-6))
@@ -71,8 +93,12 @@ def export_model(model: str, to: Format, out: Path, *, tile_px: int | None = Non
     return apart
 
 
-def to_onnx(network: nn.Module, tile: Tensor, path: Path, card: ModelCard | None = None) -> npt.NDArray[np.float32]:
+def to_onnx(
+    network: nn.Module, tile: Tensor, path: Path, card: ModelCard | None = None, *, any_size: bool = False
+) -> npt.NDArray[np.float32]:
     """Export to ONNX and run it with ONNX Runtime.
+
+    The file carries the card, and beside it the metadata that QGIS's Deepness reads.
 
     Raises:
         UsageError: a library is not installed.
@@ -82,19 +108,52 @@ def to_onnx(network: nn.Module, tile: Tensor, path: Path, card: ModelCard | None
         import onnxscript  # noqa: F401, PLC0415 - torch's exporter needs it
     except ImportError as error:
         raise UsageError("--to onnx: not installed. Run pip install 'geoseg[onnx]'.") from error
+    rows, cols = Dim("rows", min=2, max=1024), Dim("cols", min=2, max=1024)
+    sizes = ({2: _MULTIPLE_PX * rows, 3: _MULTIPLE_PX * cols},) if any_size else None
     with warnings.catch_warnings(), torch.inference_mode():
         warnings.simplefilter("ignore")  # of the exporter's own
         program: Any = torch.onnx.export(
-            network, (tile,), input_names=["tiles"], output_names=["logits"], dynamo=True, verbose=False
+            network,
+            (_multiple(tile) if any_size else tile,),
+            input_names=["tiles"],
+            output_names=["logits"],
+            dynamo=True,
+            dynamic_shapes=sizes,
+            verbose=False,
         )
     if card is not None:
-        program.model.metadata_props[CARD_KEY] = card.model_dump_json()
+        program.model.metadata_props.update({CARD_KEY: card.model_dump_json()} | _deepness_metadata(card, tile))
     program.save(path)
     settings = onnxruntime.SessionOptions()
     settings.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(path, settings, providers=["CPUExecutionProvider"])
     answer: npt.NDArray[np.float32] = session.run(["logits"], {"tiles": tile.numpy()})[0]
     return answer
+
+
+def _multiple(tile: Tensor) -> Tensor:
+    """Cut a tile to sides that are multiples, and differ: equal ones would be taken for one size."""
+    rows = max(2 * _MULTIPLE_PX, tile.shape[2] // _MULTIPLE_PX * _MULTIPLE_PX)
+    return torch.zeros(1, tile.shape[1], rows, rows + _MULTIPLE_PX)
+
+
+def _deepness_metadata(card: ModelCard, tile: Tensor) -> dict[str, str]:
+    """Describe a network by the keys that Deepness reads; values are JSON texts.
+
+    Source:
+        Deepness's documentation, *Add metadata to model*: resolution in centimetres, overlap in percent.
+    """
+    side = int(tile.shape[-1])
+    values: dict[str, object] = {
+        "model_type": "Segmentor",
+        "class_names": {str(channel): name for channel, name in enumerate(card.legend.names)},
+        "resolution": round(100 * math.sqrt(card.gsd_m.min * card.gsd_m.max), 3),
+        "tiles_size": side,
+        "tiles_overlap": min(90, math.ceil(100 * 2 * card.halo_px / side)),
+        "standardization_mean": [band.mean for band in card.bands],
+        "standardization_std": [band.std for band in card.bands],
+    }
+    return {key: json.dumps(value) for key, value in values.items()}
 
 
 def to_openvino(network: nn.Module, tile: Tensor, path: Path, card: ModelCard | None = None) -> npt.NDArray[np.float32]:

@@ -33,8 +33,8 @@ from geoseg.engine.predict import (
     predict_block,
     tile_answers,
 )
-from geoseg.engine.runtime import Runtime
 from geoseg.engine.tta import views
+from geoseg.runtimes.runtime import Runtime
 
 Plane = npt.NDArray[np.float32]
 Part = tuple[slice, slice]

@@ -2,31 +2,21 @@
 
 from __future__ import annotations
 
-import importlib.util
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
-
-import numpy as np
-import numpy.typing as npt
-import torch
-from torch import nn
 
 from geoseg.core.card import ModelCard
 from geoseg.core.digest import sha256_of_json
 from geoseg.core.paths import path_text
 from geoseg.core.spec import Precision, RuntimeName
-from geoseg.engine.bundled import resolve
-from geoseg.engine.ensemble import Several, check_legends, checked_weights, ensemble_card
-from geoseg.engine.openvino_runtime import OpenvinoRuntime
-from geoseg.engine.runtime import Runtime
-from geoseg.engine.torch_runtime import TorchRuntime
-from geoseg.errors import ModelError, ResourceError, UsageError
+from geoseg.engine.ensemble import check_legends, checked_weights, ensemble_card
+from geoseg.engine.packages import open_package
+from geoseg.errors import UsageError
 from geoseg.io.ensemble_file import read_members
-from geoseg.io.model_file import read_model
-from geoseg.nn import build
+from geoseg.runtimes.registry import RuntimeRequest, make_runtime
+from geoseg.runtimes.runtime import Runtime, RuntimeInfo
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,9 +50,12 @@ class Model:
 
     Args:
         card: what it needs and what its answers mean.
-        runtime: executes it.
         source: where it came from.
+        info: of its runtime; of several networks, of the first's.
+        runtime: runs the network; None for several networks, and for a model that is only described here and runs on
+            the workers of a cluster.
         members: several networks and their shares, which sum to 1; empty for a network.
+        batch: tiles at once, of a model that is only described.
 
     Attributes:
         members: the networks, in the order their answers are taken; a network is its own only member.
@@ -72,30 +65,53 @@ class Model:
     def __init__(
         self,
         card: ModelCard,
-        runtime: Runtime,
         source: ModelSource,
+        *,
+        info: RuntimeInfo,
+        runtime: Runtime | None = None,
         members: Sequence[tuple[Model, float]] = (),
+        batch: int = 1,
     ) -> None:
         self.card = card
-        self.runtime = runtime
         self.source = source
+        self.info = info
+        self._runtime = runtime
+        self._batch = batch
         self.members: tuple[Model, ...] = tuple(model for model, _ in members) or (self,)
         self.shares = tuple(share for _, share in members) or (1.0,)
+
+    @property
+    def runtime(self) -> Runtime:
+        """The runtime of a single network.
+
+        Raises:
+            UsageError: it has several, each of which reads a scene in its own way, or runs elsewhere.
+        """
+        if self._runtime is None:
+            cause = "has several networks" if len(self.members) > 1 else "runs on the workers of a cluster"
+            raise UsageError(f"{self.card.name}: {cause}; it answers for blocks of a scene. Use geoseg.predict.")
+        return self._runtime
+
+    @property
+    def batch(self) -> int:
+        """Tiles at once, of the network that takes fewest."""
+        if len(self.members) > 1:
+            return min(member.batch for member in self.members)
+        return self._batch if self._runtime is None else self._runtime.batch
 
     def digest(self) -> str:
         """Digest of everything that can change an answer: weights, card, runtime, arithmetic; of all members."""
         if len(self.members) > 1:
             parts = [[model.digest(), share] for model, share in zip(self.members, self.shares, strict=True)]
             return sha256_of_json({"members": parts})
-        runtime = [self.runtime.name, self.runtime.device.split(":")[0], self.runtime.precision, self.runtime.version]
+        runtime = [self.info.name, self.info.device.split(":")[0], self.info.precision, self.info.version]
         return sha256_of_json({"card": self.card.model_dump(mode="json"), "runtime": runtime})
 
     def __reduce__(self) -> tuple[object, tuple[ModelSource]]:
         return load, (self.source,)
 
     def __repr__(self) -> str:
-        runtime = self.runtime
-        return f"Model({self.card.name!r}, {runtime.name} {runtime.precision} on {runtime.device})"
+        return f"Model({self.card.name!r}, {self.info.name} {self.info.precision} on {self.info.device})"
 
 
 def load_model(
@@ -129,27 +145,12 @@ def load_model(
     return load(ModelSource(name_or_path=name, device=device, runtime=runtime, precision=precision, threads=threads))
 
 
-def load_network(name_or_path: str | Path) -> tuple[nn.Module, ModelCard]:
-    """Load the bare torch network, on the CPU, in evaluation mode, and its card.
-
-    Raises:
-        ModelError: the name is unknown, or the file is broken or does not fit its card.
-    """
-    path, sha256 = resolve(str(name_or_path))
-    tensors, card = read_model(path, sha256)
-    network = _restore(path, tensors, card)
-    _check(path, network, card)
-    return network, card
-
-
 def load(source: ModelSource) -> Model:
     """Load a model from its source; see ``load_model``.
 
     Raises:
         UsageError: there are not as many weights as networks, or one is not positive.
     """
-    if source.threads is not None:
-        torch.set_num_threads(source.threads)
     listed = [
         part
         for name, weight in zip(source.names, checked_weights(source.names, source.weights), strict=True)
@@ -174,86 +175,13 @@ def combined(models: Sequence[Model], weights: Sequence[float], source: ModelSou
     total = math.fsum(weights)
     members = [(model, weight / total) for model, weight in keyed]
     card = ensemble_card([(model.card, share) for model, share in members])
-    return Model(card, Several([model.runtime for model, _ in members]), source, members)
+    return Model(card, source, info=members[0][0].info, members=members)
 
 
 def _load_one(source: ModelSource) -> Model:
-    network, card = load_network(source.name_or_path)
-    wanted = "cpu" if source.runtime == "openvino" and source.device == "auto" else source.device
-    device = _choose_device(wanted)
-    runtime: Runtime
-    if _choose_runtime(source.runtime, device) == "openvino":
-        runtime = OpenvinoRuntime(
-            network,
-            in_channels=len(card.bands),
-            precision=source.precision,
-            threads=source.threads,
-            temperature=card.temperature,
-        )
-    else:
-        runtime = TorchRuntime(network, device=device, precision=source.precision, temperature=card.temperature)
-    return Model(card, runtime, source)
-
-
-def _restore(path: Path, tensors: dict[str, npt.NDArray[np.generic]], card: ModelCard) -> nn.Module:
-    options = card.architecture.options
-    try:
-        network = build(card.architecture.name, len(card.bands), len(card.legend), **options)
-    except (TypeError, ValueError, RuntimeError) as error:
-        if isinstance(error, ModelError):
-            raise
-        raise ModelError(f"{path}: {card.architecture.name} cannot be built with {options}: {error}.") from error
-    expected = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
-    found = {name: array.shape for name, array in tensors.items()}
-    if expected != found:
-        missing, extra = sorted(expected.keys() - found.keys()), sorted(found.keys() - expected.keys())
-        shapes = [
-            f"{k} {found[k]} for {expected[k]}" for k in expected.keys() & found.keys() if expected[k] != found[k]
-        ]
-        parts = [("missing", missing), ("unexpected", extra), ("of another shape", sorted(shapes))]
-        listed = "; ".join(f"{len(names)} {what} ({', '.join(names[:3])})" for what, names in parts if names)
-        raise ModelError(
-            f"{path}: the weights do not fit {card.architecture.name} with {len(card.bands)} bands and "
-            f"{len(card.legend)} classes, as the card has it: {listed}."
-        )
-    network.load_state_dict({name: torch.from_numpy(np.array(array)) for name, array in tensors.items()})
-    return network.eval()
-
-
-def _check(path: Path, network: nn.Module, card: ModelCard) -> None:
-    """Try the network on one small tile, so that a broken one is found now and not after hours."""
-    tile = torch.linspace(-1, 1, 64 * 64).reshape(1, 1, 64, 64).expand(1, len(card.bands), 64, 64)
-    with torch.inference_mode():
-        logits = network(tile.contiguous())
-    if tuple(logits.shape) != (1, len(card.legend), 64, 64):
-        raise ModelError(f"{path}: the network answers {tuple(logits.shape)} to a tile of 64 x 64 pixels.")
-    if not bool(torch.isfinite(logits).all()):
-        raise ModelError(
-            f"{path}: the network answers NaN or infinity; its weights are broken. Fetch or train it again."
-        )
-
-
-def _choose_device(wanted: str) -> str:
-    if wanted == "auto":
-        return "cuda:0" if torch.cuda.is_available() else "cpu"
-    try:
-        device = torch.device(wanted)
-    except RuntimeError as error:
-        raise UsageError(f"--device {wanted}: unknown. Pass auto, cpu, cuda or cuda:N.") from error
-    if device.type not in ("cpu", "cuda"):
-        raise UsageError(f"--device {wanted}: unknown. Pass auto, cpu, cuda or cuda:N.")
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        there = torch.cuda.device_count()
-        raise ResourceError(f"--device {wanted}: not there ({there} CUDA devices found). Pass --device cpu or auto.")
-    return f"cuda:{device.index or 0}" if device.type == "cuda" else "cpu"
-
-
-def _choose_runtime(wanted: RuntimeName, device: str) -> Literal["torch", "openvino"]:
-    installed = importlib.util.find_spec("openvino") is not None
-    if wanted == "auto":
-        return "openvino" if device == "cpu" and installed else "torch"
-    if wanted == "openvino" and not installed:
-        raise UsageError("--runtime openvino: not installed. Run pip install 'geoseg[openvino]'.")
-    if wanted == "openvino" and device != "cpu":
-        raise UsageError(f"--runtime openvino: runs on the CPU, not on {device}. Pass --device cpu or --runtime torch.")
-    return wanted
+    package = open_package(source.name_or_path)
+    request = RuntimeRequest(
+        runtime=source.runtime, device=source.device, precision=source.precision, threads=source.threads
+    )
+    runtime = make_runtime(package, request)
+    return Model(package.card, source, info=runtime.info, runtime=runtime)

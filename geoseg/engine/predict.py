@@ -15,8 +15,8 @@ from geoseg.core.tiling import Block, Tile, Tiling
 from geoseg.core.window import Window
 from geoseg.engine.match import ReadPlan
 from geoseg.engine.resample import Resampling
-from geoseg.engine.runtime import Runtime
 from geoseg.errors import ModelError
+from geoseg.runtimes.runtime import Runtime
 
 Probs = npt.NDArray[np.float32]
 NO_CONFIDENCE = 255

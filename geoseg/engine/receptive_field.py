@@ -17,7 +17,7 @@ from torch import nn
 from geoseg.core.card import ModelCard
 from geoseg.core.tiling import Blocks, Tiling
 from geoseg.engine.match import match
-from geoseg.engine.model import load_network
+from geoseg.engine.network import load_network
 from geoseg.engine.predict import cut_tile, prepare, scene_window
 from geoseg.errors import UsageError
 from geoseg.io.scene import open_scene

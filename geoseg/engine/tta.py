@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from geoseg.core.spec import Tta
-from geoseg.engine.runtime import Runtime
+from geoseg.runtimes.runtime import Runtime
 
 Tiles = npt.NDArray[np.float32]
 View = tuple[bool, bool, bool]
@@ -31,8 +31,7 @@ class ViewRuntime:
     def __init__(self, runtime: Runtime, view: View) -> None:
         self._runtime = runtime
         self._view = view
-        self.name, self.device = runtime.name, runtime.device
-        self.precision, self.version = runtime.precision, runtime.version
+        self.info = runtime.info
 
     @property
     def batch(self) -> int:

@@ -133,8 +133,8 @@ def _corners_and_bends(
     kept[::_STEPS] = True
     for start in range(0, 4 * _STEPS, _STEPS):
         edge = slice(start, start + _STEPS + 1)
-        points = shapely.points(x[edge], y[edge])
-        chord = LineString([points[0], points[-1]])
+        points = shapely.points(np.stack([x[edge], y[edge]], axis=1))
+        chord = LineString([(x[start], y[start]), (x[start + _STEPS], y[start + _STEPS])])
         kept[edge] |= bool(shapely.distance(points, chord).max() > _STRAIGHT_PX * pixel_m)
     return kept
 

@@ -170,7 +170,7 @@ class DaskWorkers:
     def _needs(self, model: Model) -> dict[str, float]:
         """What a worker must have to take a block, of what the workers say they have."""
         needs = {BLOCK: 1.0} if BLOCK in self._declared() else {}
-        return needs | (self._gpu() if model.runtime.device.startswith("cuda") else {})
+        return needs | (self._gpu() if model.info.device.startswith("cuda") else {})
 
     def _gpu(self) -> dict[str, float]:
         """What a worker must have to run a network on a GPU; nothing where no worker says that it has one."""

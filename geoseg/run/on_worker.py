@@ -9,15 +9,13 @@ from functools import lru_cache, wraps
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
-import numpy as np
-import numpy.typing as npt
 import torch
 
 from geoseg.core.card import ModelCard
 from geoseg.core.spec import PredictSpec
 from geoseg.core.tiling import Block
 from geoseg.engine.model import Model, ModelSource, combined, load
-from geoseg.errors import GeosegError, ModelError, ResourceError, WriteError
+from geoseg.errors import GeosegError, ModelError, WriteError
 from geoseg.io.area_of_interest import Mask, read_area
 from geoseg.io.ogr_file import keep_quiet
 from geoseg.io.options import OpenOptions
@@ -29,6 +27,7 @@ from geoseg.run.report import Silence
 from geoseg.run.stages import Begun, begin, disk_errors, finish, plan_of, workplace
 from geoseg.run.worker_device import own_index
 from geoseg.run.workers import answer, inputs
+from geoseg.runtimes.runtime import RuntimeInfo
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -76,43 +75,29 @@ class SceneOrder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DescribedModel:
-    """A model without its network: what plans and records need of it."""
+    """A model without its network: what plans and records need of it.
 
-    members: tuple[tuple[ModelCard, dict[str, Any], float], ...]
+    Attributes:
+        members: of each network its card, its runtime, tiles at once and share.
+        source: where it comes from.
+    """
+
+    members: tuple[tuple[ModelCard, RuntimeInfo, int, float], ...]
     source: ModelSource
 
     def model(self) -> Model:
         """Make a model that can describe itself and not predict."""
-        members = [Model(card, Elsewhere(**facts), self.source) for card, facts, _ in self.members]
-        return combined(members, [share for _, _, share in self.members], self.source)
+        members = [Model(card, self.source, info=info, batch=batch) for card, info, batch, _ in self.members]
+        return combined(members, [share for *_, share in self.members], self.source)
 
     @classmethod
     def of(cls, model: Model, source: ModelSource) -> DescribedModel:
         """Describe a model, each network of it."""
         members = tuple(
-            (member.card, {field: getattr(member.runtime, field) for field in Elsewhere.__slots__}, share)
+            (member.card, member.info, member.batch, share)
             for member, share in zip(model.members, model.shares, strict=True)
         )
         return cls(members=members, source=source)
-
-
-@dataclass(slots=True, kw_only=True)
-class Elsewhere:
-    """Stands for a runtime that is on a worker."""
-
-    name: str
-    device: str
-    precision: str
-    version: str
-    batch: int
-
-    def probs(self, tiles: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Refuse.
-
-        Raises:
-            ResourceError: always.
-        """
-        raise ResourceError(f"{len(tiles)} tiles: this model is on the workers of a cluster; it cannot run here.")
 
 
 _IN_FLIGHT = threading.BoundedSemaphore(BLOCKS_AT_ONCE)
@@ -210,8 +195,8 @@ def _model(source: ModelSource, digest: str) -> Model:
         model = _loaded(source)
     if model.digest() != digest:
         raise ModelError(
-            f"{', '.join(source.names)}: a worker has {model.runtime.version} ({model.runtime.precision} on "
-            f"{model.runtime.device}) or another model file than the rest. Make the workers alike, or name --runtime, "
+            f"{', '.join(source.names)}: a worker has {model.info.version} ({model.info.precision} on "
+            f"{model.info.device}) or another model file than the rest. Make the workers alike, or name --runtime, "
             "--device and --precision."
         )
     return model

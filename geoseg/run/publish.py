@@ -65,7 +65,7 @@ def publish(job: Job, store: FinishedBlocks, facts: Facts, reporter: Reporter) -
     reporter.stage("publish", 0)
     imagery = _picture(scene, plan, bundle, model)
     write_project(bundle, about=about_layers(job), grid=grid, legend=legend, imagery=imagery)
-    versions = {"geoseg": geoseg.__version__, "runtime": model.runtime.version, "python": platform.python_version()}
+    versions = {"geoseg": geoseg.__version__, "runtime": model.info.version, "python": platform.python_version()}
     source = Source(uri=scene.uri, sha256=facts.identity["pixels"]["scene"])
     processed = Run(finished=datetime.now(UTC), software=versions, facts=_model_facts(model))
     write_item(bundle, grid=grid, card=model.card, source=source, run=processed)
@@ -171,11 +171,11 @@ def _record(scene: Scene, model: Model, plan: RunPlan, facts: Facts) -> dict[str
             **_model_facts(model),
         },
         "runtime": {
-            "name": model.runtime.name,
-            "device": model.runtime.device,
-            "precision": model.runtime.precision,
-            "library": model.runtime.version,
-            "batch": model.runtime.batch,
+            "name": model.info.name,
+            "device": model.info.device,
+            "precision": model.info.precision,
+            "library": model.info.version,
+            "batch": model.batch,
         },
         "options": plan.spec.model_dump(mode="json")
         | {"tile_px": plan.tiling.tile_px, "halo_px": plan.tiling.halo_px, "tiles": len(plan.tiling)}

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from geoseg.core.tiling import Block
-from geoseg.engine.runtime import Runtime
 from geoseg.run.plan import RunPlan
+from geoseg.runtimes.runtime import Runtime
 
 
 class TileProgress:
@@ -59,8 +59,7 @@ class TileProgress:
 class _WatchedRuntime:
     def __init__(self, runtime: Runtime, count: Callable[[int], None]) -> None:
         self._runtime, self._count = runtime, count
-        self.name, self.device = runtime.name, runtime.device
-        self.precision, self.version = runtime.precision, runtime.version
+        self.info = runtime.info
 
     @property
     def batch(self) -> int:

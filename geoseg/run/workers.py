@@ -15,7 +15,6 @@ from geoseg.engine.mixture import predict_mixture
 from geoseg.engine.model import Model
 from geoseg.engine.passes import BlockPixels, block_pixels
 from geoseg.engine.predict import BlockResult, cut_result, empty_result
-from geoseg.engine.runtime import Runtime
 from geoseg.io.area_of_interest import Mask
 from geoseg.io.read_ahead import read_ahead
 from geoseg.io.scene import Scene
@@ -23,6 +22,7 @@ from geoseg.io.store import Store
 from geoseg.run.ahead import ahead
 from geoseg.run.plan import Job, RunPlan
 from geoseg.run.tile_progress import TileProgress
+from geoseg.runtimes.runtime import Runtime
 
 Slot = Callable[[], AbstractContextManager[None]]
 """Makes what is held while the blocks of a scene are predicted, such as a share of a GPU."""

@@ -6,11 +6,13 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage, special
 
+from geoseg.runtimes.runtime import RuntimeInfo
+
 
 class ConstantRuntime:
     """Answers the same probabilities everywhere."""
 
-    name, device, precision, version = "constant", "cpu", "fp32", "1"
+    info = RuntimeInfo(name="constant", device="cpu", precision="fp32", version="1")
 
     def __init__(self, probs: tuple[float, ...], batch: int = 1) -> None:
         self.batch = batch
@@ -27,7 +29,7 @@ class FilterRuntime:
     The sums are of small integers, so the arithmetic is exact in any order.
     """
 
-    name, device, precision, version = "filter", "cpu", "fp32", "1"
+    info = RuntimeInfo(name="filter", device="cpu", precision="fp32", version="1")
 
     def __init__(self, classes: int, radius: int, batch: int = 1) -> None:
         self.batch = batch

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from geoseg.engine.export_model import CARD_KEY, SUFFIXES, export_model
-from geoseg.engine.model import load_network
+from geoseg.engine.network import load_network
 from geoseg.errors import OutputError, UsageError
 
 LIBRARIES = {"onnx": "onnxscript", "openvino": "openvino", "torchscript": "torch"}

@@ -16,8 +16,8 @@ import torch
 from geoseg.core.legend_presets import PRESETS
 from geoseg.engine.encoder_weights import NamedEncoder, load_encoder
 from geoseg.engine.import_model import Wanted, import_model
-from geoseg.engine.model import load_network
 from geoseg.engine.named_weights import is_name, local_file, look_up
+from geoseg.engine.network import load_network
 from geoseg.errors import ModelError, OutputError, UsageError
 from geoseg.nn import build
 from geoseg.nn.pretrained import adapt_bands

@@ -24,8 +24,8 @@ from geoseg.core.window import Window
 from geoseg.engine.mixture import Mixture, entropy, predict_mixture
 from geoseg.engine.passes import Pass, bands_read, block_pixels, window_read
 from geoseg.engine.resample import Resampling
-from geoseg.engine.runtime import Runtime
 from geoseg.errors import ModelError
+from geoseg.runtimes.runtime import Runtime
 
 CLASSES = 3
 Bytes = npt.NDArray[np.uint8]

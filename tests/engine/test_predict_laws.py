@@ -17,8 +17,8 @@ from geoseg.core.raster import Raster
 from geoseg.core.tiling import Block, Blocks, Tiling
 from geoseg.engine.match import ReadPlan
 from geoseg.engine.predict import NO_CONFIDENCE, predict_block, prepare, scene_window
-from geoseg.engine.runtime import Runtime
 from geoseg.errors import ModelError
+from geoseg.runtimes.runtime import Runtime
 
 BANDS = 2
 shapes = st.tuples(st.integers(1, 150), st.integers(1, 150))

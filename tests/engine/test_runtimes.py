@@ -15,11 +15,12 @@ import torch
 from conftest import tiny_card
 from torch import nn
 
-from geoseg.engine.model import load_model, load_network
+from geoseg.engine.model import load_model
+from geoseg.engine.network import load_network
 from geoseg.engine.receptive_field import influence
-from geoseg.engine.torch_runtime import TorchRuntime
 from geoseg.errors import ModelError, ResourceError, UsageError
 from geoseg.io.model_file import read_model, write_model
+from geoseg.runtimes.torch_runtime import TorchRuntime
 
 openvino = pytest.importorskip("openvino")
 
@@ -47,7 +48,7 @@ def test_openvino_and_torch_agree(tiny_model: Path, precision: Any, tolerance: f
 
 
 def test_auto_takes_openvino_on_a_cpu(tiny_model: Path) -> None:
-    assert load_model(tiny_model, device="cpu").runtime.name == "openvino"
+    assert load_model(tiny_model, device="cpu").info.name == "openvino"
 
 
 def test_openvino_tells_nobody(tiny_model: Path, tmp_path: Path) -> None:
@@ -191,7 +192,7 @@ def test_a_runtime_that_cannot_run_there_is_refused(tiny_model: Path, monkeypatc
     with pytest.raises(ResourceError, match="cuda:7"):
         load_model(tiny_model, device="cuda:7")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    assert load_model(tiny_model, runtime="openvino").runtime.device == "cpu"
+    assert load_model(tiny_model, runtime="openvino").info.device == "cpu"
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(UsageError, match="not installed"):
         load_model(tiny_model, device="cpu", runtime="openvino")

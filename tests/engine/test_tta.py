@@ -7,8 +7,8 @@ import pytest
 from fake_runtimes import ConstantRuntime, FilterRuntime
 
 from geoseg.core.spec import PredictSpec, Tta
-from geoseg.engine.runtime import Runtime
 from geoseg.engine.tta import views
+from geoseg.runtimes.runtime import Runtime
 
 
 def tile() -> np.ndarray:

@@ -145,7 +145,12 @@ def test_workers_with_other_arithmetic_are_refused(
     client: Any, tiny_model: Path, write_scene: Any, tmp_path: Path
 ) -> None:
     here = load_model(tiny_model, device="cpu", runtime="torch", precision="fp32")
-    other = Model(here.card, here.runtime, ModelSource(name_or_path=str(tiny_model), runtime="torch", precision="bf16"))
+    other = Model(
+        here.card,
+        info=here.info,
+        runtime=here.runtime,
+        source=ModelSource(name_or_path=str(tiny_model), runtime="torch", precision="bf16"),
+    )
     with pytest.raises(ModelError, match="Make the workers alike"):
         predict(write_scene(), other, tmp_path, spec=SPEC, workers=DaskWorkers(client, threads=1))
 

@@ -11,6 +11,8 @@ import torch
 from torch import nn
 
 from geoseg.errors import ResourceError
+from geoseg.runtimes.registry import RuntimeRequest
+from geoseg.runtimes.runtime import ModelPackage, RuntimeInfo
 
 _log = logging.getLogger(__name__)
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -33,8 +35,6 @@ class TorchRuntime:
         temperature: logits are divided by it.
     """
 
-    name = "torch"
-
     def __init__(
         self,
         network: nn.Module,
@@ -47,16 +47,19 @@ class TorchRuntime:
         self._temperature = temperature
         self._device = torch.device(device)
         self._cuda = self._device.type == "cuda"
-        self.device = str(self._device)
-        self.precision: str = self._choose(precision)
-        self.version = f"torch {torch.__version__}"
+        self.info = RuntimeInfo(
+            name="torch",
+            device=str(self._device),
+            precision=self._choose(precision),
+            version=f"torch {torch.__version__}",
+        )
         self.batch = batch or (8 if self._cuda else 1)
         try:
             self._network = network.eval().to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         except RuntimeError as error:
             if not _is_out_of_memory(error):
                 raise
-            raise ResourceError(f"{self.device}: the network does not fit its memory. Pass --device cpu.") from error
+            raise ResourceError(f"{device}: the network does not fit its memory. Pass --device cpu.") from error
 
     def _choose(self, precision: str) -> str:
         if precision != "auto":
@@ -79,10 +82,12 @@ class TorchRuntime:
             torch.cuda.empty_cache()
             if len(tiles) == 1:
                 side = tiles.shape[-1]
-                message = f"{self.device}: out of memory with one tile of {side} px. Pass a smaller --tile-px."
+                message = f"{self.info.device}: out of memory with one tile of {side} px. Pass a smaller --tile-px."
                 raise ResourceError(message) from error
         self.batch = max(1, len(tiles) // 2)
-        _log.warning("%s is out of memory with %d tiles: going on with %d at once", self.device, len(tiles), self.batch)
+        _log.warning(
+            "%s is out of memory with %d tiles: going on with %d at once", self.info.device, len(tiles), self.batch
+        )
         half = len(tiles) // 2
         return np.concatenate([self.probs(tiles[:half]), self.probs(tiles[half:])])
 
@@ -91,16 +96,49 @@ class TorchRuntime:
         if self._cuda:
             batch = batch.pin_memory()
         batch = batch.to(self._device, non_blocking=self._cuda, memory_format=torch.channels_last)
-        mixed = self.precision != "fp32"
-        with torch.inference_mode(), torch.autocast(self._device.type, _DTYPES[self.precision], enabled=mixed):
+        precision = self.info.precision
+        with (
+            torch.inference_mode(),
+            torch.autocast(self._device.type, _DTYPES[precision], enabled=precision != "fp32"),
+        ):
             logits = self._network(batch)
             result = torch.softmax(tempered(logits, self._temperature), dim=1)
         return result.contiguous().cpu().numpy()
 
 
+class SoftmaxNetwork(nn.Module):
+    """A network with the softmax inside, in float32 as the eager runtime does it.
+
+    Args:
+        network: returns logits (tile, class, y, x).
+        temperature: logits are divided by it.
+    """
+
+    def __init__(self, network: nn.Module, temperature: float) -> None:
+        super().__init__()
+        self.network = network
+        self.temperature = temperature
+
+    def forward(self, tiles: torch.Tensor) -> torch.Tensor:
+        """Run tiles (tile, band, y, x) to probabilities (tile, class, y, x)."""
+        return torch.softmax(tempered(self.network(tiles), self.temperature), dim=1)
+
+
 def tempered(logits: torch.Tensor, temperature: float) -> torch.Tensor:
     """Divide logits by a temperature, in float32; by 1 they are left as they are, to the bit."""
     return logits.float() if temperature == 1 else logits.float() / temperature
+
+
+def make(package: ModelPackage, request: RuntimeRequest) -> TorchRuntime:
+    """Make the runtime of a package that holds a torch network."""
+    if request.threads is not None:
+        torch.set_num_threads(request.threads)
+    return TorchRuntime(
+        package.network(),
+        device=request.device,
+        precision=request.precision,
+        temperature=package.card.temperature,
+    )
 
 
 def _is_out_of_memory(error: RuntimeError) -> bool:

@@ -1,0 +1,1 @@
+"""Runtimes: libraries that run a network on a device. Tiles in, probabilities out."""

@@ -1,0 +1,120 @@
+"""ONNX Runtime: runs ONNX files, on a CPU or with CUDA, without torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from geoseg.core.card import ModelCard
+from geoseg.errors import ModelError, ResourceError, UsageError
+from geoseg.runtimes.onnx_graph import OnnxGraph, activation, check_fits, graph_of, mirrored, probabilities
+from geoseg.runtimes.registry import RuntimeRequest
+from geoseg.runtimes.runtime import ModelPackage, RuntimeInfo
+
+_PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+
+
+class OnnxRuntime:
+    """Run an ONNX file, one tile after another.
+
+    Args:
+        path: the file.
+        card: describes it.
+        device: ``cpu`` or ``cuda:N``.
+        threads: CPU threads; None: all.
+
+    Raises:
+        ModelError: it is no ONNX network, or not the one that the card describes.
+    """
+
+    batch = 1
+
+    def __init__(self, path: Path, card: ModelCard, *, device: str = "cpu", threads: int | None = None) -> None:
+        import onnxruntime  # noqa: PLC0415 - an extra
+
+        self._kind = activation(path, card)
+        self._temperature = card.temperature
+        self._session = open_session(path, device=device, threads=threads)
+        self._input = self._session.get_inputs()[0].name
+        graph = session_graph(path, self._session)
+        check_fits(path, graph, card)
+        self._tile_px = graph.tile_px
+        self.info = RuntimeInfo(
+            name="onnxruntime", device=device, precision="fp32", version=f"onnxruntime {onnxruntime.__version__}"
+        )
+
+    def probs(self, tiles: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Run (tile, band, y, x) to probabilities (tile, class, y, x).
+
+        Raises:
+            ModelError: the network cannot run on such tiles.
+            ResourceError: the device is out of memory.
+        """
+        return np.concatenate([self._one(np.ascontiguousarray(tile[None])) for tile in tiles])
+
+    def _one(self, tile: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        rows, cols = tile.shape[2:]
+        try:
+            answer = self._session.run(None, {self._input: mirrored(tile, self._tile_px)})[0][..., :rows, :cols]
+        except Exception as error:  # ONNX Runtime's errors have no class in common but this
+            if not type(error).__module__.startswith("onnxruntime"):
+                raise
+            if "memory" in str(error):
+                raise ResourceError(
+                    f"{self.info.device}: out of memory with one tile of {tile.shape[-1]} px. Pass a smaller --tile-px."
+                ) from error
+            raise ModelError(f"the network cannot run on a tile of {tile.shape[-1]} px ({error}).") from error
+        return probabilities(answer, self._kind, self._temperature)
+
+
+def open_session(path: Path, *, device: str = "cpu", threads: int | None = None) -> Any:
+    """Open an ONNX file.
+
+    Raises:
+        ModelError: it is not there, or not an ONNX network.
+    """
+    import onnxruntime  # noqa: PLC0415 - an extra
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    if threads is not None:
+        options.intra_op_num_threads = threads
+    kind, _, index = device.partition(":")
+    provider: Any = _PROVIDERS[kind] if kind == "cpu" else (_PROVIDERS[kind], {"device_id": int(index or 0)})
+    try:
+        return onnxruntime.InferenceSession(str(path), options, providers=[provider])
+    except Exception as error:
+        if not type(error).__module__.startswith("onnxruntime"):
+            raise
+        raise ModelError(f"{path}: no ONNX network that can be run ({' '.join(str(error).split())[:300]}).") from error
+
+
+def session_graph(path: Path, session: Any) -> OnnxGraph:
+    """Read what an opened network takes and gives.
+
+    Raises:
+        ModelError: it has several inputs, or is no segmentation network.
+    """
+    inputs, outputs = session.get_inputs(), session.get_outputs()
+    if len(inputs) != 1:
+        raise ModelError(f"{path}: it has {len(inputs)} inputs; a segmentation network has one.")
+    if inputs[0].type != "tensor(float)":
+        raise ModelError(f"{path}: it takes {inputs[0].type}; export it with float32 inputs.")
+    return graph_of(path, inputs[0].shape, outputs[0].shape)
+
+
+def make(package: ModelPackage, request: RuntimeRequest) -> OnnxRuntime:
+    """Make the runtime of a package that holds an ONNX file.
+
+    Raises:
+        UsageError: another precision than float32 is asked for.
+        ModelError: see ``OnnxRuntime``.
+    """
+    if request.precision not in {"auto", "fp32"}:
+        raise UsageError(f"--precision {request.precision}: ONNX Runtime computes in fp32. Leave it out.")
+    if package.onnx is None:
+        raise ModelError(f"{package.card.name}: not an ONNX file.")
+    return OnnxRuntime(package.onnx, package.card, device=request.device, threads=request.threads)

@@ -1,0 +1,163 @@
+"""The runtimes by name, and which one runs a model where."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Literal
+
+from geoseg.core.spec import Precision, RuntimeName
+from geoseg.errors import ModelError, ResourceError, UsageError
+from geoseg.runtimes.runtime import ModelPackage, Runtime
+
+RuntimeKey = Literal["torch", "openvino", "onnxruntime"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuntimeEntry:
+    """One runtime.
+
+    Attributes:
+        factory: ``module:function`` that makes it of a ``ModelPackage`` and a ``RuntimeRequest``.
+        library: module that must be installed.
+        install: what pip is given for it.
+        devices: kinds of devices it runs on.
+        runs_onnx: whether it takes ONNX files.
+        runs_torch: whether it takes torch networks.
+    """
+
+    factory: str
+    library: str
+    install: str
+    devices: tuple[str, ...]
+    runs_onnx: bool
+    runs_torch: bool
+
+
+RUNTIMES: MappingProxyType[RuntimeKey, RuntimeEntry] = MappingProxyType(
+    {
+        "torch": RuntimeEntry(
+            factory="geoseg.runtimes.torch_runtime:make",
+            library="torch",
+            install="torch",
+            devices=("cpu", "cuda"),
+            runs_onnx=False,
+            runs_torch=True,
+        ),
+        "openvino": RuntimeEntry(
+            factory="geoseg.runtimes.openvino_runtime:make",
+            library="openvino",
+            install="geoseg[openvino]",
+            devices=("cpu",),
+            runs_onnx=True,
+            runs_torch=True,
+        ),
+        "onnxruntime": RuntimeEntry(
+            factory="geoseg.runtimes.onnx_runtime:make",
+            library="onnxruntime",
+            install="geoseg[onnx]",
+            devices=("cpu", "cuda"),
+            runs_onnx=True,
+            runs_torch=False,
+        ),
+    }
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuntimeRequest:
+    """What a caller asks of a runtime.
+
+    Attributes:
+        runtime: a name of ``RUNTIMES``, or ``auto``.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        precision: of the arithmetic; ``auto`` takes what the device is fast in.
+        threads: CPU threads of the network; None: all.
+    """
+
+    runtime: RuntimeName = "auto"
+    device: str = "auto"
+    precision: Precision = "auto"
+    threads: int | None = None
+
+
+def make_runtime(package: ModelPackage, request: RuntimeRequest) -> Runtime:
+    """Load a model into the runtime that is asked for, or the fastest that is installed.
+
+    Raises:
+        UsageError: the runtime is not installed, or cannot run on the device or in the precision.
+        ModelError: the runtime cannot run such a model, or the model is broken.
+        ResourceError: the device is not there.
+    """
+    name = _choose(package, request)
+    entry = RUNTIMES[name]
+    if importlib.util.find_spec(entry.library) is None:
+        raise UsageError(f"--runtime {name}: not installed. Run pip install '{entry.install}'.")
+    if package.onnx is not None and not entry.runs_onnx:
+        raise ModelError(f"{package.onnx}: {name} does not run ONNX files. Pass --runtime onnxruntime or openvino.")
+    if package.onnx is None and not entry.runs_torch:
+        raise ModelError(
+            f"{package.card.name}: {name} runs ONNX files only. Make one: geoseg models export {package.card.name} "
+            f"{package.card.name}.onnx"
+        )
+    device = _place(name, entry, request.device)
+    module, _, function = entry.factory.partition(":")
+    make: Callable[[ModelPackage, RuntimeRequest], Runtime] = getattr(importlib.import_module(module), function)
+    return make(package, replace(request, runtime=name, device=device))
+
+
+def _choose(package: ModelPackage, request: RuntimeRequest) -> RuntimeKey:
+    if request.runtime != "auto":
+        return request.runtime
+    on_cpu = _device(request.device, onnx=package.onnx is not None) == "cpu"
+    if on_cpu and importlib.util.find_spec("openvino") is not None:
+        return "openvino"
+    return "torch" if package.onnx is None else "onnxruntime"
+
+
+def _place(name: RuntimeKey, entry: RuntimeEntry, wanted: str) -> str:
+    """Name the device, and refuse one that the runtime cannot use or that is not there."""
+    if wanted == "auto" and entry.devices == ("cpu",):
+        return "cpu"
+    device = _device(wanted, onnx=name == "onnxruntime")
+    if device.split(":")[0] not in entry.devices:
+        raise UsageError(f"--runtime {name}: runs on the CPU, not on {device}. Pass --device cpu or --runtime torch.")
+    return device
+
+
+def _device(wanted: str, *, onnx: bool) -> str:
+    """Read a device's name: ``cpu`` or ``cuda:N``.
+
+    Raises:
+        UsageError: it names no device.
+        ResourceError: it is not there.
+    """
+    kind, _, index = wanted.partition(":")
+    if kind not in {"auto", "cpu", "cuda"} or (index and not index.isdecimal()) or (index and kind != "cuda"):
+        raise UsageError(f"--device {wanted}: unknown. Pass auto, cpu, cuda or cuda:N.")
+    if kind == "cpu":
+        return "cpu"
+    count = _onnx_gpus() if onnx else _torch_gpus()
+    if kind == "auto":
+        return "cuda:0" if count else "cpu"
+    if int(index or 0) >= count:
+        raise ResourceError(f"--device {wanted}: not there ({count} CUDA devices found). Pass --device cpu or auto.")
+    return f"cuda:{int(index or 0)}"
+
+
+def _torch_gpus() -> int:
+    import torch  # noqa: PLC0415 - a runtime that needs no torch loads none
+
+    return torch.cuda.device_count() if torch.cuda.is_available() else 0
+
+
+def _onnx_gpus() -> int:
+    """Count GPUs as ONNX Runtime sees them: it tells only whether it was built for CUDA, so at most the first."""
+    if importlib.util.find_spec("onnxruntime") is None:
+        return 0
+    import onnxruntime  # noqa: PLC0415 - an extra
+
+    return int("CUDAExecutionProvider" in onnxruntime.get_available_providers())
