@@ -26,6 +26,8 @@ _VALUES = {
     "ModelCard": "geoseg.core.card",
     "PredictSpec": "geoseg.core.spec",
     "Scene": "geoseg.io.scene",
+    "ValueClass": "geoseg.core.legend",
+    "ValueLegend": "geoseg.core.legend",
     "VectorSpec": "geoseg.vector.spec",
 }
 _ERRORS = frozenset(
@@ -40,6 +42,8 @@ if TYPE_CHECKING:
     from geoseg.core.card import ModelCard as ModelCard
     from geoseg.core.legend import Legend as Legend
     from geoseg.core.legend import LegendClass as LegendClass
+    from geoseg.core.legend import ValueClass as ValueClass
+    from geoseg.core.legend import ValueLegend as ValueLegend
     from geoseg.core.spec import PredictSpec as PredictSpec
     from geoseg.engine.model import load_model as load_model
     from geoseg.engine.train import train as train
@@ -74,6 +78,8 @@ __all__ = [
     "Scene",
     "SceneError",
     "UsageError",
+    "ValueClass",
+    "ValueLegend",
     "VectorSpec",
     "WriteError",
     "__version__",

@@ -12,8 +12,10 @@ import pytest
 from affine import Affine
 from maps import patches, write_map
 
+import geoseg as api
 from geoseg.cli.door import enter
 from geoseg.cli.main import app
+from geoseg.score.pairs import Pair
 
 SHAPE = (60, 80)
 SOUTH_UP = Affine(0.5, 0, 500000, 0, 0.5, 5400000 - 0.5 * SHAPE[0])
@@ -227,3 +229,38 @@ def test_a_confidence_beyond_percent_is_refused_by_evaluate_too(
     command = ["evaluate", "--prediction", path, "--reference", path, "--confidence", percent]
     assert geoseg(*command) == 3
     assert "percent.tif: it holds the value 101; a confidence is whole percent" in capsys.readouterr().err
+
+
+def test_python_takes_a_legend_of_values_and_what_nodata_is(tmp_path: Path) -> None:
+    answer, truth = patches(SHAPE, 3, 1) + 1, patches(SHAPE, 3, 2) + 1
+    values = np.array([0, *CORINE.values()], np.uint16)
+    legend = api.ValueLegend(
+        classes=tuple(
+            api.ValueClass(code=code, name=f"class {value}", colour=f"#00000{code}", values=(value,))
+            for code, value in CORINE.items()
+        )
+    )
+    prediction = write_map(tmp_path / "answer.tif", answer)
+    reference = write_map(tmp_path / "truth.tif", values[truth], nodata=111)
+    found = api.evaluate(prediction, reference, legend=legend).as_json()
+    assert found["scenes"][0]["labelled_px"] == (truth != 1).sum()
+    assert any("is 111" in note for note in found["notes"])
+    read = api.evaluate(prediction, reference, legend=legend, nodata="none").as_json()
+    assert read["scenes"][0]["labelled_px"] == truth.size
+    assert read["results"]["all"]["overall_accuracy"] == pytest.approx((answer == truth).mean(), abs=1e-6)
+
+
+def test_an_archive_reads_nodata_of_references_as_it_is_told(tmp_path: Path) -> None:
+    pytest.importorskip("prefect")
+    from geoseg.flows.references import plan_of
+    from geoseg.score.evaluate import count_pair
+
+    mask = squares()
+    pair = Pair(
+        name="a",
+        prediction=write_map(tmp_path / "all.tif", np.ones_like(mask), nodata=255),
+        reference=write_map(tmp_path / "mask.tif", mask, nodata=0),
+    )
+    for nodata, background in ((None, 0), ("none", 4000)):
+        counts = count_pair(pair, plan_of("binary", None, "ignore", resample=False, nodata=nodata))
+        assert counts.matrix[0, 1] == background
