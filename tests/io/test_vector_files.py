@@ -318,6 +318,25 @@ def test_broken_files_are_refused_with_the_cause(tmp_path: Path, name: str, cont
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("kind", ["gpkg", "fgb", "shp", "parquet", "geojson", "geojsonl", "kml", "kmz", "shp.zip"])
+@pytest.mark.parametrize("share", [0.3, 0.6, 0.95])
+def test_a_file_that_is_cut_short_is_refused_and_never_read_in_part(tmp_path: Path, kind: str, share: float) -> None:
+    many = [shapely.box(500_001 + n, 5_399_950, 500_001.6 + n, 5_399_960) for n in range(60)]
+    path = write(frame_of(many), tmp_path / f"a.{kind}")
+    content = path.read_bytes()
+    path.write_bytes(content[: int(share * len(content))])
+    with pytest.raises(SceneError, match=path.name) as caught:
+        drawn(path)
+    assert "layer." not in str(caught.value)
+
+
+def test_a_shapefile_without_its_index_is_refused_by_name(tmp_path: Path) -> None:
+    path = write(frame_of(BOXES), tmp_path / "a.shp")
+    path.with_suffix(".shx").unlink()
+    with pytest.raises(SceneError, match=r"a\.shx, which belongs to it, is not beside it"):
+        drawn(path)
+
+
 def test_missing_files_and_folders_are_refused(tmp_path: Path) -> None:
     for name, cause in (("gone.gpkg", "no such file"), ("gone.gpkg:roofs", "no such file"), (".", "not a plain file")):
         with pytest.raises(SceneError, match=cause):

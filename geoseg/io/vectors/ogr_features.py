@@ -11,12 +11,16 @@ from typing import Any
 
 import numpy as np
 import pyogrio
+from pyogrio.errors import CRSError as PyogrioCRSError
+from pyogrio.errors import DataLayerError, DataSourceError, FeatureError, FieldError, GeometryError
 from pyproj import CRS
 
 from geoseg.io.quiet import quiet
 from geoseg.io.sqlite_file import read_only
 from geoseg.io.vectors.content import VectorFormat
 from geoseg.io.vectors.features import Features, Geometry, choose_layer
+
+OGR_ERRORS = (DataLayerError, DataSourceError, FeatureError, FieldError, GeometryError, PyogrioCRSError)
 
 _SUFFIXES = {
     VectorFormat.geopackage: ".gpkg",
@@ -41,17 +45,29 @@ def read_ogr(
         default: layer to take where several have geometries and none is named.
 
     Raises:
-        ValueError: the layer is not clear, or a field has another type than its name says.
-        pyogrio.errors.DataSourceError: the file is damaged.
+        ValueError: the layer is not clear, or the file is damaged or cut short.
     """
+    if form is VectorFormat.shapefile:
+        _refuse_torn_shapefile(path)
     with shown_alone(path, form) as file, quiet():
-        layers = [str(name) for name, kind in pyogrio.list_layers(file) if kind is not None]
-        chosen = layers[0] if form is VectorFormat.shapefile and layers else choose_layer(layers, layer, default)
-        facts = pyogrio.read_info(file, layer=chosen)
-        fields = tuple(str(name) for name in facts["fields"])
-        wanted = [name for name in columns if name in fields]
-        frame = pyogrio.read_dataframe(file, layer=chosen, columns=wanted)
-        crs = None if facts["crs"] is None else CRS.from_user_input(facts["crs"])
+        try:
+            return _read(file, form, columns, layer=layer, default=default)
+        except OGR_ERRORS as error:
+            raise ValueError(str(error).replace(str(file.with_suffix("")), path.stem)) from error
+
+
+def _read(
+    file: Path, form: VectorFormat, columns: tuple[str, ...], *, layer: str | None, default: str | None
+) -> Features:
+    layers = [str(name) for name, kind in pyogrio.list_layers(file) if kind is not None]
+    chosen = layers[0] if form is VectorFormat.shapefile and layers else choose_layer(layers, layer, default)
+    facts = pyogrio.read_info(file, layer=chosen)
+    fields = tuple(str(name) for name in facts["fields"])
+    wanted = [name for name in columns if name in fields]
+    frame = pyogrio.read_dataframe(file, layer=chosen, columns=wanted)
+    crs = None if facts["crs"] is None else CRS.from_user_input(facts["crs"])
+    if facts["features"] not in {-1, len(frame)}:
+        raise ValueError(f"it announces {facts['features']} features and has {len(frame)}: it is cut short")
     geometry: Geometry = np.asarray(frame.geometry.to_numpy(), object)
     return Features(geometry=geometry, columns={name: frame[name] for name in wanted}, fields=fields, crs=crs)
 
@@ -66,6 +82,17 @@ def read_tables(path: Path, layers: tuple[str, ...]) -> list[Any]:
     """
     with shown_alone(path, VectorFormat.geopackage) as file, quiet():
         return [pyogrio.read_dataframe(file, layer=layer, read_geometry=False) for layer in layers]
+
+
+def _refuse_torn_shapefile(path: Path) -> None:
+    """Refuse a Shapefile without its index, or shorter than its header says: GDAL reads what is left without a word."""
+    present = {part.suffix.lower() for part in path.absolute().parent.iterdir() if part.stem == path.stem}
+    if ".shx" not in present:
+        raise ValueError(f"{path.stem}.shx, which belongs to it, is not beside it")
+    with path.open("rb") as file:
+        words = int.from_bytes(file.read(28)[24:], "big")
+    if path.stat().st_size < 2 * words:
+        raise ValueError(f"it has {path.stat().st_size} bytes of {2 * words}: it is cut short")
 
 
 @contextmanager
