@@ -12,7 +12,7 @@ from uuid import uuid4
 
 from geoseg.archive.catalogue import CATALOGUE
 from geoseg.archive.config import ArchiveConfig, in_configuration
-from geoseg.archive.manifest import Entry, Manifest
+from geoseg.archive.manifest import ANY_STATE, Entry, Manifest
 from geoseg.archive.publish import ArchiveFiles, publish_archive
 from geoseg.archive.record import SceneRecord
 from geoseg.archive.ref import SceneRef
@@ -290,14 +290,14 @@ class Archive:
         return (record.model_digest, record.options_digest) == (self.model_digest, self._options_of(ref))
 
     def _stands(self, entry: Entry) -> bool:
-        """Whether the layers of a finished scene are there; a size of -1 is any size."""
+        """Whether the layers of a finished scene are as they were; if not, their digests are looked at by the run."""
         folder = self.config.out / entry.record.layers
-        for name, size in entry.layers.items():
+        for name, known in entry.layers.items():
             try:
-                found = (folder / name).stat().st_size
+                stat = (folder / name).stat()
             except OSError:
                 return False
-            if size not in (-1, found):
+            if known not in (ANY_STATE, (stat.st_size, stat.st_mtime_ns)):
                 return False
         return bool(entry.layers)
 

@@ -25,6 +25,7 @@ from geoseg.io.bundle import ARCHIVE_RECORDS
 from geoseg.io.writing import write_json
 
 _FORMAT = "geoseg-archive-1"
+ANY_STATE = (-1, -1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +36,8 @@ class Entry:
         record: for everyone.
         files: local files of the imagery, as they were when it was read.
         stamp: of remote imagery, as it was.
-        layers: sizes in bytes of the layers that must stand for the scene to be done.
+        layers: size in bytes and time of change in ns of the layers that must stand for the scene to be done;
+            ``ANY_STATE`` where both may be any.
         run: which run wrote this.
         opening: digest of what the run's scenes were allowed to be; a refusal stands only for the same.
     """
@@ -43,7 +45,7 @@ class Entry:
     record: SceneRecord
     files: Files = field(default_factory=dict)
     stamp: str = ""
-    layers: dict[str, int] = field(default_factory=dict)
+    layers: Files = field(default_factory=dict)
     run: str = ""
     opening: str = ""
 
@@ -114,9 +116,17 @@ def _parsed(text: bytes) -> Entry | None:
             record=SceneRecord.model_validate(value["record"]),
             files={name: (int(size), int(time)) for name, (size, time) in value["files"].items()},
             stamp=str(value["stamp"]),
-            layers={name: int(size) for name, size in value["layers"].items()},
+            layers={name: _state(known) for name, known in value["layers"].items()},
             run=str(value["run"]),
             opening=str(value.get("opening", "")),
         )
     except (ValueError, KeyError, TypeError, AttributeError, ValidationError):
         return None
+
+
+def _state(known: Any) -> tuple[int, int]:
+    """Read a size and a time; entries of earlier versions have no time, and their layers are looked at again."""
+    if isinstance(known, int):
+        return (known, 0)
+    size, time = known
+    return (int(size), int(time))

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from geoseg.archive.bands import spec_for
 from geoseg.archive.config import ArchiveConfig, in_configuration
+from geoseg.archive.manifest import ANY_STATE
 from geoseg.archive.record import SceneRecord
 from geoseg.archive.ref import SceneRef
 from geoseg.archive.stamps import Files
@@ -44,11 +45,11 @@ class Outcome:
 
     Attributes:
         files: local files it was read from, as they were.
-        layers: sizes in bytes of the layers that must stand; -1 for any.
+        layers: sizes in bytes and times of change in ns of the layers that must stand.
     """
 
     files: Files
-    layers: dict[str, int]
+    layers: Files
 
 
 class Keep(Protocol):
@@ -111,7 +112,7 @@ class SceneRun:
                         return None
             done = record_of(record.model_copy(update={"attempts": attempt}), bundle, run)
             files = {name: (size, time) for name, size, time, _ in state}
-            return keep(done, Outcome(files=files, layers=_layers(run)))
+            return keep(done, Outcome(files=files, layers=_layers(bundle, run)))
         except ClusterLostError:
             if self.stopped.is_set():
                 return None
@@ -234,7 +235,11 @@ def _footprint(bundle: Bundle) -> dict[str, Any] | None:
     return geometry if isinstance(geometry, dict) else None
 
 
-def _layers(run: dict[str, Any]) -> dict[str, int]:
-    """Rasters must be as they were written; polygons may be restyled in QGIS, but must be there."""
-    sizes = {name: facts["size"] if name.endswith(".tif") else -1 for name, facts in run["files"].items()}
-    return {name: size for name, size in sizes.items() if name.endswith((".tif", ".gpkg"))} | {"run.json": -1}
+def _layers(bundle: Bundle, run: dict[str, Any]) -> Files:
+    """Size and time of the rasters and polygons as they stand now, which the run has found whole."""
+    states = {"run.json": ANY_STATE}
+    for name in run["files"]:
+        if name.endswith((".tif", ".gpkg")):
+            stat = (bundle.directory / name).stat()
+            states[name] = stat.st_size, stat.st_mtime_ns
+    return states

@@ -10,6 +10,7 @@ import typer
 import geoseg
 from geoseg.cli.advice import Commands
 from geoseg.cli.archive import archive
+from geoseg.cli.check import check
 from geoseg.cli.demo import demo
 from geoseg.cli.doctor import doctor
 from geoseg.cli.door import enter
@@ -37,6 +38,7 @@ app.add_typer(evaluate, name="evaluate")
 app.add_typer(models, name="models")
 app.add_typer(archive, name="archive")
 app.command()(inspect)
+app.command()(check)
 app.command()(demo)
 app.command()(doctor)
 

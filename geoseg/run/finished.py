@@ -72,7 +72,9 @@ def standing_bundle(bundle: Bundle, wanted: dict[str, Any], *, overwrite: bool) 
         return None
     cause = _difference(record["identity"], wanted)
     if record["identity"] == wanted:
-        states = [state_of_file(directory / name, facts) for name, facts in record["files"].items()]
+        # asked to overwrite, nothing is believed by its time: what was damaged in silence is made anew
+        doubt: dict[str, Any] = {"mtime_ns": None} if overwrite else {}
+        states = [state_of_file(directory / name, facts | doubt) for name, facts in record["files"].items()]
         edited = [s.path.name for s in states if s.condition == "changed" and s.path.name.endswith(_RASTER)]
         if not edited:
             broken = tuple(state for state in states if _is_broken(state))

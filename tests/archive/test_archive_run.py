@@ -210,7 +210,9 @@ def test_records_say_what_the_layers_say(make_archive: Any) -> None:
         assert (record.attempts, record.exit_code, record.cause) == (1, 0, "")
 
 
-@pytest.mark.parametrize("change", ["scene", "model", "option", "layer gone", "manifest gone", "touched"])
+@pytest.mark.parametrize(
+    "change", ["scene", "model", "option", "layer gone", "polygons cut", "manifest gone", "touched"]
+)
 def test_what_changed_is_done_again_and_nothing_else(
     change: str, make_archive: Any, write_scene: Any, tmp_path: Path
 ) -> None:
@@ -227,12 +229,22 @@ def test_what_changed_is_done_again_and_nothing_else(
         config = config.model_copy(update={"predict": PredictSpec(block_px=64, tile_px=64, halo_px=8, blend="taper")})
     elif change == "layer gone":
         (config.out / "area1" / "area1_classes.tif").unlink()
+    elif change == "polygons cut":
+        os.truncate(config.out / "area1" / "area1_segments.gpkg", 9000)
     elif change == "manifest gone":
         shutil.rmtree(config.out / ".geoseg")
     else:
         os.utime(tmp_path / "scenes" / "area1.tif")
     report = run_archive(config)
-    expected = {"scene": 1, "model": 3, "option": 3, "layer gone": 1, "manifest gone": 3, "touched": 1}[change]
+    expected = {
+        "scene": 1,
+        "model": 3,
+        "option": 3,
+        "layer gone": 1,
+        "polygons cut": 1,
+        "manifest gone": 3,
+        "touched": 1,
+    }[change]
     assert (report.done, report.skipped, report.exit_code) == (expected, 3 - expected, 0)
     written = [path for path, time in before.items() if path.stat().st_mtime_ns != time]
     rewritten = {"manifest gone": 0, "touched": 0}.get(change, expected)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 
 from geoseg.archive.archive import Archive
-from geoseg.archive.manifest import Entry, Manifest
+from geoseg.archive.manifest import ANY_STATE, Entry, Manifest
 from geoseg.archive.record import SceneRecord
 from geoseg.archive.run import run_archive
 from geoseg.archive.stamps import state_of
@@ -23,7 +24,7 @@ def test_what_is_written_is_read_back(tmp_path: Path) -> None:
             record=SceneRecord(name=f"scene{k}", uri=f"/data/é{k}.tif", state="done", class_areas_m2={"roof": 1.5}),
             files={f"/data/{k}.tif": (10**12, 1_700_000_000_000_000_001)},
             stamp="etag",
-            layers={"a.tif": 3, "b.gpkg": -1},
+            layers={"a.tif": (3, 7), "b.gpkg": ANY_STATE},
             run="r",
         )
         for k in range(40)
@@ -33,6 +34,16 @@ def test_what_is_written_is_read_back(tmp_path: Path) -> None:
     assert [manifest.entry(f"scene{k}") for k in range(40)] == entries
     assert sorted(record.name for record in manifest.records()) == sorted(f"scene{k}" for k in range(40))
     assert manifest.entry("other") is None
+
+
+def test_layers_of_an_entry_without_times_are_looked_at_again(tmp_path: Path) -> None:
+    manifest = Manifest(tmp_path)
+    manifest.write(Entry(record=SceneRecord(name="scene", uri="x", state="done"), layers={"a.tif": (3, 7)}))
+    (path,) = manifest.folder.glob("*/scene.json")
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"layers": {"a.tif": 3}}))
+    entry = manifest.entry("scene")
+    assert entry is not None
+    assert entry.layers == {"a.tif": (3, 0)}
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"format": "geoseg-archive-0"}', '{"format": "geoseg-archive-1"}'])
@@ -79,7 +90,7 @@ def test_a_finished_archive_is_found_done_quickly(make_archive: Any, monkeypatch
             files = {str(scene): (stat.st_size, stat.st_mtime_ns)}
             with monkeypatch.context() as quick:
                 quick.setattr(os, "fsync", lambda handle: None)
-                archive.manifest.write(Entry(record=record, files=files, layers={"run.json": 2}))
+                archive.manifest.write(Entry(record=record, files=files, layers={"run.json": ANY_STATE}))
     start = time.perf_counter()
     report = run_archive(config)
     seconds = time.perf_counter() - start

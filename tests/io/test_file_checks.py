@@ -162,10 +162,6 @@ def test_a_file_that_a_project_or_an_item_names_must_be_there(written, tmp_path)
         check_file(tmp_path / "scene.qgz")
     with pytest.raises(OSError, match="scene_confidence.tif"):
         check_file(tmp_path / "scene.stac.json")
-    shutil.copy(written / "scene_confidence.tif", tmp_path)
-    flipped(tmp_path / "scene_segments.gpkg", 99_999)
-    with pytest.raises(OSError, match="digest"):
-        check_file(tmp_path / "scene.stac.json")
 
 
 def test_an_item_must_have_its_fields(written, tmp_path):

@@ -113,6 +113,18 @@ def test_what_is_damaged_is_made_anew_with_the_same_bytes(
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["scene"]
 
 
+def test_damage_in_silence_is_made_anew_when_asked_to_overwrite(done: Any, model: Model, tmp_path: Path) -> None:
+    """Size and time as recorded are believed; ``geoseg check`` tells the damage."""
+    scene, first = done
+    before, stat = contents(first.bundle.directory), first.bundle.segments.stat()
+    flip(first.bundle.segments)
+    os.utime(first.bundle.segments, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    assert not predict(scene, model, tmp_path / "out", spec=SPEC, workers=NoNetwork()).fresh
+    assert predict(scene, model, tmp_path / "out", spec=SPEC, workers=NoNetwork(), overwrite=True).fresh
+    assert contents(first.bundle.directory) == before
+    assert not predict(scene, model, tmp_path / "out", spec=SPEC, workers=NoNetwork(), overwrite=True).fresh
+
+
 def test_a_copy_with_other_times_is_believed_by_its_digests(done: Any, model: Model, tmp_path: Path) -> None:
     scene, first = done
     shutil.copytree(first.bundle.directory, tmp_path / "copy" / "scene", copy_function=shutil.copy)

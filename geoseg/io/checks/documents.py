@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import zipfile
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 from xml.etree import ElementTree as ET
-
-_MULTIHASH_SHA256 = "1220"
 
 
 def check_json(path: Path) -> Any:
@@ -33,14 +30,14 @@ def check_xml(path: Path) -> None:
 
 
 def check_item(path: Path) -> None:
-    """Check a STAC item: its fields, and its assets in the same folder with their sizes and digests.
+    """Check a STAC item: its fields, and that its assets in the same folder are there.
 
     Raises:
-        OSError: a field or a file is missing, or a file is not the one that the item describes.
+        OSError: a field or a file is missing.
         ValueError: it is no JSON.
 
     Source:
-        STAC 1.1.0 and its extension ``file`` 2.1.
+        STAC 1.1.0.
     """
     item = check_json(path)
     if not isinstance(item, dict) or item.get("type") != "Feature":
@@ -50,20 +47,8 @@ def check_item(path: Path) -> None:
         raise OSError(f"the item has no {', '.join(missing)}")
     for key, asset in item["assets"].items():
         file = _neighbour(path.parent, str(asset["href"]))
-        if file is not None:
-            _check_asset(file, key, asset)
-
-
-def _check_asset(file: Path, key: str, asset: dict[str, Any]) -> None:
-    if not file.is_file():
-        raise OSError(f"the file of asset {key!r} is missing ({file.name})")
-    if asset.get("file:size") not in {None, file.stat().st_size}:
-        raise OSError(f"{file.name} has not the size that asset {key!r} tells")
-    told = str(asset.get("file:checksum", ""))
-    if told.startswith(_MULTIHASH_SHA256):
-        with file.open("rb") as source:
-            if hashlib.file_digest(source, "sha256").hexdigest() != told.removeprefix(_MULTIHASH_SHA256):
-                raise OSError(f"{file.name} has not the digest that asset {key!r} tells")
+        if file is not None and not file.is_file():
+            raise OSError(f"the file of asset {key!r} is missing ({file.name})")
 
 
 def check_project(path: Path) -> None:

@@ -89,13 +89,12 @@ def _check_layer(db: sqlite3.Connection, table: str, srs_id: int, tables: set[st
     ).fetchone()
     if registered != (1,):
         raise OSError(f"gpkg_extensions does not name the spatial index of layer {table!r}")
-    kept = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'")}
-    if not {f"{index}_insert", f"{index}_delete"} <= kept:
-        raise OSError(f"layer {table!r} lacks the triggers that keep its spatial index")
+    _check_triggers(db, table, index, counted="gpkg_ogr_contents" in tables)
     problem = db.execute("SELECT rtreecheck(?)", (index,)).fetchone()[0]
     if problem != "ok":
         raise OSError(f"the spatial index of layer {table!r} is broken: {problem}")
-    rows = _check_index(db, table, column)
+    rows, extent = _check_index(db, table, column)
+    _check_extent(db, table, extent)
     (entries,) = db.execute(f"SELECT count(*) FROM {quoted(index + '_rowid')}").fetchone()  # noqa: S608 - quoted
     if entries != rows:
         raise OSError(f"the spatial index of layer {table!r} has {entries} entries, {rows} rows have a geometry")
@@ -106,10 +105,28 @@ def _check_layer(db: sqlite3.Connection, table: str, srs_id: int, tables: set[st
             raise OSError(f"gpkg_ogr_contents does not count the {found} rows of layer {table!r}")
 
 
-def _check_index(db: sqlite3.Connection, table: str, column: str) -> int:
-    """Compare the box of each geometry with the index's; returns how many rows have a geometry."""
+def _check_triggers(db: sqlite3.Connection, table: str, index: str, *, counted: bool) -> None:
+    there = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'")}
+    names = {f"{index}_insert", f"{index}_delete"}
+    if counted:
+        names |= {f"trigger_{event}_feature_count_{table}" for event in ("insert", "delete")}
+    if not names <= there:
+        raise OSError(f"layer {table!r} lacks the triggers {', '.join(sorted(names - there))}")
+
+
+def _check_extent(db: sqlite3.Connection, table: str, extent: F64) -> None:
+    """Check that gpkg_contents tells a box that holds (x min, x max, y min, y max) of all rows."""
+    told = db.execute("SELECT min_x, max_x, min_y, max_y FROM gpkg_contents WHERE table_name = ?", (table,)).fetchone()
+    if np.isnan(extent).any():
+        return
+    if None in told or ((np.array(told, np.float64) - extent) * np.array([-1, 1, -1, 1]) < 0).any():
+        raise OSError(f"gpkg_contents does not tell the extent of layer {table!r}")
+
+
+def _check_index(db: sqlite3.Connection, table: str, column: str) -> tuple[int, F64]:
+    """Compare the box of each geometry with the index's; returns how many rows have a geometry, and the box of all."""
     index = quoted(f"rtree_{table}_{column}")
-    rows = 0
+    rows, extent = 0, np.full(4, np.nan)
     found = db.execute(
         f"SELECT substr(t.{quoted(column)}, 1, {_HEAD_BYTES}), r.minx, r.maxx, r.miny, r.maxy"  # noqa: S608 - quoted
         f" FROM {quoted(table)} t LEFT JOIN {index} r ON r.id = t.rowid WHERE t.{quoted(column)} IS NOT NULL"
@@ -122,7 +139,10 @@ def _check_index(db: sqlite3.Connection, table: str, column: str) -> int:
         envelopes = _envelopes([heads[i] for i in there])
         _compare(envelopes, np.array([boxes[i] for i in there], np.float64).reshape(-1, 4), table)
         rows += len(there)
-    return rows
+        all_x, all_y = np.vstack([envelopes, extent]).reshape(-1, 2, 2).transpose(1, 0, 2).reshape(2, -1)
+        if not np.isnan(envelopes).all():
+            extent = np.array([np.nanmin(all_x), np.nanmax(all_x), np.nanmin(all_y), np.nanmax(all_y)])
+    return rows, extent
 
 
 def _compare(envelopes: F64, boxes: F64, table: str) -> None:

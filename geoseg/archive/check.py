@@ -1,0 +1,99 @@
+"""Check finished output: every file against its digest and as a whole file of its format."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from geoseg.archive.manifest import Manifest
+from geoseg.errors import UsageError
+from geoseg.io.bundle import ARCHIVE_RECORDS
+from geoseg.io.checks.formats import CHECKED_SUFFIXES, check_file
+from geoseg.io.recorded_file import FileState, state_of_file
+
+_RECORD = "run.json"
+_RASTER = ".tif"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checked:
+    """One folder of output, checked.
+
+    Attributes:
+        folder: the folder.
+        states: of each of its files that geoseg has recorded, the record included.
+    """
+
+    folder: Path
+    states: tuple[FileState, ...]
+
+    @property
+    def faults(self) -> tuple[FileState, ...]:
+        """Files that are missing, damaged, or rasters that are not those that were written."""
+        return tuple(state for state in self.states if _is_fault(state))
+
+
+def check_output(out: Path) -> Iterator[Checked]:
+    """Check the folder of one scene, a folder of such folders, or the output of an archive; nothing is changed.
+
+    Every recorded file is read: its digest is compared with that of the run record, and its format is checked. Of an
+    archive, every scene that its manifest calls done must be there, and the files of the archive itself are read too.
+
+    Args:
+        out: the folder.
+
+    Yields:
+        One value for each folder, in the order of their names; an archive's own files come last.
+
+    Raises:
+        UsageError: there is no such folder, or no finished output in it.
+    """
+    if not out.is_dir():
+        raise UsageError(f"{out}: there is no such folder. Give the --out of a run, or the folder of one scene.")
+    if (out / _RECORD).exists():
+        yield Checked(folder=out, states=_bundle(out))
+        return
+    archive = (out / ARCHIVE_RECORDS).is_dir()
+    done = {record.layers for record in Manifest(out).records() if record.state == "done"} if archive else set()
+    there = {path.parent.name for path in out.glob(f"*/{_RECORD}") if not path.parent.name.startswith(".")}
+    folders = sorted(done | there)
+    if not folders and not archive:
+        raise UsageError(f"{out}: holds no finished output ({_RECORD}). Give the --out of a run.")
+    for name in folders:
+        yield Checked(folder=out / name, states=_bundle(out / name))
+    if archive:
+        own = (path for path in sorted(out.iterdir()) if path.is_file() and path.name.endswith(CHECKED_SUFFIXES))
+        yield Checked(folder=out, states=tuple(_unrecorded(path) for path in own))
+
+
+def _bundle(folder: Path) -> tuple[FileState, ...]:
+    path = folder / _RECORD
+    try:
+        record: dict[str, Any] = json.loads(path.read_text())
+        files = {
+            str(name): {"size": facts["size"], "sha256": facts["sha256"]} for name, facts in record["files"].items()
+        }
+    except FileNotFoundError:
+        return (FileState(path=path, condition="missing"),)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        return (FileState(path=path, condition="damaged", cause=f"it is no run record: {error}"),)
+    states = [state_of_file(folder / name, facts, thorough=True) for name, facts in sorted(files.items())]
+    return (*states, FileState(path=path, condition="whole"))
+
+
+def _unrecorded(path: Path) -> FileState:
+    """Check the format of a file that has no recorded digest."""
+    try:
+        check_file(path)
+    except (OSError, ValueError) as error:
+        return FileState(path=path, condition="damaged", cause=str(error))
+    return FileState(path=path, condition="whole")
+
+
+def _is_fault(state: FileState) -> bool:
+    if state.condition == "changed":
+        return state.path.name.endswith(_RASTER)
+    return state.condition != "whole"
