@@ -149,6 +149,6 @@ def _sums(db: sqlite3.Connection, layer: str, schema: pa.Schema) -> ColumnSums:
     found = db.execute(f"SELECT {columns} FROM {quoted(layer)}")  # noqa: S608 - quoted
     while rows := found.fetchmany(_ROWS_AT_ONCE):
         *values, blobs = zip(*rows, strict=True)
-        values.append([blob[_BLOB_HEAD_BYTES:] for blob in blobs])
-        sums.add({f.name: pa.array(column, f.type) for f, column in zip(schema, values, strict=True)})
+        columns_of = [*values, [blob[_BLOB_HEAD_BYTES:] for blob in blobs]]
+        sums.add({f.name: pa.array(column, f.type) for f, column in zip(schema, columns_of, strict=True)})
     return sums

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -47,9 +47,11 @@ def kept_interruption() -> Iterator[Interruption]:
         handler = signal.getsignal(number)
         if callable(handler):
 
-            def keep(number: int, frame: FrameType | None, handler: signal._HANDLER = handler) -> None:
+            def keep(
+                number: int, frame: FrameType | None, handler: Callable[[int, FrameType | None], object] = handler
+            ) -> None:
                 try:
-                    handler(number, frame)  # type: ignore[operator]
+                    handler(number, frame)
                 except BaseException as error:
                     kept.raised = error
                     raise

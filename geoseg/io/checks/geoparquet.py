@@ -56,4 +56,4 @@ def _check(batch: pa.RecordBatch, name: str, told: dict[str, Any]) -> int:
         low, high = np.array(told["bbox"][:2]), np.array(told["bbox"][-2:])
         if not ((bounds[:, :2] >= low) & (bounds[:, 2:] <= high)).all():
             raise OSError("a geometry lies outside the bbox of its metadata")
-    return batch.num_rows
+    return int(batch.num_rows)
