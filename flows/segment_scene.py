@@ -53,14 +53,16 @@ def segment_scene(scene: str, model: str, out: Path, options: dict[str, Any] | N
     """
     begin()
     chosen = checked(SceneOptions, options or {}, "options")
+    out = whole_path(out)
     with Scene(scene, chosen.opening.options()) as opened:
         name = chosen.name or opened.stem
         board = Board(name)
         made = layer_assets(out, name, chosen.predict)
         one = segment.with_options(assets=made, asset_deps=source_assets(scene, model))
         layers = one(opened, name, model, out, chosen, board)
-    board.progress(1, 1, last=True)
-    board.link("classes", whole_path(layers.bundle.classes).as_uri(), "Class raster")
+    if layers.fresh or not board.shows("classes"):
+        board.progress(1, 1, last=True)
+        board.link("classes", layers.bundle.classes.as_uri(), "Class raster")
     summary = f"{name}: {'done' if layers.fresh else 'done before'}, {layers.bundle.directory}"
     computed(Outcome(summary=summary, told=not board.lost))
     return Completed(message=summary)
