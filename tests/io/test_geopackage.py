@@ -236,6 +236,19 @@ def test_a_sound_file_passes_the_check_also_when_another_program_has_changed_it(
     check_geopackage(path)
 
 
+def test_coordinates_of_17_digits_pass_the_check(tmp_path):
+    """GDAL writes the extent with fewer."""
+    some = segments_of(40)
+    rng = np.random.default_rng(0)
+    wkt = CRS.from_epsg(4326).to_wkt()
+    for number in range(10):
+        x, y = rng.uniform(-180, 179, 40), rng.uniform(-90, 89, 40)
+        path = tmp_path / f"s{number}.gpkg"
+        degrees = replace(some, geometry=shapely.box(x, y, x + rng.random(40), y + rng.random(40)))
+        write_segments(path, [degrees], crs_wkt=wkt, legend=LEGEND)
+        check_geopackage(path)
+
+
 def test_a_page_that_was_cut_off_is_found(tmp_path):
     path = tmp_path / "s.gpkg"
     write_segments(path, [segments_of(500)], crs_wkt=UTM, legend=LEGEND)

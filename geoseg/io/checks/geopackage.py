@@ -23,6 +23,8 @@ _HEAD_BYTES = 40
 _BLOB_POINT_BYTES = 29
 # the index keeps 32-bit floats, the minimum rounded down and the maximum up
 _ROUNDING = 2.0**-22
+# GDAL writes the extent as text
+_DIGITS = 1e-13
 
 
 def check_geopackage(path: Path) -> None:
@@ -119,8 +121,11 @@ def _check_extent(db: sqlite3.Connection, table: str, extent: F64) -> None:
     told = db.execute("SELECT min_x, max_x, min_y, max_y FROM gpkg_contents WHERE table_name = ?", (table,)).fetchone()
     if np.isnan(extent).any():
         return
-    if None in told or ((np.array(told, np.float64) - extent) * np.array([-1, 1, -1, 1]) < 0).any():
-        raise OSError(f"gpkg_contents does not tell the extent of layer {table!r}")
+    if (
+        None in told
+        or ((np.array(told, np.float64) - extent) * np.array([-1, 1, -1, 1]) < -_DIGITS * np.abs(extent)).any()
+    ):
+        raise OSError(f"gpkg_contents does not tell the extent of layer {table!r} ({told} for {extent.tolist()})")
 
 
 def _check_index(db: sqlite3.Connection, table: str, column: str) -> tuple[int, F64]:
