@@ -47,7 +47,7 @@ def _restore(path: Path, tensors: dict[str, npt.NDArray[np.generic]], card: Mode
         network = build(card.architecture.name, len(card.bands), len(card.legend), **options)
     except (TypeError, ValueError, RuntimeError) as error:
         if isinstance(error, ModelError):
-            raise
+            raise ModelError(f"{path}: its card does not fit this version of geoseg: {error}.") from error
         raise ModelError(f"{path}: {card.architecture.name} cannot be built with {options}: {error}.") from error
     expected = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
     found = {name: array.shape for name, array in tensors.items()}

@@ -6,8 +6,10 @@ import argparse
 import hashlib
 import json
 import re
+import struct
 import warnings
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
@@ -37,6 +39,21 @@ _HARMLESS: Final = (
     (_SCALAR, "numpy.core.multiarray.scalar"),
     *{type(np.dtype(code)) for code in "?bBhHiIlLqQefd"},
 )
+_PARSING: Final = (
+    SafetensorError,  # torch takes a file for what its suffix says
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    struct.error,
+    zlib.error,
+)
+"""What the parsers of pickles and archives raise at bytes that are neither."""
 _CURE: Final = "Ask its author for a plain state dict or safetensors."
 
 
@@ -103,7 +120,7 @@ def _digest(path: Path) -> str:
 def _config(path: Path) -> dict[str, Any]:
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ModelError(f"{path}: cannot be read as smp's config.json ({error}).") from error
     if not isinstance(config, dict):
         raise ModelError(f"{path}: not an object, as smp's config.json is.")
@@ -114,10 +131,10 @@ def _safetensors(path: Path) -> dict[str, Any]:
     content = path.read_bytes()
     try:
         header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
-        if CARD_KEY in header.get("__metadata__", {}):
+        if CARD_KEY in (header.get("__metadata__") or {}):
             raise ModelError(f"{path}: is a geoseg model file already. Use it with --model {path}.")
         return dict(load(content))
-    except (SafetensorError, ValueError, AttributeError, KeyError) as error:
+    except (SafetensorError, ValueError, LookupError, AttributeError, TypeError, RecursionError) as error:
         if isinstance(error, ModelError):
             raise
         raise ModelError(f"{path}: broken or truncated safetensors file ({error}). Fetch it again.") from error
@@ -131,7 +148,7 @@ def _refuse_strangers(path: Path, start: bytes) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
-    except (zipfile.BadZipFile, OSError) as error:
+    except (zipfile.BadZipFile, *_PARSING) as error:
         raise ModelError(f"{path}: truncated or damaged ({error}). Fetch it again.") from error
     if any("/code/" in name or name.endswith("constants.pkl") for name in names):
         raise ModelError(f"{path}: refused: a TorchScript archive, which holds code. {_CURE}")
@@ -153,7 +170,7 @@ def _unpickled(path: Path) -> dict[str, Any]:
                 f"{path}: refused: opening it would run code ({code[1]}), not only read tensors. {_CURE}"
             ) from error
         raise ModelError(f"{path}: not a checkpoint, or a damaged one. Fetch it again. {_CURE}") from error
-    except (RuntimeError, EOFError, ValueError, KeyError, IndexError, AttributeError, TypeError, OSError) as error:
+    except _PARSING as error:
         raise ModelError(f"{path}: truncated, damaged or no checkpoint at all. Fetch it again.") from error
     if not isinstance(content, Mapping):
         raise ModelError(f"{path}: holds a {type(content).__name__}, not a state dict. {_CURE}")
