@@ -6,11 +6,12 @@ from pathlib import Path
 
 
 def run(model: str, recipe_file: Path, data: Path, out: Path | None, *, as_json: bool) -> None:
-    """Fit the temperature of a model on the validation split of a recipe and write the model anew.
+    """Fit the temperature of a model on the validation split of a recipe and write the model with it.
 
     Raises:
-        UsageError: a bundled model and no ``out``, or a recipe of other classes or bands, or without labels.
-        OutputError: ``out`` exists and is not the model itself.
+        UsageError: a bundled model and no ``out``, a recipe of other classes or bands, or without labels, or ``out`` is
+            the model itself.
+        OutputError: the file exists.
     """
     from geoseg.data.labelled import read_source
     from geoseg.engine.bundled import BUNDLED, resolve
@@ -18,13 +19,15 @@ def run(model: str, recipe_file: Path, data: Path, out: Path | None, *, as_json:
     from geoseg.engine.recipe import read_recipe
     from geoseg.errors import OutputError, UsageError
     from geoseg.io.model_file import read_model
+    from geoseg.io.targets import keep_inputs
 
     if out is None and model in BUNDLED:
         raise UsageError(f"{model}: a bundled model stays as it is. Pass --out for the calibrated file.")
     path, sha256 = resolve(model)
-    target = path if out is None else out
-    if out is not None and out.exists() and not out.samefile(path):
-        raise OutputError(f"{out}: exists already. Remove it or choose another --out.")
+    target = path.with_name(f"{path.stem}_calibrated.safetensors") if out is None else out
+    keep_inputs((path, recipe_file), target)
+    if target.exists():
+        raise OutputError(f"{target}: exists already. Remove it or choose another --out.")
     recipe, card = read_recipe(recipe_file), read_model(path, sha256)[1]
     for what, ours, theirs in (
         ("classes", card.legend.names, recipe.legend.names),

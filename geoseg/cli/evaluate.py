@@ -85,7 +85,7 @@ def compare(
     if context.invoked_subcommand is not None:
         return
     from geoseg.cli.legend_file import read_value_legend
-    from geoseg.cli.reports import deliver, refuse_existing
+    from geoseg.cli.reports import check_out, deliver
     from geoseg.cli.score_tables import print_report
     from geoseg.errors import UsageError
     from geoseg.score.files import evaluate as evaluate_files
@@ -94,7 +94,7 @@ def compare(
         raise UsageError(
             "give --prediction and --reference, or a command: seams, objects, sample, estimate. See --help."
         )
-    refuse_existing(out, overwrite=overwrite)
+    check_out(out, (prediction, reference, eroded, confidence, legend), overwrite=overwrite)
     if protocol is not Protocol.isprs and eroded is not None:
         raise UsageError("--eroded: only --protocol isprs has an eroded reference.")
     if protocol in {Protocol.binary, Protocol.bsds} and boundary is not None:

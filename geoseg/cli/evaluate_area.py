@@ -41,10 +41,10 @@ def sample(
     """Draw a stratified random sample of a map for interpreters to look at."""
     from geoseg.cli.door import printable
     from geoseg.cli.legend_file import read_value_legend
-    from geoseg.cli.reports import refuse_existing
+    from geoseg.cli.reports import check_out
     from geoseg.score.area_files import Design, draw_sample
 
-    refuse_existing(out, overwrite=overwrite)
+    check_out(out, (class_map, legend), overwrite=overwrite)
     design = Design(
         points=points,
         standard_error=standard_error,
@@ -74,11 +74,11 @@ def estimate(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
 ) -> None:
     """Estimate accuracies and areas with 95 % confidence intervals from interpreted points."""
-    from geoseg.cli.reports import deliver, refuse_existing
+    from geoseg.cli.reports import check_out, deliver
     from geoseg.cli.score_tables import print_estimate
     from geoseg.score.area_files import estimate_sample
 
-    refuse_existing(out, overwrite=overwrite)
+    check_out(out, (points,), overwrite=overwrite)
     values = estimate_sample(points, column=column)
     deliver(values, out, as_json=as_json)
     if not as_json:

@@ -27,11 +27,11 @@ def objects(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
 ) -> None:
     """Score predicted objects against reference polygons: precision, recall, F1, PoLiS and Hausdorff distances."""
-    from geoseg.cli.reports import deliver, refuse_existing
+    from geoseg.cli.reports import check_out, deliver
     from geoseg.cli.score_tables import print_objects
     from geoseg.score.object_files import evaluate_objects
 
-    refuse_existing(out, overwrite=overwrite)
+    check_out(out, (prediction, reference), overwrite=overwrite)
     values = evaluate_objects(
         prediction,
         reference,

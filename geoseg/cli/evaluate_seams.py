@@ -26,11 +26,11 @@ def seams(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
 ) -> None:
     """Measure how much more two tilings of one scene differ near their seams than elsewhere."""
-    from geoseg.cli.reports import deliver, refuse_existing
+    from geoseg.cli.reports import check_out, deliver
     from geoseg.cli.score_tables import print_seams
     from geoseg.score.tilings import compare_tilings
 
-    refuse_existing(out, overwrite=overwrite)
+    check_out(out, (prediction, shifted), overwrite=overwrite)
     values = compare_tilings(
         prediction,
         shifted,

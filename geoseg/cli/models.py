@@ -120,7 +120,9 @@ def calibrate(
     model: Annotated[str, typer.Argument(help="Model file, or name of a bundled model.")],
     recipe: Annotated[Path, typer.Option(help="Training recipe whose validation rows the temperature is fitted on.")],
     data: Annotated[Path, typer.Option(help="Folder that the recipe's images and labels are relative to.")],
-    out: Annotated[Path | None, typer.Option(help="Model file to write; default: MODEL itself, anew.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Model file to write; default: MODEL_calibrated.safetensors beside it.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the card as JSON on stdout.")] = False,
 ) -> None:
     """Fit the temperature that makes confidence mean what it says, and write it into the card."""

@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 
-def refuse_existing(out: Path | None, *, overwrite: bool) -> None:
+def check_out(out: Path | None, inputs: Iterable[str | Path | None], *, overwrite: bool) -> None:
     """Refuse before the work is done, not after.
 
+    Args:
+        out: the report's file.
+        inputs: what the command reads.
+        overwrite: replace a file that exists.
+
     Raises:
+        UsageError: the file is one that is read, or a folder.
         OutputError: the file exists, or its folder does not.
     """
-    from geoseg.errors import OutputError
+    from geoseg.errors import OutputError, UsageError
+    from geoseg.io.targets import keep_inputs
 
+    if out is not None and out.is_dir():
+        raise UsageError(f"--out {out}: this is a folder. Give a file.")
+    if out is not None and out.exists():
+        keep_inputs(inputs, out)
     if out is not None and out.exists() and not overwrite:
         raise OutputError(f"{out} exists already. Pass --overwrite to replace it, or another --out.")
     if out is not None and not out.parent.is_dir():

@@ -75,7 +75,8 @@ def vectorise(
     from geoseg.io.geopackage import write_segments
     from geoseg.io.grid import LayerGrid
     from geoseg.io.raster_legend import legend_of
-    from geoseg.io.style_file import check_style, write_style
+    from geoseg.io.style_file import check_style, style_path, write_style
+    from geoseg.io.targets import keep_inputs
     from geoseg.io.vector_formats import writer_for
     from geoseg.vector.spec import VectorSpec
     from geoseg.vector.vectorise import vectorise_codes
@@ -83,6 +84,8 @@ def vectorise(
 
     target = out or codes.with_name(f"{codes.stem}_segments.gpkg")
     write = writer_for(target)
+    outputs = [path for path in (target, style_path(target)) if path is not None]
+    keep_inputs((codes, legend, confidence, *(zonal or [])), *outputs)
     if target.exists() and not overwrite:
         raise OutputError(f"{target} exists already. Pass --overwrite to replace it, or --out to write elsewhere.")
     spec = VectorSpec(

@@ -56,6 +56,13 @@ class PredictSpec(BaseModel):
     uncertainty: bool = False
     probabilities: bool = False
 
+    @field_validator("value_range")
+    @classmethod
+    def _some_values(cls, values: tuple[float, float] | str | None) -> tuple[float, float] | str | None:
+        if isinstance(values, tuple) and not 0 < 1 / max(values[1] - values[0], 1e-300) < 1e300:
+            raise ValueError(f"{values[0]:g} to {values[1]:g} holds no values; give LOW,HIGH with LOW below HIGH")
+        return values
+
     @field_validator("tta_scales")
     @classmethod
     def _sorted(cls, scales: tuple[float, ...]) -> tuple[float, ...]:

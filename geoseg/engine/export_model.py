@@ -20,8 +20,10 @@ from torch import Tensor, nn
 from torch.export import Dim
 
 from geoseg.core.card import ModelCard
+from geoseg.engine.bundled import resolve
 from geoseg.engine.network import load_network
 from geoseg.errors import ModelError, OutputError, UsageError
+from geoseg.io.targets import keep_inputs
 from geoseg.io.writing import whole_file
 from geoseg.runtimes.openvino_runtime import openvino_module
 
@@ -64,8 +66,9 @@ def export_model(
     """
     if to not in SUFFIXES:
         raise UsageError(f"--to {to}: unknown. Pass {', '.join(SUFFIXES)}.")
-    if out.suffix != SUFFIXES[to]:
-        raise UsageError(f"{out}: a file of {to} ends in {SUFFIXES[to]}. Pass {out.with_suffix(SUFFIXES[to])}.")
+    if out.suffix != SUFFIXES[to] or out.is_dir():
+        raise UsageError(f"{out}: a file of {to} is written, whose name ends in {SUFFIXES[to]}. Give one.")
+    keep_inputs((resolve(model)[0],), out, out.with_suffix(".bin"))
     if out.exists() and not overwrite:
         raise OutputError(f"{out}: exists already. Pass another file, or --overwrite.")
     if any_size and to != "onnx":

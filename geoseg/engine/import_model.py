@@ -18,6 +18,7 @@ from geoseg.engine.named_weights import NamedWeights, is_name, local_file, look_
 from geoseg.errors import ModelError, OutputError, UsageError
 from geoseg.io.checkpoint_file import Checkpoint, read_checkpoint
 from geoseg.io.model_file import write_model
+from geoseg.io.targets import keep_inputs
 from geoseg.nn.checkpoints import Fitted, fit, unwrap
 
 _IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -91,6 +92,7 @@ def import_model(
     path = Path(source) if named is None else local_file(named)
     name = wanted.name or _slug(path.name if named is None else named.name.partition(":")[2])
     target = out or Path(f"{name}.safetensors")
+    keep_inputs((path, path / "model.safetensors", path / "pytorch_model.bin"), target)
     if target.exists() and not overwrite:
         raise OutputError(f"{target}: exists already. Pass another --out, or --overwrite.")
     checkpoint = read_checkpoint(path, sha256)

@@ -15,6 +15,7 @@ from geoseg.core.card import ModelCard
 from geoseg.core.paths import path_text
 from geoseg.data.chips import ChipMaker
 from geoseg.data.labelled import LabelledScene, read_source
+from geoseg.engine.bundled import resolve
 from geoseg.engine.calibrate import calibrate
 from geoseg.engine.class_weights import weights_of
 from geoseg.engine.encoder_weights import NamedEncoder
@@ -25,6 +26,7 @@ from geoseg.engine.score import Confusion, confusion, predict_channels
 from geoseg.engine.training_checks import count_on_chips, training_warnings
 from geoseg.errors import OutputError, UsageError
 from geoseg.io.model_file import read_model, write_model
+from geoseg.io.targets import keep_inputs, make_folder
 from geoseg.io.writing import scratch_file
 from geoseg.nn import build
 
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 __all__ = ["Progress", "Report", "train", "use_command"]
 
 _NEEDED = ("lightning", "matplotlib")
+_ENDS = (".checkpoint", "_log.csv")
 
 
 def train(
@@ -106,7 +109,10 @@ def _train(
     target = out / f"{recipe.name}.safetensors"
     if target.exists():
         raise OutputError(f"{target}: exists already. Remove it or choose another --out.")
-    out.mkdir(parents=True, exist_ok=True)
+    folders = (out / f"{recipe.name}_report", out / f"{recipe.name}_tensorboard")
+    begun_with = None if start is None else resolve(str(start))[0]
+    keep_inputs((begun_with, encoder), target, *(out / f"{recipe.name}{end}" for end in _ENDS), folders=folders)
+    make_folder(out)
     images = [i for s in recipe.sources for i in read_source(s, "train", data, recipe.legend)]
     if not images:
         raise UsageError(f"{recipe.name}: no source has anything to train on. Give one of them train rows.")
@@ -120,11 +126,8 @@ def _train(
     origin = None if start is None else learner.begin_with(str(start))
     if encoder is not None:
         learner.begin_with_encoder(encoder)
-    places = Places(
-        checkpoint=out / f"{recipe.name}.checkpoint",
-        log=out / f"{recipe.name}_log.csv",
-        tensorboard=out / f"{recipe.name}_tensorboard",
-    )
+    checkpoint, log = (out / f"{recipe.name}{end}" for end in _ENDS)
+    places = Places(checkpoint=checkpoint, log=log, tensorboard=folders[1])
     resumed = resume and places.checkpoint.exists()
     if resumed:
         state = read_checkpoint(places.checkpoint, recipe)

@@ -12,6 +12,7 @@ from typing import Any
 from geoseg.core.digest import sha256_of_json
 from geoseg.core.spec import PredictSpec
 from geoseg.core.tiling import Block
+from geoseg.engine.bundled import BUNDLED
 from geoseg.engine.model import Model
 from geoseg.errors import GeosegError, ResourceError, SceneError, WriteError
 from geoseg.io.area_of_interest import read_area
@@ -20,6 +21,7 @@ from geoseg.io.finished_rasters import FinishedRasters
 from geoseg.io.percent_layers import percent_layers
 from geoseg.io.scene import Scene
 from geoseg.io.store import Store
+from geoseg.io.targets import keep_inputs
 from geoseg.run.finished import Standing, recover, replace_broken, standing_bundle, swap
 from geoseg.run.plan import Job, RunPlan, Workplace, identity, make_plan
 from geoseg.run.publish import Facts, publish
@@ -79,11 +81,17 @@ def begin(scene: Scene, model: Model, plan: RunPlan, work: Workplace, *, overwri
     """Take a scene's digest, see what stands already, make room for the blocks. The caller holds the lock.
 
     Raises:
+        UsageError: the output would replace what is read.
         OutputError: the output stands and is another's.
         SceneError: the scene changed meanwhile.
         ResourceError: too little disk.
     """
     state = scene.opened_state
+    models = (name for name in model.source.names if name not in BUNDLED)
+    keep_inputs(
+        (*scene.files, plan.spec.aoi, *models),
+        folders=(work.bundle.directory, work.building.directory, work.blocks, work.replaced),
+    )
     recover(work)
     key = identity(scene, model.digest(), plan)
     begun = Begun(plan=plan, work=work, key=key, left=[], state=state, notes=(*scene.notes, *plan.notes))

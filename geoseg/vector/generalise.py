@@ -46,9 +46,15 @@ class Minimum(NamedTuple):
     shape: tuple[int, int]
 
 
+_MOST_WEIGHT = 2**62
+"""More than any region weighs."""
+
+
 def minimum_of(spec: VectorSpec, ground: PixelGround, nodata: int, shape: tuple[int, int]) -> Minimum:
     """Turn square metres into what regions are counted in."""
-    weight = [int(np.ceil(spec.min_area_of(code) / ground.unit_m2 * (1 - 1e-9))) for code in range(256)]
+    weight = [
+        int(min(np.ceil(spec.min_area_of(code) / ground.unit_m2 * (1 - 1e-9)), _MOST_WEIGHT)) for code in range(256)
+    ]
     middle = [side[side.shape[0] // 2, side.shape[1] // 2] for side in ground.metric.form[:2]]
     step = tuple(int(np.rint(1024 * np.sqrt(side / max(middle)))) for side in middle)
     return Minimum(np.array(weight, np.int64), nodata, (step[0], step[1]), shape)

@@ -138,6 +138,15 @@ REFUSALS: list[tuple[str, list[str], int, str]] = [
         2,
         "--value-range",
     ),
+    *(
+        (
+            f"a range of no values {text}",
+            ["predict", "{scene}", "--model", "{model}", "--out", "{out}", f"--value-range={text}"],
+            2,
+            "--value-range",
+        )
+        for text in ("5,5", "5,4", "nan,1", "0,inf", "0,1e-320", "-1e308,1e308")
+    ),
     ("too few bands", ["predict", "{scene}", "--model", "{model}", "--out", "{out}", "--bands", "1"], 3, "--bands"),
     (
         "no CUDA",

@@ -47,7 +47,7 @@ STRANGE = [
 
 def damaged(whole: bytes, seed: int) -> bytes:
     """A file with bytes changed, cut off or put in, mostly in its first part, where its structure is."""
-    chance = random.Random(seed)
+    chance = random.Random(seed)  # noqa: S311 - damage, no secret
     content = bytearray(whole)
     for _ in range(chance.choice([1, 3, 30])):
         place = chance.randrange(min(len(content), chance.choice([16, 600, 10**6])))
@@ -75,7 +75,7 @@ def files(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> list[by
 def contents(files: list[bytes]) -> Iterator[bytes]:
     yield from STRANGE
     for seed in range(40):
-        yield random.Random(seed).randbytes(seed * 7 + 1)
+        yield random.Random(seed).randbytes(seed * 7 + 1)  # noqa: S311 - same
         yield damaged(files[seed % len(files)], seed)
 
 
@@ -92,18 +92,18 @@ READERS: dict[str, Callable[[Path], object]] = {
 @pytest.mark.parametrize("reader", READERS)
 @pytest.mark.parametrize("suffix", [".safetensors", ".pth"])
 def test_no_bytes_are_a_bug(reader: str, suffix: str, files: list[bytes], tmp_path: Path) -> None:
-    refused = 0
+    messages = []
     for content in contents(files):
         path = tmp_path / f"strange{suffix}"
         path.write_bytes(content)
         try:
             READERS[reader](path)
         except ModelError as error:
-            assert "strange" in str(error)
-            refused += 1
+            messages.append(str(error))
         except MemoryError:
             pytest.fail("a file of a few bytes asked for all memory")
-    assert refused > len(STRANGE) // 2
+    assert len(messages) > len(STRANGE) // 2
+    assert [text for text in messages if "strange" not in text] == []
 
 
 @pytest.mark.parametrize(

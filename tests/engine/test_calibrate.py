@@ -160,7 +160,12 @@ def test_the_command_fits_writes_and_refuses(
     assert {score.on for score in card.scores} == {"noise rows 120-199"}
     assert command(out, *asked, "--json") == 0
     assert json.loads(capsys.readouterr().out)["temperature"] == card.temperature
+    beside = out.with_name("mine_calibrated.safetensors")
+    assert read_model(beside)[1].temperature == card.temperature
+    beside.unlink()
     before = out.read_bytes()
+    assert command(out, *asked, "--out", out) == 2
+    assert "would replace what is read" in capsys.readouterr().err
     assert command(tiny_model, *asked, "--out", out) == 6
     assert "mine.safetensors: exists already" in capsys.readouterr().err
     assert command("buildings-unet", *asked) == 2

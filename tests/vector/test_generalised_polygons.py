@@ -77,6 +77,14 @@ def test_a_speck_joins_the_longest_shared_boundary() -> None:
     assert (burnt(codes, segments) == expected).all()
 
 
+@pytest.mark.parametrize("least", [1e15, 1e30, 1e300])
+def test_a_minimum_beyond_the_map_leaves_one_region(least: float) -> None:
+    codes = np.random.default_rng(3).integers(0, 4, (40, 50)).astype(np.uint8)
+    segments = vectorised(codes, spec=VectorSpec(min_area_m2=least))
+    assert segments is not None
+    assert list(segments.pixels) == [codes.size]
+
+
 def test_a_class_can_have_a_minimum_of_its_own() -> None:
     codes = np.zeros((20, 20), np.uint8)
     codes[2:4, 2:4] = 1
