@@ -14,6 +14,7 @@ from rasterio.enums import Resampling
 from rasterio.windows import Window as RasterioWindow
 
 from geoseg.core.window import Window
+from geoseg.io.gdal_name import gdal_name
 from geoseg.io.quiet import quiet
 
 Codes = npt.NDArray[np.uint8]
@@ -30,7 +31,9 @@ class CodeFile:
     def __init__(self, classes: Path, confidence: Path | None) -> None:
         self._lock = threading.Lock()
         with quiet():
-            self._files = [rasterio.open(path, driver="GTiff") for path in (classes, confidence) if path is not None]
+            self._files = [
+                rasterio.open(gdal_name(path), driver="GTiff") for path in (classes, confidence) if path is not None
+            ]
         self.shape: tuple[int, int] = self._files[0].shape
 
     def read(self, window: Window) -> tuple[Codes, Codes | None]:

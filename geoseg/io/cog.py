@@ -20,6 +20,7 @@ from rasterio.windows import Window as RasterioWindow
 from geoseg.core.legend import Legend
 from geoseg.core.window import Window
 from geoseg.io.checks.raster import check_cog
+from geoseg.io.gdal_name import gdal_name
 from geoseg.io.grid import LayerGrid
 from geoseg.io.pyramid import Pixels, add_overviews, halve_by_mean, halve_by_mode
 from geoseg.io.quiet import quiet
@@ -195,7 +196,7 @@ def _write_tiles(tiles: Path, layer: _Layer, blocks: Blocks) -> list[tuple[Windo
     if not grid.gcps:
         profile |= {"crs": _crs(grid), "transform": grid.geobox.transform}
     sums = []
-    with quiet(), rasterio.open(tiles, "w", **profile) as target:
+    with quiet(), rasterio.open(gdal_name(tiles), "w", **profile) as target:
         if grid.gcps:
             target.gcps = (list(grid.gcps), _crs(grid))
         layer.dress(target)
@@ -219,7 +220,7 @@ def _copy_to_cog(tiles: Path, part: Path, layer: _Layer) -> None:
     }
     if layer.compress in layer.level:
         options["LEVEL"] = str(layer.level[layer.compress])
-    rasterio.shutil.copy(str(tiles), str(part), driver="COG", **options)
+    rasterio.shutil.copy(str(gdal_name(tiles)), str(gdal_name(part)), driver="COG", **options)
 
 
 def _verify(part: Path, layer: _Layer, sums: list[tuple[Window, int]]) -> CRS | None:
@@ -231,7 +232,7 @@ def _verify(part: Path, layer: _Layer, sums: list[tuple[Window, int]]) -> CRS | 
     Raises:
         OSError: it does not hold what was written.
     """
-    with quiet(), rasterio.open(part, driver="GTiff") as written:
+    with quiet(), rasterio.open(gdal_name(part), driver="GTiff") as written:
         levels = len(written.overviews(1))
         crs = written.gcps[1] if layer.grid.gcps else written.crs
         if written.shape != layer.grid.shape or written.nodata != layer.nodata:
@@ -240,7 +241,7 @@ def _verify(part: Path, layer: _Layer, sums: list[tuple[Window, int]]) -> CRS | 
             if _crc(written.read(1, window=_rasterio_window(window))) != crc:
                 raise OSError(f"{window} reads back with other values than were written")
     for level in range(levels):
-        with quiet(), rasterio.open(part, driver="GTiff", overview_level=level) as overview:
+        with quiet(), rasterio.open(gdal_name(part), driver="GTiff", overview_level=level) as overview:
             for _, window in overview.block_windows(1):
                 if not layer.allowed[overview.read(1, window=window)].all():
                     raise OSError(f"overview {level} holds values that were not written")

@@ -15,6 +15,7 @@ import rasterio
 from rasterio.windows import Window as RasterioWindow
 
 from geoseg.core.tiling import Block
+from geoseg.io.gdal_name import gdal_name
 from geoseg.io.quiet import quiet
 
 
@@ -32,7 +33,7 @@ class FinishedRasters:
         self._stack = ExitStack()
         with quiet():
             self._files = [
-                None if path is None else self._stack.enter_context(rasterio.open(path, driver="GTiff"))
+                None if path is None else self._stack.enter_context(rasterio.open(gdal_name(path), driver="GTiff"))
                 for path in paths
             ]
 

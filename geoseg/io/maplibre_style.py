@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import quote
 
 from geoseg.core.legend import Legend
+from geoseg.io.gdal_name import escaped
 from geoseg.io.segment_style import outline_rgb
 from geoseg.io.styles import LAND_COVER_OPACITY, OBJECT_OPACITY
 
@@ -42,9 +43,9 @@ def maplibre_style(tiles: str, legend: Legend) -> str:
     }
     style = {
         "version": 8,
-        "name": f"{tiles.removesuffix('.pmtiles')}: {', '.join(entry.name for entry in classes)}",
+        "name": f"{escaped(tiles.removesuffix('.pmtiles'))}: {', '.join(entry.name for entry in classes)}",
         "metadata": {"geoseg:classes": [entry.model_dump() for entry in classes]},
-        "sources": {_SOURCE: {"type": "vector", "url": f"pmtiles://{quote(tiles)}"}},
+        "sources": {_SOURCE: {"type": "vector", "url": f"pmtiles://{quote(tiles, errors='surrogateescape')}"}},
         "layers": [
             {"id": "segments-fill", "type": "fill", **drawn, "paint": fill},
             {"id": "segments-outline", "type": "line", **drawn, "paint": line},

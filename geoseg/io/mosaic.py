@@ -16,6 +16,7 @@ from rasterio.enums import ColorInterp, Resampling
 from rasterio.vrt import WarpedVRT
 
 from geoseg.core.legend import Legend
+from geoseg.io.gdal_name import gdal_name
 from geoseg.io.qgis_document import Bounds
 from geoseg.io.styles import xml_text
 from geoseg.io.writing import whole_file
@@ -117,7 +118,7 @@ def upright(raster: Path, vrt: Path, *, nodata: int | None) -> MosaicTile:
         WriteError: the raster cannot be read, the disk is full or fails.
     """
     with whole_file(vrt) as part:
-        with rasterio.open(raster, driver="GTiff") as source:
+        with rasterio.open(gdal_name(raster), driver="GTiff") as source:
             crs = source.crs or source.gcps[1]
             empty = {"add_alpha": not _has_alpha(source)} if nodata is None else {"nodata": nodata}
             with WarpedVRT(source, crs=crs, src_crs=crs, resampling=Resampling.nearest, **empty) as warped:
@@ -136,7 +137,7 @@ def upright(raster: Path, vrt: Path, *, nodata: int | None) -> MosaicTile:
 def is_geotiff(path: Path) -> bool:
     """Whether a file can be opened as a GeoTIFF."""
     try:
-        with rasterio.open(path, driver="GTiff"):
+        with rasterio.open(gdal_name(path), driver="GTiff"):
             return True
     except rasterio.RasterioIOError:
         return False
@@ -193,7 +194,7 @@ def write_vrt(path: Path, grid: MosaicGrid, crs_wkt: str, bands: Iterable[str]) 
     rows, cols = grid.shape
 
     def verify(part: Path) -> None:
-        with rasterio.open(part, driver="VRT") as written:
+        with rasterio.open(gdal_name(part), driver="VRT") as written:
             if written.shape != (rows, cols):
                 raise OSError(f"GDAL reads {written.shape} pixels, {(rows, cols)} were written")
 

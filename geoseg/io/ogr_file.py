@@ -129,7 +129,7 @@ def plainly_named(part: Path, suffix: str) -> Iterator[str]:
 
     pyogrio looks for archives and addresses in a path, GDAL's drivers for a suffix.
     """
-    odd = r"[!?\s]"
+    odd = r"[!?\s\ud800-\udfff]"
     plain = re.sub(odd, "_", part.name) + suffix
     folder = os.open(part.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:

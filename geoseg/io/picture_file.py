@@ -9,6 +9,7 @@ import numpy.typing as npt
 import rasterio
 from odc.geo.geobox import GeoBox
 
+from geoseg.io.gdal_name import gdal_name
 from geoseg.io.writing import whole_file
 
 
@@ -23,5 +24,8 @@ def write_picture(path: Path, values: npt.NDArray[Any], geobox: GeoBox) -> None:
     layout = {"tiled": True, "blockxsize": 256, "blockysize": 256, "compress": "deflate", "predictor": 2}
     photometric = {"photometric": "RGB"} if count == 3 else {}
     grid = {"crs": geobox.crs.to_wkt(), "transform": geobox.transform}
-    with whole_file(path) as part, rasterio.open(part, "w", **profile, **layout, **photometric, **grid) as target:
+    with (
+        whole_file(path) as part,
+        rasterio.open(gdal_name(part), "w", **profile, **layout, **photometric, **grid) as target,
+    ):
         target.write(values)

@@ -10,6 +10,8 @@ import numpy.typing as npt
 import rasterio
 from rasterio.windows import Window as RasterioWindow
 
+from geoseg.io.gdal_name import gdal_name
+
 Pixels = npt.NDArray[np.uint8]
 _TILE_PX = 512
 _ROWS, _COLS = 2 * _TILE_PX, 8 * _TILE_PX
@@ -26,7 +28,7 @@ def add_overviews(path: Path, halve: Callable[[Pixels, int], Pixels], nodata: in
     Source:
         GDAL reads the overviews of an overview file as further levels (``GDALDefaultOverviews``).
     """
-    with rasterio.open(path, driver="GTiff") as full:
+    with rasterio.open(gdal_name(path), driver="GTiff") as full:
         shape = full.shape
     while max(shape) > _TILE_PX:
         shape = -(-shape[0] // 2), -(-shape[1] // 2)
@@ -91,9 +93,9 @@ def _corners(top: npt.NDArray[np.uint16], bottom: npt.NDArray[np.uint16]) -> Pix
 
 def _halve_file(source: Path, target: Path, shape: tuple[int, int], halve: Callable[[Pixels], Pixels]) -> None:
     with (
-        rasterio.open(source, driver="GTiff") as full,
+        rasterio.open(gdal_name(source), driver="GTiff") as full,
         rasterio.open(
-            target,
+            gdal_name(target),
             "w",
             driver="GTiff",
             height=shape[0],

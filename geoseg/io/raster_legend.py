@@ -13,6 +13,7 @@ from rasterio.errors import RasterioError
 
 from geoseg.core.legend import Legend, LegendClass
 from geoseg.io.formats import driver_of, gdal_settings, is_plain_file
+from geoseg.io.gdal_name import gdal_name
 from geoseg.io.quiet import quiet
 from geoseg.io.safe_xml import parse_xml
 from geoseg.io.tiff_metadata import gdal_metadata
@@ -71,7 +72,11 @@ def _made_up(place: int) -> str:
 
 def _colour_table(path: Path) -> dict[int, str]:
     try:
-        with quiet(), gdal_settings(sidecars=True), rasterio.open(path, driver=driver_of(str(path), path)) as file:
+        with (
+            quiet(),
+            gdal_settings(sidecars=True),
+            rasterio.open(gdal_name(path), driver=driver_of(str(path), path)) as file,
+        ):
             table = file.colormap(1)
     except (RasterioError, ValueError):  # ValueError: there is no colour table
         return {}

@@ -20,6 +20,7 @@ from geoseg.core.window import Window
 from geoseg.errors import SceneError, UsageError
 from geoseg.io.bands import alpha_bands
 from geoseg.io.formats import READ_CACHE_BYTES, first_bytes, gdal_settings, is_plain_file, sniff
+from geoseg.io.gdal_name import gdal_name
 from geoseg.io.georeference import Georeference, georeference, is_complete, sidecars
 from geoseg.io.options import OpenOptions
 from geoseg.io.quiet import gdal_messages, quiet
@@ -274,9 +275,7 @@ def reason(error: BaseException) -> str:
 def _rasterio_open(uri: str, name: str | Path, driver: str) -> Any:
     with quiet():
         try:
-            return rasterio.open(name, driver=driver)
-        except UnicodeEncodeError as error:
-            raise SceneError(uri, "its name is not UTF-8, so GDAL cannot open it.", "Rename it.") from error
+            return rasterio.open(gdal_name(name) if isinstance(name, Path) else name, driver=driver)
         except RasterioError as error:
             raise SceneError(uri, f"it cannot be opened ({reason(error)}).", "Download or export it again.") from error
 

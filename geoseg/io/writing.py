@@ -111,14 +111,14 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write a value as JSON, UTF-8, indented, in the order given; NaN is refused.
+    """Write a value as JSON, UTF-8, indented, in the order given; NaN is refused, names that are no UTF-8 are escaped.
 
     Raises:
         WriteError: the disk is full or fails.
         ValueError: the value holds NaN or infinity, which JSON does not know.
     """
     text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    write_bytes(path, text.encode(errors="surrogateescape"))
+    write_bytes(path, text.encode(errors="backslashreplace"))
 
 
 def reap_parts(directory: Path, name: str = "") -> None:

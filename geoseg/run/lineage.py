@@ -6,6 +6,7 @@ from pathlib import PurePosixPath
 
 import geoseg
 from geoseg.io.about import About
+from geoseg.io.gdal_name import escaped
 from geoseg.io.stac_item import without_secrets
 from geoseg.run.plan import Job
 
@@ -13,7 +14,7 @@ from geoseg.run.plan import Job
 def about_layers(job: Job) -> About:
     """Describe the layers of a run; the same run gives the same words at any time and in any folder."""
     card, spec = job.model.card, job.plan.spec
-    scene = PurePosixPath(without_secrets(job.scene.uri)).name or "the scene"
+    scene = escaped(PurePosixPath(without_secrets(job.scene.uri)).name) or "the scene"
     names = ", ".join(card.legend.names)
     how = [f"at {sum(job.plan.read.scene_gsd_m) / 2:.3g} m a pixel", f"tiles of {job.plan.tiling.tile_px} px"]
     if spec.tta != "none":

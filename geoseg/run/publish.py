@@ -18,6 +18,7 @@ from geoseg.engine.model import Model
 from geoseg.engine.passes import Pass
 from geoseg.io.bundle import Bundle
 from geoseg.io.code_file import CodeFile
+from geoseg.io.gdal_name import is_utf8
 from geoseg.io.grid import LayerGrid
 from geoseg.io.overview import overview
 from geoseg.io.preview import write_preview
@@ -132,10 +133,8 @@ def _picture(scene: Scene, plan: RunPlan, bundle: Bundle, model: Model) -> Image
 
 def _imagery_uri(scene: Scene) -> str | None:
     """What QGIS opens to show the scene: the file itself, of a STAC item its only image; None if it has several."""
-    if scene.driver != "STAC":
-        return scene.uri
-    images = [file for file in scene.files if not file.endswith(".json")]
-    return images[0] if len(images) == 1 else None
+    images = [scene.uri] if scene.driver != "STAC" else [file for file in scene.files if not file.endswith(".json")]
+    return images[0] if len(images) == 1 and is_utf8(images[0]) else None  # Qt opens no other names
 
 
 def _imagery_facts(imagery: Imagery, bundle: Bundle, scene: Scene) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Any, BinaryIO
 import rasterio
 from PIL import Image
 
+from geoseg.io.gdal_name import gdal_name
 from geoseg.io.quiet import quiet
 
 _SMALLEST_OVERVIEW_PX = 512
@@ -25,7 +26,7 @@ def check_cog(path: Path) -> None:
         https://gdal.org/en/stable/drivers/raster/cog.html; overviews halve the sides down to a tile of 512 pixels.
     """
     with quiet(), rasterio.Env(GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR", GDAL_PAM_ENABLED="NO"):
-        with rasterio.open(path, driver="GTiff") as raster:
+        with rasterio.open(gdal_name(path), driver="GTiff") as raster:
             if raster.tags(ns="IMAGE_STRUCTURE").get("LAYOUT") != "COG":
                 raise OSError("it is no cloud-optimised GeoTIFF")
             halvings, side = 0, max(raster.shape)
@@ -38,7 +39,7 @@ def check_cog(path: Path) -> None:
         with path.open("rb") as file:
             for level in (None, *range(len(levels))):
                 some = {} if level is None else {"overview_level": level}
-                with rasterio.open(path, driver="GTiff", **some) as raster:
+                with rasterio.open(gdal_name(path), driver="GTiff", **some) as raster:
                     _read(raster, file if deflated else None)
 
 
