@@ -14,7 +14,7 @@ from safetensors.numpy import load, save
 from safetensors.torch import save_file
 
 from geoseg.engine.import_model import import_model
-from geoseg.engine.model import load_network
+from geoseg.engine.network import load_network
 from geoseg.errors import ModelError
 from geoseg.io.checkpoint_file import read_checkpoint
 from geoseg.io.ensemble_file import read_members
