@@ -12,10 +12,13 @@ _INSTEAD = {
     "--allow-remote": "Download it.",
     "--allow-vrt": "Make a GeoTIFF of it: gdal_translate IN.vrt OUT.tif.",
     "--assets": "Give the files themselves.",
+    "--block-px": "Set a smaller block_px.",
+    "--out": "Choose another output folder.",
+    "--overwrite": "Move it away, or choose another output folder.",
     "--assume-crs": "Give it one: rio edit-info --crs EPSG:code FILE.",
     "--max-mpx": "Cut it into parts: gdal_translate -srcwin.",
 }
-"""What helps without the options of ``geoseg.cli.opening``."""
+"""What helps a command that has not the option."""
 
 _SENTENCE, _OPTION = re.compile(r"(?<=[.!?]) (?=[A-Z])"), re.compile(r"(?<![\w-])--[a-z][a-z-]*")
 
