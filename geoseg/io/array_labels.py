@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 from affine import Affine
 from odc.geo.geobox import GeoBox
 
+from geoseg.core.closing import Closing
 from geoseg.core.window import Window
 from geoseg.errors import SceneError
 from geoseg.io.label_layer import Labels, Valid
@@ -20,7 +19,7 @@ from geoseg.io.run_lengths import decode_run_lengths
 from geoseg.io.scene import open_scene
 
 
-class ArrayLabels:
+class ArrayLabels(Closing):
     """Whole numbers over pixels without a CRS.
 
     Args:
@@ -43,14 +42,6 @@ class ArrayLabels:
 
     def close(self) -> None:
         """Nothing is open."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        pass
 
 
 def matlab_labels(path: Path) -> ArrayLabels:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 from odc.geo.geobox import GeoBox
 
+from geoseg.core.closing import Closing
 from geoseg.core.legend import Legend
 from geoseg.core.window import Window
 from geoseg.errors import SceneError
@@ -56,7 +56,7 @@ class ClassRules:
         return cls(colours=colours, nodata=said, assume_crs=assume_crs, unplaced=False)
 
 
-class ClassRaster:
+class ClassRaster(Closing):
     """Labels of a raster: of one or two bands, the codes or palette indices of the first; of more, its colours.
 
     Where the file's nodata value, its mask or its alpha band is, there is no class, and values must be whole numbers.
@@ -151,14 +151,6 @@ class ClassRaster:
     def close(self) -> None:
         """Close the raster."""
         self.scene.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
 
     def __reduce__(self) -> tuple[type[ClassRaster], tuple[str, ClassRules]]:
         return type(self), (self.name, self.rules)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +11,7 @@ import rasterio
 from rasterio.enums import Resampling
 from rasterio.windows import Window as RasterioWindow
 
+from geoseg.core.closing import Closing
 from geoseg.core.window import Window
 from geoseg.io.gdal_name import gdal_name
 from geoseg.io.quiet import quiet
@@ -20,7 +19,7 @@ from geoseg.io.quiet import quiet
 Codes = npt.NDArray[np.uint8]
 
 
-class CodeFile:
+class CodeFile(Closing):
     """A class raster and its confidence; a source of codes for the vectoriser. Reading is thread-safe.
 
     Args:
@@ -54,11 +53,3 @@ class CodeFile:
         with self._lock:
             for file in self._files:
                 file.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()

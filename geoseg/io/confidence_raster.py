@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 from odc.geo.geobox import GeoBox
 
+from geoseg.core.closing import Closing
 from geoseg.core.window import Window
 from geoseg.errors import SceneError
 from geoseg.io.label_layer import Labels, Valid
 from geoseg.io.scene import open_scene
 
 
-class ConfidenceRaster:
+class ConfidenceRaster(Closing):
     """Band 1 of a raster: whole percent, 0 to 100. May be read from several threads; pickles as its path.
 
     Args:
@@ -71,14 +70,6 @@ class ConfidenceRaster:
     def close(self) -> None:
         """Close the raster."""
         self.scene.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
 
     def __reduce__(self) -> tuple[type[ConfidenceRaster], tuple[str, str | None]]:
         return type(self), self._arguments

@@ -6,20 +6,19 @@ import threading
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 import rasterio
 from rasterio.windows import Window as RasterioWindow
 
+from geoseg.core.closing import Closing
 from geoseg.core.tiling import Block
 from geoseg.io.gdal_name import gdal_name
 from geoseg.io.quiet import quiet
 
 
-class FinishedRasters:
+class FinishedRasters(Closing):
     """The layers of each block as a ``Store`` keeps them, from finished rasters. Reading is thread-safe.
 
     Args:
@@ -46,10 +45,6 @@ class FinishedRasters:
                 np.full(w.shape, 255, np.uint8) if file is None else file.read(1, window=at) for file in self._files
             )
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
+        """Close the files."""
         self._stack.close()

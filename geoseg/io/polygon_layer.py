@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 import shapely
 from odc.geo.geobox import GeoBox
 from rasterio.features import rasterize
 
+from geoseg.core.closing import Closing
 from geoseg.core.window import Window
 from geoseg.errors import SceneError
 from geoseg.io.georeference import crop
@@ -21,7 +20,7 @@ from geoseg.io.vectors.read import VectorRequest, laid_on_grid, read_everywhere
 _CODE = "code of the polygon's class"
 
 
-class PolygonLabels:
+class PolygonLabels(Closing):
     """Polygons on a grid; of several on one pixel the last counts.
 
     All polygons are in memory, the pixels of one window at a time.
@@ -94,14 +93,6 @@ class PolygonLabels:
 
     def close(self) -> None:
         """Nothing is open."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        pass
 
 
 def _class_codes(name: str, values: object, names: Mapping[str, int]) -> Labels:

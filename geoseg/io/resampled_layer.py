@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 from odc.geo.geobox import GeoBox
 from pyproj import CRS, Transformer
 
+from geoseg.core.closing import Closing
 from geoseg.core.grid import grid_difference, shares_pixels
 from geoseg.core.window import Window
 from geoseg.errors import SceneError
@@ -54,7 +53,7 @@ def on_grid(layer: LabelLayer, geobox: GeoBox, fit: Fit) -> LabelLayer:
     raise SceneError(layer.name, f"it is not on the grid of {fit.of}: {difference}.", fit.cure)
 
 
-class ResampledLabels:
+class ResampledLabels(Closing):
     """Nearest neighbour, exact: the centre of every pixel goes through PROJ and both transforms.
 
     Args:
@@ -116,14 +115,6 @@ class ResampledLabels:
     def close(self) -> None:
         """Close the layer below."""
         self._layer.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def _halves(window: Window) -> tuple[Window, Window]:

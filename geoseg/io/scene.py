@@ -8,13 +8,13 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import numpy as np
 import numpy.typing as npt
 
+from geoseg.core.closing import Closing
 from geoseg.core.paths import path_text
 from geoseg.core.raster import Raster
 from geoseg.core.window import Window
@@ -54,7 +54,7 @@ class SceneBand:
     description: str = ""
 
 
-class Scene:
+class Scene(Closing):
     """One input image, read by window. Pickles as its address; may be read from several threads.
 
     Attributes:
@@ -211,14 +211,6 @@ class Scene:
         self._closed = True
         for source in self._sources:
             source.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
 
     def __reduce__(self) -> tuple[type[Scene], tuple[str, OpenOptions]]:
         return type(self), (self.uri, self.options)

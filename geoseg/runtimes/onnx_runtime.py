@@ -59,9 +59,7 @@ class OnnxRuntime:
         rows, cols = tile.shape[2:]
         try:
             answer = self._session.run(None, {self._input: mirrored(tile, self._tile_px)})[0][..., :rows, :cols]
-        except Exception as error:  # ONNX Runtime's errors have no class in common but this
-            if not type(error).__module__.startswith("onnxruntime"):
-                raise
+        except _errors() as error:
             if "memory" in str(error):
                 raise ResourceError(
                     f"{self.info.device}: out of memory with one tile of {tile.shape[-1]} px. Pass a smaller --tile-px."
@@ -86,10 +84,15 @@ def open_session(path: Path, *, device: str = "cpu", threads: int | None = None)
     provider: Any = _PROVIDERS[kind] if kind == "cpu" else (_PROVIDERS[kind], {"device_id": int(index or 0)})
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=[provider])
-    except Exception as error:
-        if not type(error).__module__.startswith("onnxruntime"):
-            raise
+    except _errors() as error:
         raise ModelError(f"{path}: no ONNX network that can be run ({' '.join(str(error).split())[:300]}).") from error
+
+
+def _errors() -> tuple[type[Exception], ...]:
+    """List the errors of ONNX Runtime, which have no class of their own in common."""
+    from onnxruntime.capi import onnxruntime_pybind11_state as state  # noqa: PLC0415 - an extra
+
+    return tuple(kind for kind in vars(state).values() if isinstance(kind, type) and issubclass(kind, Exception))
 
 
 def session_graph(path: Path, session: Any) -> OnnxGraph:
