@@ -109,7 +109,7 @@ def test_the_record_the_item_and_the_project_name_members_and_layers(
         root = ET.fromstring(project.read("project.qgs"))  # noqa: S314 - written by geoseg
     shown = {node.get("name"): node.get("checked") for node in root.iter("layer-tree-layer")}
     for name in ("Uncertainty: entropy (%)", "Disagreement: mutual information (%)", "Probability of water (%)"):
-        assert shown[name] == "Qt::Unchecked"
+        assert shown[f"scene {name[0].lower()}{name[1:]}"] == "Qt::Unchecked"
 
 
 def test_the_order_of_models_and_a_file_that_lists_them_change_no_byte(

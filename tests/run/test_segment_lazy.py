@@ -68,7 +68,7 @@ def test_only_the_blocks_asked_for_are_predicted(write_scene: Any, model: Model)
             return self.runtime.probs(tiles)
 
     counting = Counting(model.runtime)
-    counted = Model(model.card, counting, model.source)
+    counted = Model(model.card, model.source, info=model.info, runtime=counting)
     with geoseg.open_scene(write_scene(blobs((400, 400)))) as scene:
         lazy = geoseg.segment(scene.to_xarray(chunks=64), counted, spec=PredictSpec(block_px=64))
         assert counting.calls == 0
