@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -59,7 +60,10 @@ class PredictSpec(BaseModel):
     @field_validator("value_range")
     @classmethod
     def _some_values(cls, values: tuple[float, float] | str | None) -> tuple[float, float] | str | None:
-        if isinstance(values, tuple) and not 0 < 1 / max(values[1] - values[0], 1e-300) < 1e300:
+        if not isinstance(values, tuple):
+            return values
+        width = values[1] - values[0]
+        if not (math.isfinite(width) and width > 0 and math.isfinite(1 / width)):
             raise ValueError(f"{values[0]:g} to {values[1]:g} holds no values; give LOW,HIGH with LOW below HIGH")
         return values
 
