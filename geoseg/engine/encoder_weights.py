@@ -11,6 +11,7 @@ from torch import nn
 from geoseg.engine.named_weights import local_file, look_up
 from geoseg.errors import ModelError
 from geoseg.io.checkpoint_file import read_checkpoint
+from geoseg.io.input_file import open_input
 from geoseg.nn.checkpoints import unwrap
 from geoseg.nn.pretrained import begin, find_encoder
 
@@ -76,7 +77,7 @@ def load_encoder(network: nn.Module, wanted: EncoderWeights | NamedEncoder, path
         ModelError: the file is another one, or its tensors are not the encoder's.
     """
     try:
-        with path.open("rb") as file:
+        with open_input(path) as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise ModelError(f"{path}: cannot be read ({error.strerror}). Get it with: {wanted.get}") from error

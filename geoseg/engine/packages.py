@@ -18,6 +18,7 @@ from geoseg.core.legend_presets import bit_colour
 from geoseg.engine.bundled import resolve
 from geoseg.errors import ModelError, UsageError
 from geoseg.io import model_file
+from geoseg.io.input_file import read_input
 from geoseg.runtimes.onnx_graph import ACTIVATION_OPTION, OnnxGraph
 from geoseg.runtimes.runtime import ModelPackage
 
@@ -69,7 +70,7 @@ class OnnxPackage:
         self.onnx: Path | None = path
         self._path = path
         try:
-            content = path.read_bytes()
+            content = read_input(path)
         except OSError as error:
             raise ModelError(f"{path}: cannot be read ({error.strerror}). Check the path.") from error
         digest = hashlib.sha256(content).hexdigest()

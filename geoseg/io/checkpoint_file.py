@@ -23,6 +23,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load
 
 from geoseg.errors import ModelError
+from geoseg.io.input_file import open_input, read_input
 from geoseg.io.model_file import CARD_KEY
 
 _FOLDER_FILES: Final = ("model.safetensors", "pytorch_model.bin")
@@ -94,7 +95,7 @@ def read_checkpoint(path: Path, sha256: str | None = None) -> Checkpoint:
     found = _digest(path)
     if sha256 is not None and found != sha256.lower():
         raise ModelError(f"{path}: hash mismatch: sha256 {found[:12]}… found, {sha256[:12]}… expected. Fetch it again.")
-    with path.open("rb") as stream:
+    with open_input(path) as stream:
         start = stream.read(512)
     if start[8:9] == b"{":
         return Checkpoint(path=path, sha256=found, content=_safetensors(path), hints=hints)
@@ -108,7 +109,7 @@ def read_checkpoint(path: Path, sha256: str | None = None) -> Checkpoint:
 
 def _digest(path: Path) -> str:
     try:
-        with path.open("rb") as stream:
+        with open_input(path) as stream:
             if not stream.read(1):
                 raise ModelError(f"{path}: the file is empty (0 bytes). Fetch it again.")
             stream.seek(0)
@@ -119,7 +120,7 @@ def _digest(path: Path) -> str:
 
 def _config(path: Path) -> dict[str, Any]:
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))
+        config = json.loads(read_input(path).decode("utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise ModelError(f"{path}: cannot be read as smp's config.json ({error}).") from error
     if not isinstance(config, dict):

@@ -13,6 +13,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from geoseg.errors import ModelError
+from geoseg.io.input_file import read_input
 
 _MAX_BYTES = 100_000
 
@@ -54,7 +55,7 @@ def read_members(name_or_path: str, weight: float = 1.0) -> list[tuple[str, floa
         return [(name_or_path, weight)]
     path = Path(name_or_path)
     try:
-        content = path.read_bytes()
+        content = read_input(path)
     except OSError as error:
         raise ModelError(f"{path}: cannot be read ({error.strerror}). Check the path.") from error
     if len(content) > _MAX_BYTES:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from geoseg.errors import SceneError
+from geoseg.io.input_file import open_input
 
 
 def digest_files(uri: str, files: Iterable[str]) -> str:
@@ -18,7 +19,7 @@ def digest_files(uri: str, files: Iterable[str]) -> str:
     total = hashlib.sha256()
     for name in files:
         try:
-            with Path(name).open("rb") as file:
+            with open_input(Path(name)) as file:
                 total.update(hashlib.file_digest(file, "sha256").digest())
         except OSError as error:
             raise SceneError(uri, f"{name} cannot be read ({error.strerror}).", "Restore it.") from error

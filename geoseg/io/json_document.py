@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from urllib.request import Request
 
 from geoseg.errors import SceneError
+from geoseg.io.input_file import read_input
 from geoseg.io.web import ask
 
 _MAX_BYTES = 64 * 2**20
@@ -46,8 +47,7 @@ def read_document(uri: str, body: Mapping[str, Any] | None = None, *, timeout_s:
 
 def _read(uri: str) -> bytes:
     try:
-        with Path(uri).open("rb") as file:
-            return file.read(_MAX_BYTES + 1)
+        return read_input(Path(uri), _MAX_BYTES + 1)
     except (OSError, ValueError) as error:
         cause = getattr(error, "strerror", None) or error
         raise SceneError(uri, f"it cannot be read ({cause}).", "Check the path.") from error

@@ -12,6 +12,7 @@ from scipy.io import loadmat
 from scipy.io.matlab import MatReadError
 
 from geoseg.errors import SceneError
+from geoseg.io.input_file import open_input
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +35,8 @@ def read_annotations(path: Path) -> list[Annotation]:
         SceneError: the file cannot be read or holds something else.
     """
     try:
-        cells = loadmat(path)["groundTruth"].ravel()
+        with open_input(path) as file:
+            cells = loadmat(file)["groundTruth"].ravel()
         return [
             Annotation(
                 segmentation=_unwrapped(cell["Segmentation"]).astype(np.int64),

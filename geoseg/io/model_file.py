@@ -16,6 +16,7 @@ from safetensors.numpy import load, save
 
 from geoseg.core.card import ModelCard
 from geoseg.errors import ModelError
+from geoseg.io.input_file import open_input, read_input
 from geoseg.io.writing import whole_file
 
 CARD_KEY: Final = "geoseg_card"
@@ -96,7 +97,7 @@ def read_card(path: Path) -> ModelCard:
         ModelError: the file is missing, of another kind, or its card is broken.
     """
     try:
-        with path.open("rb") as file:
+        with open_input(path) as file:
             head = file.read(8)
             length = int.from_bytes(head, "little")
             head += file.read(length if length <= _MAX_HEADER_BYTES else 512)
@@ -135,7 +136,7 @@ def _loaded(tensor: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 def _content(path: Path) -> bytes:
     try:
-        content = path.read_bytes()
+        content = read_input(path)
     except OSError as error:
         raise ModelError(f"{path}: cannot be read ({error.strerror}). Check the path.") from error
     if not content:

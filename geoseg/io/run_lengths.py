@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator
+from io import TextIOWrapper
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from geoseg.errors import SceneError
+from geoseg.io.input_file import open_input
 
 _MOST_CHARACTERS = 100_000_000
 """Of one field; Python's own limit of 131072 is too low for masks."""
@@ -62,7 +64,7 @@ def read_table(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[str, ...]
     """
     csv.field_size_limit(_MOST_CHARACTERS)
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
+        with TextIOWrapper(open_input(path), encoding="utf-8-sig", newline="") as file:
             rows = csv.DictReader(file)
             missing = [name for name in columns if name not in (rows.fieldnames or ())]
             if missing:

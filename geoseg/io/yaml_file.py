@@ -11,6 +11,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from geoseg.errors import UsageError
+from geoseg.io.input_file import read_input
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -34,7 +35,7 @@ def read_config(path: Path, kind: type[Value], context: dict[str, Any] | None = 
             their lines.
     """
     try:
-        content = path.read_bytes()
+        content = read_input(path)
         if len(content) > _MAX_BYTES:
             raise UsageError(f"{path}: {len(content)} bytes; a configuration has at most {_MAX_BYTES}.")
         loader = _Loader(content.decode("utf-8"))

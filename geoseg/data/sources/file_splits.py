@@ -12,6 +12,7 @@ from pydantic import Field, model_validator
 
 from geoseg.data.sources.model import Config, Share
 from geoseg.errors import SceneError, UsageError
+from geoseg.io.input_file import read_input
 from geoseg.io.run_lengths import read_table
 
 Names = tuple[str, ...]
@@ -181,7 +182,7 @@ def _listed(split: ByNames | ByLists | ByTable, folder: Path) -> tuple[list[str]
 
 def _lines(path: Path, skip: str) -> list[str]:
     try:
-        lines = [line.strip() for line in path.read_text("utf-8").splitlines()]
+        lines = [line.strip() for line in read_input(path).decode("utf-8").splitlines()]
     except OSError as error:
         raise SceneError(str(path), f"it cannot be read ({error.strerror}).", "Check the path.") from error
     except UnicodeDecodeError as error:
