@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 from typer.core import TyperGroup
@@ -42,8 +44,30 @@ def _sentence(text: str, options: frozenset[str]) -> str:
     return text if named is None or named in options else _INSTEAD[named]
 
 
+def refuse_empty(arguments: Sequence[str]) -> None:
+    """Refuse arguments without a character; as a path they would mean the current folder.
+
+    Raises:
+        UsageError: names the option before it.
+    """
+    from geoseg.errors import UsageError
+
+    for before, argument in pairwise(("", *arguments)):
+        option = argument.removesuffix("=") if argument.startswith("--") else ""
+        if argument.strip() and option in {"", argument}:
+            continue
+        named = option or (before if before.startswith("--") else "")
+        place = f"{named}: its value" if named.strip("-") else "an argument, such as a scene's name,"
+        raise UsageError(f"{place} is empty; a variable of the shell may be unset. Give one, or leave it out.")
+
+
 class Commands(TyperGroup):
-    """The commands of geoseg; refusals of each give advice that it can follow."""
+    """The commands of geoseg; refusals of each give advice that it can follow, and none takes an empty argument."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the options before the command."""
+        refuse_empty(args)
+        return super().parse_args(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command that was given."""

@@ -22,7 +22,7 @@ _LISTED = 20
 archive = typer.Typer(help="Segment the scenes of an archive, and say what was done.", no_args_is_help=True)
 
 Config = Annotated[Path, typer.Argument(metavar="CONFIG.yaml", help="The archive; see configs/archives.")]
-Workers = Annotated[int | None, typer.Option(min=0, help="Processes on this machine, instead of the file's.")]
+Workers = Annotated[int | None, typer.Option(min=0, max=1024, help="Processes on this machine, instead of the file's.")]
 Scheduler = Annotated[str | None, typer.Option(help="Address of a Dask scheduler, instead of the file's workers.")]
 Wait = Annotated[bool, typer.Option("--wait", help="Wait for another run on this archive to end.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")]

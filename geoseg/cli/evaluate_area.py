@@ -23,12 +23,14 @@ class Allocation(StrEnum):
 def sample(
     class_map: Annotated[Path, typer.Argument(metavar="MAP", help="Class raster.")],
     out: Annotated[Path, typer.Option(help="GeoPackage of points to write.")],
-    points: Annotated[int | None, typer.Option(min=1, help="Points in all; default: from --standard-error.")] = None,
+    points: Annotated[
+        int | None, typer.Option(min=1, max=100_000_000, help="Points in all; default: from --standard-error.")
+    ] = None,
     standard_error: Annotated[
         float, typer.Option(min=0.0001, max=0.5, help="Of the overall accuracy, where --points is not given.")
     ] = 0.01,
     allocation: Annotated[Allocation, typer.Option(help="How classes share the points.")] = Allocation.proportional,
-    minimum: Annotated[int, typer.Option(min=0, help="Points of every class at least.")] = 50,
+    minimum: Annotated[int, typer.Option(min=0, max=1_000_000, help="Points of every class at least.")] = 50,
     expected: Annotated[
         str | None, typer.Option(help="User's accuracies expected, e.g. 1:0.7,2:0.95; 0.8 for the others.")
     ] = None,

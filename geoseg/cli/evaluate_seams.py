@@ -17,10 +17,18 @@ def seams(
         Path, typer.Option(help="The same scene, cropped or with another --tile-px, by the same model.")
     ],
     near_px: Annotated[int, typer.Option(min=1, max=4096, help="Pixels on either side that are near a seam.")] = 8,
-    tile_px: Annotated[int | None, typer.Option(help="Tile of the prediction, without its run.json.")] = None,
-    halo_px: Annotated[int | None, typer.Option(help="Halo of the prediction, without its run.json.")] = None,
-    shifted_tile_px: Annotated[int | None, typer.Option(help="Tile of the other map, without its run.json.")] = None,
-    shifted_halo_px: Annotated[int | None, typer.Option(help="Halo of the other map, without its run.json.")] = None,
+    tile_px: Annotated[
+        int | None, typer.Option(min=1, max=1_000_000, help="Tile of the prediction, without its run.json.")
+    ] = None,
+    halo_px: Annotated[
+        int | None, typer.Option(min=0, max=1_000_000, help="Halo of the prediction, without its run.json.")
+    ] = None,
+    shifted_tile_px: Annotated[
+        int | None, typer.Option(min=1, max=1_000_000, help="Tile of the other map, without its run.json.")
+    ] = None,
+    shifted_halo_px: Annotated[
+        int | None, typer.Option(min=0, max=1_000_000, help="Halo of the other map, without its run.json.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Also write the report here, JSON.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the report.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,

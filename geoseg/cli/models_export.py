@@ -15,7 +15,9 @@ def export(
     model: Annotated[str, typer.Argument(help="Name of a bundled model or a model file.")],
     out: Annotated[Path, typer.Argument(help="File to write: .onnx, .xml (OpenVINO) or .pt (TorchScript).")],
     to: Annotated[str, typer.Option(help="onnx, openvino or torchscript.")] = "onnx",
-    tile_px: Annotated[int | None, typer.Option(min=1, help="Side of the tiles; default: the card's.")] = None,
+    tile_px: Annotated[
+        int | None, typer.Option(min=1, max=8192, help="Side of the tiles; default: the card's.")
+    ] = None,
     any_size: Annotated[
         bool, typer.Option("--any-size", help="ONNX: take tiles of any multiple of 32 px, not of one size alone.")
     ] = False,

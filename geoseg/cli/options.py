@@ -19,6 +19,8 @@ def checked(kind: type[Value], **fields: Any) -> Value:
     """
     try:
         return kind(**fields)
+    except UnicodeEncodeError as error:  # pydantic takes text only
+        raise UsageError(f"{error.object}: an option holds bytes that are not UTF-8.") from error
     except ValidationError as error:
         faults = [
             f"--{str(fault['loc'][0]).replace('_', '-')}: {fault['msg'][0].lower()}{fault['msg'][1:]}"

@@ -122,7 +122,9 @@ def predict(
     vrt_root: VrtRoot = None,
     allow_remote: AllowRemote = False,
     max_mpx: MaxMpx = None,
-    workers: Annotated[int | None, typer.Option(min=1, help="Processes on this machine that share the blocks.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, max=1024, help="Processes on this machine that share the blocks.")
+    ] = None,
     scheduler: Annotated[str | None, typer.Option(help="Address of a Dask scheduler whose workers predict.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace outputs made with other options.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,

@@ -58,7 +58,9 @@ def vectorise(
     ] = False,
     connectivity: Annotated[int, typer.Option(help="4, or 8 to join across corners.")] = 4,
     block_px: Annotated[int, typer.Option(help="Side of the blocks traced at once.")] = 2048,
-    workers: Annotated[int | None, typer.Option(help="Blocks at once; default: all processors.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, max=1024, help="Blocks at once; default: all processors.")
+    ] = None,
     scheduler: Annotated[str | None, typer.Option(help="Dask scheduler whose workers shall trace the blocks.")] = None,
     assume_crs: Annotated[str | None, typer.Option(help="CRS of a raster that carries none.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the output.")] = False,

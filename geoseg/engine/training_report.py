@@ -47,7 +47,7 @@ def write_report(folder: Path, use: str, card: ModelCard, found: HeldOut, lines:
     for name, content in pictures.items():
         write_bytes(folder / f"{name}.png", content)
     page = folder / "report.html"
-    write_bytes(page, _page(use, card, pictures).encode())
+    write_bytes(page, _page(use, card, pictures).encode(errors="backslashreplace"))
     return page
 
 

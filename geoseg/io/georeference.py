@@ -168,6 +168,7 @@ def _crs(
     uri: str, dataset: Any, path: Path | None, assume_crs: str | None
 ) -> tuple[CRS | None, tuple[str, ...], tuple[str, ...]]:
     """Find the CRS of a dataset, the sidecars it was found in, and what the user ought to know of it."""
+    assumed = None if assume_crs is None else _assumed(assume_crs)  # a wrong one is refused where it is not needed too
     gcps, gcps_crs = dataset.gcps
     crs: CRS | None = gcps_crs if gcps and dataset.transform.is_identity else dataset.crs
     if crs:
@@ -176,9 +177,9 @@ def _crs(
     if path is not None:
         crs, prj = _from_prj(uri, path)
     files = () if prj is None else (str(prj),)
-    if crs or assume_crs is None:
+    if crs or assumed is None:
         return crs or None, files, ()
-    return _assumed(assume_crs), files, (f"it has no CRS; {assume_crs} is assumed",)
+    return assumed, files, (f"it has no CRS; {assume_crs} is assumed",)
 
 
 def _refuse_no_crs(uri: str, dataset: Any) -> SceneError:

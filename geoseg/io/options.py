@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import Annotated, Literal, get_args
 
@@ -63,3 +64,5 @@ class OpenOptions:
             raise UsageError(f"alpha is {self.alpha!r}; it is one of {', '.join(get_args(Alpha))}.")
         if self.nodata is not None and (isinstance(self.nodata, bool) or not isinstance(self.nodata, int | float)):
             raise UsageError(f"nodata is {self.nodata!r}; it is a number.")
+        if self.vrt_root is not None and not os.path.isdir(self.vrt_root):  # noqa: PTH112 - a name that cannot be one too
+            raise UsageError(f"--vrt-root {self.vrt_root[:200]}: there is no such folder.")

@@ -135,7 +135,7 @@ def joined_cluster(address: str, *, timeout_s: float = 30.0) -> Iterator[Client]
     where = {"scheduler_file": address} if Path(address).is_file() else {"address": address}
     try:
         client = distributed.Client(**where, timeout=timeout_s)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, AssertionError, TypeError, LookupError) as error:  # also of a file that is no JSON
         raise ResourceError(f"--scheduler {address}: no Dask scheduler answers ({error}). Start one.") from error
     with client:
         if not client.scheduler_info(n_workers=-1)["workers"]:

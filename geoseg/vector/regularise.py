@@ -21,6 +21,9 @@ Regulariser = Callable[[Iterable[Segments]], Iterator[Segments]]
 _STEPS = 3  # as far as one polygon's shape can depend on others; see give_way
 
 
+_LEAST_M, _MOST_M = 0.001, 100_000.0  # beyond them the numbers of a wall are lost in rounding
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegulariseSpec:
     """What shall get right angles, and how far it may be changed.
@@ -47,8 +50,8 @@ class RegulariseSpec:
     def __post_init__(self) -> None:
         if not self.codes or not all(0 <= code <= 255 for code in self.codes):
             raise UsageError(f"classes to regularise are {self.codes}; give codes from 0 to 255")
-        if not 0 < self.tolerance_m < float("inf"):
-            raise UsageError(f"tolerance_m is {self.tolerance_m}; give metres, more than 0")
+        if not _LEAST_M <= self.tolerance_m <= _MOST_M:
+            raise UsageError(f"tolerance_m is {self.tolerance_m:g}; give {_LEAST_M:g} to {_MOST_M:,.0f} metres")
         if not 0 < self.min_iou <= 1:
             raise UsageError(f"min_iou is {self.min_iou}; give a share, more than 0 and at most 1")
         if not 0 <= self.min_hole_m2 < float("inf"):

@@ -171,6 +171,7 @@ def test_options_of_opening_change_the_digest_only_where_they_say_something(tmp_
         path.write_text(f"source: in\nmodel: buildings-unet\nout: out\nopening: {{{opening}}}\n")
         return ArchiveConfig.read(path)
 
+    (tmp_path / "data").mkdir()
     plain = config("")
     assert plain.opening.options().alpha == "auto"
     assert plain.opening.options().vrt_root is None
