@@ -91,8 +91,8 @@ def test_a_finished_archive_is_found_done_quickly(make_archive: Any, monkeypatch
             with monkeypatch.context() as quick:
                 quick.setattr(os, "fsync", lambda handle: None)
                 archive.manifest.write(Entry(record=record, files=files, layers={"run.json": ANY_STATE}))
-    start = time.perf_counter()
+    start = time.process_time()  # of the processor, so that what else the machine does counts for nothing
     report = run_archive(config)
-    seconds = time.perf_counter() - start
+    seconds = time.process_time() - start
     assert (report.done, report.skipped, report.exit_code) == (0, count, 0)
-    assert seconds < 10, "10,000 shall be found done within 20 s; a busy machine may take five times as long"
+    assert seconds < 10, "10,000 shall be found done within 20 s; a slow machine may take five times as long"

@@ -271,10 +271,10 @@ def test_vrts_of_vrts_of_vrts_are_refused_at_once(tmp_path: Path, fan: int) -> N
     for level in range(4):
         name = "leaf.tif" if level == 3 else f"fan{level + 1}.vrt"
         (tmp_path / f"fan{level}.vrt").write_text(vrt(source(name) * fan))
-    start = time.monotonic()
+    start = time.process_time()
     with pytest.raises(SceneError, match="sources, the limit is"):
         open_scene(tmp_path / "fan0.vrt", allow_vrt=True)
-    assert time.monotonic() - start < 2
+    assert time.process_time() - start < 2
 
 
 @pytest.mark.parametrize(
@@ -292,10 +292,10 @@ def test_vrts_of_vrts_of_vrts_are_refused_at_once(tmp_path: Path, fan: int) -> N
 def test_a_vrt_of_any_shape_is_refused_in_a_moment(tmp_path: Path, text: str) -> None:
     path = tmp_path / "a.vrt"
     path.write_text(text)
-    start = time.monotonic()
+    start = time.process_time()
     with pytest.raises(SceneError) as caught:
         open_scene(path, allow_vrt=True)
-    assert time.monotonic() - start < 5
+    assert time.process_time() - start < 5
     assert len(str(caught.value)) < 1000
 
 
