@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from pydantic import ValidationError
 
 from geoseg.core.card import Architecture, CardBand, GsdRange, ModelCard
 from geoseg.core.legend import Legend, LegendClass
@@ -98,24 +97,15 @@ def open_package(name_or_path: str) -> ModelPackage:
 def _onnx_card(path: Path) -> ModelCard:
     beside = path.with_name(path.stem + CARD_SUFFIX)
     if beside.is_file():
-        return _validated(beside, beside.read_text("utf-8", "replace"))
+        return model_file.parsed_card(beside, beside.read_text("utf-8", "replace"), cure="Correct it.")
     metadata, graph = _metadata(path)
     if model_file.CARD_KEY in metadata:
-        return _validated(path, metadata[model_file.CARD_KEY])
+        return model_file.parsed_card(path, metadata[model_file.CARD_KEY], cure="Export it again.")
     if "class_names" in metadata and "resolution" in metadata:
         return _of_deepness(path, metadata, graph)
     raise ModelError(
         f"{path}: nothing describes this network. Put a card beside it, {beside.name} (docs/checkpoints.md shows one)."
     )
-
-
-def _validated(path: Path, text: str) -> ModelCard:
-    try:
-        return ModelCard.model_validate_json(text)
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"])) or "card"
-        raise ModelError(f"{path}: the card is not valid: {place}: {first['msg']}. Correct it.") from error
 
 
 def _metadata(path: Path) -> tuple[dict[str, str], OnnxGraph]:

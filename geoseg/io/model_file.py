@@ -171,9 +171,23 @@ def _card(path: Path, header: dict[str, Any]) -> ModelCard:
     text = metadata.get(CARD_KEY) if isinstance(metadata, dict) else None
     if not isinstance(text, str):
         raise ModelError(f"{path}: the file holds weights but no geoseg card. {_CURE}")
+    return parsed_card(path, text, cure=_CURE)
+
+
+def parsed_card(path: Path, text: str, *, cure: str) -> ModelCard:
+    """Read a card from JSON.
+
+    Args:
+        path: of the file that it comes from, for the message.
+        text: JSON.
+        cure: what a user can do about a card that is not valid, one sentence.
+
+    Raises:
+        ModelError: it is not a card; the first fault is named with its place.
+    """
     try:
         return ModelCard.model_validate_json(text)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"])) or "card"
-        raise ModelError(f"{path}: its card is not valid: {place}: {first['msg']}. {_CURE}") from error
+        raise ModelError(f"{path}: its card is not valid: {place}: {first['msg']}. {cure}") from error
