@@ -28,9 +28,9 @@ from geoseg.archive.config import ArchiveConfig
 from geoseg.archive.manifest import Entry
 from geoseg.archive.record import SceneRecord
 from geoseg.archive.run import run_archive
-from geoseg.archive.source_config import FolderSource
-from geoseg.engine.model import load_model
-from geoseg.io.scene import open_scene
+from geoseg.archive.sources.config import FolderSource
+from geoseg.io.raster.scene import open_scene
+from geoseg.models.model import load_model
 from geoseg.run.cluster import DaskWorkers, local_cluster, share_of_threads
 from geoseg.run.predict import predict
 

@@ -24,10 +24,10 @@ from geoseg.core.crf_spec import PRESETS, CrfSpec, parse_crf
 from geoseg.core.spec import PredictSpec
 from geoseg.core.tiling import Block
 from geoseg.core.window import Window
-from geoseg.engine import crf
-from geoseg.engine.model import load_model
-from geoseg.engine.predict import Coloured, predict_block, prepare, scene_window
-from geoseg.io.scene import open_scene
+from geoseg.inference import crf
+from geoseg.inference.predict import Coloured, predict_block, prepare, scene_window
+from geoseg.io.raster.scene import open_scene
+from geoseg.models.model import load_model
 from geoseg.run.plan import make_plan
 
 Probs = npt.NDArray[np.float32]

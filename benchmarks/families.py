@@ -24,9 +24,9 @@ from rasterio.windows import transform as window_transform
 
 import geoseg
 from geoseg.core.spec import PredictSpec
-from geoseg.engine.model import load_model
-from geoseg.engine.recipe import Recipe
-from geoseg.engine.train import train
+from geoseg.models.model import load_model
+from geoseg.training.recipe import Recipe
+from geoseg.training.train import train
 
 FAMILIES = (
     *("fcn32s", "fcn8s", "fcn_r50", "segnet", "parsenet", "unet", "timm_unet", "unetplusplus", "deeplabv1"),

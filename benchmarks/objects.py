@@ -31,11 +31,11 @@ import geoseg
 from geoseg.core.card import Score
 from geoseg.core.window import Window
 from geoseg.data.labelled import read_source
-from geoseg.engine.bundled import BUNDLED, resolve
-from geoseg.engine.recipe import read_recipe
-from geoseg.io.model_file import read_model, write_model
+from geoseg.io.weights.model_file import read_model, write_model
+from geoseg.models.bundled import BUNDLED, resolve
 from geoseg.run.report import Silence
 from geoseg.score.object_files import evaluate_objects
+from geoseg.training.recipe import read_recipe
 
 ROOT = Path(__file__).resolve().parents[1]
 LEAST_IOU = 0.5

@@ -39,11 +39,11 @@ from geoseg.core.card import ModelCard
 from geoseg.core.window import Window
 from geoseg.data.labelled import UNLABELLED, LabelledScene, read_source
 from geoseg.data.labelled_scene import read_padded, unit
-from geoseg.engine.network import load_network
-from geoseg.engine.recipe import Recipe, read_recipe
-from geoseg.engine.score import confusion, iou, predict_channels
-from geoseg.engine.train import train
+from geoseg.models.network import load_network
 from geoseg.nn.padding import Padded
+from geoseg.training.recipe import Recipe, read_recipe
+from geoseg.training.score import confusion, iou, predict_channels
+from geoseg.training.train import train
 
 _STRIDE_PX = 32
 

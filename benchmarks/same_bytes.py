@@ -30,17 +30,17 @@ from geoseg.core.card import ModelCard
 from geoseg.core.legend import Legend, LegendClass
 from geoseg.core.segments import Segments
 from geoseg.core.window import Window
-from geoseg.io.about import About
-from geoseg.io.bundle import Bundle
-from geoseg.io.cog import write_class_cog, write_confidence_cog
-from geoseg.io.grid import LayerGrid
-from geoseg.io.preview import write_preview
-from geoseg.io.qgis import write_project
-from geoseg.io.sample_file import Sample, write_sample
-from geoseg.io.scene_footprints import write_footprints
-from geoseg.io.scene_index import write_scene_index
-from geoseg.io.stac_item import Run, Source, write_item
-from geoseg.io.vector_formats import VECTOR_SUFFIXES, write_vectors
+from geoseg.io.labels.sample_file import Sample, write_sample
+from geoseg.io.polygons.vector_formats import VECTOR_SUFFIXES, write_vectors
+from geoseg.io.publish.about import About
+from geoseg.io.publish.bundle import Bundle
+from geoseg.io.publish.grid import LayerGrid
+from geoseg.io.publish.preview import write_preview
+from geoseg.io.publish.qgis import write_project
+from geoseg.io.publish.scene_footprints import write_footprints
+from geoseg.io.publish.scene_index import write_scene_index
+from geoseg.io.publish.stac_item import Run, Source, write_item
+from geoseg.io.raster.cog import write_class_cog, write_confidence_cog
 
 _SIDE_PX = 1100
 _LEGEND = Legend(classes=[LegendClass(code=i, name=f"c{i}", colour=f"#{i:06x}") for i in range(5)])

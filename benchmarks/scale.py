@@ -86,7 +86,7 @@ def _flow(client: Any, count: int, name: str) -> None:
 
 def per_scene(model_name: str, side: int) -> dict[str, float]:
     """Seconds, bytes read and store requests of one scene of ``side`` x ``side`` px, in this process."""
-    from geoseg.engine.model import load_model
+    from geoseg.models.model import load_model
     from geoseg.run.predict import predict
 
     counts = {"requests": 0}

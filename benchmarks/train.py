@@ -26,10 +26,10 @@ from torchgeo.trainers import SemanticSegmentationTask
 
 from geoseg.data.chips import ChipMaker
 from geoseg.data.labelled import LabelledImage, read_source
-from geoseg.engine.fit import Places, fit
-from geoseg.engine.learner import Learner
-from geoseg.engine.progress import Progress
-from geoseg.engine.recipe import Recipe
+from geoseg.training.fit import Places, fit
+from geoseg.training.learner import Learner
+from geoseg.training.progress import Progress
+from geoseg.training.recipe import Recipe
 
 _WARM_UP = 3
 _TOWNS = 4

@@ -20,9 +20,9 @@ from scipy import ndimage
 import geoseg
 from geoseg.core.card import ModelCard
 from geoseg.core.spec import PredictSpec
-from geoseg.data.town import draw_town
-from geoseg.engine.bundled import BUNDLED, resolve
-from geoseg.io.model_file import read_model
+from geoseg.io.weights.model_file import read_model
+from geoseg.models.bundled import BUNDLED, resolve
+from geoseg.synthetic.town import draw_town
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "models.md"

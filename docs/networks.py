@@ -11,8 +11,9 @@ import sys
 from pathlib import Path
 
 from geoseg.errors import ModelError
-from geoseg.nn import NETWORKS, catalogue, measured
-from geoseg.nn.measure import measure
+from geoseg.nn import NETWORKS
+from geoseg.nn.zoo import catalogue, measured
+from geoseg.nn.zoo.measure import measure
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "networks.md"
@@ -81,7 +82,7 @@ def trained() -> str:
 
 
 def numbers() -> str:
-    """The text of ``geoseg/nn/measured.py``, measured now."""
+    """The text of ``geoseg/nn/zoo/measured.py``, measured now."""
     lines = []
     for name in NETWORKS:
         try:
@@ -92,7 +93,7 @@ def numbers() -> str:
         lines.append(f'        "{name}": ({found.parameters:_}, {found.auxiliary:_}, {found.macs:_}),')
     return "\n".join(
         [
-            '"""What the networks cost, as docs/networks.py measured it; see geoseg.nn.measure. Do not edit."""',
+            '"""What the networks cost, as docs/networks.py measured it; see geoseg.nn.zoo.measure. Do not edit."""',
             "",
             "from types import MappingProxyType",
             "",

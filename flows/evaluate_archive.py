@@ -13,16 +13,16 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 
-from geoseg.cli.evaluate import Protocol, Unanswered
-from geoseg.cli.nodata import ReferenceNodataOption, nodata_of
+from geoseg.cli.arguments.nodata import ReferenceNodataOption, nodata_of
+from geoseg.cli.commands.evaluate import Protocol, Unanswered
 from geoseg.errors import GeosegError, SceneError
 from geoseg.flows.assets import whole_path
 from geoseg.flows.begin import begin
 from geoseg.flows.board import Board
 from geoseg.flows.ending import Outcome, command, computed, run
 from geoseg.flows.references import count_where_it_lies, find_references, plan_of, score_rows, total_rows
+from geoseg.io.files.writing import write_json
 from geoseg.io.vectors.names import is_folder
-from geoseg.io.writing import write_json
 from geoseg.score.evaluate import Evaluation
 
 match = task(name="match", cache_policy=NO_CACHE)(find_references)

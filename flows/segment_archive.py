@@ -18,7 +18,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 
 from geoseg.archive.archive import Archive
 from geoseg.archive.crew import MOST_SCENES, crew, scenes_in_flight
-from geoseg.archive.ref import SceneRef
+from geoseg.archive.sources.ref import SceneRef
 from geoseg.flows.assets import lineage
 from geoseg.flows.begin import begin
 from geoseg.flows.board import Board, Notes

@@ -14,14 +14,14 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
-from geoseg.cli.predict import hands
+from geoseg.cli.commands.predict import hands
 from geoseg.flows.assets import layer_assets, source_assets, whole_path
 from geoseg.flows.begin import begin
 from geoseg.flows.board import Board, Shown
 from geoseg.flows.ending import Outcome, command, computed, run
 from geoseg.flows.gpu import check_limit, gpu_slot
 from geoseg.flows.wanted import SET_HELP, SceneOptions, checked, fields
-from geoseg.io.scene import Scene
+from geoseg.io.raster.scene import Scene
 from geoseg.run.predict import Layers, predict
 
 

@@ -16,12 +16,12 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
 from geoseg.core.card import ModelCard
-from geoseg.engine.recipe import Recipe, read_recipe
-from geoseg.engine.train import train
 from geoseg.flows.assets import asset_key
 from geoseg.flows.begin import begin
 from geoseg.flows.board import Board
 from geoseg.flows.ending import Outcome, command, computed, run
+from geoseg.training.recipe import Recipe, read_recipe
+from geoseg.training.train import train
 
 
 @materialize("geoseg://models", name="train", task_run_name="{recipe.name}", cache_policy=NO_CACHE)

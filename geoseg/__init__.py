@@ -13,11 +13,11 @@ __version__ = "0.1.0"
 
 _FUNCTIONS = {
     "evaluate": "geoseg.score.files",
-    "load_model": "geoseg.engine.model",
-    "open_scene": "geoseg.io.scene",
+    "load_model": "geoseg.models.model",
+    "open_scene": "geoseg.io.raster.scene",
     "predict": "geoseg.run.predict",
     "segment": "geoseg.run.lazy",
-    "train": "geoseg.engine.train",
+    "train": "geoseg.training.train",
     "vectorise": "geoseg.vector.frame",
 }
 _VALUES = {
@@ -25,7 +25,7 @@ _VALUES = {
     "LegendClass": "geoseg.core.legend",
     "ModelCard": "geoseg.core.card",
     "PredictSpec": "geoseg.core.spec",
-    "Scene": "geoseg.io.scene",
+    "Scene": "geoseg.io.raster.scene",
     "ValueClass": "geoseg.core.legend",
     "ValueLegend": "geoseg.core.legend",
     "VectorSpec": "geoseg.vector.spec",
@@ -45,8 +45,6 @@ if TYPE_CHECKING:
     from geoseg.core.legend import ValueClass as ValueClass
     from geoseg.core.legend import ValueLegend as ValueLegend
     from geoseg.core.spec import PredictSpec as PredictSpec
-    from geoseg.engine.model import load_model as load_model
-    from geoseg.engine.train import train as train
     from geoseg.errors import GeosegError as GeosegError
     from geoseg.errors import LegendError as LegendError
     from geoseg.errors import MatchError as MatchError
@@ -56,11 +54,13 @@ if TYPE_CHECKING:
     from geoseg.errors import SceneError as SceneError
     from geoseg.errors import UsageError as UsageError
     from geoseg.errors import WriteError as WriteError
-    from geoseg.io.scene import Scene as Scene
-    from geoseg.io.scene import open_scene as open_scene
+    from geoseg.io.raster.scene import Scene as Scene
+    from geoseg.io.raster.scene import open_scene as open_scene
+    from geoseg.models.model import load_model as load_model
     from geoseg.run.lazy import segment as segment
     from geoseg.run.predict import predict as predict
     from geoseg.score.files import evaluate as evaluate
+    from geoseg.training.train import train as train
     from geoseg.vector.frame import vectorise as vectorise
     from geoseg.vector.spec import VectorSpec as VectorSpec
 

@@ -11,8 +11,8 @@ from PIL import Image
 from scipy import ndimage
 from writing import POTSDAM, VAIHINGEN, grid_at, write_tiff
 
-from geoseg.data.town import Town, draw_town
-from geoseg.data.town_legend import BUILDING, CLUTTER, LOW_VEGETATION, TOWN_LEGEND, TREE
+from geoseg.core.isprs_legend import BUILDING, CLUTTER, LOW_VEGETATION, TOWN_LEGEND, TREE
+from geoseg.synthetic.town import Town, draw_town
 
 DEEPGLOBE = {
     "urban land": (0, 255, 255),

@@ -9,8 +9,8 @@ from layouts import write_deepglobe, write_potsdam, write_vaihingen
 from traits import write_traits
 from writing import VAIHINGEN, grid_at, write_cog
 
-from geoseg.data.town import draw_town
-from geoseg.data.town_legend import TOWN_LEGEND
+from geoseg.core.isprs_legend import TOWN_LEGEND
+from geoseg.synthetic.town import draw_town
 
 TOWN_SEED = 2026
 """Kept out of training, whose towns have the seeds 1 to 99."""

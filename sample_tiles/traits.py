@@ -15,7 +15,7 @@ from pyproj import Transformer
 from rasterio.control import GroundControlPoint
 from writing import VAIHINGEN, grid_at, write_cog, write_tiff
 
-from geoseg.data.town import draw_town
+from geoseg.synthetic.town import draw_town
 
 GSD_M = 0.3
 LAEA = "+proj=laea +lat_0=48.9 +lon_0=8.95 +x_0=1000 +y_0=2000 +ellps=GRS80 +units=m +no_defs"

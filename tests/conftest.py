@@ -18,7 +18,7 @@ from rasterio.errors import NotGeoreferencedWarning
 from geoseg import nn
 from geoseg.core.card import Architecture, CardBand, GsdRange, ModelCard
 from geoseg.core.legend import Legend, LegendClass
-from geoseg.io.model_file import write_model
+from geoseg.io.weights.model_file import write_model
 
 settings.register_profile("geoseg", deadline=None)  # machines that run tests are busy
 settings.load_profile("geoseg")

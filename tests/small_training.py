@@ -12,7 +12,7 @@ from torch import nn
 
 from geoseg.data.chips import ChipMaker
 from geoseg.data.labelled import read_source
-from geoseg.engine.recipe import Recipe
+from geoseg.training.recipe import Recipe
 
 
 def write_squares(folder: Path) -> Path:

@@ -10,22 +10,22 @@ from pathlib import Path
 from typing import Any, Self
 from uuid import uuid4
 
-from geoseg.archive.catalogue import CATALOGUE
 from geoseg.archive.config import ArchiveConfig, in_configuration
 from geoseg.archive.manifest import ANY_STATE, Entry, Manifest
 from geoseg.archive.publish import ArchiveFiles, publish_archive
 from geoseg.archive.record import SceneRecord
-from geoseg.archive.ref import SceneRef
+from geoseg.archive.report.catalogue import CATALOGUE
 from geoseg.archive.scene_run import Outcome, SceneRun, failed_by, printable_uri
-from geoseg.archive.sources import find_scenes
+from geoseg.archive.sources.find import find_scenes
+from geoseg.archive.sources.ref import SceneRef
 from geoseg.archive.stamps import Files, state_of
 from geoseg.core.card import ModelCard
 from geoseg.core.digest import sha256_of_json
-from geoseg.engine.ensemble import card_of, file_of
-from geoseg.engine.model import Model
 from geoseg.errors import ClusterLostError, GeosegError, OutputError, SceneError, WriteError
-from geoseg.io.formats import is_remote
-from geoseg.io.writing import write_bytes
+from geoseg.io.files.formats import is_remote
+from geoseg.io.files.writing import write_bytes
+from geoseg.models.ensemble import card_of, file_of
+from geoseg.models.model import Model
 from geoseg.run.lock import holder, locked
 from geoseg.run.report import Reporter, Silence
 from geoseg.run.workers import Workers

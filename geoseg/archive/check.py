@@ -10,9 +10,9 @@ from typing import Any
 
 from geoseg.archive.manifest import Manifest
 from geoseg.errors import UsageError
-from geoseg.io.bundle import ARCHIVE_RECORDS
 from geoseg.io.checks.formats import CHECKED_SUFFIXES, check_file
-from geoseg.io.recorded_file import FileState, state_of_file
+from geoseg.io.files.recorded_file import FileState, state_of_file
+from geoseg.io.publish.bundle import ARCHIVE_RECORDS
 
 _RECORD = "run.json"
 _RASTER = ".tif"

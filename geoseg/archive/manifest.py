@@ -21,8 +21,8 @@ from pydantic import ValidationError
 from geoseg.archive.record import SceneRecord
 from geoseg.archive.stamps import Files
 from geoseg.errors import WriteError
-from geoseg.io.bundle import ARCHIVE_RECORDS
-from geoseg.io.writing import write_json
+from geoseg.io.files.writing import write_json
+from geoseg.io.publish.bundle import ARCHIVE_RECORDS
 
 _FORMAT = "geoseg-archive-1"
 ANY_STATE = (-1, -1)

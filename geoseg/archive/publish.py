@@ -10,21 +10,21 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from geoseg.archive.catalogue import CATALOGUE, COLLECTION, FOLDER, ITEMS, Catalogue
-from geoseg.archive.facts import Facts, seconds_of, stages_of
-from geoseg.archive.model_items import write_models
 from geoseg.archive.record import SceneRecord
-from geoseg.archive.report import markdown_of
-from geoseg.archive.web_report import Gathering, write_web_report
-from geoseg.archive.whole_map import WholeMap
-from geoseg.archive.wording import readable
+from geoseg.archive.report.catalogue import CATALOGUE, COLLECTION, FOLDER, ITEMS, Catalogue
+from geoseg.archive.report.facts import Facts, seconds_of, stages_of
+from geoseg.archive.report.model_items import write_models
+from geoseg.archive.report.summary import markdown_of
+from geoseg.archive.report.web_report import Gathering, write_web_report
+from geoseg.archive.report.whole_map import WholeMap
+from geoseg.archive.report.wording import readable
 from geoseg.core.legend import Legend, LegendClass
 from geoseg.errors import UsageError
-from geoseg.io.bundle import Bundle
-from geoseg.io.scene_footprints import write_footprints
-from geoseg.io.scene_index import area_columns, write_scene_index
-from geoseg.io.stac_item import href
-from geoseg.io.writing import reap_parts, write_bytes
+from geoseg.io.files.writing import reap_parts, write_bytes
+from geoseg.io.publish.bundle import Bundle
+from geoseg.io.publish.scene_footprints import write_footprints
+from geoseg.io.publish.scene_index import area_columns, write_scene_index
+from geoseg.io.publish.stac_item import href
 
 INDEX, FOOTPRINTS, PROJECT, REPORT, MARKDOWN = (
     "scenes.parquet",

@@ -12,9 +12,9 @@ from geoseg.archive.archive import Archive
 from geoseg.archive.config import ArchiveConfig
 from geoseg.archive.crew import MOST_SCENES, crew, scenes_in_flight
 from geoseg.archive.record import SceneRecord
-from geoseg.archive.ref import SceneRef
-from geoseg.archive.source_config import FolderSource
-from geoseg.archive.sources_files import watch_scenes
+from geoseg.archive.sources.config import FolderSource
+from geoseg.archive.sources.files import watch_scenes
+from geoseg.archive.sources.ref import SceneRef
 from geoseg.errors import UsageError
 from geoseg.run.report import Reporter, Silence
 from geoseg.run.workers import ThisProcess, Workers

@@ -15,15 +15,15 @@ from geoseg.archive.bands import spec_for
 from geoseg.archive.config import ArchiveConfig, in_configuration
 from geoseg.archive.manifest import ANY_STATE
 from geoseg.archive.record import SceneRecord
-from geoseg.archive.ref import SceneRef
+from geoseg.archive.sources.ref import SceneRef
 from geoseg.archive.stamps import Files
 from geoseg.core.card import ModelCard
-from geoseg.engine.model import Model, ModelSource, load
 from geoseg.errors import ClusterLostError, GeosegError, MatchError, SceneError
-from geoseg.io.bundle import Bundle
-from geoseg.io.formats import is_remote
-from geoseg.io.scene import Scene
-from geoseg.io.stac_item import without_secrets
+from geoseg.io.files.formats import is_remote
+from geoseg.io.publish.bundle import Bundle
+from geoseg.io.publish.stac_item import without_secrets
+from geoseg.io.raster.scene import Scene
+from geoseg.models.model import Model, ModelSource, load
 from geoseg.run.dask_workers import DaskWorkers
 from geoseg.run.on_worker import SceneOrder
 from geoseg.run.predict import predict

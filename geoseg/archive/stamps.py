@@ -13,10 +13,10 @@ from http.client import HTTPException
 from pathlib import Path
 from urllib.request import Request
 
-from geoseg.archive.ref import SceneRef
+from geoseg.archive.sources.ref import SceneRef
 from geoseg.core.digest import sha256_of_json
-from geoseg.io.formats import is_remote
-from geoseg.io.web import ask
+from geoseg.io.files.formats import is_remote
+from geoseg.io.files.web import ask
 
 _BESIDE = (".tfw", ".tifw", ".wld", ".pgw", ".jgw", ".j2w", ".prj")
 _HEADERS = ("ETag", "Last-Modified", "Content-Length")

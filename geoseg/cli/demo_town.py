@@ -7,16 +7,16 @@ from pathlib import Path
 import numpy as np
 from odc.geo.geobox import GeoBox
 
-from geoseg.cli.progress import reporter
+from geoseg.cli.output.progress import reporter
 from geoseg.core.window import Window
-from geoseg.data.town import draw_town
-from geoseg.engine.model import load_model
-from geoseg.engine.score import confusion, iou
 from geoseg.errors import UsageError
-from geoseg.io.code_file import CodeFile
-from geoseg.io.picture_file import write_picture
-from geoseg.io.scene import open_scene
+from geoseg.io.raster.code_file import CodeFile
+from geoseg.io.raster.picture_file import write_picture
+from geoseg.io.raster.scene import open_scene
+from geoseg.models.model import load_model
 from geoseg.run.predict import predict
+from geoseg.synthetic.town import draw_town
+from geoseg.training.score import confusion, iou
 
 _SEED = 2026
 _SHAPE = (1536, 1536)

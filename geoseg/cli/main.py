@@ -9,18 +9,18 @@ import typer
 
 import geoseg
 from geoseg.cli.advice import Commands
-from geoseg.cli.archive import archive
-from geoseg.cli.check import check
-from geoseg.cli.demo import demo
-from geoseg.cli.doctor import doctor
+from geoseg.cli.commands.archive import archive
+from geoseg.cli.commands.check import check
+from geoseg.cli.commands.demo import demo
+from geoseg.cli.commands.doctor import doctor
+from geoseg.cli.commands.evaluate import evaluate
+from geoseg.cli.commands.inspect import inspect
+from geoseg.cli.commands.models import models
+from geoseg.cli.commands.predict import predict
+from geoseg.cli.commands.train import train
+from geoseg.cli.commands.vectorise import vectorise
 from geoseg.cli.door import enter
-from geoseg.cli.evaluate import evaluate
-from geoseg.cli.inspect import inspect
-from geoseg.cli.models import models
-from geoseg.cli.predict import predict
 from geoseg.cli.process.signals import watch_signals
-from geoseg.cli.train import train
-from geoseg.cli.vectorise import vectorise
 
 app = typer.Typer(
     name="geoseg",

@@ -80,9 +80,9 @@ class ModelCard(_Value):
             learnt on surface or top-of-atmosphere reflectance (0-1).
         gsd_m: range the network may be fed; a scene outside it is resampled to the nearer end.
         tile_px: side of the square the network sees at once.
-        halo_px: context pixels dropped or tapered on each side; see ``geoseg.engine.receptive_field``.
+        halo_px: context pixels dropped or tapered on each side; see ``geoseg.inference.receptive_field``.
         temperature: logits are divided by it before the softmax, so that confidence means what it says; above 1 for a
-            network that is too sure of itself. See ``geoseg.engine.calibrate``.
+            network that is too sure of itself. See ``geoseg.training.calibrate``.
         warnings: reasons not to trust the network, one sentence each: a training that ended in one class, for instance.
         min_area_m2: polygons smaller than this are specks, which join a neighbour unless a run asks for another limit;
             0, also where a card does not say: every region is a polygon.

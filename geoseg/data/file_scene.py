@@ -17,8 +17,8 @@ from geoseg.data.label_files import LabelFile, PolygonFile
 from geoseg.data.labelled_scene import U8, UNLABELLED, LabelledImage, LabelledScene, Sample
 from geoseg.data.recoding import Recoding
 from geoseg.errors import SceneError
-from geoseg.io.image_stack import ImageStack
-from geoseg.io.label_layer import LabelLayer, Labels, Valid
+from geoseg.io.labels.label_layer import LabelLayer, Labels, Valid
+from geoseg.io.raster.image_stack import ImageStack
 
 
 class FileScene:

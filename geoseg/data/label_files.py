@@ -9,11 +9,11 @@ from typing import ClassVar, Literal, Protocol
 from odc.geo.geobox import GeoBox
 
 from geoseg.errors import UsageError
-from geoseg.io.array_labels import boundary_labels, matlab_labels, painted_labels, run_length_labels
-from geoseg.io.class_raster import ClassRaster, ClassRules
-from geoseg.io.label_layer import LabelLayer
-from geoseg.io.polygon_layer import PolygonLabels
-from geoseg.io.resampled_layer import Fit, on_grid
+from geoseg.io.labels.array_labels import boundary_labels, matlab_labels, painted_labels, run_length_labels
+from geoseg.io.labels.class_raster import ClassRaster, ClassRules
+from geoseg.io.labels.label_layer import LabelLayer
+from geoseg.io.labels.polygon_layer import PolygonLabels
+from geoseg.io.labels.resampled_layer import Fit, on_grid
 from geoseg.io.vectors.read import VectorRequest
 
 

@@ -10,11 +10,11 @@ from urllib.parse import quote
 from prefect.assets import Asset
 
 from geoseg.archive.config import ArchiveConfig
-from geoseg.archive.ref import SceneRef
+from geoseg.archive.sources.ref import SceneRef
 from geoseg.core.spec import PredictSpec
-from geoseg.engine.bundled import BUNDLED
-from geoseg.io.bundle import Bundle
-from geoseg.io.stac_item import without_secrets
+from geoseg.io.publish.bundle import Bundle
+from geoseg.io.publish.stac_item import without_secrets
+from geoseg.models.bundled import BUNDLED
 
 _LONGEST = 512
 

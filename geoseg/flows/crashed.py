@@ -29,7 +29,7 @@ from prefect.runtime import flow_run
 from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 from prefect.states import Completed, Crashed
 
-from geoseg.io.writing import write_json
+from geoseg.io.files.writing import write_json
 
 _log = logging.getLogger(__name__)
 _OPEN = [kind for kind in StateType if kind not in TERMINAL_STATES]

@@ -8,8 +8,8 @@ from typing import Any
 from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 
-from geoseg.archive.catalogue import CATALOGUE
 from geoseg.archive.publish import MARKDOWN
+from geoseg.archive.report.catalogue import CATALOGUE
 from geoseg.flows.assets import whole_path
 from geoseg.flows.board import Board
 from geoseg.flows.ending import Outcome, computed

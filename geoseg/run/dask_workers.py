@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import uuid4
 
 from geoseg.core.tiling import Block
-from geoseg.engine.bundled import BUNDLED
-from geoseg.engine.model import Model, ModelSource
 from geoseg.errors import ClusterLostError, GeosegError, ResourceError
 from geoseg.io.store import Store
+from geoseg.models.bundled import BUNDLED
+from geoseg.models.model import Model, ModelSource
 from geoseg.run import on_worker
 from geoseg.run.lock import locked
 from geoseg.run.on_worker import BLOCKS_AT_ONCE, DescribedModel, Order, SceneOrder

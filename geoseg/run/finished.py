@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from geoseg.errors import OutputError
-from geoseg.io.bundle import Bundle
-from geoseg.io.recorded_file import FileState, state_of_file
-from geoseg.io.writing import is_part, reap_parts, write_json
+from geoseg.io.files.recorded_file import FileState, state_of_file
+from geoseg.io.files.writing import is_part, reap_parts, write_json
+from geoseg.io.publish.bundle import Bundle
 from geoseg.run.plan import Workplace
 
 _RASTER = ".tif"

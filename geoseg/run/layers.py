@@ -19,11 +19,11 @@ from geoseg.core.segments import Segments
 from geoseg.core.tiling import Block, Blocks
 from geoseg.core.window import Window
 from geoseg.errors import OutputError
-from geoseg.io.cog import write_class_cog, write_percent_cog
-from geoseg.io.geopackage import write_segments
-from geoseg.io.grid import LayerGrid
-from geoseg.io.percent_layers import percent_layers
-from geoseg.io.quiet import quiet
+from geoseg.io.files.quiet import quiet
+from geoseg.io.polygons.geopackage import write_segments
+from geoseg.io.publish.grid import LayerGrid
+from geoseg.io.publish.percent_layers import percent_layers
+from geoseg.io.raster.cog import write_class_cog, write_percent_cog
 from geoseg.run.lineage import about_layers
 from geoseg.run.plan import Job
 from geoseg.run.report import Reporter

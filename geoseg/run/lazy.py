@@ -17,14 +17,14 @@ from odc.geo.geobox import GeoBox
 from geoseg.core.raster import Raster
 from geoseg.core.spec import PredictSpec
 from geoseg.core.tiling import Block
-from geoseg.engine.model import Model, load_model
-from geoseg.engine.passes import block_pixels
-from geoseg.engine.predict import NO_CONFIDENCE
 from geoseg.errors import UsageError
-from geoseg.io.bands import band_names
-from geoseg.io.georeference import refuse_nowhere
-from geoseg.io.scene import Scene, SceneBand
-from geoseg.io.validity import valid_pixels
+from geoseg.inference.passes import block_pixels
+from geoseg.inference.predict import NO_CONFIDENCE
+from geoseg.io.raster.bands import band_names
+from geoseg.io.raster.georeference import refuse_nowhere
+from geoseg.io.raster.scene import Scene, SceneBand
+from geoseg.io.raster.validity import valid_pixels
+from geoseg.models.model import Model, load_model
 from geoseg.run.plan import RunPlan, make_plan
 from geoseg.run.workers import answer
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import PurePosixPath
 
 import geoseg
-from geoseg.io.about import About
-from geoseg.io.gdal_name import escaped
-from geoseg.io.stac_item import without_secrets
+from geoseg.io.files.gdal_name import escaped
+from geoseg.io.publish.about import About
+from geoseg.io.publish.stac_item import without_secrets
 from geoseg.run.plan import Job
 
 

@@ -14,13 +14,13 @@ import torch
 from geoseg.core.card import ModelCard
 from geoseg.core.spec import PredictSpec
 from geoseg.core.tiling import Block
-from geoseg.engine.model import Model, ModelSource, combined, load
 from geoseg.errors import GeosegError, ModelError, WriteError
-from geoseg.io.area_of_interest import Mask, read_area
-from geoseg.io.ogr_file import keep_quiet
-from geoseg.io.options import OpenOptions
-from geoseg.io.scene import Scene
+from geoseg.io.labels.area_of_interest import Mask, read_area
+from geoseg.io.polygons.ogr_file import keep_quiet
+from geoseg.io.raster.options import OpenOptions
+from geoseg.io.raster.scene import Scene
 from geoseg.io.store import Store
+from geoseg.models.model import Model, ModelSource, combined, load
 from geoseg.run.plan import RunPlan
 from geoseg.run.publish import Facts
 from geoseg.run.report import Silence

@@ -12,17 +12,17 @@ from geoseg.core.crf_spec import MAX_SPAN
 from geoseg.core.spec import PredictSpec
 from geoseg.core.tiling import Block, Blocks, Tiling
 from geoseg.core.window import Window
-from geoseg.engine.match import Described, ReadPlan, match
-from geoseg.engine.passes import Pass, bands_read, window_read
 from geoseg.errors import UsageError
-from geoseg.io.area_of_interest import Mask, area_digest
-from geoseg.io.bundle import Bundle
-from geoseg.io.formats import READ_CACHE_BYTES
-from geoseg.io.read_ahead import READ_AHEAD_BYTES
-from geoseg.io.scene import Scene
+from geoseg.inference.match import Described, ReadPlan, match
+from geoseg.inference.passes import Pass, bands_read, window_read
+from geoseg.io.files.formats import READ_CACHE_BYTES
+from geoseg.io.labels.area_of_interest import Mask, area_digest
+from geoseg.io.publish.bundle import Bundle
+from geoseg.io.raster.read_ahead import READ_AHEAD_BYTES
+from geoseg.io.raster.scene import Scene
 
 if TYPE_CHECKING:
-    from geoseg.engine.model import Model  # torch; ``geoseg inspect`` plans without it
+    from geoseg.models.model import Model  # torch; ``geoseg inspect`` plans without it
 
 PIPELINE_VERSION = 3
 """Changed whenever the same input, model and options would give other pixels than before."""

@@ -11,11 +11,11 @@ from typing import Any
 from geoseg.core.paths import path_text
 from geoseg.core.spec import PredictSpec
 from geoseg.core.tiling import Block
-from geoseg.engine.model import Model, load_model
 from geoseg.errors import UsageError
-from geoseg.io.bundle import Bundle
-from geoseg.io.scene import Scene, open_scene
+from geoseg.io.publish.bundle import Bundle
+from geoseg.io.raster.scene import Scene, open_scene
 from geoseg.io.store import Store
+from geoseg.models.model import Model, load_model
 from geoseg.run.lock import locked
 from geoseg.run.plan import Job
 from geoseg.run.publish import Facts

@@ -13,20 +13,20 @@ from typing import Any
 import numpy as np
 
 import geoseg
-from geoseg.engine.ensemble import member_facts
-from geoseg.engine.model import Model
-from geoseg.engine.passes import Pass
-from geoseg.io.bundle import Bundle
-from geoseg.io.code_file import CodeFile
-from geoseg.io.gdal_name import is_utf8
-from geoseg.io.grid import LayerGrid
-from geoseg.io.overview import overview
-from geoseg.io.preview import write_preview
-from geoseg.io.qgis import Imagery, imagery_source, write_project
-from geoseg.io.recorded_file import file_facts
-from geoseg.io.scene import Scene
-from geoseg.io.stac_item import Run, Source, without_secrets, write_item
-from geoseg.io.writing import is_part, reap_parts, write_json
+from geoseg.inference.passes import Pass
+from geoseg.io.files.gdal_name import is_utf8
+from geoseg.io.files.recorded_file import file_facts
+from geoseg.io.files.writing import is_part, reap_parts, write_json
+from geoseg.io.publish.bundle import Bundle
+from geoseg.io.publish.grid import LayerGrid
+from geoseg.io.publish.preview import write_preview
+from geoseg.io.publish.qgis import Imagery, imagery_source, write_project
+from geoseg.io.publish.stac_item import Run, Source, without_secrets, write_item
+from geoseg.io.raster.code_file import CodeFile
+from geoseg.io.raster.overview import overview
+from geoseg.io.raster.scene import Scene
+from geoseg.models.ensemble import member_facts
+from geoseg.models.model import Model
 from geoseg.run.layers import FinishedBlocks, write_layers
 from geoseg.run.lineage import about_layers
 from geoseg.run.plan import Job, RunPlan

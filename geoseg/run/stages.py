@@ -12,16 +12,16 @@ from typing import Any
 from geoseg.core.digest import sha256_of_json
 from geoseg.core.spec import PredictSpec
 from geoseg.core.tiling import Block
-from geoseg.engine.bundled import BUNDLED
-from geoseg.engine.model import Model
 from geoseg.errors import GeosegError, ResourceError, SceneError, WriteError
-from geoseg.io.area_of_interest import read_area
-from geoseg.io.bundle import Bundle
-from geoseg.io.finished_rasters import FinishedRasters
-from geoseg.io.percent_layers import percent_layers
-from geoseg.io.scene import Scene
+from geoseg.io.files.targets import keep_inputs
+from geoseg.io.labels.area_of_interest import read_area
+from geoseg.io.publish.bundle import Bundle
+from geoseg.io.publish.percent_layers import percent_layers
+from geoseg.io.raster.finished_rasters import FinishedRasters
+from geoseg.io.raster.scene import Scene
 from geoseg.io.store import Store
-from geoseg.io.targets import keep_inputs
+from geoseg.models.bundled import BUNDLED
+from geoseg.models.model import Model
 from geoseg.run.finished import Standing, recover, replace_broken, standing_bundle, swap
 from geoseg.run.plan import Job, RunPlan, Workplace, identity, make_plan
 from geoseg.run.publish import Facts, publish

@@ -10,15 +10,15 @@ from typing import Protocol
 import numpy as np
 
 from geoseg.core.tiling import Block
-from geoseg.engine.crf import refiner
-from geoseg.engine.mixture import predict_mixture
-from geoseg.engine.model import Model
-from geoseg.engine.passes import BlockPixels, block_pixels
-from geoseg.engine.predict import BlockResult, cut_result, empty_result
-from geoseg.io.area_of_interest import Mask
-from geoseg.io.read_ahead import read_ahead
-from geoseg.io.scene import Scene
+from geoseg.inference.crf import refiner
+from geoseg.inference.mixture import predict_mixture
+from geoseg.inference.passes import BlockPixels, block_pixels
+from geoseg.inference.predict import BlockResult, cut_result, empty_result
+from geoseg.io.labels.area_of_interest import Mask
+from geoseg.io.raster.read_ahead import read_ahead
+from geoseg.io.raster.scene import Scene
 from geoseg.io.store import Store
+from geoseg.models.model import Model
 from geoseg.run.ahead import ahead
 from geoseg.run.plan import Job, RunPlan
 from geoseg.run.tile_progress import TileProgress

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from geoseg.core.window import Window
-from geoseg.io.label_layer import LabelLayer, read_codes
+from geoseg.io.labels.label_layer import LabelLayer, read_codes
 from geoseg.score.matrix import NONE, U8
 
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from geoseg.core.deepglobe_legend import DEEPGLOBE
 from geoseg.core.legend import Legend, ValueLegend
-from geoseg.data.deepglobe_legend import DEEPGLOBE
 from geoseg.errors import ElsewhereError, SceneError
-from geoseg.io.label_layer import UNLABELLED
-from geoseg.io.raster_legend import legend_of
+from geoseg.io.labels.label_layer import UNLABELLED
+from geoseg.io.labels.raster_legend import legend_of
 from geoseg.io.vectors.names import is_vector
 from geoseg.score.binary import BinaryCounts
 from geoseg.score.boundary import Distance

@@ -9,11 +9,11 @@ from typing import Literal
 from geoseg.core.legend import Legend
 from geoseg.core.paths import path_text
 from geoseg.errors import UsageError
-from geoseg.io.class_raster import Nodata
+from geoseg.io.labels.class_raster import Nodata
 from geoseg.io.vectors.names import is_folder
 from geoseg.score.boundary import Distance
 from geoseg.score.codes import Positive
-from geoseg.score.edge_files import evaluate_edges
+from geoseg.score.edges.files import evaluate_edges
 from geoseg.score.evaluate import Plan, Report
 from geoseg.score.evaluate import evaluate as evaluate_pairs
 from geoseg.score.matrix import Unanswered

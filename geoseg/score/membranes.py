@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage, sparse
 
-from geoseg.score.thinning import Bool, thin
+from geoseg.score.edges.thinning import Bool, thin
 
 Labels = npt.NDArray[np.int64]
 

@@ -14,10 +14,10 @@ from pyproj import CRS
 
 from geoseg.core.legend import Legend
 from geoseg.errors import ElsewhereError, SceneError, UsageError
-from geoseg.io.class_map import ClassMap
-from geoseg.io.class_raster import ClassRaster, ClassRules
-from geoseg.io.label_layer import NO_CLASS
-from geoseg.io.raster_legend import legend_of
+from geoseg.io.labels.class_map import ClassMap
+from geoseg.io.labels.class_raster import ClassRaster, ClassRules
+from geoseg.io.labels.label_layer import NO_CLASS
+from geoseg.io.labels.raster_legend import legend_of
 from geoseg.io.vectors.names import is_vector
 from geoseg.io.vectors.projection import ProjectionError, to_crs
 from geoseg.io.vectors.read import VectorRequest, read_polygons

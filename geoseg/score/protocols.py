@@ -8,10 +8,10 @@ from typing import Any, Final, Literal
 
 import numpy as np
 
+from geoseg.core.deepglobe_legend import DEEPGLOBE, UNKNOWN
 from geoseg.core.ground import gsd_m
+from geoseg.core.isprs_legend import CLUTTER, TOWN_LEGEND
 from geoseg.core.legend import Legend
-from geoseg.data.deepglobe_legend import DEEPGLOBE, UNKNOWN
-from geoseg.data.town_legend import CLUTTER, TOWN_LEGEND
 from geoseg.score.boundary import BoundaryCounts, Distance, PixelSides
 from geoseg.score.calibration import CalibrationCounts
 from geoseg.score.erosion import ISPRS_RADIUS_PX, without_borders

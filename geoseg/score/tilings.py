@@ -12,8 +12,8 @@ from geoseg.core.grid import grid_difference
 from geoseg.core.tiling import Tiling
 from geoseg.core.window import Window
 from geoseg.errors import SceneError, UsageError
-from geoseg.io.georeference import crop
-from geoseg.io.label_layer import LabelLayer, read_codes
+from geoseg.io.labels.label_layer import LabelLayer, read_codes
+from geoseg.io.raster.georeference import crop
 from geoseg.score.pairs import list_predictions
 from geoseg.score.seams import SeamCounts, TiledMap, tiled_map
 from geoseg.score.view import open_labels

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from geoseg.core.paths import path_text
 from geoseg.core.segments import Segments
-from geoseg.io.scene import open_scene
+from geoseg.io.raster.scene import open_scene
 from geoseg.vector.lazy_source import NODATA, LazyBands, LazyCodes, geobox_of
 from geoseg.vector.spec import VectorSpec
 from geoseg.vector.vectorise import vectorise_codes

@@ -12,11 +12,11 @@ from affine import Affine
 from conftest import LEGEND, blobs
 from rasterio.control import GroundControlPoint
 
-from geoseg.archive.found_records import found_records
 from geoseg.archive.publish import ArchiveFiles, publish_archive
 from geoseg.archive.record import SceneRecord
-from geoseg.engine.model import load_model
-from geoseg.io.quiet import quiet
+from geoseg.archive.report.found_records import found_records
+from geoseg.io.files.quiet import quiet
+from geoseg.models.model import load_model
 from geoseg.run.predict import predict
 
 PLACED = {

@@ -10,9 +10,9 @@ from conftest import blobs
 from pyproj import Transformer
 
 from geoseg.archive.config import ArchiveConfig, in_configuration
-from geoseg.archive.sources import find_scenes
+from geoseg.archive.sources.find import find_scenes
 from geoseg.errors import UsageError
-from geoseg.io.scene import Scene
+from geoseg.io.raster.scene import Scene
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "configs" / "archives"
 

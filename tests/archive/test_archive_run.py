@@ -19,10 +19,10 @@ from geoseg.archive.archive import Archive
 from geoseg.archive.config import ArchiveConfig
 from geoseg.archive.record import SceneRecord
 from geoseg.archive.run import run_archive
-from geoseg.archive.source_config import FolderSource
+from geoseg.archive.sources.config import FolderSource
 from geoseg.core.spec import PredictSpec
-from geoseg.engine.model import load_model
 from geoseg.errors import OutputError, WriteError
+from geoseg.models.model import load_model
 from geoseg.run.cluster import DaskWorkers
 from geoseg.run.predict import predict
 from geoseg.run.report import Silence

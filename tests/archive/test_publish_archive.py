@@ -278,7 +278,7 @@ def test_a_disk_that_fails_at_any_file_leaves_whole_ones_and_the_next_call_mends
                 raise OSError(errno.ENOSPC, "No space left on device")
             replace(source, target, **options)
 
-        monkeypatch.setattr("geoseg.io.writing.os.replace", fail)
+        monkeypatch.setattr("geoseg.io.files.writing.os.replace", fail)
         try:
             publish_archive(out, made.records, legend=LEGEND, title="Ries")
         except WriteError:

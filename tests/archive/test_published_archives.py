@@ -17,8 +17,8 @@ from geoseg.archive.config import ArchiveConfig
 from geoseg.archive.run import run_archive
 from geoseg.core.card import CardBand, GsdRange
 from geoseg.core.spec import PredictSpec
-from geoseg.engine.model import load_model
-from geoseg.io.model_file import write_model
+from geoseg.io.weights.model_file import write_model
+from geoseg.models.model import load_model
 from geoseg.run.predict import predict
 
 SAMPLES = Path(__file__).resolve().parents[2] / "sample_tiles"

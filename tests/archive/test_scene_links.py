@@ -17,8 +17,8 @@ from stac_rules import validate
 
 from geoseg.archive.archive import Archive
 from geoseg.archive.config import ArchiveConfig
-from geoseg.archive.found_records import found_records
 from geoseg.archive.publish import publish_archive
+from geoseg.archive.report.found_records import found_records
 from geoseg.archive.run import run_archive
 from geoseg.run.predict import predict
 

@@ -16,9 +16,9 @@ import pystac
 import pytest
 
 from geoseg.archive.config import ArchiveConfig
-from geoseg.archive.ref import SceneRef
 from geoseg.archive.run import run_archive
-from geoseg.archive.sources import find_scenes
+from geoseg.archive.sources.find import find_scenes
+from geoseg.archive.sources.ref import SceneRef
 from geoseg.errors import SceneError
 
 

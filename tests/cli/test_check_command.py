@@ -13,8 +13,8 @@ from geoseg.archive.check import check_output
 from geoseg.archive.manifest import Entry, Manifest
 from geoseg.archive.record import SceneRecord
 from geoseg.cli.main import app
-from geoseg.engine.model import load_model
 from geoseg.errors import UsageError
+from geoseg.models.model import load_model
 from geoseg.run.predict import predict
 
 

@@ -18,7 +18,7 @@ from conftest import blobs
 
 from geoseg.cli.door import enter
 from geoseg.cli.main import app
-from geoseg.engine import bundled
+from geoseg.models import bundled
 
 
 def geoseg(*arguments: str | Path) -> int:

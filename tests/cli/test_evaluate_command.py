@@ -18,7 +18,7 @@ from rasterio.transform import from_origin
 
 from geoseg.cli.door import enter
 from geoseg.cli.main import app
-from geoseg.io.matlab_file import read_annotations
+from geoseg.io.labels.matlab_file import read_annotations
 
 SAMPLES = Path(__file__).resolve().parents[2] / "sample_tiles"
 DRAWINGS = Path(__file__).resolve().parents[3] / "shared" / "data" / "bsds500" / "groundTruth" / "test"

@@ -13,12 +13,12 @@ import torch
 from safetensors.numpy import load, save
 from safetensors.torch import save_file
 
-from geoseg.engine.import_model import import_model
-from geoseg.engine.network import load_network
 from geoseg.errors import ModelError
-from geoseg.io.checkpoint_file import read_checkpoint
-from geoseg.io.ensemble_file import read_members
-from geoseg.io.model_file import CARD_KEY, read_card, read_model
+from geoseg.io.weights.checkpoint_file import read_checkpoint
+from geoseg.io.weights.ensemble_file import read_members
+from geoseg.io.weights.model_file import CARD_KEY, read_card, read_model
+from geoseg.models.import_model import import_model
+from geoseg.models.network import load_network
 
 
 def with_header(header: Any, tail: bytes = bytes(64)) -> bytes:

@@ -14,7 +14,7 @@ from conftest import LEGEND, WriteScene
 from geoseg.cli.door import enter
 from geoseg.cli.main import app
 from geoseg.errors import UsageError
-from geoseg.io.targets import keep_inputs, make_folder
+from geoseg.io.files.targets import keep_inputs, make_folder
 
 
 def geoseg(*arguments: str | Path) -> int:

@@ -18,7 +18,7 @@ from conftest import WriteScene, blobs
 
 from geoseg.cli.door import enter
 from geoseg.cli.main import app
-from geoseg.io.gdal_name import escaped, gdal_name
+from geoseg.io.files.gdal_name import escaped, gdal_name
 
 BYTES = os.fsdecode(b"s\xff\xe9")
 

@@ -19,12 +19,12 @@ from small_training import document, write_squares
 
 from geoseg.cli.door import enter
 from geoseg.cli.main import app
-from geoseg.cli.train_progress import TrainingBar, TrainingLines, describe
+from geoseg.cli.output.train_progress import TrainingBar, TrainingLines, describe
 from geoseg.core.legend import LegendClass
-from geoseg.engine.bundled import resolve
-from geoseg.engine.progress import Progress
-from geoseg.engine.recipe import Recipe
-from geoseg.io.model_file import read_model
+from geoseg.io.weights.model_file import read_model
+from geoseg.models.bundled import resolve
+from geoseg.training.progress import Progress
+from geoseg.training.recipe import Recipe
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "training.md"
 

@@ -12,13 +12,13 @@ from PIL import Image
 from pydantic import TypeAdapter, ValidationError
 from written_sets import by_name, codes_in_blobs, picture, save, whole
 
+from geoseg.core.deepglobe_legend import DEEPGLOBE
+from geoseg.core.isprs_legend import TOWN_LEGEND
 from geoseg.core.legend import Legend
-from geoseg.data.deepglobe_legend import DEEPGLOBE
 from geoseg.data.labelled import UNLABELLED, read_source
 from geoseg.data.sources.isprs import POTSDAM_TEST, POTSDAM_TRAIN, VAIHINGEN_TEST, VAIHINGEN_TRAIN
 from geoseg.data.sources.kinds import Source
 from geoseg.data.sources.model import SourceModel
-from geoseg.data.town_legend import TOWN_LEGEND
 from geoseg.errors import SceneError, UsageError
 
 SAMPLES = Path(__file__).resolve().parents[2] / "sample_tiles"

@@ -6,8 +6,8 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from geoseg.archive.sources import find_scenes
-from geoseg.engine.model import load_model
+from geoseg.archive.sources.find import find_scenes
+from geoseg.models.model import load_model
 from geoseg.run.predict import predict
 
 

@@ -21,16 +21,16 @@ from geoseg.core.legend import Legend, LegendClass
 from geoseg.core.segments import Segments
 from geoseg.core.window import Window
 from geoseg.errors import WriteError
-from geoseg.io.about import About
-from geoseg.io.bundle import Bundle
-from geoseg.io.cog import write_class_cog, write_confidence_cog
-from geoseg.io.geopackage import write_segments
-from geoseg.io.grid import LayerGrid
-from geoseg.io.preview import write_preview
-from geoseg.io.qgis import write_project
-from geoseg.io.stac_item import Run, Source, write_item
-from geoseg.io.vector_formats import VECTOR_SUFFIXES, write_vectors
-from geoseg.io.writing import write_json
+from geoseg.io.files.writing import write_json
+from geoseg.io.polygons.geopackage import write_segments
+from geoseg.io.polygons.vector_formats import VECTOR_SUFFIXES, write_vectors
+from geoseg.io.publish.about import About
+from geoseg.io.publish.bundle import Bundle
+from geoseg.io.publish.grid import LayerGrid
+from geoseg.io.publish.preview import write_preview
+from geoseg.io.publish.qgis import write_project
+from geoseg.io.publish.stac_item import Run, Source, write_item
+from geoseg.io.raster.cog import write_class_cog, write_confidence_cog
 
 folder, limit = Path(sys.argv[1]), int(sys.argv[2])
 side = 700

@@ -16,7 +16,7 @@ import torch
 from safetensors.torch import save_file
 
 from geoseg.errors import ModelError
-from geoseg.io.checkpoint_file import read_checkpoint
+from geoseg.io.weights.checkpoint_file import read_checkpoint
 
 
 class Bomb:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from geoseg.errors import ModelError
-from geoseg.io.download import fetch
+from geoseg.io.files.download import fetch
 
 
 def published(folder: Path, content: bytes, digest: str | None = None) -> str:

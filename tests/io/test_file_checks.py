@@ -14,18 +14,18 @@ from sample_segments import LEGEND, MAP_LEGEND, UTM, map_segments, segments_of
 
 from geoseg.core.card import ModelCard
 from geoseg.core.window import Window
-from geoseg.io.about import About
-from geoseg.io.bundle import Bundle
 from geoseg.io.checks.formats import CHECKED_SUFFIXES, check_file
-from geoseg.io.cog import write_class_cog, write_confidence_cog
-from geoseg.io.grid import LayerGrid
-from geoseg.io.preview import write_preview
-from geoseg.io.qgis import write_project
-from geoseg.io.scene_footprints import write_footprints
-from geoseg.io.scene_index import write_scene_index
-from geoseg.io.stac_item import Run, Source, write_item
-from geoseg.io.vector_formats import VECTOR_SUFFIXES, write_vectors
-from geoseg.io.writing import write_json
+from geoseg.io.files.writing import write_json
+from geoseg.io.polygons.vector_formats import VECTOR_SUFFIXES, write_vectors
+from geoseg.io.publish.about import About
+from geoseg.io.publish.bundle import Bundle
+from geoseg.io.publish.grid import LayerGrid
+from geoseg.io.publish.preview import write_preview
+from geoseg.io.publish.qgis import write_project
+from geoseg.io.publish.scene_footprints import write_footprints
+from geoseg.io.publish.scene_index import write_scene_index
+from geoseg.io.publish.stac_item import Run, Source, write_item
+from geoseg.io.raster.cog import write_class_cog, write_confidence_cog
 
 SIDE = 1100
 GRID = LayerGrid(geobox=GeoBox((SIDE, SIDE), Affine(1, 0, 500000, 0, -1, 3e6), "EPSG:32645"))

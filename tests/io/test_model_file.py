@@ -18,7 +18,7 @@ from safetensors.numpy import save
 from geoseg.core.card import Architecture, CardBand, GsdRange, ModelCard
 from geoseg.core.legend import Legend, LegendClass
 from geoseg.errors import ModelError, WriteError
-from geoseg.io.model_file import CARD_KEY, read_model, weights_sha256, write_model
+from geoseg.io.weights.model_file import CARD_KEY, read_model, weights_sha256, write_model
 
 CARD = ModelCard(
     name="toy",

@@ -8,7 +8,7 @@ import warnings
 import pytest
 from rasterio.errors import NotGeoreferencedWarning
 
-from geoseg.io.quiet import quiet
+from geoseg.io.files.quiet import quiet
 
 
 def _warn() -> None:

@@ -13,7 +13,7 @@ from rasterio.transform import from_origin
 
 from geoseg.cli.door import enter
 from geoseg.cli.main import app
-from geoseg.io.raster_legend import legend_of
+from geoseg.io.labels.raster_legend import legend_of
 
 _FIELDS = (
     ("Value", "0", "5"),

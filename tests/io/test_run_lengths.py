@@ -12,8 +12,8 @@ from hypothesis.extra import numpy as arrays
 
 from geoseg.core.window import Window
 from geoseg.errors import SceneError
-from geoseg.io.array_labels import run_length_labels
-from geoseg.io.run_lengths import decode_run_lengths, encode_run_lengths, read_table
+from geoseg.io.labels.array_labels import run_length_labels
+from geoseg.io.labels.run_lengths import decode_run_lengths, encode_run_lengths, read_table
 
 MASKS = arrays.arrays(bool, arrays.array_shapes(min_dims=2, max_dims=2, max_side=12))
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from geoseg.io import sorted_spill
-from geoseg.io.sorted_spill import SortedSpill
+from geoseg.io.files import sorted_spill
+from geoseg.io.files.sorted_spill import SortedSpill
 
 SCHEMA = pa.schema([pa.field("key", pa.int64()), pa.field("row", pa.int64()), pa.field("blob", pa.binary())])
 

@@ -16,8 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from geoseg.errors import SceneError, WriteError
-from geoseg.io import writing
-from geoseg.io.writing import is_part, reap_parts, scratch_file, whole_file, write_bytes, write_json
+from geoseg.io.files import writing
+from geoseg.io.files.writing import is_part, reap_parts, scratch_file, whole_file, write_bytes, write_json
 
 
 def test_a_finished_file_has_its_name_and_nothing_else_is_left(tmp_path):

@@ -12,10 +12,10 @@ import pytest
 
 from geoseg.errors import ModelError
 from geoseg.nn import NETWORKS
-from geoseg.nn.catalogue import FAMILIES, catalogue, entry
-from geoseg.nn.measure import measure
-from geoseg.nn.measured import MEASURED
-from geoseg.nn.registry import options
+from geoseg.nn.zoo.catalogue import FAMILIES, catalogue, entry
+from geoseg.nn.zoo.measure import measure
+from geoseg.nn.zoo.measured import MEASURED
+from geoseg.nn.zoo.registry import options
 
 SCRIPT = Path(__file__).resolve().parents[2] / "docs" / "networks.py"
 
@@ -87,5 +87,5 @@ def test_an_unknown_network_is_refused_with_the_nearest(ask: Any) -> None:
 
 
 def test_the_catalogue_loads_no_torch() -> None:
-    code = "import sys, geoseg.nn.catalogue; sys.exit('torch' in sys.modules)"
+    code = "import sys, geoseg.nn.zoo.catalogue; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

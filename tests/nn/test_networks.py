@@ -12,13 +12,13 @@ import pytest
 import torch
 from torch import nn
 
-from geoseg.engine.auxiliary_losses import auxiliary_loss
-from geoseg.engine.export_model import to_onnx, to_torchscript
-from geoseg.engine.losses import LossMix
 from geoseg.errors import ModelError
+from geoseg.models.export_model import to_onnx, to_torchscript
 from geoseg.nn import NETWORKS, build
 from geoseg.nn.padding import mirror
 from geoseg.nn.parts.auxiliary import forward_all
+from geoseg.training.auxiliary_losses import auxiliary_loss
+from geoseg.training.losses import LossMix
 
 TINY_VIT = {"vit": "test_vit", "image_px": 64, "width": 16}
 NARROW = {"backbone": "test_resnet"}

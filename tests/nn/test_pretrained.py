@@ -13,7 +13,7 @@ from timm.models._manipulate import adapt_input_conv
 from geoseg.errors import ModelError
 from geoseg.nn import build
 from geoseg.nn.parts.vit import ViT
-from geoseg.nn.pretrained import adapt_bands, begin, find_encoder
+from geoseg.nn.zoo.pretrained import adapt_bands, begin, find_encoder
 
 
 @pytest.mark.parametrize("bands", [1, 2, 3, 4, 7, 13])

@@ -12,8 +12,8 @@ import sys
 from itertools import accumulate
 
 from geoseg.core.spec import PredictSpec
-from geoseg.engine.model import load_model
-from geoseg.io.scene import open_scene
+from geoseg.io.raster.scene import open_scene
+from geoseg.models.model import load_model
 from geoseg.run.predict import predict
 from geoseg.run.stages import plan_of
 

@@ -22,9 +22,9 @@ from rasterio.control import GroundControlPoint
 from rasterio.features import rasterize
 
 from geoseg.core.spec import PredictSpec
-from geoseg.engine.model import Model, load_model
 from geoseg.errors import SceneError
-from geoseg.io.scene import open_scene
+from geoseg.io.raster.scene import open_scene
+from geoseg.models.model import Model, load_model
 from geoseg.run.predict import predict
 
 CHECK = Path(__file__).resolve().parents[3] / "shared" / "tools" / "check_bundle.py"

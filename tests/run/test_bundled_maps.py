@@ -12,8 +12,8 @@ from rasterio.windows import Window as RasterioWindow
 from rasterio.windows import transform as transform_of
 
 from geoseg.core.spec import PredictSpec
-from geoseg.engine.bundled import resolve
-from geoseg.io.model_file import read_model
+from geoseg.io.weights.model_file import read_model
+from geoseg.models.bundled import resolve
 from geoseg.run.predict import predict
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -28,8 +28,8 @@ from geoseg.cli.door import enter
 from geoseg.cli.main import app
 from geoseg.core.spec import PredictSpec
 from geoseg.core.tiling import Block
-from geoseg.engine.model import Model, ModelSource, load_model
 from geoseg.errors import ModelError, ResourceError, SceneError, UsageError
+from geoseg.models.model import Model, ModelSource, load_model
 from geoseg.run.cluster import DaskWorkers, joined_cluster, local_cluster
 from geoseg.run.predict import predict
 from geoseg.vector.source import ArraySource

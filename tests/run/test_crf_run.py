@@ -12,7 +12,7 @@ from conftest import blobs
 
 import geoseg
 from geoseg.core.spec import PredictSpec
-from geoseg.engine.model import Model
+from geoseg.models.model import Model
 
 CRF = "4,4,20,2,1.5,4"
 

@@ -21,8 +21,8 @@ from test_resume import contents
 import geoseg
 from geoseg.core.card import CardBand, GsdRange
 from geoseg.core.spec import PredictSpec
-from geoseg.engine.model import ModelSource, load
 from geoseg.errors import MatchError, OutputError
+from geoseg.models.model import ModelSource, load
 from geoseg.run.predict import predict
 
 SPEC = PredictSpec(block_px=128, tta_scales=(1, 0.75), uncertainty=True, probabilities=True)

@@ -9,8 +9,8 @@ import pytest
 from conftest import blobs
 
 from geoseg.core.spec import PredictSpec
-from geoseg.io.model_file import read_card
-from geoseg.io.scene import open_scene
+from geoseg.io.raster.scene import open_scene
+from geoseg.io.weights.model_file import read_card
 from geoseg.run.plan import make_plan
 
 

@@ -15,8 +15,8 @@ import pytest
 from conftest import blobs
 
 from geoseg.core.spec import PredictSpec
-from geoseg.engine.model import Model, load_model
 from geoseg.errors import OutputError
+from geoseg.models.model import Model, load_model
 from geoseg.run.predict import Layers, predict
 from geoseg.run.workers import ThisProcess
 

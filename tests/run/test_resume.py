@@ -19,8 +19,8 @@ import rasterio
 from conftest import blobs
 
 from geoseg.core.spec import PredictSpec
-from geoseg.engine.model import Model, load_model
 from geoseg.errors import OutputError, UsageError
+from geoseg.models.model import Model, load_model
 from geoseg.run.predict import predict
 
 SCRIPT = Path(__file__).with_name("killed_run.py")

@@ -12,8 +12,8 @@ from conftest import blobs
 
 import geoseg
 from geoseg.core.spec import PredictSpec
-from geoseg.engine.model import Model
 from geoseg.errors import UsageError
+from geoseg.models.model import Model
 
 
 @pytest.fixture(scope="module")

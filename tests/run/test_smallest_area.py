@@ -17,7 +17,7 @@ from geoseg.archive.config import ArchiveConfig
 from geoseg.cli.door import enter
 from geoseg.cli.main import app
 from geoseg.core.spec import PredictSpec
-from geoseg.engine.model import load_model
+from geoseg.models.model import load_model
 from geoseg.run.predict import Layers, predict
 
 AREA_M2 = 20.0

@@ -8,7 +8,7 @@ import pytest
 from conftest import WriteScene, blobs
 
 from geoseg.core.spec import PredictSpec
-from geoseg.engine.model import load_model
+from geoseg.models.model import load_model
 from geoseg.run.predict import predict
 
 

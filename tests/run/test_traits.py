@@ -10,9 +10,9 @@ import pytest
 import rasterio
 
 from geoseg.core.spec import PredictSpec
-from geoseg.engine.model import Model, load_model
 from geoseg.errors import GeosegError
-from geoseg.io.scene import open_scene
+from geoseg.io.raster.scene import open_scene
+from geoseg.models.model import Model, load_model
 from geoseg.run.predict import predict
 
 TRAITS = Path(__file__).resolve().parents[2] / "sample_tiles" / "traits"

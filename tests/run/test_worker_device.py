@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from geoseg.engine.model import ModelSource
+from geoseg.models.model import ModelSource
 from geoseg.run import on_worker, worker_device
 from geoseg.run.cluster import DaskWorkers, started_cluster
 from geoseg.run.worker_device import Peer, device_index

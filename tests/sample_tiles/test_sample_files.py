@@ -20,7 +20,7 @@ from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.errors import NotGeoreferencedWarning
 from scipy import ndimage
 
-from geoseg.data.town_legend import TOWN_LEGEND
+from geoseg.core.isprs_legend import TOWN_LEGEND
 
 ROOT = Path(__file__).resolve().parents[2] / "sample_tiles"
 TRAITS = ROOT / "traits"

@@ -10,10 +10,10 @@ from scipy import ndimage
 from shapely import contains_xy
 from shapely.geometry import Polygon
 
-from geoseg.data.town import Town, draw_town
-from geoseg.data.town_canvas import Canvas
-from geoseg.data.town_legend import BUILDING, CAR, CLUTTER, IMPERVIOUS, LOW_VEGETATION, TOWN_LEGEND, TREE
-from geoseg.data.town_light import shadow_height
+from geoseg.core.isprs_legend import BUILDING, CAR, CLUTTER, IMPERVIOUS, LOW_VEGETATION, TOWN_LEGEND, TREE
+from geoseg.synthetic.canvas import Canvas
+from geoseg.synthetic.light import shadow_height
+from geoseg.synthetic.town import Town, draw_town
 
 SEEDS = (3, 2026)
 

@@ -16,11 +16,11 @@ from maps import HALF_METRE, disturbed, patches, write_map
 from pyproj import Geod
 
 from geoseg.errors import SceneError, UsageError
-from geoseg.io.class_map import ClassMap
-from geoseg.io.class_raster import ClassRaster
-from geoseg.score.area_design import Strata, allocate, draw, measure_strata, sample_size
-from geoseg.score.area_estimate import Z_95, estimate
-from geoseg.score.area_files import Design, draw_sample, estimate_sample
+from geoseg.io.labels.class_map import ClassMap
+from geoseg.io.labels.class_raster import ClassRaster
+from geoseg.score.area.design import Strata, allocate, draw, measure_strata, sample_size
+from geoseg.score.area.estimate import Z_95, estimate
+from geoseg.score.area.files import Design, draw_sample, estimate_sample
 
 # Olofsson et al. 2014, tables 5, 8 and 9: deforestation, forest gain, stable forest, stable non-forest
 PIXELS = np.array([200_000, 150_000, 3_200_000, 6_450_000])

@@ -16,11 +16,11 @@ from sklearn import metrics
 
 from geoseg.score.binary import BinaryCounts
 from geoseg.score.codes import Positive
+from geoseg.score.edges.thinning import thin
 from geoseg.score.evaluate import Plan, Report, evaluate
 from geoseg.score.membranes import compare_regions, rand_and_information, regions
 from geoseg.score.pairs import Pair, find_pairs
 from geoseg.score.single_masks import dice, mask_precision
-from geoseg.score.thinning import thin
 from geoseg.score.view import Comparison, Reading
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
@@ -250,7 +250,7 @@ def test_real_membranes_score_as_their_changes_deserve(tmp_path: Path) -> None:
 @pytest.mark.skipif(not DATA.is_dir(), reason="the shared data are not here")
 def test_crackforest_files_are_read_as_published(tmp_path: Path) -> None:
     truths = DATA / "crackforest/groundTruth"
-    from geoseg.io.matlab_file import read_annotations
+    from geoseg.io.labels.matlab_file import read_annotations
 
     cracks = read_annotations(truths / "001.mat")[0].segmentation == 2
     assert 0 < cracks.mean() < 0.2

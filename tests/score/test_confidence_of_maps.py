@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from maps import disturbed, patches, write_map
 
-from geoseg.engine.calibration import calibration_error
+from geoseg.models.calibration import calibration_error
 from geoseg.score.evaluate import Plan, evaluate
 from geoseg.score.pairs import find_pairs
 

@@ -16,12 +16,12 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import maximum_bipartite_matching
 
 from geoseg.errors import SceneError
-from geoseg.io.matlab_file import read_annotations
-from geoseg.score.edge_files import evaluate_edges
-from geoseg.score.edge_matching import match_boundaries
-from geoseg.score.edges import TOLERANCE, count_edges, summarise, thresholds
+from geoseg.io.labels.matlab_file import read_annotations
+from geoseg.score.edges.benchmark import TOLERANCE, count_edges, summarise, thresholds
+from geoseg.score.edges.files import evaluate_edges
+from geoseg.score.edges.matching import match_boundaries
+from geoseg.score.edges.thinning import thin
 from geoseg.score.pairs import find_pairs
-from geoseg.score.thinning import thin
 
 DRAWINGS = Path(__file__).resolve().parents[3] / "shared" / "data" / "bsds500" / "groundTruth" / "test"
 real = pytest.mark.skipif(not DRAWINGS.is_dir(), reason="the shared data are not here")

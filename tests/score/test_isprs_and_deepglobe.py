@@ -14,9 +14,9 @@ from maps import disturbed, patches, write_map
 from PIL import Image
 from scipy import ndimage
 
-from geoseg.data.deepglobe_legend import DEEPGLOBE
+from geoseg.core.deepglobe_legend import DEEPGLOBE
 from geoseg.errors import SceneError
-from geoseg.io.cog import write_class_cog
+from geoseg.io.raster.cog import write_class_cog
 from geoseg.score.erosion import without_borders
 from geoseg.score.evaluate import Plan, Report, evaluate
 from geoseg.score.files import evaluate as evaluate_files
@@ -174,7 +174,7 @@ def test_codes_of_a_prediction_are_told_by_its_own_names(tmp_path: Path) -> None
     """A model may number the classes otherwise; its raster says which is which."""
     from geoseg.core.legend import Legend, LegendClass
     from geoseg.core.window import Window
-    from geoseg.io.grid import LayerGrid
+    from geoseg.io.publish.grid import LayerGrid
 
     truth = patches((60, 80), 6, 9)
     reference = write_map(tmp_path / "truth.tif", coloured(truth), photometric="RGB")

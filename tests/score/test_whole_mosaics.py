@@ -164,7 +164,7 @@ def test_resampling_in_pieces_is_resampling(tmp_path: Path, monkeypatch: pytest.
     coarse = HALF_METRE * Affine.scale(3.1, 2.7)
     reference = write_map(tmp_path / "truth.tif", patches((80, 90), 4, 6), transform=coarse)
     whole = compare(prediction, reference, resample=True)
-    monkeypatch.setattr("geoseg.io.resampled_layer._MOST_PX", 500)
+    monkeypatch.setattr("geoseg.io.labels.resampled_layer._MOST_PX", 500)
     np.testing.assert_array_equal(compare(prediction, reference, resample=True), whole)
 
 

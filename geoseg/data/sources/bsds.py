@@ -13,7 +13,7 @@ from geoseg.data.label_files import BoundaryFile
 from geoseg.data.recoding import Recoding
 from geoseg.data.sources.in_sets import SetSource
 from geoseg.data.sources.model import Item, Split
-from geoseg.io.image_stack import Layer
+from geoseg.io.raster.image_stack import Layer
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 

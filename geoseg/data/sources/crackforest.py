@@ -13,7 +13,7 @@ from geoseg.data.sources.file_splits import ByShare, FileSplit
 from geoseg.data.sources.listed import ListedSource
 from geoseg.data.sources.matching import find_files
 from geoseg.data.sources.model import Item, Split
-from geoseg.io.image_stack import Layer
+from geoseg.io.raster.image_stack import Layer
 
 
 class CrackSource(ListedSource):

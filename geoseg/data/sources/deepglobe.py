@@ -8,8 +8,8 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
+from geoseg.core.deepglobe_legend import DEEPGLOBE
 from geoseg.core.legend import Legend
-from geoseg.data.deepglobe_legend import DEEPGLOBE
 from geoseg.data.label_files import RasterFile
 from geoseg.data.recoding import Recoding
 from geoseg.data.sources.file_splits import ByLists, FileSplit
@@ -17,8 +17,8 @@ from geoseg.data.sources.listed import ListedSource
 from geoseg.data.sources.matching import find_files
 from geoseg.data.sources.model import Item, Split, codes_by_name
 from geoseg.errors import SceneError
-from geoseg.io.class_raster import ClassRules
-from geoseg.io.image_stack import Layer
+from geoseg.io.labels.class_raster import ClassRules
+from geoseg.io.raster.image_stack import Layer
 
 DEEPGLOBE_FOLDERS: Final[dict[str, tuple[str, ...]]] = {
     "train": ("train", "land-train", "training_data/images", "data/training_data/images"),

@@ -12,8 +12,8 @@ from pydantic import Field, model_validator
 
 from geoseg.data.sources.model import Config, Share
 from geoseg.errors import SceneError, UsageError
-from geoseg.io.input_file import read_input
-from geoseg.io.run_lengths import read_table
+from geoseg.io.files.input_file import read_input
+from geoseg.io.labels.run_lengths import read_table
 
 Names = tuple[str, ...]
 Sides = tuple[list[str], list[str]]

@@ -15,8 +15,8 @@ from geoseg.data.labelled_scene import UNLABELLED, LabelledImage
 from geoseg.data.sources.model import SourceModel, Split
 from geoseg.data.sources.placed_labels import PlacedLabels
 from geoseg.errors import SceneError, UsageError
-from geoseg.io.options import ConfiguredAlpha
-from geoseg.io.scene import open_scene
+from geoseg.io.raster.options import ConfiguredAlpha
+from geoseg.io.raster.scene import open_scene
 
 Rows = tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=1)]]
 

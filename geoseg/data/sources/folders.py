@@ -11,7 +11,7 @@ from geoseg.data.label_files import RasterFile
 from geoseg.data.sources.listed import ListedSource
 from geoseg.data.sources.matching import find_files, name_of, partner
 from geoseg.data.sources.model import Item, LabelMeanings, Range, Split
-from geoseg.io.image_stack import Layer
+from geoseg.io.raster.image_stack import Layer
 
 
 class FolderSource(ListedSource, LabelMeanings):

@@ -26,8 +26,8 @@ from geoseg.data.sources.model import (
 )
 from geoseg.data.sources.placed_labels import PlacedLabels
 from geoseg.errors import ElsewhereError, SceneError, UsageError
-from geoseg.io.image_stack import Layer
-from geoseg.io.options import OpenOptions
+from geoseg.io.raster.image_stack import Layer
+from geoseg.io.raster.options import OpenOptions
 from geoseg.io.vectors.names import is_folder
 
 AnySplit = Annotated[

@@ -11,7 +11,7 @@ from geoseg.data.label_files import PaintedFiles
 from geoseg.data.recoding import Recoding
 from geoseg.data.sources.in_sets import SetSource
 from geoseg.data.sources.model import Item, Split
-from geoseg.io.image_stack import Layer
+from geoseg.io.raster.image_stack import Layer
 
 Lesion = Literal["microaneurysms", "haemorrhages", "hard exudates", "soft exudates", "optic disc"]
 

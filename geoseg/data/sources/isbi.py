@@ -13,8 +13,8 @@ from geoseg.data.sources.file_splits import ByShare, FileSplit
 from geoseg.data.sources.listed import ListedSource
 from geoseg.data.sources.matching import find_files, partner
 from geoseg.data.sources.model import Item, Split
-from geoseg.io.class_raster import ClassRules
-from geoseg.io.image_stack import Layer
+from geoseg.io.labels.class_raster import ClassRules
+from geoseg.io.raster.image_stack import Layer
 
 
 class IsbiSource(ListedSource):

@@ -9,6 +9,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field, model_validator
 
+from geoseg.core.isprs_legend import TOWN_LEGEND
 from geoseg.core.legend import Legend
 from geoseg.data.label_files import RasterFile
 from geoseg.data.recoding import Recoding
@@ -16,11 +17,10 @@ from geoseg.data.sources.file_splits import FileOrPublishedSplit, Published
 from geoseg.data.sources.listed import ListedSource
 from geoseg.data.sources.matching import find_files
 from geoseg.data.sources.model import Item, Range, Split, codes_by_name
-from geoseg.data.town_legend import TOWN_LEGEND
 from geoseg.errors import SceneError, UsageError
-from geoseg.io.class_raster import ClassRules
-from geoseg.io.image_stack import Layer
-from geoseg.io.label_layer import UNLABELLED
+from geoseg.io.labels.class_raster import ClassRules
+from geoseg.io.labels.label_layer import UNLABELLED
+from geoseg.io.raster.image_stack import Layer
 
 Reference = Literal["full", "eroded"]
 

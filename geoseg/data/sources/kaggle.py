@@ -14,8 +14,8 @@ from geoseg.data.sources.listed import ListedSource
 from geoseg.data.sources.matching import find_files
 from geoseg.data.sources.model import Item, Range, Split
 from geoseg.errors import SceneError
-from geoseg.io.image_stack import Layer
-from geoseg.io.run_lengths import read_table
+from geoseg.io.labels.run_lengths import read_table
+from geoseg.io.raster.image_stack import Layer
 
 Formation = Literal["Fish", "Flower", "Gravel", "Sugar"]
 

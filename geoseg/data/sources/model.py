@@ -19,10 +19,10 @@ from geoseg.data.label_files import LabelFile, PolygonFile
 from geoseg.data.labelled_scene import LabelledScene
 from geoseg.data.recoding import Others, Recoding
 from geoseg.errors import UsageError
-from geoseg.io.class_raster import ClassRules, Nodata
-from geoseg.io.image_stack import ImageStack, Layer
-from geoseg.io.label_layer import UNLABELLED, Rgb
-from geoseg.io.options import ConfiguredAlpha, OpenOptions
+from geoseg.io.labels.class_raster import ClassRules, Nodata
+from geoseg.io.labels.label_layer import UNLABELLED, Rgb
+from geoseg.io.raster.image_stack import ImageStack, Layer
+from geoseg.io.raster.options import ConfiguredAlpha, OpenOptions
 
 Split = Literal["train", "validate"]
 _COLOUR, _NUMBER = re.compile(r"#[0-9a-fA-F]{6}"), re.compile(r"-?\d+")

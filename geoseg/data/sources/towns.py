@@ -12,7 +12,7 @@ from geoseg.core.legend import Legend
 from geoseg.data.labelled_scene import LabelledImage
 from geoseg.data.recoding import channels_of
 from geoseg.data.sources.model import SourceModel, Split
-from geoseg.data.town import draw_town
+from geoseg.synthetic.town import draw_town
 
 
 class TownSource(SourceModel):

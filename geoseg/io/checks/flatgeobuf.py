@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pyogrio
 import shapely
 
-from geoseg.io.ogr_file import OGR_ERRORS
+from geoseg.io.polygons.ogr_file import OGR_ERRORS
 
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]

@@ -11,7 +11,7 @@ from xml.etree import ElementTree as ET
 import numpy as np
 import numpy.typing as npt
 
-from geoseg.io.sqlite_file import read_header, read_only
+from geoseg.io.files.sqlite_file import read_header, read_only
 
 F64 = npt.NDArray[np.float64]
 

@@ -9,8 +9,8 @@ from typing import Any, BinaryIO
 import rasterio
 from PIL import Image
 
-from geoseg.io.gdal_name import gdal_name
-from geoseg.io.quiet import quiet
+from geoseg.io.files.gdal_name import gdal_name
+from geoseg.io.files.quiet import quiet
 
 _SMALLEST_OVERVIEW_PX = 512
 

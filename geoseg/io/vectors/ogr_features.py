@@ -15,8 +15,8 @@ from pyogrio.errors import CRSError as PyogrioCRSError
 from pyogrio.errors import DataLayerError, DataSourceError, FeatureError, FieldError, GeometryError
 from pyproj import CRS
 
-from geoseg.io.quiet import quiet
-from geoseg.io.sqlite_file import read_only
+from geoseg.io.files.quiet import quiet
+from geoseg.io.files.sqlite_file import read_only
 from geoseg.io.vectors.content import VectorFormat
 from geoseg.io.vectors.features import Features, Geometry, choose_layer
 

@@ -11,7 +11,7 @@ from odc.geo.geobox import GeoBox
 from pyproj import CRS, Transformer
 from pyproj.exceptions import CRSError, ProjError
 
-from geoseg.io.bend import bend
+from geoseg.io.vectors.bend import bend
 from geoseg.io.vectors.features import Geometry
 from geoseg.io.vectors.polygonal import polygonal
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from geoseg.nn.checkpoints.layout import Layout
-from geoseg.nn.registry import NETWORKS
+from geoseg.nn.zoo.registry import NETWORKS
 
 SMP = Layout(
     source="segmentation-models-pytorch",

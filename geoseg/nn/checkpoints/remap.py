@@ -15,7 +15,7 @@ from geoseg.errors import ModelError
 from geoseg.nn.checkpoints.hints import said
 from geoseg.nn.checkpoints.known import LAYOUTS
 from geoseg.nn.checkpoints.layout import Layout
-from geoseg.nn.registry import build, nearest, options
+from geoseg.nn.zoo.registry import build, nearest, options
 
 _LISTED = 4
 _COUNTER = ".num_batches_tracked"

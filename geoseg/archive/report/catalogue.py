@@ -1,0 +1,246 @@
+"""The static STAC catalogue of an archive: its items as they lie, paged, under one collection; and the models."""
+
+from __future__ import annotations
+
+import hashlib
+import posixpath
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from geoseg.archive.record import SceneRecord
+from geoseg.archive.report.wording import readable
+from geoseg.core.legend import Legend
+from geoseg.io.files.writing import write_json
+from geoseg.io.publish.stac_item import (
+    CATALOGUE_FILE,
+    COLLECTION_FILE,
+    COLLECTION_ID,
+    STAC_VERSION,
+    catalogue_links,
+    href,
+)
+from geoseg.io.publish.stac_model import ModelFacts
+
+FOLDER = "_catalogue"
+CATALOGUE, COLLECTION = CATALOGUE_FILE, COLLECTION_FILE
+ITEMS = "items"
+_PAGE_ITEMS = 1000
+_GEOJSON, _JSON = "application/geo+json", "application/json"
+_COG = "image/tiff; application=geotiff; profile=cloud-optimized"
+_ITEM_ASSETS = {
+    "classes": ("Class codes", _COG, ["data", "labels", "labels-raster"]),
+    "confidence": ("Probability of the chosen class, percent", _COG, ["data", "confidence"]),
+    "segments": ("Polygons", "application/geopackage+sqlite3", ["data", "labels", "labels-vector"]),
+    "project": ("QGIS project", "application/x-qgis-project", ["metadata", "project"]),
+    "preview": ("Image beside prediction", "image/png", ["overview"]),
+    "run": ("Run record", _JSON, ["metadata"]),
+}
+
+
+class Catalogue:
+    """Takes up scenes as they come and writes pages of a thousand items; the collection and the root come last.
+
+    Args:
+        out: the archive's folder; ``out/_catalogue`` exists.
+    """
+
+    def __init__(self, out: Path) -> None:
+        self._out = out
+        self._links: list[dict[str, str]] = []
+        self._pages: list[Path] = []
+        self._copies: list[Path] = []
+        self._west_east: list[tuple[float, float]] = []
+        self._south_north = [90.0, -90.0]
+        self._moments: list[str] = []
+        self.models: dict[str, ModelFacts] = {}
+        self.items = 0
+
+    @property
+    def written(self) -> list[Path]:
+        """Files below ``out/_catalogue``: pages of links to items, and items that had to be linked."""
+        return [*self._pages, *self._copies]
+
+    def add(self, record: SceneRecord, item: Mapping[str, Any], path: str) -> None:
+        """Take up a scene.
+
+        Args:
+            record: what the archive knows of it.
+            item: its STAC item.
+            path: of the item, relative to the archive's folder.
+        """
+        if len(self._links) == _PAGE_ITEMS:
+            self._turn_page()
+        if item.get("collection") != COLLECTION_ID:
+            path = self._linked(item, path)
+        self._links.append({"path": path, "title": _title(record, item)})
+        self.items += 1
+        if item.get("bbox"):
+            west, south, east, north = item["bbox"]
+            self._west_east.append((west, east))
+            self._south_north = [min(self._south_north[0], south), max(self._south_north[1], north)]
+        told = item["properties"]
+        self._moments = sorted({*self._moments, told["datetime"]})
+        self._moments = [self._moments[0], self._moments[-1]]
+        self._add_model(told)
+
+    def write(self, *, title: str, legend: Legend | None, assets: Mapping[str, dict[str, Any]]) -> None:
+        """Write ``collection.json`` and then ``catalog.json``, which makes the whole visible.
+
+        Args:
+            title: of the archive.
+            legend: its classes.
+            assets: files of the whole archive, STAC assets by key.
+
+        Raises:
+            WriteError: the disk is full or fails.
+        """
+        if self._pages:
+            self._turn_page()
+        collection: dict[str, Any] = {
+            "type": "Collection",
+            "stac_version": STAC_VERSION,
+            "id": COLLECTION_ID,
+            "title": readable(title),
+            "description": "Land maps of the archive's scenes, as geoseg made them"
+            + (f": {', '.join(legend.names)}." if legend else "."),
+            "license": "other",
+            "extent": {"spatial": {"bbox": [self._bbox()]}, "temporal": {"interval": [self._interval()]}},
+            "links": [
+                {"rel": "root", "href": f"./{CATALOGUE}", "type": _JSON},
+                {"rel": "parent", "href": f"./{CATALOGUE}", "type": _JSON},
+                *self._below(),
+            ],
+            "assets": dict(assets),
+            "item_assets": {
+                key: {"title": name, "type": kind, "roles": roles} for key, (name, kind, roles) in _ITEM_ASSETS.items()
+            },
+        }
+        if self.models:
+            collection["summaries"] = {"geoseg:models": sorted(self.models)}
+        write_json(self._out / COLLECTION, collection)
+        write_json(
+            self._out / CATALOGUE,
+            {
+                "type": "Catalog",
+                "stac_version": STAC_VERSION,
+                "id": "geoseg-archive",
+                "title": readable(title),
+                "description": f"{self.items} scenes and the models that mapped them.",
+                "links": [
+                    {"rel": "root", "href": f"./{CATALOGUE}", "type": _JSON},
+                    {"rel": "child", "href": f"./{COLLECTION}", "type": _JSON, "title": "Scenes"},
+                    *(self._model_link(ident) for ident in sorted(self.models)),
+                ],
+            },
+        )
+
+    def _add_model(self, told: Mapping[str, Any]) -> None:
+        if "geoseg:model" not in told:
+            return
+        model = ModelFacts(
+            mlm=told["geoseg:model"],
+            version=told.get("geoseg:model_version", ""),
+            licence=told.get("geoseg:model_licence", ""),
+            checksum=told.get("geoseg:weights_checksum", ""),
+            since=told["created"],
+        )
+        known = self.models.get(model.ident)
+        if known is None or model.since < known.since:
+            self.models[model.ident] = model
+
+    def _linked(self, item: Mapping[str, Any], path: str) -> str:
+        """Write a copy of an item with links to catalogue and collection; the item itself, part of an output, stays.
+
+        Returns:
+            Path of the copy, relative to the archive's folder.
+        """
+        name = hashlib.sha256(path.encode(errors="surrogateescape")).hexdigest()[:16]
+        copy = self._out / FOLDER / ITEMS / f"{name}.stac.json"
+        copy.parent.mkdir(exist_ok=True)
+        folder = f"../../{href(posixpath.dirname(path))}"
+        links = [link | {"href": _moved(link["href"], folder)} for link in item.get("links", ())]
+        assets = {key: asset | {"href": _moved(asset["href"], folder)} for key, asset in item["assets"].items()}
+        changes = {"collection": COLLECTION_ID, "links": [*catalogue_links("../.."), *links], "assets": assets}
+        write_json(copy, {**item, **changes})
+        self._copies.append(copy)
+        return copy.relative_to(self._out).as_posix()
+
+    def _turn_page(self) -> None:
+        """Write what is gathered as a page."""
+        name = f"items-{len(self._pages) + 1:05d}"
+        path = self._out / FOLDER / f"{name}.json"
+        page = {
+            "type": "Catalog",
+            "stac_version": STAC_VERSION,
+            "id": name,
+            "description": f"{len(self._links)} scenes.",
+            "links": [
+                {"rel": "root", "href": f"../{CATALOGUE}", "type": _JSON},
+                {"rel": "parent", "href": f"../{COLLECTION}", "type": _JSON},
+                *self._item_links(".."),
+            ],
+        }
+        write_json(path, page)
+        self._pages.append(path)
+        self._links = []
+
+    def _below(self) -> list[dict[str, str]]:
+        if not self._pages:
+            return self._item_links(".")
+        return [{"rel": "child", "href": f"./{FOLDER}/{page.name}", "type": _JSON} for page in self._pages]
+
+    def _item_links(self, start: str) -> list[dict[str, str]]:
+        return [
+            {"rel": "item", "href": f"{start}/{href(link['path'])}", "type": _GEOJSON, "title": link["title"]}
+            for link in self._links
+        ]
+
+    def _model_link(self, ident: str) -> dict[str, str]:
+        href = f"./{FOLDER}/models/{ident}.stac.json"
+        return {"rel": "item", "href": href, "type": _GEOJSON, "title": f"Model {ident}"}
+
+    def _interval(self) -> list[str | None]:
+        return [self._moments[0], self._moments[-1]] if self._moments else [None, None]
+
+    def _bbox(self) -> list[float]:
+        if not self._west_east:
+            return [-180.0, -90.0, 180.0, 90.0]
+        west, east = around(self._west_east)
+        return [west, self._south_north[0], east, self._south_north[1]]
+
+
+def _title(record: SceneRecord, item: Mapping[str, Any]) -> str:
+    """Name a scene: as the archive does, with the name of its file where that was changed."""
+    name, file = readable(record.name), readable(str(item["properties"].get("title") or ""))
+    return name if not file or file.rpartition(".")[0] in name else f"{file} ({name})"
+
+
+def _moved(address: str, folder: str) -> str:
+    """Rewrite a relative address, seen from a folder, for a file from which the folder is seen as ``folder``."""
+    if "://" in address or address.startswith("/"):
+        return address
+    return posixpath.normpath(f"{folder}/{address}")
+
+
+def around(spans: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    """Find the shortest stretch of longitude that holds all of several.
+
+    Args:
+        spans: west and east of each, degrees; west > east for one across the antimeridian.
+
+    Returns:
+        West and east of the whole; west > east when it crosses the antimeridian.
+    """
+    found = sorted((west % 360, _width(west, east), west, east) for west, east in spans)
+    reach, last = max((start + width - 360, east) for start, width, _, east in found)
+    widest, whole = 0.0, (-180.0, 180.0)
+    for start, width, west, east in found:
+        if start - reach > widest:
+            widest, whole = start - reach, (west, last)
+        reach, last = max((reach, last), (start + width, east))
+    return whole
+
+
+def _width(west: float, east: float) -> float:
+    return 360.0 if east - west == 360 else (east - west) % 360

@@ -1,0 +1,61 @@
+"""Records of finished scenes from their layers alone, for a folder that no archive's run keeps books of."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from geoseg.archive.record import SceneRecord
+from geoseg.core.digest import sha256_of_json
+from geoseg.io.publish.bundle import Bundle
+
+
+def found_records(out: Path) -> Iterator[SceneRecord]:
+    """Look for the outputs of ``geoseg predict`` below a folder and tell what each says of itself.
+
+    Args:
+        out: the folder that was given as ``--out``; scenes may lie in folders below it.
+
+    Returns:
+        A record of state ``done`` for each, by name; folders that hold no whole output are passed over.
+    """
+    for folder, below, names in os.walk(out):
+        below[:] = sorted(name for name in below if not name.startswith((".", "_")))
+        if "run.json" in names and Path(folder) != out:
+            record = _record(out, Path(folder))
+            if record is not None:
+                yield record
+
+
+def _record(out: Path, folder: Path) -> SceneRecord | None:
+    bundle = Bundle(directory=folder, stem=folder.name)
+    name = folder.relative_to(out).as_posix()
+    try:
+        told: dict[str, Any] = json.loads(bundle.run_record.read_bytes())
+        geometry = json.loads(bundle.item.read_bytes())["geometry"]
+        scene, classes = told["scene"], told["classes"]
+        return SceneRecord(
+            name=name,
+            uri=scene["uri"],
+            state="done",
+            layers=name,
+            scene_digest=scene["sha256"],
+            model_digest=told["identity"]["pixels"]["model"],
+            options_digest=sha256_of_json(told["options"]),
+            footprint=geometry,
+            pixels=scene["height_px"] * scene["width_px"],
+            valid_pixels=sum(entry["pixels"] for entry in classes),
+            class_areas_m2={entry["name"]: entry["area_m2"] for entry in classes},
+            timings={stage: float(s) for stage, s in told["timings"].items() if isinstance(s, int | float)},
+            blocks={key: told["blocks"][key] for key in ("total", "predicted", "empty", "resumed")},
+            attempts=1,
+            exit_code=0,
+            started=datetime.fromisoformat(told["started"]),
+            finished=datetime.fromisoformat(told["finished"]),
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None

@@ -1,0 +1,94 @@
+"""The short report: Markdown, as a flow shows it and as it lies beside the web report."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+import numpy as np
+
+from geoseg.archive.record import SceneRecord
+from geoseg.archive.report.facts import STATES, Facts
+from geoseg.archive.report.wording import area, duration, moment, pixels, readable, share
+from geoseg.core.legend import Legend
+
+_MOST_CAUSES = 10
+
+
+def report_markdown(records: Iterable[SceneRecord], *, title: str = "", legend: Legend | None = None) -> str:
+    """Say in a page what an archive holds: states, class areas, causes of failures, times.
+
+    Args:
+        records: the scenes, once through; none is kept.
+        title: heading; default: ``Archive``.
+        legend: order of the classes; default: by area.
+    """
+    return markdown_of(Facts.of(records), title=title, legend=legend)
+
+
+def markdown_of(facts: Facts, *, title: str = "", legend: Legend | None = None) -> str:
+    """Say in a page what was counted already; see ``report_markdown``."""
+    lines = [f"# {_plain(title or 'Archive')}", "", _sentence(facts), ""]
+    lines += ["| state | scenes |", "|---|---:|"]
+    lines += [f"| {state} | {facts.states[state]:,} |" for state in STATES if facts.states[state]]
+    lines += [f"| **all** | **{facts.scenes:,}** |", ""]
+    if facts.areas_m2:
+        lines += ["## Class areas", "", "| class | area | share |", "|---|---:|---:|"]
+        largest = max(facts.areas_m2.values())
+        for name in class_order(facts, legend):
+            part = facts.areas_m2[name]
+            lines.append(f"| {_plain(name)} | {area(part, largest)} | {share(part, facts.area_m2)} |")
+        lines.append("")
+    if facts.causes:
+        lines += ["## Failures", "", "| scenes | exit code | cause | for example |", "|---:|---:|---|---|"]
+        worst = sorted(facts.causes.values(), key=lambda cause: (-cause.count, cause.text))
+        for cause in worst[:_MOST_CAUSES]:
+            code = "–" if cause.exit_code is None else cause.exit_code
+            lines.append(f"| {cause.count:,} | {code} | {_plain(cause.text)} | {_plain(cause.example)} |")
+        if len(worst) > _MOST_CAUSES:
+            rest = sum(cause.count for cause in worst[_MOST_CAUSES:])
+            lines.append(f"| {rest:,} | | {len(worst) - _MOST_CAUSES} further causes | |")
+        lines.append("")
+    if len(facts.seconds):
+        lines += ["## Times", "", *_times(facts), ""]
+    return "\n".join(lines)
+
+
+def class_order(facts: Facts, legend: Legend | None) -> list[str]:
+    """Order the classes as the legend does, those it does not know behind by area."""
+    known = [] if legend is None else [name for name in legend.names if name in facts.areas_m2]
+    rest = sorted(facts.areas_m2.keys() - set(known), key=lambda name: -facts.areas_m2[name])
+    return [*known, *rest]
+
+
+def _sentence(facts: Facts) -> str:
+    if not facts.scenes:
+        return "No scene is known yet."
+    text = f"{facts.states['done']:,} of {facts.scenes:,} scenes are done"
+    if facts.area_m2:
+        text += f": {area(facts.area_m2)} mapped, {pixels(facts.valid_pixels)}"
+    if facts.states["failed"]:
+        text += f"; {facts.states['failed']:,} failed"
+    return text + "."
+
+
+def _times(facts: Facts) -> list[str]:
+    median, slow = np.percentile(np.frombuffer(facts.seconds), [50, 95])
+    lines = [f"- A scene: median {duration(median)}, 95 of 100 within {duration(slow)}."]
+    total = sum(facts.stages_s.values())
+    if total:
+        parts = (f"{stage} {share(seconds, total)}" for stage, seconds in facts.stages_s.items())
+        lines.append(f"- Stages: {', '.join(parts)}.")
+    if facts.blocks["total"]:
+        known = ("predicted", "empty", "resumed")
+        told = ", ".join(f"{facts.blocks[name]:,} {name}" for name in known if facts.blocks[name])
+        lines.append(f"- Blocks: {facts.blocks['total']:,}" + (f" ({told})." if told else "."))
+    if facts.retried:
+        lines.append(f"- {facts.retried:,} scenes took more than one attempt.")
+    lines.append(f"- First begun {moment(facts.first)}, last ended {moment(facts.last)} (UTC).")
+    return lines
+
+
+def _plain(text: str) -> str:
+    """Keep text inside its table cell, and from being taken for markup."""
+    return re.sub(r"([\\`*_\[\]<>|#])", r"\\\1", readable(text))

@@ -1,0 +1,283 @@
+"""One map of a whole archive: polygons, class rasters and imagery of all scenes, by CRS, in a QGIS project."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as ET
+
+from affine import Affine
+from pyproj import CRS, Transformer
+from pyproj.exceptions import CRSError
+
+from geoseg.archive.report.catalogue import FOLDER
+from geoseg.archive.report.wording import readable
+from geoseg.core.legend import Legend
+from geoseg.io.polygons.merged_segments import merge_segments
+from geoseg.io.publish.about import About
+from geoseg.io.publish.bundle import Bundle
+from geoseg.io.publish.mosaic import MosaicGrid, MosaicTile, is_geotiff, north_up, upright, write_mosaic
+from geoseg.io.publish.picture_mosaic import Picture, shown_imagery, write_picture_mosaic
+from geoseg.io.publish.qgis import IMAGERY, MANY_POLYGONS_BYTES, QUALITY, RESULT, Imagery, imagery_pipe, near_scale
+from geoseg.io.publish.qgis_document import Bounds, Shown, write_document
+from geoseg.io.publish.scene_footprints import LAYER
+from geoseg.io.publish.segment_style import segments_style
+from geoseg.io.publish.state_style import states_renderer
+from geoseg.io.publish.styles import class_pipe, percent_pipe, xml_text
+
+_SHOWN_AT_ANY_SCALE = 200
+_CLOSEST = 250_000
+_ORDER = ("segments", "classes", "confidence", "imagery")
+_MERGED_BYTES = 1_000_000_000
+"""Polygons beyond this are not copied together: each scene's own stay in its folder."""
+
+_EMPTY_BYTES = 120_000
+_IMAGERY_PX = 400_000_000
+"""Imagery beyond this, mostly without overviews, takes seconds to draw as a whole."""
+
+_MOSAIC = Imagery(uri="", alpha=4)
+_EARTH = (-180.0, -85.0, 180.0, 85.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Near:
+    """What is shown only near: polygons and imagery of large archives, class rasters of many scenes from a scale on."""
+
+    merged: bool
+    polygons: bool
+    classes: int | None
+    imagery: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Part:
+    """What one finished scene gives to the map."""
+
+    name: str
+    classes: MosaicTile
+    confidence: Path | None
+    segments: Path | None
+    picture: Picture | None
+
+
+class WholeMap:
+    """Takes up finished scenes as they come, then writes VRTs, a GeoPackage of all polygons, and the project.
+
+    Scenes are grouped by CRS: a VRT has one. Those on a rotated, south-up or warped grid (ground control points) get a
+    small VRT of their own that turns them north up, and are then tiles like the rest. Scenes that lie nowhere on Earth
+    are left out.
+
+    Args:
+        out: the archive's folder; ``out/_catalogue`` exists.
+        legend: its classes.
+
+    Attributes:
+        written: files that were written.
+        unreadable: scenes whose polygons cannot be read.
+    """
+
+    def __init__(self, out: Path, legend: Legend) -> None:
+        self._out = out
+        self._legend = legend
+        self._parts: dict[str, list[_Part]] = {}
+        self._wkt: dict[str, str | None] = {}
+        self.written: list[Path] = []
+        self.unreadable: list[str] = []
+
+    def add(self, bundle: Bundle, item: Mapping[str, Any]) -> None:
+        """Take up the layers of a scene, and its imagery where its run record tells of it.
+
+        Args:
+            bundle: its files.
+            item: its STAC item, which tells the grid.
+
+        Raises:
+            WriteError: a raster that must be turned cannot be read, or the disk is full.
+        """
+        told = item["properties"]
+        wkt = self._crs(told.get("proj:code") or told.get("proj:wkt2"))
+        if item.get("geometry") is None or wkt is None or not bundle.classes.is_file():
+            return
+        shape = tuple(told["proj:shape"])
+        transform = Affine(*told["proj:transform"][:6]) if "proj:transform" in told else None
+        tile = None if transform is None else north_up(bundle.classes, shape, transform)
+        turned = tile is None
+        if tile is None:
+            tile = upright(bundle.classes, self._turned("classes", bundle), nodata=self._legend.nodata)
+        confidence = bundle.confidence if bundle.confidence.is_file() and not turned else None
+        part = _Part(
+            name=readable(bundle.directory.relative_to(self._out).as_posix()),
+            classes=tile,
+            confidence=confidence,
+            segments=bundle.segments if bundle.segments.is_file() else None,
+            picture=self._picture(bundle, tile, turned=turned),
+        )
+        self._parts.setdefault(wkt, []).append(part)
+
+    def _picture(self, bundle: Bundle, classes: MosaicTile, *, turned: bool) -> Picture | None:
+        """Find the imagery of a scene; None where its run did not tell, or it is gone."""
+        shown = shown_imagery(_run_record(bundle).get("imagery"))
+        if shown is None:
+            return None
+        source = shown.pop("source")
+        if source.startswith("/vsi"):
+            return None if turned else Picture(tile=classes, source=source, **shown)
+        path = Path(os.path.normpath(bundle.directory / source))
+        if not path.is_file():
+            return None
+        if turned and not is_geotiff(path):
+            return None  # it is shown in the scene's own project
+        tile = upright(path, self._turned("imagery", bundle), nodata=None) if turned else replace(classes, path=path)
+        return Picture(tile=tile, source=None, **shown)
+
+    def _turned(self, kind: str, bundle: Bundle) -> Path:
+        name = hashlib.sha256(str(bundle.directory.relative_to(self._out)).encode(errors="surrogateescape"))
+        prefix = "" if kind == "classes" else f"{kind}-"
+        vrt = self._out / FOLDER / "upright" / f"{prefix}{name.hexdigest()[:16]}.vrt"
+        vrt.parent.mkdir(exist_ok=True)
+        self.written.append(vrt)
+        return vrt
+
+    def write(self, path: Path, *, title: str, footprints: Path, bbox: Bounds | None) -> list[Path]:
+        """Write the files of each CRS, and the project.
+
+        Args:
+            path: the final ``.qgz``, in the archive's folder.
+            title: shown in QGIS's title bar.
+            footprints: GeoPackage with the layer ``scenes``, beside ``path``.
+            bbox: west, south, east and north of all footprints, degrees; None when there is none.
+
+        Returns:
+            VRTs and GeoPackages.
+
+        Raises:
+            WriteError: the disk is full or fails.
+        """
+        earth = CRS.from_epsg(4326).to_wkt()
+        bbox = bbox or _EARTH
+        scenes = Shown(
+            key="scenes",
+            name="Scenes",
+            source=f"./{xml_text(footprints.name)}|layername={LAYER}",
+            style=[states_renderer()],
+            crs_wkt=earth,
+            bounds=bbox,
+            display="name",
+        )
+        about = About(title=title, abstract=f"{sum(map(len, self._parts.values()))} scenes: {self._classes()}.")
+        near = self._near()
+        layers = [layer for wkt, parts in self._parts.items() for layer in self._layers(wkt, parts, about, near)]
+        layers.sort(key=lambda layer: _ORDER.index(layer.key))
+        view = next(iter(self._parts)) if len(self._parts) == 1 else CRS.from_epsg(3857).to_wkt()
+        write_document(path, [scenes, *layers], about=about, crs_wkt=view, bounds=_turned(bbox, view))
+        return self.written
+
+    def _classes(self) -> str:
+        return ", ".join(self._legend.names)
+
+    def _near(self) -> _Near:
+        """Decide from which map scales on polygons and rasters can be drawn in no time."""
+        parts = [part for some in self._parts.values() for part in some]
+        polygons_bytes = sum(_polygons_bytes(part.segments) for part in parts if part.segments is not None)
+        imagery_px = sum(part.classes.shape[0] * part.classes.shape[1] for part in parts if part.picture is not None)
+        many = len(parts) > _SHOWN_AT_ANY_SCALE
+        return _Near(
+            merged=polygons_bytes <= _MERGED_BYTES,
+            polygons=polygons_bytes > MANY_POLYGONS_BYTES,
+            classes=_CLOSEST if many else None,
+            imagery=many or imagery_px > _IMAGERY_PX,
+        )
+
+    def _layers(self, wkt: str, parts: list[_Part], about: About, near: _Near) -> Iterator[Shown]:
+        """Write the files of one CRS and describe its layers."""
+        name, ident = _names(wkt)
+        folder = self._out / FOLDER
+        after = "" if len(self._parts) == 1 else f", {name}"
+        grid = MosaicGrid.over([part.classes for part in parts])
+        scale = near_scale(max(grid.across, grid.down), wkt)
+        place: dict[str, Any] = {"crs_wkt": wkt, "bounds": grid.bounds}
+
+        def shown(key: str, words: str, file: Path, style: Sequence[ET.Element], **more: Any) -> Shown:
+            self.written.append(file)
+            layer = f"|layername={file.stem.partition('-')[0]}" if file.suffix == ".gpkg" else ""
+            facts = about.of_layer(f"{about.title}: {words}{after}")
+            source = f"./{FOLDER}/{file.name}{layer}"
+            return Shown(key=key, name=f"{words}{after}", source=source, style=style, about=facts, **place, **more)
+
+        sources = [(part.name, part.segments) for part in parts if part.segments is not None] if near.merged else []
+        if sources:
+            file = folder / f"segments-{ident}.gpkg"
+            self.unreadable += merge_segments(file, sources, crs_wkt=wkt, legend=self._legend)
+            closest = scale if near.polygons else None
+            yield shown("segments", "Segments", file, segments_style(self._legend), group=RESULT, closest=closest)
+        file = folder / f"classes-{ident}.vrt"
+        write_mosaic(file, [part.classes for part in parts], crs_wkt=wkt, legend=self._legend)
+        stands_alone = not sources or near.polygons
+        limits = {"closest": near.classes, "farthest": scale if sources and near.polygons else None}
+        limits |= {"checked": stands_alone, "expanded": stands_alone and not sources}
+        yield shown("classes", "Classes", file, [class_pipe(self._legend)], group=RESULT, **limits)
+        tiles = [replace(part.classes, path=part.confidence) for part in parts if part.confidence is not None]
+        if tiles:
+            file = folder / f"confidence-{ident}.vrt"
+            write_mosaic(file, tiles, crs_wkt=wkt, legend=None)
+            hidden: dict[str, Any] = {"checked": False, "closest": near.classes}
+            yield shown("confidence", "Confidence (%)", file, [percent_pipe()], group=QUALITY, **hidden)
+        pictures = [part.picture for part in parts if part.picture is not None]
+        if pictures:
+            file = folder / f"imagery-{ident}.vrt"
+            write_picture_mosaic(file, pictures, crs_wkt=wkt)
+            limits = {"closest": 2 * scale if near.imagery else None, "expanded": False}
+            yield shown("imagery", "Imagery", file, [imagery_pipe(_MOSAIC)], group=IMAGERY, **limits)
+
+    def _crs(self, name: str | None) -> str | None:
+        """Find a CRS; None when there is none or none that is known."""
+        if name is None:
+            return None
+        if name not in self._wkt:
+            try:
+                self._wkt[name] = CRS.from_user_input(name).to_wkt()
+            except CRSError:
+                self._wkt[name] = None
+        return self._wkt[name]
+
+
+def _polygons_bytes(segments: Path) -> int:
+    """Estimate how much of a GeoPackage is polygons and not its tables."""
+    return max(0, segments.stat().st_size - _EMPTY_BYTES)
+
+
+def _run_record(bundle: Bundle) -> dict[str, Any]:
+    """Read a scene's run record; empty when it is gone or is none."""
+    try:
+        record = json.loads(bundle.run_record.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return record if isinstance(record, dict) else {}
+
+
+def _names(wkt: str) -> tuple[str, str]:
+    """Name a CRS for people and for files."""
+    crs = CRS.from_wkt(wkt)
+    authority = crs.to_authority(min_confidence=100)
+    if authority:
+        return ":".join(authority), "_".join(authority)
+    words = re.sub(r"[^0-9A-Za-z]+", "_", crs.name).strip("_")[:40]
+    return xml_text(crs.name), f"{words}-{hashlib.sha256(wkt.encode()).hexdigest()[:8]}"
+
+
+def _turned(bbox: Bounds, wkt: str) -> Bounds:
+    """Turn a box of degrees into a CRS; what lies beyond the reach of Mercator is cut off."""
+    west, south, east, north = bbox
+    if west > east:
+        west, east = -180.0, 180.0
+    crs = CRS.from_wkt(wkt)
+    if crs.to_epsg() == 3857:
+        south, north = max(south, -85.0), min(north, 85.0)
+    found = Transformer.from_crs(4326, crs, always_xy=True).transform_bounds(west, south, east, north)
+    return tuple(map(float, found))  # type: ignore[return-value]

@@ -1,0 +1,1 @@
+"""Where the scenes of an archive come from, and their names."""

@@ -1,0 +1,257 @@
+"""Items of STAC: of a static catalogue or collection, local or over http, of an item collection, or of an API."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from itertools import islice
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode, urljoin, urlsplit
+
+from geoseg.archive.sources.config import StacSource
+from geoseg.archive.sources.names import name_of_address, name_of_item
+from geoseg.archive.sources.ref import SceneRef
+from geoseg.core.digest import sha256_of_json
+from geoseg.errors import SceneError, UsageError
+from geoseg.io.files.formats import is_remote
+from geoseg.io.files.json_document import read_document
+from geoseg.io.files.web import is_this_host
+
+_MAX_DEPTH = 32
+
+
+def stac_scenes(source: StacSource, *, allow_remote: bool = False) -> Iterator[SceneRef]:
+    """List the items of a STAC source, each once, in the order the source gives them.
+
+    An item that cannot be read, or that a link leads astray for, is listed under its address, so that its failure is
+    recorded; a catalogue that cannot be read is an error, for nobody knows what is missing.
+
+    Raises:
+        SceneError: a catalogue or an API's answer cannot be read.
+        UsageError: the source is remote and that is not allowed.
+    """
+    if is_remote(source.path) and not allow_remote:
+        raise UsageError(f"{source.path}: remote catalogues are not read by default. Set opening: allow_remote.")
+    found = _Walk(source, allow_remote=allow_remote).start()
+    yield from islice(found, source.max_items)
+
+
+class _Walk:
+    """One walk through a catalogue."""
+
+    def __init__(self, source: StacSource, *, allow_remote: bool) -> None:
+        self.source = source
+        self.allow_remote = allow_remote
+        self.start_uri = source.path if is_remote(source.path) else str(Path(source.path).absolute())
+        self.seen: set[str] = set()
+
+    def start(self) -> Iterator[SceneRef]:
+        document = read_document(self.start_uri)
+        search = _link(document, "search")
+        if search is not None and "conformsTo" in document:
+            yield from self._search(search)
+        else:
+            yield from self._below(self.start_uri, document, 0)
+
+    def _below(self, uri: str, document: Mapping[str, Any], depth: int) -> Iterator[SceneRef]:
+        kind = document.get("type")
+        if kind != "Feature":
+            self.seen.add(uri)
+        if kind == "FeatureCollection":
+            yield from self._pages(uri, document)
+        elif kind == "Feature":
+            yield from self._item(uri, document)
+        elif kind not in ("Catalog", "Collection") or depth > _MAX_DEPTH:
+            cause = "catalogues are nested too deep" if depth > _MAX_DEPTH else f"it is not STAC (type: {kind!r})"
+            raise SceneError(uri, f"{cause}.", "Give a catalogue, a collection, items or an API.")
+        elif (items := _link(document, "items")) is not None:  # a collection of an API
+            yield from self._pages(uri, read_document(self._allowed(uri, _asking(items, self._parameters()))))
+        else:
+            yield from self._linked(uri, document, depth)
+
+    def _linked(self, uri: str, document: Mapping[str, Any], depth: int) -> Iterator[SceneRef]:
+        for link in _links(document):
+            href, relation = str(link.get("href") or ""), link.get("rel")
+            if relation == "child":
+                target = self._allowed(uri, href)
+                if target not in self.seen:
+                    yield from self._below(target, read_document(target), depth + 1)
+            elif relation == "item":
+                try:
+                    target = self._allowed(uri, href)
+                except SceneError as error:
+                    yield from self._astray(f"{uri}:", href, error)
+                    continue
+                try:
+                    item = read_document(target)
+                except SceneError:
+                    yield SceneRef(name=name_of_address(target), uri=target)
+                    continue
+                yield from self._item(target, item)
+
+    def _search(self, href: str) -> Iterator[SceneRef]:
+        uri = self._allowed(self.start_uri, _asking(href, self._parameters()))
+        yield from self._pages(uri, read_document(uri))
+
+    def _parameters(self) -> dict[str, str]:
+        source = self.source
+        asked = {"limit": str(source.limit)}
+        if source.collections:
+            asked["collections"] = ",".join(source.collections)
+        if source.bbox is not None:
+            asked["bbox"] = ",".join(map(str, source.bbox))
+        if source.datetime is not None:
+            asked["datetime"] = source.datetime
+        return asked
+
+    def _pages(self, uri: str, page: Mapping[str, Any]) -> Iterator[SceneRef]:
+        """Go through a list of items and those that follow it."""
+        body: dict[str, Any] = {}
+        while True:
+            features = page.get("features") or []
+            if not isinstance(features, list):
+                raise SceneError(uri, "its features are no list.", "Give a STAC item collection.")
+            for item in features:
+                if isinstance(item, dict):
+                    yield from self._item_of_page(uri, item)
+            following = next((link for link in _links(page) if link.get("rel") == "next"), None)
+            if following is None:
+                return
+            target = self._allowed(uri, str(following.get("href") or ""))
+            posted = str(following.get("method") or "GET").upper() == "POST"
+            more = following.get("body") or {}
+            if not isinstance(more, dict):
+                raise SceneError(uri, "its next page is to be asked for with a body that is no object.")
+            body = {**(body if following.get("merge") else {}), **more} if posted else {}
+            mark = sha256_of_json([target, body])
+            if mark in self.seen:
+                raise SceneError(target, "the next page is one that was read already.", "Report it to its host.")
+            self.seen.add(mark)
+            uri, page = target, read_document(target, body if posted else None)
+
+    def _item_of_page(self, uri: str, item: Mapping[str, Any]) -> Iterator[SceneRef]:
+        own = _link(item, "self")
+        if own is None and not is_remote(uri):
+            cause = f"item {item.get('id')} in it has no link to itself, so it cannot be opened by itself."
+            raise SceneError(uri, cause, "Save the items as files of a catalogue.")
+        if own is None:
+            yield from self._item(f"{uri.partition('?')[0].rstrip('/')}/{item.get('id')}", item)
+            return
+        try:
+            target = self._allowed(uri, own)
+        except SceneError as error:
+            if self._wanted(item):
+                yield from self._astray(f"{uri}: item {item.get('id')}:", own, error)
+            return
+        yield from self._item(target, item)
+
+    def _astray(self, where: str, href: str, error: SceneError) -> Iterator[SceneRef]:
+        """List an item that a link leads astray for; nobody opens it."""
+        address = repr(href)[1:-1]
+        if address not in self.seen:
+            self.seen.add(address)
+            cause = f"it is not opened. {where} {error.cause} {error.cure}"
+            yield SceneRef(name=name_of_address(address), uri=address, refused=cause)
+
+    def _item(self, uri: str, item: Mapping[str, Any]) -> Iterator[SceneRef]:
+        if uri in self.seen or not self._wanted(item):
+            return
+        self.seen.add(uri)
+        collection = item.get("collection")
+        name = name_of_item(None if collection is None else str(collection), str(item.get("id") or "item"))
+        yield SceneRef(name=name, uri=uri, stamp=_stamp(item) if is_remote(uri) else "")
+
+    def _wanted(self, item: Mapping[str, Any]) -> bool:
+        source = self.source
+        if source.collections and item.get("collection") not in source.collections:
+            return False
+        if source.bbox is not None and not _touches(source.bbox, item.get("bbox")):
+            return False
+        properties = item.get("properties")
+        return source.datetime is None or (isinstance(properties, dict) and _within(source.datetime, properties))
+
+    def _allowed(self, uri: str, href: str) -> str:
+        """Resolve a link; one that leads out of a local catalogue's folder, or to this machine, is refused."""
+        refused = SceneError(uri, f"it links to {href[:200]!r}.", "Links must stay with the catalogue or be allowed.")
+        if not href or "\0" in href:
+            raise refused
+        if is_remote(uri) or href.startswith(("http://", "https://")):
+            try:
+                target = urljoin(uri, href) if is_remote(uri) else href
+                urlsplit(target)
+            except ValueError as error:  # an address that is none, "http://[x"
+                raise refused from error
+            if not self.allow_remote or not target.startswith(("http://", "https://")):
+                raise refused
+            if is_this_host(target) and urlsplit(target).netloc != urlsplit(self.start_uri).netloc:
+                raise refused
+            return target
+        if is_remote(href) or href.startswith("file:"):
+            raise refused
+        path = (Path(uri).parent / href).resolve()
+        if not path.is_relative_to(Path(self.start_uri).resolve().parent):
+            raise refused
+        return str(path)
+
+
+def _links(document: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    links = document.get("links")
+    return [link for link in links if isinstance(link, dict)] if isinstance(links, list) else []
+
+
+def _link(document: Mapping[str, Any], relation: str) -> str | None:
+    return next(
+        (str(link["href"]) for link in _links(document) if link.get("rel") == relation and "href" in link), None
+    )
+
+
+def _asking(uri: str, parameters: Mapping[str, str]) -> str:
+    return f"{uri}{'&' if '?' in uri else '?'}{urlencode(parameters)}"
+
+
+def _stamp(item: Mapping[str, Any]) -> str:
+    """What tells an item's states apart: its properties and assets, but not how an address is signed today."""
+    assets = item.get("assets") or {}
+    files = {
+        key: {**asset, "href": str(asset.get("href")).partition("?")[0]}
+        for key, asset in assets.items()
+        if isinstance(asset, dict)
+    }
+    return sha256_of_json({"properties": item.get("properties"), "assets": files})
+
+
+def _touches(box: tuple[float, float, float, float], bbox: object) -> bool:
+    if not isinstance(bbox, list) or len(bbox) not in (4, 6) or not all(isinstance(x, int | float) for x in bbox):
+        return False
+    west, south, east, north = bbox[0], bbox[1], bbox[len(bbox) // 2], bbox[len(bbox) // 2 + 1]
+    meets = any(a <= d and b >= c for a, b in _spans(west, east) for c, d in _spans(box[0], box[2]))
+    return bool(meets and south <= box[3] and north >= box[1])
+
+
+def _spans(west: float, east: float) -> list[tuple[float, float]]:
+    """Longitudes from west to east, in two pieces where they cross the antimeridian."""
+    return [(west, east)] if west <= east else [(west, 180.0), (-180.0, east)]
+
+
+def _within(wanted: str, properties: Mapping[str, Any]) -> bool:
+    start, _, end = wanted.partition("/") if "/" in wanted else (wanted, "", wanted)
+    try:
+        first = _time(properties.get("start_datetime") or properties.get("datetime"))
+        last = _time(properties.get("end_datetime") or properties.get("datetime"))
+    except UsageError:  # an item's own fault, not that of who asks
+        return False
+    if first is None or last is None:
+        return False
+    low, high = _time(start), _time(end)
+    return (low is None or last >= low) and (high is None or first <= high)
+
+
+def _time(text: object) -> datetime | None:
+    if not isinstance(text, str) or text in ("", ".."):
+        return None
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise UsageError(f"{text}: not a time. Give 2024-05-01T00:00:00Z or START/END.") from error
+    return time if time.tzinfo else time.replace(tzinfo=UTC)

@@ -1,0 +1,54 @@
+"""Options that say how scenes may be opened, shared by the commands that open some."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+
+class AlphaChoice(StrEnum):
+    """Choices of --alpha."""
+
+    auto = "auto"
+    yes = "yes"
+    no = "no"
+
+
+AssumeCrs = Annotated[str | None, typer.Option(help="CRS of scenes that carry none, e.g. EPSG:32633.")]
+Alpha = Annotated[
+    AlphaChoice,
+    typer.Option(help="Does a band say which pixels are valid? auto: one tagged so and not described as data."),
+]
+Nodata = Annotated[
+    float | None, typer.Option(help="One more value that means no measurement, in all bands, e.g. 255; may be nan.")
+]
+Assets = Annotated[str | None, typer.Option(help="Assets of a STAC item, by key or common name, e.g. red,green,nir.")]
+AllowVrt = Annotated[bool, typer.Option("--allow-vrt", help="Read .vrt files.")]
+VrtRoot = Annotated[
+    str | None, typer.Option(metavar="FOLDER", help="Folder that holds all sources of a VRT; default: the VRT's own.")
+]
+AllowRemote = Annotated[bool, typer.Option("--allow-remote", help="Read s3:// and https:// addresses.")]
+MaxMpx = Annotated[float | None, typer.Option(help="Largest scene taken, million pixels (40000).")]
+
+
+def max_pixels(max_mpx: float | None) -> int:
+    """Read ``--max-mpx``.
+
+    Raises:
+        UsageError: it is no size of a scene.
+    """
+    from geoseg.errors import UsageError
+    from geoseg.io.raster.options import OpenOptions
+
+    if max_mpx is None:
+        return OpenOptions().max_pixels
+    if not 0 < max_mpx < 1e12:
+        raise UsageError(f"--max-mpx {max_mpx:g}: a number above 0 is wanted, million pixels.")
+    return int(max_mpx * 1e6)
+
+
+def asset_names(assets: str | None) -> tuple[str, ...]:
+    """Read ``--assets``."""
+    return () if assets is None else tuple(name.strip() for name in assets.split(",") if name.strip())

@@ -1,0 +1,53 @@
+"""``--regularise CLASS,...``: which classes get a second layer with right angles."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from geoseg.core.legend import Legend
+    from geoseg.io.polygons.second_layer import SecondLayer
+    from geoseg.io.publish.grid import LayerGrid
+
+_LEAST_M = 0.5
+_PIXELS = 2
+
+
+def regular_layer(
+    asked: str, legend: Legend, grid: LayerGrid, *, tolerance_m: float | None, diagonals: bool
+) -> SecondLayer:
+    """Say what the second layer holds, before any polygon is drawn.
+
+    Args:
+        asked: names or codes of classes, with commas between them.
+        legend: the map's classes.
+        grid: the map's grid.
+        tolerance_m: None: half a metre, or two pixels where they are larger, so that no stairs of pixels stay.
+        diagonals: whether walls may stand at 45 degrees.
+
+    Raises:
+        UsageError: there is no such class, the tolerance makes no sense, or the library is not installed.
+    """
+    from geoseg.core.ground import gsd_m
+    from geoseg.io.polygons.second_layer import SecondLayer
+    from geoseg.vector.regularise import RegulariseSpec, regulariser
+
+    if tolerance_m is None:
+        tolerance_m = max(_LEAST_M, _PIXELS * max(gsd_m(grid.geobox)))
+    codes = _codes(asked, legend)
+    spec = RegulariseSpec(codes=codes, tolerance_m=tolerance_m, diagonals=diagonals)
+    return SecondLayer(codes=codes, make=regulariser(spec, grid.crs_wkt))
+
+
+def _codes(asked: str, legend: Legend) -> tuple[int, ...]:
+    from geoseg.errors import UsageError
+
+    known = {str(code): code for code in legend.codes} | dict(zip(legend.names, legend.codes, strict=True))
+    if asked in known:  # a name may hold a comma
+        return (known[asked],)
+    names = [name.strip() for name in asked.split(",") if name.strip()]
+    missing = [name for name in names if name not in known]
+    if missing or not names:
+        listed = ", ".join(f"{entry.name} ({entry.code})" for entry in legend.classes)
+        raise UsageError(f"--regularise {asked}: no class {', '.join(missing) or 'is named'}. There are {listed}.")
+    return tuple(dict.fromkeys(known[name] for name in names))

@@ -1,0 +1,99 @@
+"""``geoseg archive report``: catalogue, index, map and reports of an archive, written anew."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from geoseg.cli.door import printable, say
+
+if TYPE_CHECKING:
+    from geoseg.archive.publish import ArchiveFiles
+    from geoseg.archive.record import SceneRecord
+
+
+def report(
+    archive: Annotated[
+        Path, typer.Argument(metavar="CONFIG.yaml|OUT", help="The archive's configuration, or its output folder.")
+    ],
+    title: Annotated[
+        str, typer.Option(help="Of the archive; default: the configuration's; of a folder, the one it has.")
+    ] = "",
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
+) -> int:
+    """Write the catalogue, the index, the map and the reports of an archive; exit code 7 when scenes failed.
+
+    With a configuration, scenes that were not tried yet are listed too, and finished ones that left the source. With a
+    folder, what the archive's runs recorded
+    there, or else the outputs of geoseg predict that lie in it.
+    """
+    from geoseg.archive.publish import publish_archive
+
+    out, records, options = _known(archive)
+    if title:
+        options["title"] = title
+    files = publish_archive(out, records, **options)
+    if files.missing:
+        some = ", ".join(map(printable, files.missing[:3]))
+        say(f"layers are missing of scenes that were finished ({some}). Run the archive again to make them anew.")
+    if as_json:
+        print(json.dumps(_as_json(files)))
+    elif not quiet:
+        _print(files)
+    return 7 if files.facts.states["failed"] else 0
+
+
+def _known(archive: Path) -> tuple[Path, Iterable[SceneRecord], dict[str, Any]]:
+    """Find an archive's folder, what is known of its scenes, and what its configuration says."""
+    from geoseg.archive.archive import Archive
+    from geoseg.archive.config import ArchiveConfig
+    from geoseg.archive.manifest import Manifest
+    from geoseg.archive.report.found_records import found_records
+    from geoseg.errors import SceneError
+    from geoseg.models.ensemble import file_of
+
+    if archive.is_dir():
+        manifest = Manifest(archive)
+        known = manifest.records() if any(manifest.records()) else found_records(archive)
+        first = next(known, None)
+        if first is None and any(archive.iterdir()):
+            cure = "Give the configuration, or the folder that holds one folder of layers for each scene."
+            raise SceneError(str(archive), "it holds no output of geoseg.", cure)
+        return archive, chain([] if first is None else [first], known), {}
+    config = ArchiveConfig.read(archive)
+    configured = Archive(config)
+    title = config.title or config.out.name
+    options = {"title": title, "legend": configured.card.legend, "model": file_of(config.model)}
+    return config.out, configured.listed(), options
+
+
+def _print(files: ArchiveFiles) -> None:
+    facts = files.facts
+    for state, count in sorted(facts.states.items()):
+        print(f"{count:>9,} {state}")
+    for what, path in (
+        ("report", files.report),
+        ("map", files.project),
+        ("catalogue", files.catalogue),
+        ("index", files.index),
+    ):
+        if path is not None:
+            print(f"{what:>9} {printable(str(path))}")
+
+
+def _as_json(files: ArchiveFiles) -> dict[str, Any]:
+    facts = files.facts
+    named = ("catalogue", "collection", "index", "footprints", "project", "report", "markdown")
+    paths = {name: getattr(files, name) for name in named}
+    return {
+        "scenes": dict(facts.states),
+        "class_areas_m2": facts.areas_m2,
+        "missing": list(files.missing),
+        "files": {name: None if path is None else str(path) for name, path in paths.items()},
+    }

@@ -1,0 +1,166 @@
+"""``geoseg models``: what can be run, what can be trained, and what each of them is."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from geoseg.cli.commands.models_export import export
+from geoseg.cli.commands.models_import import import_
+
+if TYPE_CHECKING:
+    from geoseg.core.card import ModelCard
+    from geoseg.nn.zoo.catalogue import Entry
+
+models = typer.Typer(
+    help="List the bundled models and the networks; show, import or export one; measure a halo; calibrate.",
+    invoke_without_command=True,
+)
+
+models.command("import")(import_)
+models.command()(export)
+
+
+@models.callback()
+def _list(
+    context: typer.Context,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    if context.invoked_subcommand is not None:
+        return
+    from geoseg.models.bundled import BUNDLED
+    from geoseg.nn.zoo.catalogue import MACS_UNIT, catalogue
+
+    cards = [_card(name) for name in BUNDLED]
+    if as_json:
+        networks = [asdict(entry) for entry in catalogue()]
+        print(json.dumps({"models": [card.model_dump(mode="json") for card in cards], "networks": networks}))
+        return
+    print("Models, ready to run:")
+    for card in cards:
+        bands = ", ".join(card.band_names)
+        print(f"{card.name:<18} {bands}; {card.gsd_m.min:g}-{card.gsd_m.max:g} m; {', '.join(card.legend.names)}")
+        print(f"{'':<18} {card.title or card.description}")
+    print("\nNetworks, to be trained (architecture of a recipe):")
+    print(f"{'name':<40} {'parameters':>12} {'GMAC':>7} {'stride':>6}  paper; licence of known weights; references")
+    for entry in catalogue():
+        family = entry.family
+        print(
+            f"{entry.name:<40} {_number(entry.parameters):>12} {_gmac(entry):>7} {entry.output_stride or '-':>6}  "
+            f"{family.paper}, {family.venue}; {family.weights}; {family.references}"
+        )
+    print(f"parameters without auxiliary heads; GMAC: {MACS_UNIT}")
+
+
+@models.command("list")
+def _list_bundled() -> None:
+    """List the names of the bundled models."""
+    from geoseg.models.bundled import BUNDLED
+
+    for name in BUNDLED:
+        print(name)
+
+
+@models.command()
+def show(
+    model: Annotated[str, typer.Argument(help="Name of a bundled model or of a network, or a model file.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print the card as JSON.")] = False,
+) -> None:
+    """Show a model's card, or what is known of a network."""
+    from geoseg.models.bundled import BUNDLED
+    from geoseg.nn import NETWORKS
+
+    if model in NETWORKS and model not in BUNDLED:
+        _show_network(model, as_json=as_json)
+        return
+    card = _card(model)
+    if as_json:
+        print(card.model_dump_json())
+        return
+    print(f"{card.name} {card.version}: {card.title}")
+    print(f"  {card.description}")
+    print(f"  network    {card.architecture.name} {card.architecture.options or ''}")
+    print(f"  bands      {', '.join(card.band_names)} ({card.radiometry})")
+    print(f"  pixels     {card.gsd_m.min:g}-{card.gsd_m.max:g} m on the ground")
+    print(f"  tiles      {card.tile_px} px with a halo of {card.halo_px} px")
+    print(f"  classes    {', '.join(f'{c.code} {c.name} {c.colour}' for c in card.legend.classes)}")
+    print(f"  polygons   from {card.min_area_m2:g} m2 on" if card.min_area_m2 else "  polygons   of any size")
+    if card.temperature != 1:
+        print(f"  logits     divided by the temperature {card.temperature:g}")
+    print(f"  licence    {card.licence}")
+    for warning in card.warnings:
+        print(f"  warning    {warning}")
+    for source in card.trained_on:
+        print(f"  trained on {source.name} ({source.licence}) {source.split}")
+    for score in card.scores:
+        print(f"  score      {score.metric} {score.value:.3f} on {score.on}")
+    print(f"  weights    sha256 {card.weights_sha256}")
+
+
+@models.command()
+def halo(
+    model: Annotated[str, typer.Argument(help="Name of a bundled model or a model file.")],
+    scene: Annotated[Path | None, typer.Option(help="Measure on tiles of this scene instead of noise.")] = None,
+    share: Annotated[float, typer.Option(help="Share of the influence that the halo shall hold.")] = 0.99,
+) -> None:
+    """Measure how far the network looks, and the halo that follows from it."""
+    from geoseg.inference.receptive_field import measure
+
+    field = measure(model, scene=scene, share=share)
+    print(f"{share:.1%} of the influence on a pixel lies within {field.radius_px} px of it ({field.tiles} tiles).")
+    print(f"A halo of {field.halo_px} px holds it; the card has {_card(model).halo_px} px.")
+
+
+@models.command()
+def calibrate(
+    model: Annotated[str, typer.Argument(help="Model file, or name of a bundled model.")],
+    recipe: Annotated[Path, typer.Option(help="Training recipe whose validation rows the temperature is fitted on.")],
+    data: Annotated[Path, typer.Option(help="Folder that the recipe's images and labels are relative to.")],
+    out: Annotated[
+        Path | None, typer.Option(help="Model file to write; default: MODEL_calibrated.safetensors beside it.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the card as JSON on stdout.")] = False,
+) -> None:
+    """Fit the temperature that makes confidence mean what it says, and write it into the card."""
+    from geoseg.cli.commands.calibrate import run
+
+    run(model, recipe, data, out, as_json=as_json)
+
+
+def _card(model: str) -> ModelCard:
+    from geoseg.models.packages import open_package
+
+    return open_package(model).card
+
+
+def _show_network(name: str, *, as_json: bool) -> None:
+    from geoseg.nn.zoo.catalogue import MACS_UNIT, entry
+    from geoseg.nn.zoo.registry import options
+
+    known = entry(name)
+    choices = options(name)
+    if as_json:
+        print(json.dumps({**asdict(known), "options": choices}, default=str))
+        return
+    family = known.family
+    print(f"{known.name}: a network; train it, or build it with geoseg.nn.build({name!r}, in_channels, classes)")
+    print(f"  paper      {family.paper}, {family.venue}: {family.url}")
+    print(f"  parameters {_number(known.parameters)}; auxiliary heads {known.auxiliary or 0:,} (3 bands, 21 classes)")
+    print(f"  GMAC       {_gmac(known)}: {MACS_UNIT}")
+    print(f"  stride     {known.output_stride or '-'}")
+    print(f"  weights    {family.weights}")
+    print(f"  references {family.references}")
+    for option, default in choices.items():
+        print(f"  option     {option} = {default!r}")
+
+
+def _number(count: int | None) -> str:
+    return "-" if count is None else f"{count:,}"
+
+
+def _gmac(entry: Entry) -> str:
+    return "-" if entry.macs is None else f"{entry.macs / 1e9:.1f}"

@@ -1,0 +1,113 @@
+"""``geoseg models import``: a checkpoint of another project in, a model file out."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from geoseg.core.legend import Legend
+
+
+def import_(
+    checkpoint: Annotated[
+        str,
+        typer.Argument(
+            metavar="CHECKPOINT", help="File, folder of smp's save_pretrained, or torchvision:NAME, torchgeo:NAME."
+        ),
+    ],
+    network: Annotated[
+        str, typer.Option("--as", metavar="NETWORK", help="Network that it becomes; see geoseg models.")
+    ],
+    out: Annotated[Path | None, typer.Option(help="Model file; default: NAME.safetensors here.")] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the model; default: of the file.")] = None,
+    legend: Annotated[
+        str | None, typer.Option(help="Legend file, or voc, cityscapes, isprs, loveda; default: what the file tells.")
+    ] = None,
+    bands: Annotated[str | None, typer.Option(help="Band names in the network's order, by commas.")] = None,
+    mean: Annotated[str | None, typer.Option(help="Mean of each band, of values 0 to 1, by commas.")] = None,
+    std: Annotated[str | None, typer.Option(help="Deviation of each band, of values 0 to 1, by commas.")] = None,
+    reflectance: Annotated[bool, typer.Option("--reflectance", help="It learnt on reflectance, not pictures.")] = False,
+    bgr: Annotated[bool, typer.Option("--bgr", help="Its bands are blue, green, red: turn the first layer.")] = False,
+    gsd_m: Annotated[str | None, typer.Option(help="MIN,MAX pixel size in metres; default: any.")] = None,
+    tile_px: Annotated[
+        int | None, typer.Option(help="Side of a tile; default: 512, or what its positions fit.")
+    ] = None,
+    halo_px: Annotated[int | None, typer.Option(help="Context on each side; default: 64.")] = None,
+    licence: Annotated[str | None, typer.Option(help="Licence of the weights.")] = None,
+    option: Annotated[list[str] | None, typer.Option(help="KEY=VALUE of the network; may be repeated.")] = None,
+    sha256: Annotated[str | None, typer.Option(help="Digest that the checkpoint must have.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the model file.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Import a published checkpoint: every tensor placed and checked, nothing executed."""
+    from geoseg.models.import_model import Wanted, import_model
+
+    wanted = Wanted(
+        name=name,
+        options=_options(option or []),
+        legend=None if legend is None else _legend(legend),
+        bands=None if bands is None else tuple(part.strip() for part in bands.split(",")),
+        mean=_numbers("--mean", mean),
+        std=_numbers("--std", std),
+        radiometry="reflectance" if reflectance else "display",
+        gsd_m=_range(gsd_m),
+        tile_px=tile_px,
+        halo_px=halo_px,
+        licence=licence,
+        bgr=bgr,
+    )
+    path, card = import_model(checkpoint, network, out, wanted=wanted, sha256=sha256, overwrite=overwrite)
+    if as_json:
+        print(json.dumps({"model": str(path), "card": card.model_dump(mode="json")}))
+        return
+    imported = card.recipe["imported"]
+    print(f"{path}: {network} from {imported['layout']}, {len(card.bands)} bands, {len(card.legend)} classes")
+    print(f"checkpoint sha256 {imported['sha256']}")
+
+
+def _options(texts: list[str]) -> dict[str, Any]:
+    import yaml
+
+    from geoseg.errors import UsageError
+
+    found: dict[str, Any] = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not equals:
+            raise UsageError(f"--option {text}: KEY=VALUE is wanted, such as output_stride=16.")
+        try:
+            found[key.strip()] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise UsageError(f"--option {text}: the value cannot be read.") from error
+    return found
+
+
+def _legend(text: str) -> Legend:
+    from geoseg.cli.arguments.legend_file import read_legend
+    from geoseg.core.legend_presets import PRESETS
+
+    return PRESETS[text] if text in PRESETS else read_legend(Path(text))
+
+
+def _numbers(option: str, text: str | None) -> tuple[float, ...] | None:
+    from geoseg.errors import UsageError
+
+    if text is None:
+        return None
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError as error:
+        raise UsageError(f"{option} {text}: numbers by commas are wanted.") from error
+
+
+def _range(text: str | None) -> tuple[float, float]:
+    from geoseg.errors import UsageError
+
+    numbers = _numbers("--gsd-m", text or "0.01,1000")
+    if numbers is None or len(numbers) != 2:
+        raise UsageError(f"--gsd-m {text}: MIN,MAX in metres is wanted.")
+    return numbers[0], numbers[1]

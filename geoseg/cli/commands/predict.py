@@ -1,0 +1,307 @@
+"""``geoseg predict``: scenes in, layers out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from geoseg.cli.arguments.opening import (
+    AllowRemote,
+    AllowVrt,
+    Alpha,
+    AlphaChoice,
+    Assets,
+    AssumeCrs,
+    MaxMpx,
+    Nodata,
+    VrtRoot,
+    asset_names,
+    max_pixels,
+)
+from geoseg.cli.door import failure, printable, say
+
+if TYPE_CHECKING:
+    from geoseg.core.spec import PredictSpec
+    from geoseg.errors import GeosegError
+    from geoseg.io.raster.options import OpenOptions
+    from geoseg.io.raster.scene import Scene
+    from geoseg.models.model import Model
+    from geoseg.run.predict import Layers
+    from geoseg.run.workers import Slot, Workers
+
+
+class Runtime(StrEnum):
+    """Choices of --runtime."""
+
+    auto = "auto"
+    torch = "torch"
+    openvino = "openvino"
+    onnxruntime = "onnxruntime"
+
+
+class Precision(StrEnum):
+    """Choices of --precision."""
+
+    auto = "auto"
+    fp32 = "fp32"
+    bf16 = "bf16"
+    fp16 = "fp16"
+
+
+class Blend(StrEnum):
+    """Choices of --blend."""
+
+    core = "core"
+    taper = "taper"
+
+
+class Tta(StrEnum):
+    """Choices of --tta."""
+
+    none = "none"
+    flip = "flip"
+    d4 = "d4"
+
+
+def predict(
+    scenes: Annotated[
+        list[str], typer.Argument(metavar="SCENE...", help="Files, folders, patterns, STAC items; VRT when allowed.")
+    ],
+    model: Annotated[
+        list[str], typer.Option(help="Bundled model, model file or ensemble file; given several times: their mean.")
+    ],
+    out: Annotated[Path, typer.Option(help="Folder for the layers; each scene gets its own inside.")],
+    weights: Annotated[str | None, typer.Option(help="Weight of each --model, e.g. 2,1; default: alike.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    runtime: Annotated[Runtime, typer.Option(help="What runs the network.")] = Runtime.auto,
+    precision: Annotated[Precision, typer.Option(help="Arithmetic of the network.")] = Precision.auto,
+    tile_px: Annotated[int | None, typer.Option(help="Side of a tile; default: the model's.")] = None,
+    halo_px: Annotated[int | None, typer.Option(help="Context on each side of a tile; default: the model's.")] = None,
+    block_px: Annotated[int, typer.Option(help="Side of a block, the unit of memory and of resuming.")] = 2048,
+    blend: Annotated[Blend, typer.Option(help="Cut tiles at their cores, or fade them into each other.")] = Blend.core,
+    tta: Annotated[Tta, typer.Option(help="Average over flips (4 views) or all symmetries (8).")] = Tta.none,
+    tta_scales: Annotated[
+        str | None, typer.Option(help="Average over the scene read at these scales too, e.g. 0.75,1,1.25.")
+    ] = None,
+    crf: Annotated[
+        str, typer.Option(help="Sharpen by colour: none, deeplabv1, deeplabv2 or W,SXY,SRGB[,SMOOTH_W,SMOOTH_SXY].")
+    ] = "none",
+    bands: Annotated[str | None, typer.Option(help="Scene bands for the model's, e.g. 3,2,1 or red,green,nir.")] = None,
+    gsd_m: Annotated[float | None, typer.Option(help="Read the scene at this ground sample distance, metres.")] = None,
+    value_range: Annotated[
+        str | None, typer.Option(help="Values that mean black and white, e.g. 0,3000, or auto (2nd-98th percentile).")
+    ] = None,
+    aoi: Annotated[
+        str | None, typer.Option(help="Vector file or FILE:LAYER; nothing is predicted outside its polygons.")
+    ] = None,
+    simplify_m: Annotated[float, typer.Option(help="Tolerance for simpler polygons, metres; 0 is exact.")] = 0.0,
+    min_area_m2: Annotated[
+        float | None, typer.Option(help="Smaller polygons join a neighbour, square metres; default: the model's.")
+    ] = None,
+    no_vector: Annotated[bool, typer.Option("--no-vector", help="Write no polygons.")] = False,
+    no_confidence: Annotated[bool, typer.Option("--no-confidence", help="Write no confidence raster.")] = False,
+    uncertainty: Annotated[
+        bool, typer.Option("--uncertainty", help="Write entropy and, of several answers, mutual information.")
+    ] = False,
+    probabilities: Annotated[
+        bool, typer.Option("--probabilities", help="Write the probability of each class as a raster of its own.")
+    ] = False,
+    assume_crs: AssumeCrs = None,
+    alpha: Alpha = AlphaChoice.auto,
+    nodata: Nodata = None,
+    assets: Assets = None,
+    allow_vrt: AllowVrt = False,
+    vrt_root: VrtRoot = None,
+    allow_remote: AllowRemote = False,
+    max_mpx: MaxMpx = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, max=1024, help="Processes on this machine that share the blocks.")
+    ] = None,
+    scheduler: Annotated[str | None, typer.Option(help="Address of a Dask scheduler whose workers predict.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace outputs made with other options.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
+) -> int:
+    """Segment scenes and write map layers that open styled in QGIS.
+
+    An interrupted run goes on where it stopped when the same command is given again.
+    """
+    from geoseg.cli.arguments.options import checked, numbers
+    from geoseg.cli.arguments.sources import expand, output_names
+    from geoseg.core.spec import PredictSpec
+    from geoseg.io.raster.options import OpenOptions
+    from geoseg.io.raster.scene import Scene
+
+    spec = checked(
+        PredictSpec,
+        tile_px=tile_px,
+        halo_px=halo_px,
+        block_px=block_px,
+        blend=blend.value,
+        tta=tta.value,
+        tta_scales=numbers("--tta-scales", tta_scales) or (1.0,),
+        crf=crf,
+        bands=None if bands is None else tuple(name.strip() for name in bands.split(",")),
+        gsd_m=gsd_m,
+        value_range=_range(value_range),
+        aoi=aoi,
+        simplify_m=simplify_m,
+        min_area_m2=min_area_m2,
+        vector=not no_vector,
+        confidence=not no_confidence,
+        uncertainty=uncertainty,
+        probabilities=probabilities,
+    )
+    opening = OpenOptions(
+        assume_crs=assume_crs,
+        alpha=alpha.value,
+        nodata=nodata,
+        assets=asset_names(assets),
+        allow_vrt=allow_vrt,
+        vrt_root=vrt_root,
+        allow_remote=allow_remote,
+        max_pixels=max_pixels(max_mpx),
+    )
+    uris = expand(scenes, allow_vrt=allow_vrt)
+    stems, refused = _stems(uris, opening)
+    if len(uris) == 1:
+        _unless_refused(refused, uris[0])
+    source: dict[str, Any] = {"device": device, "runtime": runtime.value, "precision": precision.value}
+    source |= {"name_or_path": model[0], "others": tuple(model[1:]), "weights": numbers("--weights", weights)}
+    results: list[dict[str, Any]] = []
+    with hands(source, workers, scheduler) as (loaded, crew):
+        ready = _Ready(model=loaded, workers=crew, spec=spec, out=out, overwrite=overwrite)
+        for uri, name in zip(uris, output_names(list(zip(uris, stems, strict=True))), strict=True):
+            try:
+                _unless_refused(refused, uri)
+                with Scene(uri, opening) as scene:
+                    results.append(_one(ready, scene, name, quiet=quiet or as_json))
+            except Exception as error:  # one scene's failure, even by a bug of ours, must not stop the others
+                if len(uris) == 1:
+                    raise
+                results.append({"scene": uri, **failure(error)})
+    failed = [result for result in results if "error" in result]
+    if as_json:
+        print(json.dumps(results[0] if len(uris) == 1 else {"scenes": results}))
+    if failed:
+        say(f"{len(failed)} of {len(uris)} scenes failed, {len(uris) - len(failed)} are done.")
+    return 7 if failed else 0
+
+
+def _stems(uris: list[str], opening: OpenOptions) -> tuple[list[str], dict[str, GeosegError]]:
+    """Open every scene once, before the model is loaded: its stem, or why it is refused."""
+    from geoseg.errors import GeosegError
+    from geoseg.io.raster.scene import Scene
+
+    stems: list[str] = []
+    refused: dict[str, GeosegError] = {}
+    for uri in uris:
+        try:
+            with Scene(uri, opening) as scene:
+                stems.append(scene.stem)
+        except GeosegError as error:
+            refused[uri] = error
+            stems.append(Path(uri).stem)
+    return stems, refused
+
+
+def _unless_refused(refused: dict[str, GeosegError], uri: str) -> None:
+    if uri in refused:
+        raise refused[uri]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Ready:
+    """What all scenes of one call share."""
+
+    model: Model
+    workers: Workers
+    spec: PredictSpec
+    out: Path
+    overwrite: bool
+
+
+@contextmanager
+def hands(
+    source: dict[str, Any], workers: int | None, scheduler: str | None, *, slot: Slot = nullcontext
+) -> Iterator[tuple[Model, Workers]]:
+    """Load the model and say who shall run it: this process, some processes of this machine, or a cluster."""
+    from geoseg.errors import UsageError
+    from geoseg.models.model import ModelSource, load
+    from geoseg.run.workers import ThisProcess
+
+    if workers is not None and scheduler is not None:
+        raise UsageError("--workers starts processes here, --scheduler joins a cluster. Pass one of them.")
+    wanted = ModelSource(**source)
+    if workers is None and scheduler is None:
+        yield load(wanted), ThisProcess(slot=slot)
+        return
+
+    from geoseg.run.cluster import DaskWorkers, joined_cluster, local_cluster, share_of_threads
+
+    if scheduler is not None:
+        with joined_cluster(scheduler) as client:
+            crew = DaskWorkers(client, slot=slot)
+            yield crew.load(wanted), crew
+    elif workers is not None:
+        with local_cluster(workers) as client:
+            crew = DaskWorkers(client, threads=share_of_threads(workers), slot=slot)
+            yield crew.load(wanted), crew
+
+
+def _one(ready: _Ready, scene: Scene, name: str | None, *, quiet: bool) -> dict[str, Any]:
+    from geoseg.cli.output.progress import reporter
+    from geoseg.run.predict import predict as run
+    from geoseg.run.report import Silence
+
+    options: dict[str, Any] = {"spec": ready.spec, "overwrite": ready.overwrite, "name": name}
+    call = partial(run, scene, ready.model, ready.out, **options, workers=ready.workers)
+    if quiet:
+        layers = call(reporter=Silence())
+    else:
+        with reporter(scene.stem) as report:
+            layers = call(reporter=report)
+        _tell(scene, layers)
+    return {
+        "scene": scene.uri,
+        "output": str(layers.bundle.directory),
+        "fresh": layers.fresh,
+        "segments": layers.record["segments"],
+        "classes": layers.record["classes"],
+        "notes": layers.record["notes"],
+        "pixels_per_s": layers.record["pixels_per_s"],
+        "layers": {role: str(path) for role, path in layers.bundle.by_role().items()},
+        "files": {path.name: str(path) for path in sorted(layers.bundle.directory.iterdir())},
+    }
+
+
+def _tell(scene: Scene, layers: Layers) -> None:
+    if not layers.fresh:
+        print(f"{scene.stem}: done already, nothing to do: {printable(str(layers.bundle.directory))}")
+        return
+    record = layers.record
+    for entry in record["classes"]:
+        print(f"  {entry['name']:<24} {entry['area_m2']:>16,.1f} m2")
+    polygons = "" if record["segments"] is None else f"{record['segments']:,} polygons, "
+    speed, project = record["pixels_per_s"] / 1e6, printable(str(layers.bundle.project))
+    print(f"{scene.stem}: {polygons}{speed:.2f} Mpx/s; open {project} in QGIS")
+
+
+def _range(text: str | None) -> tuple[float, float] | str | None:
+    from geoseg.errors import UsageError
+
+    if text is None or text == "auto":
+        return text
+    try:
+        low, high = (float(part) for part in text.split(","))
+    except ValueError as error:
+        raise UsageError(f"--value-range {text}: two numbers LOW,HIGH are wanted, or auto.") from error
+    return low, high

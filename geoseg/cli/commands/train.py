@@ -1,0 +1,57 @@
+"""``geoseg train``: a recipe in, a model file and a report out."""
+
+from __future__ import annotations
+
+import json
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from geoseg.cli.door import say
+
+
+def train(
+    recipe: Annotated[Path, typer.Argument(metavar="CONFIG.yaml", help="Training recipe; see configs/train.")],
+    data: Annotated[Path, typer.Option(help="Folder that the recipe's images and labels are relative to.")] = Path(),
+    out: Annotated[Path | None, typer.Option(help="Folder for all that is written; default: runs/NAME.")] = None,
+    start_from: Annotated[
+        str | None, typer.Option(help="Bundled model, or model file, whose weights to begin with.")
+    ] = None,
+    encoder_weights: Annotated[Path | None, typer.Option(help="File of the recipe's encoder_weights.")] = None,
+    threads: Annotated[int | None, typer.Option(min=1, max=1024, help="CPU threads; default: all.")] = None,
+    restart: Annotated[bool, typer.Option("--restart", help="Start anew instead of resuming.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the card as JSON on stdout.")] = False,
+) -> None:
+    """Train a model from a recipe; an interrupted training goes on when the same command is given again."""
+    import torch
+
+    from geoseg.cli.output.train_progress import training_reporter
+    from geoseg.training.recipe import read_recipe
+    from geoseg.training.train import train as run
+    from geoseg.training.train import use_command
+
+    if threads is not None:
+        torch.set_num_threads(threads)
+    wanted = read_recipe(recipe)
+    place = Path("runs") / wanted.name if out is None else out
+    with nullcontext() if quiet or as_json else training_reporter(wanted.name) as report:
+        path, card = run(
+            wanted, data, place, start=start_from, encoder=encoder_weights, resume=not restart, report=report
+        )
+    if as_json:
+        print(json.dumps({"model": str(path), "card": card.model_dump(mode="json"), "use": use_command(path)}))
+        return
+    warnings = [f"warning: {text}" for text in card.warnings]
+    for warning in warnings:
+        say(warning)
+    for score in card.scores:
+        print(f"{score.metric} {score.value:.3f} on {score.on}")
+    print(path)
+    if not quiet:
+        print(f"report: {place / f'{wanted.name}_report' / 'report.html'}")
+        print(f"use it: {use_command(path)}")
+    for warning in warnings:
+        say(f"{warning}. Do not use the model before this is understood.")

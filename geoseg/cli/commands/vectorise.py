@@ -1,0 +1,170 @@
+"""``geoseg vectorise``: any class raster in, polygons out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from geoseg.cli.arguments.nodata import NodataOption, nodata_of
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
+
+class Method(StrEnum):
+    """Choices of --method."""
+
+    visvalingam = "visvalingam"
+    douglas_peucker = "douglas-peucker"
+
+
+def vectorise(
+    codes: Annotated[
+        Path, typer.Argument(metavar="CODES", help="Class raster: codes in band 1, or colours of --legend.")
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="File to write: .gpkg, .fgb, .parquet, .geojson, .geojsonl or .pmtiles;"
+            " default: CODES_segments.gpkg beside it."
+        ),
+    ] = None,
+    legend: Annotated[Path | None, typer.Option(help="Class names and colours, YAML or JSON.")] = None,
+    confidence: Annotated[Path | None, typer.Option(help="Confidence raster, percent, on the same grid.")] = None,
+    nodata: NodataOption = None,
+    simplify_m: Annotated[float, typer.Option(help="Tolerance for simpler polygons, metres; 0 is exact.")] = 0.0,
+    method: Annotated[Method, typer.Option(help="How to simplify.")] = Method.douglas_peucker,
+    no_smooth: Annotated[bool, typer.Option("--no-smooth", help="Keep pixel stairs when simplifying.")] = False,
+    min_area_m2: Annotated[float, typer.Option(help="Smaller regions join a neighbour, square metres.")] = 0.0,
+    zonal: Annotated[
+        list[str] | None,
+        typer.Option(metavar="IMAGE[:BAND,...]", help="Add statistics of these bands, on the same grid; repeatable."),
+    ] = None,
+    regularise: Annotated[
+        str | None,
+        typer.Option(metavar="CLASS,...", help="Add a layer of these classes, by name or code, with right angles."),
+    ] = None,
+    regularise_m: Annotated[
+        float | None, typer.Option(help="Maximum wall displacement, metres; default: 0.5, or 2 pixels if larger.")
+    ] = None,
+    no_diagonals: Annotated[
+        bool, typer.Option("--no-diagonals", help="Allow no walls at 45 degrees there, only right angles.")
+    ] = False,
+    connectivity: Annotated[int, typer.Option(help="4, or 8 to join across corners.")] = 4,
+    block_px: Annotated[int, typer.Option(help="Side of the blocks traced at once.")] = 2048,
+    workers: Annotated[
+        int | None, typer.Option(min=1, max=1024, help="Blocks at once; default: all processors.")
+    ] = None,
+    scheduler: Annotated[str | None, typer.Option(help="Dask scheduler whose workers shall trace the blocks.")] = None,
+    assume_crs: Annotated[str | None, typer.Option(help="CRS of a raster that carries none.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the output.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
+) -> None:
+    """Turn a class raster into polygons that share their edges, without seams, gaps or overlaps."""
+    from geoseg.cli.arguments.legend_file import read_value_legend
+    from geoseg.cli.arguments.regularise import regular_layer
+    from geoseg.cli.arguments.zonal import open_bands
+    from geoseg.errors import OutputError, UsageError
+    from geoseg.io.files.targets import keep_inputs
+    from geoseg.io.labels.class_map import ClassMap, hidden_note
+    from geoseg.io.labels.class_raster import ClassRaster, ClassRules
+    from geoseg.io.labels.confidence_raster import ConfidenceRaster
+    from geoseg.io.labels.raster_legend import legend_of
+    from geoseg.io.polygons.geopackage import write_segments
+    from geoseg.io.polygons.vector_formats import writer_for
+    from geoseg.io.publish.grid import LayerGrid
+    from geoseg.io.publish.style_file import check_style, style_path, write_style
+    from geoseg.vector.spec import VectorSpec
+    from geoseg.vector.vectorise import vectorise_codes
+    from geoseg.vector.zonal import band_columns
+
+    target = out or codes.with_name(f"{codes.stem}_segments.gpkg")
+    write = writer_for(target)
+    outputs = [path for path in (target, style_path(target)) if path is not None]
+    keep_inputs((codes, legend, confidence, *(zonal or [])), *outputs)
+    if target.exists() and not overwrite:
+        raise OutputError(f"{target} exists already. Pass --overwrite to replace it, or --out to write elsewhere.")
+    spec = VectorSpec(
+        simplify_m=simplify_m,
+        method=method.value,
+        smooth=not no_smooth,
+        min_area_m2=min_area_m2,
+        connectivity=connectivity,  # type: ignore[arg-type]
+    )
+    if regularise is not None and connectivity == 8:
+        raise UsageError("--regularise makes single polygons; leave out --connectivity 8.")
+    if regularise is not None and target.suffix.lower() != ".gpkg":
+        raise UsageError(f"--regularise writes a second layer, which {target.suffix} has not. Pass --out with .gpkg.")
+    given = None if legend is None else read_value_legend(legend)
+    rules = ClassRules.of_map(given, nodata_of(nodata), assume_crs=assume_crs)
+    with ExitStack() as stack:
+        classes = stack.enter_context(ClassRaster(_absolute(codes), rules))
+        grid = LayerGrid(geobox=classes.geobox, gcps=classes.scene.gcps, gcps_crs=classes.scene.gcps_crs)
+        percent = None if confidence is None else ConfidenceRaster(_absolute(confidence), assume_crs, unplaced=False)
+        if percent is not None:
+            stack.enter_context(percent)
+        bands = open_bands(classes.scene, zonal or [], assume_crs, stack)
+        source = ClassMap(classes, percent, table=None if given is None else given.table)
+        note = hidden_note(classes, None if given is None else given.labels, "get no polygon")
+        table = given or legend_of(codes, source.present())
+        check_style(target, table, overwrite=overwrite)
+        regular = None
+        if regularise is not None:
+            regular = regular_layer(regularise, table, grid, tolerance_m=regularise_m, diagonals=not no_diagonals)
+        batches = vectorise_codes(
+            source,
+            classes.geobox,
+            spec=spec,
+            block_px=block_px,
+            threads=workers,
+            executor=None if scheduler is None else stack.enter_context(_executor(scheduler)),
+            to_world=grid.to_world if grid.gcps else None,
+            bands=bands,
+        )
+        facts: dict[str, Any] = {
+            "crs_wkt": grid.crs_wkt,
+            "legend": table,
+            "multi": connectivity == 8,
+            "extra": band_columns(() if bands is None else bands.names),
+        }
+        count = (
+            write(target, batches, **facts)
+            if regular is None
+            else write_segments(target, batches, **facts, second=regular)
+        )
+        style = write_style(target, table)
+    told = {
+        "codes": str(codes),
+        "output": str(target),
+        "segments": count,
+        "layers": ["segments"] if regular is None else ["segments", regular.name],
+        "style": style and str(style),
+        "notes": [] if note is None else [note],
+    }
+    print(json.dumps(told) if as_json else _in_words(told))
+
+
+def _in_words(told: dict[str, Any]) -> str:
+    from geoseg.cli.door import printable
+
+    lines = [f"{Path(told['codes']).name}: {told['segments']:,} polygons; open {told['output']} in QGIS"]
+    return "\n".join([*lines, *(printable(f"note: {note}") for note in told["notes"])])
+
+
+def _absolute(path: Path) -> str:
+    """A worker may run in another folder."""
+    return str(path.absolute()) if path.exists() else str(path)
+
+
+@contextmanager
+def _executor(scheduler: str) -> Iterator[Executor]:
+    from geoseg.run.cluster import joined_cluster
+
+    with joined_cluster(scheduler) as client, client.get_executor(pure=False) as executor:
+        yield executor

@@ -1,0 +1,43 @@
+"""Where reports go: to a file, to stdout as JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+
+def check_out(out: Path | None, inputs: Iterable[str | Path | None], *, overwrite: bool) -> None:
+    """Refuse before the work is done, not after.
+
+    Args:
+        out: the report's file.
+        inputs: what the command reads.
+        overwrite: replace a file that exists.
+
+    Raises:
+        UsageError: the file is one that is read, or a folder.
+        OutputError: the file exists, or its folder does not.
+    """
+    from geoseg.errors import OutputError, UsageError
+    from geoseg.io.files.targets import keep_inputs
+
+    if out is not None and out.is_dir():
+        raise UsageError(f"--out {out}: this is a folder. Give a file.")
+    if out is not None and out.exists():
+        keep_inputs(inputs, out)
+    if out is not None and out.exists() and not overwrite:
+        raise OutputError(f"{out} exists already. Pass --overwrite to replace it, or another --out.")
+    if out is not None and not out.parent.is_dir():
+        raise OutputError(f"{out}: the folder {out.parent} does not exist. Make it, or choose another --out.")
+
+
+def deliver(values: dict[str, Any], out: Path | None, *, as_json: bool) -> None:
+    """Write a report to a file and to stdout, as far as either is wanted."""
+    from geoseg.io.files.writing import write_json
+
+    if out is not None:
+        write_json(out, values)
+    if as_json:
+        print(json.dumps(values))

@@ -1,0 +1,112 @@
+"""Progress of a training on stderr: a bar on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn
+
+from geoseg.cli.door import printable
+
+if TYPE_CHECKING:
+    from geoseg.training.progress import Progress as Standing
+
+_SECONDS_BETWEEN_LINES = 10.0
+_MEMORY = 0.95
+
+
+class _Smoothed:
+    """The loss, averaged over the last steps."""
+
+    def __init__(self) -> None:
+        self._value = float("nan")
+
+    def add(self, loss: float) -> float:
+        self._value = loss if math.isnan(self._value) else _MEMORY * self._value + (1 - _MEMORY) * loss
+        return self._value
+
+
+class TrainingBar:
+    """A live bar for a terminal."""
+
+    def __init__(self, title: str) -> None:
+        self._loss = _Smoothed()
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.percentage:>3.0f} %  {task.fields[standing]}"),
+            console=Console(stderr=True),
+            transient=True,
+        )
+        self._task = self._progress.add_task(printable(title), total=1.0, standing="")
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+    def __call__(self, standing: Standing) -> None:
+        """Move the bar."""
+        text = describe(standing, self._loss.add(standing.loss))
+        self._progress.update(self._task, completed=standing.share, standing=text)
+
+
+class TrainingLines:
+    """Plain lines for a log: at the first step, every ten seconds, at each look at the held-out data and at the end."""
+
+    def __init__(self, title: str) -> None:
+        self._title = title
+        self._loss = _Smoothed()
+        self._last = -math.inf
+        self._held_out: float | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        pass
+
+    def __call__(self, standing: Standing) -> None:
+        """Say how far it is, now and then."""
+        loss, now = self._loss.add(standing.loss), time.monotonic()
+        news = standing.held_out_iou != self._held_out or standing.share >= 1
+        if now - self._last >= _SECONDS_BETWEEN_LINES or news:
+            self._last, self._held_out = now, standing.held_out_iou
+            print(printable(f"{self._title}: {describe(standing, loss)}"), file=sys.stderr, flush=True)
+
+
+def describe(standing: Standing, loss: float) -> str:
+    """Say where a run stands in one line; what is not known yet is left out."""
+    total = "" if standing.steps is None else f"/{standing.steps}"
+    parts = [f"step {standing.step}{total}", f"loss {loss:.4f}"]
+    if not math.isnan(standing.iou):
+        parts.append(f"IoU {standing.iou:.3f}")
+    if standing.held_out_iou is not None:
+        parts.append(f"held out {standing.held_out_iou:.3f}")
+    if not math.isnan(standing.images_per_s):
+        parts.append(f"{standing.images_per_s:.1f} img/s")
+    if not math.isnan(standing.left_s):
+        parts.append(f"{_duration(standing.left_s)} left")
+    return ", ".join(parts)
+
+
+def training_reporter(title: str) -> TrainingBar | TrainingLines:
+    """Choose by where stderr goes."""
+    return TrainingBar(title) if sys.stderr.isatty() else TrainingLines(title)
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s" if minutes else f"{rest} s"

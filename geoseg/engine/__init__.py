@@ -1,1 +1,0 @@
-"""Where space meets tensors: match, predict, classify, train."""

@@ -1,5 +1,0 @@
-"""Fully connected CRF: sharpen class probabilities by the colours of the image."""
-
-from geoseg.engine.crf.refine import refine, refiner
-
-__all__ = ["refine", "refiner"]

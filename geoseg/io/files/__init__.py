@@ -1,0 +1,1 @@
+"""Files as such: opened, checked, fetched and written, whatever they hold."""

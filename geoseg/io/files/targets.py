@@ -1,0 +1,74 @@
+"""Where a command may write: never over what it reads."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from geoseg.errors import UsageError
+from geoseg.io.files.formats import is_remote, local_name
+
+Input = str | os.PathLike[str] | None
+
+
+def keep_inputs(inputs: Iterable[Input], *outputs: Path, folders: Iterable[Path] = ()) -> None:
+    """Refuse outputs that would replace or remove a file that is read.
+
+    The same file is recognised by another path, a symbolic link or a hard link.
+
+    Args:
+        inputs: files that are read, and folders whose files are; addresses and None are left out.
+        outputs: files that are written.
+        folders: folders that are replaced or removed as a whole.
+
+    Raises:
+        UsageError: names the input.
+    """
+    whole = list(folders)
+    for given in inputs:
+        if given is None or is_remote(os.fspath(given)):
+            continue
+        read = _file(local_name(os.fspath(given)))
+        for output in (*outputs, *whole):
+            if _same(output, read) or (_is_dir(read) and os.path.lexists(output) and _inside(output, read)):
+                raise UsageError(f"{output}: would replace what is read ({read}). Write to another place.")
+        for folder in whole:
+            if _inside(read, folder):
+                raise UsageError(f"{folder}: would be replaced, and holds what is read ({read}). Write elsewhere.")
+
+
+def _file(name: str) -> Path:
+    """Cut off a layer or bands, as in ``FILE:LAYER``, of a name that is none of a file."""
+    file = name.rpartition(":")[0]
+    return Path(file) if file and not os.path.lexists(name) and os.path.lexists(file) else Path(name)
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder for outputs, with its parents.
+
+    Raises:
+        UsageError: a file stands there or on the way.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise UsageError(f"{path}: this is, or lies in, a file; a folder is needed. Give another one.") from error
+
+
+def _same(one: Path, other: Path) -> bool:
+    try:
+        return one.samefile(other)
+    except (OSError, ValueError):
+        return os.path.realpath(one) == os.path.realpath(other)
+
+
+def _is_dir(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):
+        return False
+
+
+def _inside(path: Path, folder: Path) -> bool:
+    return Path(os.path.realpath(folder)) in Path(os.path.realpath(path)).parents

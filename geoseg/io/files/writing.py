@@ -1,0 +1,259 @@
+"""Every file geoseg writes is finished here: whole under its final name, or not there at all."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+import shutil
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from rasterio._err import CPLE_BaseError
+from rasterio.errors import RasterioError
+
+from geoseg.errors import GeosegError, WriteError
+from geoseg.io.files.interrupts import kept_interruption
+
+_FAILURES = (OSError, RasterioError, CPLE_BaseError, sqlite3.Error)
+_GDAL_LOG = logging.getLogger("rasterio._env")
+_GDAL_SIGNAL = "GDAL signalled an error"
+_PART_SUFFIX = r"\.(?:tiles\.)?(?P<pid>\d+)\.part"
+_PART = re.compile(r".+?" + _PART_SUFFIX, re.DOTALL)
+_parts_in_use: set[Path] = set()
+
+
+@contextmanager
+def whole_file(
+    path: Path, *, verify: Callable[[Path], None] | None = None, size_bytes: int | None = None
+) -> Iterator[Path]:
+    """Write beside ``path`` and rename, so that ``path`` holds the whole new file or is left as it was.
+
+    Args:
+        path: the final name; its folder must exist.
+        verify: called with the finished part, once it is on the disk and before the rename; raises when the part is
+            not what was written.
+        size_bytes: most bytes the file may need, told to the user when the disk is full.
+
+    Yields:
+        A path beside the target, ``NAME.PID.part``; the body creates the file. Whatever else the body leaves under a
+        name that starts so (journals, sidecars) is removed.
+
+    Raises:
+        WriteError: any failure of the body, the check or the disk, also those that rasterio only logs.
+
+    Source:
+        Write, fsync, rename, fsync the folder: "Atomic Commit In SQLite", https://www.sqlite.org/atomiccommit.html.
+    """
+    target = path.absolute()
+    part = _part(target)
+    with kept_interruption() as interruption, _in_use(part):
+        try:
+            reap_parts(target.parent, target.name)
+            with _gdal_errors() as signalled:
+                yield part
+            if signalled:
+                raise OSError("; ".join(signalled))
+            _sync(part)
+            if verify is not None:
+                _drop_cached(part)
+                verify(part)
+            interruption.check()
+            os.replace(part, target)  # noqa: PTH105 - the tests fail this very call
+            _sync(target.parent)
+        except GeosegError:
+            interruption.check()
+            raise
+        except _FAILURES as error:
+            interruption.check()
+            raise WriteError(_explain(target, part, error, size_bytes)) from error
+        finally:
+            _remove(target.parent, part.name)
+
+
+@contextmanager
+def scratch_file(path: Path) -> Iterator[Path]:
+    """Yield the name of a working file beside ``path`` that is removed at the end, come what may.
+
+    Args:
+        path: the file that the scratch serves; the disk that holds it holds the scratch.
+
+    Yields:
+        ``NAME.tiles.PID.part``; the body creates the file.
+    """
+    target = path.absolute()
+    part = _part(target, "tiles.")
+    with _in_use(part):
+        try:
+            yield part
+        finally:
+            _remove(target.parent, part.name)
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a small file whole.
+
+    Raises:
+        WriteError: the disk is full or fails.
+    """
+
+    def same(part: Path) -> None:
+        if part.read_bytes() != data:
+            raise OSError("the file reads back differently")
+
+    with whole_file(path, verify=same, size_bytes=len(data)) as part:
+        part.write_bytes(data)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a value as JSON, UTF-8, indented, in the order given; NaN is refused, names that are no UTF-8 are escaped.
+
+    Raises:
+        WriteError: the disk is full or fails.
+        ValueError: the value holds NaN or infinity, which JSON does not know.
+    """
+    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    write_bytes(path, text.encode(errors="backslashreplace"))
+
+
+def reap_parts(directory: Path, name: str = "") -> None:
+    """Remove what is left half-written in a folder: parts of processes that are no more, or that this one is done with.
+
+    Args:
+        directory: the folder; it may be missing.
+        name: only parts of this file; default: of any file.
+    """
+    if not directory.is_dir():
+        return
+    own_in_use = any(part.parent == directory.absolute() for part in list(_parts_in_use))
+    pattern = _PART if not name else re.compile(re.escape(name) + _PART_SUFFIX)
+    for entry in os.scandir(directory):
+        found = pattern.match(entry.name)
+        if found is None:
+            continue
+        pid = int(found["pid"])
+        if not (own_in_use if pid == os.getpid() else _alive(pid)):
+            with suppress(OSError):
+                Path(entry).unlink()
+
+
+def is_part(name: str) -> bool:
+    """Whether a file's name is that of a half-written file or of what a driver keeps beside it."""
+    return _PART.match(name) is not None
+
+
+def _part(target: Path, role: str = "") -> Path:
+    return target.with_name(f"{target.name}.{role}{os.getpid()}.part")
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def _remove(directory: Path, prefix: str) -> None:
+    with suppress(OSError):
+        for entry in os.scandir(directory):
+            if entry.name.startswith(prefix):
+                with suppress(OSError):  # what cannot be removed now is reaped later
+                    Path(entry).unlink()
+
+
+@contextmanager
+def _in_use(part: Path) -> Iterator[None]:
+    """Keep a part from being reaped by this process."""
+    _parts_in_use.add(part)
+    try:
+        yield
+    finally:
+        _parts_in_use.discard(part)
+
+
+def _drop_cached(path: Path) -> None:
+    """Have a file that was synced read from the disk, not from the kernel's copy of what was written."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)
+    finally:
+        os.close(handle)
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _explain(target: Path, part: Path, error: BaseException, size_bytes: int | None) -> str:
+    cause = getattr(error, "strerror", None) or str(error.__cause__ or error) or type(error).__name__
+    cause = " ".join(str(cause).replace(str(part), target.name).split())
+    try:
+        free = f"{_size(shutil.disk_usage(target.parent).free)} are free in {target.parent}"
+    except OSError:
+        return f"{target}: cannot be written: {cause}. The folder {target.parent} cannot be reached; check it."
+    need = "" if size_bytes is None else f"up to {_size(size_bytes)} are needed, "
+    return f"{target}: cannot be written: {cause} ({need}{free}). Make room or choose another output folder."
+
+
+def _size(size_bytes: int) -> str:
+    size = float(size_bytes)
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} TB"
+
+
+class _Trap(logging.Filter):
+    """Collect the errors GDAL signals; let through what the log would have shown without the trap."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lock = threading.Lock()
+        self.listeners: dict[int, tuple[int, list[str]]] = {}
+        self.shown = logging.NOTSET
+        self.restored = logging.NOTSET
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        message = record.getMessage()
+        if _GDAL_SIGNAL in message and "PROJ:" not in message:
+            # GDAL's own worker threads have no Python name; another Python thread's error is not this writer's.
+            own = None if record.threadName is None or record.threadName.startswith("Dummy") else record.thread
+            for thread, errors in list(self.listeners.values()):
+                if own is None or own == thread:
+                    errors.append(message.partition("msg=")[2].strip("'\""))
+        return record.levelno >= self.shown
+
+
+_trap = _Trap()
+
+
+@contextmanager
+def _gdal_errors() -> Iterator[list[str]]:
+    errors: list[str] = []
+    with _trap.lock:
+        if not _trap.listeners:
+            _trap.shown, _trap.restored = _GDAL_LOG.getEffectiveLevel(), _GDAL_LOG.level
+            _GDAL_LOG.addFilter(_trap)
+            _GDAL_LOG.setLevel(min(logging.INFO, _trap.shown))
+        _trap.listeners[id(errors)] = threading.get_ident(), errors
+    try:
+        yield errors
+    finally:
+        with _trap.lock:
+            del _trap.listeners[id(errors)]
+            if not _trap.listeners:
+                _GDAL_LOG.removeFilter(_trap)
+                _GDAL_LOG.setLevel(_trap.restored)

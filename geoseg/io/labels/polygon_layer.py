@@ -1,0 +1,113 @@
+"""PolygonLabels: vector polygons, burnt onto a grid window by window."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+import numpy as np
+import shapely
+from odc.geo.geobox import GeoBox
+from rasterio.features import rasterize
+
+from geoseg.core.closing import Closing
+from geoseg.core.window import Window
+from geoseg.errors import SceneError
+from geoseg.io.labels.label_layer import UNLABELLED, Labels, Valid
+from geoseg.io.raster.georeference import crop
+from geoseg.io.vectors.read import VectorRequest, laid_on_grid, read_everywhere
+
+_CODE = "code of the polygon's class"
+
+
+class PolygonLabels(Closing):
+    """Polygons on a grid; of several on one pixel the last counts.
+
+    All polygons are in memory, the pixels of one window at a time.
+
+    Args:
+        request: the vector file, in any CRS, and the grid to burn onto.
+        column: field with the class, a code or a name; None: every polygon is code 1.
+        names: codes of class names, for a field of names.
+        outside: code where no polygon lies; None: unlabelled.
+        all_touched: a pixel belongs to a polygon that touches it; else to one that holds its centre.
+        code_of: code of a value of the field, instead of ``names``; None of it: the polygon's pixels are unlabelled.
+
+    Raises:
+        SceneError: the file cannot be read, has no such field, names an unknown class, or does not lie on the grid.
+    """
+
+    hidden: int | None = None
+
+    def __init__(
+        self,
+        request: VectorRequest,
+        *,
+        column: str | None = None,
+        names: Mapping[str, int] | None = None,
+        outside: int | None = 0,
+        all_touched: bool = False,
+        code_of: Callable[[object], int | None] | None = None,
+    ) -> None:
+        if request.grid is None:
+            raise ValueError("polygons are burnt onto a grid")
+        self.name = request.name
+        self.geobox: GeoBox = request.grid
+        self._outside = outside
+        self._all_touched = all_touched
+        self._gaps = outside is None or code_of is not None
+        request = replace(request, columns=() if column is None else (column,))
+        frame = read_everywhere(request)
+        if column is None or not len(frame):
+            frame[_CODE] = np.ones(len(frame), np.int64)
+        elif code_of is not None:
+            codes = [code_of(value) for value in frame[column]]
+            frame[_CODE] = np.array([UNLABELLED if code is None else code for code in codes], np.int64)
+        else:
+            frame[_CODE] = _class_codes(self.name, frame[column], names or {})
+        frame = laid_on_grid(frame, request)
+        self._codes: Labels = frame[_CODE].to_numpy(np.int64)
+        self._shapes = frame.geometry.to_numpy()
+        self._tree = shapely.STRtree(self._shapes)
+
+    def read(self, window: Window) -> tuple[Labels, Valid]:
+        """Burn a window: labels and where there are any, both (y, x)."""
+        grid = crop(self.geobox, window)
+        corners = [grid.transform * (col, row) for row in (0, window.height) for col in (0, window.width)]
+        found = np.sort(self._tree.query(shapely.MultiPoint(corners).envelope))
+        fill = UNLABELLED if self._outside is None else self._outside
+        if not found.size:
+            labels = np.full(window.shape, fill, np.int64)
+        else:
+            # burnt by place in the list, so that any code may occur
+            shapes = zip(self._shapes[found], range(1, found.size + 1), strict=True)
+            places = rasterize(
+                shapes,
+                out_shape=window.shape,
+                transform=grid.transform,
+                dtype="int32",
+                all_touched=self._all_touched,
+            )
+            labels = np.concatenate([[fill], self._codes[found]])[places]
+        return labels, labels != UNLABELLED if self._gaps else np.ones(window.shape, bool)
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def _class_codes(name: str, values: object, names: Mapping[str, int]) -> Labels:
+    entries = list(values)  # type: ignore[call-overload]
+    codes = np.zeros(len(entries), np.int64)
+    for place, entry in enumerate(entries):
+        if isinstance(entry, str) and entry in names:
+            codes[place] = names[entry]
+            continue
+        try:
+            codes[place] = int(entry)
+            whole = codes[place] == float(entry)
+        except (TypeError, ValueError):
+            whole = False
+        if not whole:
+            known = f" The classes are {', '.join(names)}." if names else ""
+            raise SceneError(name, f"{entry!r} is no class.{known}", "Give codes, or a --legend with these names.")
+    return codes

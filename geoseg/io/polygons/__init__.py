@@ -1,0 +1,1 @@
+"""Writers of polygons: GeoPackage, FlatGeobuf, GeoParquet, GeoJSON, PMTiles and what GDAL adds."""

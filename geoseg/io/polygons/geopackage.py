@@ -1,0 +1,154 @@
+"""GeoPackage of segments: streamed in, styled from inside, the same bytes for the same input."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Mapping
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from geoseg.core.legend import Legend
+from geoseg.core.segments import Segments
+from geoseg.io.checks.geopackage import check_geopackage, quoted
+from geoseg.io.files.column_sums import ColumnSums
+from geoseg.io.files.sqlite_file import read_only, settle_change_counter
+from geoseg.io.files.writing import whole_file
+from geoseg.io.polygons.ogr_file import OgrFormat, write_layer
+from geoseg.io.polygons.second_layer import SecondLayer, Spill
+from geoseg.io.polygons.segment_stream import GEOMETRY, NO_COLUMNS, SegmentStream
+from geoseg.io.publish.about import About
+from geoseg.io.publish.segment_style import segments_qml
+
+_GEOPACKAGE = OgrFormat(
+    driver="GPKG",
+    suffix=".gpkg",
+    dataset_options={"VERSION": "1.3"},
+    layer_options={"GEOMETRY_NAME": GEOMETRY, "SPATIAL_INDEX": "YES"},
+)
+_ROWS_AT_ONCE = 4096
+# "GP", version, flags, CRS and the box of a polygon; the WKB follows
+_BLOB_HEAD_BYTES = 8 + 4 * 8
+# the run's own time stands in its record; here it would make two runs of the same input differ
+_LAST_CHANGE = "1970-01-01T00:00:00.000Z"
+_LAYER_STYLES = """CREATE TABLE IF NOT EXISTS layer_styles (
+  id INTEGER PRIMARY KEY AUTOINCREMENT, f_table_catalog TEXT(256), f_table_schema TEXT(256), f_table_name TEXT(256),
+  f_geometry_column TEXT(256), styleName TEXT(30), styleQML TEXT, styleSLD TEXT, useAsDefault BOOLEAN,
+  description TEXT, owner TEXT(30), ui TEXT(30), update_time DATETIME DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ','now')))"""
+
+
+def write_segments(  # noqa: PLR0913 - the options a file has, each with a default
+    path: Path,
+    batches: Iterable[Segments],
+    *,
+    crs_wkt: str | None,
+    legend: Legend,
+    layer: str = "segments",
+    multi: bool = False,
+    extra: np.dtype[np.void] = NO_COLUMNS,
+    second: SecondLayer | None = None,
+    about: About | None = None,
+) -> int:
+    """Write polygons as one GeoPackage layer with its default style inside, and maybe a second one made from them.
+
+    Args:
+        path: the final ``.gpkg``.
+        batches: polygons, batch by batch; one batch at a time is in memory. None at all gives an empty layer.
+        crs_wkt: CRS of the coordinates; None when the scene has none.
+        legend: names and colours of the class codes.
+        layer: the layer's name.
+        multi: the geometries are multipolygons.
+        extra: columns of ``Segments.extra``, floats and integers; NaN becomes NULL.
+        second: a layer made from polygons of this one, with the same columns and colours.
+        about: title and description of the layers, as GeoPackages hold them and QGIS shows them.
+
+    Returns:
+        How many polygons were written to the first layer.
+
+    Raises:
+        WriteError: the disk is full or fails; nothing is left at ``path``.
+        LegendError: a polygon's code is not in the legend.
+
+    Source:
+        OGC GeoPackage 1.3 (QGIS 3.22 warns of 1.4); ``layer_styles`` as QGIS keeps it.
+    """
+    streams: dict[str, SegmentStream] = {}
+
+    def write(part: Path, name: str, some: Iterable[Segments], names: Legend) -> None:
+        streams[name] = SegmentStream(some, legend, extra)
+        write_layer(part, streams[name], _described(name, about), layer=name, crs_wkt=crs_wkt, multi=multi)
+        add_style(part, name, segments_qml(names))
+
+    with whole_file(path, verify=lambda part: _verify(part, streams)) as part:
+        if second is None:
+            write(part, layer, batches, legend)
+        else:
+            with Spill(path.absolute().parent, second.codes) as kept:
+                write(part, layer, kept.passing(batches), legend)
+                write(part, second.name, second.make(kept), second.of_legend(legend))
+        settle(part)
+    return streams[layer].rows
+
+
+def _described(layer: str, about: About | None) -> OgrFormat:
+    if about is None:
+        return _GEOPACKAGE
+    said = {"IDENTIFIER": f"{about.title} {layer}", "DESCRIPTION": about.text()}
+    return replace(_GEOPACKAGE, layer_options={**_GEOPACKAGE.layer_options, **said})
+
+
+def add_style(part: Path, layer: str, qml: str, description: str = "Classes by colour") -> None:
+    """Put a layer's default style into a GeoPackage that is not finished yet."""
+    with closing(sqlite3.connect(part)) as db, db:
+        db.execute("PRAGMA journal_mode = MEMORY")  # a part that breaks is thrown away: nothing to roll back to
+        db.execute(_LAYER_STYLES)
+        db.execute(
+            "INSERT INTO layer_styles (f_table_catalog, f_table_schema, f_table_name, f_geometry_column, styleName,"
+            " styleQML, styleSLD, useAsDefault, description, owner, update_time)"
+            " VALUES ('', '', ?, ?, 'classes', ?, '', 1, ?, '', ?)",
+            (layer, GEOMETRY, qml, description, _LAST_CHANGE),
+        )
+        db.execute(
+            "INSERT OR IGNORE INTO gpkg_contents (table_name, data_type, identifier, description, last_change, srs_id)"
+            " VALUES ('layer_styles', 'attributes', 'layer_styles', '', ?, 0)",
+            (_LAST_CHANGE,),
+        )
+
+
+def settle(part: Path) -> None:
+    """Take the moment of writing out of a GeoPackage that has all its tables: time stamps and the count of commits."""
+    with closing(sqlite3.connect(part)) as db, db:
+        db.execute("PRAGMA journal_mode = MEMORY")
+        db.execute("UPDATE gpkg_contents SET last_change = ?", (_LAST_CHANGE,))
+    settle_change_counter(part)
+
+
+def _verify(part: Path, streams: Mapping[str, SegmentStream]) -> None:
+    """Check the finished file as a GeoPackage, and every value in it against what went in.
+
+    Raises:
+        OSError: it is not whole, or holds something else.
+    """
+    check_geopackage(part)
+    with read_only(part) as db:
+        for layer, stream in streams.items():
+            stream.expect_sums(_sums(db, layer, stream.schema))
+            styled = db.execute(
+                "SELECT count(*) FROM layer_styles WHERE f_table_name = ? AND useAsDefault = 1", (layer,)
+            ).fetchone()
+            if styled != (1,):
+                raise OSError(f"layer {layer!r} has no default style")
+
+
+def _sums(db: sqlite3.Connection, layer: str, schema: pa.Schema) -> ColumnSums:
+    sums = ColumnSums()
+    columns = ", ".join(quoted(name) for name in schema.names)
+    found = db.execute(f"SELECT {columns} FROM {quoted(layer)}")  # noqa: S608 - quoted
+    while rows := found.fetchmany(_ROWS_AT_ONCE):
+        *values, blobs = zip(*rows, strict=True)
+        columns_of = [*values, [blob[_BLOB_HEAD_BYTES:] for blob in blobs]]
+        sums.add({f.name: pa.array(column, f.type) for f, column in zip(schema, columns_of, strict=True)})
+    return sums

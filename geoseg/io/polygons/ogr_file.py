@@ -1,0 +1,143 @@
+"""Segments through GDAL's vector drivers: streamed into a part, counted when read back."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pyarrow as pa
+import pyogrio
+from pyogrio.errors import CRSError, DataLayerError, DataSourceError, FeatureError, FieldError, GeometryError
+
+from geoseg.io.files.column_sums import ColumnSums
+from geoseg.io.files.quiet import quiet
+from geoseg.io.polygons.segment_stream import GEOMETRY, SegmentStream
+
+# RuntimeError bare is what pyogrio makes of a stream that breaks
+OGR_ERRORS = (
+    CRSError,
+    DataLayerError,
+    DataSourceError,
+    FeatureError,
+    FieldError,
+    GeometryError,
+    RuntimeError,
+    pa.ArrowException,
+)
+
+_BATCH_ROWS = 4096
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OgrFormat:
+    """How GDAL is asked for a file.
+
+    Attributes:
+        driver: GDAL's name of the format.
+        suffix: how a file of the format must end for GDAL to take it for one, and not for a folder.
+        dataset_options: the driver's creation options.
+        layer_options: of the layer.
+    """
+
+    driver: str
+    suffix: str
+    dataset_options: Mapping[str, str] = field(default_factory=dict)
+    layer_options: Mapping[str, str] = field(default_factory=dict)
+
+
+def keep_quiet() -> None:
+    """Keep GDAL's warnings off stderr for good; its errors are raised all the same.
+
+    pyogrio catches warnings only in the thread that imported it; a worker of a cluster writes in any thread.
+    """
+    pyogrio.set_gdal_config_options({"CPL_LOG": os.devnull})
+
+
+def write_layer(
+    part: Path, stream: SegmentStream, how: OgrFormat, *, layer: str, crs_wkt: str | None, multi: bool
+) -> None:
+    """Write all segments of a stream as one layer, of a file that may have others already.
+
+    Raises:
+        OSError: GDAL cannot write the file.
+        BaseException: whatever the stream itself raised, as it was.
+    """
+    try:
+        with quiet(), plainly_named(part, how.suffix) as path:
+            pyogrio.write_arrow(
+                pa.RecordBatchReader.from_batches(stream.schema, _even(stream)),
+                path,
+                layer=layer,
+                driver=how.driver,
+                geometry_name=GEOMETRY,
+                geometry_type="MultiPolygon" if multi else "Polygon",
+                crs=crs_wkt,
+                dataset_options=dict(how.dataset_options),
+                layer_options=dict(how.layer_options),
+            )
+    except OGR_ERRORS as error:
+        if stream.broke is not None:
+            raise stream.broke from error
+        raise OSError(str(error)) from error
+
+
+def read_sums(part: Path, schema: pa.Schema) -> ColumnSums:
+    """Sum up the columns of a finished file of one layer, one batch in memory at a time.
+
+    Raises:
+        OSError: GDAL cannot read the file.
+    """
+    sums = ColumnSums()
+    names = [name for name in schema.names if name != GEOMETRY]
+    try:
+        with part.open("rb") as file:
+            name = f"/proc/self/fd/{file.fileno()}"
+            with pyogrio.open_arrow(name, columns=names, use_pyarrow=True) as (meta, reader):
+                shapes = meta["geometry_name"] or "wkb_geometry"
+                for batch in reader:
+                    sums.add({**{column: batch[column] for column in names}, GEOMETRY: batch[shapes]})
+    except OGR_ERRORS as error:
+        raise OSError(str(error)) from error
+    return sums
+
+
+def _even(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Cut batches anew, all of one length: some drivers' files show where one ended."""
+    held: list[pa.RecordBatch] = []
+    rows = 0
+    for batch in batches:
+        start = 0
+        while start < batch.num_rows:
+            part = batch.slice(start, _BATCH_ROWS - rows)
+            held.append(part)
+            rows += part.num_rows
+            start += part.num_rows
+            if rows == _BATCH_ROWS:
+                yield from pa.Table.from_batches(held).combine_chunks().to_batches()
+                held, rows = [], 0
+    if held:
+        yield from pa.Table.from_batches(held).combine_chunks().to_batches()
+
+
+@contextmanager
+def plainly_named(part: Path, suffix: str) -> Iterator[str]:
+    """Name a file so that pyogrio and GDAL take it for what it is.
+
+    pyogrio looks for archives and addresses in a path, GDAL's drivers for a suffix.
+    """
+    odd = r"[!?\s\ud800-\udfff]"
+    plain = re.sub(odd, "_", part.name) + suffix
+    folder = os.open(part.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        with suppress(FileNotFoundError):  # a second layer goes into the file that is there
+            os.replace(part.name, plain, src_dir_fd=folder, dst_dir_fd=folder)
+        yield f"/proc/self/fd/{folder}/{plain}" if re.search(odd, str(part.parent)) else str(part.with_name(plain))
+        os.replace(plain, part.name, src_dir_fd=folder, dst_dir_fd=folder)
+    finally:
+        with suppress(FileNotFoundError):
+            os.unlink(plain, dir_fd=folder)
+        os.close(folder)

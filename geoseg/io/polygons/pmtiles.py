@@ -1,0 +1,206 @@
+"""PMTiles of segments: a pyramid of vector tiles in one file, shown by a web map from any file server."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Iterable, Iterator
+from math import cos, log2, radians, sqrt
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import shapely
+from pmtiles.tile import Compression, TileType, tileid_to_zxy, zxy_to_tileid
+from pmtiles.writer import Writer
+
+from geoseg.core.legend import Legend
+from geoseg.core.segments import Segments
+from geoseg.io.checks.pmtiles import check_pmtiles
+from geoseg.io.files.digested import DigestedFile
+from geoseg.io.files.sorted_spill import SortedSpill
+from geoseg.io.files.writing import whole_file
+from geoseg.io.polygons.lonlat import ToLonLat
+from geoseg.io.polygons.segment_stream import NO_COLUMNS, SegmentStream, to_wkb
+from geoseg.io.polygons.tile_cut import MAX_LATITUDE, cut_into_tiles
+from geoseg.io.polygons.vector_tile import encode_tile
+
+_LAYER = "segments"
+_SHOWN = {"class_code": "Number", "class_name": "String", "area_m2": "Number", "confidence": "Number"}
+_SCHEMA = pa.schema(
+    [
+        pa.field("key", pa.int64()),
+        pa.field("id", pa.int64()),
+        pa.field("class_code", pa.int32()),
+        pa.field("class_name", pa.string()),
+        pa.field("area_m2", pa.float64()),
+        pa.field("confidence", pa.float64()),
+        pa.field("geometry", pa.binary()),
+    ]
+)
+_EQUATOR_M = 40075016.68557849
+_SCREEN_PX = 512
+_FINEST_ZOOM = 22
+
+
+def write_pmtiles(
+    path: Path,
+    batches: Iterable[Segments],
+    *,
+    crs_wkt: str | None,
+    legend: Legend,
+    multi: bool = False,
+    extra: np.dtype[np.void] = NO_COLUMNS,
+) -> int:
+    """Write polygons as PMTiles 3: Mapbox vector tiles with one layer, ``segments``.
+
+    At the finest zoom a pixel of the scene is one on the screen, and every polygon is there to an eighth of a pixel; at
+    the others polygons below four screen pixels are left out, down to the zoom where nothing is left. Features carry
+    class_code, class_name, area_m2 and confidence, and their number in the stream as id.
+
+    Args:
+        path: the final ``.pmtiles``.
+        batches: polygons, batch by batch; None at all gives one empty tile.
+        crs_wkt: CRS of the coordinates.
+        legend: names and colours of the class codes; stands in the metadata as ``classes``.
+        multi: the geometries are multipolygons.
+        extra: columns of ``Segments.extra``; tiles carry none of them.
+
+    Returns:
+        How many polygons were written. Those beyond 85 degrees of latitude lie in no tile.
+
+    Raises:
+        UsageError: the coordinates have no CRS, or none that leads to longitude and latitude.
+        WriteError: the disk is full or fails; nothing is left at ``path``.
+        LegendError: a polygon's code is not in the legend.
+
+    Source:
+        https://github.com/protomaps/PMTiles/blob/main/spec/v3/spec.md.
+    """
+    to_lonlat = ToLonLat(path, crs_wkt)
+    stream = SegmentStream(batches, legend)
+    out = DigestedFile()
+
+    def verify(part: Path) -> None:
+        out.compare(part)
+        check_pmtiles(part)
+
+    with whole_file(path, verify=verify) as part, out.open(part):
+        spill = SortedSpill(part, _SCHEMA)
+        extent = _Extent()
+        for rows in _cut(stream, to_lonlat, extent):
+            spill.add(rows)
+        # the library's own temporary file would lie on the system's disk, not on the target's
+        with part.with_name(f"{part.name}.tiles").open("w+b") as scratch:
+            writer = Writer(out)
+            writer.tile_f.close()
+            writer.tile_f = scratch
+            zooms = {_add(writer, number, tile) for number, tile in _tiles(spill.read())}
+            writer.finalize(_header(extent, max(zooms)), _metadata(legend, min(zooms), max(zooms)))
+    return stream.rows
+
+
+class _Extent:
+    """Bounds of all polygons, degrees."""
+
+    def __init__(self) -> None:
+        self.west, self.south, self.east, self.north = -180.0, -MAX_LATITUDE, 180.0, MAX_LATITUDE
+        self._seen = False
+
+    def add(self, lonlat: npt.NDArray[np.object_]) -> None:
+        west, south, east, north = shapely.total_bounds(lonlat).tolist()
+        if self._seen:
+            west, south = min(west, self.west), min(south, self.south)
+            east, north = max(east, self.east), max(north, self.north)
+        self.west, self.east, self._seen = west, east, True
+        self.south, self.north = (min(max(lat, -MAX_LATITUDE), MAX_LATITUDE) for lat in (south, north))
+
+
+def _cut(stream: SegmentStream, to_lonlat: ToLonLat, extent: _Extent) -> Iterator[pa.RecordBatch]:
+    """Yield what every tile holds of every batch, by tile number."""
+    max_zoom: int | None = None
+    before = 0
+    for segments in stream.segments():
+        lonlat = to_lonlat(segments.geometry)
+        extent.add(lonlat)
+        if max_zoom is None:
+            max_zoom = _finest_zoom(segments, float(shapely.bounds(lonlat[0])[[1, 3]].mean()))
+        keys, owners, pieces = [np.empty(0, np.int64)], [np.empty(0, np.int64)], [np.empty(0, object)]
+        for tile in cut_into_tiles(lonlat, max_zoom):
+            keys.append(np.full(len(tile.owner), zxy_to_tileid(tile.zoom, tile.column, tile.row)))
+            owners.append(tile.owner)
+            pieces.append(to_wkb(tile.geometry))
+        owner = np.concatenate(owners)
+        code, name, area, _, confidence, *_ = (column.take(pa.array(owner)) for column in stream.columns(segments))
+        columns = [np.concatenate(keys), owner + before, code, name, area, confidence, np.concatenate(pieces)]
+        arrays = [pa.array(column, field.type) for column, field in zip(columns, _SCHEMA, strict=True)]
+        yield pa.RecordBatch.from_arrays(arrays, schema=_SCHEMA)
+        before += len(segments)
+
+
+def _finest_zoom(segments: Segments, lat: float) -> int:
+    """The zoom at which pixels of the scene are about as large as the screen's, by the first polygon."""
+    gsd_m = sqrt(segments.area_m2[0] / segments.pixels[0])
+    zoom = log2(_EQUATOR_M * max(cos(radians(lat)), 0.01) / (_SCREEN_PX * gsd_m))
+    return int(np.clip(np.ceil(zoom - 0.1), 0, _FINEST_ZOOM))
+
+
+def _add(writer: Writer, number: int, tile: bytes) -> int:
+    """Add a tile and tell its zoom."""
+    writer.write_tile(number, gzip.compress(tile, compresslevel=6, mtime=0))
+    zoom, _, _ = tileid_to_zxy(number)
+    return int(zoom)
+
+
+def _tiles(batches: Iterable[pa.RecordBatch]) -> Iterator[tuple[int, bytes]]:
+    """Encode sorted rows, tile by tile; if there are none, one empty tile, for an archive must have one."""
+    held: list[pa.RecordBatch] = []
+    number = -1
+    for batch in batches:
+        keys = batch["key"].to_numpy()
+        starts = [0, *(np.flatnonzero(np.diff(keys)) + 1).tolist()]
+        for start, stop in zip(starts, [*starts[1:], len(keys)], strict=True):
+            if held and keys[start] != number:
+                yield number, _encode(held)
+                held = []
+            number = int(keys[start])
+            held.append(batch.slice(start, stop - start))
+    yield (number, _encode(held)) if held else (0, b"")
+
+
+def _encode(held: list[pa.RecordBatch]) -> bytes:
+    rows = pa.Table.from_batches(held).combine_chunks()
+    columns = {name: rows[name].combine_chunks() for name in _SHOWN}
+    columns["area_m2"] = pc.round(columns["area_m2"], 2)
+    geometry = shapely.from_wkb(rows["geometry"].to_numpy(zero_copy_only=False))
+    return encode_tile(_LAYER, geometry, rows["id"].to_numpy(), columns)
+
+
+def _header(extent: _Extent, max_zoom: int) -> dict[str, Any]:
+    west, south, east, north = (
+        round(degrees * 1e7) for degrees in (extent.west, extent.south, extent.east, extent.north)
+    )
+    return {
+        "tile_type": TileType.MVT,
+        "tile_compression": Compression.GZIP,
+        "min_lon_e7": west,
+        "min_lat_e7": south,
+        "max_lon_e7": east,
+        "max_lat_e7": north,
+        "center_zoom": max(0, max_zoom - 2),
+        "center_lon_e7": (west + east) // 2,
+        "center_lat_e7": (south + north) // 2,
+    }
+
+
+def _metadata(legend: Legend, min_zoom: int, max_zoom: int) -> dict[str, Any]:
+    layer = {"id": _LAYER, "minzoom": min_zoom, "maxzoom": max_zoom, "fields": _SHOWN}
+    return {
+        "name": _LAYER,
+        "format": "pbf",
+        "type": "overlay",
+        "vector_layers": [layer],
+        "classes": [entry.model_dump() for entry in legend.classes],
+    }

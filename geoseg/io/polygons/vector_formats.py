@@ -1,0 +1,105 @@
+"""The vector formats that segments can be written in, by the file's suffix."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from geoseg.core.legend import Legend
+from geoseg.core.segments import Segments
+from geoseg.errors import UsageError
+from geoseg.io.polygons.segment_stream import NO_COLUMNS
+from geoseg.io.publish.style_file import write_style
+
+
+class WriteSegments(Protocol):
+    """What every format's writer is called with; see ``geoseg.io.polygons.geopackage.write_segments``."""
+
+    def __call__(  # noqa: D102
+        self,
+        path: Path,
+        batches: Iterable[Segments],
+        *,
+        crs_wkt: str | None,
+        legend: Legend,
+        multi: bool = False,
+        extra: np.dtype[np.void] = NO_COLUMNS,
+    ) -> int: ...
+
+
+_WRITERS = {
+    ".gpkg": "geoseg.io.polygons.geopackage:write_segments",
+    ".fgb": "geoseg.io.polygons.flatgeobuf:write_flatgeobuf",
+    ".parquet": "geoseg.io.polygons.geoparquet:write_geoparquet",
+    ".geojson": "geoseg.io.polygons.geojson:write_geojson",
+    ".geojsonl": "geoseg.io.polygons.geojson:write_geojson",
+    ".pmtiles": "geoseg.io.polygons.pmtiles:write_pmtiles",
+}
+VECTOR_SUFFIXES = tuple(_WRITERS)
+"""Suffixes of the formats that can be written, the default first."""
+
+
+def writer_for(path: Path) -> WriteSegments:
+    """Find the writer of a file before any work is done for it.
+
+    Raises:
+        UsageError: the suffix is not known, or a library that the format needs is missing.
+    """
+    target = _WRITERS.get(path.suffix.lower())
+    if target is None:
+        raise UsageError(
+            f"{path}: {path.suffix or 'a name without suffix'} is not a vector format that can be written."
+            f" Choose one of {', '.join(VECTOR_SUFFIXES)}."
+        )
+    module, _, function = target.partition(":")
+    try:
+        writer: WriteSegments = getattr(importlib.import_module(module), function)
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] not in {"pmtiles", "mapbox_vector_tile"}:
+            raise
+        raise UsageError(
+            f"{path}: PMTiles need the Python package {error.name}. Install it: pip install 'geoseg[pmtiles]'."
+        ) from error
+    return writer
+
+
+def write_vectors(
+    path: Path,
+    batches: Iterable[Segments],
+    *,
+    crs_wkt: str | None,
+    legend: Legend,
+    multi: bool = False,
+    extra: np.dtype[np.void] = NO_COLUMNS,
+) -> int:
+    """Write polygons in the format that the file's suffix names; the layer is called ``segments``.
+
+    A style file is written beside it (QML for QGIS, a MapLibre style for PMTiles); GeoPackages hold theirs.
+
+    Args:
+        path: the final file, ``.gpkg``, ``.fgb``, ``.parquet``, ``.geojson``, ``.geojsonl`` or ``.pmtiles``.
+        batches: polygons, batch by batch; one batch at a time is in memory. None at all gives an empty layer.
+        crs_wkt: CRS of the coordinates; None when the scene has none.
+        legend: names and colours of the class codes.
+        multi: the geometries are multipolygons.
+        extra: columns of ``Segments.extra``, floats and integers; NaN becomes null.
+
+    Returns:
+        How many polygons were written.
+
+    Raises:
+        UsageError: the suffix is not known, a library is missing, or the format wants longitude and latitude and the
+            CRS does not lead there.
+        WriteError: the disk is full or fails; nothing is left at ``path``.
+        LegendError: a polygon's code is not in the legend.
+
+    Example:
+        >>> write_vectors(Path("roofs.fgb"), batches, crs_wkt=wkt, legend=legend)  # doctest: +SKIP
+    """
+    count = writer_for(path)(path, batches, crs_wkt=crs_wkt, legend=legend, multi=multi, extra=extra)
+    write_style(path, legend)
+    return count

@@ -1,0 +1,163 @@
+"""Preview: a picture of the image beside the prediction, with the legend below."""
+
+from __future__ import annotations
+
+import io
+import unicodedata
+from bisect import bisect_right
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageDraw, ImageFont
+
+from geoseg.core.legend import Legend
+from geoseg.io.files.writing import write_bytes
+
+_PANEL_PX = 900
+_MARGIN_PX = 24
+_GAP_PX = 16
+_INK = (33, 37, 41)
+_QUIET = (108, 117, 125)
+_PAPER = (255, 255, 255)
+_HATCH = ((236, 238, 240), (214, 218, 222))
+_LEGEND_ROWS = 24
+_CUT = "..."
+_SYSTEM_FONTS = ("DejaVuSans.ttf", "LiberationSans-Regular.ttf")
+_DASHES = str.maketrans({"\u2013": "-", "\u2014": "-", "\u2019": "'", "\u201c": '"', "\u201d": '"', "\u00df": "ss"})
+Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
+
+
+def write_preview(
+    path: Path,
+    *,
+    image: npt.NDArray[np.uint8],
+    codes: npt.NDArray[np.uint8],
+    legend: Legend,
+    title: str,
+    valid: npt.NDArray[np.bool_] | None = None,
+) -> None:
+    """Write a PNG: image, labels and legend with the share of each class.
+
+    Args:
+        path: the final ``.png``.
+        image: (3, y, x) uint8, the scene as people see it, reduced to about a thousand pixels a side.
+        codes: (y, x) uint8, on the image's pixels.
+        legend: names and colours.
+        title: a line above both.
+        valid: (y, x) bool, True where there is an image; None for everywhere.
+
+    Raises:
+        WriteError: the disk is full or fails.
+        ValueError: image and codes differ in size.
+    """
+    if image.shape != (3, *codes.shape):
+        raise ValueError(f"the image is {image.shape}, the codes are {codes.shape}")
+    valid = np.ones(codes.shape, bool) if valid is None else valid
+    answered = codes != legend.nodata
+    photo = _panel(np.moveaxis(image, 0, 2), valid, smooth=True)
+    labels = _panel(_colours(legend)[codes], answered, smooth=False)
+    buffer = io.BytesIO()
+    _compose(photo, labels, _shares(codes, legend), title).save(buffer, "PNG")
+    write_bytes(path, buffer.getvalue())
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    text: str
+    share: str
+    colour: tuple[int, int, int]
+
+
+def _colours(legend: Legend) -> npt.NDArray[np.uint8]:
+    table = np.zeros((256, 3), np.uint8)
+    for entry in legend.classes:
+        table[entry.code] = entry.rgb
+    return table
+
+
+def _panel(rgb: npt.NDArray[np.uint8], shown: npt.NDArray[np.bool_], *, smooth: bool) -> Image.Image:
+    """Fit (y, x, 3) pixels into a panel; hatch what has no answer, so that it is never taken for a class."""
+    height, width = shown.shape
+    scale = _PANEL_PX / max(height, width)
+    scale = max(1, int(scale)) if scale >= 1 else scale
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    # whole steps up keep pixels square and crisp; steps down average the image but never two classes
+    method = Image.Resampling.BOX if smooth and scale < 1 else Image.Resampling.NEAREST
+    picture = Image.fromarray(np.ascontiguousarray(rgb)).resize(size, method)
+    mask = Image.fromarray((~shown).astype(np.uint8) * 255).resize(size, Image.Resampling.NEAREST)
+    row, col = np.indices((size[1], size[0]))
+    hatch = np.asarray(_HATCH, np.uint8)[((row + col) % 12 < 3).astype(int)]
+    picture.paste(Image.fromarray(hatch), (0, 0), mask)
+    return picture
+
+
+def _shares(codes: npt.NDArray[np.uint8], legend: Legend) -> list[_Entry]:
+    """List the classes that the map holds, in the legend's order, with their share of the answered pixels."""
+    counts = np.bincount(codes.ravel(), minlength=256)
+    total = max(1, int(counts.sum() - counts[legend.nodata]))
+    found = []
+    for entry in legend.classes:
+        share = 100 * counts[entry.code] / total
+        if not counts[entry.code] and len(legend) > _LEGEND_ROWS:
+            continue
+        text = "0 %" if not counts[entry.code] else "< 0.1 %" if share < 0.1 else f"{share:.1f} %"
+        found.append(_Entry(entry.name, text, entry.rgb))
+    return found
+
+
+def _compose(image: Image.Image, labels: Image.Image, entries: list[_Entry], title: str) -> Image.Image:
+    stacked = image.width > 2 * image.height
+    across, down = (1, 2) if stacked else (2, 1)
+    title_font, font, small = _fonts(24, 17, 14)
+    inner = max(image.width * across + _GAP_PX * (across - 1), 480)
+    top = _MARGIN_PX + 40
+    panels = down * (image.height + 28)
+    columns = max(1, inner // 260)
+    rows = -(-len(entries) // columns)
+    sheet = Image.new("RGB", (inner + 2 * _MARGIN_PX, top + panels + _GAP_PX + rows * 30 + _MARGIN_PX), _PAPER)
+    draw = ImageDraw.Draw(sheet)
+    draw.text((_MARGIN_PX, _MARGIN_PX - 4), _fitted(draw, title, title_font, inner), _INK, font=title_font)
+    left = _MARGIN_PX + (inner - image.width * across - _GAP_PX * (across - 1)) // 2
+    for number, (panel, caption) in enumerate(((image, "Image"), (labels, "Prediction"))):
+        x = left if stacked else left + number * (image.width + _GAP_PX)
+        y = top + (number * (image.height + 28) if stacked else 0)
+        draw.text((x, y), caption, _QUIET, font=small)
+        sheet.paste(panel, (x, y + 20))
+    width = inner // columns
+    for number, entry in enumerate(entries):
+        x = _MARGIN_PX + (number // rows) * width
+        y = top + panels + _GAP_PX + (number % rows) * 30
+        draw.rectangle((x, y, x + 21, y + 21), entry.colour, outline=_QUIET)
+        name = _fitted(draw, entry.text, font, width - 32 - 76)
+        draw.text((x + 32, y + 1), name, _INK, font=font)
+        after = x + 32 + draw.textlength(name, font=font) + 8
+        draw.text((after, y + 3), entry.share, _QUIET, font=small)
+    return sheet
+
+
+def _fonts(*sizes: int) -> list[Font]:
+    """Take a font of the system that has accents, Greek and Cyrillic; Pillow's own knows only ASCII."""
+    for name in _SYSTEM_FONTS:
+        with suppress(OSError):
+            return [ImageFont.truetype(name, size) for size in sizes]
+    return [ImageFont.load_default(size=size) for size in sizes]
+
+
+def _readable(text: str, font: Font) -> str:
+    """Leave out control characters, and accents where the font has none."""
+    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    if isinstance(font, ImageFont.FreeTypeFont) and font.getname()[0] in {"DejaVu Sans", "Liberation Sans"}:
+        return line
+    plain = unicodedata.normalize("NFKD", line.translate(_DASHES))
+    return "".join(c if c.isascii() else "?" for c in plain if not unicodedata.combining(c))
+
+
+def _fitted(draw: ImageDraw.ImageDraw, text: str, font: Font, width_px: float) -> str:
+    line = _readable(text, font)
+    if draw.textlength(line, font=font) <= width_px:
+        return line
+    fits = bisect_right(range(min(len(line), 400)), width_px, key=lambda n: draw.textlength(line[:n] + _CUT, font=font))
+    return line[: max(0, fits - 1)] + _CUT

@@ -1,0 +1,200 @@
+"""The QGIS project of one scene's layers."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as ET
+
+from pyproj import CRS
+
+from geoseg.core.legend import Legend
+from geoseg.io.files.formats import local_name
+from geoseg.io.publish.about import About
+from geoseg.io.publish.bundle import Bundle
+from geoseg.io.publish.grid import LayerGrid
+from geoseg.io.publish.percent_layers import percent_layers
+from geoseg.io.publish.qgis_document import Shown, write_document
+from geoseg.io.publish.segment_style import segments_style
+from geoseg.io.publish.stac_item import without_secrets
+from geoseg.io.publish.styles import class_pipe, percent_pipe, xml_text
+
+RESULT, QUALITY, IMAGERY = "Result", "Quality", "Imagery"
+"""Groups of the layer tree, the uppermost first."""
+
+MANY_POLYGONS_BYTES = 30_000_000
+"""A GeoPackage beyond this takes QGIS seconds to draw as a whole: some fifty thousand polygons."""
+
+_DEGREE_M = 111_320
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Imagery:
+    """The scene, as the project shows it.
+
+    Attributes:
+        uri: local path, ``https://`` or ``s3://`` address.
+        bands: 1-based bands shown as red, green and blue, or one band shown as grey.
+        alpha: 1-based band that says how opaque a pixel is; None: the file has none.
+        stretch: lowest and highest value shown, for each of ``bands``; None for 8-bit pictures, shown as they are.
+    """
+
+    uri: str
+    bands: tuple[int, ...] = (1, 2, 3)
+    stretch: tuple[tuple[float, float], ...] | None = None
+    alpha: int | None = None
+
+    def __post_init__(self) -> None:
+        if len(self.bands) not in {1, 3}:
+            raise ValueError(f"one band or three can be shown, not {len(self.bands)}")
+        if self.stretch is not None and len(self.stretch) != len(self.bands):
+            raise ValueError(f"{len(self.bands)} bands need as many stretches, not {len(self.stretch)}")
+
+
+def write_project(
+    bundle: Bundle, *, about: About, grid: LayerGrid, legend: Legend, imagery: Imagery | None = None
+) -> None:
+    """Write ``bundle.project``: results over percentages (hidden) over the imagery, which is seen through the results.
+
+    Polygons are shown, and the class raster, which says the same, is hidden. Where there are very many polygons, the
+    raster stands for them until the map is near. Layers of the bundle that do not exist are left out. Paths are
+    relative, so that the folder may be moved.
+
+    Args:
+        bundle: where the layers are and the project goes.
+        about: of the scene's layers; the title is the scene's name.
+        grid: the layers' grid: CRS of the project, and what it shows first.
+        legend: names and colours.
+        imagery: the scene; None leaves it out.
+
+    Raises:
+        WriteError: the disk is full or fails.
+
+    Source:
+        The .qgs format as QGIS 3.22 reads it (``QgsProject::read``, ``QgsMapLayer::readLayerXml``).
+    """
+    layers = _layers(bundle, about, grid, legend)
+    if imagery is not None:
+        layers.append(
+            Shown(
+                key="imagery",
+                name=f"{about.title} imagery",
+                source=xml_text(imagery_source(imagery.uri, bundle.directory)),
+                style=[imagery_pipe(imagery)],
+                group=IMAGERY,
+                expanded=False,
+                about=About(title=f"{about.title} imagery", abstract="The scene that was segmented."),
+                crs_wkt=grid.crs_wkt,
+                bounds=grid.bounds(),
+            )
+        )
+    write_document(bundle.project, layers, about=about, crs_wkt=grid.crs_wkt, bounds=grid.bounds())
+
+
+def _layers(bundle: Bundle, about: About, grid: LayerGrid, legend: Legend) -> list[Shown]:
+    """Describe the layers of the bundle that there are."""
+    place: dict[str, Any] = {"crs_wkt": grid.crs_wkt, "bounds": grid.bounds()}
+    layers = []
+    polygons = bundle.segments.exists()
+    near = None
+    if polygons and bundle.segments.stat().st_size > MANY_POLYGONS_BYTES:
+        west, _, east, _ = grid.bounds()
+        near = near_scale((east - west) / grid.shape[1], grid.crs_wkt)
+    if polygons:
+        name = f"{about.title} segments"
+        layers.append(
+            Shown(
+                key="segments",
+                name=name,
+                source=f"./{xml_text(bundle.segments.name)}|layername=segments",
+                style=segments_style(legend),
+                group=RESULT,
+                about=about.of_layer(name, "Polygons of classes."),
+                closest=near,
+                **place,
+            )
+        )
+    if bundle.classes.exists():
+        name = f"{about.title} classes"
+        layers.append(
+            Shown(
+                key="classes",
+                name=name,
+                source=f"./{xml_text(bundle.classes.name)}",
+                style=[class_pipe(legend)],
+                group=RESULT,
+                about=about.of_layer(name, "Class codes."),
+                checked=not polygons or near is not None,
+                expanded=not polygons,
+                farthest=near,
+                **place,
+            )
+        )
+    for percent in percent_layers(bundle, legend):
+        if percent.path.exists():
+            name = f"{about.title} {percent.name[0].lower()}{percent.name[1:]}"
+            layers.append(
+                Shown(
+                    key=percent.key,
+                    name=name,
+                    source=f"./{xml_text(percent.path.name)}",
+                    style=[percent_pipe(percent.ramp)],
+                    group=QUALITY,
+                    about=about.of_layer(name, f"{percent.title}."),
+                    checked=False,
+                    **place,
+                )
+            )
+    return layers
+
+
+def near_scale(pixel: float, crs_wkt: str | None) -> int:
+    """Choose the map scale, one to this number, from which on a screen shows few enough polygons to draw them.
+
+    A pixel of a screen (0.28 mm, as OGC has it) is then four of the raster's.
+
+    Args:
+        pixel: side of the raster's pixels in units of the CRS, in which map scales are counted.
+        crs_wkt: the CRS.
+    """
+    degrees = crs_wkt is not None and CRS.from_wkt(crs_wkt).is_geographic
+    scale = 4 * pixel * (_DEGREE_M if degrees else 1) / 0.00028
+    return max(1, int(float(f"{scale:.1g}")))
+
+
+def imagery_source(uri: str, directory: Path) -> str:
+    """Name a scene as GDAL opens it: a local file by its path from a folder, an address without its secrets."""
+    if uri.startswith("s3://"):
+        return "/vsis3/" + uri.removeprefix("s3://")
+    if re.match(r"https?://", uri):
+        return "/vsicurl/" + without_secrets(uri)
+    if uri.startswith("/vsi"):
+        return without_secrets(uri)
+    relative = os.path.relpath(local_name(uri), directory)
+    return relative if relative.startswith("../") else f"./{relative}"
+
+
+def imagery_pipe(imagery: Imagery) -> ET.Element:
+    """Show the bands of a scene as red, green and blue, or one as grey: the ``pipe`` of a raster style."""
+    pipe = ET.Element("pipe")
+    if len(imagery.bands) == 1:
+        renderer = ET.SubElement(
+            pipe, "rasterrenderer", type="singlebandgray", grayBand=str(imagery.bands[0]), gradient="BlackToWhite"
+        )
+        tags: tuple[str, ...] = ("contrastEnhancement",)
+    else:
+        red, green, blue = map(str, imagery.bands)
+        renderer = ET.SubElement(
+            pipe, "rasterrenderer", type="multibandcolor", redBand=red, greenBand=green, blueBand=blue
+        )
+        tags = ("redContrastEnhancement", "greenContrastEnhancement", "blueContrastEnhancement")
+    renderer.attrib |= {"opacity": "1", "alphaBand": str(imagery.alpha or -1), "nodataColor": ""}
+    for tag, (low, high) in zip(tags, imagery.stretch or (), strict=False):
+        stretch = ET.SubElement(renderer, tag)
+        ET.SubElement(stretch, "minValue").text = repr(float(low))
+        ET.SubElement(stretch, "maxValue").text = repr(float(high))
+        ET.SubElement(stretch, "algorithm").text = "StretchToMinimumMaximum"
+    return pipe

@@ -1,0 +1,220 @@
+"""QGIS projects (.qgz) without QGIS: a zip of one XML file, with relative paths, the same bytes every time."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+from pyproj import CRS
+from pyproj.exceptions import CRSError
+
+from geoseg.io.files.writing import write_bytes
+from geoseg.io.publish.about import About, metadata_node
+from geoseg.io.publish.styles import xml_text
+
+Bounds = tuple[float, float, float, float]
+
+_LONG_AGO = (1980, 1, 1, 0, 0, 0)  # the first moment a zip can hold; the run's own time stands in its record
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """A layer of a project.
+
+    Attributes:
+        key: starts its id.
+        name: as the layer tree shows it.
+        source: relative to the project, as QGIS writes it.
+        style: ``pipe`` of a raster or ``renderer-v2`` of polygons, and after it what else a style holds.
+        group: of the layer tree; None: beside the groups.
+        about: its metadata.
+        crs_wkt: its CRS; None when it has none.
+        bounds: west, south, east and north in its CRS.
+        checked: whether it is shown at first.
+        expanded: whether the tree shows its classes at first.
+        display: field that names a polygon.
+        closest: it is shown only at map scales larger than one to this number; None: at all.
+        farthest: it is shown only at map scales smaller than one to this number; None: at all.
+    """
+
+    key: str
+    name: str
+    source: str
+    style: Sequence[ET.Element]
+    crs_wkt: str | None
+    bounds: Bounds
+    group: str | None = None
+    about: About | None = None
+    checked: bool = True
+    expanded: bool = True
+    display: str = "class_name"
+    closest: int | None = None
+    farthest: int | None = None
+
+    @property
+    def ident(self) -> str:
+        """The layer's id: QGIS makes a new one, and orphans the tree's entry, when it has ten characters or fewer."""
+        return f"{self.key}_{hashlib.sha256(self.source.encode()).hexdigest()[:16]}"
+
+    @property
+    def is_vector(self) -> bool:
+        """Whether it is a layer of polygons."""
+        return self.style[0].tag == "renderer-v2"
+
+    @property
+    def provider(self) -> str:
+        """QGIS's name of what reads it."""
+        return "ogr" if self.is_vector else "gdal"
+
+
+def write_document(path: Path, layers: Sequence[Shown], *, about: About, crs_wkt: str | None, bounds: Bounds) -> None:
+    """Write a project.
+
+    Args:
+        path: the final ``.qgz``.
+        layers: the uppermost first; those of one group follow each other.
+        about: its metadata; the title is shown in QGIS's title bar.
+        crs_wkt: CRS of the map; None when there is none.
+        bounds: what the map shows first, and a margin of a twentieth.
+
+    Raises:
+        WriteError: the disk is full or fails.
+
+    Source:
+        The .qgs format as QGIS 3.22 reads it (``QgsProject::read``, ``QgsMapLayer::readLayerXml``).
+    """
+    root = ET.Element("qgis", projectname=xml_text(about.title), version="3.22.16-Białowieża")
+    ET.SubElement(root, "title").text = xml_text(about.title)
+    _add_crs(ET.SubElement(root, "projectCrs"), crs_wkt)
+    root.append(_tree(layers))
+    _add_view(root, crs_wkt, bounds)
+    order = ET.SubElement(root, "layerorder")
+    listed = ET.SubElement(root, "projectlayers")
+    for layer in layers:
+        ET.SubElement(order, "layer", id=layer.ident)
+        listed.append(_layer(layer))
+    _add_properties(root)
+    root.append(metadata_node(about, "projectMetadata"))
+    ET.indent(root)
+    document = "<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>\n" + ET.tostring(root, encoding="unicode")
+    write_bytes(path, _zipped(document.encode()))
+
+
+def _tree(layers: Sequence[Shown]) -> ET.Element:
+    """List the layers in their groups; a group of hidden layers is closed."""
+    tree = ET.Element("layer-tree-group")
+    for group, members in groupby(layers, key=lambda layer: layer.group):
+        listed = list(members)
+        branch = tree
+        if group is not None:
+            opened = any(layer.checked for layer in listed)
+            facts = {"name": group, "checked": "Qt::Checked", "expanded": "1" if opened else "0"}
+            branch = ET.SubElement(tree, "layer-tree-group", facts)
+        for layer in listed:
+            ET.SubElement(
+                branch,
+                "layer-tree-layer",
+                id=layer.ident,
+                name=xml_text(layer.name),
+                source=layer.source,
+                providerKey=layer.provider,
+                checked="Qt::Checked" if layer.checked else "Qt::Unchecked",
+                expanded="1" if layer.expanded else "0",
+            )
+    return tree
+
+
+def _layer(layer: Shown) -> ET.Element:
+    if layer.is_vector:
+        node = ET.Element("maplayer", type="vector", geometry="Polygon", wkbType="Polygon")
+    else:
+        node = ET.Element("maplayer", type="raster")
+    scaled = layer.closest is not None or layer.farthest is not None
+    node.attrib |= {
+        "autoRefreshEnabled": "0",
+        "styleCategories": "AllStyleCategories",
+        "hasScaleBasedVisibilityFlag": "1" if scaled else "0",
+        **({"minScale": str(layer.closest or 1e8), "maxScale": str(layer.farthest or 0)} if scaled else {}),
+    }
+    _add_bounds(ET.SubElement(node, "extent"), layer.bounds)
+    for tag, text in (("id", layer.ident), ("datasource", layer.source), ("layername", xml_text(layer.name))):
+        ET.SubElement(node, tag).text = text
+    _add_crs(ET.SubElement(node, "srs"), layer.crs_wkt)
+    ET.SubElement(node, "provider", encoding="UTF-8" if layer.is_vector else "").text = layer.provider
+    if layer.about is not None:
+        node.append(metadata_node(layer.about))
+    node.extend(layer.style)
+    if layer.is_vector:
+        ET.SubElement(node, "layerGeometryType").text = "2"
+        ET.SubElement(node, "displayfield").text = layer.display
+    else:
+        # codes have nothing between them: a zoomed map shows pixels, never a mixture
+        ET.SubElement(node, "blendMode").text = "0"
+    return node
+
+
+def _add_view(root: ET.Element, crs_wkt: str | None, bounds: Bounds) -> None:
+    """Start with the whole of it in view, and a margin of a twentieth."""
+    west, south, east, north = bounds
+    dx, dy = (east - west) / 20, (north - south) / 20
+    view = (west - dx, south - dy, east + dx, north + dy)
+    canvas = ET.SubElement(root, "mapcanvas", name="theMapCanvas", annotationsVisible="1")
+    ET.SubElement(canvas, "units").text = _units(crs_wkt)
+    _add_bounds(ET.SubElement(canvas, "extent"), view)
+    ET.SubElement(canvas, "rotation").text = "0"
+    _add_crs(ET.SubElement(canvas, "destinationsrs"), crs_wkt)
+    settings = ET.SubElement(root, "ProjectViewSettings", UseProjectScales="0", rotation="0")
+    default = ET.SubElement(settings, "DefaultViewExtent")
+    default.attrib |= {key: repr(value) for key, value in zip(("xmin", "ymin", "xmax", "ymax"), view, strict=True)}
+    _add_crs(default, crs_wkt)
+
+
+def _add_bounds(node: ET.Element, bounds: Bounds) -> None:
+    for tag, value in zip(("xmin", "ymin", "xmax", "ymax"), bounds, strict=True):
+        ET.SubElement(node, tag).text = repr(value)
+
+
+def _add_crs(node: ET.Element, wkt: str | None) -> None:
+    if wkt is None:
+        return
+    try:
+        crs = CRS.from_wkt(wkt)
+    except CRSError:
+        return
+    authority = crs.to_authority(min_confidence=100)
+    system = ET.SubElement(node, "spatialrefsys", nativeFormat="Wkt")
+    ET.SubElement(system, "wkt").text = xml_text(crs.to_wkt())
+    ET.SubElement(system, "authid").text = ":".join(authority) if authority else ""
+    ET.SubElement(system, "description").text = xml_text(crs.name)
+    ET.SubElement(system, "geographicflag").text = str(crs.is_geographic).lower()
+
+
+def _units(wkt: str | None) -> str:
+    try:
+        return "degrees" if wkt is not None and CRS.from_wkt(wkt).is_geographic else "meters"
+    except CRSError:
+        return "meters"
+
+
+def _add_properties(root: ET.Element) -> None:
+    properties = ET.SubElement(root, "properties")
+    paths = ET.SubElement(properties, "Paths")
+    ET.SubElement(paths, "Absolute", type="bool").text = "false"
+    system = ET.SubElement(properties, "SpatialRefSys")
+    ET.SubElement(system, "ProjectionsEnabled", type="int").text = "1"
+
+
+def _zipped(document: bytes) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        entry = zipfile.ZipInfo("project.qgs", date_time=_LONG_AGO)
+        entry.compress_type = zipfile.ZIP_DEFLATED
+        entry.external_attr = 0o644 << 16
+        archive.writestr(entry, document)
+    return buffer.getvalue()

@@ -1,0 +1,285 @@
+"""STAC item of one output: what the layers are, where they lie, and what they were made from."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+from pyproj import CRS
+from pyproj.exceptions import CRSError
+
+from geoseg.core.card import ModelCard
+from geoseg.core.ground import gsd_m
+from geoseg.core.legend import Legend
+from geoseg.io.files.formats import is_remote, local_name
+from geoseg.io.files.writing import write_json
+from geoseg.io.publish.bundle import Bundle
+from geoseg.io.publish.grid import LayerGrid, footprint
+from geoseg.io.publish.percent_layers import percent_layers
+
+STAC_VERSION = "1.1.0"
+CATALOGUE_FILE, COLLECTION_FILE, COLLECTION_ID = "catalog.json", "collection.json", "scenes"
+"""Root and collection of an archive's catalogue, in the archive's folder."""
+_EXTENSIONS = tuple(
+    f"https://stac-extensions.github.io/{name}/schema.json"
+    for name in ("classification/v2.0.0", "file/v2.1.0", "processing/v1.2.0", "projection/v2.0.0", "raster/v2.0.0")
+)
+_COG = "image/tiff; application=geotiff; profile=cloud-optimized"
+SHA256_PREFIX = "1220"  # multihash: function 0x12 (sha2-256), 0x20 bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """The scene that the layers come from.
+
+    Attributes:
+        uri: path or address.
+        sha256: digest of its content, hexadecimal; empty when it was not taken.
+        acquired: when the imagery was taken, with its time zone; None when nobody knows.
+    """
+
+    uri: str
+    sha256: str = ""
+    acquired: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """The run that made the layers.
+
+    Attributes:
+        finished: when, with its time zone.
+        software: versions by name.
+        facts: anything more, JSON values by name; they appear as ``geoseg:NAME``.
+    """
+
+    finished: datetime
+    software: Mapping[str, str]
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+def write_item(bundle: Bundle, *, grid: LayerGrid, card: ModelCard, source: Source, run: Run) -> None:
+    """Write ``bundle.item`` for the files of the bundle that exist.
+
+    In an archive's folder the item belongs to the archive's collection and links to it and to the catalogue; by itself
+    it has neither. It has no link to itself: that would have to be absolute, and the folder may be moved.
+
+    Args:
+        bundle: where the layers are and the item goes.
+        grid: the layers' grid. A CRS that does not lead to the Earth gives an item without geometry.
+        card: the network.
+        source: the scene.
+        run: when and with what.
+
+    Raises:
+        WriteError: the disk is full or fails.
+
+    Source:
+        STAC 1.1.0; extensions classification 2.0, file 2.1, processing 1.2, projection 2.0, raster 2.0. What MLM 1.4
+        says of a model stands in ``geoseg:model``, by MLM's names without its prefix: MLM's own fields belong to an
+        item that holds the weights, and its schema refuses any other. ``stac_model`` writes such an item.
+    """
+    place = footprint(grid)
+    geometry, bbox = (None, None) if place is None else place
+    item: dict[str, Any] = {
+        "type": "Feature",
+        "stac_version": STAC_VERSION,
+        "stac_extensions": list(_EXTENSIONS),
+        "id": bundle.stem,
+        **({"collection": COLLECTION_ID} if bundle.in_archive else {}),
+        "geometry": geometry,
+        **({} if bbox is None else {"bbox": bbox}),
+        "properties": _properties(grid, card, source, run),
+        "links": [*(catalogue_links("..") if bundle.in_archive else ()), _derived_from(bundle, source)],
+        "assets": _assets(bundle, grid, card.legend),
+    }
+    write_json(bundle.item, item)
+
+
+def catalogue_links(archive: str) -> list[dict[str, str]]:
+    """Links of an item to the catalogue and the collection in its archive's folder.
+
+    Args:
+        archive: relative address of the folder.
+    """
+    files = {"root": CATALOGUE_FILE, "parent": COLLECTION_FILE, "collection": COLLECTION_FILE}
+    return [{"rel": rel, "href": f"{archive}/{file}", "type": "application/json"} for rel, file in files.items()]
+
+
+def href(path: str) -> str:
+    """Write a path as an IRI reference: only what a URL parser takes for something else is escaped.
+
+    Readers of local catalogues open a link's text as a path: whatever is escaped, they do not find.
+    """
+    return re.sub(r"[%#?\\\x00-\x1f\x7f\udc80-\udcff]", lambda found: f"%{ord(found[0]) & 0xFF:02X}", path)
+
+
+def without_secrets(uri: str) -> str:
+    """Drop user, password and query (where signatures stand) from an address; leave a path as it is."""
+    if uri.startswith("/vsicurl/"):
+        return "/vsicurl/" + without_secrets(uri.removeprefix("/vsicurl/"))
+    if not re.match(r"[a-z][a-z0-9+.-]+://", uri, re.IGNORECASE):
+        return uri
+    try:
+        parts = urlsplit(uri)
+    except ValueError:  # what only looks like an address, "http://user@[x", may hold secrets all the same
+        scheme, _, rest = uri.partition("?")[0].partition("://")
+        host, slash, path = rest.partition("/")
+        return f"{scheme}://{host.rpartition('@')[2]}{slash}{path}"
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+
+
+def _properties(grid: LayerGrid, card: ModelCard, source: Source, run: Run) -> dict[str, Any]:
+    finished = moment(run.finished)
+    properties: dict[str, Any] = {
+        "title": _name(source.uri),
+        "datetime": finished if source.acquired is None else moment(source.acquired),
+        "created": finished,
+        "updated": finished,
+        "description": f"Land map: {card.title or card.name}, classes {', '.join(card.legend.names)}.",
+        "gsd": round(min(gsd_m(grid.geobox)), 6) if not grid.gcps else None,
+        "processing:level": "L4",
+        "processing:datetime": finished,
+        "processing:lineage": f"Semantic segmentation by the network {card.name} version {card.version}, tile by tile.",
+        "processing:software": dict(run.software),
+        **_projection(grid),
+        "geoseg:model": {
+            "name": card.name,
+            "architecture": card.architecture.name,
+            "framework": "PyTorch",
+            "tasks": ["semantic-segmentation"],
+            "input": [_model_input(card)],
+            "output": [_model_output(card)],
+        },
+        "geoseg:model_version": card.version,
+        "geoseg:model_licence": card.licence,
+        **({"geoseg:weights_checksum": SHA256_PREFIX + card.weights_sha256} if card.weights_sha256 else {}),
+        **{f"geoseg:{name}": value for name, value in run.facts.items()},
+    }
+    return {key: value for key, value in properties.items() if value is not None or key == "proj:code"}
+
+
+def _name(uri: str) -> str:
+    """Name of the scene's file as text."""
+    name = without_secrets(uri).rstrip("/").rpartition("/")[2]
+    return name.encode(errors="surrogateescape").decode(errors="replace")
+
+
+def moment(when: datetime) -> str:
+    """Write a time as STAC wants it: UTC, to the second."""
+    return when.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def _projection(grid: LayerGrid) -> dict[str, Any]:
+    t = grid.geobox.transform
+    found: dict[str, Any] = {"proj:code": None, "proj:shape": list(grid.shape)}
+    if not grid.gcps:
+        found |= {"proj:transform": [t.a, t.b, t.c, t.d, t.e, t.f, 0.0, 0.0, 1.0], "proj:bbox": list(grid.bounds())}
+    if grid.crs_wkt is None:
+        return found
+    try:
+        crs = CRS.from_wkt(grid.crs_wkt)
+    except CRSError:
+        return found
+    authority = crs.to_authority(min_confidence=100)
+    if authority:
+        return found | {"proj:code": ":".join(authority)}
+    return found | {"proj:wkt2": crs.to_wkt()}
+
+
+def _model_input(card: ModelCard) -> dict[str, Any]:
+    return {
+        "name": f"{card.radiometry} 0-1",
+        "bands": list(card.band_names),
+        "input": {
+            "shape": [-1, len(card.bands), card.tile_px, card.tile_px],
+            "dim_order": ["batch", "bands", "height", "width"],
+            "data_type": "float32",
+        },
+        "value_scaling": [{"type": "z-score", "mean": band.mean, "stddev": band.std} for band in card.bands],
+    }
+
+
+def _model_output(card: ModelCard) -> dict[str, Any]:
+    return {
+        "name": "classes",
+        "tasks": ["semantic-segmentation"],
+        "result": {
+            "shape": [-1, len(card.legend), card.tile_px, card.tile_px],
+            "dim_order": ["batch", "class", "height", "width"],
+            "data_type": "float32",
+        },
+        "classification:classes": _classes(card.legend)[:-1],
+    }
+
+
+def _classes(legend: Legend) -> list[dict[str, Any]]:
+    names: set[str] = set()
+    found = []
+    for entry in legend.classes:
+        name = re.sub(r"[^0-9A-Za-z_-]+", "_", entry.name).strip("_") or f"class_{entry.code}"
+        name = name if name not in names else f"{name}_{entry.code}"
+        names.add(name)
+        colour = entry.colour[1:].upper()
+        found.append({"value": entry.code, "name": name, "title": entry.name, "color_hint": colour})
+    return [*found, {"value": legend.nodata, "name": "nodata", "title": "no answer", "nodata": True}]
+
+
+def _derived_from(bundle: Bundle, source: Source) -> dict[str, Any]:
+    if is_remote(source.uri):
+        target = without_secrets(source.uri.removeprefix("/vsicurl/"))
+    else:
+        path = os.path.relpath(local_name(source.uri), bundle.directory)
+        target = href(path if path.startswith("../") else f"./{path}")
+    link = {"rel": "derived_from", "href": target, "title": "The scene"}
+    return link | ({"file:checksum": SHA256_PREFIX + source.sha256} if source.sha256 else {})
+
+
+def _assets(bundle: Bundle, grid: LayerGrid, legend: Legend) -> dict[str, Any]:
+    resolution = {} if grid.gcps else {"raster:spatial_resolution": round(min(gsd_m(grid.geobox)), 6)}
+    pixels = {"data_type": "uint8", "raster:sampling": "area", **resolution}
+    classes = {
+        "title": "Class codes",
+        "type": _COG,
+        "roles": ["data", "labels", "labels-raster"],
+        "nodata": legend.nodata,
+        **pixels,
+        "classification:classes": _classes(legend),
+    }
+    percent = {"type": _COG, "nodata": 255, "unit": "%", "raster:scale": 0.01, **pixels}
+    percentages = (
+        (layer.key, layer.path, {"title": layer.title, "roles": ["data", layer.role], **percent})
+        for layer in percent_layers(bundle, legend)
+    )
+    segments = {
+        "title": "Polygons",
+        "type": "application/geopackage+sqlite3",
+        "roles": ["data", "labels", "labels-vector"],
+    }
+    project = {"title": "QGIS project", "type": "application/x-qgis-project", "roles": ["metadata", "project"]}
+    preview = {"title": "Image beside prediction", "type": "image/png", "roles": ["overview"]}
+    record = {"title": "Run record", "type": "application/json", "roles": ["metadata"]}
+    known: tuple[tuple[str, Path, dict[str, Any]], ...] = (
+        ("classes", bundle.classes, classes),
+        *percentages,
+        ("segments", bundle.segments, segments),
+        ("project", bundle.project, project),
+        ("preview", bundle.preview, preview),
+        ("run", bundle.run_record, record),
+    )
+    return {
+        key: {"href": "./" + href(path.name), **facts, **_checksum(path)} for key, path, facts in known if path.exists()
+    }
+
+
+def _checksum(path: Path) -> dict[str, Any]:
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return {"file:size": path.stat().st_size, "file:checksum": SHA256_PREFIX + digest}

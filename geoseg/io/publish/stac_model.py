@@ -1,0 +1,113 @@
+"""STAC item of a model, with the MLM extension: what the network is, what it reads and answers, where its file lies."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from geoseg.io.files.writing import write_json
+from geoseg.io.publish.stac_item import SHA256_PREFIX, STAC_VERSION, href
+
+MLM = "https://stac-extensions.github.io/mlm/v1.4.0/schema.json"
+_EXTENSIONS = (MLM, "https://stac-extensions.github.io/file/v2.1.0/schema.json")
+_NAME = re.compile(r"[a-zA-Z][a-zA-Z0-9_.\- ]+[a-zA-Z0-9]")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelFacts:
+    """What the items of scenes tell of the model that made their layers.
+
+    Attributes:
+        mlm: the fields of MLM without their prefix: name, architecture, framework, tasks, input, output.
+        version: of the model.
+        licence: of the model, an SPDX name or words.
+        checksum: of the weights, a multihash; empty when the card has none.
+        since: when it was first used, RFC 3339.
+    """
+
+    mlm: Mapping[str, Any] = field(hash=False)
+    version: str
+    licence: str
+    checksum: str
+    since: str
+
+    @property
+    def ident(self) -> str:
+        """Name, version and the start of the checksum, fit for a file's name."""
+        words = (str(self.mlm["name"]), self.version, self.checksum.removeprefix(SHA256_PREFIX)[:8])
+        return re.sub(r"[^0-9A-Za-z._-]+", "_", "-".join(word for word in words if word))
+
+
+def write_model_item(path: Path, model: ModelFacts, *, weights: Path | None, root: str) -> None:
+    """Write the item of a model.
+
+    Args:
+        path: the final ``.stac.json``.
+        model: what to tell.
+        weights: the model's file, in the folder of ``path``; None: the item points at a file of the facts, which is
+            written beside it.
+        root: relative address of the catalogue.
+
+    Raises:
+        WriteError: the disk is full or fails.
+
+    Source:
+        STAC 1.1.0; MLM 1.4: required fields, an asset with the role ``mlm:model`` and its ``mlm:artifact_type``, and
+        ``bands`` for the names that ``mlm:input`` refers to: among the properties, where MLM looks for them, and in the
+        asset, without which STAC allows none there. The geometry is null: nobody said where it may be used.
+    """
+    name = str(model.mlm["name"])
+    fields = dict(model.mlm) | {"name": name if _NAME.fullmatch(name) else f"model-{name}-of-geoseg"}
+    names = dict.fromkeys(band for source in model.mlm["input"] for band in source["bands"])
+    bands = [{"name": band} for band in names]
+    if weights is None:
+        definition = path.with_name(path.name.removesuffix(".stac.json") + ".json")
+        write_json(definition, {"version": model.version, "licence": model.licence, **model.mlm})
+        asset = _asset(definition, "What is known of the model", "application/json", "geoseg.facts", ["metadata"])
+    else:
+        kind = "application/octet-stream"
+        asset = _asset(weights, "Weights and card", kind, "safetensors.torch.save_file", ["mlm:weights"])
+    links = [{"rel": rel, "href": root, "type": "application/json"} for rel in ("root", "parent")]
+    item = {
+        "type": "Feature",
+        "stac_version": STAC_VERSION,
+        "stac_extensions": list(_EXTENSIONS),
+        "id": model.ident,
+        "geometry": None,
+        "properties": {
+            "datetime": model.since,
+            "title": f"Model {name}, version {model.version}",
+            "license": _licence(model.licence),
+            "bands": bands,
+            **{f"mlm:{key}": value for key, value in fields.items()},
+            "geoseg:model_version": model.version,
+            "geoseg:model_licence": model.licence,
+            **({"geoseg:weights_checksum": model.checksum} if model.checksum else {}),
+        },
+        "links": links,
+        "assets": {"model": asset | {"bands": bands}},
+    }
+    write_json(path, item)
+
+
+def _asset(file: Path, title: str, kind: str, artifact: str, roles: list[str]) -> dict[str, Any]:
+    with file.open("rb") as source:
+        digest = hashlib.file_digest(source, "sha256").hexdigest()
+    return {
+        "href": "./" + href(file.name),
+        "title": title,
+        "type": kind,
+        "roles": ["mlm:model", *roles],
+        "mlm:artifact_type": artifact,
+        "file:size": file.stat().st_size,
+        "file:checksum": SHA256_PREFIX + digest,
+    }
+
+
+def _licence(licence: str) -> str:
+    """Return an SPDX name as it is, and ``other`` for anything else, as STAC wants it."""
+    return licence if re.fullmatch(r"[\w\-.+]+", licence) else "other"

@@ -1,0 +1,294 @@
+"""Cloud-optimised GeoTIFFs of classes and percentages, on exactly the scene's grid."""
+
+from __future__ import annotations
+
+import os
+import zlib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import rasterio
+import rasterio.shutil
+from rasterio.crs import CRS
+from rasterio.enums import ColorInterp
+from rasterio.windows import Window as RasterioWindow
+
+from geoseg.core.legend import Legend
+from geoseg.core.window import Window
+from geoseg.io.checks.raster import check_cog
+from geoseg.io.files.gdal_name import gdal_name
+from geoseg.io.files.quiet import quiet
+from geoseg.io.files.writing import scratch_file, whole_file, write_bytes
+from geoseg.io.publish.grid import LayerGrid
+from geoseg.io.publish.styles import CONFIDENCE_RAMP, Ramp, class_raster_qml, gdal_metadata, percent_qml, xml_text
+from geoseg.io.raster.pyramid import Pixels, add_overviews, halve_by_mean, halve_by_mode
+
+__all__ = ["LayerGrid", "write_class_cog", "write_confidence_cog", "write_percent_cog"]
+
+Compression = Literal["DEFLATE", "ZSTD", "LZW", "NONE"]
+Blocks = Iterable[tuple[Window, npt.NDArray[np.uint8]]]
+NODATA = 255
+_TILE_PX = 512
+_CACHE_BYTES = 64 * 2**20
+"""Most that GDAL may keep of the rasters being written; its own limit, a share of the machine, holds them whole."""
+# a class map is long runs, where level 6 costs nothing; confidence is noise, where level 1 is as small and faster
+_LEVEL_OF_RUNS = {"DEFLATE": 6, "ZSTD": 3}
+_LEVEL_OF_NOISE = {"DEFLATE": 1, "ZSTD": 1}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Layer:
+    grid: LayerGrid
+    allowed: npt.NDArray[np.bool_]
+    nodata: int
+    halve: Callable[[Pixels, int], Pixels]
+    level: Mapping[str, int]
+    compress: Compression
+    dress: Callable[[Any], None]
+
+
+def write_class_cog(
+    path: Path,
+    grid: LayerGrid,
+    blocks: Blocks,
+    legend: Legend,
+    *,
+    compress: Compression = "DEFLATE",
+    tags: Mapping[str, str],
+) -> None:
+    """Write class codes as a COG with colours and names, a QGIS style and GDAL's category names beside it.
+
+    Args:
+        path: the final ``.tif``; ``.qml`` and ``.tif.aux.xml`` are written beside it.
+        grid: the scene's grid; CRS, transform or ground control points are copied from it.
+        blocks: windows that partition the grid, in any order, with their codes, (y, x) uint8 of the legend's codes
+            or its nodata.
+        legend: names and colours.
+        compress: ``DEFLATE`` opens everywhere; ``ZSTD`` in GDAL >= 2.3 built with it (QGIS 3.22 of Debian is).
+        tags: facts for the TIFF's metadata.
+
+    Raises:
+        WriteError: the disk is full or fails; nothing is left at ``path``.
+        ValueError: the blocks do not partition the grid, or hold a code that the legend lacks.
+    """
+
+    def dress(target: Any) -> None:
+        target.write_colormap(1, {entry.code: (*entry.rgb, 255) for entry in legend.classes})
+        target.colorinterp = [ColorInterp.palette]
+        target.set_band_description(1, "class")
+        target.update_tags(**_clean(tags))
+        target.update_tags(1, **_clean({f"class_{entry.code}": entry.name for entry in legend.classes}))
+
+    layer = _Layer(
+        grid=grid,
+        allowed=_allowed([*legend.codes, legend.nodata]),
+        nodata=legend.nodata,
+        halve=halve_by_mode,
+        level=_LEVEL_OF_RUNS,
+        compress=compress,
+        dress=dress,
+    )
+    _write(path, layer, blocks, legend)
+    write_bytes(path.with_suffix(".qml"), class_raster_qml(legend).encode())
+
+
+def write_confidence_cog(
+    path: Path, grid: LayerGrid, blocks: Blocks, *, compress: Compression = "DEFLATE", tags: Mapping[str, str]
+) -> None:
+    """Write confidence as a COG, with a QGIS style beside it; see ``write_percent_cog``."""
+    write_percent_cog(path, grid, blocks, band="confidence", compress=compress, tags=tags)
+
+
+def write_percent_cog(
+    path: Path,
+    grid: LayerGrid,
+    blocks: Blocks,
+    *,
+    band: str,
+    ramp: Ramp = CONFIDENCE_RAMP,
+    compress: Compression = "DEFLATE",
+    tags: Mapping[str, str],
+) -> None:
+    """Write percentages as a COG, with a QGIS style beside it.
+
+    Args:
+        path: the final ``.tif``; ``.qml`` is written beside it.
+        grid: the scene's grid.
+        blocks: windows that partition the grid, in any order, with percentages, (y, x) uint8, 0-100 or 255 (nodata).
+        band: its description.
+        ramp: colours of the style.
+        compress: as for classes.
+        tags: facts for the TIFF's metadata.
+
+    Raises:
+        WriteError: the disk is full or fails; nothing is left at ``path``.
+        ValueError: the blocks do not partition the grid, or hold 101-254.
+    """
+
+    def dress(target: Any) -> None:
+        target.set_band_description(1, band)
+        target.set_band_unit(1, "%")
+        target.update_tags(**_clean(tags))
+
+    layer = _Layer(
+        grid=grid,
+        allowed=_allowed([*range(101), NODATA]),
+        nodata=NODATA,
+        halve=halve_by_mean,
+        level=_LEVEL_OF_NOISE,
+        compress=compress,
+        dress=dress,
+    )
+    _write(path, layer, blocks, None)
+    write_bytes(path.with_suffix(".qml"), percent_qml(ramp).encode())
+
+
+def _write(path: Path, layer: _Layer, blocks: Blocks, legend: Legend | None) -> None:
+    """Write the COG, and beside it what a TIFF cannot hold."""
+    sums: list[tuple[Window, int]] = []
+    crs = _crs(layer.grid)
+    beside = path.with_name(path.name + ".aux.xml")
+    keeps_crs = True
+
+    def verify(part: Path) -> None:
+        nonlocal keeps_crs
+        # GDAL puts a CRS without GeoTIFF keys here, under a name that is about to go
+        part.with_name(part.name + ".aux.xml").unlink(missing_ok=True)
+        check_cog(part)
+        keeps_crs = _verify(part, layer, sums) == crs
+        # an old legend must never stand beside a new map, at whatever point a crash strikes
+        beside.unlink(missing_ok=True)
+
+    height, width = layer.grid.shape
+    with (
+        rasterio.Env(GDAL_CACHEMAX=_CACHE_BYTES),
+        whole_file(path, verify=verify, size_bytes=height * width * 7 // 3) as part,
+        scratch_file(path) as tiles,
+    ):
+        sums += _write_tiles(tiles, layer, blocks)
+        _check_partition([window for window, _ in sums], layer.grid.shape)
+        with quiet():
+            add_overviews(tiles, layer.halve, layer.nodata)
+            _copy_to_cog(tiles, part, layer)
+    if legend is not None or not keeps_crs:
+        write_bytes(beside, gdal_metadata(legend, None if keeps_crs or crs is None else crs.to_wkt()).encode())
+
+
+def _write_tiles(tiles: Path, layer: _Layer, blocks: Blocks) -> list[tuple[Window, int]]:
+    """Write blocks to an uncompressed GeoTIFF, where tiles can be written in parts and again; return CRC-32 of each."""
+    grid, (height, width) = layer.grid, layer.grid.shape
+    profile = {
+        "driver": "GTiff",
+        "height": height,
+        "width": width,
+        "count": 1,
+        "dtype": "uint8",
+        "nodata": layer.nodata,
+        "tiled": True,
+        "blockxsize": _TILE_PX,
+        "blockysize": _TILE_PX,
+        "BIGTIFF": "IF_SAFER",
+    }
+    if not grid.gcps:
+        profile |= {"crs": _crs(grid), "transform": grid.geobox.transform}
+    sums = []
+    with quiet(), rasterio.open(gdal_name(tiles), "w", **profile) as target:
+        if grid.gcps:
+            target.gcps = (list(grid.gcps), _crs(grid))
+        layer.dress(target)
+        for window, values in blocks:
+            if values.dtype != np.uint8 or values.shape != window.shape:
+                raise ValueError(f"{window} came with {values.dtype} {values.shape}, uint8 {window.shape} is wanted")
+            if not layer.allowed[values].all():
+                odd = sorted(set(np.unique(values).tolist()) - set(np.flatnonzero(layer.allowed).tolist()))
+                raise ValueError(f"{window} holds the values {odd}, which have no meaning")
+            target.write(values, 1, window=_rasterio_window(window))
+            sums.append((window, _crc(values)))
+    return sums
+
+
+def _copy_to_cog(tiles: Path, part: Path, layer: _Layer) -> None:
+    options = {
+        "COMPRESS": layer.compress,
+        "BLOCKSIZE": str(_TILE_PX),
+        "BIGTIFF": "IF_SAFER",
+        "NUM_THREADS": str(len(os.sched_getaffinity(0))),
+    }
+    if layer.compress in layer.level:
+        options["LEVEL"] = str(layer.level[layer.compress])
+    rasterio.shutil.copy(str(gdal_name(tiles)), str(gdal_name(part)), driver="COG", **options)
+
+
+def _verify(part: Path, layer: _Layer, sums: list[tuple[Window, int]]) -> CRS | None:
+    """Read the part again, every pixel and every overview.
+
+    Returns:
+        The CRS that it holds.
+
+    Raises:
+        OSError: it does not hold what was written.
+    """
+    with quiet(), rasterio.open(gdal_name(part), driver="GTiff") as written:
+        levels = len(written.overviews(1))
+        crs = written.gcps[1] if layer.grid.gcps else written.crs
+        if written.shape != layer.grid.shape or written.nodata != layer.nodata:
+            raise OSError(f"the file reads back as {written.shape} with nodata {written.nodata}")
+        for window, crc in sorted(sums):
+            if _crc(written.read(1, window=_rasterio_window(window))) != crc:
+                raise OSError(f"{window} reads back with other values than were written")
+    for level in range(levels):
+        with quiet(), rasterio.open(gdal_name(part), driver="GTiff", overview_level=level) as overview:
+            for _, window in overview.block_windows(1):
+                if not layer.allowed[overview.read(1, window=window)].all():
+                    raise OSError(f"overview {level} holds values that were not written")
+    return crs
+
+
+def _crs(grid: LayerGrid) -> CRS | None:
+    """Name the CRS by its authority where there is one: a full WKT loses the codes of a compound CRS's parts."""
+    if grid.crs_wkt is None:
+        return None
+    crs = CRS.from_wkt(grid.crs_wkt)
+    authority = crs.to_authority(confidence_threshold=100)
+    named = None if authority is None else CRS.from_authority(*authority)
+    return named if named == crs else crs
+
+
+def _check_partition(windows: list[Window], shape: tuple[int, int]) -> None:
+    """Check that windows cover a grid once.
+
+    Raises:
+        ValueError: a pixel is covered twice or not at all.
+    """
+    rows = np.unique([0, shape[0], *(edge for w in windows for edge in (w.row_start, w.row_stop))])
+    cols = np.unique([0, shape[1], *(edge for w in windows for edge in (w.col_start, w.col_stop))])
+    times = np.zeros((len(rows), len(cols)), np.int32)
+    for w in windows:
+        if w.pixels:
+            top, bottom = np.searchsorted(rows, (w.row_start, w.row_stop))
+            left, right = np.searchsorted(cols, (w.col_start, w.col_stop))
+            times[top:bottom, left:right] += 1
+    if (rows[0], rows[-1], cols[0], cols[-1]) != (0, shape[0], 0, shape[1]) or (times[:-1, :-1] != 1).any():
+        raise ValueError(f"{len(windows)} blocks do not cover the grid of {shape} pixels once each")
+
+
+def _allowed(values: Iterable[int]) -> npt.NDArray[np.bool_]:
+    table = np.zeros(256, bool)
+    table[list(values)] = True
+    return table
+
+
+def _crc(values: npt.NDArray[np.uint8]) -> int:
+    return zlib.crc32(np.ascontiguousarray(values).data)
+
+
+def _clean(tags: Mapping[str, str]) -> dict[str, str]:
+    return {key: xml_text(value) for key, value in tags.items()}
+
+
+def _rasterio_window(window: Window) -> RasterioWindow:
+    return RasterioWindow(window.col_start, window.row_start, window.width, window.height)

@@ -1,0 +1,68 @@
+"""OpenOptions: how a scene may be opened."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Annotated, Literal, get_args
+
+from pydantic import BeforeValidator
+
+from geoseg.errors import UsageError
+
+Alpha = Literal["auto", "yes", "no"]
+
+
+def _word(value: object) -> object:
+    return ("yes" if value else "no") if isinstance(value, bool) else value
+
+
+ConfiguredAlpha = Annotated[Alpha, BeforeValidator(_word)]
+"""The same in a YAML file, where ``yes`` and ``no`` are true and false."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenOptions:
+    """What the user allows and adds when a scene is opened.
+
+    Attributes:
+        allow_vrt: read .vrt files; their sources must lie under ``vrt_root``.
+        vrt_root: folder the sources of a VRT must lie in; None: the VRT's own folder.
+        allow_remote: read http(s)://, s3:// and other addresses; else no request is ever sent.
+        assume_crs: the CRS of a scene that carries none (``EPSG:32633`` or WKT); one that has a CRS keeps it.
+        assume_gsd_m: pixel side, metres, of a picture with no georeference at all; it is laid out at a made-up place.
+        alpha: whether a band says which pixels are valid: ``auto``: one that the file tags as alpha and does not
+            describe as something else; ``yes``: one that is tagged, else the last; ``no``: none, all bands are data.
+        nodata: one more value that means no measurement, in all bands, beside the file's own; see
+            ``geoseg.io.raster.validity.valid_pixels``.
+        assets: of a STAC item, the assets to read, by key or common name, in this order; empty: all data assets.
+        unplaced: take a raster that has no CRS; its grid then has none either, only pixels.
+        palette_codes: read the indices of a palette as they are: they are class codes, not colours.
+        ignore_nodata: read the file's nodata value as an ordinary value; masks and alpha bands still count.
+        max_pixels: refuse a scene of this many pixels or more (rows times columns).
+        max_block_bytes: refuse a file whose one block (tile or strip, all its bands) decodes to more bytes.
+        max_bands: refuse a file of more bands.
+    """
+
+    allow_vrt: bool = False
+    vrt_root: str | None = None
+    allow_remote: bool = False
+    assume_crs: str | None = None
+    assume_gsd_m: float | None = None
+    alpha: Alpha = "auto"
+    nodata: float | None = None
+    assets: tuple[str, ...] = ()
+    unplaced: bool = False
+    palette_codes: bool = False
+    ignore_nodata: bool = False
+    max_pixels: int = 40_000_000_000
+    max_block_bytes: int = 2**30
+    max_bands: int = 1024
+
+    def __post_init__(self) -> None:
+        if self.alpha not in get_args(Alpha):
+            raise UsageError(f"alpha is {self.alpha!r}; it is one of {', '.join(get_args(Alpha))}.")
+        if self.nodata is not None and (isinstance(self.nodata, bool) or not isinstance(self.nodata, int | float)):
+            raise UsageError(f"nodata is {self.nodata!r}; it is a number.")
+        if self.vrt_root is not None and not os.path.isdir(self.vrt_root):  # noqa: PTH112 - a name that cannot be one too
+            raise UsageError(f"--vrt-root {self.vrt_root[:200]}: there is no such folder.")

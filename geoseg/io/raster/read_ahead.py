@@ -1,0 +1,184 @@
+"""Read the next windows while the caller computes, and decode each block of the file about once.
+
+A file of full-width strips, asked for windows row by row and left to right, would decode every strip once per window
+column. Here the windows of one row of windows share a *panel*: a buffer over the columns they cover, filled in whole
+block rows, of which the next row of windows keeps the rows it needs again. Where a panel of the whole width exceeds
+``READ_AHEAD_BYTES`` the row is cut into several, and each strip is decoded once per panel.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from geoseg.core.raster import Raster
+from geoseg.core.window import Window
+from geoseg.io.raster.georeference import crop
+from geoseg.io.raster.scene import Scene
+
+READ_AHEAD_BYTES = 512 * 2**20
+"""Most bytes of the panel. A run's reading needs this, ``READ_CACHE_BYTES`` of GDAL, ``_SLAB_BYTES`` and ``depth + 1``
+windows, whatever the scene's height; a single window that is bigger is read as it is, without a panel."""
+
+_SLAB_BYTES = 64 * 2**20
+
+
+def read_ahead(
+    scene: Scene,
+    windows: Iterable[Window],
+    bands: Sequence[int] | None = None,
+    depth: int = 1,
+    *,
+    panel_bytes: int = READ_AHEAD_BYTES,
+) -> Iterator[tuple[Window, Raster]]:
+    """Read windows in a thread while the caller computes.
+
+    Args:
+        scene: what to read.
+        windows: in the order wanted; row by row and left to right decodes least. Consumed a row of windows ahead.
+        bands: 1-based indexes; None: all data bands.
+        depth: windows to keep ready; 0 reads in the caller's thread.
+        panel_bytes: most bytes of decoded pixels to keep for the next windows.
+
+    Yields:
+        Each window with its pixels, in the order of ``windows``. An error of a window is raised when its turn comes;
+        closing the generator stops the thread.
+    """
+    panels = _through_panels(scene, iter(windows), bands, panel_bytes)
+    if depth < 1:
+        yield from panels
+        return
+    pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="geoseg-read")
+    waiting: deque[Future[tuple[Window, Raster] | None]] = deque()
+    try:
+        waiting.extend(pool.submit(next, panels, None) for _ in range(depth))
+        while (item := waiting.popleft().result()) is not None:
+            waiting.append(pool.submit(next, panels, None))
+            yield item
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+class _Panel:
+    """Decoded pixels of some columns, from ``row_start`` down; each column knows how far it is filled."""
+
+    def __init__(self, scene: Scene, bands: Sequence[int] | None, limit_bytes: int) -> None:
+        self.scene = scene
+        self.bands = bands
+        self.limit_bytes = limit_bytes
+        self.count = len(scene.bands if bands is None else bands)
+        self.pixel_bytes = self.count * scene.dtype.itemsize + 1
+        self.area = Window(0, 0, 0, 0)
+        self.values: npt.NDArray[Any] = np.empty((self.count, 0, 0), scene.dtype)
+        self.valid: npt.NDArray[np.bool_] = np.empty((0, 0), bool)
+        self.filled: npt.NDArray[np.int64] = np.empty(0, np.int64)
+
+    def aligned(self, window: Window) -> Window:
+        """Grow a window to whole blocks, which are decoded anyway; blocks larger than the window stay cut."""
+        (height, width), (rows, cols) = self.scene.geobox.shape, self.scene.block_shape
+        row_stop = window.row_stop if rows > window.height else min(height, -(-window.row_stop // rows) * rows)
+        if cols > window.width:
+            return Window(window.row_start, row_stop, window.col_start, window.col_stop)
+        col_start = window.col_start // cols * cols
+        return Window(window.row_start, row_stop, col_start, min(width, -(-window.col_stop // cols) * cols))
+
+    def fits(self, window: Window) -> bool:
+        return window.pixels * self.pixel_bytes <= self.limit_bytes
+
+    def move(self, area: Window) -> None:
+        """Cover a new area, keeping the rows already decoded where it starts lower over no other columns."""
+        old = self.area
+        keeps = (
+            old.col_start <= area.col_start
+            and area.col_stop <= old.col_stop
+            and old.row_start <= area.row_start < old.row_stop
+            and self.fits(Window(area.row_start, area.row_stop, old.col_start, old.col_stop))
+        )
+        if not keeps:
+            self.area = area
+            if area.height > self.valid.shape[0] or area.width != self.valid.shape[1]:
+                # Room for twice the rows, since inner rows of windows have a halo on both sides: it costs address
+                # space only, and growing later would hold two panels at once.
+                rows = max(area.height, min(2 * area.height, self.limit_bytes // (area.width * self.pixel_bytes)))
+                self.values = np.empty((self.count, 0, 0), self.scene.dtype)  # frees the old one before the new
+                self.values = np.empty((self.count, rows, area.width), self.scene.dtype)
+                self.valid = np.empty((rows, area.width), bool)
+            self.filled = np.full(area.width, area.row_start, np.int64)
+            return
+        self.area = Window(area.row_start, max(area.row_stop, old.row_stop), old.col_start, old.col_stop)
+        drop = area.row_start - old.row_start
+        kept = max(0, int(self.filled.max()) - area.row_start)
+        values, valid = self.values, self.valid
+        if self.area.height > self.valid.shape[0]:
+            self.values = np.empty((self.count, *self.area.shape), self.scene.dtype)
+            self.valid = np.empty(self.area.shape, bool)
+        for band in range(self.count):  # one band at a time: an overlapping copy takes a temporary of its size
+            self.values[band, :kept] = values[band, drop : drop + kept]
+        self.valid[:kept] = valid[drop : drop + kept]
+        self.filled = np.maximum(self.filled, area.row_start)
+
+    def read(self, window: Window) -> Raster:
+        """Fill what is missing under a window and copy it out."""
+        wanted, cols = self.aligned(window).intersection(self.area), self.scene.block_shape[1]
+        if cols > window.width:  # all the panel has of these blocks, for the windows to come
+            start, stop = wanted.col_start // cols * cols, -(-wanted.col_stop // cols) * cols
+            wanted = Window(wanted.row_start, wanted.row_stop, start, stop).intersection(self.area)
+        stops = self.filled[wanted.col_start - self.area.col_start : wanted.col_stop - self.area.col_start]
+        edges = [0, *(np.flatnonzero(np.diff(stops)) + 1).tolist(), len(stops)]
+        for start, stop in pairwise(edges):
+            row_start = int(stops[start])
+            if row_start < wanted.row_stop:
+                self._fill(Window(row_start, wanted.row_stop, wanted.col_start + start, wanted.col_start + stop))
+        rows, columns = window.within(self.area)
+        return Raster(
+            values=self.values[:, rows, columns].copy(),
+            valid=self.valid[rows, columns].copy(),
+            geobox=crop(self.scene.geobox, window),
+        )
+
+    def _fill(self, missing: Window) -> None:
+        block_rows = self.scene.block_shape[0]
+        slab_rows = max(1, _SLAB_BYTES // (missing.width * self.pixel_bytes))
+        # A strip taller than a slab is cut: GDAL's cache has room for it, so the next slab finds it decoded.
+        step = slab_rows // block_rows * block_rows or slab_rows
+        first_stop = missing.row_start + step - (missing.row_start % block_rows if step >= block_rows else 0)
+        stops = [*range(first_stop, missing.row_stop, step), missing.row_stop]
+        for start, stop in zip([missing.row_start, *stops], stops, strict=False):
+            slab = Window(start, stop, missing.col_start, missing.col_stop)
+            raster = self.scene.read(slab, self.bands)
+            rows, cols = slab.within(self.area)
+            self.values[:, rows, cols] = raster.values
+            self.valid[rows, cols] = raster.valid
+            self.filled[cols] = stop
+
+
+def _through_panels(
+    scene: Scene, windows: Iterator[Window], bands: Sequence[int] | None, limit_bytes: int
+) -> Iterator[tuple[Window, Raster]]:
+    panel = _Panel(scene, bands, limit_bytes)
+    ahead: Window | None = next(windows, None)
+    while ahead is not None:
+        together, area = [ahead], panel.aligned(ahead)
+        rows = (ahead.row_start, ahead.row_stop)
+        ahead = None
+        with suppress(StopIteration):
+            while True:
+                ahead = next(windows)
+                wider = area.union(panel.aligned(ahead))
+                if (ahead.row_start, ahead.row_stop) != rows or not panel.fits(wider):
+                    break
+                together.append(ahead)
+                area, ahead = wider, None
+        if not panel.fits(area):
+            yield from ((window, scene.read(window, bands)) for window in together)
+            continue
+        panel.move(area)
+        for window in together:
+            yield window, panel.read(window)

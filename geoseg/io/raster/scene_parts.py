@@ -1,0 +1,187 @@
+"""Parts of a scene: from an address to opened, checked files on one grid, band by band."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from urllib.error import URLError
+
+from rasterio.errors import CRSError
+
+from geoseg.errors import SceneError, UsageError
+from geoseg.io.files.formats import driver_of, is_remote, local_path, remote_driver
+from geoseg.io.files.web import ask
+from geoseg.io.raster.options import OpenOptions
+from geoseg.io.raster.source import RasterFile, Source
+from geoseg.io.raster.stac_source import Asset, AssetBand, item_assets, read_item
+from geoseg.io.raster.vrt import clean_vrt
+
+_ITEM_BYTES = 16 * 2**20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """One data band of a scene: where it is read, and what it means.
+
+    Attributes:
+        source: the opened file.
+        index: 1-based band in it.
+        colour: its colour interpretation, as rasterio names it.
+        name: the common name a STAC item gives it, or None.
+        description: the file's own words.
+        nodata: value for "no measurement", or None.
+        scale: physical value = stored value * scale + offset.
+        offset: see scale.
+    """
+
+    source: Source
+    index: int
+    colour: str
+    name: str | None
+    description: str
+    nodata: float | None
+    scale: float
+    offset: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opened:
+    """Everything behind a scene's address.
+
+    Attributes:
+        driver: GDAL's short name, or ``STAC``.
+        parts: at least one, all on one grid and of one dtype.
+        files: local files besides those of the sources.
+        title: the STAC item's id, or None.
+        hint: words that may name the satellite: the item's platform, the file's metadata.
+    """
+
+    driver: str
+    parts: tuple[Part, ...]
+    files: tuple[str, ...] = ()
+    title: str | None = None
+    hint: str = ""
+
+
+def open_parts(uri: str, options: OpenOptions) -> Opened:
+    """Open what an address names.
+
+    Raises:
+        SceneError, UsageError: see ``open_scene``.
+    """
+    if is_remote(uri):
+        if not options.allow_remote:
+            raise UsageError(f"{uri}: remote scenes are not read by default. Pass --allow-remote.")
+        driver, path = remote_driver(uri), None
+    else:
+        path = local_path(uri)
+        driver = driver_of(uri, path)
+    if driver == "STAC":
+        return _open_item(uri, path, options)
+    source = _open_source(uri, RasterFile(path=path, driver=driver), options)
+    return Opened(driver=driver, parts=_parts(source, ()), hint=source.satellite)
+
+
+def _open_source(uri: str, file: RasterFile, options: OpenOptions) -> Source:
+    if file.driver != "VRT" or file.path is None:
+        return Source(uri, file, options)
+    if not options.allow_vrt:
+        raise UsageError(f"{uri}: a VRT can refer to any file, so none is read by default. Pass --allow-vrt.")
+    root = file.path.parent if options.vrt_root is None else Path(options.vrt_root)
+    documents = clean_vrt(uri, file.path, root.resolve())
+    try:
+        return Source(uri, replace(file, documents=documents), options)
+    except BaseException:
+        documents.close()
+        raise
+
+
+def _parts(source: Source, said: Sequence[AssetBand]) -> tuple[Part, ...]:
+    parts = []
+    whole = len(said) == len(source.facts)  # of all bands of the file, or of its data bands
+    for position, index in enumerate(source.indexes):
+        place = index - 1 if whole else position
+        band, own = said[place] if place < len(said) else AssetBand(), source.facts[index - 1]
+        scale, offset = own.scale or 0.0, own.offset or 0.0
+        plain = scale == 1.0 and offset == 0.0
+        parts.append(
+            Part(
+                source=source,
+                index=index,
+                colour=source.colours[index - 1],
+                name=band.name,
+                description=own.description or "",
+                nodata=band.nodata if own.nodata is None else own.nodata,
+                scale=band.scale if plain and band.scale is not None else scale,
+                offset=band.offset if plain and band.offset is not None else offset,
+            )
+        )
+    return tuple(parts)
+
+
+def _open_item(uri: str, path: Path | None, options: OpenOptions) -> Opened:
+    chosen = item_assets(uri, read_item(uri, _item_text(uri, path)), options)
+    files = () if path is None else (str(path),)
+    parts: list[Part] = []
+    try:
+        for asset in chosen.assets:
+            parts += _parts(_open_asset(uri, asset, options), asset.bands)
+            _refuse_other_grid(uri, parts[0], parts[-1], asset)
+    except (SceneError, UsageError):
+        for part in parts:
+            part.source.close()
+        raise
+    return Opened(driver="STAC", parts=tuple(parts), files=files, title=chosen.id, hint=chosen.satellite)
+
+
+def _item_text(uri: str, path: Path | None) -> bytes:
+    try:
+        if path is not None:
+            with path.open("rb") as file:
+                return file.read(_ITEM_BYTES + 1)
+        if not uri.startswith(("http://", "https://")):
+            raise SceneError(uri, "a STAC item is read from a file or over http(s).", "Copy it to a local file.")
+        with ask(uri, timeout_s=60) as answer:
+            return answer.read(_ITEM_BYTES + 1)
+    except (OSError, URLError) as error:
+        raise SceneError(uri, f"the STAC item cannot be read ({error}).", "Check the address.") from error
+
+
+def _open_asset(uri: str, asset: Asset, options: OpenOptions) -> Source:
+    names = tuple(band.name for band in asset.bands)
+    if is_remote(asset.uri):
+        return Source(asset.uri, RasterFile(path=None, driver=remote_driver(asset.uri), names=names), options)
+    path = local_path(asset.uri)
+    driver = driver_of(asset.uri, path)
+    if driver == "STAC":
+        raise SceneError(uri, f"asset {asset.key} is JSON, not a raster.", "Give an item whose assets are rasters.")
+    return _open_source(asset.uri, RasterFile(path=path, driver=driver, names=names), options)
+
+
+def _refuse_other_grid(uri: str, first: Part, other: Part, asset: Asset) -> None:
+    """Refuse a stack whose bands would have to be resampled: a fallback that changes the answer."""
+    one, two = first.source.grid.geobox, other.source.grid.geobox
+    if first.source.dtype != other.source.dtype:
+        what = f"type {other.source.dtype}, the first has {first.source.dtype}"
+    elif tuple(one.shape) != tuple(two.shape):
+        what = f"{two.shape[0]} x {two.shape[1]} px, the first has {one.shape[0]} x {one.shape[1]} px"
+    elif not one.transform.almost_equals(two.transform, precision=1e-9 * max(abs(c) for c in one.transform)):
+        what = f"transform {tuple(two.transform)[:6]}, the first has {tuple(one.transform)[:6]}"
+    elif not _same_crs(first, other):
+        what = f"CRS {two.crs}, the first has {one.crs}"
+    else:
+        return
+    raise SceneError(
+        uri,
+        f"asset {asset.key} has {what}.",
+        "Choose assets of one grid with --assets, or resample it: gdalwarp -tr.",
+    )
+
+
+def _same_crs(first: Part, other: Part) -> bool:
+    one, two = first.source.grid.geobox.crs, other.source.grid.geobox.crs
+    try:
+        return bool(one == two)
+    except CRSError:
+        return False

@@ -1,0 +1,209 @@
+"""STAC items: which of an item's assets hold the pixels, under which names."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+from urllib.parse import urljoin, urlsplit
+
+from geoseg.errors import SceneError, UsageError
+from geoseg.io.files.formats import is_remote, local_name, remote_driver
+from geoseg.io.files.web import is_this_host
+from geoseg.io.raster.bands import named
+from geoseg.io.raster.options import OpenOptions
+
+_MAX_BYTES = 16 * 2**20
+_MEDIA = ("image/tiff", "image/vnd.stac.geotiff", "image/jp2", "image/jpeg", "image/png")
+_SUFFIXES = (".tif", ".tiff", ".jp2", ".j2k")
+_NOT_DATA = frozenset({"thumbnail", "overview", "metadata", "visual", "data-mask", "cloud", "cloud-shadow", "snow-ice"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AssetBand:
+    """What an item says about one band of an asset; None where it says nothing."""
+
+    name: str | None = None
+    nodata: float | None = None
+    scale: float | None = None
+    offset: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asset:
+    """One asset of an item: where it is and what its bands are."""
+
+    key: str
+    uri: str
+    bands: tuple[AssetBand, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ItemAssets:
+    """The assets of an item that make up one scene, in order of their bands; words that may name its satellite."""
+
+    id: str
+    assets: tuple[Asset, ...]
+    satellite: str = ""
+
+
+def read_item(uri: str, text: bytes) -> Mapping[str, Any]:
+    """Parse a STAC item.
+
+    Raises:
+        SceneError: not JSON, too big, or not an item.
+    """
+    if len(text) > _MAX_BYTES:
+        raise SceneError(uri, f"the STAC item is larger than {_MAX_BYTES // 2**20} MiB.", "Give one item.")
+    try:
+        item = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise SceneError(uri, f"it is not JSON ({error}).", "Give a STAC item.") from error
+    if not isinstance(item, dict) or item.get("type") != "Feature" or not isinstance(item.get("assets"), dict):
+        kind = item.get("type") if isinstance(item, dict) else type(item).__name__
+        raise SceneError(uri, f"it is JSON but not a STAC item (type: {kind!r}).", "Give one item with assets.")
+    return item
+
+
+def item_assets(uri: str, item: Mapping[str, Any], options: OpenOptions) -> ItemAssets:
+    """Choose the assets of an item that hold its pixels.
+
+    With ``options.assets`` those, by key or common name; else all data assets. Of several files of the same band (a
+    GeoTIFF and a JPEG 2000), the first counts. An asset that holds every band stands for itself.
+
+    Raises:
+        SceneError: no such asset, or one that leads outside the item's folder or to an address not allowed.
+    """
+    name = str(item.get("id") or "item")
+    satellite = _satellite(item)
+    found = {key: asset for key, asset in item["assets"].items() if isinstance(asset, dict) and _is_raster(asset)}
+    if options.assets:
+        keys = [_asked(uri, found, wanted, satellite) for wanted in options.assets]
+    else:
+        data = [key for key, asset in found.items() if not _NOT_DATA & set(asset.get("roles") or ())]
+        keys = _without_repeats(found, data or list(found), satellite)
+    if not keys:
+        raise SceneError(
+            uri, f"STAC item {name} has no raster asset.", f"Its assets: {', '.join(item['assets']) or 'none'}."
+        )
+    places = [(key, _href(uri, name, key, found[key], options)) for key in keys]
+    assets = tuple(Asset(key=key, uri=place, bands=_bands(key, found[key], satellite)) for key, place in places)
+    return ItemAssets(id=name, assets=assets, satellite=satellite)
+
+
+def _satellite(item: Mapping[str, Any]) -> str:
+    """Words that name the satellite which numbered the bands, or nothing."""
+    properties = item.get("properties")
+    said = [item.get("id"), item.get("collection")]
+    if isinstance(properties, dict):
+        said += [properties.get("platform"), properties.get("constellation")]
+    return " ".join(text[:200] for text in said if isinstance(text, str))
+
+
+def _is_raster(asset: Mapping[str, Any]) -> bool:
+    media = str(asset.get("type") or "").lower()
+    return media.startswith(_MEDIA) or PurePosixPath(urlsplit(str(asset.get("href"))).path).suffix.lower() in _SUFFIXES
+
+
+def _asked(uri: str, found: Mapping[str, Mapping[str, Any]], wanted: str, satellite: str) -> str:
+    if wanted in found:
+        return wanted
+    for key, asset in found.items():
+        if [band.name for band in _bands(key, asset, satellite)] == [wanted]:
+            return key
+    raise UsageError(f"{uri}: no raster asset {wanted}. Choose from: {', '.join(found) or 'none'}.")
+
+
+def _without_repeats(found: Mapping[str, Mapping[str, Any]], keys: list[str], satellite: str) -> list[str]:
+    names = {key: tuple(band.name for band in _bands(key, found[key], satellite)) for key in keys}
+    many = [key for key in keys if len(names[key]) > 1]
+    if many:
+        return [max(many, key=lambda key: len(names[key]))]
+    seen: dict[object, str] = {}
+    for key in keys:
+        seen.setdefault(names[key][0] if names[key] and names[key][0] else f"asset {key}", key)
+    # Next to named bands, an unnamed asset is a product of them (scene classes, aerosol), on a scale of its own.
+    bands = [key for name, key in seen.items() if not str(name).startswith("asset ")]
+    return bands or list(seen.values())
+
+
+def _bands(key: str, asset: Mapping[str, Any], satellite: str) -> tuple[AssetBand, ...]:
+    optical, raster = (_dicts(asset.get(field)) for field in ("eo:bands", "raster:bands"))
+    plain = _dicts(asset.get("bands"))
+    bands = [
+        AssetBand(
+            name=_common_name(eo, band, satellite),
+            nodata=_number(rb.get("nodata", band.get("nodata", asset.get("nodata")))),
+            scale=_number(rb.get("scale", band.get("raster:scale", asset.get("raster:scale")))),
+            offset=_number(rb.get("offset", band.get("raster:offset", asset.get("raster:offset")))),
+        )
+        for eo, rb, band in _aligned(optical, raster, plain)
+    ]
+    if len(bands) == 1 and bands[0].name is None:
+        one = bands[0]
+        return (AssetBand(name=named(key, satellite), nodata=one.nodata, scale=one.scale, offset=one.offset),)
+    return tuple(bands) or (AssetBand(name=named(key, satellite), nodata=_number(asset.get("nodata"))),)
+
+
+def _common_name(eo: Mapping[str, Any], band: Mapping[str, Any], satellite: str) -> str | None:
+    for text in (
+        eo.get("common_name"),
+        band.get("eo:common_name"),
+        band.get("common_name"),
+        eo.get("name"),
+        band.get("name"),
+    ):
+        name = named(str(text), satellite) if text else None
+        if name:
+            return name
+    return None
+
+
+def _dicts(value: object) -> list[Mapping[str, Any]]:
+    return [entry for entry in value if isinstance(entry, dict)] if isinstance(value, list) else []
+
+
+def _aligned(*lists: list[Mapping[str, Any]]) -> Iterator[tuple[Mapping[str, Any], ...]]:
+    for index in range(max(map(len, lists))):
+        yield tuple(entries[index] if index < len(entries) else {} for entries in lists)
+
+
+def _number(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        return float(value)  # STAC writes "nan" and "inf" as text
+    except ValueError:
+        return None
+
+
+def _href(uri: str, item: str, key: str, asset: Mapping[str, Any], options: OpenOptions) -> str:
+    """Resolve where an asset lies, or refuse to go there."""
+    href = str(asset.get("href") or "")
+    refused = SceneError(
+        uri,
+        f"asset {key} of STAC item {item} leads to {href[:200]!r}.",
+        "Assets must lie in the item's folder or be allowed.",
+    )
+    if not href or "\x00" in href:
+        raise refused
+    if is_remote(uri) and not is_remote(href) and not href.startswith(("/", "file:")):
+        href = urljoin(uri, href)
+    if is_remote(href):
+        if not options.allow_remote:
+            cure = "Pass --allow-remote."
+            raise SceneError(uri, f"asset {key} of STAC item {item} is remote ({href[:200]}).", cure)
+        here = is_this_host(href) and urlsplit(href).netloc.lower() != urlsplit(uri).netloc.lower()
+        if href.startswith("/vsi") or here:
+            raise refused
+        remote_driver(href)
+        return href
+    if is_remote(uri) or href.startswith("file:") or PurePosixPath(href).is_absolute():
+        raise refused
+    folder = Path(local_name(uri)).resolve().parent
+    path = (folder / href).resolve()
+    if not path.is_relative_to(folder):
+        raise refused
+    return str(path)

@@ -1,0 +1,1 @@
+"""Model files, checkpoints of other projects and ensemble files."""

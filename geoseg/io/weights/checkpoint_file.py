@@ -1,0 +1,178 @@
+"""Read checkpoints of other projects: tensors and plain values only; what would run code is refused."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import re
+import struct
+import warnings
+import zipfile
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any, Final
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load
+
+from geoseg.errors import ModelError
+from geoseg.io.files.input_file import open_input, read_input
+from geoseg.io.weights.model_file import CARD_KEY
+
+_FOLDER_FILES: Final = ("model.safetensors", "pytorch_model.bin")
+# where numpy keeps how its arrays and scalars are pickled
+_NUMPY: Any = import_module("numpy._core.multiarray")
+_REBUILD, _SCALAR = _NUMPY._reconstruct, _NUMPY.scalar  # noqa: SLF001 - same
+_HARMLESS: Final = (
+    argparse.Namespace,
+    np.ndarray,
+    np.dtype,
+    _REBUILD,
+    _SCALAR,
+    (_REBUILD, "numpy.core.multiarray._reconstruct"),
+    (_SCALAR, "numpy.core.multiarray.scalar"),
+    *{type(np.dtype(code)) for code in "?bBhHiIlLqQefd"},
+)
+_PARSING: Final = (
+    SafetensorError,  # torch takes a file for what its suffix says
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    struct.error,
+    zlib.error,
+)
+"""What the parsers of pickles and archives raise at bytes that are neither."""
+_CURE: Final = "Ask its author for a plain state dict or safetensors."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checkpoint:
+    """What a file held.
+
+    Attributes:
+        path: of the file with the tensors.
+        sha256: of that file.
+        content: a state dict, or what a trainer writes around one.
+        hints: plain values beside the tensors: ``config`` of smp's folder, ``hyper_parameters``, ``meta``.
+    """
+
+    path: Path
+    sha256: str
+    content: Mapping[str, Any]
+    hints: Mapping[str, Any]
+
+
+def read_checkpoint(path: Path, sha256: str | None = None) -> Checkpoint:
+    """Read a checkpoint: safetensors, a file of ``torch.save``, or a folder of smp's ``save_pretrained``.
+
+    Args:
+        path: of the file or folder.
+        sha256: digest that the file must have.
+
+    Raises:
+        ModelError: the file is missing, empty, damaged, another one than the digest names, or holds code.
+    """
+    hints: dict[str, Any] = {}
+    if path.is_dir():
+        hints["config"] = _config(path / "config.json")
+        file = next((path / name for name in _FOLDER_FILES if (path / name).exists()), None)
+        if file is None:
+            raise ModelError(f"{path}: the folder holds neither {' nor '.join(_FOLDER_FILES)}.")
+        path = file
+    found = _digest(path)
+    if sha256 is not None and found != sha256.lower():
+        raise ModelError(f"{path}: hash mismatch: sha256 {found[:12]}… found, {sha256[:12]}… expected. Fetch it again.")
+    with open_input(path) as stream:
+        start = stream.read(512)
+    if start[8:9] == b"{":
+        return Checkpoint(path=path, sha256=found, content=_safetensors(path), hints=hints)
+    _refuse_strangers(path, start)
+    content = _unpickled(path)
+    hints |= {key: content[key] for key in ("hyper_parameters", "meta") if key in content}
+    if isinstance(hints.get("hyper_parameters"), argparse.Namespace):
+        hints["hyper_parameters"] = vars(hints["hyper_parameters"])
+    return Checkpoint(path=path, sha256=found, content=content, hints=hints)
+
+
+def _digest(path: Path) -> str:
+    try:
+        with open_input(path) as stream:
+            if not stream.read(1):
+                raise ModelError(f"{path}: the file is empty (0 bytes). Fetch it again.")
+            stream.seek(0)
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read ({error.strerror}). Check the path.") from error
+
+
+def _config(path: Path) -> dict[str, Any]:
+    try:
+        config = json.loads(read_input(path).decode("utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise ModelError(f"{path}: cannot be read as smp's config.json ({error}).") from error
+    if not isinstance(config, dict):
+        raise ModelError(f"{path}: not an object, as smp's config.json is.")
+    return config
+
+
+def _safetensors(path: Path) -> dict[str, Any]:
+    content = path.read_bytes()
+    try:
+        header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+        if CARD_KEY in (header.get("__metadata__") or {}):
+            raise ModelError(f"{path}: is a geoseg model file already. Use it with --model {path}.")
+        return dict(load(content))
+    except (SafetensorError, ValueError, LookupError, AttributeError, TypeError, RecursionError) as error:
+        if isinstance(error, ModelError):
+            raise
+        raise ModelError(f"{path}: broken or truncated safetensors file ({error}). Fetch it again.") from error
+
+
+def _refuse_strangers(path: Path, start: bytes) -> None:
+    if start.lstrip().lower().startswith((b"<!doctype", b"<html", b"<?xml")):
+        raise ModelError(f"{path}: this is a web page, not a checkpoint: a download went wrong. Fetch it again.")
+    if not start.startswith(b"PK"):
+        return
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+    except (zipfile.BadZipFile, *_PARSING) as error:
+        raise ModelError(f"{path}: truncated or damaged ({error}). Fetch it again.") from error
+    if any("/code/" in name or name.endswith("constants.pkl") for name in names):
+        raise ModelError(f"{path}: refused: a TorchScript archive, which holds code. {_CURE}")
+    if any(name.endswith("archive_format") for name in names):
+        raise ModelError(f"{path}: refused: an archive of torch.export, which holds a program. {_CURE}")
+
+
+def _unpickled(path: Path) -> dict[str, Any]:
+    try:
+        with torch.serialization.safe_globals(list(_HARMLESS)), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of protocols that no checkpoint has: these are refused anyway
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except UnpicklingError as error:
+        code = re.search(r"GLOBAL (\S+)", str(error)) or re.search(
+            r"([\w.]+\.\w+) was not an allowed global", str(error)
+        )
+        if code is not None:
+            raise ModelError(
+                f"{path}: refused: opening it would run code ({code[1]}), not only read tensors. {_CURE}"
+            ) from error
+        raise ModelError(f"{path}: not a checkpoint, or a damaged one. Fetch it again. {_CURE}") from error
+    except _PARSING as error:
+        raise ModelError(f"{path}: truncated, damaged or no checkpoint at all. Fetch it again.") from error
+    if not isinstance(content, Mapping):
+        raise ModelError(f"{path}: holds a {type(content).__name__}, not a state dict. {_CURE}")
+    return {str(key): value for key, value in content.items()}

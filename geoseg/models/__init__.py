@@ -1,0 +1,1 @@
+"""Models: a card, its weights and a runtime, loaded, imported, exported and averaged."""

@@ -1,0 +1,63 @@
+"""The models that come with geoseg, by name: file and digest."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from types import MappingProxyType
+
+from geoseg.errors import ModelError
+
+MODELS = Path(__file__).resolve().parent / "shipped"
+
+BUNDLED: MappingProxyType[str, tuple[str, str]] = MappingProxyType(
+    {
+        "buildings-unet": (
+            "buildings-unet.safetensors",
+            "79ee0d19fa607d47081477c3f95b2928c2bad06dd6ab23484fd67bce5d01ac2d",
+        ),
+        "forest-unet": (
+            "forest-unet.safetensors",
+            "688618a3c2b353b6d85d6ea4b5fca41ee0a2a77776745e8325e11ba9739b9c13",
+        ),
+        "landcover-unet": (
+            "landcover-unet.safetensors",
+            "c64458bb68a893b1f79b37cc4f5828be8a8553e5a00792e30888aba6836429ed",
+        ),
+        "roads-unet": (
+            "roads-unet.safetensors",
+            "0a9a4569061985c1ce6cfb56c2776f2c0270ed4418d73311175cbd887ff860cf",
+        ),
+        "solar-unet": (
+            "solar-unet.safetensors",
+            "1962c9ec9a499ca90d8eff2e4c0ec8177493efbde0d64accbd09a9bd6893ffb5",
+        ),
+        "town-unet": (
+            "town-unet.safetensors",
+            "f0a6ca182d27053ed1309a452abb8d84cf275f74c1d9bba22688fb5a950feaa2",
+        ),
+    }
+)
+"""Name to (file under ``geoseg/models/shipped``, sha256 of the file)."""
+
+
+def resolve(name_or_path: str) -> tuple[Path, str | None]:
+    """Find a model's file.
+
+    Args:
+        name_or_path: a name of ``BUNDLED``, or the path of a model file.
+
+    Returns:
+        The file, and the digest it must have when it is a bundled one.
+
+    Raises:
+        ModelError: neither a known name nor something that looks like a path.
+    """
+    if name_or_path in BUNDLED:
+        file, sha256 = BUNDLED[name_or_path]
+        return MODELS / file, sha256
+    path = Path(name_or_path)
+    if os.path.exists(path) or path.suffix or len(path.parts) > 1:  # noqa: PTH110 - no error for a name too long
+        return path, None
+    known = ", ".join(sorted(BUNDLED))
+    raise ModelError(f"model {name_or_path!r} is unknown; bundled: {known}. Or pass a .safetensors file.")

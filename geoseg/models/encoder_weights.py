@@ -1,0 +1,92 @@
+"""Weights that a network's encoder begins with: a file that the recipe pins by digest, or published ones by name."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field
+from torch import nn
+
+from geoseg.errors import ModelError
+from geoseg.io.files.input_file import open_input
+from geoseg.io.weights.checkpoint_file import read_checkpoint
+from geoseg.models.named_weights import local_file, look_up
+from geoseg.nn.checkpoints import unwrap
+from geoseg.nn.zoo.pretrained import begin, find_encoder
+
+
+class EncoderWeights(BaseModel):
+    """A pretrained encoder, named so that anyone can fetch the same file.
+
+    Attributes:
+        name: what the weights learnt from.
+        licence: of the weights.
+        file: the file's name, for messages.
+        sha256: of the file.
+        get: how to get it, one line.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    licence: str
+    file: str
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    get: str
+
+
+class NamedEncoder(BaseModel):
+    """A pretrained encoder that a library publishes; fetched when the training begins.
+
+    Attributes:
+        name: ``timm:resnet50.a1_in1k``, ``torchvision:...`` or ``torchgeo:...``; see ``named_weights``.
+        licence: of the weights.
+        sha256: of the file, to be sure of it.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(pattern=r"^(timm|torchvision|torchgeo):\S+$")
+    licence: str
+    sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
+
+    @property
+    def file(self) -> str:
+        """The name again, for messages."""
+        return self.name
+
+    @property
+    def get(self) -> str:
+        """How to get the file, one line."""
+        return "a training that may fetch it, or the same file from elsewhere"
+
+    def fetch(self) -> Path:
+        """Return the file, fetched if it is not here yet.
+
+        Raises:
+            ModelError: there are no such weights, or they cannot be fetched.
+        """
+        return local_file(look_up(self.name))
+
+
+def load_encoder(network: nn.Module, wanted: EncoderWeights | NamedEncoder, path: Path) -> None:
+    """Load a file of plain tensors into a network's encoder; see ``geoseg.nn.zoo.pretrained.begin``.
+
+    Raises:
+        ModelError: the file is another one, or its tensors are not the encoder's.
+    """
+    try:
+        with open_input(path) as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read ({error.strerror}). Get it with: {wanted.get}") from error
+    if wanted.sha256 is not None and digest != wanted.sha256:
+        raise ModelError(f"{path}: not the {wanted.file} that the recipe pins. Get it with: {wanted.get}")
+    encoder = find_encoder(network)
+    if encoder is None:
+        raise ModelError("encoder_weights: the recipe's network has no encoder; leave them out or use timm_unet")
+    try:
+        begin(encoder, unwrap(read_checkpoint(path).content))
+    except ModelError as error:
+        raise ModelError(str(error) if str(error).startswith(str(path)) else f"{path}: {error}") from error

@@ -1,0 +1,134 @@
+"""Ensembles: several networks with one legend, whose probabilities are averaged."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+from geoseg.core.card import Architecture, CardBand, ModelCard, TrainingSource
+from geoseg.core.digest import sha256_of_json
+from geoseg.core.legend import Legend
+from geoseg.errors import ModelError, UsageError
+from geoseg.io.weights.ensemble_file import is_ensemble_file, read_members
+from geoseg.models.bundled import resolve
+from geoseg.models.packages import open_package
+
+
+def checked_weights(names: Sequence[str], weights: Sequence[float]) -> tuple[float, ...]:
+    """Give each model its weight; without any, all weigh alike.
+
+    Raises:
+        UsageError: there are not as many as models, or one is not positive.
+    """
+    if not weights:
+        return (1.0,) * len(names)
+    if len(weights) != len(names):
+        raise UsageError(f"--weights: {len(weights)} weights for {len(names)} models. Give one each.")
+    if not all(math.isfinite(weight) and weight > 0 for weight in weights):
+        raise UsageError(f"--weights: {', '.join(f'{w:g}' for w in weights)}: each must be a number above 0.")
+    return tuple(weights)
+
+
+def check_legends(cards: Sequence[ModelCard]) -> None:
+    """Check that the models mean the same by every channel and code; colours may differ.
+
+    Raises:
+        ModelError: names the two models and the difference.
+    """
+    first = cards[0]
+    for other in cards[1:]:
+        if _meaning(first.legend) != _meaning(other.legend):
+            raise ModelError(
+                f"{first.name} and {other.name} cannot be averaged: their legends are {_listed(first.legend)} and "
+                f"{_listed(other.legend)}. Choose models of one legend."
+            )
+
+
+def _meaning(legend: Legend) -> tuple[object, ...]:
+    return (*zip(legend.codes, legend.names, strict=True), legend.nodata)
+
+
+def _listed(legend: Legend) -> str:
+    classes = ", ".join(f"{entry.code} {entry.name}" for entry in legend.classes)
+    return f"({classes}; nodata {legend.nodata})"
+
+
+def card_of(name_or_path: str) -> ModelCard:
+    """Read the card of a model without its weights; of an ensemble file, that of all members together.
+
+    Raises:
+        ModelError: a model is not there, a card is broken, or the legends differ.
+    """
+    cards = [(open_package(name).card, share) for name, share in read_members(name_or_path)]
+    check_legends([card for card, _ in cards])
+    return cards[0][0] if len(cards) == 1 else ensemble_card(cards)
+
+
+def file_of(name_or_path: str) -> Path | None:
+    """Find the file of a model; None for an ensemble, which has several.
+
+    Raises:
+        ModelError: the name is unknown.
+    """
+    return None if is_ensemble_file(name_or_path) else resolve(name_or_path)[0]
+
+
+def ensemble_card(members: Sequence[tuple[ModelCard, float]]) -> ModelCard:
+    """Describe an ensemble as one model.
+
+    Args:
+        members: cards and shares, in the order their answers are taken.
+
+    Returns:
+        A card with all bands, the whole range of ground sample distances, every licence (as an SPDX expression) and
+        everything learnt from; tile, halo and colours are the first's, ``min_area_m2`` is the least of all. Each
+        network keeps the temperature of its own card. The digest of the weights is one of all members' digests and
+        shares.
+    """
+    cards = [card for card, _ in members]
+    bands: dict[str, CardBand] = {}
+    for band in (band for card in cards for band in card.bands):
+        bands.setdefault(band.name, band)
+    names = " + ".join(f"{card.name} ({share:.2g})" for card, share in members)
+    learnt: dict[TrainingSource, None] = dict.fromkeys(source for card in cards for source in card.trained_on)
+    parts = [[card.weights_sha256, card.temperature, share] for card, share in members]
+    architectures = [card.architecture.name for card in cards]
+    return cards[0].model_copy(
+        update={
+            "name": f"ensemble-of-{len(cards)}",
+            "version": "1",
+            "title": f"Mean of {names}",
+            "description": f"The mean probabilities of {len(cards)} networks: {names}.",
+            "architecture": Architecture(name="ensemble", options={"members": architectures}),
+            "bands": tuple(bands.values()),
+            "gsd_m": cards[0].gsd_m.model_copy(
+                update={
+                    "min": min(card.gsd_m.min for card in cards),
+                    "max": max(card.gsd_m.max for card in cards),
+                }
+            ),
+            "temperature": 1.0,
+            "min_area_m2": min(card.min_area_m2 for card in cards),
+            "licence": " AND ".join(sorted({card.licence for card in cards})),
+            "trained_on": tuple(learnt),
+            "scores": (),
+            "recipe": {},
+            "weights_sha256": sha256_of_json(parts),
+        }
+    )
+
+
+def member_facts(members: Sequence[tuple[ModelCard, float]]) -> list[dict[str, object]]:
+    """List members for run records and catalogues; JSON values."""
+    return [
+        {
+            "name": card.name,
+            "version": card.version,
+            "weights_sha256": card.weights_sha256,
+            "licence": card.licence,
+            "temperature": card.temperature,
+            "share": share,
+        }
+        for card, share in members
+    ]

@@ -1,0 +1,202 @@
+"""A model in, the same network out as ONNX, OpenVINO or TorchScript, for other programs to run."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+import tempfile
+import warnings
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+from torch.export import Dim
+
+from geoseg.core.card import ModelCard
+from geoseg.errors import ModelError, OutputError, UsageError
+from geoseg.io.files.targets import keep_inputs
+from geoseg.io.files.writing import whole_file
+from geoseg.models.bundled import resolve
+from geoseg.models.network import load_network
+from geoseg.runtimes.openvino_runtime import openvino_module
+
+Format = Literal["onnx", "openvino", "torchscript"]
+SUFFIXES = MappingProxyType({"onnx": ".onnx", "openvino": ".xml", "torchscript": ".pt"})
+CARD_KEY = "geoseg_card"
+_TOLERANCE = 1e-3
+_MULTIPLE_PX = 32
+
+
+def export_model(
+    model: str,
+    to: Format,
+    out: Path,
+    *,
+    tile_px: int | None = None,
+    any_size: bool = False,
+    overwrite: bool = False,
+) -> float:
+    """Write a model's network in another program's format, and compare the two.
+
+    The exported network maps ``tiles``, (1, band, tile_px, tile_px) float32, to ``logits``, (1, class, tile_px,
+    tile_px). Bands come scaled as the card says, which is written into the file under ``geoseg_card``.
+
+    Args:
+        model: name of a bundled model, or a model file.
+        to: ``onnx``, ``openvino`` (``.xml`` and ``.bin``) or ``torchscript``.
+        out: the file.
+        tile_px: side of the tiles; the card's unless given.
+        any_size: of ONNX: take tiles whose sides are any multiples of 32 px, instead of squares of ``tile_px`` alone.
+        overwrite: whether a file may be replaced.
+
+    Returns:
+        Largest difference of the logits on one tile, as a share of the largest logit.
+
+    Raises:
+        ModelError: the model cannot be loaded or exported, or the exported network answers otherwise.
+        UsageError: the format is unknown, its library is missing, or the file has another suffix.
+        OutputError: the file exists.
+    """
+    if to not in SUFFIXES:
+        raise UsageError(f"--to {to}: unknown. Pass {', '.join(SUFFIXES)}.")
+    if out.suffix != SUFFIXES[to] or out.is_dir():
+        raise UsageError(f"{out}: a file of {to} is written, whose name ends in {SUFFIXES[to]}. Give one.")
+    keep_inputs((resolve(model)[0],), out, out.with_suffix(".bin"))
+    if out.exists() and not overwrite:
+        raise OutputError(f"{out}: exists already. Pass another file, or --overwrite.")
+    if any_size and to != "onnx":
+        raise UsageError(f"--any-size: of ONNX files only, not of {to}. Leave it out.")
+    network, card = load_network(model)
+    side = tile_px or card.tile_px
+    if 2 * card.halo_px >= side:
+        raise UsageError(
+            f"--tile-px {side}: the model's halo of {card.halo_px} px on each side leaves nothing of a tile."
+        )
+    card = card if any_size else card.model_copy(update={"tile_px": side})
+    tile = torch.from_numpy(np.random.default_rng(0).standard_normal((1, len(card.bands), side, side), np.float32))
+    with tempfile.TemporaryDirectory() as folder:
+        made = Path(folder) / out.name
+        exporter = partial(to_onnx, any_size=True) if any_size else _EXPORTERS[to]
+        answer = exporter(network, tile, made, card)
+        with torch.inference_mode():
+            expected = network(tile).numpy()
+        apart = float(np.abs(answer - expected).max() / max(np.abs(expected).max(), 1e-6))
+        if not apart <= _TOLERANCE:
+            raise ModelError(f"{model}: as {to} it answers otherwise (by {apart:.2%} of its largest logit).")
+        for part in sorted(Path(folder).iterdir(), key=lambda path: path.name == out.name):
+            with whole_file(out.with_name(part.name), size_bytes=part.stat().st_size) as target:
+                shutil.copyfile(part, target)
+    return apart
+
+
+def to_onnx(
+    network: nn.Module, tile: Tensor, path: Path, card: ModelCard | None = None, *, any_size: bool = False
+) -> npt.NDArray[np.float32]:
+    """Export to ONNX and run it with ONNX Runtime.
+
+    The file carries the card, and beside it the metadata that QGIS's Deepness reads.
+
+    Raises:
+        UsageError: a library is not installed.
+    """
+    try:
+        import onnxruntime  # noqa: PLC0415 - an extra
+        import onnxscript  # noqa: F401, PLC0415 - torch's exporter needs it
+    except ImportError as error:
+        raise UsageError("--to onnx: not installed. Run pip install 'geoseg[onnx]'.") from error
+    rows, cols = Dim("rows", min=2, max=1024), Dim("cols", min=2, max=1024)
+    sizes = ({2: _MULTIPLE_PX * rows, 3: _MULTIPLE_PX * cols},) if any_size else None
+    with warnings.catch_warnings(), torch.inference_mode():
+        warnings.simplefilter("ignore")  # of the exporter's own
+        program: Any = torch.onnx.export(
+            network,
+            (_multiple(tile) if any_size else tile,),
+            input_names=["tiles"],
+            output_names=["logits"],
+            dynamo=True,
+            dynamic_shapes=sizes,
+            verbose=False,
+        )
+    if card is not None:
+        program.model.metadata_props.update({CARD_KEY: card.model_dump_json()} | _deepness_metadata(card, tile))
+    program.save(path)
+    settings = onnxruntime.SessionOptions()
+    settings.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(path, settings, providers=["CPUExecutionProvider"])
+    answer: npt.NDArray[np.float32] = session.run(["logits"], {"tiles": tile.numpy()})[0]
+    return answer
+
+
+def _multiple(tile: Tensor) -> Tensor:
+    """Cut a tile to sides that are multiples, and differ: equal ones would be taken for one size."""
+    rows = max(2 * _MULTIPLE_PX, tile.shape[2] // _MULTIPLE_PX * _MULTIPLE_PX)
+    return torch.zeros(1, tile.shape[1], rows, rows + _MULTIPLE_PX)
+
+
+def _deepness_metadata(card: ModelCard, tile: Tensor) -> dict[str, str]:
+    """Describe a network by the keys that Deepness reads; values are JSON texts.
+
+    Source:
+        Deepness's documentation, *Add metadata to model*: resolution in centimetres, overlap in percent.
+    """
+    side = int(tile.shape[-1])
+    values: dict[str, object] = {
+        "model_type": "Segmentor",
+        "class_names": {str(channel): name for channel, name in enumerate(card.legend.names)},
+        "resolution": round(100 * math.sqrt(card.gsd_m.min * card.gsd_m.max), 3),
+        "tiles_size": side,
+        "tiles_overlap": min(90, math.ceil(100 * 2 * card.halo_px / side)),
+        "standardization_mean": [band.mean for band in card.bands],
+        "standardization_std": [band.std for band in card.bands],
+    }
+    return {key: json.dumps(value) for key, value in values.items()}
+
+
+def to_openvino(network: nn.Module, tile: Tensor, path: Path, card: ModelCard | None = None) -> npt.NDArray[np.float32]:
+    """Export to OpenVINO's two files and run them.
+
+    Raises:
+        UsageError: OpenVINO is not installed.
+    """
+    try:
+        openvino: Any = openvino_module()
+    except ImportError as error:
+        raise UsageError("--to openvino: not installed. Run pip install 'geoseg[openvino]'.") from error
+    with warnings.catch_warnings(), torch.inference_mode():
+        warnings.simplefilter("ignore")
+        converted = openvino.convert_model(network, example_input=tile, input=[list(tile.shape)])
+    converted.inputs[0].get_tensor().set_names({"tiles"})
+    converted.outputs[0].get_tensor().set_names({"logits"})
+    if card is not None:
+        converted.set_rt_info(card.model_dump_json(), [CARD_KEY])
+    openvino.save_model(converted, path, compress_to_fp16=False)
+    hints = {"INFERENCE_PRECISION_HINT": "f32"}
+    answer: npt.NDArray[np.float32] = openvino.Core().compile_model(path, "CPU", hints)(tile.numpy())["logits"]
+    return answer
+
+
+def to_torchscript(
+    network: nn.Module, tile: Tensor, path: Path, card: ModelCard | None = None
+) -> npt.NDArray[np.float32]:
+    """Trace to TorchScript and run it."""
+    with warnings.catch_warnings(), torch.inference_mode():
+        warnings.simplefilter("ignore")  # branches on the shape are fixed here; torch calls the format old
+        traced: Any = torch.jit.trace(network, tile, check_trace=False)  # type: ignore[no-untyped-call]
+        files = {} if card is None else {f"{CARD_KEY}.json": card.model_dump_json()}
+        torch.jit.save(traced, path, _extra_files=files)
+        again: Any = torch.jit.load(path)  # type: ignore[no-untyped-call]
+        answer: npt.NDArray[np.float32] = again(tile).numpy()
+    return answer
+
+
+Exporter = Callable[[nn.Module, Tensor, Path, ModelCard | None], npt.NDArray[np.float32]]
+_EXPORTERS: MappingProxyType[str, Exporter] = MappingProxyType(
+    {"onnx": to_onnx, "openvino": to_openvino, "torchscript": to_torchscript}
+)

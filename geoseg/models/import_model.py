@@ -1,0 +1,247 @@
+"""A checkpoint of another project in, a geoseg model file out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+
+from geoseg.core.card import Architecture, CardBand, GsdRange, ModelCard
+from geoseg.core.legend import Legend, LegendClass
+from geoseg.core.legend_presets import bit_colour
+from geoseg.errors import ModelError, OutputError, UsageError
+from geoseg.io.files.targets import keep_inputs
+from geoseg.io.weights.checkpoint_file import Checkpoint, read_checkpoint
+from geoseg.io.weights.model_file import write_model
+from geoseg.models.named_weights import NamedWeights, is_name, local_file, look_up
+from geoseg.nn.checkpoints import Fitted, fit, unwrap
+
+_IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+_CAFFE = (tuple(m / 255 for m in (122.67891434, 116.66876762, 104.00698793)), (1 / 255,) * 3)
+_USUAL_BANDS = {1: ("pan",), 3: ("red", "green", "blue"), 4: ("red", "green", "blue", "nir")}
+_UNKNOWN = "unknown; ask the source of the weights"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What the card of an imported model shall say; what is None follows from the checkpoint or is usual.
+
+    Attributes:
+        name: of the model.
+        options: of the network, before those that the layout implies.
+        legend: its classes.
+        bands: names in the network's order, after a turn from BGR.
+        mean: taken off each band, on the 0 to 1 scale.
+        std: that each band is divided by, on the same scale.
+        radiometry: what that scale is.
+        gsd_m: least and greatest pixel size.
+        tile_px: side of a tile.
+        halo_px: context on each side.
+        licence: of the weights.
+        bgr: whether the checkpoint's bands are blue, green, red although its layout's are not.
+    """
+
+    name: str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    legend: Legend | None = None
+    bands: tuple[str, ...] | None = None
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+    radiometry: Literal["display", "reflectance"] = "display"
+    gsd_m: tuple[float, float] = (0.01, 1000.0)
+    tile_px: int | None = None
+    halo_px: int | None = None
+    licence: str | None = None
+    bgr: bool = False
+
+
+def import_model(
+    source: str | Path,
+    network: str,
+    out: Path | None = None,
+    *,
+    wanted: Wanted | None = None,
+    sha256: str | None = None,
+    overwrite: bool = False,
+) -> tuple[Path, ModelCard]:
+    """Turn a checkpoint into a model file.
+
+    Args:
+        source: a file, a folder of smp's ``save_pretrained``, or the name of published weights (``torchgeo:...``).
+        network: name in the registry.
+        out: the file to write; ``NAME.safetensors`` here unless given.
+        wanted: what the card shall say.
+        sha256: digest that the checkpoint must have.
+        overwrite: whether a file may be replaced.
+
+    Returns:
+        The model file and its card.
+
+    Raises:
+        ModelError: the checkpoint is broken, holds code, is of another layout or does not fit the network.
+        UsageError: what the card shall say does not fit the network.
+        OutputError: the model file exists.
+    """
+    wanted = wanted or Wanted()
+    named = look_up(str(source)) if is_name(str(source)) else None
+    path = Path(source) if named is None else local_file(named)
+    name = wanted.name or _slug(path.name if named is None else named.name.partition(":")[2])
+    target = out or Path(f"{name}.safetensors")
+    keep_inputs((path, path / "model.safetensors", path / "pytorch_model.bin"), target)
+    if target.exists() and not overwrite:
+        raise OutputError(f"{target}: exists already. Pass another --out, or --overwrite.")
+    checkpoint = read_checkpoint(path, sha256)
+    try:
+        fitted = fit(
+            network,
+            unwrap(checkpoint.content),
+            chosen={**_meta_options(network, named), **wanted.options},
+            hints=checkpoint.hints,
+            bgr=wanted.bgr,
+        )
+    except ModelError as error:
+        raise ModelError(f"{checkpoint.path}: {error}.") from error
+    _try(checkpoint.path, fitted)
+    card = _card(name, network, fitted, checkpoint, (wanted, named))
+    tensors = {key: tensor.detach().contiguous().numpy() for key, tensor in fitted.network.state_dict().items()}
+    return target, write_model(target, tensors, card, exact=True)
+
+
+def _slug(text: str) -> str:
+    stem = re.sub(r"\.(pth|pt|pkl|ckpt|bin|safetensors|tar)$", "", text.lower())
+    return re.sub(r"[^a-z0-9._-]+", "-", stem).strip("-._") or "imported"
+
+
+def _meta_options(network: str, named: NamedWeights | None) -> dict[str, Any]:
+    encoder = None if named is None else named.meta.get("encoder")
+    return {"encoder": encoder} if encoder and network.startswith("smp_") else {}
+
+
+def _try(path: Path, fitted: Fitted) -> None:
+    tile = torch.linspace(-1, 1, 64 * 64).reshape(1, 1, 64, 64).expand(1, fitted.bands, 64, 64)
+    with torch.inference_mode():
+        logits = fitted.network(tile.contiguous())
+    if not bool(torch.isfinite(logits).all()):
+        raise ModelError(f"{path}: the network answers NaN or infinity; its weights are broken. Fetch it again.")
+
+
+def _card(
+    name: str,
+    network: str,
+    fitted: Fitted,
+    checkpoint: Checkpoint,
+    asked: tuple[Wanted, NamedWeights | None],
+) -> ModelCard:
+    wanted, named = asked
+    meta: Mapping[str, Any] = {} if named is None else named.meta
+    hints = {**checkpoint.hints, **({"meta": {"classes": meta["categories"]}} if "categories" in meta else {})}
+    tile_px = int(fitted.options.get("image_px", 512)) if wanted.tile_px is None else wanted.tile_px
+    imported = {
+        "file": checkpoint.path.name,
+        "sha256": checkpoint.sha256,
+        "layout": fitted.layout.source,
+        **({"weights": named.name, "url": named.url} if named is not None else {}),
+        **({"bgr": True} if fitted.layout.bgr or wanted.bgr else {}),
+        **({"sigmoid": True} if fitted.sigmoid else {}),
+    }
+    try:
+        return ModelCard(
+            name=name,
+            title=f"{network}, imported from {checkpoint.path.name}",
+            description=f"Weights of {fitted.layout.source}'s layout, as they came: nothing here was trained again.",
+            architecture=Architecture(name=network, options=_plain(fitted.options)),
+            bands=_bands(fitted, wanted, meta),
+            radiometry=wanted.radiometry,
+            gsd_m=GsdRange(min=wanted.gsd_m[0], max=wanted.gsd_m[1]),
+            tile_px=tile_px,
+            halo_px=min(64, tile_px // 8) if wanted.halo_px is None else wanted.halo_px,
+            legend=_legend(fitted, wanted, hints),
+            licence=wanted.licence or str(meta.get("license") or _UNKNOWN),
+            recipe={"imported": imported},
+        )
+    except ValueError as error:  # pydantic's own
+        if isinstance(error, UsageError):
+            raise
+        cause = " ".join(str(error).split())
+        raise UsageError(f"{name}: the card cannot be made: {cause}") from error
+
+
+def _plain(options: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in options.items()}
+
+
+def _bands(fitted: Fitted, wanted: Wanted, meta: Mapping[str, Any]) -> tuple[CardBand, ...]:
+    count = fitted.bands
+    names = wanted.bands or _meta_bands(meta, count) or _USUAL_BANDS.get(count)
+    if names is None or len(names) != count:
+        given = "none are given" if names is None else f"{len(names)} are given"
+        raise UsageError(f"the network takes {count} bands, {given}. Pass --bands with {count} names.")
+    usual = _scaling(fitted, count)
+    mean, std = (
+        tuple(given) * count if len(given) == 1 else tuple(given)
+        for given in (wanted.mean or usual[0], wanted.std or usual[1])
+    )
+    if len(mean) != count or len(std) != count:
+        raise UsageError(f"the network takes {count} bands, so --mean and --std need one number or {count} each.")
+    return tuple(CardBand(name=n, mean=m, std=s) for n, m, s in zip(names, mean, std, strict=True))
+
+
+def _scaling(fitted: Fitted, count: int) -> tuple[Sequence[float], Sequence[float]]:
+    if fitted.layout.scaling == "unit" or count != len(_IMAGENET[0]):
+        return (0.0,) * count, (1.0,) * count
+    return _CAFFE if fitted.layout.scaling == "caffe" else _IMAGENET
+
+
+def _meta_bands(meta: Mapping[str, Any], count: int) -> tuple[str, ...] | None:
+    """Names of published weights' bands; a band of a second date gets a number."""
+    names: list[str] = []
+    for band in meta.get("bands") or ():
+        slug = re.sub(r"[^a-z0-9]+", "_", str(band).lower()).strip("_")
+        repeats = sum(other == slug or other.startswith(f"{slug}_date") for other in names)
+        names.append(f"{slug}_date{repeats + 1}" if repeats else slug)
+    return tuple(names) if len(names) == count else None
+
+
+def _legend(fitted: Fitted, wanted: Wanted, hints: Mapping[str, Any]) -> Legend:
+    if wanted.legend is not None:
+        if len(wanted.legend) != fitted.classes:
+            raise UsageError(f"the legend has {len(wanted.legend)} classes, the network {fitted.classes}.")
+        return wanted.legend
+    names, colours = _told_classes(hints)
+    if len(names) != fitted.classes:
+        names, colours = [f"class {code}" for code in range(fitted.classes)], []
+    if fitted.sigmoid:
+        names, colours = ["background", "class"], []
+    if len(set(names)) != len(names) or not all(names):
+        raise UsageError(f"the checkpoint's class names are blank or repeat ({', '.join(names[:8])}). Pass --legend.")
+    if len(colours) != fitted.classes:
+        colours = [bit_colour(code + 1) for code in range(fitted.classes)]
+    classes = (LegendClass(code=i, name=n, colour=c) for i, (n, c) in enumerate(zip(names, colours, strict=True)))
+    return Legend(classes=tuple(classes))
+
+
+def _told_classes(hints: Mapping[str, Any]) -> tuple[list[str], list[str]]:
+    """Class names and colours of mmsegmentation's ``meta``, names of torchvision's ``categories``."""
+    meta = hints.get("meta")
+    if not isinstance(meta, Mapping):
+        return [], []
+    inner = meta.get("dataset_meta")
+    told = inner if isinstance(inner, Mapping) else {str(k).lower(): v for k, v in meta.items()}
+    names, palette = told.get("classes"), told.get("palette")
+    if not isinstance(names, (list, tuple)):
+        return [], []
+    colours = [_hex(colour) for colour in palette] if isinstance(palette, (list, tuple)) else []
+    return [str(name) for name in names], [colour for colour in colours if colour]
+
+
+def _hex(colour: Any) -> str:
+    """Spell three whole numbers up to 255 as the legend does; nothing where a palette holds something else."""
+    numbers = tuple(colour) if isinstance(colour, (list, tuple, np.ndarray)) else ()
+    if len(numbers) != 3 or not all(isinstance(n, (int, np.integer)) and 0 <= n <= 255 for n in numbers):
+        return ""
+    return "#" + "".join(f"{int(n):02x}" for n in numbers)

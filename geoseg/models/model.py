@@ -1,0 +1,187 @@
+"""Model: card, network, runtime and device, ready; never half-built."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from geoseg.core.card import ModelCard
+from geoseg.core.digest import sha256_of_json
+from geoseg.core.paths import path_text
+from geoseg.core.spec import Precision, RuntimeName
+from geoseg.errors import UsageError
+from geoseg.io.weights.ensemble_file import read_members
+from geoseg.models.ensemble import check_legends, checked_weights, ensemble_card
+from geoseg.models.packages import open_package
+from geoseg.runtimes.registry import RuntimeRequest, make_runtime
+from geoseg.runtimes.runtime import Runtime, RuntimeInfo
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelSource:
+    """Where a model comes from and how it shall run; what a pickled Model is rebuilt from.
+
+    Attributes:
+        name_or_path: a bundled name, a model file, or an ensemble file (``.json``).
+        others: further networks, of the same kinds, whose answers are averaged with the first's.
+        weights: of each; none: all alike.
+    """
+
+    name_or_path: str
+    others: tuple[str, ...] = ()
+    weights: tuple[float, ...] = ()
+    device: str = "auto"
+    runtime: RuntimeName = "auto"
+    precision: Precision = "auto"
+    threads: int | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All networks."""
+        return (self.name_or_path, *self.others)
+
+
+class Model:
+    """A network ready to run, or several whose answers are averaged.
+
+    Pickles as its source and loads itself again where it is unpickled.
+
+    Args:
+        card: what it needs and what its answers mean.
+        source: where it came from.
+        info: of its runtime; of several networks, of the first's.
+        runtime: runs the network; None for several networks, and for a model that is only described here and runs on
+            the workers of a cluster.
+        members: several networks and their shares, which sum to 1; empty for a network.
+        batch: tiles at once, of a model that is only described.
+
+    Attributes:
+        members: the networks, in the order their answers are taken; a network is its own only member.
+        shares: weight of each.
+    """
+
+    def __init__(
+        self,
+        card: ModelCard,
+        source: ModelSource,
+        *,
+        info: RuntimeInfo,
+        runtime: Runtime | None = None,
+        members: Sequence[tuple[Model, float]] = (),
+        batch: int = 1,
+    ) -> None:
+        self.card = card
+        self.source = source
+        self.info = info
+        self._runtime = runtime
+        self._batch = batch
+        self.members: tuple[Model, ...] = tuple(model for model, _ in members) or (self,)
+        self.shares = tuple(share for _, share in members) or (1.0,)
+
+    @property
+    def runtime(self) -> Runtime:
+        """The runtime of a single network.
+
+        Raises:
+            UsageError: it has several, each of which reads a scene in its own way, or runs elsewhere.
+        """
+        if self._runtime is None:
+            cause = "has several networks" if len(self.members) > 1 else "runs on the workers of a cluster"
+            raise UsageError(f"{self.card.name}: {cause}; it answers for blocks of a scene. Use geoseg.predict.")
+        return self._runtime
+
+    @property
+    def batch(self) -> int:
+        """Tiles at once, of the network that takes fewest."""
+        if len(self.members) > 1:
+            return min(member.batch for member in self.members)
+        return self._batch if self._runtime is None else self._runtime.batch
+
+    def digest(self) -> str:
+        """Digest of everything that can change an answer: weights, card, runtime, arithmetic; of all members."""
+        if len(self.members) > 1:
+            parts = [[model.digest(), share] for model, share in zip(self.members, self.shares, strict=True)]
+            return sha256_of_json({"members": parts})
+        runtime = [self.info.name, self.info.device.split(":")[0], self.info.precision, self.info.version]
+        return sha256_of_json({"card": self.card.model_dump(mode="json"), "runtime": runtime})
+
+    def __reduce__(self) -> tuple[object, tuple[ModelSource]]:
+        return load, (self.source,)
+
+    def __repr__(self) -> str:
+        return f"Model({self.card.name!r}, {self.info.name} {self.info.precision} on {self.info.device})"
+
+
+def load_model(
+    name_or_path: str | Path,
+    *,
+    device: str = "auto",
+    runtime: RuntimeName = "auto",
+    precision: Precision = "auto",
+    threads: int | None = None,
+) -> Model:
+    """Load a model by its bundled name, from a geoseg model file, or several by an ensemble file.
+
+    Args:
+        name_or_path: ``buildings-unet``, a ``.safetensors`` file with a card inside, or a ``.json`` file that lists
+            several (see ``geoseg.io.weights.ensemble_file``).
+        device: ``auto`` (a GPU when there is one), ``cpu``, ``cuda`` or ``cuda:N``.
+        runtime: ``auto`` takes OpenVINO on a CPU where it is installed, else torch.
+        precision: ``auto`` takes what the device is fast in.
+        threads: CPU threads of the network; None: all.
+
+    Raises:
+        ModelError: the name is unknown, or the file is broken or does not fit its card.
+        ResourceError: the device is not there.
+        UsageError: the runtime is not installed or cannot run on the device.
+
+    Example:
+        >>> load_model("buildings-unet", device="cpu").card.legend.names
+        ('background', 'building')
+    """
+    name = path_text(name_or_path, function="load_model", meant="a model's name or path")
+    return load(ModelSource(name_or_path=name, device=device, runtime=runtime, precision=precision, threads=threads))
+
+
+def load(source: ModelSource) -> Model:
+    """Load a model from its source; see ``load_model``.
+
+    Raises:
+        UsageError: there are not as many weights as networks, or one is not positive.
+    """
+    listed = [
+        part
+        for name, weight in zip(source.names, checked_weights(source.names, source.weights), strict=True)
+        for part in read_members(name, weight)
+    ]
+    alone = [replace(source, name_or_path=name, others=(), weights=()) for name, _ in listed]
+    return combined([_load_one(one) for one in alone], [weight for _, weight in listed], source)
+
+
+def combined(models: Sequence[Model], weights: Sequence[float], source: ModelSource) -> Model:
+    """Make one model of networks whose answers are averaged; of a single one, itself.
+
+    The networks are put in the order of their digests: which was named first changes no byte of an answer.
+
+    Raises:
+        ModelError: their legends differ.
+    """
+    if len(models) == 1:
+        return models[0]
+    check_legends([model.card for model in models])
+    keyed = sorted(zip(models, weights, strict=True), key=lambda pair: (pair[0].digest(), pair[1]))
+    total = math.fsum(weights)
+    members = [(model, weight / total) for model, weight in keyed]
+    card = ensemble_card([(model.card, share) for model, share in members])
+    return Model(card, source, info=members[0][0].info, members=members)
+
+
+def _load_one(source: ModelSource) -> Model:
+    package = open_package(source.name_or_path)
+    request = RuntimeRequest(
+        runtime=source.runtime, device=source.device, precision=source.precision, threads=source.threads
+    )
+    runtime = make_runtime(package, request)
+    return Model(package.card, source, info=runtime.info, runtime=runtime)

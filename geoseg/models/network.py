@@ -1,0 +1,83 @@
+"""Torch networks of geoseg model files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from geoseg.core.card import ModelCard
+from geoseg.errors import ModelError
+from geoseg.models.packages import open_package
+from geoseg.nn import build
+
+
+def load_network(name_or_path: str | Path) -> tuple[nn.Module, ModelCard]:
+    """Load the bare torch network, on the CPU, in evaluation mode, and its card.
+
+    Raises:
+        ModelError: the name is unknown, or the file is broken, does not fit its card or holds no torch network.
+    """
+    package = open_package(str(name_or_path))
+    return package.network(), package.card
+
+
+def load_weights(path: Path, tensors: dict[str, npt.NDArray[np.generic]], card: ModelCard) -> nn.Module:
+    """Build the network of a card, give it its weights and try it on one small tile.
+
+    Args:
+        path: of the file, for messages.
+        tensors: weights by name.
+        card: names the network.
+
+    Raises:
+        ModelError: the weights do not fit the network, or it answers NaN, infinity or another shape.
+    """
+    network = _restore(path, tensors, card)
+    check_answers(str(path), network, card)
+    return network
+
+
+def _restore(path: Path, tensors: dict[str, npt.NDArray[np.generic]], card: ModelCard) -> nn.Module:
+    options = card.architecture.options
+    try:
+        network = build(card.architecture.name, len(card.bands), len(card.legend), **options)
+    except (TypeError, ValueError, RuntimeError) as error:
+        if isinstance(error, ModelError):
+            raise ModelError(f"{path}: its card does not fit this version of geoseg: {error}.") from error
+        raise ModelError(f"{path}: {card.architecture.name} cannot be built with {options}: {error}.") from error
+    expected = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
+    found = {name: array.shape for name, array in tensors.items()}
+    if expected != found:
+        missing, extra = sorted(expected.keys() - found.keys()), sorted(found.keys() - expected.keys())
+        shapes = [
+            f"{k} {found[k]} for {expected[k]}" for k in expected.keys() & found.keys() if expected[k] != found[k]
+        ]
+        parts = [("missing", missing), ("unexpected", extra), ("of another shape", sorted(shapes))]
+        listed = "; ".join(f"{len(names)} {what} ({', '.join(names[:3])})" for what, names in parts if names)
+        raise ModelError(
+            f"{path}: the weights do not fit {card.architecture.name} with {len(card.bands)} bands and "
+            f"{len(card.legend)} classes, as the card has it: {listed}."
+        )
+    network.load_state_dict({name: torch.from_numpy(np.array(array)) for name, array in tensors.items()})
+    return network.eval()
+
+
+def check_answers(name: str, network: nn.Module, card: ModelCard) -> None:
+    """Try a network on one small tile, so that a broken one is found now and not after hours.
+
+    Raises:
+        ModelError: it answers NaN, infinity or another shape than its card says.
+    """
+    tile = torch.linspace(-1, 1, 64 * 64).reshape(1, 1, 64, 64).expand(1, len(card.bands), 64, 64)
+    with torch.inference_mode():
+        logits = network(tile.contiguous())
+    if tuple(logits.shape) != (1, len(card.legend), 64, 64):
+        raise ModelError(f"{name}: the network answers {tuple(logits.shape)} to a tile of 64 x 64 pixels.")
+    if not bool(torch.isfinite(logits).all()):
+        raise ModelError(
+            f"{name}: the network answers NaN or infinity; its weights are broken. Fetch or train it again."
+        )

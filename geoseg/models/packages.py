@@ -1,0 +1,179 @@
+"""Packages: a model's card with its network, read from the file only when a runtime asks for it."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from geoseg.core.card import Architecture, CardBand, GsdRange, ModelCard
+from geoseg.core.legend import Legend, LegendClass
+from geoseg.core.legend_presets import bit_colour
+from geoseg.errors import ModelError, UsageError
+from geoseg.io.files.input_file import read_input
+from geoseg.io.weights import model_file
+from geoseg.models.bundled import resolve
+from geoseg.runtimes.onnx_graph import ACTIVATION_OPTION, OnnxGraph
+from geoseg.runtimes.runtime import ModelPackage
+
+if TYPE_CHECKING:
+    from torch import nn
+
+CARD_SUFFIX = ".card.json"
+"""Of the card that lies beside an ONNX file: ``net.onnx`` has ``net.card.json``."""
+
+_USUAL_BANDS = {1: ("pan",), 3: ("red", "green", "blue"), 4: ("red", "green", "blue", "nir")}
+
+
+class GeosegPackage:
+    """A geoseg model file.
+
+    Args:
+        path: the file.
+        sha256: digest that it must have; None: any.
+
+    Raises:
+        ModelError: it is not there, of another kind, or its card is broken.
+    """
+
+    onnx: Path | None = None
+
+    def __init__(self, path: Path, sha256: str | None = None) -> None:
+        self._path, self._sha256 = path, sha256
+        self.card = model_file.read_card(path)
+
+    def network(self) -> nn.Module:
+        """See ``ModelPackage``."""
+        from geoseg.models.network import load_weights  # noqa: PLC0415 - torch; a card is read without it
+
+        return load_weights(self._path, *model_file.read_model(self._path, self._sha256))
+
+
+class OnnxPackage:
+    """An ONNX file whose card is inside, beside it, or made of the metadata that QGIS's Deepness reads.
+
+    Args:
+        path: the file.
+
+    Raises:
+        ModelError: it is not there or no ONNX network, or nothing describes it.
+        UsageError: no library that reads ONNX is installed.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.onnx: Path | None = path
+        self._path = path
+        try:
+            content = read_input(path)
+        except OSError as error:
+            raise ModelError(f"{path}: cannot be read ({error.strerror}). Check the path.") from error
+        digest = hashlib.sha256(content).hexdigest()
+        self.card = _onnx_card(path).model_copy(update={"weights_sha256": digest})
+
+    def network(self) -> nn.Module:
+        """Refuse: an ONNX file holds no torch network.
+
+        Raises:
+            ModelError: always.
+        """
+        raise ModelError(f"{self._path}: an ONNX file can be run, not taken apart. Give the model that it was made of.")
+
+
+def open_package(name_or_path: str) -> ModelPackage:
+    """Find a model by its bundled name or path.
+
+    Raises:
+        ModelError: it is unknown, not there or broken.
+    """
+    path, sha256 = resolve(name_or_path)
+    return OnnxPackage(path) if path.suffix.lower() == ".onnx" else GeosegPackage(path, sha256)
+
+
+def _onnx_card(path: Path) -> ModelCard:
+    beside = path.with_name(path.stem + CARD_SUFFIX)
+    if beside.is_file():
+        return model_file.parsed_card(beside, beside.read_text("utf-8", "replace"), cure="Correct it.")
+    metadata, graph = _metadata(path)
+    if model_file.CARD_KEY in metadata:
+        return model_file.parsed_card(path, metadata[model_file.CARD_KEY], cure="Export it again.")
+    if "class_names" in metadata and "resolution" in metadata:
+        return _of_deepness(path, metadata, graph)
+    raise ModelError(
+        f"{path}: nothing describes this network. Put a card beside it, {beside.name} (docs/checkpoints.md shows one)."
+    )
+
+
+def _metadata(path: Path) -> tuple[dict[str, str], OnnxGraph]:
+    """Read the file's own metadata, and what the network takes and gives."""
+    if importlib.util.find_spec("onnxruntime") is None:
+        raise UsageError(f"{path}: ONNX files need onnxruntime. Run pip install 'geoseg[onnx]'.")
+    from geoseg.runtimes.onnx_runtime import open_session, session_graph  # noqa: PLC0415 - an extra
+
+    session = open_session(path, threads=1)
+    return dict(session.get_modelmeta().custom_metadata_map), session_graph(path, session)
+
+
+def _of_deepness(path: Path, metadata: dict[str, str], graph: OnnxGraph) -> ModelCard:
+    """Make a card of the metadata that Deepness reads; values are JSON texts.
+
+    Source:
+        Deepness's documentation, *Add metadata to model*; ``resolution`` is in centimetres.
+    """
+    try:
+        values: dict[str, Any] = {key: json.loads(text) for key, text in metadata.items() if key in _DEEPNESS}
+        kind = str(values.get("model_type", "Segmentor")).capitalize()
+        if kind != "Segmentor":
+            raise ModelError(f"{path}: it is a {kind.lower()}, by its metadata; geoseg runs segmentation networks.")
+        names = {int(code): str(name) for code, name in values["class_names"].items()}
+        bands = graph.bands or 3
+        gsd_m = float(values["resolution"]) / 100
+        side = graph.tile_px or int(values.get("tiles_size", values.get("tile_size", 512)))
+        halo_px = int(side * float(values.get("tiles_overlap", 15)) / 100 / 2)
+        channels = _USUAL_BANDS.get(bands, tuple(f"band_{number}" for number in range(1, bands + 1)))
+        mean, std = (values.get(f"standardization_{key}", [usual] * bands) for key, usual in (("mean", 0), ("std", 1)))
+        return ModelCard(
+            name=re.sub(r"[^a-z0-9._-]+", "-", path.stem.lower()).strip("-._") or "onnx",
+            description="Described by the metadata of its ONNX file.",
+            licence="unknown; ask the source of the network",
+            architecture=Architecture(name="onnx", options={ACTIVATION_OPTION: _activation(path, graph, side, bands)}),
+            bands=tuple(CardBand(name=n, mean=m, std=s) for n, m, s in zip(channels, mean, std, strict=True)),
+            gsd_m=GsdRange(min=gsd_m, max=gsd_m),
+            tile_px=side,
+            halo_px=min(halo_px, (side - 1) // 2),
+            legend=Legend(
+                classes=tuple(
+                    LegendClass(code=code, name=name, colour=bit_colour(code)) for code, name in sorted(names.items())
+                )
+            ),
+        )
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        if isinstance(error, ModelError):
+            raise
+        raise ModelError(
+            f"{path}: its metadata for Deepness cannot be understood ({type(error).__name__}: {error}). "
+            "Put a card beside it."
+        ) from error
+
+
+def _activation(path: Path, graph: OnnxGraph, side: int, bands: int) -> str:
+    """Find out by one tile whether a network answers probabilities or logits: the metadata do not say."""
+    from geoseg.runtimes.onnx_runtime import open_session  # noqa: PLC0415 - an extra
+
+    session = open_session(path, threads=1)
+    tile = np.random.default_rng(0).random((1, bands, side, side), np.float32)
+    answer = session.run(None, {session.get_inputs()[0].name: tile})[0]
+    bounded = float(answer.min()) >= 0 and float(answer.max()) <= 1
+    if answer.shape[1] == 1:
+        return "positive" if bounded else "sigmoid"
+    return "probabilities" if bounded and np.allclose(answer.sum(axis=1), 1, atol=1e-3) else "logits"
+
+
+_DEEPNESS = frozenset(
+    {"class_names", "resolution", "standardization_mean", "standardization_std", "tiles_overlap", "tiles_size"}
+    | {"tile_size", "model_type"}
+)

@@ -1,0 +1,1 @@
+"""The list of networks: their builders, options, costs and published weights."""

@@ -1,0 +1,1 @@
+"""Areas and accuracies estimated from a sample."""

@@ -1,0 +1,138 @@
+"""From a class raster to points for interpreters, and from interpreted points to areas."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from geoseg.core.legend import Legend, ValueLegend
+from geoseg.errors import SceneError, UsageError
+from geoseg.io.labels.class_map import ClassMap, hidden_note
+from geoseg.io.labels.class_raster import ClassRaster, ClassRules, Nodata
+from geoseg.io.labels.raster_legend import legend_of
+from geoseg.io.labels.sample_file import Sample, read_sample, write_sample
+from geoseg.io.publish.grid import LayerGrid
+from geoseg.score.area.design import Allocation, allocate, draw, measure_strata, sample_size
+from geoseg.score.area.estimate import estimate
+
+_EXPECTED = 0.8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Design:
+    """How a sample is drawn.
+
+    Attributes:
+        points: in all; None: as many as ``standard_error`` needs.
+        standard_error: of the overall accuracy.
+        how: how classes share the points.
+        minimum: points of every class at least.
+        expected: user's accuracy expected of a class by code, 0.8 for the others.
+        seed: the same seed draws the same points.
+    """
+
+    points: int | None = None
+    standard_error: float = 0.01
+    how: Allocation = "proportional"
+    minimum: int = 50
+    expected: Mapping[int, float] = field(default_factory=dict)
+    seed: int = 1
+
+
+def draw_sample(
+    path: Path, out: Path, design: Design, *, legend: Legend | None = None, nodata: Nodata = None
+) -> dict[str, Any]:
+    """Draw a stratified random sample of a class raster and write it for interpreters.
+
+    Returns:
+        The number of points and the strata with their weights and points.
+
+    Raises:
+        SceneError: the map cannot be read, or has a class that the legend does not know.
+        WriteError: the disk is full or fails.
+    """
+    values = legend if isinstance(legend, ValueLegend) else None
+    with ClassRaster(path, ClassRules.of_map(legend, nodata)) as classes:
+        source = ClassMap(classes, table=None if values is None else values.table)
+        strata = measure_strata(source, classes.geobox)
+        note = hidden_note(classes, None if values is None else values.labels, "are in no stratum")
+        table = _legend(path, strata.codes, legend)
+        expected = np.array([design.expected.get(code, _EXPECTED) for code in strata.codes])
+        total = design.points or sample_size(strata.weights, expected, design.standard_error)
+        wanted = allocate(strata, total, how=design.how, minimum=design.minimum, expected=design.expected)
+        points = draw(source, strata, wanted, seed=design.seed)
+        grid = LayerGrid(geobox=classes.geobox, gcps=classes.scene.gcps, gcps_crs=classes.scene.gcps_crs)
+    drawn = Sample(
+        rows=points.rows,
+        cols=points.cols,
+        map_codes=points.codes,
+        legend=table,
+        pixels=strata.pixels.sum(axis=1),
+        area_m2=strata.area_m2,
+    )
+    write_sample(out, drawn, grid)
+    rows = zip(table.classes, drawn.pixels, drawn.area_m2, strata.weights, wanted, strict=True)
+    return {
+        "map": str(path),
+        "output": str(out),
+        "points": len(points.rows),
+        "seed": design.seed,
+        "strata": [
+            {
+                "code": entry.code,
+                "name": entry.name,
+                "pixels": int(pixels),
+                "area_m2": float(area),
+                "weight": float(weight),
+                "points": int(number),
+            }
+            for entry, pixels, area, weight, number in rows
+        ],
+        "notes": [] if note is None else [note],
+    }
+
+
+def estimate_sample(path: Path, *, column: str = "reference_code") -> dict[str, Any]:
+    """Estimate accuracies and areas from a sample that interpreters have filled in.
+
+    Points without a reference class are left out and counted in ``points_without_class``: they must be missing at
+    random.
+
+    Raises:
+        SceneError: the file cannot be read.
+        UsageError: too few points are interpreted.
+    """
+    sample = read_sample(path, column=column)
+    seen = sample.reference >= 0
+    if not seen.any():
+        raise UsageError(f"{path}: no point has a class in the field {column}. Interpret the points first.")
+    strangers = sorted(set(sample.reference[seen].tolist()) - set(sample.codes))
+    codes = (*sample.codes, *strangers)
+    names = (*sample.names, *(f"class {code} (not in the map)" for code in strangers))
+    place = {code: position for position, code in enumerate(codes)}
+    counts = np.zeros((len(codes), len(codes)), np.int64)
+    for code, reference in zip(sample.map_codes[seen].tolist(), sample.reference[seen].tolist(), strict=True):
+        counts[place[code], place[reference]] += 1
+    area = np.concatenate([sample.area_m2, np.zeros(len(strangers))])
+    try:
+        values = estimate(counts, area, codes).as_json(names)
+    except UsageError as error:
+        raise UsageError(f"{path}: {error}") from error
+    return {
+        "points": str(path),
+        "interpreted": int(seen.sum()),
+        "points_without_class": int((~seen).sum()),
+        "counts": counts.tolist(),
+    } | values
+
+
+def _legend(path: Path, codes: tuple[int, ...], legend: Legend | None) -> Legend:
+    found = legend_of(path, list(codes)) if legend is None else legend
+    missing = sorted(set(codes) - set(found.codes))
+    if missing:
+        raise SceneError(str(path), f"class codes {missing} occur and are not in the legend.", "Add them to --legend.")
+    return Legend(classes=tuple(found.by_code(code) for code in codes))

@@ -1,0 +1,1 @@
+"""Boundary maps, scored as the Berkeley segmentation benchmark does."""

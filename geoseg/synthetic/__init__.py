@@ -1,0 +1,1 @@
+"""Synthetic towns: imagery with exact labels, drawn from a seed."""

@@ -1,0 +1,1 @@
+"""Training: recipes, losses, the learner, its report and the model file that comes of it."""

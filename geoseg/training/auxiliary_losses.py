@@ -1,0 +1,93 @@
+"""What the auxiliary heads of a network are told while it is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from geoseg.nn.parts.auxiliary import Auxiliary
+from geoseg.training.losses import LossMix, mixed_loss
+
+_FOCUS = 2.0
+
+
+def auxiliary_loss(
+    beside: Sequence[Auxiliary], target: Tensor, mix: LossMix, *, ignore: int, class_weights: Tensor | None = None
+) -> Tensor:
+    """Sum the losses of the auxiliary answers by their published weights.
+
+    Args:
+        beside: answers of ``forward_all``.
+        target: (B, H, W) int64 channels, ``ignore`` where unlabelled.
+        mix: the losses of answers that tell each pixel's class.
+        ignore: the value of unlabelled pixels.
+        class_weights: (classes,), for those losses; None for all alike.
+
+    Returns:
+        A scalar; 0 when there are no such answers.
+    """
+    total = torch.zeros((), device=target.device)
+    for answer in beside:
+        if answer.target == "codes":
+            loss = mixed_loss(answer.logits, target, mix, ignore=ignore, class_weights=class_weights)
+        elif answer.target == "presence":
+            loss = presence_loss(answer.logits, target, ignore=ignore)
+        else:
+            loss = border_loss(answer.logits, target, ignore=ignore)
+        total = total + answer.weight * loss
+    return total
+
+
+def presence_loss(logits: Tensor, target: Tensor, *, ignore: int) -> Tensor:
+    """Compute the binary cross-entropy of which classes a tile holds.
+
+    Args:
+        logits: (B, classes).
+        target: (B, H, W) int64 channels.
+        ignore: the value of unlabelled pixels.
+
+    Source:
+        Zhang et al. 2018, Context Encoding for Semantic Segmentation, https://arxiv.org/abs/1803.08904, section 3.1.
+    """
+    known = target != ignore
+    present = functional.one_hot(target.where(known, 0), logits.shape[1]) * known[..., None]
+    return functional.binary_cross_entropy_with_logits(logits.float(), present.amax((1, 2)).float())
+
+
+def border_loss(logits: Tensor, target: Tensor, *, ignore: int) -> Tensor:
+    """Compute the focal loss of where a pixel of another class is next to a pixel.
+
+    Args:
+        logits: (B, 1, H, W).
+        target: (B, H, W) int64 channels.
+        ignore: the value of unlabelled pixels.
+
+    Source:
+        Yu et al. 2018, Learning a Discriminative Feature Network, https://arxiv.org/abs/1804.09337, section 3.2.
+    """
+    known = target != ignore
+    truth = borders(target, ignore=ignore).float()
+    entropy = functional.binary_cross_entropy_with_logits(logits[:, 0].float(), truth, reduction="none")
+    focal = (1 - torch.exp(-entropy)) ** _FOCUS * entropy
+    return (focal * known).sum() / known.sum().clamp(min=1)
+
+
+def borders(target: Tensor, *, ignore: int) -> Tensor:
+    """Mark the labelled pixels that have a labelled pixel of another class among their eight neighbours.
+
+    Args:
+        target: (B, H, W) int64 channels.
+        ignore: the value of unlabelled pixels.
+
+    Returns:
+        (B, H, W) bool.
+    """
+    known = target != ignore
+    codes = target.float()
+    lowest = -torch.inf
+    highest_near = functional.max_pool2d(codes.where(known, lowest), 3, stride=1, padding=1)
+    lowest_near = -functional.max_pool2d((-codes).where(known, lowest), 3, stride=1, padding=1)
+    return known & (highest_near != lowest_near)

@@ -1,0 +1,71 @@
+"""Checkpoints: whole or not there, plain tensors and numbers only, and of one recipe."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+from zipfile import is_zipfile
+
+import torch
+from lightning.pytorch.plugins.io import TorchCheckpointIO
+
+from geoseg.core.digest import sha256_of_json
+from geoseg.errors import OutputError
+from geoseg.io.files.writing import whole_file
+from geoseg.training.recipe import Recipe
+
+KEY = "geoseg"
+"""Where a checkpoint holds what Lightning does not know."""
+
+_DECIDES = {
+    "architecture",
+    "encoder_weights",
+    "bands",
+    "legend",
+    "sources",
+    "chips",
+    "augment",
+    "loss",
+    "schedule",
+    "optimiser",
+    "seed",
+}
+_DECIDES_TOO = {"precision", "channels_last", "devices"}
+
+
+class WholeFiles(TorchCheckpointIO):  # type: ignore[misc]
+    """Write checkpoints through ``whole_file``: a kill leaves the last one as it was."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
+        """Write one."""
+        del storage_options
+        with whole_file(Path(path)) as part:
+            torch.save(checkpoint, part)
+
+
+def recipe_digest(recipe: Recipe) -> str:
+    """Digest what the weights depend on; titles, scores and logs may change under a running training."""
+    values = recipe.model_dump(mode="json", include=_DECIDES)
+    trainer = recipe.trainer.model_dump(mode="json", include=_DECIDES_TOO, exclude_defaults=True)
+    return sha256_of_json(values | ({"trainer": trainer} if trainer else {}))
+
+
+def read_checkpoint(path: Path, recipe: Recipe) -> dict[str, Any]:
+    """Read a checkpoint that a run of this recipe left.
+
+    Raises:
+        OutputError: it cannot be resumed, or belongs to another recipe.
+    """
+    refusal = OutputError(f"{path}: not a checkpoint that can be resumed. Remove it to start anew.")
+    if not is_zipfile(path):  # torch would take anything else for its old format, and fail in many ways
+        raise refusal
+    try:
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, OSError, UnpicklingError, EOFError) as error:
+        raise refusal from error
+    if KEY not in state:
+        raise refusal
+    if state[KEY].get("recipe") != recipe_digest(recipe):
+        raise OutputError(f"{path}: belongs to another recipe. Remove it or choose another --out.")
+    return state

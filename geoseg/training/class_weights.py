@@ -1,0 +1,49 @@
+"""Weights of classes in a loss: as the recipe gives them, or by how rare the classes are."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from geoseg.core.legend import Legend
+from geoseg.data.chips import ChipMaker
+from geoseg.data.labelled import UNLABELLED
+from geoseg.errors import UsageError
+from geoseg.training.losses import LossMix
+
+_BATCHES = 24
+"""Cut to count classes in: enough for weights within some percent."""
+
+
+def weights_of(mix: LossMix, legend: Legend, chips: ChipMaker) -> Tensor | None:
+    """Find the weight of each class.
+
+    Args:
+        mix: what the recipe wants.
+        legend: its class names.
+        chips: where classes are counted, as often as training will show them.
+
+    Returns:
+        (classes,) float32; None when all weigh alike.
+
+    Raises:
+        UsageError: a name is no class of the legend.
+
+    Source:
+        Median frequency balancing: Eigen and Fergus 2015, https://arxiv.org/abs/1411.4734, section 6.3.2.
+    """
+    wanted = mix.class_weights
+    if wanted is None:
+        return None
+    if isinstance(wanted, dict):
+        strangers = sorted(wanted.keys() - set(legend.names))
+        if strangers:
+            raise UsageError(f"loss.class_weights: {strangers} are no classes of the legend {list(legend.names)}")
+        return torch.tensor([wanted.get(name, 1.0) for name in legend.names], dtype=torch.float32)
+    counts = torch.zeros(len(legend), dtype=torch.int64)
+    for number in range(_BATCHES):
+        channels = chips.batch(number).channels
+        counts += torch.bincount(channels[channels != UNLABELLED], minlength=len(legend))
+    seen = counts > 0
+    shares = counts / counts.sum().clamp(min=1)
+    return torch.where(seen, shares[seen].median() / shares.clamp(min=1e-9), torch.ones(())).float()

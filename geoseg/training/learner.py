@@ -1,0 +1,249 @@
+"""Learner: a network, the moving average of its weights, and one step of learning, for Lightning to run."""
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from lightning.pytorch import LightningModule
+from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
+
+from geoseg.core.card import ModelCard
+from geoseg.data.chips import Batch
+from geoseg.data.labelled import UNLABELLED
+from geoseg.errors import ModelError, UsageError
+from geoseg.io.weights.model_file import read_model
+from geoseg.models.bundled import resolve
+from geoseg.models.encoder_weights import load_encoder
+from geoseg.nn import build
+from geoseg.nn.parts.auxiliary import Auxiliary, forward_all
+from geoseg.training.auxiliary_losses import auxiliary_loss
+from geoseg.training.checkpoint import KEY, recipe_digest
+from geoseg.training.losses import mixed_loss
+from geoseg.training.optimiser import make_optimiser
+from geoseg.training.progress import Line
+from geoseg.training.recipe import Recipe
+from geoseg.training.recompute import recompute_blocks
+from geoseg.training.schedule import learning_rate
+
+
+class Learner(LightningModule):  # type: ignore[misc]
+    """What learns, and how far it is.
+
+    Args:
+        recipe: what to learn and how.
+        class_weights: (classes,), of the losses that are means over pixels; None for all alike.
+
+    Attributes:
+        network: learns.
+        average: follows it; the result.
+        steps_taken, batches_seen: by this process and those it goes on from.
+        counts: (true class, answered class) pixels of the chips since somebody last set it to 0.
+        lines: of the log.
+        best: score and weights of the best look at the held-out data, where the schedule keeps them.
+        looks_since_best: at the held-out data.
+        done: nothing is left to learn.
+    """
+
+    class_weights: Tensor | None
+    counts: Tensor
+
+    def __init__(self, recipe: Recipe, class_weights: Tensor | None = None) -> None:
+        super().__init__()
+        self.recipe = recipe
+        torch.manual_seed(recipe.seed)
+        options = recipe.architecture.options
+        layout = torch.channels_last if recipe.trainer.channels_last else torch.contiguous_format
+        network = build(recipe.architecture.name, len(recipe.bands), len(recipe.legend), **options)
+        self.network = network.to(memory_format=layout)
+        self.average = copy.deepcopy(self.network).requires_grad_(requires_grad=False)
+        if recipe.trainer.recompute:
+            recompute_blocks(self.network)
+        self._layout = layout
+        self.register_buffer("class_weights", class_weights, persistent=False)
+        self.register_buffer("counts", torch.zeros(len(recipe.legend) ** 2, dtype=torch.int64), persistent=False)
+        self.steps_taken = self.batches_seen = 0
+        self.lines: list[Line] = []
+        self.best: tuple[float, dict[str, Tensor]] | None = None
+        self.looks_since_best = 0
+        self.done = False
+        self._elapsed_before_s, self._begun = 0.0, time.monotonic()
+
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds this run has taken, pauses not counted."""
+        return self._elapsed_before_s + time.monotonic() - self._begun
+
+    @property
+    def share_done(self) -> float:
+        """Share of the schedule that is used up, by steps or by time."""
+        schedule = self.recipe.schedule
+        by_time = 0.0 if schedule.minutes is None else self.elapsed_s / 60 / schedule.minutes
+        return max(self.steps_taken / schedule.step_limit, by_time)
+
+    @property
+    def rate(self) -> float:
+        """The learning rate of the next step."""
+        return learning_rate(self.share_done, self.recipe.schedule)
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """Make the optimiser of the recipe."""
+        return make_optimiser(self.network, self.recipe.optimiser, self.recipe.schedule)
+
+    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
+        """Move a batch."""
+        del dataloader_idx
+        return Batch(batch.inputs.to(device, non_blocking=True), batch.channels.to(device, non_blocking=True))
+
+    def on_train_start(self) -> None:
+        """Start the clock; what came before was preparation."""
+        self._begun = time.monotonic()
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        """Set the learning rate."""
+        del batch, batch_idx
+        rate = self.rate
+        for group in self.trainer.optimizers[0].param_groups:
+            group["lr"] = rate * group["scale"]
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Compute the loss of a batch.
+
+        Raises:
+            UsageError: the training diverged, or the network cannot learn from single chips.
+        """
+        del batch_idx
+        # dropout must not depend on what ran before, or a resumed run would differ
+        torch.manual_seed(self.recipe.seed * 1_000_003 + self.batches_seen + 7919 * self.global_rank)
+        logits, beside = self._answers(batch.inputs.contiguous(memory_format=self._layout))
+        with torch.autocast(self.device.type, enabled=False):
+            loss = self._loss(logits, batch.channels)
+            loss = loss + auxiliary_loss(
+                beside, batch.channels, self.recipe.loss, ignore=UNLABELLED, class_weights=self.class_weights
+            )
+        if not math.isfinite(loss.item()):
+            raise UsageError(
+                f"{self.recipe.name}: the loss is {loss.item()} at step {self.steps_taken}; lower learning_rate"
+            )
+        self._count(logits.detach(), batch.channels)
+        return loss
+
+    def _answers(self, inputs: Tensor) -> tuple[Tensor, tuple[Auxiliary, ...]]:
+        try:
+            return forward_all(self.network, inputs)
+        except ValueError as error:  # a batch norm over means of whole chips
+            if len(inputs) > 1 or "more than 1 value per channel" not in str(error):
+                raise
+            raise UsageError(
+                f"{self.recipe.name}: {self.recipe.architecture.name} takes norms over means of whole chips and cannot "
+                "learn from one at a time. Set chips.batch to 2 or more."
+            ) from error
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: torch.optim.Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Bound the norm of the gradient."""
+        del optimizer, gradient_clip_val, gradient_clip_algorithm
+        nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.schedule.clip_norm)
+
+    def note_batch(self) -> bool:
+        """Count a batch; when it completed a step, let the average follow and return True."""
+        self.batches_seen += 1
+        if self.trainer.global_step == self.steps_taken:
+            return False
+        self.steps_taken = self.trainer.global_step
+        self._follow()
+        return True
+
+    def begin_with(self, model: str) -> ModelCard:
+        """Take the weights of a bundled model or a model file; returns its card.
+
+        Raises:
+            ModelError: it is unknown or broken, or its weights do not fit the network.
+        """
+        tensors, card = read_model(*resolve(model))
+        weights = {name: torch.from_numpy(np.array(array)) for name, array in tensors.items()}
+        try:
+            self.network.load_state_dict(weights)
+        except RuntimeError as error:
+            raise ModelError(
+                f"{model}: its weights do not fit the network of {self.recipe.name}. It is {_network_facts(card)}, the "
+                f"recipe asks for {_network_facts(self.recipe)}. Change the recipe, or start from another model."
+            ) from error
+        self.average.load_state_dict(weights)
+        return card
+
+    def begin_with_encoder(self, path: Path) -> None:
+        """Take the encoder's weights that the recipe names.
+
+        Raises:
+            UsageError: the recipe names none.
+            ModelError: the file is not the one that it names.
+        """
+        if self.recipe.encoder_weights is None:
+            raise UsageError(f"{self.recipe.name}: the recipe names no encoder_weights; leave out --encoder-weights.")
+        load_encoder(self.network, self.recipe.encoder_weights, path)
+        self.average.load_state_dict(self.network.state_dict())
+
+    def result(self) -> nn.Module:
+        """Give the network that the run is for, in evaluation mode, on the CPU."""
+        if self.recipe.schedule.keep == "best" and self.best is not None:
+            self.average.load_state_dict(self.best[1])
+        return self.average.eval().cpu()
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add what Lightning does not know; plain numbers and tensors only."""
+        checkpoint[KEY] = {
+            "recipe": recipe_digest(self.recipe),
+            "steps_taken": self.steps_taken,
+            "batches_seen": self.batches_seen,
+            "elapsed_s": self.elapsed_s,
+            "lines": self.lines,
+            "best": self.best,
+            "looks_since_best": self.looks_since_best,
+            "counts": self.counts,
+            "done": self.done,
+        }
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Go on where a checkpoint was taken."""
+        state = checkpoint[KEY]
+        self.steps_taken, self.batches_seen = state["steps_taken"], state["batches_seen"]
+        self._elapsed_before_s, self.done = state["elapsed_s"], state["done"]
+        self.lines, self.best = state["lines"], state["best"]
+        self.looks_since_best = state["looks_since_best"]
+        self.counts.copy_(state["counts"])
+
+    def _loss(self, logits: Tensor, channels: Tensor) -> Tensor:
+        return mixed_loss(logits, channels, self.recipe.loss, ignore=UNLABELLED, class_weights=self.class_weights)
+
+    def _count(self, logits: Tensor, channels: Tensor) -> None:
+        known = channels != UNLABELLED
+        pairs = channels[known] * logits.shape[1] + logits.argmax(1)[known]
+        self.counts += torch.bincount(pairs, minlength=len(self.counts))
+
+    @torch.no_grad()
+    def _follow(self) -> None:
+        """Move the average towards the network; quickly at first, when the network is not yet worth averaging."""
+        decay = min(self.recipe.schedule.ema, (1 + self.steps_taken) / (10 + self.steps_taken))
+        ours, theirs = self.average.state_dict(), self.network.state_dict()
+        smooth = [name for name, value in theirs.items() if value.is_floating_point()]
+        follow = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
+        follow([ours[n] for n in smooth], [theirs[n] for n in smooth], None)
+        for name in theirs.keys() - smooth:
+            ours[name].copy_(theirs[name])
+
+
+def _network_facts(of: ModelCard | Recipe) -> str:
+    options = json.dumps(of.architecture.options) if of.architecture.options else "no options"
+    return f"{of.architecture.name} with {options}, {len(of.bands)} bands and {len(of.legend)} classes"

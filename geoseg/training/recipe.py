@@ -1,0 +1,98 @@
+"""Recipe: everything a training run is told, as data. Read from YAML, checked whole, never executed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, ClassVar
+
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
+
+from geoseg.core.card import Architecture, CardBand, GsdRange, ModelCard, Score, TrainingSource
+from geoseg.core.legend import Legend
+from geoseg.data.augment import Augmentation
+from geoseg.data.chips import ChipSpec
+from geoseg.data.sources.kinds import Source
+from geoseg.io.files.yaml_file import faults, read_config
+from geoseg.models.encoder_weights import EncoderWeights, NamedEncoder
+from geoseg.training.losses import LossMix
+from geoseg.training.optimiser import OptimiserSettings
+from geoseg.training.schedule import Schedule
+from geoseg.training.settings import Settings
+from geoseg.training.trainer_settings import TrainerSettings
+
+
+def _as_text(version: object) -> object:
+    """Take ``version: 1``, which YAML reads as a number, for the text it is meant to be."""
+    return str(version) if isinstance(version, int | float) and not isinstance(version, bool) else version
+
+
+class Recipe(Settings):
+    """A model to be: what it is for, what it learns from and how. See ``configs/train`` and ``docs/training.md``."""
+
+    later: ClassVar[frozenset[str]] = frozenset({"optimiser", "trainer"})
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")]
+    version: Annotated[str, BeforeValidator(_as_text)] = "1"
+    title: str = ""
+    description: str = ""
+    licence: str
+    architecture: Architecture
+    encoder_weights: EncoderWeights | NamedEncoder | None = None
+    bands: tuple[CardBand, ...] = Field(min_length=1)
+    gsd_m: GsdRange
+    tile_px: int = 768
+    halo_px: int = 64
+    min_area_m2: float = 0.0
+    legend: Legend
+    sources: tuple[Source, ...] = Field(min_length=1)
+    chips: ChipSpec = ChipSpec()
+    augment: Augmentation = Augmentation()
+    loss: LossMix = LossMix()
+    schedule: Schedule
+    optimiser: OptimiserSettings = OptimiserSettings()
+    trainer: TrainerSettings = TrainerSettings()
+    seed: Annotated[int, Field(ge=0)] = 1
+
+    @model_validator(mode="after")
+    def _fits_a_card(self) -> Recipe:
+        """Refuse before the training what its card would refuse after it."""
+        try:
+            self.card()
+        except ValidationError as error:
+            raise ValueError(faults(error)) from error
+        return self
+
+    def card(self, scores: tuple[Score, ...] = (), run: dict[str, Any] | None = None) -> ModelCard:
+        """Make the card of the trained model."""
+        trained_on = [
+            TrainingSource(name=s.name, licence=s.licence, split=s.split_words()) for s in self.sources if s.learns()
+        ]
+        recipe = self.model_dump(
+            mode="json", include={"chips", "augment", "loss", "schedule", "optimiser", "trainer", "seed"}
+        )
+        if self.encoder_weights is not None:
+            begun = self.encoder_weights
+            recipe |= {"encoder_weights": begun.model_dump(mode="json")}
+            trained_on.append(TrainingSource(name=begun.name, licence=begun.licence, split="encoder, before training"))
+        return ModelCard(
+            **{key: getattr(self, key) for key in ("name", "version", "title", "description", "licence")},
+            architecture=self.architecture,
+            bands=self.bands,
+            gsd_m=self.gsd_m,
+            tile_px=self.tile_px,
+            halo_px=self.halo_px,
+            min_area_m2=self.min_area_m2,
+            legend=self.legend,
+            trained_on=tuple(trained_on),
+            scores=scores,
+            recipe=recipe | (run or {}),
+        )
+
+
+def read_recipe(path: Path) -> Recipe:
+    """Read a training recipe from YAML.
+
+    Raises:
+        UsageError: the file cannot be read, is not YAML, or holds what a recipe must not; all errors at once.
+    """
+    return read_config(path, Recipe)

@@ -1,0 +1,203 @@
+"""Train a network from a recipe, and write it as a model file with its card and a report."""
+
+from __future__ import annotations
+
+import importlib.util
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from geoseg.core.card import ModelCard
+from geoseg.core.paths import path_text
+from geoseg.data.chips import ChipMaker
+from geoseg.data.labelled import LabelledScene, read_source
+from geoseg.errors import OutputError, UsageError
+from geoseg.io.files.targets import keep_inputs, make_folder
+from geoseg.io.files.writing import scratch_file
+from geoseg.io.weights.model_file import read_model, write_model
+from geoseg.models.bundled import resolve
+from geoseg.models.encoder_weights import NamedEncoder
+from geoseg.nn import build
+from geoseg.training.calibrate import calibrate
+from geoseg.training.class_weights import weights_of
+from geoseg.training.held_out import HeldOut, hold_out
+from geoseg.training.progress import Progress, Report
+from geoseg.training.recipe import Recipe, read_recipe
+from geoseg.training.score import Confusion, confusion, predict_channels
+from geoseg.training.training_checks import count_on_chips, training_warnings
+
+if TYPE_CHECKING:
+    from geoseg.training.learner import Learner
+
+__all__ = ["Progress", "Report", "train", "use_command"]
+
+_NEEDED = ("lightning", "matplotlib")
+_ENDS = (".checkpoint", "_log.csv")
+
+
+def train(
+    recipe: Recipe | str | Path,
+    data: str | Path,
+    out: str | Path,
+    *,
+    start: str | Path | None = None,
+    encoder: str | Path | None = None,
+    resume: bool = False,
+    report: Report | None = None,
+) -> tuple[Path, ModelCard]:
+    """Train a model and write it, scored, as ``OUT/NAME.safetensors``, with ``OUT/NAME_report/report.html`` beside it.
+
+    Args:
+        recipe: what to learn and how, or the YAML file of it.
+        data: folder that the recipe's files are relative to.
+        out: folder of the model and of the checkpoint; made when missing.
+        start: a bundled model's name, or a model file, whose weights to begin with; of the same architecture, bands and
+            number of classes.
+        encoder: the file of ``encoder_weights``, when the recipe names some and ``start`` is None; published ones are
+            fetched.
+        resume: go on from the checkpoint in ``out`` when there is one.
+        report: called after every step.
+
+    Returns:
+        The model file and its card, with scores of the weights as stored.
+
+    Raises:
+        UsageError: the recipe and the data do not fit, the training diverged, or what training needs is not installed.
+        ModelError: the model to start from is broken or another network.
+        OutputError: ``out`` holds the model already, or a checkpoint of another recipe.
+        ResourceError: a device is not there, or memory or disk do not suffice.
+
+    Example:
+        >>> model, card = train("my_buildings.yaml", "data", "runs/mine", resume=True)  # doctest: +SKIP
+    """
+    if not isinstance(recipe, Recipe):
+        recipe = read_recipe(Path(path_text(recipe, function="train", meant="a Recipe or the path of its YAML file")))
+    data, out = (Path(path_text(folder, function="train", meant="folders as data and out")) for folder in (data, out))
+    encoder = None if encoder is None else Path(path_text(encoder, function="train", meant="a file as encoder"))
+    return _train(recipe, data, out, start=start, encoder=encoder, resume=resume, report=report)
+
+
+def _train(
+    recipe: Recipe,
+    data: Path,
+    out: Path,
+    *,
+    start: str | Path | None,
+    encoder: Path | None,
+    resume: bool,
+    report: Report | None,
+) -> tuple[Path, ModelCard]:
+    _check_installed(recipe)
+    # Lightning takes seconds to import, and only a training needs it
+    from geoseg.training.checkpoint import read_checkpoint  # noqa: PLC0415
+    from geoseg.training.fit import Places, fit  # noqa: PLC0415
+    from geoseg.training.learner import Learner  # noqa: PLC0415
+    from geoseg.training.training_report import write_report  # noqa: PLC0415
+
+    if isinstance(recipe.encoder_weights, NamedEncoder) and start is None and encoder is None:
+        encoder = recipe.encoder_weights.fetch()
+    if recipe.encoder_weights is not None and (start is None) == (encoder is None):
+        wanted = recipe.encoder_weights
+        raise UsageError(
+            f"{recipe.name}: the recipe begins with {wanted.file}. Pass --encoder-weights with it, or a model with "
+            f"--start-from. Get it with: {wanted.get}"
+        )
+    target = out / f"{recipe.name}.safetensors"
+    if target.exists():
+        raise OutputError(f"{target}: exists already. Remove it or choose another --out.")
+    folders = (out / f"{recipe.name}_report", out / f"{recipe.name}_tensorboard")
+    begun_with = None if start is None else resolve(str(start))[0]
+    keep_inputs((begun_with, encoder), target, *(out / f"{recipe.name}{end}" for end in _ENDS), folders=folders)
+    make_folder(out)
+    images = [i for s in recipe.sources for i in read_source(s, "train", data, recipe.legend)]
+    if not images:
+        raise UsageError(f"{recipe.name}: no source has anything to train on. Give one of them train rows.")
+    held_out = [i for s in recipe.sources for i in read_source(s, "validate", data, recipe.legend)]
+    if recipe.schedule.validate_every and not held_out:
+        raise UsageError(f"{recipe.name}: no source has anything to validate on, as schedule.validate_every wants.")
+    normalisation = [band.mean for band in recipe.bands], [band.std for band in recipe.bands]
+    chips = ChipMaker(images, recipe.chips, recipe.augment, normalisation, recipe.seed)
+
+    learner = Learner(recipe, weights_of(recipe.loss, recipe.legend, chips))
+    origin = None if start is None else learner.begin_with(str(start))
+    if encoder is not None:
+        learner.begin_with_encoder(encoder)
+    checkpoint, log = (out / f"{recipe.name}{end}" for end in _ENDS)
+    places = Places(checkpoint=checkpoint, log=log, tensorboard=folders[1])
+    resumed = resume and places.checkpoint.exists()
+    if resumed:
+        state = read_checkpoint(places.checkpoint, recipe)
+        learner.on_load_checkpoint(state)
+        learner.load_state_dict(state["state_dict"])
+
+    def look(network: torch.nn.Module, share: tuple[int, int]) -> Confusion:
+        return _count(network, held_out[share[0] :: share[1]], recipe.card())
+
+    if not learner.done and not fit(learner, chips, places, look=look, report=report, resume=resumed):
+        raise SystemExit(0)  # a helper of the first process, which writes what follows
+    card = _descended(recipe.card(run=_run(learner)), origin)
+    weights = {name: tensor.detach().contiguous().numpy() for name, tensor in learner.result().state_dict().items()}
+    card, found = _scored(target, weights, card, held_out)
+    card = _checked(card, found, chips, learner.result())
+    write_report(out / f"{recipe.name}_report", use_command(target), card, found, learner.lines)
+    return target, write_model(target, weights, card)
+
+
+def use_command(model: Path) -> str:
+    """Give the command that uses a model."""
+    return f"geoseg predict SCENE.tif --model {shlex.quote(str(model))} --out maps"
+
+
+def _check_installed(recipe: Recipe) -> None:
+    for name in _NEEDED:
+        if importlib.util.find_spec(name) is None:
+            raise UsageError(f"{recipe.name}: training needs {name}. Run pip install 'geoseg[train]'.")
+
+
+def _run(learner: Learner) -> dict[str, float]:
+    return {"steps": learner.steps_taken, "minutes": round(learner.elapsed_s / 60, 1)}
+
+
+def _count(network: torch.nn.Module, images: list[LabelledScene], card: ModelCard) -> Confusion:
+    classes = len(card.legend)
+    counts = np.zeros((classes, classes), np.int64)
+    for image in images:
+        counts += confusion(image.channels, predict_channels(network, image, card), classes)
+    return counts
+
+
+def _checked(card: ModelCard, found: HeldOut, chips: ChipMaker, network: torch.nn.Module) -> ModelCard:
+    """Add warnings to a card: by the validation data, or by the training's own chips where there are none."""
+    counts, on = found.counts, "the validation data"
+    if not counts.sum():
+        counts, on = count_on_chips(network, chips, len(card.legend)), "the training data"
+    return card.model_copy(update={"warnings": training_warnings(counts, card.legend, on=on)})
+
+
+def _descended(card: ModelCard, origin: ModelCard | None) -> ModelCard:
+    """Add to a card what the weights it began with had learnt from, and how: their licences hold for it too."""
+    if origin is None:
+        return card
+    known = {(source.name, source.split) for source in card.trained_on}
+    before = tuple(source for source in origin.trained_on if (source.name, source.split) not in known)
+    lineage = {"model": origin.name, "weights_sha256": origin.weights_sha256, "recipe": origin.recipe}
+    recipe = {**card.recipe, "started_from": lineage}
+    return card.model_copy(update={"trained_on": (*card.trained_on, *before), "recipe": recipe})
+
+
+def _scored(
+    target: Path, weights: dict[str, npt.NDArray[np.generic]], card: ModelCard, held_out: list[LabelledScene]
+) -> tuple[ModelCard, HeldOut]:
+    """Score weights as they are stored, since storing rounds them, and fit the temperature of their confidence."""
+    with scratch_file(target) as unscored:
+        card = write_model(unscored, weights, card)
+        stored, _ = read_model(unscored)
+    network = build(card.architecture.name, len(card.bands), len(card.legend), **card.architecture.options)
+    network.load_state_dict({name: torch.from_numpy(np.array(array)) for name, array in stored.items()})
+    found = hold_out(network.eval().to(memory_format=torch.channels_last), held_out, card)
+    card = card.model_copy(update={"scores": found.scores})
+    return calibrate(network, held_out, card).card(card) if found.counts.sum() else card, found

@@ -1,0 +1,155 @@
+"""The models that come with geoseg: whole, small, documented, and as good as their cards say."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from geoseg.data.labelled import read_source
+from geoseg.errors import ModelError
+from geoseg.io.weights.model_file import read_model
+from geoseg.models.bundled import BUNDLED, MODELS, resolve
+from geoseg.nn import build
+from geoseg.training.recipe import read_recipe
+from geoseg.training.score import confusion, iou, predict_channels
+
+ROOT = Path(__file__).resolve().parents[2]
+DATA = ROOT.parent / "shared" / "data"
+RECIPES = {
+    "buildings-unet": "buildings_unet.yaml",
+    "forest-unet": "forest.yaml",
+    "landcover-unet": "landcover_dubai.yaml",
+    "roads-unet": "roads.yaml",
+    "solar-unet": "solar.yaml",
+    "town-unet": "town_unet.yaml",
+}
+"""By which each was made."""
+
+
+def _network(name: str) -> torch.nn.Module:
+    tensors, card = read_model(*resolve(name))
+    network = build(card.architecture.name, len(card.bands), len(card.legend), **card.architecture.options)
+    network.load_state_dict({key: torch.from_numpy(np.array(array)) for key, array in tensors.items()})
+    return network.eval()
+
+
+def test_nothing_lies_beside_the_models() -> None:
+    assert {path.name for path in MODELS.iterdir()} == {file for file, _ in BUNDLED.values()}
+
+
+@pytest.mark.parametrize("name", BUNDLED)
+def test_a_bundled_model_is_the_one_it_says(name: str) -> None:
+    path, sha256 = resolve(name)
+    assert hashlib.sha256(path.read_bytes()).hexdigest() == sha256
+    assert path.stat().st_size < 15e6
+    _, card = read_model(path, sha256)
+    assert card.name == name
+
+
+@pytest.mark.parametrize("name", BUNDLED)
+def test_its_card_leaves_nothing_open(name: str) -> None:
+    _, card = read_model(*resolve(name))
+    assert card.title
+    assert card.description
+    assert card.licence
+    assert card.weights_sha256
+    assert card.min_area_m2 > 0
+    assert card.trained_on
+    assert all(source.licence and source.split for source in card.trained_on)
+    assert card.scores
+    assert card.recipe["steps"] > 100
+    assert "shared" not in card.model_dump_json()
+
+
+@pytest.mark.parametrize("name", BUNDLED)
+def test_its_recipe_is_the_shipped_one(name: str) -> None:
+    _, card = read_model(*resolve(name))
+    recipe = read_recipe(ROOT / "configs" / "train" / RECIPES[name])
+    fields = (
+        "architecture",
+        "bands",
+        "legend",
+        "gsd_m",
+        "tile_px",
+        "halo_px",
+        "min_area_m2",
+        "licence",
+        "title",
+        "description",
+    )
+    for field in fields:
+        assert getattr(card, field) == getattr(recipe, field), field
+    assert recipe.card().recipe.items() <= card.recipe.items()
+
+
+@pytest.mark.parametrize("name", BUNDLED)
+def test_missing_pixels_beside_the_picture_change_little_far_from_them(name: str) -> None:
+    """A hole is the mean to the network; what lies a halo away keeps its class."""
+    _, card = read_model(*resolve(name))
+    network = _network(name)
+    scene = torch.rand(1, 3, 8, 12, generator=torch.Generator().manual_seed(0))
+    x = torch.nn.functional.interpolate(scene, (256, 384), mode="bicubic") * 2 - 1
+    holed = x.clone()
+    holed[..., : 384 - 2 * card.halo_px] = 0
+    with torch.inference_mode():
+        whole, part = network(x).argmax(1), network(holed).argmax(1)
+    far = (whole == part)[..., 384 - card.halo_px // 2 :]
+    assert far.float().mean() > 0.9
+
+
+def test_names_and_paths_are_told_apart(tmp_path: Path) -> None:
+    path = tmp_path / "own.safetensors"
+    assert resolve(str(path)) == (path, None)
+    assert resolve("own.safetensors") == (Path("own.safetensors"), None)
+    with pytest.raises(ModelError, match=r"'building-unet' is unknown; bundled: buildings-unet"):
+        resolve("building-unet")
+    with pytest.raises(ModelError, match="bundled: "):
+        resolve("zzz")
+
+
+@pytest.mark.parametrize(
+    ("name", "things"),
+    [("buildings-unet", {"building"}), ("solar-unet", {"solar panel"}), ("town-unet", {"building", "car"})],
+)
+def test_cards_of_countable_things_tell_object_scores_beside_pixel_scores(name: str, things: set[str]) -> None:
+    _, card = read_model(*resolve(name))
+    for thing in things:
+        pixels = {score.on for score in card.scores if score.metric == f"IoU {thing}"}
+        objects = {score.on for score in card.scores if score.metric == f"object F1 {thing} (IoU 0.5)"}
+        assert objects == pixels
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["buildings-unet", "solar-unet", "town-unet"])
+def test_its_object_scores_can_be_measured_again(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not DATA.exists():
+        pytest.skip(f"{DATA} is not there")
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    from objects import object_scores
+
+    _, card = read_model(*resolve(name))
+    claimed = {(score.on, score.metric): score.value for score in card.scores}
+    for score in object_scores(name, DATA):
+        assert score.value == pytest.approx(claimed[score.on, score.metric], abs=0.02)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", BUNDLED)
+def test_its_scores_can_be_measured_again(name: str) -> None:
+    recipe = read_recipe(ROOT / "configs" / "train" / RECIPES[name])
+    if not DATA.exists() and any(source.kind == "files" for source in recipe.sources):
+        pytest.skip(f"{DATA} is not there")
+    _, card = read_model(*resolve(name))
+    network = _network(name)
+    claimed = {(score.on, score.metric): score.value for score in card.scores}
+    images = [image for s in recipe.sources for image in read_source(s, "validate", DATA, recipe.legend)]
+    assert images
+    for image in images:
+        values = iou(confusion(image.channels, predict_channels(network, image, card), len(card.legend)))
+        for class_name, value in zip(card.legend.names, values, strict=True):
+            if (image.name, f"IoU {class_name}") in claimed:
+                assert value == pytest.approx(claimed[image.name, f"IoU {class_name}"], abs=0.002)
