@@ -1,0 +1,41 @@
+"""BlockResult: the answer for one block, as named planes and, where objects are wanted, a table of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy.typing as npt
+
+from geoseg.core.layer import OutputSchema
+from geoseg.core.objects import ObjectTable
+from geoseg.core.tiling import Block
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class BlockResult:
+    """The answer for one block.
+
+    Attributes:
+        block: which one.
+        planes: (y, x) arrays over ``block.window`` of the scene's grid by the names of the schema's raster layers.
+        objects: objects of the block; None where a run makes none.
+    """
+
+    block: Block
+    planes: Mapping[str, npt.NDArray[Any]]
+    objects: ObjectTable | None = None
+
+    @classmethod
+    def empty(cls, block: Block, schema: OutputSchema) -> BlockResult:
+        """Make the answer for a block without a single valid pixel."""
+        return cls(block=block, planes={layer.name: layer.empty(block.window.shape) for layer in schema.rasters})
+
+    def cut(self, block: Block) -> BlockResult:
+        """Keep the part of a wider answer that a block answers for; objects stay as they are."""
+        if self.block == block:
+            return self
+        here = block.window.within(self.block.window)
+        planes = {name: plane[here] for name, plane in self.planes.items()}
+        return BlockResult(block=block, planes=planes, objects=self.objects)

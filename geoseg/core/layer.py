@@ -1,0 +1,233 @@
+"""Layers: what a run makes of a scene, planned once and passed to everything that stores, writes or describes them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from geoseg.core.legend import Legend
+from geoseg.core.spec import PredictSpec
+
+CLASSES: Final = "classes"
+CONFIDENCE: Final = "confidence"
+ENTROPY: Final = "entropy"
+MUTUAL_INFORMATION: Final = "mutual_information"
+SEGMENTS: Final = "segments"
+"""Names of layers."""
+
+RASTER_SUFFIX: Final = ".tif"
+VECTOR_SUFFIX: Final = ".gpkg"
+NO_PERCENT: Final = 255
+"""Nodata of layers in percent."""
+
+_MUTUAL_INFORMATION_SHOWN = 40
+"""Mutual information has its brightest colour from here on: with n answers it is at most log n / log classes."""
+
+Overview = Literal["mode", "mean", "nearest"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RasterLayer:
+    """A raster on the scene's grid, and a plane of each block's result.
+
+    Attributes:
+        name: of the plane, the STAC asset and, after the scene's name, the file.
+        role: what kind of layer it is; ``geoseg.io.publish.layer_kinds`` knows how each kind is written and shown.
+        dtype: of its pixels.
+        nodata: value of pixels without an answer.
+        label: its name for people, such as ``Confidence (%)``.
+        title: what a value says.
+        unit: of its values; None: they have none.
+        shown_to: value that gets the last colour where colours follow values.
+        overview: how pixels are summed up in smaller views.
+        published: whether a file is written; other planes only serve further layers.
+    """
+
+    name: str
+    role: str
+    dtype: str = "uint8"
+    nodata: float
+    label: str
+    title: str
+    unit: str | None = None
+    shown_to: float | None = None
+    overview: Overview = "mean"
+    published: bool = True
+
+    @property
+    def suffix(self) -> str:
+        """End of the file's name, after the scene's."""
+        return f"_{self.name}{RASTER_SUFFIX}"
+
+    def empty(self, shape: tuple[int, int]) -> npt.NDArray[Any]:
+        """Make a plane without any answer."""
+        return np.full(shape, self.nodata, self.dtype)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VectorLayer:
+    """Polygons drawn from a raster layer.
+
+    Attributes:
+        name: of the layer, the STAC asset and, after the scene's name, the file.
+        role: what kind of layer it is; see ``RasterLayer``.
+        source: name of the raster layer that the polygons are drawn from.
+        label: its name for people.
+        title: what a polygon is.
+        published: whether a file is written.
+    """
+
+    name: str
+    role: str
+    source: str
+    label: str
+    title: str
+    published: bool = True
+
+    @property
+    def suffix(self) -> str:
+        """End of the file's name, after the scene's."""
+        return f"_{self.name}{VECTOR_SUFFIX}"
+
+
+Layer = RasterLayer | VectorLayer
+
+
+@dataclass(frozen=True, slots=True)
+class OutputSchema:
+    """All layers of a run, in the order in which they are listed: rasters, then polygons.
+
+    Attributes:
+        layers: names are unique.
+
+    Example:
+        >>> legend = Legend(classes=[dict(code=1, name="water", colour="#0000ff")])
+        >>> schema = class_map_schema(PredictSpec(vector=False), legend)
+        >>> [layer.name for layer in schema.published]
+        ['classes', 'confidence']
+    """
+
+    layers: tuple[Layer, ...]
+
+    def __post_init__(self) -> None:
+        names = [layer.name for layer in self.layers]
+        if len(set(names)) != len(names):
+            raise ValueError(f"layer names repeat: {names}")
+
+    def __iter__(self) -> Iterator[Layer]:
+        return iter(self.layers)
+
+    def __contains__(self, name: str) -> bool:
+        return any(layer.name == name for layer in self.layers)
+
+    @property
+    def rasters(self) -> tuple[RasterLayer, ...]:
+        """The planes of a block's result, published or not."""
+        return tuple(layer for layer in self.layers if isinstance(layer, RasterLayer))
+
+    @property
+    def vectors(self) -> tuple[VectorLayer, ...]:
+        """The layers of polygons."""
+        return tuple(layer for layer in self.layers if isinstance(layer, VectorLayer))
+
+    @property
+    def published(self) -> tuple[Layer, ...]:
+        """The layers that become files."""
+        return tuple(layer for layer in self.layers if layer.published)
+
+    def raster(self, name: str) -> RasterLayer:
+        """Find a raster layer.
+
+        Raises:
+            KeyError: there is none of this name.
+        """
+        for layer in self.rasters:
+            if layer.name == name:
+                return layer
+        raise KeyError(name)
+
+
+def class_layer(nodata: int) -> RasterLayer:
+    """The layer of class codes.
+
+    Args:
+        nodata: the legend's.
+    """
+    return RasterLayer(
+        name=CLASSES, role="classes", nodata=nodata, label="Classes", title="Class codes", overview="mode"
+    )
+
+
+def confidence_layer(*, published: bool = True) -> RasterLayer:
+    """The layer of the probability of each pixel's class."""
+    return _percent(
+        CONFIDENCE, "confidence", "Confidence (%)", "Probability of the chosen class, percent", published=published
+    )
+
+
+def segment_layer() -> VectorLayer:
+    """The layer of polygons of one class each."""
+    return VectorLayer(name=SEGMENTS, role="segments", source=CLASSES, label="Segments", title="Polygons")
+
+
+def class_map_schema(spec: PredictSpec, legend: Legend, members: int = 1) -> OutputSchema:
+    """List the layers of a class map.
+
+    Args:
+        spec: says which are wanted.
+        legend: of the map.
+        members: how many networks answer; several have mutual information.
+    """
+    layers: list[Layer] = [class_layer(legend.nodata), confidence_layer(published=spec.confidence)]
+    if spec.uncertainty:
+        layers.append(_entropy())
+        layers += [_mutual_information()] if spec.answers(members) > 1 else []
+    if spec.probabilities:
+        layers += _probabilities(legend)
+    return OutputSchema((*layers, *((segment_layer(),) if spec.vector else ())))
+
+
+def whole_class_map_schema(legend: Legend) -> OutputSchema:
+    """List every layer that a class map can have; most runs make some of them."""
+    percentages = (confidence_layer(), _entropy(), _mutual_information(), *_probabilities(legend))
+    return OutputSchema((class_layer(legend.nodata), *percentages, segment_layer()))
+
+
+def _probabilities(legend: Legend) -> list[RasterLayer]:
+    return [
+        _percent(
+            f"probability_{entry.code}",
+            "probability",
+            f"Probability of {entry.name} (%)",
+            f"Probability of class {entry.code}, {entry.name}, percent",
+        )
+        for entry in legend.classes
+    ]
+
+
+def _entropy() -> RasterLayer:
+    title = "Entropy of the class probabilities, percent of that of equal probabilities"
+    return _percent(ENTROPY, "uncertainty", "Uncertainty: entropy (%)", title)
+
+
+def _mutual_information() -> RasterLayer:
+    return RasterLayer(
+        name=MUTUAL_INFORMATION,
+        role="uncertainty",
+        nodata=NO_PERCENT,
+        label="Disagreement: mutual information (%)",
+        title="Mutual information between class and answer: how far the averaged answers contradict each other, "
+        "percent of the entropy of equal probabilities",
+        unit="%",
+        shown_to=_MUTUAL_INFORMATION_SHOWN,
+    )
+
+
+def _percent(name: str, role: str, label: str, title: str, *, published: bool = True) -> RasterLayer:
+    return RasterLayer(
+        name=name, role=role, nodata=NO_PERCENT, label=label, title=title, unit="%", shown_to=100, published=published
+    )
