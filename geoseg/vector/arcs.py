@@ -16,6 +16,7 @@ from geoseg.vector.kernel import kernel
 from geoseg.vector.regions import Runs, region_at
 
 U8 = npt.NDArray[np.uint8]
+Labels = npt.NDArray[np.integer]
 I32 = npt.NDArray[np.int32]
 I64 = npt.NDArray[np.int64]
 
@@ -42,16 +43,16 @@ class Arcs(NamedTuple):
 
 
 @kernel
-def _mark(codes: U8, frame: tuple[bool, bool, bool, bool]) -> tuple[U8, np.int64]:
+def _mark(labels: Labels, frame: tuple[bool, bool, bool, bool]) -> tuple[U8, np.int64]:
     """Note at each owned point which of its four sides are boundary and whether lines end there; count the sides.
 
     On the scene's edge a line ends wherever it turns, so that no simplification can move the edge.
     """
-    rows, cols = codes.shape[0] - 1, codes.shape[1] - 1
+    rows, cols = labels.shape[0] - 1, labels.shape[1] - 1
     bits = np.zeros((rows, (cols + 7) // 8 * 8), np.uint8)
     total = np.int64(0)
     for i in range(rows):
-        upper, lower, out = codes[i], codes[i + 1], bits[i]
+        upper, lower, out = labels[i], labels[i + 1], bits[i]
         sides = np.int64(0)
         for j in range(cols):
             right = np.uint8(upper[j + 1] != lower[j + 1])
@@ -174,14 +175,14 @@ def _trace(bits: U8, shape: tuple[int, int], room: np.int64, runs: Runs) -> Arcs
     return Arcs(points[:used], offset[: n + 1], side[:n], end[:n])
 
 
-def trace_arcs(codes: U8, runs: Runs, frame: tuple[bool, bool, bool, bool]) -> Arcs:
+def trace_arcs(labels: Labels, runs: Runs, frame: tuple[bool, bool, bool, bool]) -> Arcs:
     """Trace the boundaries that a block owns; points are counted from the block's first row and column.
 
     Args:
-        codes: (rows + 1, columns + 1) for a block that owns (rows, columns) points: one row above and one column to
-            the left belong to its neighbours, or are nodata at the scene's edge.
-        runs: of ``codes``.
+        labels: (rows + 1, columns + 1) for a block that owns (rows, columns) points: one row above and one column to
+            the left belong to its neighbours, or are the label of no polygon at the scene's edge.
+        runs: of ``labels``.
         frame: whether the first row, last row, first column and last column of points are the scene's edge.
     """
-    bits, sides = _mark(codes, frame)
-    return _trace(bits, (codes.shape[0] - 1, codes.shape[1] - 1), sides, runs)
+    bits, sides = _mark(labels, frame)
+    return _trace(bits, (labels.shape[0] - 1, labels.shape[1] - 1), sides, runs)

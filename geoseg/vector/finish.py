@@ -40,8 +40,8 @@ def finish(patch: Patch, spec: VectorSpec, drawing: Drawing, minimum: Minimum) -
         patch = replace(patch, is_open=any_of_group(patch.is_open, patch.group))
     inside = patch.sums.code != minimum.nodata
     closed = inside & ~patch.is_open & (patch.sums.pixels > 0)
-    # open regions of one class may turn out to be one
-    kind = np.where(patch.is_open, patch.sums.code, 256 + np.arange(len(closed))).astype(np.int32)
+    # open regions of one label may turn out to be one; labels are not negative
+    kind = np.where(patch.is_open, patch.sums.label, -1 - np.arange(len(closed))).astype(np.int32)
     links = link_arcs(patch.arcs, closed if spec.exact else inside, kind)
     if spec.exact:
         lines = Lines(patch.arcs.points, patch.arcs.offset, 1, patch.lines.straight)

@@ -61,9 +61,9 @@ def minimum_of(spec: VectorSpec, ground: PixelGround, nodata: int, shape: tuple[
 
 
 def absorb(patch: Patch, minimum: Minimum) -> tuple[Patch, Bools]:
-    """Merge regions below the minimum into the class they share the longest boundary with.
+    """Merge regions below the minimum into the label they share the longest boundary with.
 
-    All neighbours of that class become one region with it. A region without any neighbour stays.
+    All neighbours of that label become one region with it. A region without any neighbour stays.
 
     Args:
         patch: a block, or blocks joined.
@@ -75,13 +75,38 @@ def absorb(patch: Patch, minimum: Minimum) -> tuple[Patch, Bools]:
     small = _small(patch.sums, minimum)
     settled = small & ~_unsettled(patch.arcs, small, patch.is_open)
     if settled.any():
-        patch = _merged(patch, *_merge(patch.arcs, patch.sums, settled, minimum), minimum.shape)
+        ranks = _ranked(patch.sums, minimum)
+        rank, parent = _merge(patch.arcs, patch.sums, settled, ranks, minimum.step)
+        patch = _merged(patch, ranks._replace(rank=rank), parent, minimum.shape)
         small = _small(patch.sums, minimum)
     return patch, _unsettled(patch.arcs, small, patch.is_open)
 
 
 def _small(sums: Sums, minimum: Minimum) -> Bools:
     return np.asarray((sums.code != minimum.nodata) & (sums.weight < minimum.weight[sums.code]))
+
+
+class _Ranks(NamedTuple):
+    """Labels of a patch, numbered in their order.
+
+    Attributes:
+        rank: of each region's label.
+        label: (rank) the labels, ascending.
+        code: (rank) their classes.
+        weight: (rank) minimum of the label's class; -1 for pixels that belong to no polygon.
+    """
+
+    rank: I32
+    label: I32
+    code: U8
+    weight: I64
+
+
+def _ranked(sums: Sums, minimum: Minimum) -> _Ranks:
+    label, first, rank = np.unique(sums.label, return_index=True, return_inverse=True)
+    code = sums.code[first]
+    weight = np.where(code == minimum.nodata, -1, minimum.weight[code])
+    return _Ranks(rank.astype(np.int32), label, code, weight.astype(np.int64))
 
 
 @kernel
@@ -144,11 +169,11 @@ def _unsettled(arcs: Arcs, small: Bools, is_open: Bools) -> Bools:
 
 @kernel
 def _merge(  # noqa: PLR0915 - one kernel: numba would copy the arrays between several
-    arcs: Arcs, sums: Sums, settled: Bools, minimum: Minimum
-) -> tuple[U8, I32]:
-    """Give settled regions their new codes, smallest first, until none is too small or has no neighbour."""
+    arcs: Arcs, sums: Sums, settled: Bools, ranks: _Ranks, step: tuple[int, int]
+) -> tuple[I32, I32]:
+    """Give settled regions new labels, smallest first, until none is too small or without a neighbour; by rank."""
     count = settled.shape[0]
-    code = sums.code.copy()
+    rank = ranks.rank.copy()
     weight = sums.weight.copy()
     parent = np.arange(count).astype(np.int32)
     # arcs of each settled region, and the settled regions of each cluster as chains
@@ -170,12 +195,12 @@ def _merge(  # noqa: PLR0915 - one kernel: numba would copy the arrays between s
                 half[fill[region]] = 2 * arc + side
                 fill[region] += 1
         for k in range(arcs.offset[arc] + 1, arcs.offset[arc + 1]):
-            length[arc] += minimum.step[0] * abs(arcs.points[k, 0] - arcs.points[k - 1, 0])
-            length[arc] += minimum.step[1] * abs(arcs.points[k, 1] - arcs.points[k - 1, 1])
+            length[arc] += step[0] * abs(arcs.points[k, 0] - arcs.points[k - 1, 0])
+            length[arc] += step[1] * abs(arcs.points[k, 1] - arcs.points[k - 1, 1])
     onward = np.full(count, -1, np.int32)
     tail = np.arange(count).astype(np.int32)
     large = ~settled
-    shared = np.zeros(256, np.int64)
+    shared = np.zeros(ranks.label.shape[0], np.int64)
     changed = True
     while changed:
         changed = False
@@ -183,23 +208,40 @@ def _merge(  # noqa: PLR0915 - one kernel: numba would copy the arrays between s
         roots = roots[np.argsort(sums.last[roots], kind="mergesort")]
         roots = roots[np.argsort(weight[roots], kind="mergesort")]
         for seed in roots:
-            if parent[seed] != seed or large[seed] or weight[seed] >= minimum.weight[code[seed]]:
+            if parent[seed] != seed or large[seed] or weight[seed] >= ranks.weight[rank[seed]]:
                 continue
-            shared[:] = 0
             region = seed
             while region >= 0:
                 for n in range(start[region], start[region + 1]):
                     other = arcs.side[half[n] >> 1, 1 - (half[n] & 1)]
-                    if other >= 0 and code[find_root(parent, other)] != minimum.nodata:
+                    if other >= 0 and ranks.weight[rank[find_root(parent, other)]] >= 0:
                         root = find_root(parent, other)
                         if root != seed:
-                            shared[code[root]] += length[half[n] >> 1]
+                            shared[rank[root]] += length[half[n] >> 1]
                 region = onward[region]
-            to = np.argmax(shared)
-            if shared[to] == 0:
+            to = -1
+            region = seed
+            while region >= 0:
+                for n in range(start[region], start[region + 1]):
+                    other = arcs.side[half[n] >> 1, 1 - (half[n] & 1)]
+                    if other >= 0:
+                        near = rank[find_root(parent, other)]
+                        most = shared[to] if to >= 0 else np.int64(0)
+                        if shared[near] > most or (shared[near] == most and most > 0 and near < to):
+                            to = near
+                region = onward[region]
+            # only what was touched is cleared: there may be as many labels as regions
+            region = seed
+            while region >= 0:
+                for n in range(start[region], start[region + 1]):
+                    other = arcs.side[half[n] >> 1, 1 - (half[n] & 1)]
+                    if other >= 0:
+                        shared[rank[find_root(parent, other)]] = 0
+                region = onward[region]
+            if to < 0:
                 continue
             changed = True
-            code[seed] = to
+            rank[seed] = to
             region = seed
             end = tail[seed]
             while region >= 0:
@@ -209,7 +251,7 @@ def _merge(  # noqa: PLR0915 - one kernel: numba would copy the arrays between s
                     if other < 0:
                         continue
                     other = find_root(parent, other)
-                    if other == seed or code[other] != to:
+                    if other == seed or rank[other] != to:
                         continue
                     parent[other] = seed
                     large[seed] |= large[other]
@@ -221,11 +263,11 @@ def _merge(  # noqa: PLR0915 - one kernel: numba would copy the arrays between s
                     break
                 region = onward[region]
     for region in range(count):
-        code[region] = code[find_root(parent, region)]
-    return code, parent
+        rank[region] = rank[find_root(parent, region)]
+    return rank, parent
 
 
-def _merged(patch: Patch, code: U8, parent: I32, shape: tuple[int, int]) -> Patch:
+def _merged(patch: Patch, ranks: _Ranks, parent: I32, shape: tuple[int, int]) -> Patch:
     number, count = compact(parent)
     is_open = np.zeros(count, np.bool_)
     np.logical_or.at(is_open, number, patch.is_open)
@@ -237,7 +279,7 @@ def _merged(patch: Patch, code: U8, parent: I32, shape: tuple[int, int]) -> Patc
     joined, origin = join_arcs(pick_arcs(arcs, ~inner), patch.known, shape)
     return replace(
         patch,
-        sums=add_sums(patch.sums._replace(code=code), number, count),
+        sums=add_sums(patch.sums._replace(label=ranks.label[ranks.rank], code=ranks.code[ranks.rank]), number, count),
         bands=merge_bands(patch.bands, number, count),
         arcs=joined,
         lines=pick_lines(lines, origin),

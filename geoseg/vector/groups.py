@@ -1,4 +1,4 @@
-"""Groups of regions of one class that touch at corners: what is one segment when connectivity is 8."""
+"""Groups of regions of one label that touch at corners: what is one segment when connectivity is 8."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from geoseg.vector.regions import Runs, compact, find_root, region_at, union
 
 Bools = npt.NDArray[np.bool_]
 I32 = npt.NDArray[np.int32]
-U8 = npt.NDArray[np.uint8]
+Labels = npt.NDArray[np.integer]
 
 
 @kernel
-def _touching(codes: U8, runs: Runs, count: int, nodata: int) -> I32:
+def _touching(labels: Labels, runs: Runs, count: int, none: int) -> I32:
     parent = np.arange(count).astype(np.int32)
     pair = np.empty(2, np.int32)
-    for i in range(codes.shape[0] - 1):
-        upper, lower = codes[i], codes[i + 1]
-        for j in range(codes.shape[1] - 1):
-            falls = upper[j] == lower[j + 1] and upper[j] != nodata
-            rises = upper[j + 1] == lower[j] and upper[j + 1] != nodata
+    for i in range(labels.shape[0] - 1):
+        upper, lower = labels[i], labels[i + 1]
+        for j in range(labels.shape[1] - 1):
+            falls = upper[j] == lower[j + 1] and upper[j] != none
+            rises = upper[j + 1] == lower[j] and upper[j + 1] != none
             if (not falls and not rises) or upper[j] == upper[j + 1] or upper[j] == lower[j]:
                 continue
             if falls:
@@ -33,9 +33,9 @@ def _touching(codes: U8, runs: Runs, count: int, nodata: int) -> I32:
     return parent
 
 
-def group_regions(codes: U8, runs: Runs, count: int, nodata: int) -> I32:
+def group_regions(labels: Labels, runs: Runs, count: int, none: int) -> I32:
     """Number the groups of regions that touch at the corners of pixels; one number per region."""
-    return compact(_touching(codes, runs, count, nodata))[0]
+    return compact(_touching(labels, runs, count, none))[0]
 
 
 @kernel

@@ -26,6 +26,7 @@ Bools = npt.NDArray[np.bool_]
 @kernel
 def add_sums(sums: Sums, number: I32, count: int) -> Sums:
     """Add up regions that are one: ``number`` is the new number of each, ``count`` how many there are."""
+    label = np.zeros(count, np.int32)
     code = np.zeros(count, np.uint8)
     pixels = np.zeros(count, np.int64)
     weight = np.zeros(count, np.int64)
@@ -37,6 +38,7 @@ def add_sums(sums: Sums, number: I32, count: int) -> Sums:
         to = number[k]
         if to < 0:
             continue
+        label[to] = sums.label[k]
         code[to] = sums.code[k]
         pixels[to] += sums.pixels[k]
         weight[to] += sums.weight[k]
@@ -44,7 +46,7 @@ def add_sums(sums: Sums, number: I32, count: int) -> Sums:
         percent[to] += sums.percent[k]
         lowest[to] = min(lowest[to], sums.lowest[k])
         last[to] = max(last[to], sums.last[k])
-    return Sums(code, pixels, weight, known, percent, lowest, last)
+    return Sums(label, code, pixels, weight, known, percent, lowest, last)
 
 
 @kernel

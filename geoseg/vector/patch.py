@@ -20,9 +20,11 @@ from geoseg.vector.regions import (
     sum_regions,
 )
 from geoseg.vector.rings import Lines
+from geoseg.vector.source import LabelTable
 from geoseg.vector.zonal import BandSums, sum_bands
 
 U8 = npt.NDArray[np.uint8]
+Labels = npt.NDArray[np.integer]
 I32 = npt.NDArray[np.int32]
 Bools = npt.NDArray[np.bool_]
 
@@ -68,45 +70,49 @@ class Block:
 
     Attributes:
         window: where it is.
-        codes: (height + 1, width + 1) with one row above and one column to the left, nodata at the scene's edge.
+        labels: (height + 1, width + 1) uint8 or int32, with one row above and one column to the left; the label of no
+            polygon at the scene's edge.
         confidence: (height, width) percent, or None.
         bands: values of other bands and which of them count, both (band, height, width), or None.
     """
 
     window: Window
-    codes: U8
+    labels: Labels
     confidence: U8 | None
     bands: tuple[npt.NDArray[Any], Bools] | None = None
 
 
-def trace_block(block: Block, ground: PixelGround, shape: tuple[int, int], nodata: int, connectivity: int = 4) -> Patch:
+def trace_block(
+    block: Block, ground: PixelGround, shape: tuple[int, int], table: LabelTable, connectivity: int = 4
+) -> Patch:
     """Trace one block, knowing nothing of the others.
 
     Args:
         block: its pixels.
         ground: pixel sizes of the scene.
         shape: (rows, columns) of the scene.
-        nodata: code of the pixels that belong to no polygon.
+        table: classes of the labels.
         connectivity: 4, or 8 to group regions across corners.
     """
     window = block.window
     frame = window.row_start == 0, window.row_stop == shape[0], window.col_start == 0, window.col_stop == shape[1]
-    codes = np.pad(block.codes, ((0, int(frame[1])), (0, int(frame[3]))), constant_values=nodata)
-    runs, count = label_regions(codes)
+    labels = np.pad(block.labels, ((0, int(frame[1])), (0, int(frame[3]))), constant_values=table.none)
+    runs, count = label_regions(labels)
     cumulative = ground.cumulative((window.row_start, window.row_stop), (window.col_start, window.col_stop))
     place = (*window_origin(window), *window.shape, shape[1], ground.shift)
     confidence = _NO_CONFIDENCE if block.confidence is None else np.ascontiguousarray(block.confidence)
-    sums = sum_regions(codes, confidence, runs, count, cumulative, place)
+    sums = sum_regions(labels, confidence, runs, count, cumulative, place)
+    sums = sums._replace(code=table.code[sums.label])
     bands = None if block.bands is None else sum_bands(*block.bands, runs, count)
-    arcs = trace_arcs(codes, runs, frame)
+    arcs = trace_arcs(labels, runs, frame)
     arcs.points[:] += np.array(window_origin(window), np.int32)
 
     none = np.empty(0, np.int32)
     height, width = window.shape
     row = slice(1, width + 1)
     column = slice(1, height + 1)
-    north = none if frame[0] else regions_of_row(runs, 0, codes.shape[1])[int(frame[2]) : width + 1]
-    south = none if frame[1] else regions_of_row(runs, height, codes.shape[1])[row]
+    north = none if frame[0] else regions_of_row(runs, 0, labels.shape[1])[int(frame[2]) : width + 1]
+    south = none if frame[1] else regions_of_row(runs, height, labels.shape[1])[row]
     west = none if frame[2] else regions_of_column(runs, 0)[column]
     east = none if frame[3] else regions_of_column(runs, width)[column]
     is_open = np.zeros(count, np.bool_)
@@ -122,7 +128,7 @@ def trace_block(block: Block, ground: PixelGround, shape: tuple[int, int], nodat
         window.col_stop + frame[3],
     )
     borders = {"north": north, "south": south, "west": west, "east": east}
-    group = group_regions(codes, runs, count, nodata) if connectivity == 8 else None
+    group = group_regions(labels, runs, count, table.none) if connectivity == 8 else None
     return Patch(sums=sums, bands=bands, arcs=arcs, lines=lines, is_open=is_open, group=group, known=known, **borders)
 
 

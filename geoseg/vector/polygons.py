@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 import numpy.typing as npt
@@ -37,12 +37,14 @@ class Drawing:
         transform: the grid's.
         to_world: a function in its place, or None.
         band_names: of the bands that statistics are wanted of.
+        columns: (label) structured array: what each polygon gets from its label; without fields when nothing.
     """
 
     ground: PixelGround
     transform: Affine
     to_world: ToWorld | None = None
     band_names: tuple[str, ...] = ()
+    columns: npt.NDArray[np.void] = field(default_factory=lambda: np.zeros(0, []))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,9 +95,25 @@ def draw_regions(patch: Patch, wanted: Bools, lines: Lines, links: Links, drawin
         confidence=np.where(sums.known > 0, sums.percent / known / 100, np.nan).astype(np.float32),
         confidence_min=np.where(sums.known > 0, sums.lowest / 100, np.nan).astype(np.float32),
         pixels=sums.pixels,
-        extra=band_table(bands, drawing.band_names, len(geometry)),
+        extra=_with_columns(band_table(bands, drawing.band_names, len(geometry)), drawing.columns, sums.label),
     )
     return Polygons(last=sums.last, segments=segments)
+
+
+def _with_columns(table: npt.NDArray[np.void], columns: npt.NDArray[np.void], label: I32) -> npt.NDArray[np.void]:
+    """Put the columns of each polygon's label before those that it has already."""
+    if not columns.dtype.names:
+        return table
+    out: npt.NDArray[np.void] = np.empty(len(label), [*columns.dtype.descr, *_fields(table)])
+    for name in columns.dtype.names:
+        out[name] = columns[name][label]
+    for name, _ in _fields(table):
+        out[name] = table[name]
+    return out
+
+
+def _fields(table: npt.NDArray[np.void]) -> list[tuple[str, str]]:
+    return list(table.dtype.descr) if table.dtype.names else []
 
 
 def _collect(polygons: npt.NDArray[np.object_], number: I32) -> npt.NDArray[np.object_]:

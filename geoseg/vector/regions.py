@@ -1,4 +1,4 @@
-"""Regions of a block: runs of equal codes, joined from row to row by union-find (Rosenfeld and Pfaltz 1966)."""
+"""Regions of a block: runs of equal labels, joined from row to row by union-find (Rosenfeld and Pfaltz 1966)."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ import numpy.typing as npt
 from geoseg.vector.kernel import kernel
 
 U8 = npt.NDArray[np.uint8]
+Labels = npt.NDArray[np.integer]
 I32 = npt.NDArray[np.int32]
 I64 = npt.NDArray[np.int64]
 
 
 class Runs(NamedTuple):
-    """Horizontal runs of equal codes.
+    """Horizontal runs of equal labels.
 
     Attributes:
         row: (rows + 1) index of each row's first run; each row ends with one extra run that starts at its width.
@@ -32,7 +33,8 @@ class Sums(NamedTuple):
     """What adds up over the pixels of each region; integers, so that no order of adding matters.
 
     Attributes:
-        code: uint8.
+        label: label of the pixels; of a map of classes it is the code.
+        code: class of the label.
         pixels: number of pixels.
         weight: ground area in units of ``PixelGround.unit_m2``.
         known: pixels with a confidence.
@@ -41,6 +43,7 @@ class Sums(NamedTuple):
         last: row * scene width + column of the last pixel.
     """
 
+    label: I32
     code: U8
     pixels: I64
     weight: I64
@@ -73,13 +76,13 @@ def union(parent: I32, a: I32, b: I32) -> None:
 
 
 @kernel
-def _find_runs(codes: U8) -> tuple[I64, I32]:
-    rows, cols = codes.shape
+def _find_runs(labels: Labels) -> tuple[I64, I32]:
+    rows, cols = labels.shape
     row = np.empty(rows + 1, np.int64)
     total = 0
     for i in range(rows):
         row[i] = total
-        line = codes[i]
+        line = labels[i]
         turns = 0
         for j in range(1, cols):
             turns += line[j] != line[j - 1]
@@ -88,7 +91,7 @@ def _find_runs(codes: U8) -> tuple[I64, I32]:
     start = np.empty(total + 1, np.int32)
     n = 0
     for i in range(rows):
-        line = codes[i]
+        line = labels[i]
         start[n] = 0
         n += 1
         for j in range(1, cols):
@@ -100,23 +103,23 @@ def _find_runs(codes: U8) -> tuple[I64, I32]:
 
 
 @kernel
-def _join_rows(codes: U8, row: I64, start: I32) -> tuple[I32, I32]:
-    rows = codes.shape[0]
-    label = np.full(start.shape[0], -1, np.int32)
+def _join_rows(labels: Labels, row: I64, start: I32) -> tuple[I32, I32]:
+    rows = labels.shape[0]
+    region = np.full(start.shape[0], -1, np.int32)
     parent = np.empty(start.shape[0], np.int32)
     used = 0
     for i in range(rows):
         above = row[i - 1] if i else 0
         above_end = row[i] - 1 if i else 0
         for k in range(row[i], row[i + 1] - 1):
-            code = codes[i, start[k]]
+            label = labels[i, start[k]]
             found = -1
             while above < above_end and start[above + 1] <= start[k]:
                 above += 1
             q = above
             while q < above_end and start[q] < start[k + 1]:
-                if codes[i - 1, start[q]] == code:
-                    other = find_root(parent, label[q])
+                if labels[i - 1, start[q]] == label:
+                    other = find_root(parent, region[q])
                     if found < 0:
                         found = other
                     elif other < found:
@@ -129,8 +132,8 @@ def _join_rows(codes: U8, row: I64, start: I32) -> tuple[I32, I32]:
                 found = used
                 parent[used] = used
                 used += 1
-            label[k] = found
-    return label, parent[:used]
+            region[k] = found
+    return region, parent[:used]
 
 
 @kernel
@@ -150,6 +153,7 @@ def compact(parent: I32) -> tuple[I32, int]:
 def pick_sums(sums: Sums, which: I64) -> Sums:
     """Pick regions by index."""
     return Sums(
+        sums.label[which],
         sums.code[which],
         sums.pixels[which],
         sums.weight[which],
@@ -160,19 +164,19 @@ def pick_sums(sums: Sums, which: I64) -> Sums:
     )
 
 
-def label_regions(codes: U8) -> tuple[Runs, int]:
-    """Label 4-connected regions of equal codes.
+def label_regions(labels: Labels) -> tuple[Runs, int]:
+    """Number the 4-connected regions of equal labels.
 
     Args:
-        codes: (rows, columns).
+        labels: (rows, columns) uint8 or int32.
 
     Returns:
         The runs with their regions, numbered from 0 in the order of their first pixels, and how many there are.
     """
-    row, start = _find_runs(codes)
-    label, parent = _join_rows(codes, row, start)
+    row, start = _find_runs(labels)
+    region, parent = _join_rows(labels, row, start)
     number, count = compact(parent)
-    return Runs(row, start, number[label]), count
+    return Runs(row, start, number[region]), count
 
 
 @kernel
@@ -210,20 +214,20 @@ def regions_of_column(runs: Runs, j: int) -> I32:
 
 @kernel
 def sum_regions(
-    codes: U8, confidence: U8, runs: Runs, count: int, cumulative: I64, place: tuple[int, int, int, int, int, int]
+    labels: Labels, confidence: U8, runs: Runs, count: int, cumulative: I64, place: tuple[int, int, int, int, int, int]
 ) -> Sums:
-    """Add up the pixels that a block owns.
+    """Add up the pixels that a block owns; the caller fills in the class of each label.
 
     Args:
-        codes: (rows, columns) with one row above and one column to the left that are not the block's.
+        labels: (rows, columns) with one row above and one column to the left that are not the block's.
         confidence: (height, width) of the block in percent, or of no pixel at all.
-        runs: of ``codes``.
+        runs: of ``labels``.
         count: number of regions.
         cumulative: see ``PixelGround.cumulative``.
         place: first row, first column, height and width of the block; width of the scene; log2 of the band height.
     """
     row0, col0, height, width, scene_width, shift = place
-    code = np.zeros(count, np.uint8)
+    label = np.zeros(count, np.int32)
     pixels = np.zeros(count, np.int64)
     weight = np.zeros(count, np.int64)
     known = np.zeros(count, np.int64)
@@ -231,9 +235,9 @@ def sum_regions(
     lowest = np.full(count, 255, np.uint8)
     last = np.full(count, -1, np.int64)
     band0 = row0 >> shift
-    for i in range(codes.shape[0]):
+    for i in range(labels.shape[0]):
         for k in range(runs.row[i], runs.row[i + 1] - 1):
-            code[runs.region[k]] = codes[i, runs.start[k]]
+            label[runs.region[k]] = labels[i, runs.start[k]]
     for i in range(1, height + 1):
         line = row0 + i - 1
         band = (line >> shift) - band0
@@ -261,4 +265,4 @@ def sum_regions(
                 lowest[region] = low
                 percent[region] += total
                 known[region] += n
-    return Sums(code, pixels, weight, known, percent, lowest, last)
+    return Sums(label, np.zeros(count, np.uint8), pixels, weight, known, percent, lowest, last)

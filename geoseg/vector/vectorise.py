@@ -1,4 +1,4 @@
-"""Class codes become polygons: block by block, without seams, in memory that does not grow with the scene's height."""
+"""Labels become polygons: block by block, without seams, in memory that does not grow with the scene's height."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from geoseg.vector.groups import any_of_group
 from geoseg.vector.join import join_strip
 from geoseg.vector.patch import Block, Patch, trace_block
 from geoseg.vector.polygons import Drawing, Polygons, ToWorld, gather, take
-from geoseg.vector.source import CodeSource
+from geoseg.vector.source import CodeSource, Labels, LabelSource, LabelTable
 from geoseg.vector.spec import VectorSpec
 from geoseg.vector.zonal import BandSource
 
@@ -31,16 +31,33 @@ _EXACT = VectorSpec()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Tracing:
+    """How labels are traced; ``vectorise_codes`` says what each field does."""
+
+    spec: VectorSpec = _EXACT
+    block_px: int = 2048
+    threads: int | None = None
+    executor: Executor | None = None
+    to_world: ToWorld | None = None
+    bands: BandSource | None = None
+    batch: int = 20000
+
+
+_PLAIN = Tracing()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Borders:
     """What the blocks to the right and below must know of a block: its last row and its last column."""
 
-    row: U8
-    column: U8
+    row: Labels
+    column: Labels
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Task:
-    source: CodeSource
+    source: LabelSource
+    table: LabelTable
     minimum: Minimum
     spec: VectorSpec
     drawing: Drawing
@@ -84,25 +101,57 @@ def vectorise_codes(  # noqa: PLR0913 - the options a run has, each with a defau
     Raises:
         UsageError: the grid has another size than the codes, or an option makes no sense.
     """
-    shape = source.shape
+    how = Tracing(
+        spec=spec, block_px=block_px, threads=threads, executor=executor, to_world=to_world, bands=bands, batch=batch
+    )
+    return vectorise_labels(source, geobox, LabelTable.of_codes(nodata), how)
+
+
+def vectorise_labels(
+    source: LabelSource, geobox: GeoBox, table: LabelTable, how: Tracing = _PLAIN
+) -> Iterator[Segments]:
+    """Turn labels into polygons: touching pixels of one label are one polygon, labels that touch share their edge.
+
+    Args:
+        source: where labels and confidence are read, window by window, from several threads.
+        geobox: the grid of the labels.
+        table: class of each label; its columns go to ``Segments.extra``, before those of the bands.
+        how: see ``vectorise_codes``, which traces labels that are class codes.
+
+    Yields:
+        Batches of segments, each of ``how.batch`` polygons but the last.
+
+    Raises:
+        UsageError: the grid has another size than the labels, or an option makes no sense.
+    """
+    shape, bands = source.shape, how.bands
     if tuple(geobox.shape) != tuple(shape):
         raise UsageError(f"the codes are {shape[0]} x {shape[1]} pixels but the grid is {tuple(geobox.shape)}")
     if bands is not None and tuple(bands.shape) != tuple(shape):
         raise UsageError(f"the codes are {shape[0]} x {shape[1]} pixels but the bands are {tuple(bands.shape)}")
-    if block_px < 1 or batch < 1 or (threads is not None and threads < 1):
-        raise UsageError(f"block_px {block_px}, batch {batch} and threads {threads} must all be at least 1")
+    if how.block_px < 1 or how.batch < 1 or (how.threads is not None and how.threads < 1):
+        raise UsageError(f"block_px {how.block_px}, batch {how.batch} and threads {how.threads} must all be at least 1")
     if not all(shape):
         return
-    names = () if bands is None else tuple(bands.names)
-    drawing = Drawing(ground=PixelGround.of(geobox), transform=geobox.transform, to_world=to_world, band_names=names)
-    minimum = minimum_of(spec, drawing.ground, nodata, shape)
-    task = _Task(source=source, minimum=minimum, spec=spec, drawing=drawing, bands=bands)
-    workers = threads or len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else threads or 1
-    if executor is not None:
-        yield from _batches(_strips(task, block_px, executor), batch)
+    drawing = Drawing(
+        ground=PixelGround.of(geobox),
+        transform=geobox.transform,
+        to_world=how.to_world,
+        band_names=() if bands is None else tuple(bands.names),
+        columns=table.columns,
+    )
+    minimum = minimum_of(how.spec, drawing.ground, table.nodata, shape)
+    task = _Task(source=source, table=table, minimum=minimum, spec=how.spec, drawing=drawing, bands=bands)
+    if how.executor is not None:
+        yield from _batches(_strips(task, how.block_px, how.executor), how.batch)
         return
-    with ThreadPoolExecutor(workers, thread_name_prefix="vectorise") as pool:
-        yield from _batches(_strips(task, block_px, pool), batch)
+    with ThreadPoolExecutor(how.threads or processors(), thread_name_prefix="vectorise") as pool:
+        yield from _batches(_strips(task, how.block_px, pool), how.batch)
+
+
+def processors() -> int:
+    """Count the processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _strips(task: _Task, block_px: int, pool: Executor) -> Iterator[Polygons]:
@@ -174,14 +223,14 @@ def _vectorise_block(task: _Task, window: Window, borders: Future[_Borders], nea
     No wait is endless: blocks start in order, and each tells its borders before it waits for those before it.
     """
     try:
-        codes, confidence = task.source.read(window)
-        borders.set_result(_Borders(row=codes[-1].copy(), column=codes[:, -1].copy()))
+        labels, confidence = task.source.read(window)
+        borders.set_result(_Borders(row=labels[-1].copy(), column=labels[:, -1].copy()))
     except BaseException as error:
         borders.set_exception(error)
         raise
     above, left, corner = near
-    padded = np.full((window.height + 1, window.width + 1), task.minimum.nodata, np.uint8)
-    padded[1:, 1:] = codes
+    padded = np.full((window.height + 1, window.width + 1), task.table.none, labels.dtype)
+    padded[1:, 1:] = labels
     if above is not None:
         padded[0, 1:] = above.result().row
     if left is not None:
@@ -195,16 +244,16 @@ def _vectorise_apart(task: _Task, window: Window) -> Result:
     """Do the same in another process, which reads for itself what lies above and to the left."""
     top, left = min(1, window.row_start), min(1, window.col_start)
     wider = Window(window.row_start - top, window.row_stop, window.col_start - left, window.col_stop)
-    codes, confidence = task.source.read(wider)
-    padded = np.full((window.height + 1, window.width + 1), task.minimum.nodata, np.uint8)
-    padded[1 - top :, 1 - left :] = codes
+    labels, confidence = task.source.read(wider)
+    padded = np.full((window.height + 1, window.width + 1), task.table.none, labels.dtype)
+    padded[1 - top :, 1 - left :] = labels
     return _draw_block(task, window, padded, None if confidence is None else confidence[top:, left:])
 
 
-def _draw_block(task: _Task, window: Window, padded: U8, confidence: U8 | None) -> Result:
+def _draw_block(task: _Task, window: Window, padded: Labels, confidence: U8 | None) -> Result:
     bands = None if task.bands is None else task.bands.read(window)
-    block = Block(window=window, codes=padded, confidence=confidence, bands=bands)
-    patch = trace_block(block, task.drawing.ground, task.source.shape, task.minimum.nodata, task.spec.connectivity)
+    block = Block(window=window, labels=padded, confidence=confidence, bands=bands)
+    patch = trace_block(block, task.drawing.ground, task.source.shape, task.table, task.spec.connectivity)
     return finish(patch, task.spec, task.drawing, task.minimum)
 
 
