@@ -16,11 +16,15 @@ _FUNCTIONS = {
     "load_model": "geoseg.models.model",
     "open_scene": "geoseg.io.raster.scene",
     "predict": "geoseg.run.predict",
+    "save_model": "geoseg.models.save_model",
     "segment": "geoseg.run.lazy",
     "train": "geoseg.training.train",
     "vectorise": "geoseg.vector.frame",
 }
 _VALUES = {
+    "Architecture": "geoseg.core.card",
+    "CardBand": "geoseg.core.card",
+    "GsdRange": "geoseg.core.card",
     "Legend": "geoseg.core.legend",
     "LegendClass": "geoseg.core.legend",
     "ModelCard": "geoseg.core.card",
@@ -39,6 +43,9 @@ _MODULES = ("errors", "nn")
 if TYPE_CHECKING:
     from geoseg import errors as errors
     from geoseg import nn as nn
+    from geoseg.core.card import Architecture as Architecture
+    from geoseg.core.card import CardBand as CardBand
+    from geoseg.core.card import GsdRange as GsdRange
     from geoseg.core.card import ModelCard as ModelCard
     from geoseg.core.legend import Legend as Legend
     from geoseg.core.legend import LegendClass as LegendClass
@@ -57,6 +64,7 @@ if TYPE_CHECKING:
     from geoseg.io.raster.scene import Scene as Scene
     from geoseg.io.raster.scene import open_scene as open_scene
     from geoseg.models.model import load_model as load_model
+    from geoseg.models.save_model import save_model as save_model
     from geoseg.run.lazy import segment as segment
     from geoseg.run.predict import predict as predict
     from geoseg.score.files import evaluate as evaluate
@@ -65,7 +73,10 @@ if TYPE_CHECKING:
     from geoseg.vector.spec import VectorSpec as VectorSpec
 
 __all__ = [
+    "Architecture",
+    "CardBand",
     "GeosegError",
+    "GsdRange",
     "Legend",
     "LegendClass",
     "LegendError",
@@ -89,6 +100,7 @@ __all__ = [
     "nn",
     "open_scene",
     "predict",
+    "save_model",
     "segment",
     "train",
     "vectorise",

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from geoseg.core.card import ModelCard
 from geoseg.core.digest import sha256_of_json
@@ -13,10 +15,16 @@ from geoseg.core.paths import path_text
 from geoseg.core.spec import Precision, RuntimeName
 from geoseg.errors import UsageError
 from geoseg.io.weights.ensemble_file import read_members
+from geoseg.models.bundled import BUNDLED
 from geoseg.models.ensemble import check_legends, checked_weights, ensemble_card
 from geoseg.models.packages import open_package
 from geoseg.runtimes.registry import RuntimeRequest, make_runtime
 from geoseg.runtimes.runtime import Runtime, RuntimeInfo
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from geoseg.models.own_network import OwnNetwork
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,9 +32,11 @@ class ModelSource:
     """Where a model comes from and how it shall run; what a pickled Model is rebuilt from.
 
     Attributes:
-        name_or_path: a bundled name, a model file, or an ensemble file (``.json``).
+        name_or_path: a bundled name, a model file, or an ensemble file (``.json``); the card's name of a network of
+            the caller's own.
         others: further networks, of the same kinds, whose answers are averaged with the first's.
         weights: of each; none: all alike.
+        network: a network of the caller's own, instead of a file.
     """
 
     name_or_path: str
@@ -36,11 +46,17 @@ class ModelSource:
     runtime: RuntimeName = "auto"
     precision: Precision = "auto"
     threads: int | None = None
+    network: OwnNetwork | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
         """All networks."""
         return (self.name_or_path, *self.others)
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Paths of the caller's that the networks are read from."""
+        return () if self.network is not None else tuple(name for name in self.names if name not in BUNDLED)
 
 
 class Model:
@@ -102,10 +118,12 @@ class Model:
     def digest(self) -> str:
         """Digest of everything that can change an answer: weights, card, runtime, arithmetic; of all members."""
         if len(self.members) > 1:
-            parts = [[model.digest(), share] for model, share in zip(self.members, self.shares, strict=True)]
-            return sha256_of_json({"members": parts})
+            members = [[model.digest(), share] for model, share in zip(self.members, self.shares, strict=True)]
+            return sha256_of_json({"members": members})
         runtime = [self.info.name, self.info.device.split(":")[0], self.info.precision, self.info.version]
-        return sha256_of_json({"card": self.card.model_dump(mode="json"), "runtime": runtime})
+        parts = {"card": self.card.model_dump(mode="json"), "runtime": runtime}
+        own = self.source.network
+        return sha256_of_json(parts if own is None else parts | {"structure": own.structure})
 
     def __reduce__(self) -> tuple[object, tuple[ModelSource]]:
         return load, (self.source,)
@@ -115,34 +133,51 @@ class Model:
 
 
 def load_model(
-    name_or_path: str | Path,
+    model: str | Path | nn.Module,
     *,
+    card: ModelCard | None = None,
     device: str = "auto",
     runtime: RuntimeName = "auto",
     precision: Precision = "auto",
     threads: int | None = None,
 ) -> Model:
-    """Load a model by its bundled name, from a geoseg model file, or several by an ensemble file.
+    """Load a model by its name or path, or make one of a torch module.
 
     Args:
-        name_or_path: ``buildings-unet``, a ``.safetensors`` file with a card inside, or a ``.json`` file that lists
-            several (see ``geoseg.io.weights.ensemble_file``).
+        model: a bundled name such as ``buildings-unet``; a ``.safetensors`` file with a card inside; an ``.onnx`` file
+            with a card; a ``.json`` file that lists several (see ``geoseg.io.weights.ensemble_file``); or a torch
+            module, such as one of segmentation-models-pytorch, torchvision or a Lightning task (see
+            ``geoseg.models.own_network.OwnNetwork``). A module is copied as it is now.
+        card: describes a module; a file has its own.
         device: ``auto`` (a GPU when there is one), ``cpu``, ``cuda`` or ``cuda:N``.
         runtime: ``auto`` takes OpenVINO on a CPU where it is installed, else torch.
         precision: ``auto`` takes what the device is fast in.
         threads: CPU threads of the network; None: all.
 
     Raises:
-        ModelError: the name is unknown, or the file is broken or does not fit its card.
+        ModelError: the name is unknown, or the file or the module is broken or does not fit its card.
         ResourceError: the device is not there.
-        UsageError: the runtime is not installed or cannot run on the device.
+        UsageError: the runtime is not installed or cannot run on the device; a module has no card, or a file gets one.
 
     Example:
         >>> load_model("buildings-unet", device="cpu").card.legend.names
         ('background', 'building')
     """
-    name = path_text(name_or_path, function="load_model", meant="a model's name or path")
-    return load(ModelSource(name_or_path=name, device=device, runtime=runtime, precision=precision, threads=threads))
+    options = ModelSource(name_or_path="", device=device, runtime=runtime, precision=precision, threads=threads)
+    torch = sys.modules.get("torch")
+    if torch is not None and isinstance(model, torch.nn.Module):
+        if not isinstance(card, ModelCard):
+            raise UsageError(
+                f"load_model: a {type(model).__name__} needs card=geoseg.ModelCard(...), which names its bands, "
+                f"classes and pixel sizes{'' if card is None else f', not {type(card).__name__}'}."
+            )
+        from geoseg.models.own_network import OwnNetwork  # noqa: PLC0415 - torch; an ONNX file is run without it
+
+        return load(replace(options, name_or_path=card.name, network=OwnNetwork(model, card)))
+    name = path_text(model, function="load_model", meant="a torch module, or a model's name or path")
+    if card is not None:
+        raise UsageError(f"load_model: {name} has a card of its own; card= is for torch modules. Leave it out.")
+    return load(replace(options, name_or_path=name))
 
 
 def load(source: ModelSource) -> Model:
@@ -151,6 +186,8 @@ def load(source: ModelSource) -> Model:
     Raises:
         UsageError: there are not as many weights as networks, or one is not positive.
     """
+    if source.network is not None:
+        return _load_one(source)
     listed = [
         part
         for name, weight in zip(source.names, checked_weights(source.names, source.weights), strict=True)
@@ -179,9 +216,11 @@ def combined(models: Sequence[Model], weights: Sequence[float], source: ModelSou
 
 
 def _load_one(source: ModelSource) -> Model:
-    package = open_package(source.name_or_path)
+    package = open_package(source.name_or_path) if source.network is None else source.network
     request = RuntimeRequest(
         runtime=source.runtime, device=source.device, precision=source.precision, threads=source.threads
     )
     runtime = make_runtime(package, request)
+    if source.network is not None:
+        source.network.check(runtime)
     return Model(package.card, source, info=runtime.info, runtime=runtime)

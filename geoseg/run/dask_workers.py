@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
@@ -94,7 +95,7 @@ class DaskWorkers:
             store=str(store.path.absolute()),
             key=store.key,
         )
-        for done in self._spread(order, left, self._needs(job.model)):
+        for done in self._spread(order, left, self._needs(job.model), self._network(job.model.source)):
             advance(done.block.window.pixels)
             yield done
 
@@ -160,8 +161,18 @@ class DaskWorkers:
         )
 
     def _there(self, source: ModelSource) -> ModelSource:
-        first, *others = (name if name in BUNDLED else _absolute(name) for name in source.names)
-        return replace(source, name_or_path=first, others=tuple(others), threads=self._threads)
+        own = source.network is not None
+        first, *others = (name if own or name in BUNDLED else _absolute(name) for name in source.names)
+        return replace(source, name_or_path=first, others=tuple(others), threads=self._threads, network=None)
+
+    def _network(self, source: ModelSource) -> Any:
+        """Send a network of the caller's own to the cluster, once for all blocks; None where it comes from a file."""
+        if source.network is None:
+            return None
+        content, name = source.network.to_bytes(), f"geoseg-network-{uuid4().hex[:12]}"
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Sending large graph")  # a network is, and travels once
+            return self._client.submit(type(source.network).from_bytes, content, key=name, pure=False)
 
     def _declared(self) -> set[str]:
         """Resources that workers say they have."""
@@ -181,11 +192,13 @@ class DaskWorkers:
             workers: dict[str, Any] = self._client.scheduler_info(n_workers=-1)["workers"]
         return workers
 
-    def _spread(self, order: Order, left: list[Block], resources: dict[str, float]) -> Iterator[Done]:
+    def _spread(
+        self, order: Order, left: list[Block], resources: dict[str, float], network: Any = None
+    ) -> Iterator[Done]:
         from distributed import KilledWorker, as_completed  # noqa: PLC0415
 
         waiting, blocks, run = iter(left), dict[str, Block](), uuid4().hex[:12]
-        arguments: dict[str, Any] = {"pure": False, "resources": resources or None}
+        arguments: dict[str, Any] = {"pure": False, "resources": resources or None, "network": network}
 
         def hand_out() -> list[Any]:
             futures = []

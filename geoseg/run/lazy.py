@@ -66,8 +66,9 @@ def segment(pixels: xr.DataArray | Scene, model: Model | str | Path, *, spec: Pr
     plan = make_plan(scene, model.members[0].card, spec, others=[member.card for member in model.members[1:]])
     chosen = pixels.isel(band=[number - 1 for number in plan.bands])
     rows, cols = plan.blocks.shape
+    network = dask.delayed(model, pure=False, traverse=False)  # one node, which travels to a worker once
     grid = [
-        [_lazy_block(chosen, scene, model, plan, plan.blocks.block(r, c)) for c in range(cols)] for r in range(rows)
+        [_lazy_block(chosen, scene, network, plan, plan.blocks.block(r, c)) for c in range(cols)] for r in range(rows)
     ]
     answers = da.block(grid)
     coords = {name: pixels.coords[name] for name in ("y", "x", "spatial_ref") if name in pixels.coords}
@@ -120,8 +121,8 @@ def _describe(pixels: xr.DataArray) -> _Described:
     return _Described(uri=str(pixels.name or "array"), bands=bands, geobox=geobox, nodata=pixels.rio.nodata)
 
 
-def _lazy_block(pixels: xr.DataArray, scene: _Described, model: Model, plan: RunPlan, block: Block) -> da.Array:
-    """One block as a dask array (layer, y, x): codes, confidence and what else is kept."""
+def _lazy_block(pixels: xr.DataArray, scene: _Described, model: Any, plan: RunPlan, block: Block) -> da.Array:
+    """One block as a dask array (layer, y, x): codes, confidence and what else is kept; ``model`` is a delayed one."""
     window = plan.window_read(block)
     rows, cols = window.slices
     valid = pixels.coords["valid"].data[rows, cols] if "valid" in pixels.coords else None

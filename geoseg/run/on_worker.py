@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache, wraps
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import torch
 
@@ -28,6 +28,9 @@ from geoseg.run.stages import Begun, begin, disk_errors, finish, plan_of, workpl
 from geoseg.run.worker_device import own_index
 from geoseg.run.workers import answer, inputs
 from geoseg.runtimes.runtime import RuntimeInfo
+
+if TYPE_CHECKING:
+    from geoseg.models.own_network import OwnNetwork
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -122,15 +125,20 @@ def _plainly(call: Callable[P, T]) -> Callable[P, T]:
 
 
 @_plainly
-def predict_on_worker(order: Order, block: Block) -> bool:
+def predict_on_worker(order: Order, block: Block, network: OwnNetwork | None = None) -> bool:
     """Predict one block and store it; at most two are in flight in a process. One that is stored is not done again.
+
+    Args:
+        order: what is to be done.
+        block: of the scene.
+        network: the network, where it comes from no file.
 
     Returns:
         Whether the block is empty, so that no network saw it.
     """
     with _IN_FLIGHT, disk_errors(Path(order.store)):
         with _OPENING:
-            model = _model(_placed(order.model), order.digest)
+            model = _model(replace(_placed(order.model), network=network), order.digest)
             scene, mask = _scene(order.uri, order.options, order.plan.spec.aoi, order.key)
             store = Store.of_run(Path(order.store), order.plan.blocks, order.key, order.plan.layers)
         stored = store.read(block)

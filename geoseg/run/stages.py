@@ -20,7 +20,6 @@ from geoseg.io.publish.percent_layers import percent_layers
 from geoseg.io.raster.finished_rasters import FinishedRasters
 from geoseg.io.raster.scene import Scene
 from geoseg.io.store import Store
-from geoseg.models.bundled import BUNDLED
 from geoseg.models.model import Model
 from geoseg.run.finished import Standing, recover, replace_broken, standing_bundle, swap
 from geoseg.run.plan import Job, RunPlan, Workplace, identity, make_plan
@@ -87,9 +86,8 @@ def begin(scene: Scene, model: Model, plan: RunPlan, work: Workplace, *, overwri
         ResourceError: too little disk.
     """
     state = scene.opened_state
-    models = (name for name in model.source.names if name not in BUNDLED)
     keep_inputs(
-        (*scene.files, plan.spec.aoi, *models),
+        (*scene.files, plan.spec.aoi, *model.source.files),
         folders=(work.bundle.directory, work.building.directory, work.blocks, work.replaced),
     )
     recover(work)

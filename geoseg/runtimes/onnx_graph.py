@@ -73,7 +73,7 @@ def check_fits(path: Path, graph: OnnxGraph, card: ModelCard) -> None:
             raise ModelError(f"{path}: the network has {found} {what}, its card {told}. Correct the card.")
 
 
-def activation(path: Path, card: ModelCard) -> Activation:
+def activation(path: Path | str, card: ModelCard) -> Activation:
     """Read from the card what the network answers.
 
     Raises:

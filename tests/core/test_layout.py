@@ -19,7 +19,7 @@ def _modules() -> dict[str, Path]:
 
 
 def _imports(path: Path, modules: dict[str, Path]) -> set[str]:
-    """Return the modules of the package that a file imports as it is loaded; imports for types and in functions are none."""
+    """Return the modules that a file imports as it is loaded; imports for types and in functions are none."""
     found: set[str] = set()
     for node in ast.parse(path.read_text()).body:
         if isinstance(node, ast.Import):

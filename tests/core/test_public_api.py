@@ -20,7 +20,7 @@ import geoseg
 from geoseg.api import python_words
 from geoseg.io.raster.options import OpenOptions
 
-FUNCTIONS = ("evaluate", "load_model", "open_scene", "predict", "segment", "train", "vectorise")
+FUNCTIONS = ("evaluate", "load_model", "open_scene", "predict", "save_model", "segment", "train", "vectorise")
 
 
 def test_dir_lists_every_public_name_and_each_loads() -> None:
@@ -57,7 +57,7 @@ ARRAY = np.zeros((3, 8, 8), np.uint8)
         (lambda: geoseg.predict(ARRAY, "buildings-unet", "out"), "not ndarray.*geoseg.segment"),
         (lambda: geoseg.predict("scene.tif", "buildings-unet", 3), "the folder of the layers as out, not int"),
         (lambda: geoseg.predict("a.tif", "b", "c", spec={"tile_px": 3}), r"spec=PredictSpec\(...\), not dict"),
-        (lambda: geoseg.load_model(ARRAY), "a model's name or path, not ndarray"),
+        (lambda: geoseg.load_model(ARRAY), "a torch module, or a model's name or path, not ndarray"),
         (lambda: geoseg.segment(ARRAY, "buildings-unet"), "an xarray.DataArray .* not ndarray.*geoseg.predict"),
         (lambda: geoseg.segment("scene.tif", "buildings-unet"), "not str.*to_xarray"),
         (lambda: geoseg.vectorise(ARRAY[0]), "path of a class raster, not ndarray"),

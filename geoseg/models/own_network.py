@@ -1,0 +1,321 @@
+"""Networks of the caller's own: any torch module, with a card that says what it needs and what its answers mean."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import inspect
+import pickle
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final
+
+import cloudpickle
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from geoseg.core.card import ModelCard
+from geoseg.errors import ModelError
+from geoseg.io.weights.model_file import weights_sha256
+from geoseg.nn.padding import Padded
+from geoseg.runtimes.onnx_graph import ACTIVATION_OPTION, Activation, activation
+from geoseg.runtimes.runtime import Runtime
+
+FOREIGN_ERRORS: Final = (
+    RuntimeError,
+    ValueError,
+    TypeError,
+    AssertionError,
+    LookupError,
+    AttributeError,
+    ArithmeticError,
+)
+"""Errors that a network which is not geoseg's may raise on a tile that it cannot take."""
+
+_SIDE_PX: Final = 64
+_STRIDES: Final = (1, 2, 4, 8, 16, 32)
+_ANSWER_KEYS: Final = ("out", "logits")
+_AGREEMENT: Final = {"fp32": 1e-2, "bf16": 0.1, "fp16": 0.1}
+_CURE_FORWARD: Final = "Wrap it in a module whose forward returns one tensor (tile, class, y, x)."
+
+
+class OwnNetwork:
+    """A copy of a torch module that stands where a model file would; see ``geoseg.runtimes.runtime.ModelPackage``.
+
+    The module is copied, so training it further changes no answer. Equal when card, weights and structure are equal.
+    Pickles with the module inside: a class that is defined in a notebook travels too, one of an installed package must
+    be installed where it is unpickled.
+
+    Args:
+        module: returns logits (tile, class, y, x) at the size of the tile, or a mapping with them as ``out`` or
+            ``logits``; a Lightning task is taken for its ``model``. What it returns else, the card's architecture says
+            by its option ``activation`` (``geoseg.runtimes.onnx_graph.Activation``).
+        card: describes it.
+
+    Attributes:
+        card: the card, with the digest of the weights filled in.
+        structure: digest of the module's classes and layers.
+
+    Raises:
+        ModelError: the module cannot be copied, cannot read the card's bands, or answers other classes than the card's.
+    """
+
+    onnx: Path | None = None
+
+    def __init__(self, module: nn.Module, card: ModelCard) -> None:
+        module = _copied(unwrapped(module), card)
+        self._network = LogitsNetwork(_any_size(module, card), activation(card.name, card))
+        weights = {name: tensor.cpu().numpy() for name, tensor in module.state_dict().items()}
+        self.card = card.model_copy(
+            update={
+                "weights_sha256": weights_sha256(weights),
+                "warnings": (*card.warnings, *_doubts(self._network, card)),
+            }
+        )
+        self.structure = _structure(module)
+
+    def network(self) -> nn.Module:
+        """Copy the network, in evaluation mode, on the CPU; it returns logits (tile, class, y, x)."""
+        return copy.deepcopy(self._network)
+
+    def check(self, runtime: Runtime) -> None:
+        """Check on one small tile that a runtime that translates networks gives the answers of torch.
+
+        Raises:
+            ModelError: it cannot run the network, or answers otherwise.
+        """
+        if runtime.info.name == "torch":
+            return
+        tile = _tile(self.card, _side(self._network))
+        with torch.inference_mode():
+            expected = torch.softmax(self._network(tile) / self.card.temperature, dim=1).numpy()
+        cure = "Pass runtime='torch' to load_model."
+        try:
+            found = runtime.probs(tile.numpy())
+        except FOREIGN_ERRORS as error:
+            raise ModelError(
+                f"{self.card.name}: {runtime.info.name} cannot run this network ({_line(error)}). {cure}"
+            ) from error
+        off = float(np.abs(found - expected).max())
+        if not off <= _AGREEMENT[runtime.info.precision]:
+            raise ModelError(
+                f"{self.card.name}: {runtime.info.name} answers otherwise than torch, by up to {off:.2g} of "
+                f"probability. {cure}"
+            )
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, OwnNetwork) and (self.card, self.structure) == (other.card, other.structure)
+
+    def __hash__(self) -> int:
+        return hash((self.card.weights_sha256, self.structure))
+
+    def to_bytes(self) -> bytes:
+        """Pickle it, for another process.
+
+        Raises:
+            ModelError: the module cannot be pickled.
+        """
+        try:
+            content: bytes = cloudpickle.dumps(self.__dict__)
+        except (pickle.PicklingError, *FOREIGN_ERRORS) as error:  # it may hold a file, a lock, a library's handle
+            raise ModelError(
+                f"{self.card.name}: the network cannot be pickled, so it cannot travel to another process "
+                f"({_line(error)}). Write a model file with geoseg.save_model and load that, or predict in one process."
+            ) from error
+        return content
+
+    @classmethod
+    def from_bytes(cls, content: bytes) -> OwnNetwork:
+        """Make it of what ``to_bytes`` wrote; only of bytes that come from a process of one's own.
+
+        Raises:
+            ModelError: what defines the module's class is not installed here.
+        """
+        own = cls.__new__(cls)
+        try:
+            own.__dict__.update(cloudpickle.loads(content))
+        except (ImportError, AttributeError) as error:
+            raise ModelError(
+                f"a network cannot be unpickled here ({_line(error)}). Install what defines its class."
+            ) from error
+        return own
+
+    def __reduce__(self) -> tuple[Callable[[bytes], OwnNetwork], tuple[bytes]]:
+        return OwnNetwork.from_bytes, (self.to_bytes(),)
+
+
+class LogitsNetwork(nn.Module):
+    """Turn whatever a network returns into logits (tile, class, y, x).
+
+    Args:
+        network: the network.
+        kind: of its answers.
+    """
+
+    def __init__(self, network: nn.Module, kind: Activation) -> None:
+        super().__init__()
+        self.network = network
+        self.kind = kind
+
+    def forward(self, tiles: Tensor) -> Tensor:
+        """Run tiles (tile, band, y, x) to logits (tile, class, y, x)."""
+        answer: Tensor = self.network(tiles).float()
+        least = torch.finfo(torch.float32).tiny
+        if self.kind == "probabilities":
+            return answer.clamp_min(least).log()
+        if self.kind == "positive":
+            answer = torch.cat([1 - answer, answer], dim=1)
+            return answer.clamp_min(least).log()
+        if self.kind == "sigmoid":
+            return torch.cat([torch.zeros_like(answer), answer], dim=1)
+        return answer
+
+
+class _OneTensor(nn.Module):
+    """Take the tensor of scores out of a network's answer."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, tiles: Tensor) -> Tensor:
+        answer = self.network(tiles)
+        if isinstance(answer, Mapping):
+            found = [answer[key] for key in _ANSWER_KEYS if key in answer]
+            if not found:
+                raise TypeError(f"it answers {{{', '.join(map(str, answer))}}}, without {' or '.join(_ANSWER_KEYS)}")
+            answer = found[0]
+        if not isinstance(answer, Tensor):
+            raise TypeError(f"it answers a {type(answer).__name__}, not a tensor")
+        return answer
+
+
+def unwrapped(module: nn.Module) -> nn.Module:
+    """Take a network out of what trains or compiles it: a Lightning task, data parallelism, ``torch.compile``."""
+    if isinstance(module, nn.DataParallel | nn.parallel.DistributedDataParallel):
+        return unwrapped(module.module)
+    compiled = getattr(module, "_orig_mod", None)
+    if isinstance(compiled, nn.Module):
+        return unwrapped(compiled)
+    inner = getattr(module, "model", None)
+    if isinstance(inner, nn.Module) and any(kind.__name__ == "LightningModule" for kind in type(module).__mro__):
+        return unwrapped(inner)
+    return module
+
+
+def _copied(module: nn.Module, card: ModelCard) -> nn.Module:
+    try:
+        return copy.deepcopy(module).eval().float().cpu()
+    except FOREIGN_ERRORS as error:
+        raise ModelError(
+            f"{card.name}: the network cannot be copied ({_line(error)}). Make it anew and load its state_dict."
+        ) from error
+
+
+def _any_size(module: nn.Module, card: ModelCard) -> nn.Module:
+    """Find which tiles a network takes, and let it take all by mirroring them at their last row and column.
+
+    Raises:
+        ModelError: it cannot take any, or does not fit the card.
+    """
+    network = _OneTensor(module)
+    try:
+        _answer(network, card, _SIDE_PX)
+    except FOREIGN_ERRORS:  # a transformer takes one size alone
+        _checked(network, card, card.tile_px)
+        return Padded(network, stride=card.tile_px)
+    _checked(network, card, _SIDE_PX)
+    for stride in _STRIDES:
+        side = stride * (_SIDE_PX // stride + 1)  # an odd multiple: not one of 2 * stride as well
+        try:
+            _checked(network, card, side)
+        except ModelError:
+            continue
+        return Padded(network, stride=stride)
+    _checked(network, card, -(-card.tile_px // _SIDE_PX) * _SIDE_PX)
+    return Padded(network, stride=_SIDE_PX)
+
+
+def _checked(network: nn.Module, card: ModelCard, side: int) -> None:
+    """Try a network on one square tile.
+
+    Raises:
+        ModelError: it cannot take it, or does not answer for each pixel and class with a number.
+    """
+    bands, tile = len(card.bands), f"a tile of {side} x {side} pixels"
+    try:
+        answer = _answer(network, card, side)
+    except FOREIGN_ERRORS as error:
+        if isinstance(error, TypeError) and str(error).startswith("it answers"):
+            raise ModelError(f"{card.name}: the network has no single answer: {error}. {_CURE_FORWARD}") from error
+        raise ModelError(
+            f"{card.name}: the network cannot run on {tile} with the card's {bands} bands "
+            f"({', '.join(card.band_names)}): {_line(error)}. Correct the card's bands or tile_px."
+        ) from error
+    kind = activation(card.name, card)
+    channels = 1 if kind in {"sigmoid", "positive"} else len(card.legend)
+    if answer.ndim != 4 or answer.shape[0] != 1 or tuple(answer.shape[2:]) != (side, side):
+        raise ModelError(
+            f"{card.name}: the network answers {tuple(answer.shape)} to {tile}; it must answer for each pixel. "
+            "Wrap it in a module that resizes its answer to the tile."
+        )
+    if answer.shape[1] != channels:
+        hint = (
+            f"One channel for two classes needs Architecture(..., options={{{ACTIVATION_OPTION!r}: 'sigmoid'}})."
+            if answer.shape[1] == 1 and len(card.legend) == 2
+            else "Correct the card's legend."
+        )
+        raise ModelError(
+            f"{card.name}: the network answers {answer.shape[1]} channels, its card has {len(card.legend)} classes "
+            f"({', '.join(card.legend.names)}). {hint}"
+        )
+    if not bool(torch.isfinite(answer).all()):
+        raise ModelError(f"{card.name}: the network answers NaN or infinity; its weights are broken. Train it again.")
+
+
+def _answer(network: nn.Module, card: ModelCard, side: int) -> Tensor:
+    with torch.inference_mode():
+        answer: Tensor = network(_tile(card, side))
+    return answer
+
+
+def _tile(card: ModelCard, side: int) -> Tensor:
+    return torch.linspace(-1, 1, side * side).reshape(1, 1, side, side).repeat(1, len(card.bands), 1, 1)
+
+
+def _side(network: LogitsNetwork) -> int:
+    padded = network.network
+    return max(_SIDE_PX, padded.stride) if isinstance(padded, Padded) else _SIDE_PX
+
+
+def _doubts(network: LogitsNetwork, card: ModelCard) -> list[str]:
+    """Say where answers look like something else than the card calls them."""
+    if network.kind != "logits" or len(card.legend) < 2:
+        return []
+    with torch.inference_mode():
+        answer = network(_tile(card, _side(network)))
+    if float(answer.min()) < 0 or not torch.allclose(answer.sum(dim=1), torch.ones(()), atol=1e-4):
+        return []
+    doubt = (
+        "The network's answers look like probabilities, and the card calls them logits: the confidence is wrong unless "
+        f"the card's architecture has the option {ACTIVATION_OPTION} 'probabilities'."
+    )
+    return [doubt]
+
+
+def _structure(module: nn.Module) -> str:
+    """Hash what weights do not show: the layers and their options, and the code of classes that are not torch's."""
+    total = hashlib.sha256(repr(module).encode())
+    kinds = {type(part) for part in module.modules() if not type(part).__module__.startswith("torch.")}
+    for kind in sorted(kinds, key=lambda kind: kind.__qualname__):
+        total.update(kind.__qualname__.encode())
+        try:
+            total.update(inspect.getsource(kind).encode())
+        except (OSError, TypeError):  # typed at a prompt
+            continue
+    return total.hexdigest()
+
+
+def _line(error: BaseException) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())[:300].rstrip(".")
