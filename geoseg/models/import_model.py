@@ -24,6 +24,11 @@ from geoseg.nn.checkpoints import Fitted, fit, unwrap
 _IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 _CAFFE = (tuple(m / 255 for m in (122.67891434, 116.66876762, 104.00698793)), (1 / 255,) * 3)
 _USUAL_BANDS = {1: ("pan",), 3: ("red", "green", "blue"), 4: ("red", "green", "blue", "nir")}
+_SCALINGS = {
+    "imagenet": "ImageNet's mean and deviation, red, green, blue",
+    "caffe": "ImageNet's mean",
+    "unit": "divided by 255",
+}
 _UNKNOWN = "unknown; ask the source of the weights"
 
 
@@ -140,13 +145,14 @@ def _card(
     wanted, named = asked
     meta: Mapping[str, Any] = {} if named is None else named.meta
     hints = {**checkpoint.hints, **({"meta": {"classes": meta["categories"]}} if "categories" in meta else {})}
-    tile_px = int(fitted.options.get("image_px", 512)) if wanted.tile_px is None else wanted.tile_px
+    tile_px, halo_px = _tile(fitted, wanted)
     imported = {
         "file": checkpoint.path.name,
         "sha256": checkpoint.sha256,
         "layout": fitted.layout.source,
         **({"weights": named.name, "url": named.url} if named is not None else {}),
-        **({"bgr": True} if fitted.layout.bgr or wanted.bgr else {}),
+        **({"bgr": True} if fitted.bgr else {}),
+        **({"configuration": "mmsegmentation"} if fitted.config is not None else {}),
         **({"sigmoid": True} if fitted.sigmoid else {}),
     }
     try:
@@ -159,9 +165,10 @@ def _card(
             radiometry=wanted.radiometry,
             gsd_m=GsdRange(min=wanted.gsd_m[0], max=wanted.gsd_m[1]),
             tile_px=tile_px,
-            halo_px=min(64, tile_px // 8) if wanted.halo_px is None else wanted.halo_px,
+            halo_px=halo_px,
             legend=_legend(fitted, wanted, hints),
             licence=wanted.licence or str(meta.get("license") or _UNKNOWN),
+            warnings=_assumptions(fitted, wanted),
             recipe={"imported": imported},
         )
     except ValueError as error:  # pydantic's own
@@ -192,9 +199,47 @@ def _bands(fitted: Fitted, wanted: Wanted, meta: Mapping[str, Any]) -> tuple[Car
 
 
 def _scaling(fitted: Fitted, count: int) -> tuple[Sequence[float], Sequence[float]]:
+    """Means and deviations of the bands in the card's order, on the 0 to 1 scale."""
+    told = None if fitted.config is None else fitted.config.normalisation
+    if told is not None and len(told.mean) in (1, count):
+        mean, std = ([value / 255 for value in values] * (count // len(values)) for values in (told.mean, told.std))
+        return (mean[::-1], std[::-1]) if told.bgr else (mean, std)
     if fitted.layout.scaling == "unit" or count != len(_IMAGENET[0]):
         return (0.0,) * count, (1.0,) * count
     return _CAFFE if fitted.layout.scaling == "caffe" else _IMAGENET
+
+
+def _tile(fitted: Fitted, wanted: Wanted) -> tuple[int, int]:
+    """Side of a tile and its halo: of the window that mmsegmentation slides, or of the tiles it learnt from."""
+    config = fitted.config
+    tile_px, halo_px = int(fitted.options.get("image_px", 512)), None
+    if config is not None and config.window is not None:
+        tile_px = min(config.window.crop_px)
+        halo_px = max(0, min(tile_px - min(config.window.stride_px), tile_px - 1) // 2)
+    elif config is not None and config.crop_px is not None and "image_px" not in fitted.options:
+        tile_px = min(config.crop_px)
+    if wanted.tile_px is not None:
+        tile_px, halo_px = wanted.tile_px, None
+    usual = min(64, tile_px // 8) if halo_px is None else halo_px
+    return tile_px, usual if wanted.halo_px is None else wanted.halo_px
+
+
+def _assumptions(fitted: Fitted, wanted: Wanted) -> tuple[str, ...]:
+    """Say what nothing in the checkpoint told, where its source has models of several kinds."""
+    begins = f"the class begins at a probability of {fitted.threshold:g} in its source"
+    moved = [f"Its logit is moved: {begins}, and at 0.5 here"] if fitted.threshold != 0.5 else []
+    if not fitted.layout.untold:
+        return tuple(moved)
+    told = fitted.config is not None and fitted.config.normalisation is not None
+    scaled = told or (wanted.mean is not None and wanted.std is not None)
+    assumed = [f"{key}={str(value).lower()}" for key, value in fitted.assumed.items()]
+    scaling = [] if scaled else [f"the scaling of the pixels ({_SCALINGS[fitted.layout.scaling]})"]
+    if not assumed and not scaling:
+        return tuple(moved)
+    parts = [*([f"the options {', '.join(assumed)}"] if assumed else []), *scaling]
+    cure = [*(["--option"] if assumed else []), *(["--mean, --std and --bgr"] if scaling else [])]
+    text = f"Nothing in the checkpoint tells {' and '.join(parts)}: assumed. Where its source says otherwise, "
+    return (f"{text}import it again with {' and '.join(cure)}", *moved)
 
 
 def _meta_bands(meta: Mapping[str, Any], count: int) -> tuple[str, ...] | None:

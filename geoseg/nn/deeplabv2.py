@@ -15,7 +15,7 @@ from geoseg.errors import ModelError
 from geoseg.nn.padding import Padded
 from geoseg.nn.parts.aspp import SummedASPP
 from geoseg.nn.parts.auxiliary import Auxiliary
-from geoseg.nn.parts.backbones import resnet, widths
+from geoseg.nn.parts.backbones import ResNetForm, resnet, widths
 from geoseg.nn.parts.convolution import resize
 
 _BATCH_NORM_MOMENTUM = 0.001  # Caffe's 0.999
@@ -76,7 +76,7 @@ def build(
     """
     if not rates:
         raise ModelError("network 'deeplabv2' needs at least one rate")
-    body = resnet(backbone, in_channels, output_stride=8, first_block="same", caffe=True)
+    body = resnet(backbone, in_channels, ResNetForm(first_block="same", caffe=True))
     for module in body.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.momentum = _BATCH_NORM_MOMENTUM

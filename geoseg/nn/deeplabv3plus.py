@@ -6,6 +6,8 @@ convolution after the concatenated ASPP branches.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -13,7 +15,15 @@ from geoseg.errors import ModelError
 from geoseg.nn.padding import Padded
 from geoseg.nn.parts.aspp import ASPP
 from geoseg.nn.parts.auxiliary import Auxiliary
-from geoseg.nn.parts.backbones import features, widths
+from geoseg.nn.parts.backbones import (
+    FirstBlock,
+    MultiGrid,
+    ResNetForm,
+    apply_multi_grid,
+    features,
+    shape_resnet,
+    widths,
+)
 from geoseg.nn.parts.convolution import convolve, resize, separable
 from geoseg.nn.parts.heads import fcn_head
 
@@ -23,12 +33,15 @@ _RATES = {8: (12, 24, 36), 16: (6, 12, 18)}
 class _DeepLabV3Plus(nn.Module):
     align_corners = False
 
-    def __init__(self, backbone: nn.Module, aspp: ASPP, low: int, classes: int, side: nn.Module | None) -> None:
+    def __init__(
+        self, backbone: nn.Module, aspp: ASPP, low: nn.Sequential, classes: int, side: nn.Module | None
+    ) -> None:
         super().__init__()
         self.backbone = backbone
         self.aspp = aspp
-        self.low_level = convolve(low, 48, 1)
-        self.decoder = nn.Sequential(separable(aspp.width + 48, aspp.width), separable(aspp.width, aspp.width))
+        self.low_level = low
+        joined = aspp.width + low[0].out_channels
+        self.decoder = nn.Sequential(separable(joined, aspp.width), separable(aspp.width, aspp.width))
         self.head = nn.Sequential(nn.Dropout2d(0.1), nn.Conv2d(aspp.width, classes, 1))
         self.side = side
 
@@ -49,14 +62,22 @@ class _DeepLabV3Plus(nn.Module):
         return self._logits(maps, x), beside
 
 
-def build(
+def build(  # noqa: PLR0913 - a registry's options are keywords
     in_channels: int,
     classes: int,
     *,
     backbone: str = "resnet50",
     output_stride: int = 16,
+    first_block: FirstBlock = "prev",
+    block_rates: Sequence[Sequence[int]] | None = None,
+    dilate_second: bool = True,
+    multi_grid: Sequence[int] = (1, 1, 1),
+    multi_grid_form: MultiGrid = "factors",
+    rates: Sequence[int] | None = None,
     width: int = 512,
+    low_width: int = 48,
     auxiliary: bool = False,
+    auxiliary_width: int | None = None,
     align_corners: bool = False,
 ) -> Padded:
     """Build a DeepLabV3+.
@@ -67,8 +88,16 @@ def build(
         backbone: a timm model with features at stride 4 that can be dilated; ``resnet50c`` is mmsegmentation's,
             ``xception65`` the paper's.
         output_stride: 16 (rates 6, 12, 18) or 8 (rates 12, 24, 36).
+        first_block: for a ResNet; see ``geoseg.nn.parts.backbones.ResNetForm``.
+        block_rates: see there.
+        dilate_second: see there.
+        multi_grid: numbers for the blocks of a ResNet's last stage, as for DeepLab V3; mmsegmentation has 1, 2, 4.
+        multi_grid_form: ``factors`` on the stage's rate, or the ``rates`` themselves (mmsegmentation).
+        rates: of the parallel convolutions; as the output stride asks unless given.
         width: channels of the ASPP and the decoder; the paper has 256, mmsegmentation 512.
+        low_width: channels of the finest features beside them.
         auxiliary: a second head on the last stage but one, for training; its loss weighs 0.4.
+        auxiliary_width: channels before its classifier; a quarter of those of its stage unless given.
         align_corners: how features and logits are resized; mmsegmentation's models of 769 x 769 pixels align them.
 
     Raises:
@@ -83,8 +112,20 @@ def build(
     low, last = reductions.index(4), len(channels) - 1
     indices = (low, last - 1, last) if auxiliary else (low, last)
     body = features(backbone, in_channels, output_stride=output_stride, out_indices=indices)
-    aspp = ASPP(channels[-1], width, _RATES[output_stride], light=True, mmseg=True)
-    side = fcn_head(channels[-2], channels[-2] // 4, classes, channelwise_dropout=True) if auxiliary else None
-    network = _DeepLabV3Plus(body, aspp, channels[low], classes, side)
+    form = ResNetForm(
+        output_stride=output_stride, first_block=first_block, block_rates=block_rates, dilate_second=dilate_second
+    )
+    if form != ResNetForm(output_stride=output_stride):
+        shape_resnet(backbone, body, form)
+    if (tuple(multi_grid), multi_grid_form) != ((1, 1, 1), "factors"):
+        if not hasattr(body, "layer4"):
+            raise ModelError(f"network 'deeplabv3plus': a multi-grid needs a ResNet, not {backbone!r}")
+        apply_multi_grid(body, multi_grid, multi_grid_form, output_stride)
+    if rates is not None and not rates:
+        raise ModelError("network 'deeplabv3plus' needs at least one rate")
+    aspp = ASPP(channels[-1], width, rates or _RATES[output_stride], light=True, mmseg=True)
+    narrow = auxiliary_width or channels[-2] // 4
+    side = fcn_head(channels[-2], narrow, classes, channelwise_dropout=True) if auxiliary else None
+    network = _DeepLabV3Plus(body, aspp, convolve(channels[low], low_width, 1), classes, side)
     network.align_corners = align_corners
     return Padded(network, stride=1)

@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from geoseg.nn.padding import Padded
 from geoseg.nn.parts.auxiliary import Auxiliary
-from geoseg.nn.parts.backbones import resnet, widths
+from geoseg.nn.parts.backbones import ResNetForm, resnet, widths
 from geoseg.nn.parts.convolution import convolve, resize
 
 _BORDER_WIDTH = 21
@@ -113,5 +113,5 @@ def build(in_channels: int, classes: int, *, backbone: str = "resnet101s", width
     Raises:
         ModelError: no such backbone.
     """
-    body = resnet(backbone, in_channels, output_stride=32)
+    body = resnet(backbone, in_channels, ResNetForm(output_stride=32))
     return Padded(_DFN(body, widths(body), classes, width), stride=32)

@@ -12,7 +12,7 @@ from torch import nn
 
 from geoseg.errors import ModelError
 from geoseg.nn.padding import Padded
-from geoseg.nn.parts.backbones import dilate, resnet, widths
+from geoseg.nn.parts.backbones import ResNetForm, dilate, resnet, widths
 from geoseg.nn.parts.convolution import convolve
 from geoseg.nn.parts.segmenter import Segmenter
 
@@ -41,7 +41,7 @@ def build(
     """
     if not (third_rates and fourth_rates):
         raise ModelError("network 'duc_hdc' needs at least one rate for each stage")
-    body = resnet(backbone, in_channels, output_stride=_STRIDE)
+    body = resnet(backbone, in_channels, ResNetForm(output_stride=_STRIDE))
     dilate(body, {"layer3": third_rates, "layer4": fourth_rates})
     # the published network has norm and ReLU after its classifier
     dense = convolve(widths(body)[-1], classes * _STRIDE**2, 3, bias=True)

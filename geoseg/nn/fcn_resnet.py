@@ -6,25 +6,32 @@ https://arxiv.org/abs/1511.07122.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 from torch import nn
 
 from geoseg.errors import ModelError
 from geoseg.nn.padding import Padded
-from geoseg.nn.parts.backbones import resnet, widths
+from geoseg.nn.parts.backbones import FirstBlock, ResNetForm, resnet, widths
 from geoseg.nn.parts.heads import ConcatHead, fcn_head
 from geoseg.nn.parts.segmenter import Segmenter, Side
 
 
-def build(
+def build(  # noqa: PLR0913 - a registry's options are keywords
     in_channels: int,
     classes: int,
     *,
     backbone: str = "resnet50",
     output_stride: int = 8,
     head: Literal["plain", "concat"] = "plain",
+    head_rate: int = 1,
+    width: int | None = None,
     auxiliary: bool = True,
+    auxiliary_width: int | None = None,
+    first_block: FirstBlock = "prev",
+    block_rates: Sequence[Sequence[int]] | None = None,
+    dilate_second: bool = True,
     align_corners: bool = False,
 ) -> Padded:
     """Build an FCN on a ResNet.
@@ -35,7 +42,13 @@ def build(
         backbone: a timm ResNet.
         output_stride: 8, 16 or 32.
         head: ``plain`` (torchvision) or ``concat`` (mmsegmentation, with ``backbone="resnet50c"``).
+        head_rate: of the convolutions of the heads; mmsegmentation's ``d6`` models have 6.
+        width: channels before the classifier; a quarter of those of the last stage unless given.
         auxiliary: a second head on the third stage, for training; its loss weighs 0.5 (``concat``: 0.4).
+        auxiliary_width: channels before its classifier; a quarter of those of the third stage unless given.
+        first_block: see ``geoseg.nn.parts.backbones.ResNetForm``.
+        block_rates: see there.
+        dilate_second: see there.
         align_corners: how the logits are resized.
 
     Raises:
@@ -43,10 +56,17 @@ def build(
     """
     if head not in ("plain", "concat"):
         raise ModelError(f"network 'fcn' has the heads plain and concat, not {head!r}")
-    body = resnet(backbone, in_channels, output_stride=output_stride)
+    form = ResNetForm(
+        output_stride=output_stride, first_block=first_block, block_rates=block_rates, dilate_second=dilate_second
+    )
+    body = resnet(backbone, in_channels, form)
     *_, third, fourth = widths(body)
-    main: nn.Module = (ConcatHead if head == "concat" else fcn_head)(fourth, fourth // 4, classes)
+    main: nn.Module = (ConcatHead if head == "concat" else fcn_head)(
+        fourth, width or fourth // 4, classes, rate=head_rate
+    )
     mmseg = head == "concat"
-    side = Side(fcn_head(third, third // 4, classes, channelwise_dropout=mmseg), -2, 0.4 if mmseg else 0.5)
+    narrow = auxiliary_width or third // 4
+    beside = fcn_head(third, narrow, classes, channelwise_dropout=mmseg, rate=head_rate)
+    side = Side(beside, -2, 0.4 if mmseg else 0.5)
     sides = [side] if auxiliary else []
     return Padded(Segmenter(body, main, sides=sides, align_corners=align_corners), stride=1)

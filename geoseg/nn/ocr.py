@@ -6,13 +6,15 @@ regions, is part of the forward pass, and is told the answer too in training, wi
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from torch import Tensor, nn
 
 from geoseg.errors import ModelError
 from geoseg.nn.hrnet import BACKBONES, Concatenate
 from geoseg.nn.padding import Padded
 from geoseg.nn.parts.auxiliary import Auxiliary
-from geoseg.nn.parts.backbones import hrnet, resnet, widths
+from geoseg.nn.parts.backbones import FirstBlock, HRNetForm, ResNetForm, hrnet, resnet, widths
 from geoseg.nn.parts.convolution import convolve, resize
 from geoseg.nn.parts.heads import fcn_head
 from geoseg.nn.parts.ocr import OCRHead
@@ -43,7 +45,7 @@ class _OCR(nn.Module):
         return logits, (Auxiliary(resize(guess, x, align_corners=self.align_corners), _GUESS_WEIGHT),)
 
 
-def build(
+def build(  # noqa: PLR0913 - a registry's options are keywords
     in_channels: int,
     classes: int,
     *,
@@ -51,6 +53,11 @@ def build(
     output_stride: int = 8,
     channels: int = 512,
     keys: int = 256,
+    guess_width: int | None = None,
+    first_block: FirstBlock = "prev",
+    block_rates: Sequence[Sequence[int]] | None = None,
+    dilate_second: bool = True,
+    align_corners: bool = False,
 ) -> Padded:
     """Build an OCR on a ResNet.
 
@@ -61,15 +68,23 @@ def build(
         output_stride: 8 or 16.
         channels: of the pixels' representations.
         keys: channels of the attention's keys.
+        guess_width: channels before the guess's classifier; a quarter of those of the third stage unless given.
+        first_block: see ``geoseg.nn.parts.backbones.ResNetForm``.
+        block_rates: see there.
+        dilate_second: see there.
+        align_corners: how the logits are resized; mmsegmentation's models of 769 x 769 pixels align them.
 
     Raises:
         ModelError: no such backbone or output stride.
     """
-    body = resnet(backbone, in_channels, output_stride=output_stride)
+    form = ResNetForm(
+        output_stride=output_stride, first_block=first_block, block_rates=block_rates, dilate_second=dilate_second
+    )
+    body = resnet(backbone, in_channels, form)
     *_, third, fourth = widths(body)
-    guess = fcn_head(third, third // 4, classes, channelwise_dropout=True)
+    guess = fcn_head(third, guess_width or third // 4, classes, channelwise_dropout=True)
     head = OCRHead(fourth, classes, width=channels, keys=keys, bias=False)
-    return Padded(_OCR(body, guess, head, align_corners=False), stride=1)
+    return Padded(_OCR(body, guess, head, align_corners=align_corners), stride=1)
 
 
 def build_hrnet(
@@ -80,6 +95,7 @@ def build_hrnet(
     channels: int = 512,
     keys: int = 256,
     align_corners: bool = True,
+    form: HRNetForm = "authors",
 ) -> Padded:
     """Build an OCR on HRNet.
 
@@ -90,15 +106,17 @@ def build_hrnet(
         channels: of the pixels' representations.
         keys: channels of the attention's keys.
         align_corners: how branches, fused branches and logits are resized.
+        form: how branches are fused in the backbone: ``authors`` resizes them to the size of the finer branch, with
+            corners as ``align_corners`` says; ``mmseg`` first by a whole factor, and never aligned.
 
     Raises:
         ModelError: no such width.
     """
     if width not in BACKBONES:
         raise ModelError(f"network 'hrnet_ocr' has no width {width!r}; known: {', '.join(BACKBONES)}")
-    body = hrnet(BACKBONES[width], in_channels, align_corners=align_corners)
+    body = hrnet(BACKBONES[width], in_channels, form=form, align_corners=align_corners)
     joined = sum(widths(body))
     branches = nn.Sequential(body, Concatenate(align_corners=align_corners))
     guess = nn.Sequential(*convolve(joined, joined, 1, bias=True), nn.Conv2d(joined, classes, 1))
     head = OCRHead(joined, classes, width=channels, keys=keys, bias=True)
-    return Padded(_OCR(branches, guess, head, align_corners=align_corners), stride=32)
+    return Padded(_OCR(branches, guess, head, align_corners=align_corners), stride=1)

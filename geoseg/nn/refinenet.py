@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from geoseg.nn.padding import Padded
-from geoseg.nn.parts.backbones import resnet, widths
+from geoseg.nn.parts.backbones import ResNetForm, resnet, widths
 from geoseg.nn.parts.convolution import resize
 from geoseg.nn.parts.rcu import CRP, RCU
 from geoseg.nn.parts.segmenter import Segmenter
@@ -69,7 +69,7 @@ def build(in_channels: int, classes: int, *, backbone: str = "resnet101", width:
     Raises:
         ModelError: no such backbone.
     """
-    body = resnet(backbone, in_channels, output_stride=32)
+    body = resnet(backbone, in_channels, ResNetForm(output_stride=32))
     neck = _Cascade(widths(body), width)
     head = nn.Sequential(nn.Dropout(0.5), nn.Conv2d(width, classes, 3, padding=1))
     return Padded(Segmenter(body, head, neck=neck, align_corners=True), stride=1)

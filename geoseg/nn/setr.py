@@ -6,7 +6,7 @@ aggregation (MLA): four depths, joined from the deepest up.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -14,18 +14,20 @@ from torch import Tensor, nn
 from geoseg.nn.padding import Padded
 from geoseg.nn.parts.convolution import convolve
 from geoseg.nn.parts.segmenter import Segmenter, Side
-from geoseg.nn.parts.vit import MapNorm, ViT
+from geoseg.nn.parts.vit import Interpolation, MapNorm, ViT, ViTForm
 
-_LATE = (10 / 24, 15 / 24, 20 / 24, 1.0)
-_EVEN = (1 / 4, 1 / 2, 3 / 4, 1.0)
+LATE = (10 / 24, 15 / 24, 20 / 24, 1.0)
+EVEN = (1 / 4, 1 / 2, 3 / 4, 1.0)
 _SIDE_WEIGHT = 0.4
 
 
-def _raise(factor: int) -> nn.Upsample:
-    return nn.Upsample(scale_factor=factor, mode="bilinear", align_corners=False)
+def _raise(factor: int, *, align_corners: bool) -> nn.Upsample:
+    return nn.Upsample(scale_factor=factor, mode="bilinear", align_corners=align_corners)
 
 
-def _up_head(channels: int, width: int, classes: int, steps: tuple[int, int, int]) -> nn.Sequential:
+def _up_head(
+    channels: int, width: int, classes: int, steps: tuple[int, int, int], *, align_corners: bool
+) -> nn.Sequential:
     """Build a norm and some convolutions, each with an upsampling after it, then the classifier.
 
     Args:
@@ -33,25 +35,27 @@ def _up_head(channels: int, width: int, classes: int, steps: tuple[int, int, int
         width: of the convolutions.
         classes: output channels.
         steps: how many convolutions, the side of their kernels, the factor of each upsampling.
+        align_corners: how it is raised.
     """
     count, size, factor = steps
     layers: list[nn.Module] = [MapNorm(channels)]
     for index in range(count):
-        layers += [convolve(width if index else channels, width, size), _raise(factor)]
+        layers += [convolve(width if index else channels, width, size), _raise(factor, align_corners=align_corners)]
     return nn.Sequential(*layers, nn.Conv2d(width, classes, 1))
 
 
 class _Aggregation(nn.Module):
     """Neck of MLA: the maps joined from the deepest up, and all of them raised and concatenated as the last map."""
 
-    def __init__(self, channels: int, width: int, count: int) -> None:
+    def __init__(self, channels: int, width: int, count: int, *, align_corners: bool) -> None:
         super().__init__()
         self.norms = nn.ModuleList(MapNorm(channels) for _ in range(count))
         self.narrow = nn.ModuleList(convolve(channels, width, 1) for _ in range(count))
         self.refine = nn.ModuleList(convolve(width, width, 3) for _ in range(count))
         half = width // 2
         self.up = nn.ModuleList(
-            nn.Sequential(convolve(width, half, 3), convolve(half, half, 3), _raise(4)) for _ in range(count)
+            nn.Sequential(convolve(width, half, 3), convolve(half, half, 3), _raise(4, align_corners=align_corners))
+            for _ in range(count)
         )
 
     def forward(self, maps: list[Tensor]) -> list[Tensor]:
@@ -63,21 +67,21 @@ class _Aggregation(nn.Module):
         return [*refined, torch.cat([up(x) for up, x in zip(self.up, refined, strict=True)], dim=1)]
 
 
-def _segmenter(
-    vit: ViT, head: nn.Module, beside: Callable[[], nn.Module] | None, neck: nn.Module | None = None, count: int = 3
-) -> Padded:
-    sides = [] if beside is None else [Side(beside(), place, _SIDE_WEIGHT) for place in range(count)]
-    return Padded(Segmenter(vit, head, neck=neck, sides=sides), stride=vit.patch_px)
+def _sides(beside: Callable[[], nn.Module], count: int, *, wanted: bool) -> list[Side]:
+    return [Side(beside(), place, _SIDE_WEIGHT) for place in range(count if wanted else 0)]
 
 
-def build_naive(
+def build_naive(  # noqa: PLR0913 - a registry's options are keywords
     in_channels: int,
     classes: int,
     *,
     vit: str = "vit_large_patch16_384",
     image_px: int = 768,
     width: int = 256,
+    depths: Sequence[float] = LATE,
+    interpolation: Interpolation = "bilinear",
     auxiliary: bool = True,
+    align_corners: bool = False,
 ) -> Padded:
     """Build a SETR-Naive.
 
@@ -87,27 +91,35 @@ def build_naive(
         vit: a timm ViT.
         image_px: side of the tiles that the transformer has positions for; for others they are resized.
         width: channels of the head.
+        depths: shares of the blocks after which maps are taken, for the auxiliary heads but for the last.
+        interpolation: how positions are resized: ``bilinear`` or ``bicubic``.
         auxiliary: heads on three depths before the last, for training; their losses weigh 0.4 each.
+        align_corners: how features and logits are resized.
 
     Raises:
         ModelError: no such ViT.
     """
-    body = ViT(vit, in_channels, image_px, _LATE)
+    body = ViT(vit, in_channels, image_px, ViTForm(depths=depths, interpolation=interpolation))
 
     def head() -> nn.Module:
-        return _up_head(body.width, width, classes, (1, 1, 4))
+        return _up_head(body.width, width, classes, (1, 1, 4), align_corners=align_corners)
 
-    return _segmenter(body, head(), head if auxiliary else None)
+    main = head()
+    sides = _sides(head, len(depths) - 1, wanted=auxiliary)
+    return Padded(Segmenter(body, main, sides=sides, align_corners=align_corners), stride=1)
 
 
-def build_pup(
+def build_pup(  # noqa: PLR0913 - a registry's options are keywords
     in_channels: int,
     classes: int,
     *,
     vit: str = "vit_large_patch16_384",
     image_px: int = 768,
     width: int = 256,
+    depths: Sequence[float] = LATE,
+    interpolation: Interpolation = "bilinear",
     auxiliary: bool = True,
+    align_corners: bool = False,
 ) -> Padded:
     """Build a SETR-PUP.
 
@@ -117,20 +129,25 @@ def build_pup(
         vit: a timm ViT.
         image_px: side of the tiles that the transformer has positions for; for others they are resized.
         width: channels of the head.
+        depths: shares of the blocks after which maps are taken, for the auxiliary heads but for the last.
+        interpolation: how positions are resized: ``bilinear`` or ``bicubic``.
         auxiliary: heads on three depths before the last, for training; their losses weigh 0.4 each.
+        align_corners: how features and logits are resized.
 
     Raises:
         ModelError: no such ViT.
     """
-    body = ViT(vit, in_channels, image_px, _LATE)
+    body = ViT(vit, in_channels, image_px, ViTForm(depths=depths, interpolation=interpolation))
 
     def beside() -> nn.Module:
-        return _up_head(body.width, width, classes, (2, 3, 4))
+        return _up_head(body.width, width, classes, (2, 3, 4), align_corners=align_corners)
 
-    return _segmenter(body, _up_head(body.width, width, classes, (4, 3, 2)), beside if auxiliary else None)
+    main = _up_head(body.width, width, classes, (4, 3, 2), align_corners=align_corners)
+    sides = _sides(beside, len(depths) - 1, wanted=auxiliary)
+    return Padded(Segmenter(body, main, sides=sides, align_corners=align_corners), stride=1)
 
 
-def build_mla(
+def build_mla(  # noqa: PLR0913 - a registry's options are keywords
     in_channels: int,
     classes: int,
     *,
@@ -138,7 +155,10 @@ def build_mla(
     image_px: int = 768,
     width: int = 256,
     class_token: bool = False,
+    depths: Sequence[float] = EVEN,
+    interpolation: Interpolation = "bilinear",
     auxiliary: bool = True,
+    align_corners: bool = False,
 ) -> Padded:
     """Build a SETR-MLA.
 
@@ -149,16 +169,21 @@ def build_mla(
         image_px: side of the tiles that the transformer has positions for; for others they are resized.
         width: channels of the aggregation.
         class_token: whether it goes through the transformer beside the patches; mmsegmentation's does not.
+        depths: shares of the blocks after which the maps are taken that are aggregated.
+        interpolation: how positions are resized: ``bilinear`` or ``bicubic``.
         auxiliary: classifiers on the four aggregated depths, for training; their losses weigh 0.4 each.
+        align_corners: how features and logits are resized.
 
     Raises:
         ModelError: no such ViT.
     """
-    body = ViT(vit, in_channels, image_px, _EVEN, class_token=class_token)
-    neck = _Aggregation(body.width, width, len(_EVEN))
-    head = nn.Conv2d(len(_EVEN) * (width // 2), classes, 1)
+    form = ViTForm(depths=depths, class_token=class_token, interpolation=interpolation)
+    body = ViT(vit, in_channels, image_px, form)
+    neck = _Aggregation(body.width, width, len(depths), align_corners=align_corners)
+    head = nn.Conv2d(len(depths) * (width // 2), classes, 1)
 
     def beside() -> nn.Module:
         return nn.Conv2d(width, classes, 1)
 
-    return _segmenter(body, head, beside if auxiliary else None, neck, len(_EVEN))
+    sides = _sides(beside, len(depths), wanted=auxiliary)
+    return Padded(Segmenter(body, head, neck=neck, sides=sides, align_corners=align_corners), stride=1)

@@ -111,13 +111,175 @@ def _model(name: str, config: dict[str, Any]) -> dict[str, Any]:
     return config
 
 
+R18: dict[str, Any] = {"backbone.depth": 18, "decode_head.in_channels": 512, "decode_head.channels": 24}
+SIDE: dict[str, Any] = {"auxiliary_head.in_channels": 256, "auxiliary_head.channels": 16}
+SMALL: dict[str, Any] = {**R18, **SIDE}
+D16: dict[str, Any] = {"backbone.strides": (1, 2, 2, 1), "backbone.dilations": (1, 1, 1, 2)}
+V3PLUS = {**SMALL, "decode_head.c1_in_channels": 64, "decode_head.c1_channels": 12}
+OCR: dict[str, Any] = {
+    "backbone.depth": 18,
+    "decode_head.0.in_channels": 256,
+    "decode_head.0.channels": 16,
+    "decode_head.0.in_index": 2,
+    "decode_head.1.in_channels": 512,
+    "decode_head.1.in_index": 3,
+    "decode_head.1.channels": 24,
+    "decode_head.1.ocr_channels": 12,
+}
+TWO = {"decode_head.0.align_corners": True, "decode_head.1.align_corners": True}
+HR18S: dict[str, Any] = {
+    "backbone.extra.stage1.num_blocks": (1,),
+    "backbone.extra.stage2.num_blocks": (2, 2),
+    "backbone.extra.stage3.num_blocks": (2, 2, 2),
+    "backbone.extra.stage3.num_modules": 1,
+    "backbone.extra.stage4.num_blocks": (2, 2, 2, 2),
+    "backbone.extra.stage4.num_modules": 1,
+    "backbone.extra.stage1.num_channels": (32,),
+    "backbone.extra.stage2.num_channels": (16, 32),
+    "backbone.extra.stage3.num_channels": (16, 32, 64),
+    "backbone.extra.stage4.num_channels": (16, 32, 64, 128),
+}
+ALIGNED = {"decode_head.align_corners": True}
+OPTIONS: dict[str, tuple[str, str, dict[str, Any]]] = {
+    "fcn_aligned": ("fcn_r18", "fcn_r50-d8", {**SMALL, **ALIGNED}),
+    "fcn_rate_6": ("fcn_r18", "fcn_r50-d8", {**SMALL, "decode_head.dilation": 6}),
+    "fcn_plain_stem": ("fcn_r18", "fcn_r50-d8", {**SMALL, "backbone.type": "ResNet"}),
+    "fcn_not_contracted": ("fcn_r18", "fcn_r50-d8", {**SMALL, "backbone.contract_dilation": False}),
+    "fcn_d16": (
+        "fcn_r18",
+        "fcn_r50-d8",
+        {**SMALL, "backbone.strides": (1, 2, 2, 1), "backbone.dilations": (1, 1, 1, 2)},
+    ),
+    "fcn_d32_dilated": ("fcn_r18", "fcn_r50-d8", {**SMALL, "backbone.strides": (1, 2, 2, 2)}),
+    "fcn_one_channel": (
+        "fcn_r18",
+        "fcn_r50-d8",
+        {
+            **SMALL,
+            "decode_head.num_classes": 2,
+            "decode_head.out_channels": 1,
+            "decode_head.threshold": 0.4,
+            "auxiliary_head.num_classes": 2,
+            "auxiliary_head.out_channels": 1,
+        },
+    ),
+    "pspnet_bins_aligned": ("pspnet_r18", "pspnet_r50-d8", {**SMALL, **ALIGNED, "decode_head.pool_scales": (1, 3, 4)}),
+    "deeplabv3_multi_grid": (
+        "deeplabv3_r18",
+        "deeplabv3_r50-d8",
+        {
+            **SMALL,
+            **D16,
+            "backbone.multi_grid": (1, 4),
+            "decode_head.dilations": (1, 6, 12, 18),
+        },
+    ),
+    "deeplabv3plus_multi_grid": (
+        "deeplabv3plus_r18",
+        "deeplabv3plus_r50-d8",
+        {
+            **V3PLUS,
+            **D16,
+            "backbone.multi_grid": (1, 4),
+            "decode_head.dilations": (1, 6, 12),
+        },
+    ),
+    "deeplabv3plus_aligned": ("deeplabv3plus_r18", "deeplabv3plus_r50-d8", {**V3PLUS, **ALIGNED}),
+    "ocr_aligned": ("ocr_r101", "ocrnet_r50-d8", {**OCR, **TWO}),
+    "hrnet_aligned": (
+        "hrnet_w18s_v1",
+        "fcn_hr18",
+        {**HR18S, **ALIGNED, "decode_head.in_channels": [16, 32, 64, 128], "decode_head.channels": 240},
+    ),
+    "hrnet_ocr_aligned": (
+        "hrnet_ocr_w18",
+        "ocrnet_hr18",
+        {
+            **HR18S,
+            **TWO,
+            "decode_head.0.in_channels": [16, 32, 64, 128],
+            "decode_head.0.channels": 240,
+            "decode_head.1.in_channels": [16, 32, 64, 128],
+            "decode_head.1.channels": 24,
+            "decode_head.1.ocr_channels": 12,
+        },
+    ),
+    "fastfcn_aligned_rates": (
+        "fastfcn_psp_r50",
+        "fastfcn_r50-d32_jpu_psp",
+        {
+            **R18,
+            **SIDE,
+            "decode_head.in_channels": 48,
+            "neck.in_channels": (128, 256, 512),
+            "neck.mid_channels": 16,
+            "neck.align_corners": True,
+            "neck.dilations": (1, 2, 5),
+            **ALIGNED,
+        },
+    ),
+    "setr_naive_bicubic_aligned": ("setr_naive_b", "setr_naive", {"backbone.interpolate_mode": "bicubic", **ALIGNED}),
+    "setr_pup_aligned": ("setr_pup_b", "setr_pup", ALIGNED),
+    "setr_mla_class_token": ("setr_mla_b", "setr_mla", {"backbone.with_cls_token": True, **ALIGNED}),
+}
+"""What a configuration can say, each by a small network: ours, the base of its configuration, the changes."""
+
+
+def _changed(config: Any, changes: dict[str, Any]) -> Any:
+    for path, value in changes.items():
+        *parents, last = path.split(".")
+        part = config
+        for parent in parents:
+            part = part[int(parent) if parent.isdigit() else parent]
+        part[last] = value
+    return config
+
+
+def _write_options(models: Any, configs: Any, folder: Path) -> None:
+    """Write one file for each option: the configuration's text, the tensors' names, the logits."""
+    for option, (name, base, changes) in OPTIONS.items():
+        config = _model(
+            name if name.startswith("setr") else "", _plain(configs.fromfile(folder / f"{base}.py").model.to_dict())
+        )
+        config = _changed(config, changes)
+        network = models.build(config).eval()
+        shapes = {key: tuple(value.shape) for key, value in network.state_dict().items()}
+        network.load_state_dict(drawn(shapes))
+        size = (65, 97)
+        with torch.inference_mode():
+            logits = network.encode_decode(pixels(*size), [{"img_shape": size, "ori_shape": size, "pad_shape": size}])
+        keys = "\n".join(f"{key} {' '.join(map(str, shape))}".strip() for key, shape in shapes.items())
+        text = configs({"model": config, "data_preprocessor": PREPROCESSOR}).pretty_text
+        np.savez_compressed(
+            OUT / "options" / f"{option}.npz",
+            network=np.array(name),
+            config=np.array(text),
+            tensors=np.array(keys),
+            logits=logits.numpy()[..., ::4, ::4],
+        )
+        sys.stderr.write(f"{option} {len(shapes)} {tuple(logits.shape)}\n")
+
+
+PREPROCESSOR = {
+    "type": "SegDataPreProcessor",
+    "mean": [123.675, 116.28, 103.53],
+    "std": [58.395, 57.12, 57.375],
+    "bgr_to_rgb": True,
+    "size": (512, 1024),
+}
+
+
 def main() -> None:
-    """Write one file for each network."""
+    """Write one file for each network, and one for each option of a configuration."""
     warnings.simplefilter("ignore")
     models, configs = _mmseg()
     import mmseg
 
     folder = Path(mmseg.__file__).parent / ".mim/configs/_base_/models"
+    (OUT / "options").mkdir(parents=True, exist_ok=True)
+    _write_options(models, configs, folder)
+    if "--options-only" in sys.argv:
+        return
     OUT.mkdir(exist_ok=True)
     for name, (base, size) in NAMES.items():
         config = _model(name, _plain(configs.fromfile(folder / f"{base}.py").model.to_dict()))

@@ -67,6 +67,8 @@ def import_(
     imported = card.recipe["imported"]
     print(f"{path}: {network} from {imported['layout']}, {len(card.bands)} bands, {len(card.legend)} classes")
     print(f"checkpoint sha256 {imported['sha256']}")
+    for warning in card.warnings:
+        print(f"Warning: {warning}")
 
 
 def _options(texts: list[str]) -> dict[str, Any]:

@@ -18,6 +18,7 @@ HRNET = Layout(
     renames=((r"^last_layer\.", "body.head."), (r"^(?!body)", "body.backbone.")),
     idle=_CLASSIFICATION,
     classifier="last_layer.3.weight",
+    untold=("align_corners",),
 )
 HRNET_OCR = Layout(
     source=_SOURCE,
@@ -40,6 +41,7 @@ HRNET_OCR = Layout(
     ),
     idle=_CLASSIFICATION,
     classifier="cls_head.weight",
+    untold=("align_corners",),
 )
 
 LAYOUTS = (HRNET, HRNET_OCR)

@@ -50,6 +50,9 @@ class Layout:
         bgr: whether the source's bands are blue, green, red.
         positions: the source's name of a transformer's positions, which tell the tile it was made for.
         single: the source's names of a classifier that may have one channel (a sigmoid); see ``remap``.
+        resnet: what the source writes before the names of a ResNet, whose depth and stem they tell.
+        sizes: options that are the first side of a tensor of the source.
+        untold: options that nothing in the tensors tells, where the source has models of several kinds.
     """
 
     source: str
@@ -66,6 +69,9 @@ class Layout:
     bgr: bool = False
     positions: str | None = None
     single: tuple[str, ...] = field(default=())
+    resnet: str | None = None
+    sizes: Mapping[str, str] = field(default_factory=dict)
+    untold: tuple[str, ...] = ()
 
     def fits(self, names: Iterable[str]) -> bool:
         """Whether a state dict of these names is of this layout."""

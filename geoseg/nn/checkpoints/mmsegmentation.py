@@ -1,8 +1,8 @@
 """mmsegmentation's networks, 0.x and 1.x: ``backbone``, ``neck``, ``decode_head``, ``auxiliary_head``.
 
-Its blocks of a convolution and a norm are named ``conv`` and ``bn`` where ours are 0 and 1. The published models of
-its ResNets have the stem of three convolutions and output stride 8 (``-d8``); for ``-d16`` pass the option
-``output_stride``. https://mmsegmentation.readthedocs.io
+Its blocks of a convolution and a norm are named ``conv`` and ``bn`` where ours are 0 and 1. What the tensors do not
+tell stands in the configuration that it writes into a checkpoint; see ``geoseg.nn.checkpoints.mmseg_options``.
+https://mmsegmentation.readthedocs.io
 """
 
 from __future__ import annotations
@@ -14,7 +14,16 @@ _R50, _R101 = {"backbone": "resnet50c"}, {"backbone": "resnet101c"}
 _SIDES = r"^auxiliary_head\."
 
 _SEG = "decode_head.conv_seg.weight"
+_SINGLE = (
+    _SEG,
+    "decode_head.conv_seg.bias",
+    *(f"{head}.{part}" for head in ("auxiliary_head.conv_seg", "decode_head.se_layer") for part in ("weight", "bias")),
+)
+_RESNETS = ("output_stride", "align_corners")
+_SIDE_SIZE = {"auxiliary_width": "auxiliary_head.convs.0.conv.weight"}
+_MERGED = "decode_head.bottleneck.conv.weight"
 
+_STEM = r"^backbone\.(stem\.|conv1\.weight$)"
 _PAIRS: tuple[Rename, ...] = ((r"\.conv\.(?=weight$|bias$)", ".0."), (r"\.bn\.(?=\w+$)", ".1."))
 _RESNET: tuple[Rename, ...] = (
     *_PAIRS,
@@ -27,8 +36,8 @@ _RESNET: tuple[Rename, ...] = (
 
 FCN = Layout(
     source=_SOURCE,
-    networks={"fcn_r50": {**_R50, "head": "concat"}, "fcn_r101": {**_R101, "head": "concat"}},
-    marks=(r"^backbone\.stem\.", r"^decode_head\.conv_cat\.", r"^decode_head\.convs\.1\."),
+    networks={"fcn_r18": {}, "fcn_r50": {**_R50, "head": "concat"}, "fcn_r101": {**_R101, "head": "concat"}},
+    marks=(_STEM, r"^decode_head\.conv_cat\.", r"^decode_head\.convs\.1\."),
     strangers=(r"^neck\.",),
     renames=(
         *_RESNET,
@@ -38,6 +47,10 @@ FCN = Layout(
     ),
     classifier=_SEG,
     sides=_SIDES,
+    resnet="backbone.",
+    single=_SINGLE,
+    sizes={"width": "decode_head.convs.0.conv.weight", **_SIDE_SIZE},
+    untold=_RESNETS,
 )
 _PSP: tuple[Rename, ...] = (
     (r"^decode_head\.psp_modules\.(\d)\.1\.", r"body.head.0.levels.\1."),
@@ -47,12 +60,16 @@ _PSP: tuple[Rename, ...] = (
 _PSP_OPTIONS = {"first_block": "prev", "align_corners": False}
 PSPNET = Layout(
     source=_SOURCE,
-    networks={"pspnet_r50": {**_R50, **_PSP_OPTIONS}, "pspnet_r101": {**_R101, **_PSP_OPTIONS}},
-    marks=(r"^backbone\.stem\.", r"^decode_head\.psp_modules\."),
+    networks={"pspnet_r18": {}, "pspnet_r50": {**_R50, **_PSP_OPTIONS}, "pspnet_r101": {**_R101, **_PSP_OPTIONS}},
+    marks=(_STEM, r"^decode_head\.psp_modules\."),
     strangers=(r"^neck\.",),
     renames=(*_RESNET, *_PSP),
     classifier=_SEG,
     sides=_SIDES,
+    resnet="backbone.",
+    single=_SINGLE,
+    sizes={"width": _MERGED, **_SIDE_SIZE},
+    untold=_RESNETS,
 )
 _ASPP: tuple[Rename, ...] = (
     (r"^decode_head\.aspp_modules\.", "body.head.0.branches."),
@@ -62,17 +79,30 @@ _ASPP: tuple[Rename, ...] = (
 )
 DEEPLABV3 = Layout(
     source=_SOURCE,
-    networks={"deeplabv3_r50": {**_R50, "form": "mmseg"}, "deeplabv3_r101": {**_R101, "form": "mmseg"}},
-    marks=(r"^backbone\.stem\.", r"^decode_head\.aspp_modules\.1\.conv\."),
+    networks={
+        "deeplabv3_r18": {},
+        "deeplabv3_r50": {**_R50, "form": "mmseg"},
+        "deeplabv3_r101": {**_R101, "form": "mmseg"},
+    },
+    marks=(_STEM, r"^decode_head\.aspp_modules\.1\.conv\."),
     strangers=(r"^neck\.",),
     renames=(*_RESNET, *_ASPP),
     classifier=_SEG,
     sides=_SIDES,
+    resnet="backbone.",
+    single=_SINGLE,
+    sizes={"width": _MERGED, **_SIDE_SIZE},
+    untold=_RESNETS,
 )
 DEEPLABV3PLUS = Layout(
     source=_SOURCE,
-    networks={"deeplabv3plus_r50": {"output_stride": 8}, "deeplabv3plus_r101": {"output_stride": 8}},
-    marks=(r"^backbone\.stem\.", r"^decode_head\.aspp_modules\.1\.depthwise_conv\.", r"^decode_head\.c1_bottleneck\."),
+    networks={
+        "deeplabv3plus_r18": {},
+        "deeplabv3plus_r50": {"output_stride": 8},
+        "deeplabv3plus_r101": {"output_stride": 8},
+        "deeplabv3plus": {"output_stride": 8},
+    },
+    marks=(_STEM, r"^decode_head\.aspp_modules\.1\.depthwise_conv\.", r"^decode_head\.c1_bottleneck\."),
     renames=(
         (r"^auxiliary_head\.convs\.0\.", "body.side.0."),
         (r"^auxiliary_head\.conv_seg\.", "body.side.2."),
@@ -88,6 +118,10 @@ DEEPLABV3PLUS = Layout(
     ),
     classifier=_SEG,
     sides=_SIDES,
+    resnet="backbone.",
+    single=_SINGLE,
+    sizes={"width": _MERGED, "low_width": "decode_head.c1_bottleneck.conv.weight", **_SIDE_SIZE},
+    untold=_RESNETS,
 )
 _JPU: tuple[Rename, ...] = (
     (r"\.depthwise_conv\.", ".0."),
@@ -105,25 +139,33 @@ _FASTFCN = {"backbone": "resnet50c", "form": "mmseg"}, {"backbone": "resnet101c"
 FASTFCN_PSP = Layout(
     source=_SOURCE,
     networks={"fastfcn_psp_r50": _FASTFCN[0], "fastfcn_psp_r101": _FASTFCN[1]},
-    marks=(r"^backbone\.stem\.", r"^neck\.dilation_layers\.", r"^decode_head\.psp_modules\."),
+    marks=(_STEM, r"^neck\.dilation_layers\.", r"^decode_head\.psp_modules\."),
     renames=(*_RESNET, *_JPU, *_PSP),
     blocks=_TURNED,
     classifier=_SEG,
     sides=_SIDES,
+    resnet="backbone.",
+    single=_SINGLE,
+    sizes={"width": "neck.conv_layers.0.0.conv.weight", "head_width": _MERGED, **_SIDE_SIZE},
+    untold=("align_corners",),
 )
 FASTFCN_DEEPLABV3 = Layout(
     source=_SOURCE,
     networks={"fastfcn_deeplabv3_r50": _FASTFCN[0], "fastfcn_deeplabv3_r101": _FASTFCN[1]},
-    marks=(r"^backbone\.stem\.", r"^neck\.dilation_layers\.", r"^decode_head\.aspp_modules\."),
+    marks=(_STEM, r"^neck\.dilation_layers\.", r"^decode_head\.aspp_modules\."),
     renames=(*_RESNET, *_JPU, *_ASPP),
     blocks=_TURNED,
     classifier=_SEG,
     sides=_SIDES,
+    resnet="backbone.",
+    single=_SINGLE,
+    sizes={"width": "neck.conv_layers.0.0.conv.weight", "head_width": _MERGED, **_SIDE_SIZE},
+    untold=("align_corners",),
 )
 FASTFCN_ENCNET = Layout(
     source=_SOURCE,
     networks={"fastfcn_encnet_r50": _FASTFCN[0], "fastfcn_encnet_r101": _FASTFCN[1]},
-    marks=(r"^backbone\.stem\.", r"^neck\.dilation_layers\.", r"^decode_head\.enc_module\."),
+    marks=(_STEM, r"^neck\.dilation_layers\.", r"^decode_head\.enc_module\."),
     renames=(
         *_RESNET,
         *_JPU,
@@ -139,10 +181,17 @@ FASTFCN_ENCNET = Layout(
     blocks=_TURNED,
     classifier=_SEG,
     sides=_SIDES,
+    resnet="backbone.",
+    single=_SINGLE,
+    sizes={"width": "neck.conv_layers.0.0.conv.weight", "head_width": _MERGED, **_SIDE_SIZE},
+    untold=("align_corners",),
 )
 HRNET = Layout(
     source=_SOURCE,
-    networks={name: {} for name in ("hrnet_w18", "hrnet_w48", "hrnet_w18s_v1", "hrnet_w18s_v2", "hrnet_w32")},
+    networks={
+        name: {"form": "mmseg"}
+        for name in ("hrnet_w18", "hrnet_w48", "hrnet_w18s_v1", "hrnet_w18s_v2", "hrnet_w32", "hrnet")
+    },
     marks=(r"^backbone\.stage4\.", r"^decode_head\.convs\.0\.conv\.weight$"),
     renames=(
         *_PAIRS,
@@ -152,6 +201,8 @@ HRNET = Layout(
     ),
     zeros=r"^body\.head\.0\.bias$",
     classifier=_SEG,
+    single=_SINGLE,
+    untold=("align_corners",),
 )
 _OCR: tuple[Rename, ...] = (
     (r"^decode_head\.1\.bottleneck\.", "body.head.narrow."),
@@ -163,10 +214,15 @@ _OCR: tuple[Rename, ...] = (
     (r"^decode_head\.1\.conv_seg\.", "body.head.classify.1."),
 )
 _OCR_SEG = "decode_head.1.conv_seg.weight"
+_OCR_SINGLE = (_OCR_SEG, "decode_head.1.conv_seg.bias", "decode_head.0.conv_seg.weight", "decode_head.0.conv_seg.bias")
+_OCR_SIZES = {
+    "channels": "decode_head.1.bottleneck.conv.weight",
+    "keys": "decode_head.1.object_context_block.query_project.0.conv.weight",
+}
 OCR = Layout(
     source=_SOURCE,
     networks={"ocr_r101": {}},
-    marks=(r"^backbone\.stem\.", r"^decode_head\.1\.object_context_block\."),
+    marks=(_STEM, r"^decode_head\.1\.object_context_block\."),
     renames=(
         *_RESNET,
         (r"^decode_head\.0\.convs\.0\.", "body.guess.0."),
@@ -174,10 +230,16 @@ OCR = Layout(
         *_OCR,
     ),
     classifier=_OCR_SEG,
+    resnet="backbone.",
+    single=_OCR_SINGLE,
+    sizes={"guess_width": "decode_head.0.convs.0.conv.weight", **_OCR_SIZES},
+    untold=_RESNETS,
 )
 HRNET_OCR = Layout(
     source=_SOURCE,
-    networks={name: {"align_corners": False} for name in ("hrnet_ocr_w18", "hrnet_ocr_w32", "hrnet_ocr_w48")},
+    networks={
+        name: {"align_corners": False, "form": "mmseg"} for name in ("hrnet_ocr_w18", "hrnet_ocr_w32", "hrnet_ocr_w48")
+    },
     marks=(r"^backbone\.stage4\.", r"^decode_head\.1\.object_context_block\."),
     renames=(
         *_PAIRS,
@@ -188,6 +250,9 @@ HRNET_OCR = Layout(
     ),
     zeros=r"^body\.(guess\.0|head\.narrow\.0)\.bias$",
     classifier=_OCR_SEG,
+    single=_OCR_SINGLE,
+    sizes=_OCR_SIZES,
+    untold=("align_corners",),
 )
 
 LAYOUTS = (

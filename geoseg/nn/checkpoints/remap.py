@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from math import log
 from typing import Any
 
 import torch
@@ -15,9 +16,14 @@ from geoseg.errors import ModelError
 from geoseg.nn.checkpoints.hints import said
 from geoseg.nn.checkpoints.known import LAYOUTS
 from geoseg.nn.checkpoints.layout import Layout
-from geoseg.nn.zoo.registry import build, nearest, options
+from geoseg.nn.checkpoints.mmseg_config import MmsegConfig, UnreadableConfigError, read_mmseg_config
+from geoseg.nn.checkpoints.mmseg_options import MMSEGMENTATION, mmseg_options, refuse_other_heads, single_threshold
+from geoseg.nn.checkpoints.resnet_name import resnet_depth, resnet_name
+from geoseg.nn.zoo.registry import NETWORKS, build, nearest, options
 
 _LISTED = 4
+_BOTTLENECKS = 50
+"""Least depth of a ResNet whose blocks are no basic ones."""
 _COUNTER = ".num_batches_tracked"
 
 
@@ -32,6 +38,11 @@ class Fitted:
         bands: its input channels.
         classes: its output channels.
         sigmoid: whether the source had one channel, whose second one here is the class.
+        threshold: probability from which on the source calls a pixel the class, where it had one channel. The logit is
+            moved such that it is 0.5 here.
+        bgr: whether the bands of the first layer were turned round.
+        config: that mmsegmentation wrote beside the weights.
+        assumed: options that nothing told, and what they were taken to be.
     """
 
     network: nn.Module
@@ -40,6 +51,10 @@ class Fitted:
     bands: int
     classes: int
     sigmoid: bool
+    threshold: float = 0.5
+    bgr: bool = False
+    config: MmsegConfig | None = None
+    assumed: Mapping[str, Any] = field(default_factory=dict)
 
 
 def fit(
@@ -60,24 +75,28 @@ def fit(
         bgr: turn the bands of the first layer round although the layout does not ask for it.
 
     Raises:
-        ModelError: no layout of this network is recognised, or some tensor is missing, left over or of another shape.
+        ModelError: no layout of this network is recognised, some tensor is missing, left over or of another shape, or
+            the checkpoint's configuration says what the network cannot do.
     """
-    defaults = options(name)
+    chosen, hints = chosen or {}, hints or {}
     layout = recognise(name, tensors)
+    config = _config(layout, chosen, hints)
+    wanted: dict[str, Any] = {
+        **layout.networks[name],
+        **_shown(name, layout, tensors, chosen),
+        **said(name, hints),
+        **({} if config is None else mmseg_options(config, name, options(name))),
+        **chosen,
+    }
     sides = layout.sides is not None and any(re.search(layout.sides, key) for key in tensors)
-    wanted: dict[str, Any] = {**layout.networks[name], **said(name, hints or {})}
-    if "auxiliary" in defaults:
-        wanted["auxiliary"] = sides
-    if layout.positions is not None and layout.positions in tensors and tensors[layout.positions].ndim == 3:
-        wanted["image_px"] = _image_px(tensors, layout.positions)
-    wanted |= chosen or {}
     drop_sides = sides and not wanted.get("auxiliary", True)
     tensors = {
         key: tensor
         for key, tensor in tensors.items()
         if not (layout.idle and re.search(layout.idle, key)) and not (drop_sides and re.search(layout.sides or "", key))
     }
-    tensors, sigmoid = _two_classes(tensors, layout)
+    threshold = single_threshold(config) if layout.source == MMSEGMENTATION else 0.5
+    tensors, sigmoid = _two_classes(tensors, layout, threshold)
     if layout.classifier not in tensors:
         raise ModelError(f"looks like {layout.source}, but has no {layout.classifier}")
     if tensors[layout.classifier].ndim == 0:
@@ -89,11 +108,78 @@ def fit(
     if bands != 3:
         shapes = _plan(name, bands, classes, wanted)[1]
     _refuse_misfits(name, layout, (shapes, state), {layout.ours(key): key for key in tensors})
-    if layout.bgr or bgr:
+    normalisation = None if config is None else config.normalisation
+    bgr = bgr or layout.bgr or (normalisation is not None and normalisation.bgr and bands == 3)
+    if bgr:
         state[first] = state[first].flip(1)
     network = build(name, bands, classes, **wanted)
+    if config is not None:
+        refuse_other_heads(config, network)
     network.load_state_dict(state)
-    return Fitted(network=network.eval(), layout=layout, options=wanted, bands=bands, classes=classes, sigmoid=sigmoid)
+    return Fitted(
+        network=network.eval(),
+        layout=layout,
+        options=wanted,
+        bands=bands,
+        classes=classes,
+        sigmoid=sigmoid,
+        threshold=threshold if sigmoid else 0.5,
+        bgr=bgr,
+        config=config,
+        assumed=_assumed(name, layout, wanted, chosen) if config is None else {},
+    )
+
+
+def _config(layout: Layout, chosen: Mapping[str, Any], hints: Mapping[str, Any]) -> MmsegConfig | None:
+    """Read mmsegmentation's configuration; one that cannot be read is no matter where the options are chosen."""
+    if layout.source != MMSEGMENTATION:
+        return None
+    try:
+        return read_mmseg_config(hints.get("meta"))
+    except UnreadableConfigError as error:
+        missing = [f"--option {option}=VALUE" for option in layout.untold if option not in chosen]
+        if not missing:
+            return None
+        raise ModelError(f"{error}, which tells how the network runs. Pass {', '.join(missing)}") from error
+
+
+def _shown(name: str, layout: Layout, tensors: Mapping[str, Tensor], chosen: Mapping[str, Any]) -> dict[str, Any]:
+    """Tell the options that the tensors show."""
+    defaults = options(name)
+    shown: dict[str, Any] = {}
+    if layout.resnet is not None and "backbone" not in chosen:
+        backbone = resnet_name(tensors, layout.resnet)
+        if backbone is not None:
+            _refuse_other_depth(name, layout, backbone)
+            shown["backbone"] = backbone
+    depth = resnet_depth(shown.get("backbone", chosen.get("backbone")))
+    if layout.source == MMSEGMENTATION and "dilate_second" in defaults and depth is not None:
+        shown["dilate_second"] = depth >= _BOTTLENECKS
+    for option, key in layout.sizes.items():
+        size = tensors[key].shape[:1] if key in tensors else ()
+        if size and defaults.get(option) != size[0]:
+            shown[option] = int(size[0])
+    if "auxiliary" in defaults:
+        shown["auxiliary"] = layout.sides is not None and any(re.search(layout.sides, key) for key in tensors)
+    if layout.positions is not None and layout.positions in tensors and tensors[layout.positions].ndim == 3:
+        shown["image_px"] = _image_px(tensors, layout.positions)
+    return shown
+
+
+def _refuse_other_depth(name: str, layout: Layout, backbone: str) -> None:
+    preset = NETWORKS[name][1].get("backbone")
+    if preset is None or resnet_depth(preset) == resnet_depth(backbone):
+        return
+    others = [
+        other for other in layout.networks if resnet_depth(NETWORKS[other][1].get("backbone")) == resnet_depth(backbone)
+    ]
+    cure = f"Import it as {' or '.join(others)}" if others else f"Pass --option backbone={backbone}"
+    raise ModelError(f"has a ResNet-{resnet_depth(backbone)}, and not the ResNet of {name}. {cure}")
+
+
+def _assumed(name: str, layout: Layout, wanted: Mapping[str, Any], chosen: Mapping[str, Any]) -> dict[str, Any]:
+    known = {**options(name), **wanted}
+    return {option: known[option] for option in layout.untold if option not in chosen}
 
 
 def recognise(name: str, tensors: Mapping[str, Tensor]) -> Layout:
@@ -125,12 +211,18 @@ def _image_px(tensors: Mapping[str, Tensor], positions: str) -> int:
     return int((tensors[positions].shape[1] - 1) ** 0.5 + 0.5) * int(patch)
 
 
-def _two_classes(tensors: dict[str, Tensor], layout: Layout) -> tuple[dict[str, Tensor], bool]:
-    """Make two classes of one: with logits 0 and z a softmax gives what the sigmoid of z gave."""
+def _two_classes(tensors: dict[str, Tensor], layout: Layout, threshold: float) -> tuple[dict[str, Tensor], bool]:
+    """Make two classes of one: with logits 0 and z a softmax gives what the sigmoid of z gave.
+
+    Where the source's class begins at another probability than 0.5, z is moved until it begins there.
+    """
     single = {key: tensors[key] for key in layout.single if key in tensors}
     if layout.classifier not in single or any(tensor.shape[:1] != (1,) for tensor in single.values()):
         return tensors, False
     both = {key: torch.cat([torch.zeros_like(tensor), tensor]) for key, tensor in single.items()}
+    bias = layout.single[1]
+    if bias in both:
+        both[bias][1] -= log(threshold / (1 - threshold))
     return {**tensors, **both}, True
 
 

@@ -8,6 +8,13 @@ _SOURCE = "mmsegmentation"
 _POSITIONS = "backbone.pos_embed"
 _SEG = "decode_head.conv_seg.weight"
 _SIDES = r"^auxiliary_head\."
+_SINGLE = (
+    _SEG,
+    "decode_head.conv_seg.bias",
+    *(f"auxiliary_head.{head}.conv_seg.{part}" for head in range(4) for part in ("weight", "bias")),
+)
+_UNTOLD = ("align_corners",)
+_UP_SIZE = {"width": "decode_head.up_convs.0.0.conv.weight"}
 _VIT: tuple[Rename, ...] = (
     (r"\.conv\.(?=weight$|bias$)", ".0."),
     (r"\.bn\.(?=\w+$)", ".1."),
@@ -45,6 +52,9 @@ NAIVE = Layout(
     classifier=_SEG,
     sides=_SIDES,
     positions=_POSITIONS,
+    single=_SINGLE,
+    sizes=_UP_SIZE,
+    untold=_UNTOLD,
 )
 PUP = Layout(
     source=_SOURCE,
@@ -58,6 +68,9 @@ PUP = Layout(
     classifier=_SEG,
     sides=_SIDES,
     positions=_POSITIONS,
+    single=_SINGLE,
+    sizes=_UP_SIZE,
+    untold=_UNTOLD,
 )
 # its neck hands the deepest map on first, ours the shallowest
 MLA = Layout(
@@ -77,6 +90,9 @@ MLA = Layout(
     classifier=_SEG,
     sides=_SIDES,
     positions=_POSITIONS,
+    single=_SINGLE,
+    sizes={"width": "neck.mla.channel_proj.0.conv.weight"},
+    untold=_UNTOLD,
 )
 
 LAYOUTS = (NAIVE, PUP, MLA)

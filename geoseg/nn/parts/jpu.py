@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from geoseg.nn.parts.convolution import convolve, resize
 
-_RATES = (1, 2, 4, 8)
+RATES = (1, 2, 4, 8)
 
 
 def _separable(before: int, after: int, rate: int) -> nn.Sequential:
@@ -29,20 +29,23 @@ class JPU(nn.Module):
         channels: of that map.
     """
 
-    def __init__(self, stages: Sequence[int], width: int = 512, *, align_corners: bool = True) -> None:
+    def __init__(
+        self, stages: Sequence[int], width: int = 512, rates: Sequence[int] = RATES, *, align_corners: bool = True
+    ) -> None:
         """Make the layers.
 
         Args:
             stages: channels of the three coarsest maps, finest first.
             width: channels of each branch.
+            rates: of the branches.
             align_corners: how the coarser maps are resized.
         """
         super().__init__()
         self.align_corners = align_corners
-        self.channels = len(_RATES) * width
+        self.channels = len(rates) * width
         # coarsest first, as the authors concatenate; mmsegmentation has them the other way round
         self.narrow = nn.ModuleList(convolve(stage, width, 3) for stage in reversed(stages))
-        self.dilated = nn.ModuleList(_separable(len(stages) * width, width, rate) for rate in _RATES)
+        self.dilated = nn.ModuleList(_separable(len(stages) * width, width, rate) for rate in rates)
 
     def forward(self, features: list[Tensor]) -> list[Tensor]:
         """Replace the last of the maps."""
