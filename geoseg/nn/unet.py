@@ -22,6 +22,7 @@ from geoseg.nn.padding import mirror
 Convolution = Literal["same", "valid"]
 Norm = Literal["batch"] | None
 Up = Literal["transpose", "bilinear"]
+Ragged = Literal["mirror", "zeros"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,18 +32,22 @@ class _Form:
     up: Up
     stem_stride: int
     residual: bool
+    ragged: Ragged
 
     def __post_init__(self) -> None:
         if (
             self.convolution not in ("same", "valid")
             or self.norm not in ("batch", None)
             or self.up not in ("transpose", "bilinear")
+            or self.ragged not in ("mirror", "zeros")
         ):
             raise ModelError(f"network 'unet' has no such form: {self}")
         if self.stem_stride not in (1, 2, 4) or (self.convolution == "valid" and self.stem_stride != 1):
             raise ModelError(
                 f"network 'unet' takes stem_stride 1, 2 or 4 (only 1 with valid convolutions), not {self.stem_stride}"
             )
+        if self.ragged == "zeros" and (self.convolution == "valid" or self.stem_stride != 1):
+            raise ModelError("network 'unet': ragged='zeros' needs convolution='same' and stem_stride=1")
         if self.residual and (self.convolution, self.norm) != ("same", "batch"):
             raise ModelError("network 'unet': residual=True needs convolution='same' and norm='batch'")
 
@@ -78,6 +83,12 @@ class _Residual(nn.Module):
 
 def _block(channels: tuple[int, int, int], form: _Form) -> nn.Module:
     return _Residual(channels) if form.residual else _Double(channels, form)
+
+
+def _extended(x: Tensor, like: Tensor) -> Tensor:
+    """Put zeros around a map until it has the size of another."""
+    rows, cols = like.shape[-2] - x.shape[-2], like.shape[-1] - x.shape[-1]
+    return functional.pad(x, (cols // 2, cols - cols // 2, rows // 2, rows - rows // 2))
 
 
 class UNet(nn.Module):
@@ -144,6 +155,8 @@ class UNet(nn.Module):
         return (size - output) // 2
 
     def _padding(self, size: int) -> tuple[int, int]:
+        if self.form.ragged == "zeros":
+            return 0, max(0, self.stride - size)
         if self.form.convolution == "same":
             return 0, -size % self.stride
         return self.margin_px, self._valid_input(size) - size - self.margin_px
@@ -156,7 +169,7 @@ class UNet(nn.Module):
         return logits[..., :height, :width]
 
     def body(self, x: Tensor) -> Tensor:
-        """Run the network proper: input sides must be multiples of ``stride`` (or fit unpadded convolutions)."""
+        """Run the network proper: input sides must be multiples of ``stride``, or as its form takes them."""
         stem_stride = self.form.stem_stride
         if stem_stride > 1:
             x = functional.pixel_unshuffle(x, stem_stride)
@@ -168,6 +181,8 @@ class UNet(nn.Module):
         for rise, merge in zip(self.rise, self.merge, strict=True):
             x = rise(x)
             skip = skips.pop()
+            if self.form.ragged == "zeros":
+                x = _extended(x, skip)
             top, left = (skip.shape[-2] - x.shape[-2]) // 2, (skip.shape[-1] - x.shape[-1]) // 2
             skip = skip[..., top : top + x.shape[-2], left : left + x.shape[-1]]
             x = merge(torch.cat([skip, x], dim=1))
@@ -187,6 +202,7 @@ def build(  # noqa: PLR0913 - a registry's options are keywords
     up: Up = "transpose",
     stem_stride: int = 1,
     residual: bool = False,
+    ragged: Ragged = "mirror",
 ) -> UNet:
     """Build a U-Net.
 
@@ -201,12 +217,14 @@ def build(  # noqa: PLR0913 - a registry's options are keywords
         up: ``transpose`` (2x2 transposed convolution, the paper's) or ``bilinear`` (corners aligned, as in
             milesial/Pytorch-UNet).
         stem_stride: 1, 2 or 4 pixels a side folded into channels before the first level.
+        ragged: what sides that are no multiple of the poolings meet: ``mirror``, the input's mirror image up to the
+            next multiple; ``zeros``, zeros around the smaller of two maps that are joined, as in milesial/Pytorch-UNet.
         residual: shortcuts around each pair of convolutions; needs ``same`` and ``batch``.
 
     Raises:
         ModelError: options that exclude each other.
     """
-    form = _Form(convolution=convolution, norm=norm, up=up, stem_stride=stem_stride, residual=residual)
+    form = _Form(convolution=convolution, norm=norm, up=up, stem_stride=stem_stride, residual=residual, ragged=ragged)
     levels = tuple(widths) if widths is not None else tuple(width * 2**level for level in range(depth + 1))
     if len(levels) < 2 or min(levels) < 1:
         raise ModelError(f"network 'unet' needs two or more levels of at least one channel, not {levels}")

@@ -41,6 +41,10 @@ HRNET_OCR = Layout(
     ),
     idle=_CLASSIFICATION,
     classifier="cls_head.weight",
+    sizes={
+        "channels": "conv3x3_ocr.0.weight",
+        "keys": "ocr_distri_head.object_context_block.f_pixel.0.weight",
+    },
     untold=("align_corners",),
 )
 

@@ -19,7 +19,7 @@ _SINGLE = (_LAST, "outc.conv.bias")
 
 TRANSPOSE = Layout(
     source=_SOURCE,
-    networks={"unet": {}},
+    networks={"unet": {"ragged": "zeros"}},
     marks=(*_MARKS, _UP),
     renames=_RENAMES,
     classifier=_LAST,
@@ -28,7 +28,7 @@ TRANSPOSE = Layout(
 )
 BILINEAR = Layout(
     source=_SOURCE,
-    networks={"unet": {"up": "bilinear"}},
+    networks={"unet": {"up": "bilinear", "ragged": "zeros"}},
     marks=_MARKS,
     strangers=(_UP,),
     renames=_RENAMES,

@@ -7,6 +7,7 @@ MEASURED: MappingProxyType[str, tuple[int, int, int]] = MappingProxyType(
         "fcn32s": (136_152_917, 0, 190_194_856_704),
         "fcn16s": (134_815_994, 0, 190_281_890_448),
         "fcn8s": (134_489_759, 0, 190_366_583_952),
+        "fcn_r18": (12_673_781, 148_949, 55_432_445_952),
         "fcn_r50": (32_957_013, 2_365_205, 138_367_991_808),
         "fcn_r101": (51_949_141, 2_365_205, 215_945_838_592),
         "segnet": (29_455_167, 0, 163_074_539_520),
@@ -16,13 +17,16 @@ MEASURED: MappingProxyType[str, tuple[int, int, int]] = MappingProxyType(
         "unetplusplus": (9_042_837, 2_079, 119_319_560_192),
         "deeplabv1": (20_505_429, 0, 128_545_076_224),
         "deeplabv2_r101": (44_048_532, 0, 344_871_084_032),
+        "deeplabv3_r18": (13_837_813, 148_949, 59_928_805_376),
         "deeplabv3_r50": (39_638_869, 2_365_205, 163_579_428_864),
         "deeplabv3_r101": (58_630_997, 2_365_205, 241_157_275_648),
         "deeplabv3plus": (41_206_981, 0, 58_386_546_688),
+        "deeplabv3plus_r18": (12_327_781, 0, 54_308_700_160),
         "deeplabv3plus_r50": (41_226_213, 0, 59_638_546_432),
         "deeplabv3plus_r101": (60_218_341, 0, 79_033_008_128),
         "deeplabv3plus_xception65": (43_676_853, 0, 53_968_674_816),
         "deeplabv3plus_mobilenetv2": (5_341_253, 0, 8_282_980_352),
+        "pspnet_r18": (12_641_525, 148_949, 54_227_763_200),
         "pspnet_r50": (46_716_373, 2_365_205, 184_155_111_424),
         "pspnet_r101": (65_708_501, 2_365_205, 261_732_958_208),
         "hrnet": (65_860_821, 0, 93_462_724_608),
@@ -75,4 +79,3 @@ MEASURED: MappingProxyType[str, tuple[int, int, int]] = MappingProxyType(
         "torchgeo_farseg": (33_441_213, 0, 47_228_125_184),
     }
 )
-"""Name to parameters, those of auxiliary heads, and multiply-accumulates."""

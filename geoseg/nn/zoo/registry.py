@@ -32,7 +32,7 @@ NETWORKS: MappingProxyType[str, tuple[str, dict[str, Any]]] = MappingProxyType(
         "deeplabv2_r101": ("geoseg.nn.deeplabv2:build", {"backbone": "resnet101"}),
         "deeplabv3_r18": (
             "geoseg.nn.deeplabv3:build",
-            {"backbone": "resnet18c", "form": "mmseg", "dilate_second": False},
+            {"backbone": "resnet18c", "form": "mmseg", "width": 128, "dilate_second": False},
         ),
         "deeplabv3_r50": ("geoseg.nn.deeplabv3:build", {"backbone": "resnet50"}),
         "deeplabv3_r101": ("geoseg.nn.deeplabv3:build", {"backbone": "resnet101"}),

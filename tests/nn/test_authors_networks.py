@@ -1,0 +1,33 @@
+"""Weights in the names of the authors' own code answer as that code does, at sizes that it takes as they are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from published_weights import drawn, pixels
+
+from geoseg.nn.checkpoints import fit, unwrap
+
+AUTHORS = Path(__file__).parent / "references" / "authors"
+CHOSEN: dict[str, dict[str, Any]] = {
+    "hrnet_aligned": {"align_corners": True},
+    "hrnet_ocr_aligned": {"width": "w18_small_v1"},
+}
+"""What no tensor tells: options that stand in the authors' own configuration, or make a small network."""
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in AUTHORS.glob("*.npz")))
+def test_the_authors_weights_answer_as_in_their_code(name: str) -> None:
+    with np.load(AUTHORS / f"{name}.npz") as file:
+        lines = [line.split() for line in str(file["tensors"]).splitlines()]
+        ours, size, expected = str(file["network"]), file["size"].tolist(), file["logits"]
+    state = drawn({key: tuple(map(int, sides)) for key, *sides in lines})
+    fitted = fit(ours, unwrap(state), chosen=CHOSEN.get(name))
+    with torch.inference_mode():
+        logits = fitted.network(pixels(*size)).numpy()[..., ::4, ::4]
+    assert logits.shape == expected.shape
+    assert np.abs(logits - expected).max() <= 2e-5 * np.abs(expected).max()
