@@ -34,13 +34,13 @@ class _DeepLabV3Plus(nn.Module):
     align_corners = False
 
     def __init__(
-        self, backbone: nn.Module, aspp: ASPP, low: nn.Sequential, classes: int, side: nn.Module | None
+        self, backbone: nn.Module, aspp: ASPP, low: tuple[int, int], classes: int, side: nn.Module | None
     ) -> None:
         super().__init__()
         self.backbone = backbone
         self.aspp = aspp
-        self.low_level = low
-        joined = aspp.width + low[0].out_channels
+        self.low_level = convolve(*low, 1)
+        joined = aspp.width + low[1]
         self.decoder = nn.Sequential(separable(joined, aspp.width), separable(aspp.width, aspp.width))
         self.head = nn.Sequential(nn.Dropout2d(0.1), nn.Conv2d(aspp.width, classes, 1))
         self.side = side
@@ -126,6 +126,6 @@ def build(  # noqa: PLR0913 - a registry's options are keywords
     aspp = ASPP(channels[-1], width, rates or _RATES[output_stride], light=True, mmseg=True)
     narrow = auxiliary_width or channels[-2] // 4
     side = fcn_head(channels[-2], narrow, classes, channelwise_dropout=True) if auxiliary else None
-    network = _DeepLabV3Plus(body, aspp, convolve(channels[low], low_width, 1), classes, side)
+    network = _DeepLabV3Plus(body, aspp, (channels[low], low_width), classes, side)
     network.align_corners = align_corners
     return Padded(network, stride=1)

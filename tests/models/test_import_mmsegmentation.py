@@ -13,9 +13,9 @@ from typer.testing import CliRunner
 
 from geoseg.cli.main import app
 from geoseg.core.card import ModelCard
+from geoseg.errors import ModelError
 from geoseg.models.import_model import Wanted, import_model
 from geoseg.models.network import load_network
-from geoseg.errors import ModelError
 
 OPTIONS = Path(__file__).parents[1] / "nn" / "references" / "options"
 MODEL = (

@@ -12,7 +12,7 @@ from torch import nn
 
 from geoseg.nn import build
 from geoseg.nn.parts.auxiliary import forward_all
-from geoseg.nn.parts.vit import ViT
+from geoseg.nn.parts.vit import ViT, ViTForm
 
 torchvision = pytest.importorskip("torchvision")
 
@@ -86,7 +86,7 @@ def test_a_vits_maps_are_those_of_timm(size: tuple[int, int]) -> None:
     """With timm's bias at zero, and for other tiles timm's positions at theirs: a bilinear picture of those we have."""
     theirs = timm.create_model("test_vit", img_size=size, num_classes=0).eval()
     nn.init.zeros_(theirs.patch_embed.proj.bias)
-    ours = ViT("test_vit", 3, 64, (1 / 3, 1.0)).eval()
+    ours = ViT("test_vit", 3, 64, ViTForm(depths=(1 / 3, 1.0))).eval()
     ours.patches.load_state_dict({"weight": theirs.patch_embed.proj.weight})
     ours.blocks.load_state_dict(theirs.blocks.state_dict())
     ours.class_token.data = theirs.cls_token.data

@@ -40,13 +40,27 @@ def test_the_papers_unet_follows_its_input_when_it_shifts() -> None:
     torch.testing.assert_close(moved[..., inner, inner], there[..., inner, inner], atol=2e-4, rtol=1e-3)
 
 
-def test_hrnet_takes_raw_branches_and_raises_them_bilinearly() -> None:
-    network = build("hrnet", 3, 2, width="w18_small_v1")
-    backbone = network.body.backbone
+@pytest.mark.parametrize("form", ["authors", "mmseg"])
+def test_hrnet_takes_raw_branches_and_raises_them_bilinearly(form: str) -> None:
+    """The authors resize to the finer branch; mmsegmentation by a whole factor first, which differs at odd sizes."""
+    backbone = build("hrnet", 3, 2, width="w18_small_v1", form=form).body.backbone.eval()
     assert backbone.feature_info.channels() == [16, 32, 64, 128]
-    modes = {m.mode for m in backbone.modules() if isinstance(m, nn.Upsample)}
-    assert modes == {"bilinear"}
     assert not any("incre" in name for name, _ in backbone.named_parameters())
+    fusion = backbone.stage4[0]
+    sizes = [(16, 17, 25), (32, 9, 13), (64, 5, 7), (128, 3, 4)]
+    maps = [torch.randn(1, *size) for size in sizes]
+    with torch.inference_mode():
+        finest, *coarser = [branch(x) for branch, x in zip(fusion.branches, maps, strict=True)]
+        total = finest
+        for place, x in enumerate(coarser, start=1):
+            convolution, norm = list(fusion.fuse_layers[0][place])[:2]
+            x = norm(convolution(x))
+            if form == "mmseg":
+                x = functional.interpolate(x, scale_factor=2**place, mode="bilinear", align_corners=False)
+            total = total + functional.interpolate(x, size=(17, 25), mode="bilinear", align_corners=False)
+        answers = fusion(maps)
+    assert [tuple(answer.shape[1:]) for answer in answers] == sizes
+    torch.testing.assert_close(answers[0], total.relu())
 
 
 def test_deeplab_keeps_the_previous_rate_in_the_first_block_of_a_dilated_stage() -> None:

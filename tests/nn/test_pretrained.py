@@ -12,7 +12,7 @@ from timm.models._manipulate import adapt_input_conv
 
 from geoseg.errors import ModelError
 from geoseg.nn import build
-from geoseg.nn.parts.vit import ViT
+from geoseg.nn.parts.vit import ViT, ViTForm
 from geoseg.nn.zoo.pretrained import adapt_bands, begin, find_encoder
 
 
@@ -82,13 +82,13 @@ def test_vgg_weights_begin_an_fcn() -> None:
 def test_a_transformers_positions_are_resized_and_hold_the_bias_of_its_patches() -> None:
     theirs = timm.create_model("test_vit", img_size=64, num_classes=0).eval()
     torch.nn.init.normal_(theirs.patch_embed.proj.bias)
-    ours = ViT("test_vit", 3, 64, (1.0,)).eval()
+    ours = ViT("test_vit", 3, 64, ViTForm(depths=(1.0,))).eval()
     begin(ours, theirs.state_dict())
     x = torch.randn(1, 3, 64, 64)
     with torch.inference_mode():
         expected = theirs.forward_intermediates(x, indices=[5], norm=False, intermediates_only=True)[0]
         torch.testing.assert_close(ours(x)[0], expected, atol=1e-5, rtol=1e-4)
-    larger = ViT("test_vit", 3, 96, (1.0,))
+    larger = ViT("test_vit", 3, 96, ViTForm(depths=(1.0,)))
     begin(larger, theirs.state_dict())
     assert larger.positions.shape == (1, 37, 64)
 

@@ -21,7 +21,7 @@ _IDLE = (
 )
 """Keys that decide nothing which the tensors do not tell, or only training."""
 _DEPTHS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
-_STRIDES = {(1, 2, 1, 1): 8, (1, 2, 2, 1): 16, (1, 2, 2, 2): 32}
+_STRIDES: dict[tuple[int, ...], int] = {(1, 2, 1, 1): 8, (1, 2, 2, 1): 16, (1, 2, 2, 2): 32}
 _USUAL_RATES = {8: (1, 1, 2, 4), 16: (1, 1, 1, 2), 32: (1, 1, 1, 1)}
 MMSEGMENTATION = "mmsegmentation"
 _USUAL_THRESHOLD = 0.3
@@ -132,7 +132,7 @@ class _Part:
         found = list(value) if isinstance(value, (list, tuple)) else [value]
         if not all(isinstance(one, Mapping) for one in found):
             self.refuse(key, value)
-        return [_Part(f"{self.path}.{key}", one) for one in found]
+        return [_Part(f"{self.path}.{key}", one) for one in found if isinstance(one, Mapping)]
 
     def rates(self, key: str, default: Sequence[int]) -> tuple[int, ...]:
         """Take whole numbers above 0."""
@@ -167,8 +167,8 @@ def _resnet(part: _Part) -> dict[str, Any]:
     part.layers()
     part.norm("norm_cfg")
     part.only("deep_stem", (kind(part.values) == "ResNetV1c",))
-    for key, value in (("avg_down", False), ("style", "pytorch"), ("num_stages", 4), ("stem_channels", 64)):
-        part.only(key, (value,))
+    for key, known in (("avg_down", False), ("style", "pytorch"), ("num_stages", 4), ("stem_channels", 64)):
+        part.only(key, (known,))
     depth = part.take("depth", default=50)
     if depth not in _DEPTHS:
         part.refuse("depth", depth)
@@ -209,21 +209,23 @@ def _vit(part: _Part) -> dict[str, Any]:
     part.norm("norm_cfg", ("LN",), eps=1e-6)
     for key in ("img_size", "patch_size", "embed_dims", "mlp_ratio", "patch_bias"):  # the tensors tell
         part.take(key, default=None)
-    for key, value in (("qkv_bias", True), ("num_fcs", 2), ("patch_norm", False), ("pre_norm", False)):
-        part.only(key, (value,))
-    for key, value in (("final_norm", False), ("output_cls_token", False), ("patch_pad", "corner")):
-        part.only(key, (value,))
+    for key in ("patch_norm", "pre_norm", "final_norm", "output_cls_token"):
+        part.only(key, (False,))
+    part.only("qkv_bias", (True,))
+    part.only("num_fcs", (2,))
+    part.only("patch_pad", ("corner",))
     part.take("num_heads", default=12)
     blocks = part.take("num_layers", default=12)
     if not isinstance(blocks, int) or blocks < 1:
         part.refuse("num_layers", blocks)
-    part.taken.add("out_indices")
-    ends = part.values.get("out_indices", -1)
-    ends = [end if end >= 0 else end + blocks for end in (ends if isinstance(ends, (list, tuple)) else (ends,))]
+    listed = part.take("out_indices", default=-1)
+    ends = listed if isinstance(listed, tuple) else (listed,)
+    if not all(isinstance(end, int) and -blocks <= end < blocks for end in ends):
+        part.refuse("out_indices", listed)
     return {
         "interpolation": part.take("interpolate_mode", default="bicubic"),
         "class_token": bool(part.take("with_cls_token", default=True)),
-        "depths": [(end + 1) / blocks for end in ends],
+        "depths": [(end % blocks + 1) / blocks for end in ends],
     }
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from torch import Tensor
 
 _STAGES = 4
-_DEPTHS = {
+_DEPTHS: dict[tuple[bool, tuple[int, ...]], int] = {
     (False, (2, 2, 2, 2)): 18,
     (False, (3, 4, 6, 3)): 34,
     (True, (3, 4, 6, 3)): 50,

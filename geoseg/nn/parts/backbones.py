@@ -27,6 +27,9 @@ _DEEP_STEMS = {
 """Names that timm gives to deeper ResNets alone, and what they stand for: the ResNet and the width of its stem."""
 
 FirstBlock = Literal["prev", "same"]
+_DILATED: dict[int, tuple[tuple[int, int], ...]] = {8: ((3, 2), (4, 4)), 16: ((4, 2),), 32: ()}
+"""Output stride to the stages that are dilated, and their rates."""
+
 HRNetForm = Literal["authors", "mmseg"]
 MultiGrid = Literal["factors", "rates"]
 """``factors`` multiply the last stage's own rate (Chen et al. 2017: 2, 4, 8 of 1, 2, 4 at output stride 16); ``rates``
@@ -124,7 +127,7 @@ def shape_resnet(name: str, body: Any, form: ResNetForm) -> None:
     if form.block_rates is not None:
         rates = {f"layer{stage}": each for stage, each in enumerate(form.block_rates, start=1)}
     elif form.first_block == "same":
-        rates = {8: {"layer3": (2,), "layer4": (4,)}, 16: {"layer4": (2,)}, 32: {}}[form.output_stride]
+        rates = {f"layer{stage}": (rate,) for stage, rate in _DILATED[form.output_stride]}
     dilate(body, rates)
     if not form.dilate_second:
         for block in body.modules():
