@@ -34,7 +34,7 @@ class ObjectTable:
         label: (n,) int64, unique; within a block a number of its own, after stitching the object's id in the scene.
         code: (n,) uint8, code of the class.
         score: (n,) float32, 0 to 1.
-        open: (n,) bool, whether the object touches the edge of what its block has read, so that there may be more of it.
+        open: (n,) bool, whether it touches the edge of what its block has read: there may be more of it.
         first_run: (n + 1,) int64.
         run_row: (r,) int32.
         run_col: (r,) int32.
