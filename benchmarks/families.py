@@ -97,7 +97,7 @@ def run(network: str, data: Path, minutes: float) -> dict[str, float | str]:
         trained = time.perf_counter() - start
         scene, truth = held_out(data, folder)
         model = load_model(path)
-        model.runtime.probs(np.zeros((1, 3, 512, 512), np.float32))
+        model.runtime.run(np.zeros((1, 3, 512, 512), np.float32))
         layers = geoseg.predict(scene, model, folder / "out", spec=PredictSpec(vector=False))
         with rasterio.open(layers.bundle.classes) as file:
             found = file.read(1) == 1

@@ -27,6 +27,7 @@ from affine import Affine
 from odc.geo.geobox import GeoBox
 
 from geoseg.core.card import ModelCard
+from geoseg.core.layer import whole_class_map_schema
 from geoseg.core.legend import Legend, LegendClass
 from geoseg.core.segments import Segments
 from geoseg.core.window import Window
@@ -111,9 +112,14 @@ def writers(folder: Path) -> Mapping[str, tuple[Path, Callable[[], object]]]:
         "confidence": (bundle.confidence, lambda: write_confidence_cog(bundle.confidence, grid, blocks, tags={})),
         "project": (
             bundle.project,
-            lambda: write_project(bundle, about=about, grid=grid, legend=_LEGEND),
+            lambda: write_project(bundle, whole_class_map_schema(_LEGEND), about=about, grid=grid, legend=_LEGEND),
         ),
-        "item": (bundle.item, lambda: write_item(bundle, grid=grid, card=card, source=Source(uri="s.tif"), run=now)),
+        "item": (
+            bundle.item,
+            lambda: write_item(
+                bundle, whole_class_map_schema(_LEGEND), grid=grid, card=card, source=Source(uri="s.tif"), run=now
+            ),
+        ),
         "preview": (
             bundle.preview,
             lambda: write_preview(bundle.preview, image=picture, codes=codes, legend=_LEGEND, title="scene"),

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage, special
 
-from geoseg.runtimes.runtime import RuntimeInfo
+from geoseg.runtimes.runtime import PROBABILITIES, Answer, RuntimeInfo
 
 
 class ConstantRuntime:
@@ -18,9 +18,9 @@ class ConstantRuntime:
         self.batch = batch
         self._probs = np.asarray(probs, np.float32)
 
-    def probs(self, tiles: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    def run(self, tiles: npt.NDArray[np.float32]) -> Answer:
         shape = (len(tiles), len(self._probs), *tiles.shape[2:])
-        return np.broadcast_to(self._probs[None, :, None, None], shape).copy()
+        return {PROBABILITIES: np.broadcast_to(self._probs[None, :, None, None], shape).copy()}
 
 
 class FilterRuntime:
@@ -51,7 +51,7 @@ class FilterRuntime:
             ]
         )
 
-    def probs(self, tiles: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    def run(self, tiles: npt.NDArray[np.float32]) -> Answer:
         self.seen.extend(tiles)
         answers = [special.softmax(self.scores(tile) / 64.0, axis=0) for tile in tiles]
-        return np.stack(answers).astype(np.float32)
+        return {PROBABILITIES: np.stack(answers).astype(np.float32)}

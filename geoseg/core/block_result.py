@@ -19,7 +19,7 @@ class BlockResult:
 
     Attributes:
         block: which one.
-        planes: (y, x) arrays over ``block.window`` of the scene's grid by the names of the schema's raster layers.
+        planes: (y, x) arrays over ``block.window`` of the scene's grid by the names of the schema's planes.
         objects: objects of the block; None where a run makes none.
     """
 
@@ -30,7 +30,12 @@ class BlockResult:
     @classmethod
     def empty(cls, block: Block, schema: OutputSchema) -> BlockResult:
         """Make the answer for a block without a single valid pixel."""
-        return cls(block=block, planes={layer.name: layer.empty(block.window.shape) for layer in schema.rasters})
+        return cls(block=block, planes={layer.name: layer.empty(block.window.shape) for layer in schema.planes})
+
+    def is_empty(self, schema: OutputSchema) -> bool:
+        """Whether no pixel has an answer."""
+        first = schema.planes[0]
+        return bool((self.planes[first.name] == first.nodata).all()) and not self.objects
 
     def cut(self, block: Block) -> BlockResult:
         """Keep the part of a wider answer that a block answers for; objects stay as they are."""

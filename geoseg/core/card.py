@@ -69,13 +69,15 @@ class Score(_Value):
     value: float
 
 
-_LATER_FIELDS = frozenset({"warnings"})
+_LATER_FIELDS = frozenset({"task", "warnings"})
 
 
 class ModelCard(_Value):
     """Everything a run must know about a network.
 
     Attributes:
+        task: what its answers become: ``semantic`` (a class for each pixel), or another task that is known to
+            ``geoseg.inference.tasks``.
         radiometry: ``display`` when the network learnt on 8-bit pictures (0-255 is 0-1), ``reflectance`` when it
             learnt on surface or top-of-atmosphere reflectance (0-1).
         gsd_m: range the network may be fed; a scene outside it is resampled to the nearer end.
@@ -93,6 +95,7 @@ class ModelCard(_Value):
     title: str = ""
     description: str = ""
     architecture: Architecture
+    task: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]*$")] = "semantic"
     bands: tuple[CardBand, ...] = Field(min_length=1)
     radiometry: Literal["display", "reflectance"] = "display"
     gsd_m: GsdRange
@@ -121,7 +124,8 @@ class ModelCard(_Value):
     def _without_unset(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Leave out fields that older cards lack, unless they are set: a card keeps the digest it had before them."""
         values: dict[str, Any] = serialise(self)
-        return {name: value for name, value in values.items() if name not in _LATER_FIELDS or getattr(self, name)}
+        unset = {name for name in _LATER_FIELDS if getattr(self, name) == type(self).model_fields[name].default}
+        return {name: value for name, value in values.items() if name not in unset}
 
     @property
     def band_names(self) -> tuple[str, ...]:

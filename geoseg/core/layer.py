@@ -27,12 +27,28 @@ NO_PERCENT: Final = 255
 _MUTUAL_INFORMATION_SHOWN = 40
 """Mutual information has its brightest colour from here on: with n answers it is at most log n / log classes."""
 
+
+def raster_suffix(name: str) -> str:
+    """End of the file of a raster layer, after the scene's name.
+
+    Example:
+        >>> raster_suffix(CLASSES)
+        '_classes.tif'
+    """
+    return f"_{name}{RASTER_SUFFIX}"
+
+
+def vector_suffix(name: str) -> str:
+    """End of the file of a layer of polygons, after the scene's name."""
+    return f"_{name}{VECTOR_SUFFIX}"
+
+
 Overview = Literal["mode", "mean", "nearest"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RasterLayer:
-    """A raster on the scene's grid, and a plane of each block's result.
+    """A raster on the scene's grid.
 
     Attributes:
         name: of the plane, the STAC asset and, after the scene's name, the file.
@@ -44,6 +60,8 @@ class RasterLayer:
         unit: of its values; None: they have none.
         shown_to: value that gets the last colour where colours follow values.
         overview: how pixels are summed up in smaller views.
+        source: name of the layer that it is made from when all blocks are finished; None: it is a plane of each block's
+            result.
         published: whether a file is written; other planes only serve further layers.
     """
 
@@ -56,12 +74,13 @@ class RasterLayer:
     unit: str | None = None
     shown_to: float | None = None
     overview: Overview = "mean"
+    source: str | None = None
     published: bool = True
 
     @property
     def suffix(self) -> str:
         """End of the file's name, after the scene's."""
-        return f"_{self.name}{RASTER_SUFFIX}"
+        return raster_suffix(self.name)
 
     def empty(self, shape: tuple[int, int]) -> npt.NDArray[Any]:
         """Make a plane without any answer."""
@@ -91,7 +110,7 @@ class VectorLayer:
     @property
     def suffix(self) -> str:
         """End of the file's name, after the scene's."""
-        return f"_{self.name}{VECTOR_SUFFIX}"
+        return vector_suffix(self.name)
 
 
 Layer = RasterLayer | VectorLayer
@@ -126,8 +145,13 @@ class OutputSchema:
 
     @property
     def rasters(self) -> tuple[RasterLayer, ...]:
-        """The planes of a block's result, published or not."""
+        """The layers of pixels, published or not."""
         return tuple(layer for layer in self.layers if isinstance(layer, RasterLayer))
+
+    @property
+    def planes(self) -> tuple[RasterLayer, ...]:
+        """The rasters that each block's result holds, published or not."""
+        return tuple(layer for layer in self.rasters if layer.source is None)
 
     @property
     def vectors(self) -> tuple[VectorLayer, ...]:
@@ -171,7 +195,7 @@ def confidence_layer(*, published: bool = True) -> RasterLayer:
 
 def segment_layer() -> VectorLayer:
     """The layer of polygons of one class each."""
-    return VectorLayer(name=SEGMENTS, role="segments", source=CLASSES, label="Segments", title="Polygons")
+    return VectorLayer(name=SEGMENTS, role="segments", source=CLASSES, label="Segments", title="Polygons of classes")
 
 
 def class_map_schema(spec: PredictSpec, legend: Legend, members: int = 1) -> OutputSchema:
@@ -191,16 +215,27 @@ def class_map_schema(spec: PredictSpec, legend: Legend, members: int = 1) -> Out
     return OutputSchema((*layers, *((segment_layer(),) if spec.vector else ())))
 
 
+def usual_schema(spec: PredictSpec) -> OutputSchema:
+    """List the layers of a class map that can be told without its model: codes, confidence and polygons."""
+    layers = (class_layer(nodata=255), confidence_layer(published=spec.confidence))
+    return OutputSchema((*layers, *((segment_layer(),) if spec.vector else ())))
+
+
 def whole_class_map_schema(legend: Legend) -> OutputSchema:
     """List every layer that a class map can have; most runs make some of them."""
     percentages = (confidence_layer(), _entropy(), _mutual_information(), *_probabilities(legend))
     return OutputSchema((class_layer(legend.nodata), *percentages, segment_layer()))
 
 
+def probability_name(code: int) -> str:
+    """Name the layer of the probability of a class."""
+    return f"probability_{code}"
+
+
 def _probabilities(legend: Legend) -> list[RasterLayer]:
     return [
         _percent(
-            f"probability_{entry.code}",
+            probability_name(entry.code),
             "probability",
             f"Probability of {entry.name} (%)",
             f"Probability of class {entry.code}, {entry.name}, percent",

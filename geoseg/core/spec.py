@@ -9,7 +9,6 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from geoseg.core.crf_spec import Crf
 from geoseg.core.digest import sha256_of_json
-from geoseg.core.legend import Legend
 from geoseg.core.tiling import Blend
 
 RuntimeName = Literal["auto", "torch", "openvino", "onnxruntime"]
@@ -77,20 +76,6 @@ class PredictSpec(BaseModel):
     def answers(self, members: int = 1) -> int:
         """Count the answers that are averaged for each pixel, when so many networks give theirs."""
         return members * len(self.tta_scales) * {"none": 1, "flip": 4, "d4": 8}[self.tta]
-
-    def more_layers(self, legend: Legend, members: int = 1) -> tuple[str, ...]:
-        """Name the percentages kept beside codes and confidence, in the order they are kept.
-
-        Args:
-            legend: of the answer.
-            members: how many networks give theirs.
-        """
-        layers = ["entropy"] if self.uncertainty else []
-        if self.uncertainty and self.answers(members) > 1:
-            layers.append("mutual_information")
-        if self.probabilities:
-            layers += [f"probability_{code}" for code in legend.codes]
-        return tuple(layers)
 
     def pixel_options(self) -> dict[str, Any]:
         """The options that can change a pixel; polygons and extra files are made from the pixels."""

@@ -11,6 +11,7 @@ from prefect.assets import Asset
 
 from geoseg.archive.config import ArchiveConfig
 from geoseg.archive.sources.ref import SceneRef
+from geoseg.core.layer import usual_schema
 from geoseg.core.spec import PredictSpec
 from geoseg.io.publish.bundle import Bundle
 from geoseg.io.publish.stac_item import without_secrets
@@ -28,10 +29,7 @@ def lineage(config: ArchiveConfig, ref: SceneRef) -> dict[str, Any]:
 def layer_assets(out: Path, name: str, spec: PredictSpec) -> list[str]:
     """Name the layers that segmenting a scene makes."""
     bundle = Bundle.in_folder(out, name)
-    made = [bundle.classes]
-    made += [bundle.confidence] if spec.confidence else []
-    made += [bundle.segments] if spec.vector else []
-    return [asset_key(path) for path in made]
+    return [asset_key(bundle.file_of(layer)) for layer in usual_schema(spec).published]
 
 
 def source_assets(scene: str, model: str) -> list[str | Asset]:

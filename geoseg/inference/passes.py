@@ -13,7 +13,7 @@ from geoseg.core.raster import Raster
 from geoseg.core.tiling import Block, Tiling
 from geoseg.core.window import Window
 from geoseg.inference.match import ReadPlan
-from geoseg.inference.predict import BlockInput, prepare, scene_window
+from geoseg.inference.prepare import BlockInput, prepare, scene_window
 from geoseg.io.raster.georeference import crop
 
 

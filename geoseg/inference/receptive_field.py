@@ -18,7 +18,7 @@ from geoseg.core.card import ModelCard
 from geoseg.core.tiling import Blocks, Tiling
 from geoseg.errors import UsageError
 from geoseg.inference.match import match
-from geoseg.inference.predict import cut_tile, prepare, scene_window
+from geoseg.inference.prepare import cut_tile, prepare, scene_window
 from geoseg.io.raster.scene import open_scene
 from geoseg.models.network import load_network
 

@@ -1,90 +1,115 @@
-"""Store: block results on disk, one Zarr chunk a block, each with its checksum."""
+"""Store: block results on disk, one file a block, each whole under its checksum or not there."""
 
 from __future__ import annotations
 
+import json
 import shutil
 import socket
+import struct
+import zlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import zarr
-import zarr.codecs
+import pyarrow as pa
+import safetensors.numpy
 
+from geoseg.core.block_result import BlockResult
+from geoseg.core.layer import OutputSchema
+from geoseg.core.objects import ObjectTable
 from geoseg.core.tiling import Block, Blocks
 from geoseg.errors import WriteError
+from geoseg.io.files.writing import replace_file, write_json
 
-_FORMAT = "geoseg-blocks-2"
-_CONFIG: Any = {"write_empty_chunks": True}  # of an opened array, not of the store: whoever opens it must say it anew
+_FORMAT = "geoseg-blocks-3"
+_ABOUT = "store.json"
+_HEADER = struct.Struct("<8sI")  # magic, CRC-32 of all that follows
+_SIZE = struct.Struct("<Q")  # bytes of the rest before compression
+_MAGIC = b"GSBLOCK3"
+_OBJECTS = "objects/"
+"""Begins the names of columns of objects; planes of layers have no slash in theirs."""
 
 
 class Store:
-    """Codes and confidence of finished blocks, and what else a run keeps of each pixel.
+    """Results of finished blocks: planes of any type, and tables of objects.
 
-    A chunk holds one block, all layers, zstd with a CRC32C behind it: it is there and whole, or the block counts as
-    not done. Zarr writes a chunk under another name and renames it, so writers in several processes are safe as long
-    as each block has one.
+    A block is one file: a header with a CRC-32, then planes and columns as safetensors, compressed by zstd. The file is
+    written under another name and renamed, so it is there and whole, or the block counts as not done; writers in
+    several processes are safe. Nothing waits for the disk: what a power failure takes is found by its checksum.
 
     Args:
-        path: folder of the Zarr array; made when it is not there, emptied when it belongs to another run.
+        path: the folder; made when it is not there, emptied when it belongs to another run.
         blocks: the blocks of the run.
         key: digest of everything that can change a pixel (input, model, options).
-        layers: arrays of each block.
+        schema: the layers whose planes are kept.
     """
 
-    def __init__(self, path: Path, blocks: Blocks, key: str, layers: int = 2) -> None:
+    def __init__(self, path: Path, blocks: Blocks, key: str, schema: OutputSchema) -> None:
         self.path = path
         self.key = key
         self._blocks = blocks
-        attributes = _attributes(blocks, key, layers)
-        shape = (*blocks.shape, layers, *blocks.max_shape)
-        self._array = _open(path, attributes) or _create(path, attributes, shape)
+        self._schema = schema
+        about = _about(blocks, key, schema)
+        if _read_about(path) != about:
+            _create(path, about)
 
     @classmethod
-    def of_run(cls, path: Path, blocks: Blocks, key: str, layers: int = 2) -> Store:
+    def of_run(cls, path: Path, blocks: Blocks, key: str, schema: OutputSchema) -> Store:
         """Open the store that the run has made already, maybe on another machine.
 
         Raises:
             WriteError: it cannot be seen from here.
         """
-        if _open(path, _attributes(blocks, key, layers)) is None:
+        if _read_about(path) != _about(blocks, key, schema):
             raise WriteError(
                 f"{path}: not there for the worker on {socket.gethostname()}. "
                 "Choose an --out that all workers see under the same path."
             )
-        return cls(path, blocks, key, layers)
+        return cls(path, blocks, key, schema)
 
-    def write(self, block: Block, *layers: npt.NDArray[np.uint8]) -> None:
-        """Store one block: codes, confidence and the rest, (y, x) uint8 over ``block.window``; replaces what was there.
+    def write(self, result: BlockResult) -> None:
+        """Store one block; replaces what was there.
 
         Raises:
             WriteError: the disk is full or fails.
-            ValueError: another number of layers than the store has.
+            ValueError: the planes are not those of the schema.
         """
-        chunk = np.full(self._array.shape[2:], 255, np.uint8)
-        rows, cols = block.window.shape
-        for place, layer in zip(chunk, layers, strict=True):
-            place[:rows, :cols] = layer
+        block = result.block
+        self._check(result.planes, block)
+        arrays = {name: np.ascontiguousarray(plane) for name, plane in result.planes.items()}
+        if result.objects is not None:
+            arrays |= {_OBJECTS + name: column for name, column in result.objects.columns().items()}
+        plain = safetensors.numpy.save(arrays)
+        body = _SIZE.pack(len(plain)) + _CODEC.compress(plain, asbytes=True)
         try:
-            self._array[block.row, block.col] = chunk
+            replace_file(self._file(block), _HEADER.pack(_MAGIC, zlib.crc32(body)) + body)
         except OSError as error:
             free = shutil.disk_usage(self.path.parent).free if self.path.parent.exists() else 0
+            cause = getattr(error, "strerror", None) or error
             raise WriteError(
-                f"{self.path}: a block cannot be stored: {error.strerror or error} ({free / 1e6:.1f} MB are free). "
+                f"{self.path}: a block cannot be stored: {cause} ({free / 1e6:.1f} MB are free). "
                 "Make room, then run again to resume."
             ) from error
 
-    def read(self, block: Block) -> tuple[npt.NDArray[np.uint8], ...] | None:
-        """Return the layers of a block, codes and confidence first; None when not stored or failing its checksum."""
-        if not (self.path / "c" / str(block.row) / str(block.col) / "0" / "0" / "0").exists():
-            return None
+    def read(self, block: Block) -> BlockResult | None:
+        """Return the result of a block; None when it is not stored or damaged."""
         try:
-            chunk = np.asarray(self._array[block.row, block.col])
-        except (ValueError, RuntimeError, OSError):  # what the checksum and the decompressor raise
+            content = self._file(block).read_bytes()
+        except OSError:
             return None
-        rows, cols = block.window.shape
-        return tuple(chunk[:, :rows, :cols])
+        arrays = _unpacked(content)
+        if arrays is None:
+            return None
+        columns = {name.removeprefix(_OBJECTS): arrays.pop(name) for name in list(arrays) if name.startswith(_OBJECTS)}
+        try:
+            self._check(arrays, block)
+            objects = ObjectTable.from_columns(columns) if columns else None
+        except ValueError:
+            return None
+        planes = {layer.name: arrays[layer.name] for layer in self._schema.planes}
+        return BlockResult(block=block, planes=planes, objects=objects)
 
     def left(self) -> list[Block]:
         """Blocks that are not done; every stored block is read and checked."""
@@ -94,38 +119,59 @@ class Store:
         """Delete the store from disk."""
         shutil.rmtree(self.path, ignore_errors=True)
 
+    def _file(self, block: Block) -> Path:
+        return self.path / f"{block.row}-{block.col}.block"
 
-def _attributes(blocks: Blocks, key: str, layers: int) -> dict[str, Any]:
+    def _check(self, planes: Mapping[str, npt.NDArray[Any]], block: Block) -> None:
+        """Compare planes with the schema.
+
+        Raises:
+            ValueError: one is missing or too much, or has another type or shape.
+        """
+        expected = {layer.name: (np.dtype(layer.dtype), block.window.shape) for layer in self._schema.planes}
+        found = {name: (plane.dtype, plane.shape) for name, plane in planes.items()}
+        if found != expected:
+            raise ValueError(f"planes {found} do not fit the schema: {expected}")
+
+
+_CODEC = pa.Codec("zstd", compression_level=1)
+
+
+def _unpacked(content: bytes) -> dict[str, npt.NDArray[Any]] | None:
+    """Take a block's file apart; None where it is damaged."""
+    if len(content) < _HEADER.size + _SIZE.size:
+        return None
+    magic, crc = _HEADER.unpack_from(content)
+    body = memoryview(content)[_HEADER.size :]
+    if magic != _MAGIC or zlib.crc32(body) != crc:
+        return None
+    (size,) = _SIZE.unpack_from(body)
+    plain = _CODEC.decompress(body[_SIZE.size :], size, asbytes=True)
+    return dict(safetensors.numpy.load(plain))
+
+
+def _about(blocks: Blocks, key: str, schema: OutputSchema) -> dict[str, Any]:
+    planes = {layer.name: [layer.dtype, layer.nodata] for layer in schema.planes}
     scene, block = list(blocks.tiling.scene_shape), list(blocks.max_shape)
-    return {"format": _FORMAT, "key": key, "scene": scene, "block": block, "layers": layers}
+    return {"format": _FORMAT, "key": key, "scene": scene, "block": block, "planes": planes}
 
 
-def _open(path: Path, attributes: dict[str, Any]) -> zarr.Array[Any] | None:
-    """Open a store of the same run; one that is broken or of another run is none."""
-    if not (path / "zarr.json").exists():
-        return None
+def _read_about(path: Path) -> dict[str, Any] | None:
+    """Read whose blocks lie in a folder; None where nobody can tell."""
     try:
-        array = zarr.open_array(store=str(path), mode="r+")
-    except (ValueError, OSError, KeyError, TypeError, AttributeError):  # whatever stands there instead of metadata
+        about = json.loads((path / _ABOUT).read_bytes())
+    except (OSError, ValueError):
         return None
-    return array.with_config(_CONFIG) if dict(array.attrs) == attributes else None
+    return about if isinstance(about, dict) else None
 
 
-def _create(path: Path, attributes: dict[str, Any], shape: tuple[int, ...]) -> zarr.Array[Any]:
+def _create(path: Path, about: dict[str, Any]) -> None:
     shutil.rmtree(path, ignore_errors=True)
     if path.exists():
         raise WriteError(f"{path}: blocks of another run cannot be removed. Remove the folder or choose another --out.")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return zarr.create_array(
-            store=str(path),
-            shape=shape,
-            chunks=(1, 1, *shape[2:]),
-            dtype="uint8",
-            fill_value=255,
-            compressors=[zarr.codecs.ZstdCodec(level=1), zarr.codecs.Crc32cCodec()],
-            attributes=attributes,
-            config=_CONFIG,
-        )
+        path.mkdir(parents=True)
+        write_json(path / _ABOUT, about)
     except OSError as error:
-        raise WriteError(f"{path}: cannot be made: {error.strerror or error}. Choose another --out.") from error
+        cause = getattr(error, "strerror", None) or error
+        raise WriteError(f"{path}: cannot be made: {cause}. Choose another --out.") from error

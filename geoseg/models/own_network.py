@@ -7,7 +7,6 @@ import hashlib
 import inspect
 import pickle
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Final
 
 import cloudpickle
@@ -18,9 +17,10 @@ from torch import Tensor, nn
 from geoseg.core.card import ModelCard
 from geoseg.errors import ModelError
 from geoseg.io.weights.model_file import weights_sha256
+from geoseg.models.onnx_answers import ACTIVATION_OPTION, Activation, activation
+from geoseg.models.torch_package import TorchPackage
 from geoseg.nn.padding import Padded
-from geoseg.runtimes.onnx_graph import ACTIVATION_OPTION, Activation, activation
-from geoseg.runtimes.runtime import Runtime
+from geoseg.runtimes.runtime import PROBABILITIES, Runtime
 
 FOREIGN_ERRORS: Final = (
     RuntimeError,
@@ -40,7 +40,7 @@ _AGREEMENT: Final = {"fp32": 1e-2, "bf16": 0.1, "fp16": 0.1}
 _CURE_FORWARD: Final = "Wrap it in a module whose forward returns one tensor (tile, class, y, x)."
 
 
-class OwnNetwork:
+class OwnNetwork(TorchPackage):
     """A copy of a torch module that stands where a model file would; see ``geoseg.runtimes.runtime.ModelPackage``.
 
     The module is copied, so training it further changes no answer. Equal when card, weights and structure are equal.
@@ -50,7 +50,7 @@ class OwnNetwork:
     Args:
         module: returns logits (tile, class, y, x) at the size of the tile, or a mapping with them as ``out`` or
             ``logits``; a Lightning task is taken for its ``model``. What it returns else, the card's architecture says
-            by its option ``activation`` (``geoseg.runtimes.onnx_graph.Activation``).
+            by its option ``activation`` (``geoseg.models.onnx_answers.Activation``).
         card: describes it.
 
     Attributes:
@@ -60,8 +60,6 @@ class OwnNetwork:
     Raises:
         ModelError: the module cannot be copied, cannot read the card's bands, or answers other classes than the card's.
     """
-
-    onnx: Path | None = None
 
     def __init__(self, module: nn.Module, card: ModelCard) -> None:
         module = _copied(unwrapped(module), card)
@@ -92,7 +90,7 @@ class OwnNetwork:
             expected = torch.softmax(self._network(tile) / self.card.temperature, dim=1).numpy()
         cure = "Pass runtime='torch' to load_model."
         try:
-            found = runtime.probs(tile.numpy())
+            found = runtime.run(tile.numpy())[PROBABILITIES]
         except FOREIGN_ERRORS as error:
             raise ModelError(
                 f"{self.card.name}: {runtime.info.name} cannot run this network ({_line(error)}). {cure}"

@@ -6,10 +6,12 @@ import hashlib
 import importlib.util
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from geoseg.core.card import Architecture, CardBand, GsdRange, ModelCard
 from geoseg.core.legend import Legend, LegendClass
@@ -18,8 +20,10 @@ from geoseg.errors import ModelError, UsageError
 from geoseg.io.files.input_file import read_input
 from geoseg.io.weights import model_file
 from geoseg.models.bundled import resolve
-from geoseg.runtimes.onnx_graph import ACTIVATION_OPTION, OnnxGraph
-from geoseg.runtimes.runtime import ModelPackage
+from geoseg.models.onnx_answers import ACTIVATION_OPTION, activation, check_fits, probabilities
+from geoseg.models.torch_package import TorchPackage
+from geoseg.runtimes.onnx_graph import OnnxGraph
+from geoseg.runtimes.runtime import PROBABILITIES, Answer, ModelPackage
 
 if TYPE_CHECKING:
     from torch import nn
@@ -30,7 +34,7 @@ CARD_SUFFIX = ".card.json"
 _USUAL_BANDS = {1: ("pan",), 3: ("red", "green", "blue"), 4: ("red", "green", "blue", "nir")}
 
 
-class GeosegPackage:
+class GeosegPackage(TorchPackage):
     """A geoseg model file.
 
     Args:
@@ -40,8 +44,6 @@ class GeosegPackage:
     Raises:
         ModelError: it is not there, of another kind, or its card is broken.
     """
-
-    onnx: Path | None = None
 
     def __init__(self, path: Path, sha256: str | None = None) -> None:
         self._path, self._sha256 = path, sha256
@@ -65,6 +67,8 @@ class OnnxPackage:
         UsageError: no library that reads ONNX is installed.
     """
 
+    answers: tuple[str, ...] = (PROBABILITIES,)
+
     def __init__(self, path: Path) -> None:
         self.onnx: Path | None = path
         self._path = path
@@ -74,6 +78,15 @@ class OnnxPackage:
             raise ModelError(f"{path}: cannot be read ({error.strerror}). Check the path.") from error
         digest = hashlib.sha256(content).hexdigest()
         self.card = _onnx_card(path).model_copy(update={"weights_sha256": digest})
+        self._activation = activation(path, self.card)
+
+    def check_graph(self, graph: OnnxGraph) -> None:
+        """See ``ModelPackage``."""
+        check_fits(self._path, graph, self.card)
+
+    def named(self, outputs: Sequence[npt.NDArray[np.floating]]) -> Answer:
+        """Make probabilities of the first output; further ones are auxiliary."""
+        return {PROBABILITIES: probabilities(outputs[0], self._activation, self.card.temperature)}
 
     def network(self) -> nn.Module:
         """Refuse: an ONNX file holds no torch network.
@@ -82,6 +95,10 @@ class OnnxPackage:
             ModelError: always.
         """
         raise ModelError(f"{self._path}: an ONNX file can be run, not taken apart. Give the model that it was made of.")
+
+    def answering_network(self) -> nn.Module:
+        """Refuse, as ``network`` does."""
+        return self.network()
 
 
 def open_package(name_or_path: str) -> ModelPackage:

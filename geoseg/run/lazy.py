@@ -14,12 +14,12 @@ import rioxarray  # noqa: F401 - registers the .rio accessor
 import xarray as xr
 from odc.geo.geobox import GeoBox
 
+from geoseg.core.layer import CLASSES
 from geoseg.core.raster import Raster
 from geoseg.core.spec import PredictSpec
 from geoseg.core.tiling import Block
 from geoseg.errors import UsageError
 from geoseg.inference.passes import block_pixels
-from geoseg.inference.predict import NO_CONFIDENCE
 from geoseg.io.raster.bands import band_names
 from geoseg.io.raster.georeference import refuse_nowhere
 from geoseg.io.raster.scene import Scene, SceneBand
@@ -72,13 +72,11 @@ def segment(pixels: xr.DataArray | Scene, model: Model | str | Path, *, spec: Pr
     ]
     answers = da.block(grid)
     coords = {name: pixels.coords[name] for name in ("y", "x", "spatial_ref") if name in pixels.coords}
-    fill = {"codes": model.card.legend.nodata} | dict.fromkeys(("confidence", *plan.more), NO_CONFIDENCE)
-    layers = {
-        name: xr.DataArray(
-            answers[layer], dims=("y", "x"), coords=coords, attrs={"long_name": name, "_FillValue": fill[name]}
-        )
-        for layer, name in enumerate(fill)
-    }
+    layers = {}
+    for index, plane in enumerate(plan.schema.planes):
+        name = "codes" if plane.name == CLASSES else plane.name
+        attributes = {"long_name": name, "_FillValue": int(plane.nodata)}
+        layers[name] = xr.DataArray(answers[index], dims=("y", "x"), coords=coords, attrs=attributes)
     return xr.Dataset(layers)
 
 
@@ -128,7 +126,7 @@ def _lazy_block(pixels: xr.DataArray, scene: _Described, model: Any, plan: RunPl
     valid = pixels.coords["valid"].data[rows, cols] if "valid" in pixels.coords else None
     grid = scene.geobox[rows, cols]
     answer = dask.delayed(_predict_array)(model, plan, block, (pixels.data[:, rows, cols], valid, scene.nodata, grid))
-    return da.from_delayed(answer, (plan.layers, *block.window.shape), np.uint8)
+    return da.from_delayed(answer, (len(plan.schema.planes), *block.window.shape), np.uint8)
 
 
 def _predict_array(model: Model, plan: RunPlan, block: Block, source: tuple[Any, ...]) -> npt.NDArray[np.uint8]:
@@ -138,4 +136,4 @@ def _predict_array(model: Model, plan: RunPlan, block: Block, source: tuple[Any,
         valid &= allowed
     pixels = block_pixels(plan.passes, plan.seen(block), Raster(values=values, valid=valid, geobox=grid))
     result = answer(model, plan, pixels)
-    return np.stack([result.codes, result.confidence, *result.more])
+    return np.stack([result.planes[plane.name] for plane in plan.schema.planes])

@@ -140,14 +140,14 @@ def predict_on_worker(order: Order, block: Block, network: OwnNetwork | None = N
         with _OPENING:
             model = _model(replace(_placed(order.model), network=network), order.digest)
             scene, mask = _scene(order.uri, order.options, order.plan.spec.aoi, order.key)
-            store = Store.of_run(Path(order.store), order.plan.blocks, order.key, order.plan.layers)
+            store = Store.of_run(Path(order.store), order.plan.blocks, order.key, order.plan.schema)
         stored = store.read(block)
         if stored is not None:  # by a worker that died before it could say so
-            return bool((stored[0] == model.card.legend.nodata).all())
+            return stored.is_empty(order.plan.schema)
         (source,) = inputs(scene, order.plan, mask, [block])
         with _NETWORK:
             result = answer(model, order.plan, source)
-        store.write(block, result.codes, result.confidence, *result.more)
+        store.write(result)
         return not bool(source.valid.any())
 
 

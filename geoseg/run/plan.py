@@ -7,14 +7,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from geoseg.core.card import ModelCard
 from geoseg.core.crf_spec import MAX_SPAN
+from geoseg.core.layer import OutputSchema
 from geoseg.core.spec import PredictSpec
 from geoseg.core.tiling import Block, Blocks, Tiling
 from geoseg.core.window import Window
 from geoseg.errors import UsageError
 from geoseg.inference.match import Described, ReadPlan, match
 from geoseg.inference.passes import Pass, bands_read, window_read
+from geoseg.inference.tasks.registry import task_of
 from geoseg.io.files.formats import READ_CACHE_BYTES
 from geoseg.io.labels.area_of_interest import Mask, area_digest
 from geoseg.io.publish.bundle import Bundle
@@ -27,6 +31,9 @@ if TYPE_CHECKING:
 PIPELINE_VERSION = 3
 """Changed whenever the same input, model and options would give other pixels than before."""
 
+
+_NAMED = 2
+"""Planes of one byte that a class map always has: codes and confidence."""
 
 CRF_BYTES, CRF_CLASS_BYTES = 110, 44
 """For each pixel of a textured scene, and each of its classes: 183 were measured with two, 346 with six."""
@@ -46,7 +53,7 @@ class RunPlan:
         spec: the options; the smallest area of a polygon is settled.
         passes: all looks at the scene: every network at every scale.
         members: how many networks there are.
-        more: percentages kept beside codes and confidence.
+        schema: the layers that the run makes.
         defaults: what follows from the card where the options were silent, in words.
     """
 
@@ -56,18 +63,13 @@ class RunPlan:
     spec: PredictSpec
     passes: tuple[Pass, ...]
     members: int
-    more: tuple[str, ...]
+    schema: OutputSchema
     defaults: tuple[str, ...] = ()
 
     @property
     def bands(self) -> tuple[int, ...]:
         """Bands of the scene that are read."""
         return bands_read(self.passes)
-
-    @property
-    def layers(self) -> int:
-        """Arrays stored for each block."""
-        return 2 + len(self.more)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -106,9 +108,9 @@ class RunPlan:
         works = [one.tiling.read_window(one.block(block)).pixels for one in self.passes]
         work = max(works)
         native = self.window_read(one_block).pixels * len(self.bands) * 4 if len(self.passes) > 1 else 0
-        per_block = work * len(card.bands) * (4 + 4) + native + window * (4 + 1 + self.layers)
+        per_block = work * len(card.bands) * (4 + 4) + native + window * (4 + 1 + self._pixel_bytes())
         # one mean of several answers, with room for its step; with taper one answer beside it
-        planes = 2 * classes + 2 if self.spec.answers(self.members) > 1 or self.more else 0
+        planes = 2 * classes + 2 if self.spec.answers(self.members) > 1 or len(self.schema.planes) > _NAMED else 0
         planes += classes if self.tiling.blend == "taper" else 0
         read_rows, read_cols = self.tiling.read_shape
         tile = read_rows * read_cols * 4 * (len(card.bands) + 2 * classes)
@@ -116,11 +118,15 @@ class RunPlan:
         crf = 0 if self.spec.crf is None else window * (CRF_BYTES + CRF_CLASS_BYTES * classes)
         return 2 * per_block + window * 4 * planes + crf + tile + reading + READ_CACHE_BYTES
 
+    def _pixel_bytes(self) -> int:
+        """Bytes that are kept of a pixel."""
+        return sum(np.dtype(layer.dtype).itemsize for layer in self.schema.planes)
+
     def disk_bytes(self) -> int:
         """Estimate the disk a run needs at its peak."""
         rows, cols = self.read.scene_shape
         scratch, stored_and_written = 1.34, 0.5  # an uncompressed raster with overviews; the rest as maps compress
-        more = 0.7 * len(self.more)  # stored and written, and less smooth than classes
+        more = 0.7 * (self._pixel_bytes() - _NAMED)  # stored and written, and less smooth than classes
         return int(rows * cols * (scratch + stored_and_written + more)) + 2_000_000
 
 
@@ -148,7 +154,7 @@ def make_plan(scene: Described, card: ModelCard, spec: PredictSpec, *, others: S
         spec=spec,
         passes=tuple(_scaled(one, scale) for one in alone for scale in spec.tta_scales),
         members=len(cards),
-        more=spec.more_layers(card.legend, len(cards)),
+        schema=task_of(card).schema(spec, card.legend, len(cards)),
         defaults=defaults,
     )
     if spec.crf is not None and max(plan.seen(plan.blocks.block(0, 0)).window.shape) > MAX_SPAN * spec.crf.xy_px:

@@ -27,7 +27,8 @@ from geoseg.io.raster.overview import overview
 from geoseg.io.raster.scene import Scene
 from geoseg.models.ensemble import member_facts
 from geoseg.models.model import Model
-from geoseg.run.layers import FinishedBlocks, write_layers
+from geoseg.run.finished_blocks import BlockSource
+from geoseg.run.layers import write_layers
 from geoseg.run.lineage import about_layers
 from geoseg.run.plan import Job, RunPlan
 from geoseg.run.report import Reporter
@@ -46,7 +47,7 @@ class Facts:
     identity: dict[str, Any]
 
 
-def publish(job: Job, store: FinishedBlocks, facts: Facts, reporter: Reporter) -> dict[str, Any]:
+def publish(job: Job, store: BlockSource, facts: Facts, reporter: Reporter) -> dict[str, Any]:
     """Write every layer of a bundle; ``run.json`` comes last and says that the rest is whole.
 
     Returns:
@@ -65,20 +66,21 @@ def publish(job: Job, store: FinishedBlocks, facts: Facts, reporter: Reporter) -
     clock.lap("layers_s")
     reporter.stage("publish", 0)
     imagery = _picture(scene, plan, bundle, model)
-    write_project(bundle, about=about_layers(job), grid=grid, legend=legend, imagery=imagery)
+    write_project(bundle, plan.schema, about=about_layers(job), grid=grid, legend=legend, imagery=imagery)
     versions = {"geoseg": geoseg.__version__, "runtime": model.info.version, "python": platform.python_version()}
     source = Source(uri=scene.uri, sha256=facts.identity["pixels"]["scene"])
     processed = Run(finished=datetime.now(UTC), software=versions, facts=_model_facts(model))
-    write_item(bundle, grid=grid, card=model.card, source=source, run=processed)
+    write_item(bundle, plan.schema, grid=grid, card=model.card, source=source, run=processed)
     clock.lap("publish_s")
-    doubts = _doubts(model, written.classes)
+    doubts = _doubts(model, written.facts.get("classes", []))
     for doubt in doubts:
         reporter.note(doubt)
     record = _record(scene, model, plan, facts) | {
         "imagery": None if imagery is None else _imagery_facts(imagery, bundle, scene),
         "notes": [*scene.notes, *plan.notes, *doubts],
-        "classes": written.classes,
-        "segments": written.segments,
+        "segments": None,
+        **written.facts,
+        "layers": [layer.name for layer in plan.schema.published],
         "versions": versions,
         "timings": {"predict_s": round(facts.predict_s, 3)} | clock.laps | {"of_layers": written.seconds},
         "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,

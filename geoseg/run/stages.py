@@ -16,7 +16,6 @@ from geoseg.errors import GeosegError, ResourceError, SceneError, WriteError
 from geoseg.io.files.targets import keep_inputs
 from geoseg.io.labels.area_of_interest import read_area
 from geoseg.io.publish.bundle import Bundle
-from geoseg.io.publish.percent_layers import percent_layers
 from geoseg.io.raster.finished_rasters import FinishedRasters
 from geoseg.io.raster.scene import Scene
 from geoseg.io.store import Store
@@ -60,7 +59,7 @@ class Begun:
 
     def store(self) -> Store:
         """Open the store of the run's blocks."""
-        return Store(self.work.blocks, self.plan.blocks, self.store_key, self.plan.layers)
+        return Store(self.work.blocks, self.plan.blocks, self.store_key, self.plan.schema)
 
     def counts(self) -> dict[str, int]:
         """How many blocks there are, and how many were stored before."""
@@ -119,7 +118,7 @@ def finish(scene: Scene, model: Model, begun: Begun, facts: Facts, reporter: Rep
     store = begun.store()
     with ExitStack() as stack:
         repaired = begun.repair is not None and begun.repair.rasters_are_whole
-        source = stack.enter_context(_rasters(model, begun)) if repaired else store
+        source = stack.enter_context(_rasters(begun)) if repaired else store
         record = publish(job_of(scene, model, begun), source, facts, reporter)
     check_unchanged(scene, begun.state, begun.work)
     if begun.repair is None:
@@ -130,12 +129,11 @@ def finish(scene: Scene, model: Model, begun: Begun, facts: Facts, reporter: Rep
     return record
 
 
-def _rasters(model: Model, begun: Begun) -> FinishedRasters:
-    """Open the rasters of the bundle that is repaired, in the order of the store's layers."""
-    plan, bundle = begun.plan, begun.work.bundle
-    paths = {layer.key: layer.path for layer in percent_layers(bundle, model.card.legend)}
-    confidence = bundle.confidence if plan.spec.confidence else None
-    return FinishedRasters(bundle.directory, [bundle.classes, confidence, *(paths[name] for name in plan.more)])
+def _rasters(begun: Begun) -> FinishedRasters:
+    """Open the rasters of the bundle that is repaired."""
+    bundle = begun.work.bundle
+    planes = [(layer, bundle.file_of(layer) if layer.published else None) for layer in begun.plan.schema.planes]
+    return FinishedRasters(bundle.directory, planes)
 
 
 def job_of(scene: Scene, model: Model, begun: Begun) -> Job:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from geoseg.core.tiling import Block
 from geoseg.run.plan import RunPlan
-from geoseg.runtimes.runtime import Runtime
+from geoseg.runtimes.runtime import Answer, Runtime
 
 
 class TileProgress:
@@ -65,7 +65,7 @@ class _WatchedRuntime:
     def batch(self) -> int:
         return self._runtime.batch
 
-    def probs(self, tiles: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        answer = self._runtime.probs(tiles)
+    def run(self, tiles: npt.NDArray[np.float32]) -> Answer:
+        answer = self._runtime.run(tiles)
         self._count(len(tiles))
         return answer

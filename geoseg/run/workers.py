@@ -9,11 +9,13 @@ from typing import Protocol
 
 import numpy as np
 
+from geoseg.core.block_result import BlockResult
 from geoseg.core.tiling import Block
 from geoseg.inference.crf import refiner
-from geoseg.inference.mixture import predict_mixture
 from geoseg.inference.passes import BlockPixels, block_pixels
-from geoseg.inference.predict import BlockResult, cut_result, empty_result
+from geoseg.inference.predict import predict_block
+from geoseg.inference.tasks.registry import task_of
+from geoseg.inference.tasks.task import Assembly
 from geoseg.io.labels.area_of_interest import Mask
 from geoseg.io.raster.read_ahead import read_ahead
 from geoseg.io.raster.scene import Scene
@@ -69,7 +71,7 @@ class ThisProcess:
             for source in ahead(inputs(job.scene, job.plan, job.mask, left)):
                 progress.start(job.plan.blocks.block(source.block.row, source.block.col))
                 result = answer(job.model, job.plan, source, watched=progress.watched)
-                store.write(result.block, result.codes, result.confidence, *result.more)
+                store.write(result)
                 progress.finish()
                 yield Done(block=result.block, empty=not source.valid.any())
 
@@ -98,13 +100,19 @@ def answer(
         source: the block.
         watched: wraps each runtime, to count its tiles.
     """
-    legend, block = model.card.legend, plan.blocks.block(source.block.row, source.block.col)
+    block = plan.blocks.block(source.block.row, source.block.col)
     if not source.valid[block.window.within(source.block.window)].any():
-        return empty_result(block, legend, len(plan.more))
+        return BlockResult.empty(block, plan.schema)
     runtimes = [member.runtime if watched is None else watched(member.runtime) for member in model.members]
     members = list(zip(runtimes, model.shares, strict=True))
-    seen = predict_mixture(members, legend, plan.spec, source, refine=refiner(plan.spec.crf))
-    return cut_result(seen, block)
+    assembly = Assembly(
+        legend=model.card.legend,
+        spec=plan.spec,
+        schema=plan.schema,
+        members=len(members),
+        refine=refiner(plan.spec.crf),
+    )
+    return predict_block(task_of(model.card), members, assembly, source).cut(block)
 
 
 def _nothing(block: Block) -> BlockPixels:

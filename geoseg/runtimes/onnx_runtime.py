@@ -8,11 +8,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from geoseg.core.card import ModelCard
 from geoseg.errors import ModelError, ResourceError, UsageError
-from geoseg.runtimes.onnx_graph import OnnxGraph, activation, check_fits, graph_of, mirrored, probabilities
+from geoseg.runtimes.onnx_graph import OnnxGraph, graph_of, mirrored
 from geoseg.runtimes.registry import RuntimeRequest
-from geoseg.runtimes.runtime import ModelPackage, RuntimeInfo
+from geoseg.runtimes.runtime import Answer, ModelPackage, RuntimeInfo
 
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
@@ -21,8 +20,8 @@ class OnnxRuntime:
     """Run an ONNX file, one tile after another.
 
     Args:
+        package: describes the network.
         path: the file.
-        card: describes it.
         device: ``cpu`` or ``cuda:N``.
         threads: CPU threads; None: all.
 
@@ -32,40 +31,40 @@ class OnnxRuntime:
 
     batch = 1
 
-    def __init__(self, path: Path, card: ModelCard, *, device: str = "cpu", threads: int | None = None) -> None:
+    def __init__(self, package: ModelPackage, path: Path, *, device: str = "cpu", threads: int | None = None) -> None:
         import onnxruntime  # noqa: PLC0415 - an extra
 
-        self._kind = activation(path, card)
-        self._temperature = card.temperature
+        self._named = package.named
         self._session = open_session(path, device=device, threads=threads)
         self._input = self._session.get_inputs()[0].name
         graph = session_graph(path, self._session)
-        check_fits(path, graph, card)
+        package.check_graph(graph)
         self._tile_px = graph.tile_px
         self.info = RuntimeInfo(
             name="onnxruntime", device=device, precision="fp32", version=f"onnxruntime {onnxruntime.__version__}"
         )
 
-    def probs(self, tiles: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Run (tile, band, y, x) to probabilities (tile, class, y, x).
+    def run(self, tiles: npt.NDArray[np.float32]) -> Answer:
+        """Run (tile, band, y, x) to the network's answers, one tile after another.
 
         Raises:
             ModelError: the network cannot run on such tiles.
             ResourceError: the device is out of memory.
         """
-        return np.concatenate([self._one(np.ascontiguousarray(tile[None])) for tile in tiles])
+        answers = [self._one(np.ascontiguousarray(tile[None])) for tile in tiles]
+        return {name: np.concatenate([answer[name] for answer in answers]) for name in answers[0]}
 
-    def _one(self, tile: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    def _one(self, tile: npt.NDArray[np.float32]) -> Answer:
         rows, cols = tile.shape[2:]
         try:
-            answer = self._session.run(None, {self._input: mirrored(tile, self._tile_px)})[0][..., :rows, :cols]
+            outputs = self._session.run(None, {self._input: mirrored(tile, self._tile_px)})
         except _errors() as error:
             if "memory" in str(error):
                 raise ResourceError(
                     f"{self.info.device}: out of memory with one tile of {tile.shape[-1]} px. Pass a smaller --tile-px."
                 ) from error
             raise ModelError(f"the network cannot run on a tile of {tile.shape[-1]} px ({error}).") from error
-        return probabilities(answer, self._kind, self._temperature)
+        return self._named(outputs if self._tile_px is None else [output[..., :rows, :cols] for output in outputs])
 
 
 def open_session(path: Path, *, device: str = "cpu", threads: int | None = None) -> Any:
@@ -120,4 +119,4 @@ def make(package: ModelPackage, request: RuntimeRequest) -> OnnxRuntime:
         raise UsageError(f"--precision {request.precision}: ONNX Runtime computes in fp32. Leave it out.")
     if package.onnx is None:
         raise ModelError(f"{package.card.name}: not an ONNX file.")
-    return OnnxRuntime(package.onnx, package.card, device=request.device, threads=request.threads)
+    return OnnxRuntime(package, package.onnx, device=request.device, threads=request.threads)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -13,21 +13,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from geoseg.core.card import ModelCard
 from geoseg.core.spec import Precision
 from geoseg.errors import ModelError, UsageError
-from geoseg.runtimes.onnx_graph import activation, check_fits, graph_of, mirrored, probabilities
+from geoseg.runtimes.onnx_graph import graph_of, mirrored
 from geoseg.runtimes.registry import RuntimeRequest
-from geoseg.runtimes.runtime import ModelPackage, RuntimeInfo
+from geoseg.runtimes.runtime import Answer, ModelPackage, RuntimeInfo
 
 if TYPE_CHECKING:
     import torch
-    from torch import nn
 
 Convert = Callable[[tuple[int, ...]], Any]
 """Makes OpenVINO's model for tiles (band, y, x) of a shape."""
-Finish = Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]
-"""Makes probabilities of what the model answers."""
+Named = Callable[[Sequence[npt.NDArray[np.float32]]], Answer]
+"""Makes answers by name of the model's outputs."""
 
 
 class OpenvinoRuntime:
@@ -35,7 +33,7 @@ class OpenvinoRuntime:
 
     Args:
         convert: makes the model for a tile's shape.
-        finish: makes probabilities of its answers.
+        named: makes answers of its outputs.
         precision: of the arithmetic: fp32 or bf16.
         threads: CPU threads; None: all.
         tile_px: side of the tiles that the model takes; None where it takes any size.
@@ -46,7 +44,7 @@ class OpenvinoRuntime:
     def __init__(
         self,
         convert: Convert,
-        finish: Finish,
+        named: Named,
         *,
         precision: str,
         threads: int | None = None,
@@ -56,22 +54,25 @@ class OpenvinoRuntime:
         self.info = RuntimeInfo(
             name="openvino", device="cpu", precision=precision, version=f"openvino {openvino.__version__}"
         )
-        self._convert, self._finish, self._tile_px = convert, finish, tile_px
+        self._convert, self._named, self._tile_px = convert, named, tile_px
         self._threads = threads
         self._compiled: dict[tuple[int, ...], Any] = {}
         self._lock = threading.Lock()  # a request runs one tile at a time; dask computes blocks in several threads
 
-    def probs(self, tiles: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Run (tile, band, y, x) to probabilities (tile, class, y, x), one tile after another."""
-        results = []
+    def run(self, tiles: npt.NDArray[np.float32]) -> Answer:
+        """Run (tile, band, y, x) to the network's answers, one tile after another."""
+        results: list[Answer] = []
         rows, cols = tiles.shape[2:]
         tiles = mirrored(tiles, self._tile_px)
         with self._lock:
             request = self._request(tiles.shape[1:])
             for tile in tiles:
                 request.infer([np.ascontiguousarray(tile[None])], share_inputs=True)
-                results.append(self._finish(request.get_output_tensor(0).data.copy()[..., :rows, :cols]))
-        return np.concatenate(results)
+                outputs = [tensor.data.copy() for tensor in request.output_tensors]
+                if self._tile_px is not None:
+                    outputs = [output[..., :rows, :cols] for output in outputs]
+                results.append(self._named(outputs))
+        return {name: np.concatenate([result[name] for result in results]) for name in results[0]}
 
     def _request(self, shape: tuple[int, ...]) -> Any:
         if shape not in self._compiled:
@@ -86,55 +87,48 @@ class OpenvinoRuntime:
         return self._compiled[shape]
 
 
-def of_network(
-    network: nn.Module, *, precision: Precision = "auto", threads: int | None = None, temperature: float = 1.0
-) -> OpenvinoRuntime:
-    """Make the runtime of a torch network.
-
-    Args:
-        network: returns logits (tile, class, y, x).
-        precision: ``auto`` takes bf16 where the CPU has it, else fp32.
-        threads: CPU threads; None: all.
-        temperature: logits are divided by it.
+def of_network(package: ModelPackage, request: RuntimeRequest) -> OpenvinoRuntime:
+    """Make the runtime of a package that holds a torch network.
 
     Raises:
         UsageError: OpenVINO does not compute in this precision.
     """
     import torch  # noqa: PLC0415 - an ONNX file is run without it
 
-    from geoseg.runtimes.torch_runtime import SoftmaxNetwork, cpu_gains_from_bf16  # noqa: PLC0415 - same
+    from geoseg.runtimes.torch_runtime import cpu_gains_from_bf16  # noqa: PLC0415 - same
 
-    whole = SoftmaxNetwork(network.eval(), temperature)
+    network = package.answering_network().eval()
 
     def convert(shape: tuple[int, ...]) -> Any:
         example: torch.Tensor = torch.zeros(1, *shape)
         with torch.inference_mode(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # tracing warns of branches on the shape, which is fixed here
             # traced here: OpenVINO would trace it twice and run it twice more to compare, seconds at a tile's size
-            traced = torch.jit.trace(whole, example, check_trace=False)  # type: ignore[no-untyped-call]
+            traced = torch.jit.trace(network, example, check_trace=False)  # type: ignore[no-untyped-call]
             return openvino_module().convert_model(traced, example_input=example, input=[1, *shape])
 
-    chosen = _precision(precision, "bf16" if cpu_gains_from_bf16() else "fp32")
-    return OpenvinoRuntime(convert, lambda probs: probs, precision=chosen, threads=threads)
+    chosen = _precision(request.precision, "bf16" if cpu_gains_from_bf16() else "fp32")
+    return OpenvinoRuntime(
+        convert,
+        package.named,
+        precision=chosen,
+        threads=request.threads,
+    )
 
 
-def of_onnx(
-    path: Path, card: ModelCard, *, precision: Precision = "auto", threads: int | None = None
-) -> OpenvinoRuntime:
+def of_onnx(package: ModelPackage, path: Path, request: RuntimeRequest) -> OpenvinoRuntime:
     """Make the runtime of an ONNX file.
 
     Args:
+        package: describes it.
         path: the file.
-        card: describes it.
-        precision: ``auto`` takes bf16 where the CPU has it, else fp32.
-        threads: CPU threads; None: all.
+        request: precision and threads.
 
     Raises:
         ModelError: it is no ONNX network, or not the one that the card describes.
         UsageError: OpenVINO does not compute in this precision.
     """
     openvino = openvino_module()
-    kind = activation(path, card)
     try:
         graph = openvino.Core().read_model(str(path))
     except RuntimeError as error:
@@ -143,7 +137,7 @@ def of_onnx(
         raise ModelError(f"{path}: it has {len(graph.inputs)} inputs; a segmentation network has one.")
     given, answered = ([_size(size) for size in end.get_partial_shape()] for end in (graph.input(0), graph.output(0)))
     facts = graph_of(path, given, answered)
-    check_fits(path, facts, card)
+    package.check_graph(facts)
 
     def convert(shape: tuple[int, ...]) -> Any:
         model = openvino.Core().read_model(str(path))
@@ -156,10 +150,10 @@ def of_onnx(
     capable = "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     return OpenvinoRuntime(
         convert,
-        lambda answer: probabilities(answer, kind, card.temperature),
+        package.named,
         tile_px=facts.tile_px,
-        precision=_precision(precision, "bf16" if capable else "fp32"),
-        threads=threads,
+        precision=_precision(request.precision, "bf16" if capable else "fp32"),
+        threads=request.threads,
     )
 
 
@@ -169,14 +163,7 @@ def make(package: ModelPackage, request: RuntimeRequest) -> OpenvinoRuntime:
     Raises:
         UsageError, ModelError: see ``of_network`` and ``of_onnx``.
     """
-    if package.onnx is not None:
-        return of_onnx(package.onnx, package.card, precision=request.precision, threads=request.threads)
-    return of_network(
-        package.network(),
-        precision=request.precision,
-        threads=request.threads,
-        temperature=package.card.temperature,
-    )
+    return of_network(package, request) if package.onnx is None else of_onnx(package, package.onnx, request)
 
 
 def _precision(wanted: Precision, fast: str) -> str:

@@ -1,18 +1,27 @@
-"""Runtime: runs one network on one device. Everything above it sees float32 arrays in, probabilities out."""
+"""Runtime: runs one network on one device. Everything above it sees float32 tiles in, named arrays out."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from geoseg.core.card import ModelCard
+from geoseg.runtimes.onnx_graph import OnnxGraph
 
 if TYPE_CHECKING:
     from torch import nn
+
+
+Answer = Mapping[str, npt.NDArray[np.float32]]
+"""What a network answers to tiles: arrays (tile, ...) by name."""
+
+PROBABILITIES: Final = "probabilities"
+"""Name of the answer (tile, class, y, x) in [0, 1] that sums to 1 over class."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,8 +55,8 @@ class Runtime(Protocol):
         """Tiles to hand over at once."""
         ...
 
-    def probs(self, tiles: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Run (tile, band, y, x) float32 to (tile, class, y, x) float32 in [0, 1], summing to 1 over class."""
+    def run(self, tiles: npt.NDArray[np.float32]) -> Answer:
+        """Run (tile, band, y, x) float32 to the answers that the model's head names."""
         ...
 
 
@@ -64,8 +73,33 @@ class ModelPackage(Protocol):
         """The ONNX file, where the package is one; else None."""
         ...
 
+    @property
+    def answers(self) -> tuple[str, ...]:
+        """Names of what ``answering_network`` returns, in its order."""
+        ...
+
+    def check_graph(self, graph: OnnxGraph) -> None:
+        """Refuse a card that does not describe the network of an ONNX file.
+
+        Raises:
+            ModelError: bands, classes or tile differ; both values are named.
+        """
+        ...
+
+    def named(self, outputs: Sequence[npt.NDArray[np.floating]]) -> Answer:
+        """Make answers of the outputs of an ONNX file."""
+        ...
+
+    def answering_network(self) -> nn.Module:
+        """Build the torch network with its head, which turns logits into ``answers``: a tensor, or a tuple of several.
+
+        Raises:
+            ModelError: as ``network``.
+        """
+        ...
+
     def network(self) -> nn.Module:
-        """Build the torch network, with its weights, in evaluation mode, on the CPU.
+        """Build the bare torch network, with its weights, in evaluation mode, on the CPU.
 
         Raises:
             ModelError: the file is broken, does not fit its card, or holds no torch network.

@@ -12,7 +12,7 @@ from torch import nn
 
 from geoseg.errors import ResourceError
 from geoseg.runtimes.registry import RuntimeRequest
-from geoseg.runtimes.runtime import ModelPackage, RuntimeInfo
+from geoseg.runtimes.runtime import PROBABILITIES, Answer, ModelPackage, RuntimeInfo
 
 _log = logging.getLogger(__name__)
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -28,11 +28,11 @@ class TorchRuntime:
     """Run a network eagerly, channels last, under autocast where the device gains from it.
 
     Args:
-        network: returns logits (tile, class, y, x).
+        network: returns a tensor (tile, ...), or a tuple of several.
         device: ``cpu`` or ``cuda[:N]``.
         precision: ``auto`` takes bf16 where the device has it, else fp16 on CUDA and fp32 on CPU.
         batch: tiles at once; halved, down to one, when the device runs out of memory.
-        temperature: logits are divided by it.
+        answers: names of what the network returns, in its order.
     """
 
     def __init__(
@@ -42,9 +42,9 @@ class TorchRuntime:
         device: str = "cpu",
         precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto",
         batch: int | None = None,
-        temperature: float = 1.0,
+        answers: tuple[str, ...] = (PROBABILITIES,),
     ) -> None:
-        self._temperature = temperature
+        self._answers = answers
         self._device = torch.device(device)
         self._cuda = self._device.type == "cuda"
         self.info = RuntimeInfo(
@@ -68,8 +68,8 @@ class TorchRuntime:
             return "bf16" if torch.cuda.is_bf16_supported() else "fp16"
         return "bf16" if cpu_gains_from_bf16() else "fp32"
 
-    def probs(self, tiles: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Run (tile, band, y, x) to probabilities (tile, class, y, x).
+    def run(self, tiles: npt.NDArray[np.float32]) -> Answer:
+        """Run (tile, band, y, x) to the network's answers.
 
         Raises:
             ResourceError: not even one tile fits the device's memory.
@@ -89,9 +89,10 @@ class TorchRuntime:
             "%s is out of memory with %d tiles: going on with %d at once", self.info.device, len(tiles), self.batch
         )
         half = len(tiles) // 2
-        return np.concatenate([self.probs(tiles[:half]), self.probs(tiles[half:])])
+        first, second = self.run(tiles[:half]), self.run(tiles[half:])
+        return {name: np.concatenate([first[name], second[name]]) for name in first}
 
-    def _forward(self, tiles: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    def _forward(self, tiles: npt.NDArray[np.float32]) -> Answer:
         batch = torch.from_numpy(np.ascontiguousarray(tiles))
         if self._cuda:
             batch = batch.pin_memory()
@@ -101,32 +102,9 @@ class TorchRuntime:
             torch.inference_mode(),
             torch.autocast(self._device.type, _DTYPES[precision], enabled=precision != "fp32"),
         ):
-            logits = self._network(batch)
-            result = torch.softmax(tempered(logits, self._temperature), dim=1)
-        return result.contiguous().cpu().numpy()
-
-
-class SoftmaxNetwork(nn.Module):
-    """A network with the softmax inside, in float32 as the eager runtime does it.
-
-    Args:
-        network: returns logits (tile, class, y, x).
-        temperature: logits are divided by it.
-    """
-
-    def __init__(self, network: nn.Module, temperature: float) -> None:
-        super().__init__()
-        self.network = network
-        self.temperature = temperature
-
-    def forward(self, tiles: torch.Tensor) -> torch.Tensor:
-        """Run tiles (tile, band, y, x) to probabilities (tile, class, y, x)."""
-        return torch.softmax(tempered(self.network(tiles), self.temperature), dim=1)
-
-
-def tempered(logits: torch.Tensor, temperature: float) -> torch.Tensor:
-    """Divide logits by a temperature, in float32; by 1 they are left as they are, to the bit."""
-    return logits.float() if temperature == 1 else logits.float() / temperature
+            returned = self._network(batch)
+        outputs = returned if isinstance(returned, tuple) else (returned,)
+        return {name: output.contiguous().cpu().numpy() for name, output in zip(self._answers, outputs, strict=True)}
 
 
 def make(package: ModelPackage, request: RuntimeRequest) -> TorchRuntime:
@@ -134,10 +112,10 @@ def make(package: ModelPackage, request: RuntimeRequest) -> TorchRuntime:
     if request.threads is not None:
         torch.set_num_threads(request.threads)
     return TorchRuntime(
-        package.network(),
+        package.answering_network(),
         device=request.device,
         precision=request.precision,
-        temperature=package.card.temperature,
+        answers=package.answers,
     )
 
 

@@ -12,6 +12,7 @@ import shapely
 from odc.geo.geobox import GeoBox
 from pyproj import CRS
 
+from geoseg.core.layer import CLASSES, SEGMENTS, raster_suffix, vector_suffix
 from geoseg.core.legend import Legend
 from geoseg.errors import ElsewhereError, SceneError, UsageError
 from geoseg.io.labels.class_map import ClassMap
@@ -28,7 +29,7 @@ from geoseg.vector.spec import VectorSpec
 from geoseg.vector.vectorise import vectorise_codes
 
 _CURE = "Give polygons; widen lines and points first, with a buffer."
-_CLASSES, _SEGMENTS = "_classes.tif", "_segments.gpkg"
+_CLASSES, _SEGMENTS = raster_suffix(CLASSES), vector_suffix(SEGMENTS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,7 +170,7 @@ def _predicted(path: Path, layer: str | None, *, parts: bool) -> geopandas.GeoDa
     request = VectorRequest(
         name=str(path),
         layer=layer,
-        default_layer="segments",
+        default_layer=SEGMENTS,
         optional=("class_name", "class_code"),
         parts=parts,
         may_be_empty=True,

@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from geoseg.core.layer import CLASSES, CONFIDENCE, raster_suffix
 from geoseg.errors import SceneError, UsageError
 from geoseg.io.vectors.content import is_address
 from geoseg.io.vectors.names import VECTOR_SUFFIXES, is_folder, is_vector, split_layer
 
 _RASTERS = frozenset({".tif", ".tiff", ".png", ".jp2", ".jpg", ".jpeg", ".bmp"})
-_CLASSES, _CONFIDENCE = "_classes.tif", "_confidence.tif"
+_CLASSES, _CONFIDENCE = raster_suffix(CLASSES), raster_suffix(CONFIDENCE)
 _ROLE = re.compile(r"[_-](?:classes|labels?|noboundary|masks?|sat|gt|irrg|rgbir|rgb)$", re.IGNORECASE)
 
 

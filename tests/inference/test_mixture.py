@@ -22,9 +22,12 @@ from geoseg.core.spec import PredictSpec
 from geoseg.core.tiling import Blocks, Tiling
 from geoseg.core.window import Window
 from geoseg.errors import ModelError
-from geoseg.inference.mixture import Mixture, entropy, predict_mixture
+from geoseg.inference.mixture import Mixture, entropy
 from geoseg.inference.passes import Pass, bands_read, block_pixels, window_read
+from geoseg.inference.predict import predict_block
 from geoseg.inference.resample import Resampling
+from geoseg.inference.tasks.semantic import SemanticTask
+from geoseg.inference.tasks.task import Assembly
 from geoseg.runtimes.runtime import Runtime
 
 CLASSES = 3
@@ -63,17 +66,20 @@ def mapped(
 ) -> dict[str, Bytes]:
     """Predict a whole scene block by block: every layer by its name."""
     values, valid = scene
-    names = ("codes", "confidence", *spec.more_layers(legend(CLASSES), len(members)))
-    layers = np.full((len(names), *valid.shape), 77, np.uint8)
+    task = SemanticTask()
+    schema = task.schema(spec, legend(CLASSES), len(members))
+    assembly = Assembly(legend=legend(CLASSES), spec=spec, schema=schema, members=len(members))
+    layers = {layer.name: np.full(valid.shape, 77, np.uint8) for layer in schema.planes}
     blocks = list(Blocks(passes[0].tiling, block_px))
     for block in blocks[::-1] if backwards else blocks:
         window = window_read(passes, block)
         grid = GeoBox(window.shape, Affine(1.0, 0, 0, 0, -1.0, 0), "EPSG:32632")
         chosen = values[[band - 1 for band in bands_read(passes)]]
         raster = Raster(values=chosen[:, *window.slices], valid=valid[window.slices], geobox=grid)
-        result = predict_mixture(members, legend(CLASSES), spec, block_pixels(passes, block, raster))
-        layers[:, *block.window.slices] = np.stack([result.codes, result.confidence, *result.more])
-    return dict(zip(names, layers, strict=True))
+        result = predict_block(task, members, assembly, block_pixels(passes, block, raster))
+        for name, plane in result.planes.items():
+            layers[name][block.window.slices] = plane
+    return layers
 
 
 scale_sets = st.lists(st.sampled_from([0.5, 0.75, 1.0, 1.3, 2.0]), min_size=1, max_size=3, unique=True).map(tuple)
@@ -143,7 +149,7 @@ def test_copies_of_one_network_give_its_bytes_and_do_not_contradict_each_other(d
     one = mapped(scene, [(Opinion(1), 1.0)], passes_of(tiling, 1), PredictSpec())
     members = [(Opinion(1), weight) for weight in copies]
     many = mapped(scene, members, passes_of(tiling, len(members)), PredictSpec(uncertainty=True))
-    for layer in ("codes", "confidence"):
+    for layer in ("classes", "confidence"):
         np.testing.assert_array_equal(many[layer], one[layer])
     assert (many["mutual_information"][scene[1]] == 0).all()
     for layer in ("entropy", "mutual_information"):
@@ -163,7 +169,7 @@ def test_constant_networks_give_a_constant_map_at_every_scale_and_view(data: st.
     mean = np.array([0.3, 0.55, 0.15])
     own = 0.75 * stats.entropy([0.2, 0.7, 0.1], base=3) + 0.25 * stats.entropy([0.6, 0.1, 0.3], base=3)
     wanted = {
-        "codes": 4,
+        "classes": 4,
         "confidence": 55,
         "entropy": round(100 * stats.entropy(mean, base=3)),
         "mutual_information": round(100 * (stats.entropy(mean, base=3) - own)),
@@ -190,10 +196,10 @@ def test_bytes_depend_on_neither_batch_nor_order_nor_on_what_else_is_kept(data: 
     large = mapped(scene, [(Opinion(1), 1.0), (Opinion(2), 2.0)], passes, plain, block_px=1000)
     for name, layer in first.items():
         np.testing.assert_array_equal(layer, again[name])
-        np.testing.assert_array_equal(layer == (255 if name != "codes" else legend(3).nodata), ~scene[1])
+        np.testing.assert_array_equal(layer == (255 if name != "classes" else legend(3).nodata), ~scene[1])
     for name, layer in less.items():
         np.testing.assert_array_equal(layer, first[name])
-    assert (first["codes"] != large["codes"]).sum() <= max(1, 1e-4 * scene[1].size)
+    assert (first["classes"] != large["classes"]).sum() <= max(1, 1e-4 * scene[1].size)
     # what is most probable is what was chosen
     probable = np.stack([first[f"probability_{code}"] for code in legend(CLASSES).codes])
     np.testing.assert_array_equal(probable.max(axis=0), first["confidence"])
@@ -212,7 +218,7 @@ def test_a_local_filter_within_the_halo_gives_the_whole_image_answer_at_every_sc
     found = mapped((values, valid), [(Opinion(1), 1.0)], passes, PredictSpec(tta_scales=(scale,), probabilities=True))
     shape, work = valid.shape, one.read.work_shape
     seen = Resampling(shape, work).apply(values.astype(np.float32), Window.whole(shape), Window.whole(work))
-    answer = Opinion(1).probs(seen[None])[0]
+    answer = Opinion(1).run(seen[None])["probabilities"][0]
     wanted = Resampling(work, shape).apply(answer, Window.whole(work), Window.whole(shape))
     probable = np.stack([found[f"probability_{code}"] for code in legend(CLASSES).codes])
     np.testing.assert_allclose(probable, np.rint(100 * wanted), atol=1)

@@ -12,12 +12,19 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from odc.geo.geobox import GeoBox
 
+from geoseg.core.block_result import BlockResult
+from geoseg.core.layer import NO_PERCENT
 from geoseg.core.legend import Legend, LegendClass
 from geoseg.core.raster import Raster
+from geoseg.core.spec import PredictSpec
 from geoseg.core.tiling import Block, Blocks, Tiling
 from geoseg.errors import ModelError
 from geoseg.inference.match import ReadPlan
-from geoseg.inference.predict import NO_CONFIDENCE, predict_block, prepare, scene_window
+from geoseg.inference.passes import BlockPixels, Pass
+from geoseg.inference.predict import predict_block
+from geoseg.inference.prepare import prepare, scene_window
+from geoseg.inference.tasks.semantic import SemanticTask
+from geoseg.inference.tasks.task import Assembly
 from geoseg.runtimes.runtime import Runtime
 
 BANDS = 2
@@ -55,10 +62,18 @@ class Predicted:
         confidence = np.full(self.valid.shape, 77, np.uint8)
         blocks = list(Blocks(tiling, block_px))
         for index in order or range(len(blocks)):
-            result = predict_block(runtime, self.read, tiling, legend(classes), self.input(tiling, blocks[index]))
-            codes[blocks[index].window.slices] = result.codes
-            confidence[blocks[index].window.slices] = result.confidence
+            result = self.predict(runtime, tiling, blocks[index], classes)
+            codes[blocks[index].window.slices] = result.planes["classes"]
+            confidence[blocks[index].window.slices] = result.planes["confidence"]
         return codes, confidence
+
+    def predict(self, runtime: Runtime, tiling: Tiling, block: Block, classes: int) -> BlockResult:
+        task, spec = SemanticTask(), PredictSpec()
+        assembly = Assembly(legend=legend(classes), spec=spec, schema=task.schema(spec, legend(classes), 1))
+        one = Pass(member=0, scale=1.0, read=self.read, tiling=tiling)
+        source = self.input(tiling, block)
+        pixels = BlockPixels(block=block, valid=source.valid, inputs=iter([(one, source)]))
+        return predict_block(task, [(runtime, 1.0)], assembly, pixels)
 
     def input(self, tiling: Tiling, block: Block):
         window = scene_window(self.read, tiling, block)
@@ -97,7 +112,7 @@ def test_a_local_filter_within_the_halo_gives_the_whole_image_answer(data: st.Da
     assume(all(side >= tiling.tile_px or side + radius <= tiling.tile_px for side in valid.shape))
     runtime = FilterRuntime(3, radius, batch=data.draw(st.integers(1, 3)))
     codes, confidence = Predicted(values, valid, plan(valid.shape)).run(runtime, tiling, 60, 3)
-    whole = FilterRuntime(3, radius).probs(values[None].astype(np.float32))[0]
+    whole = FilterRuntime(3, radius).run(values[None].astype(np.float32))["probabilities"][0]
     runner_up = np.sort(whole, axis=0)[-2]
     clear = whole.max(axis=0) - runner_up > 1e-5
     np.testing.assert_array_equal(codes[clear], whole.argmax(axis=0)[clear] + 3)
@@ -144,7 +159,7 @@ def test_an_invalid_pixel_is_never_predicted_and_never_seen(data: st.DataObject)
     second = Predicted(other, valid, plan(valid.shape, work)).run(FilterRuntime(2, 1), tiling, 50, 2)
     for codes, confidence in (first, second):
         assert (codes[~valid] == 255).all()
-        assert (confidence[~valid] == NO_CONFIDENCE).all()
+        assert (confidence[~valid] == NO_PERCENT).all()
         assert np.isin(codes[valid], (3, 4)).all()
         assert (confidence[valid] <= 100).all()
     np.testing.assert_array_equal(first[0], second[0])

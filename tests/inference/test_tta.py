@@ -7,8 +7,11 @@ import pytest
 from fake_runtimes import ConstantRuntime, FilterRuntime
 
 from geoseg.core.spec import PredictSpec, Tta
+from geoseg.inference.tasks.semantic import SemanticTask
 from geoseg.inference.tta import views
 from geoseg.runtimes.runtime import Runtime
+
+UNDO = SemanticTask().undo
 
 
 def tile() -> np.ndarray:
@@ -16,14 +19,14 @@ def tile() -> np.ndarray:
 
 
 def mean(runtime: Runtime, tta: Tta, tiles: np.ndarray) -> np.ndarray:
-    return np.mean([view.probs(tiles) for view in views(runtime, tta)], axis=0)
+    return np.mean([view.run(tiles)["probabilities"] for view in views(runtime, tta, UNDO)], axis=0)
 
 
 @pytest.mark.parametrize(("tta", "count"), [("none", 1), ("flip", 4), ("d4", 8)])
 def test_every_view_is_another_one_and_the_runtime_sees_them_all(tta: Tta, count: int) -> None:
     runtime = FilterRuntime(2, 1)
     mean(runtime, tta, tile())
-    assert len(views(runtime, tta)) == count == PredictSpec(tta=tta).answers()
+    assert len(views(runtime, tta, UNDO)) == count == PredictSpec(tta=tta).answers()
     assert len({seen.tobytes() for seen in runtime.seen}) == count
 
 
@@ -42,11 +45,11 @@ def test_turning_the_tile_turns_the_answer(tta: Tta) -> None:
 def test_a_view_turns_back_what_it_turned() -> None:
     """A network that answers for each pixel alone says the same in every view."""
     runtime = FilterRuntime(2, 0)
-    plain = runtime.probs(tile())
+    plain = runtime.run(tile())["probabilities"]
     oblong = tile()[..., :17]
-    for view in views(runtime, "d4"):
-        np.testing.assert_array_equal(view.probs(tile()), plain)
-        np.testing.assert_array_equal(view.probs(oblong), plain[..., :17])
+    for view in views(runtime, "d4", UNDO):
+        np.testing.assert_array_equal(view.run(tile())["probabilities"], plain)
+        np.testing.assert_array_equal(view.run(oblong)["probabilities"], plain[..., :17])
 
 
 def test_a_constant_stays() -> None:

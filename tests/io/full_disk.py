@@ -17,6 +17,7 @@ from affine import Affine
 from odc.geo.geobox import GeoBox
 
 from geoseg.core.card import ModelCard
+from geoseg.core.layer import whole_class_map_schema
 from geoseg.core.legend import Legend, LegendClass
 from geoseg.core.segments import Segments
 from geoseg.core.window import Window
@@ -65,6 +66,7 @@ def polygons(count):
     )
 
 
+schema = whole_class_map_schema(legend)
 writers = {
     "classes, one block": (bundle.classes, lambda: write_class_cog(bundle.classes, grid, whole, legend, tags={})),
     "classes, strips": (bundle.classes, lambda: write_class_cog(bundle.classes, grid, strips, legend, tags={})),
@@ -91,11 +93,15 @@ writers = {
         )
         for suffix in VECTOR_SUFFIXES[1:]
     },
-    "project": (bundle.project, lambda: write_project(bundle, about=About(title="x" * 9000), grid=grid, legend=legend)),
+    "project": (
+        bundle.project,
+        lambda: write_project(bundle, schema, about=About(title="x" * 9000), grid=grid, legend=legend),
+    ),
     "item": (
         bundle.item,
         lambda: write_item(
             bundle,
+            schema,
             grid=grid,
             card=card,
             source=Source(uri="s.tif"),

@@ -13,6 +13,7 @@ from odc.geo.geobox import GeoBox
 from sample_segments import LEGEND, MAP_LEGEND, UTM, map_segments, segments_of
 
 from geoseg.core.card import ModelCard
+from geoseg.core.layer import whole_class_map_schema
 from geoseg.core.window import Window
 from geoseg.io.checks.formats import CHECKED_SUFFIXES, check_file
 from geoseg.io.files.writing import write_json
@@ -54,9 +55,9 @@ def written(tmp_path_factory):
         name = bundle.segments if suffix == ".gpkg" else folder / f"scene{suffix}"
         write_vectors(name, [segments_of(900)], crs_wkt=UTM, legend=LEGEND)
     write_preview(bundle.preview, image=np.stack([codes] * 3), codes=codes, legend=LEGEND, title="scene")
-    write_project(bundle, about=About(title="scene"), grid=GRID, legend=LEGEND)
+    write_project(bundle, whole_class_map_schema(LEGEND), about=About(title="scene"), grid=GRID, legend=LEGEND)
     now = Run(finished=datetime(2026, 1, 1, tzinfo=UTC), software={})
-    write_item(bundle, grid=GRID, card=CARD, source=Source(uri="s.tif"), run=now)
+    write_item(bundle, whole_class_map_schema(CARD.legend), grid=GRID, card=CARD, source=Source(uri="s.tif"), run=now)
     write_json(folder / "run.json", {"a": list(range(99))})
     return folder
 

@@ -65,7 +65,7 @@ def test_its_card_tells_of_all_members(write_tiny: Any) -> None:
     assert {m.card.temperature for m in model.members} == {1.0, 2.0}
     assert type(model.card).model_validate_json(model.card.model_dump_json()) == model.card
     with pytest.raises(UsageError, match="has several networks; it answers for blocks"):
-        model.runtime.probs(np.zeros((1, 3, 32, 32), np.float32))
+        model.runtime.run(np.zeros((1, 3, 32, 32), np.float32))["probabilities"]
 
 
 def test_it_travels_as_its_source(write_tiny: Any) -> None:

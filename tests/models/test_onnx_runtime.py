@@ -19,9 +19,9 @@ from torch import nn
 from geoseg.errors import ModelError, UsageError
 from geoseg.models.export_model import export_model
 from geoseg.models.model import load_model
+from geoseg.models.onnx_answers import probabilities
 from geoseg.models.packages import open_package
 from geoseg.run.predict import predict
-from geoseg.runtimes.onnx_graph import probabilities
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
@@ -119,10 +119,10 @@ def test_any_size_takes_other_tiles_and_one_size_does_not(tiny_model: Path, expo
     free = load_model(out, device="cpu", runtime="onnxruntime").runtime
     for rows, cols in ((64, 64), (96, 160)):
         tiles = np.random.default_rng(0).normal(size=(1, 3, rows, cols)).astype(np.float32)
-        np.testing.assert_allclose(free.probs(tiles), exact.probs(tiles), atol=1e-4)
+        np.testing.assert_allclose(free.run(tiles)["probabilities"], exact.run(tiles)["probabilities"], atol=1e-4)
     fixed = load_model(exported, device="cpu", runtime="onnxruntime").runtime
     with pytest.raises(ModelError, match="cannot run on a tile of 160 px"):
-        fixed.probs(np.zeros((1, 3, 160, 160), np.float32))
+        fixed.run(np.zeros((1, 3, 160, 160), np.float32))["probabilities"]
 
 
 @pytest.mark.parametrize("answer", ["logits", "probabilities", "sigmoid", "positive"])

@@ -84,7 +84,7 @@ def wanted_probs(bands: int = 3, classes: int = 3, temperature: float = 1.0) -> 
 @pytest.mark.parametrize("kind", [Mixing, InDict, InOtherDict])
 def test_logits_are_found_in_whatever_holds_them(kind: type[Mixing]) -> None:
     model = geoseg.load_model(kind(), card=own_card(), **PLAIN)
-    np.testing.assert_allclose(model.runtime.probs(tiles()), wanted_probs(), atol=1e-5)
+    np.testing.assert_allclose(model.runtime.run(tiles())["probabilities"], wanted_probs(), atol=1e-5)
 
 
 @pytest.mark.parametrize("temperature", [1.0, 2.5])
@@ -95,7 +95,7 @@ def test_logits_are_found_in_whatever_holds_them(kind: type[Mixing]) -> None:
 def test_the_card_says_what_is_answered(kind: type[Mixing], activation: str, classes: int, temperature: float) -> None:
     card = own_card(activation, legend=TWO, temperature=temperature)
     model = geoseg.load_model(kind(3, classes), card=card, **PLAIN)
-    np.testing.assert_allclose(model.runtime.probs(tiles()), wanted_probs(3, 2, temperature), atol=1e-5)
+    np.testing.assert_allclose(model.runtime.run(tiles())["probabilities"], wanted_probs(3, 2, temperature), atol=1e-5)
 
 
 @pytest.mark.parametrize("wrap", ["lightning", "parallel", "compiled"])
@@ -114,7 +114,7 @@ def test_a_network_is_taken_out_of_what_trains_it(wrap: str) -> None:
     else:
         module = nn.DataParallel(Mixing()) if wrap == "parallel" else torch.compile(Mixing())  # type: ignore[assignment]
     model = geoseg.load_model(module, card=own_card(), **PLAIN)
-    np.testing.assert_allclose(model.runtime.probs(tiles()), wanted_probs(), atol=1e-5)
+    np.testing.assert_allclose(model.runtime.run(tiles())["probabilities"], wanted_probs(), atol=1e-5)
 
 
 def test_a_task_of_torchgeo_is_a_model() -> None:
@@ -125,7 +125,7 @@ def test_a_task_of_torchgeo_is_a_model() -> None:
     model = geoseg.load_model(task, card=own_card(), **PLAIN)
     with torch.inference_mode():
         wanted = torch.softmax(task.model.eval()(torch.from_numpy(tiles(2, 64))), 1).numpy()
-    np.testing.assert_allclose(model.runtime.probs(tiles(2, 64)), wanted, atol=1e-5)
+    np.testing.assert_allclose(model.runtime.run(tiles(2, 64))["probabilities"], wanted, atol=1e-5)
 
 
 def test_the_map_is_what_the_network_says_of_the_scaled_pixels(write_scene: WriteScene, tmp_path: Path) -> None:
@@ -155,7 +155,7 @@ def test_a_network_of_one_tile_size_answers_for_smaller_scenes(side: int) -> Non
             return self.mix(x)
 
     model = geoseg.load_model(Fixed(), card=own_card(tile_px=side), **PLAIN)
-    found = model.runtime.probs(tiles(1, 40))
+    found = model.runtime.run(tiles(1, 40))["probabilities"]
     mirrored = np.pad(tiles(1, 40), ((0, 0), (0, 0), (0, side - 40), (0, side - 40)), mode="reflect")
     with torch.no_grad():
         wanted = torch.softmax(Mixing()(torch.from_numpy(mirrored)), 1).numpy()[..., :40, :40]
@@ -169,7 +169,7 @@ def test_a_network_with_a_stride_answers_for_every_pixel() -> None:
             return self.mix(nn.functional.interpolate(small, scale_factor=8))
 
     model = geoseg.load_model(Strided(), card=own_card(), **PLAIN)
-    assert model.runtime.probs(tiles(1, 41)).shape == (1, 3, 41, 41)
+    assert model.runtime.run(tiles(1, 41))["probabilities"].shape == (1, 3, 41, 41)
 
 
 def test_the_module_stays_as_it_was_and_later_training_changes_nothing() -> None:
@@ -179,7 +179,7 @@ def test_the_module_stays_as_it_was_and_later_training_changes_nothing() -> None
     assert module.mix.weight.dtype == torch.float64
     with torch.no_grad():
         module.mix.weight.zero_()
-    np.testing.assert_allclose(model.runtime.probs(tiles()), wanted_probs(), atol=1e-5)
+    np.testing.assert_allclose(model.runtime.run(tiles())["probabilities"], wanted_probs(), atol=1e-5)
 
 
 class TooSmall(Mixing):
@@ -260,7 +260,9 @@ def test_it_pickles_with_the_module() -> None:
     model = geoseg.load_model(Mixing(), card=own_card(), **PLAIN)
     again = pickle.loads(pickle.dumps(model))  # noqa: S301 - made here
     assert again.digest() == model.digest()
-    np.testing.assert_array_equal(again.runtime.probs(tiles()), model.runtime.probs(tiles()))
+    np.testing.assert_array_equal(
+        again.runtime.run(tiles())["probabilities"], model.runtime.run(tiles())["probabilities"]
+    )
 
 
 class Locked(Mixing):
@@ -309,7 +311,7 @@ def test_the_workers_of_a_cluster_give_the_bytes_of_this_process(
 def test_openvino_runs_it_and_a_network_that_it_reads_otherwise_is_refused() -> None:
     pytest.importorskip("openvino")
     model = geoseg.load_model(InDict(), card=own_card(), device="cpu", runtime="openvino", precision="fp32")
-    np.testing.assert_allclose(model.runtime.probs(tiles()), wanted_probs(), atol=1e-3)
+    np.testing.assert_allclose(model.runtime.run(tiles())["probabilities"], wanted_probs(), atol=1e-3)
 
     class Hidden(Mixing):
         """Decides by the pixels, which a trace cannot follow."""
@@ -331,7 +333,7 @@ def test_a_network_of_a_known_architecture_becomes_a_model_file(tmp_path: Path, 
     assert loaded.card == stored
     with torch.inference_mode():
         wanted = torch.softmax(network.eval()(torch.from_numpy(tiles())), 1).numpy()
-    np.testing.assert_allclose(loaded.runtime.probs(tiles()), wanted, atol=1e-5 if exact else 1e-2)
+    np.testing.assert_allclose(loaded.runtime.run(tiles())["probabilities"], wanted, atol=1e-5 if exact else 1e-2)
 
 
 def test_a_library_s_network_becomes_a_model_file(tmp_path: Path) -> None:
@@ -340,7 +342,7 @@ def test_a_library_s_network_becomes_a_model_file(tmp_path: Path) -> None:
     network = smp.FPN("resnet18", encoder_weights=None, classes=3).eval()
     card = tiny_card(architecture={"name": "smp_fpn", "options": {"encoder": "resnet18"}})
     geoseg.save_model(network, tmp_path / "fpn.safetensors", card)
-    found = geoseg.load_model(tmp_path / "fpn.safetensors", **PLAIN).runtime.probs(tiles(2, 64))
+    found = geoseg.load_model(tmp_path / "fpn.safetensors", **PLAIN).runtime.run(tiles(2, 64))["probabilities"]
     with torch.inference_mode():
         np.testing.assert_allclose(found, torch.softmax(network(torch.from_numpy(tiles(2, 64))), 1), atol=1e-5)
 

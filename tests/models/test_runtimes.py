@@ -18,7 +18,7 @@ from torch import nn
 from geoseg.errors import ModelError, ResourceError, UsageError
 from geoseg.inference.receptive_field import influence
 from geoseg.io.weights.model_file import read_model, write_model
-from geoseg.models.model import load_model
+from geoseg.models.model import Model, load_model
 from geoseg.models.network import load_network
 from geoseg.runtimes.torch_runtime import TorchRuntime
 
@@ -29,11 +29,15 @@ def tiles(count: int = 3, side: int = 48) -> np.ndarray[Any, np.dtype[np.float32
     return np.random.default_rng(0).normal(size=(count, 3, side, side)).astype(np.float32)
 
 
+def probabilities(model: Model) -> Any:
+    return model.runtime.run(tiles())["probabilities"]
+
+
 def test_probabilities_are_the_softmax_of_the_network(tiny_model: Path) -> None:
     network, _ = load_network(tiny_model)
     with torch.inference_mode():
         wanted = torch.softmax(network(torch.from_numpy(tiles())), 1).numpy()
-    found = load_model(tiny_model, device="cpu", runtime="torch", precision="fp32").runtime.probs(tiles())
+    found = probabilities(load_model(tiny_model, device="cpu", runtime="torch", precision="fp32"))
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, wanted, atol=1e-5)
     np.testing.assert_allclose(found.sum(axis=1), 1, atol=1e-5)
@@ -41,10 +45,10 @@ def test_probabilities_are_the_softmax_of_the_network(tiny_model: Path) -> None:
 
 @pytest.mark.parametrize(("precision", "tolerance"), [("fp32", 1e-4), ("auto", 0.06)])
 def test_openvino_and_torch_agree(tiny_model: Path, precision: Any, tolerance: float) -> None:
-    exact = load_model(tiny_model, device="cpu", runtime="torch", precision="fp32").runtime.probs(tiles())
+    exact = probabilities(load_model(tiny_model, device="cpu", runtime="torch", precision="fp32"))
     runtime = load_model(tiny_model, device="cpu", runtime="openvino", precision=precision).runtime
-    assert np.abs(runtime.probs(tiles()) - exact).max() < tolerance
-    assert runtime.probs(tiles(1, 80)).shape == (1, 3, 80, 80)
+    assert np.abs(runtime.run(tiles())["probabilities"] - exact).max() < tolerance
+    assert runtime.run(tiles(1, 80))["probabilities"].shape == (1, 3, 80, 80)
 
 
 def test_auto_takes_openvino_on_a_cpu(tiny_model: Path) -> None:
@@ -54,7 +58,7 @@ def test_auto_takes_openvino_on_a_cpu(tiny_model: Path) -> None:
 def test_openvino_tells_nobody(tiny_model: Path, tmp_path: Path) -> None:
     script = (
         "import sys\nfrom geoseg.models.model import load_model\nimport numpy as np\n"
-        f"load_model({str(tiny_model)!r}, runtime='openvino').runtime.probs(np.zeros((1, 3, 32, 32), np.float32))\n"
+        f"load_model({str(tiny_model)!r}, runtime='openvino').runtime.run(np.zeros((1, 3, 32, 32), np.float32))\n"
         "assert not [m for m in sys.modules if m.startswith('openvino_telemetry')]\n"
         "from openvino.tools.ovc import telemetry_utils\nassert telemetry_utils.tm.__name__.endswith('telemetry_stub')"
     )
@@ -82,11 +86,12 @@ class Greedy(nn.Module):
 def test_the_batch_is_halved_until_it_fits_and_the_answer_is_the_same(limit: int) -> None:
     network = Greedy(limit)
     runtime = TorchRuntime(network, batch=8, precision="fp32")
-    found = runtime.probs(tiles(8))
-    np.testing.assert_array_equal(found, TorchRuntime(Greedy(8), batch=8, precision="fp32").probs(tiles(8)))
+    found = runtime.run(tiles(8))["probabilities"]
+    expected = TorchRuntime(Greedy(8), batch=8, precision="fp32").run(tiles(8))["probabilities"]
+    np.testing.assert_array_equal(found, expected)
     assert runtime.batch <= max(limit, 1) or limit == 8
     network.sizes.clear()
-    runtime.probs(tiles(runtime.batch))
+    runtime.run(tiles(runtime.batch))
     assert max(network.sizes) <= limit, "what did not fit once is not tried again"
 
 
@@ -98,12 +103,12 @@ def test_a_cpu_that_is_out_of_memory_is_said_so(monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(runtime, "_forward", exhausted)
     with pytest.raises(ResourceError, match="--tile-px"):
-        runtime.probs(tiles(2))
+        runtime.run(tiles(2))
 
 
 def test_one_tile_that_does_not_fit_is_an_error_with_a_cure() -> None:
     with pytest.raises(ResourceError, match="--tile-px"):
-        TorchRuntime(Greedy(0), batch=4, precision="fp32").probs(tiles(4))
+        TorchRuntime(Greedy(0), batch=4, precision="fp32").run(tiles(4))
 
 
 def test_on_cuda_pixels_are_pinned_and_copied_without_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -123,7 +128,7 @@ def test_on_cuda_pixels_are_pinned_and_copied_without_waiting(monkeypatch: pytes
     runtime._cuda = True  # the device itself is not there
     monkeypatch.setattr(torch.Tensor, "pin_memory", pin)
     monkeypatch.setattr(torch.Tensor, "to", to)
-    runtime.probs(tiles(2))
+    runtime.run(tiles(2))
     assert calls == ["pinned", "non-blocking"]
 
 
@@ -138,8 +143,8 @@ def test_precision_on_cuda_is_what_the_device_has(has_bf16: bool, chosen: str, m
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_cuda_gives_the_answer_of_the_cpu(tiny_model: Path) -> None:
-    exact = load_model(tiny_model, device="cpu", runtime="torch", precision="fp32").runtime.probs(tiles())
-    found = load_model(tiny_model, device="cuda", precision="fp32").runtime.probs(tiles())
+    exact = probabilities(load_model(tiny_model, device="cpu", runtime="torch", precision="fp32"))
+    found = probabilities(load_model(tiny_model, device="cuda", precision="fp32"))
     np.testing.assert_allclose(found, exact, atol=1e-3)
 
 
@@ -149,7 +154,7 @@ def test_a_model_travels_as_its_source(tiny_model: Path) -> None:
     assert len(content) < 2000
     again = pickle.loads(content)  # noqa: S301 - made above
     assert again.digest() == model.digest()
-    np.testing.assert_array_equal(again.runtime.probs(tiles()), model.runtime.probs(tiles()))
+    np.testing.assert_array_equal(probabilities(again), probabilities(model))
 
 
 def test_the_digest_knows_weights_card_and_arithmetic(tiny_model: Path, tmp_path: Path) -> None:

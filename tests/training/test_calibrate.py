@@ -114,7 +114,7 @@ def test_every_runtime_divides_the_logits_and_keeps_the_choice(
     write_model(tmp_path / "t.safetensors", weights, card.model_copy(update={"temperature": temperature}))
     tiles = np.random.default_rng(0).normal(size=(2, 3, 48, 48)).astype(np.float32)
     plain, tempered = (
-        load_model(path, device="cpu", runtime=runtime, precision="fp32").runtime.probs(tiles)
+        load_model(path, device="cpu", runtime=runtime, precision="fp32").runtime.run(tiles)["probabilities"]
         for path in (tiny_model, tmp_path / "t.safetensors")
     )
     np.testing.assert_allclose(tempered, softmax(np.log(plain) / temperature, axis=1), atol=1e-5)

@@ -10,13 +10,17 @@ from typing import Any
 
 from geoseg.archive.record import SceneRecord
 from geoseg.archive.report.wording import readable
+from geoseg.core.layer import class_layer, confidence_layer, segment_layer
 from geoseg.core.legend import Legend
 from geoseg.io.files.writing import write_json
+from geoseg.io.publish.layer_kinds import kind_of
 from geoseg.io.publish.stac_item import (
     CATALOGUE_FILE,
     COLLECTION_FILE,
     COLLECTION_ID,
+    DOCUMENTS,
     STAC_VERSION,
+    asset_facts,
     catalogue_links,
     href,
 )
@@ -27,15 +31,11 @@ CATALOGUE, COLLECTION = CATALOGUE_FILE, COLLECTION_FILE
 ITEMS = "items"
 _PAGE_ITEMS = 1000
 _GEOJSON, _JSON = "application/geo+json", "application/json"
-_COG = "image/tiff; application=geotiff; profile=cloud-optimized"
+_USUAL_LAYERS = (class_layer(nodata=255), confidence_layer(), segment_layer())
 _ITEM_ASSETS = {
-    "classes": ("Class codes", _COG, ["data", "labels", "labels-raster"]),
-    "confidence": ("Probability of the chosen class, percent", _COG, ["data", "confidence"]),
-    "segments": ("Polygons", "application/geopackage+sqlite3", ["data", "labels", "labels-vector"]),
-    "project": ("QGIS project", "application/x-qgis-project", ["metadata", "project"]),
-    "preview": ("Image beside prediction", "image/png", ["overview"]),
-    "run": ("Run record", _JSON, ["metadata"]),
-}
+    layer.name: asset_facts(layer.title, kind_of(layer).media_type, kind_of(layer).stac_roles)
+    for layer in _USUAL_LAYERS
+} | {name: asset_facts(*facts) for name, facts in DOCUMENTS.items()}
 
 
 class Catalogue:
@@ -112,9 +112,7 @@ class Catalogue:
                 *self._below(),
             ],
             "assets": dict(assets),
-            "item_assets": {
-                key: {"title": name, "type": kind, "roles": roles} for key, (name, kind, roles) in _ITEM_ASSETS.items()
-            },
+            "item_assets": _ITEM_ASSETS,
         }
         if self.models:
             collection["summaries"] = {"geoseg:models": sorted(self.models)}

@@ -18,22 +18,32 @@ from pyproj.exceptions import CRSError
 
 from geoseg.archive.report.catalogue import FOLDER
 from geoseg.archive.report.wording import readable
+from geoseg.core.layer import (
+    CLASSES,
+    CONFIDENCE,
+    SEGMENTS,
+    VECTOR_SUFFIX,
+    Layer,
+    class_layer,
+    confidence_layer,
+    segment_layer,
+)
 from geoseg.core.legend import Legend
 from geoseg.io.polygons.merged_segments import merge_segments
 from geoseg.io.publish.about import About
 from geoseg.io.publish.bundle import Bundle
+from geoseg.io.publish.layer_kinds import IMAGERY, kind_of
 from geoseg.io.publish.mosaic import MosaicGrid, MosaicTile, is_geotiff, north_up, upright, write_mosaic
 from geoseg.io.publish.picture_mosaic import Picture, shown_imagery, write_picture_mosaic
-from geoseg.io.publish.qgis import IMAGERY, MANY_POLYGONS_BYTES, QUALITY, RESULT, Imagery, imagery_pipe, near_scale
+from geoseg.io.publish.qgis import MANY_POLYGONS_BYTES, Imagery, imagery_pipe, near_scale
 from geoseg.io.publish.qgis_document import Bounds, Shown, write_document
 from geoseg.io.publish.scene_footprints import LAYER
-from geoseg.io.publish.segment_style import segments_style
 from geoseg.io.publish.state_style import states_renderer
-from geoseg.io.publish.styles import class_pipe, percent_pipe, xml_text
+from geoseg.io.publish.styles import xml_text
 
 _SHOWN_AT_ANY_SCALE = 200
 _CLOSEST = 250_000
-_ORDER = ("segments", "classes", "confidence", "imagery")
+_ORDER = (SEGMENTS, CLASSES, CONFIDENCE, "imagery")
 _MERGED_BYTES = 1_000_000_000
 """Polygons beyond this are not copied together: each scene's own stay in its folder."""
 
@@ -109,7 +119,7 @@ class WholeMap:
         tile = None if transform is None else north_up(bundle.classes, shape, transform)
         turned = tile is None
         if tile is None:
-            tile = upright(bundle.classes, self._turned("classes", bundle), nodata=self._legend.nodata)
+            tile = upright(bundle.classes, self._turned(CLASSES, bundle), nodata=self._legend.nodata)
         confidence = bundle.confidence if bundle.confidence.is_file() and not turned else None
         part = _Part(
             name=readable(bundle.directory.relative_to(self._out).as_posix()),
@@ -138,7 +148,7 @@ class WholeMap:
 
     def _turned(self, kind: str, bundle: Bundle) -> Path:
         name = hashlib.sha256(str(bundle.directory.relative_to(self._out)).encode(errors="surrogateescape"))
-        prefix = "" if kind == "classes" else f"{kind}-"
+        prefix = "" if kind == CLASSES else f"{kind}-"
         vrt = self._out / FOLDER / "upright" / f"{prefix}{name.hexdigest()[:16]}.vrt"
         vrt.parent.mkdir(exist_ok=True)
         self.written.append(vrt)
@@ -203,7 +213,12 @@ class WholeMap:
         scale = near_scale(max(grid.across, grid.down), wkt)
         place: dict[str, Any] = {"crs_wkt": wkt, "bounds": grid.bounds}
 
-        def shown(key: str, words: str, file: Path, style: Sequence[ET.Element], **more: Any) -> Shown:
+        def shown(layer: Layer, file: Path, **limits: Any) -> Shown:
+            kind = kind_of(layer)
+            style = kind.style(layer, self._legend)
+            return entry(layer.name, layer.label, file, style, group=kind.group, **limits)
+
+        def entry(key: str, words: str, file: Path, style: Sequence[ET.Element], **more: Any) -> Shown:
             self.written.append(file)
             layer = f"|layername={file.stem.partition('-')[0]}" if file.suffix == ".gpkg" else ""
             facts = about.of_layer(f"{about.title}: {words}{after}")
@@ -212,28 +227,27 @@ class WholeMap:
 
         sources = [(part.name, part.segments) for part in parts if part.segments is not None] if near.merged else []
         if sources:
-            file = folder / f"segments-{ident}.gpkg"
+            file = folder / f"{SEGMENTS}-{ident}{VECTOR_SUFFIX}"
             self.unreadable += merge_segments(file, sources, crs_wkt=wkt, legend=self._legend)
             closest = scale if near.polygons else None
-            yield shown("segments", "Segments", file, segments_style(self._legend), group=RESULT, closest=closest)
-        file = folder / f"classes-{ident}.vrt"
+            yield shown(segment_layer(), file, closest=closest)
+        file = folder / f"{CLASSES}-{ident}.vrt"
         write_mosaic(file, [part.classes for part in parts], crs_wkt=wkt, legend=self._legend)
         stands_alone = not sources or near.polygons
         limits = {"closest": near.classes, "farthest": scale if sources and near.polygons else None}
         limits |= {"checked": stands_alone, "expanded": stands_alone and not sources}
-        yield shown("classes", "Classes", file, [class_pipe(self._legend)], group=RESULT, **limits)
+        yield shown(class_layer(self._legend.nodata), file, **limits)
         tiles = [replace(part.classes, path=part.confidence) for part in parts if part.confidence is not None]
         if tiles:
-            file = folder / f"confidence-{ident}.vrt"
+            file = folder / f"{CONFIDENCE}-{ident}.vrt"
             write_mosaic(file, tiles, crs_wkt=wkt, legend=None)
-            hidden: dict[str, Any] = {"checked": False, "closest": near.classes}
-            yield shown("confidence", "Confidence (%)", file, [percent_pipe()], group=QUALITY, **hidden)
+            yield shown(confidence_layer(), file, checked=False, closest=near.classes)
         pictures = [part.picture for part in parts if part.picture is not None]
         if pictures:
             file = folder / f"imagery-{ident}.vrt"
             write_picture_mosaic(file, pictures, crs_wkt=wkt)
             limits = {"closest": 2 * scale if near.imagery else None, "expanded": False}
-            yield shown("imagery", "Imagery", file, [imagery_pipe(_MOSAIC)], group=IMAGERY, **limits)
+            yield entry("imagery", "Imagery", file, [imagery_pipe(_MOSAIC)], group=IMAGERY, **limits)
 
     def _crs(self, name: str | None) -> str | None:
         """Find a CRS; None when there is none or none that is known."""

@@ -77,14 +77,14 @@ def vectorise(
     from geoseg.io.labels.confidence_raster import ConfidenceRaster
     from geoseg.io.labels.raster_legend import legend_of
     from geoseg.io.polygons.geopackage import write_segments
-    from geoseg.io.polygons.vector_formats import writer_for
+    from geoseg.io.polygons.vector_formats import polygons_beside, writer_for
     from geoseg.io.publish.grid import LayerGrid
     from geoseg.io.publish.style_file import check_style, style_path, write_style
     from geoseg.vector.spec import VectorSpec
     from geoseg.vector.vectorise import vectorise_codes
     from geoseg.vector.zonal import band_columns
 
-    target = out or codes.with_name(f"{codes.stem}_segments.gpkg")
+    target = out or polygons_beside(codes)
     write = writer_for(target)
     outputs = [path for path in (target, style_path(target)) if path is not None]
     keep_inputs((codes, legend, confidence, *(zonal or [])), *outputs)

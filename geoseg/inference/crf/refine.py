@@ -12,7 +12,8 @@ from geoseg.inference.crf.exact import Pairs
 from geoseg.inference.crf.lattice import Lattice
 from geoseg.inference.crf.mean_field import Messages, PairKernel, mean_field
 from geoseg.inference.crf.plane import Plane
-from geoseg.inference.predict import Coloured, Refine
+from geoseg.inference.prepare import Coloured
+from geoseg.inference.tasks.task import Refine
 
 Values = npt.NDArray[np.float32]
 

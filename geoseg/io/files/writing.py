@@ -9,6 +9,7 @@ import re
 import shutil
 import sqlite3
 import threading
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -108,6 +109,20 @@ def write_bytes(path: Path, data: bytes) -> None:
 
     with whole_file(path, verify=same, size_bytes=len(data)) as part:
         part.write_bytes(data)
+
+
+def replace_file(path: Path, data: bytes) -> None:
+    """Write a file under another name and rename it, without waiting for the disk; for files that carry a checksum.
+
+    Raises:
+        OSError: the disk is full or fails; ``path`` is as it was.
+    """
+    part = path.with_name(f"{path.name}.{uuid.uuid4().hex}.part")  # another machine may have a process of this number
+    try:
+        part.write_bytes(data)
+        os.replace(part, path)  # noqa: PTH105 - as every file is put in its place
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def write_json(path: Path, value: Any) -> None:

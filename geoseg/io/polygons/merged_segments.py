@@ -8,6 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyogrio
 
+from geoseg.core.layer import SEGMENTS
 from geoseg.core.legend import Legend
 from geoseg.io.files.quiet import quiet
 from geoseg.io.files.sqlite_file import read_only
@@ -19,7 +20,7 @@ from geoseg.io.publish.segment_style import segments_qml
 from geoseg.io.vectors.content import VectorFormat
 from geoseg.io.vectors.ogr_features import shown_alone
 
-LAYER = "segments"
+LAYER = SEGMENTS
 _SCHEMA = pa.schema(
     [
         pa.field("scene", pa.string()),

@@ -9,6 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
+from geoseg.core.layer import SEGMENTS, vector_suffix
 from geoseg.core.legend import Legend
 from geoseg.core.segments import Segments
 from geoseg.errors import UsageError
@@ -41,6 +42,11 @@ _WRITERS = {
 }
 VECTOR_SUFFIXES = tuple(_WRITERS)
 """Suffixes of the formats that can be written, the default first."""
+
+
+def polygons_beside(raster: Path) -> Path:
+    """Name the file of polygons beside a class raster, as they are written where nothing else is asked for."""
+    return raster.with_name(raster.stem + vector_suffix(SEGMENTS))
 
 
 def writer_for(path: Path) -> WriteSegments:

@@ -7,10 +7,21 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from geoseg.core.layer import (
+    CLASSES,
+    CONFIDENCE,
+    MUTUAL_INFORMATION,
+    RASTER_SUFFIX,
+    SEGMENTS,
+    VECTOR_SUFFIX,
+    Layer,
+    raster_suffix,
+    vector_suffix,
+)
 from geoseg.errors import UsageError
 
 _NAME_MAX = 255
-_LONGEST_SUFFIX = "_mutual_information.tif.aux.xml"
+_LONGEST_SUFFIX = raster_suffix(MUTUAL_INFORMATION) + ".aux.xml"
 _PART_SUFFIX = len(".tiles.4194304.part")
 ARCHIVE_RECORDS = Path(".geoseg", "scenes")
 """Where an archive keeps what it knows of its scenes, in the folder that holds their bundles."""
@@ -62,24 +73,24 @@ class Bundle:
         """Whether the folder lies in that of an archive, whose catalogue stands one level up."""
         return (self.directory.parent / ARCHIVE_RECORDS).is_dir()
 
+    def file_of(self, layer: Layer) -> Path:
+        """File of a layer."""
+        return self._beside(layer.suffix)
+
     @property
     def classes(self) -> Path:
         """COG of class codes."""
-        return self._beside("_classes.tif")
+        return self._beside(raster_suffix(CLASSES))
 
     @property
     def confidence(self) -> Path:
         """COG of confidence, 0-100 %."""
-        return self._beside("_confidence.tif")
-
-    def percentages(self, layer: str) -> Path:
-        """COG of 0-100 %: ``entropy``, ``mutual_information`` or ``probability_CODE``."""
-        return self._beside(f"_{layer}.tif")
+        return self._beside(raster_suffix(CONFIDENCE))
 
     @property
     def segments(self) -> Path:
         """GeoPackage of polygons."""
-        return self._beside("_segments.gpkg")
+        return self._beside(vector_suffix(SEGMENTS))
 
     @property
     def project(self) -> Path:
@@ -108,7 +119,6 @@ class Bundle:
             Role to file, in the order of the names; styles and sidecars have no role.
         """
         named = {
-            self.segments.name: "segments",
             self.project.name: "project",
             self.item.name: "stac",
             self.preview.name: "preview",
@@ -118,7 +128,7 @@ class Bundle:
         for path in sorted(self.directory.iterdir()):
             if path.name in named:
                 roles[named[path.name]] = path
-            elif path.name.startswith(f"{self.stem}_") and path.suffix == ".tif":
+            elif path.name.startswith(f"{self.stem}_") and path.suffix in {RASTER_SUFFIX, VECTOR_SUFFIX}:
                 roles[path.stem.removeprefix(f"{self.stem}_")] = path
         return roles
 

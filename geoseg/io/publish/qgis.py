@@ -11,19 +11,16 @@ from xml.etree import ElementTree as ET
 
 from pyproj import CRS
 
+from geoseg.core.layer import Layer, OutputSchema, RasterLayer, VectorLayer
 from geoseg.core.legend import Legend
 from geoseg.io.files.formats import local_name
 from geoseg.io.publish.about import About
 from geoseg.io.publish.bundle import Bundle
 from geoseg.io.publish.grid import LayerGrid
-from geoseg.io.publish.percent_layers import percent_layers
+from geoseg.io.publish.layer_kinds import IMAGERY, RESULT, kind_of
 from geoseg.io.publish.qgis_document import Shown, write_document
-from geoseg.io.publish.segment_style import segments_style
 from geoseg.io.publish.stac_item import without_secrets
-from geoseg.io.publish.styles import class_pipe, percent_pipe, xml_text
-
-RESULT, QUALITY, IMAGERY = "Result", "Quality", "Imagery"
-"""Groups of the layer tree, the uppermost first."""
+from geoseg.io.publish.styles import xml_text
 
 MANY_POLYGONS_BYTES = 30_000_000
 """A GeoPackage beyond this takes QGIS seconds to draw as a whole: some fifty thousand polygons."""
@@ -55,16 +52,23 @@ class Imagery:
 
 
 def write_project(
-    bundle: Bundle, *, about: About, grid: LayerGrid, legend: Legend, imagery: Imagery | None = None
+    bundle: Bundle,
+    schema: OutputSchema,
+    *,
+    about: About,
+    grid: LayerGrid,
+    legend: Legend,
+    imagery: Imagery | None = None,
 ) -> None:
     """Write ``bundle.project``: results over percentages (hidden) over the imagery, which is seen through the results.
 
-    Polygons are shown, and the class raster, which says the same, is hidden. Where there are very many polygons, the
-    raster stands for them until the map is near. Layers of the bundle that do not exist are left out. Paths are
-    relative, so that the folder may be moved.
+    Of the results the uppermost is shown: polygons, and not the class raster, which says the same. Where there are very
+    many polygons, the raster stands for them until the map is near. Layers of the bundle that do not exist are left
+    out. Paths are relative, so that the folder may be moved.
 
     Args:
         bundle: where the layers are and the project goes.
+        schema: the layers that there may be.
         about: of the scene's layers; the title is the scene's name.
         grid: the layers' grid: CRS of the project, and what it shows first.
         legend: names and colours.
@@ -76,7 +80,7 @@ def write_project(
     Source:
         The .qgs format as QGIS 3.22 reads it (``QgsProject::read``, ``QgsMapLayer::readLayerXml``).
     """
-    layers = _layers(bundle, about, grid, legend)
+    layers = _layers(bundle, schema, about, grid, legend)
     if imagery is not None:
         layers.append(
             Shown(
@@ -94,60 +98,41 @@ def write_project(
     write_document(bundle.project, layers, about=about, crs_wkt=grid.crs_wkt, bounds=grid.bounds())
 
 
-def _layers(bundle: Bundle, about: About, grid: LayerGrid, legend: Legend) -> list[Shown]:
+def _layers(bundle: Bundle, schema: OutputSchema, about: About, grid: LayerGrid, legend: Legend) -> list[Shown]:
     """Describe the layers of the bundle that there are."""
     place: dict[str, Any] = {"crs_wkt": grid.crs_wkt, "bounds": grid.bounds()}
-    layers = []
-    polygons = bundle.segments.exists()
+    listed: tuple[Layer, ...] = (*schema.vectors, *schema.rasters)
+    there = [layer for layer in listed if bundle.file_of(layer).exists()]
+    results = [layer for layer in there if kind_of(layer).group == RESULT]
+    polygons = [layer for layer in results if isinstance(layer, VectorLayer)]
+    stand_in = next((layer for layer in results if isinstance(layer, RasterLayer)), None)
     near = None
-    if polygons and bundle.segments.stat().st_size > MANY_POLYGONS_BYTES:
+    if any(bundle.file_of(layer).stat().st_size > MANY_POLYGONS_BYTES for layer in polygons):
         west, _, east, _ = grid.bounds()
         near = near_scale((east - west) / grid.shape[1], grid.crs_wkt)
-    if polygons:
-        name = f"{about.title} segments"
+    layers = []
+    for layer in there:
+        path, kind = bundle.file_of(layer), kind_of(layer)
+        name = f"{about.title} {layer.label[0].lower()}{layer.label[1:]}"
+        within = f"|layername={layer.name}" if isinstance(layer, VectorLayer) else ""
+        uppermost = layer is results[0] if results else False
+        limits: dict[str, Any] = {"checked": uppermost or (layer is stand_in and near is not None)}
+        if isinstance(layer, VectorLayer):
+            limits["closest"] = near
+        elif layer is stand_in:
+            limits |= {"expanded": uppermost, "farthest": near}
         layers.append(
             Shown(
-                key="segments",
+                key=layer.name,
                 name=name,
-                source=f"./{xml_text(bundle.segments.name)}|layername=segments",
-                style=segments_style(legend),
-                group=RESULT,
-                about=about.of_layer(name, "Polygons of classes."),
-                closest=near,
+                source=f"./{xml_text(path.name)}{within}",
+                style=kind.style(layer, legend),
+                group=kind.group,
+                about=about.of_layer(name, f"{layer.title}."),
+                **limits,
                 **place,
             )
         )
-    if bundle.classes.exists():
-        name = f"{about.title} classes"
-        layers.append(
-            Shown(
-                key="classes",
-                name=name,
-                source=f"./{xml_text(bundle.classes.name)}",
-                style=[class_pipe(legend)],
-                group=RESULT,
-                about=about.of_layer(name, "Class codes."),
-                checked=not polygons or near is not None,
-                expanded=not polygons,
-                farthest=near,
-                **place,
-            )
-        )
-    for percent in percent_layers(bundle, legend):
-        if percent.path.exists():
-            name = f"{about.title} {percent.name[0].lower()}{percent.name[1:]}"
-            layers.append(
-                Shown(
-                    key=percent.key,
-                    name=name,
-                    source=f"./{xml_text(percent.path.name)}",
-                    style=[percent_pipe(percent.ramp)],
-                    group=QUALITY,
-                    about=about.of_layer(name, f"{percent.title}."),
-                    checked=False,
-                    **place,
-                )
-            )
     return layers
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Final
 from urllib.parse import urlsplit, urlunsplit
 
 from pyproj import CRS
@@ -17,12 +18,14 @@ from pyproj.exceptions import CRSError
 
 from geoseg.core.card import ModelCard
 from geoseg.core.ground import gsd_m
+from geoseg.core.layer import Layer, OutputSchema, RasterLayer
 from geoseg.core.legend import Legend
 from geoseg.io.files.formats import is_remote, local_name
 from geoseg.io.files.writing import write_json
 from geoseg.io.publish.bundle import Bundle
+from geoseg.io.publish.classification import classification
 from geoseg.io.publish.grid import LayerGrid, footprint
-from geoseg.io.publish.percent_layers import percent_layers
+from geoseg.io.publish.layer_kinds import kind_of
 
 STAC_VERSION = "1.1.0"
 CATALOGUE_FILE, COLLECTION_FILE, COLLECTION_ID = "catalog.json", "collection.json", "scenes"
@@ -31,7 +34,14 @@ _EXTENSIONS = tuple(
     f"https://stac-extensions.github.io/{name}/schema.json"
     for name in ("classification/v2.0.0", "file/v2.1.0", "processing/v1.2.0", "projection/v2.0.0", "raster/v2.0.0")
 )
-_COG = "image/tiff; application=geotiff; profile=cloud-optimized"
+DOCUMENTS: Final[Mapping[str, tuple[str, str, tuple[str, ...]]]] = MappingProxyType(
+    {
+        "project": ("QGIS project", "application/x-qgis-project", ("metadata", "project")),
+        "preview": ("Image beside prediction", "image/png", ("overview",)),
+        "run": ("Run record", "application/json", ("metadata",)),
+    }
+)
+"""Assets of a bundle that are no layers: key to title, media type and roles."""
 SHA256_PREFIX = "1220"  # multihash: function 0x12 (sha2-256), 0x20 bytes
 
 
@@ -65,7 +75,9 @@ class Run:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
-def write_item(bundle: Bundle, *, grid: LayerGrid, card: ModelCard, source: Source, run: Run) -> None:
+def write_item(
+    bundle: Bundle, schema: OutputSchema, *, grid: LayerGrid, card: ModelCard, source: Source, run: Run
+) -> None:
     """Write ``bundle.item`` for the files of the bundle that exist.
 
     In an archive's folder the item belongs to the archive's collection and links to it and to the catalogue; by itself
@@ -73,6 +85,7 @@ def write_item(bundle: Bundle, *, grid: LayerGrid, card: ModelCard, source: Sour
 
     Args:
         bundle: where the layers are and the item goes.
+        schema: the layers that there may be.
         grid: the layers' grid. A CRS that does not lead to the Earth gives an item without geometry.
         card: the network.
         source: the scene.
@@ -98,7 +111,7 @@ def write_item(bundle: Bundle, *, grid: LayerGrid, card: ModelCard, source: Sour
         **({} if bbox is None else {"bbox": bbox}),
         "properties": _properties(grid, card, source, run),
         "links": [*(catalogue_links("..") if bundle.in_archive else ()), _derived_from(bundle, source)],
-        "assets": _assets(bundle, grid, card.legend),
+        "assets": _assets(bundle, grid, schema, card.legend),
     }
     write_json(bundle.item, item)
 
@@ -216,20 +229,8 @@ def _model_output(card: ModelCard) -> dict[str, Any]:
             "dim_order": ["batch", "class", "height", "width"],
             "data_type": "float32",
         },
-        "classification:classes": _classes(card.legend)[:-1],
+        "classification:classes": classification(card.legend)[:-1],
     }
-
-
-def _classes(legend: Legend) -> list[dict[str, Any]]:
-    names: set[str] = set()
-    found = []
-    for entry in legend.classes:
-        name = re.sub(r"[^0-9A-Za-z_-]+", "_", entry.name).strip("_") or f"class_{entry.code}"
-        name = name if name not in names else f"{name}_{entry.code}"
-        names.add(name)
-        colour = entry.colour[1:].upper()
-        found.append({"value": entry.code, "name": name, "title": entry.name, "color_hint": colour})
-    return [*found, {"value": legend.nodata, "name": "nodata", "title": "no answer", "nodata": True}]
 
 
 def _derived_from(bundle: Bundle, source: Source) -> dict[str, Any]:
@@ -242,41 +243,28 @@ def _derived_from(bundle: Bundle, source: Source) -> dict[str, Any]:
     return link | ({"file:checksum": SHA256_PREFIX + source.sha256} if source.sha256 else {})
 
 
-def _assets(bundle: Bundle, grid: LayerGrid, legend: Legend) -> dict[str, Any]:
+def _assets(bundle: Bundle, grid: LayerGrid, schema: OutputSchema, legend: Legend) -> dict[str, Any]:
     resolution = {} if grid.gcps else {"raster:spatial_resolution": round(min(gsd_m(grid.geobox)), 6)}
-    pixels = {"data_type": "uint8", "raster:sampling": "area", **resolution}
-    classes = {
-        "title": "Class codes",
-        "type": _COG,
-        "roles": ["data", "labels", "labels-raster"],
-        "nodata": legend.nodata,
-        **pixels,
-        "classification:classes": _classes(legend),
-    }
-    percent = {"type": _COG, "nodata": 255, "unit": "%", "raster:scale": 0.01, **pixels}
-    percentages = (
-        (layer.key, layer.path, {"title": layer.title, "roles": ["data", layer.role], **percent})
-        for layer in percent_layers(bundle, legend)
-    )
-    segments = {
-        "title": "Polygons",
-        "type": "application/geopackage+sqlite3",
-        "roles": ["data", "labels", "labels-vector"],
-    }
-    project = {"title": "QGIS project", "type": "application/x-qgis-project", "roles": ["metadata", "project"]}
-    preview = {"title": "Image beside prediction", "type": "image/png", "roles": ["overview"]}
-    record = {"title": "Run record", "type": "application/json", "roles": ["metadata"]}
-    known: tuple[tuple[str, Path, dict[str, Any]], ...] = (
-        ("classes", bundle.classes, classes),
-        *percentages,
-        ("segments", bundle.segments, segments),
-        ("project", bundle.project, project),
-        ("preview", bundle.preview, preview),
-        ("run", bundle.run_record, record),
-    )
+    known = [(layer.name, bundle.file_of(layer), _asset(layer, legend, resolution)) for layer in schema.published]
+    documents = {"project": bundle.project, "preview": bundle.preview, "run": bundle.run_record}
+    known += [(name, path, asset_facts(*DOCUMENTS[name])) for name, path in documents.items()]
     return {
         key: {"href": "./" + href(path.name), **facts, **_checksum(path)} for key, path, facts in known if path.exists()
     }
+
+
+def _asset(layer: Layer, legend: Legend, resolution: Mapping[str, float]) -> dict[str, Any]:
+    kind = kind_of(layer)
+    facts = asset_facts(layer.title, kind.media_type, kind.stac_roles)
+    if isinstance(layer, RasterLayer):
+        facts |= {"nodata": layer.nodata, "data_type": layer.dtype, "raster:sampling": "area", **resolution}
+        facts |= {} if layer.unit is None else {"unit": layer.unit}
+    return {**facts, **kind.stac_fields(layer, legend)}
+
+
+def asset_facts(title: str, media_type: str, roles: Sequence[str]) -> dict[str, Any]:
+    """Describe an asset of an item, or of all items of a collection."""
+    return {"title": title, "type": media_type, "roles": list(roles)}
 
 
 def _checksum(path: Path) -> dict[str, Any]:

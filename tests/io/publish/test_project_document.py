@@ -6,6 +6,7 @@ import pytest
 from pyproj import CRS
 from test_qgis import ABOUT, GRID, LEGEND, document, make_bundle
 
+from geoseg.core.layer import whole_class_map_schema
 from geoseg.io.publish.bundle import Bundle
 from geoseg.io.publish.qgis import Imagery, near_scale, write_project
 
@@ -17,7 +18,7 @@ def root_of(bundle):
 def test_layers_that_were_not_asked_for_are_not_shown(tmp_path):
     bundle = make_bundle(tmp_path, "scene", imagery=False)
     bundle.confidence.unlink()
-    write_project(bundle, about=ABOUT, grid=GRID, legend=LEGEND)
+    write_project(bundle, whole_class_map_schema(LEGEND), about=ABOUT, grid=GRID, legend=LEGEND)
     names = [node.findtext("layername") for node in root_of(bundle).iter("maplayer")]
     assert names == ["scene <&> segments", "scene <&> classes"]
 
@@ -38,7 +39,7 @@ def test_groups_are_result_quality_and_imagery_and_only_the_hidden_one_is_closed
 def test_without_polygons_the_class_raster_is_shown(tmp_path):
     bundle = make_bundle(tmp_path, "scene")
     bundle.segments.unlink()
-    write_project(bundle, about=ABOUT, grid=GRID, legend=LEGEND)
+    write_project(bundle, whole_class_map_schema(LEGEND), about=ABOUT, grid=GRID, legend=LEGEND)
     (classes, *_) = root_of(bundle).iter("layer-tree-layer")
     assert (classes.get("name"), classes.get("checked")) == ("scene <&> classes", "Qt::Checked")
 
@@ -46,7 +47,7 @@ def test_without_polygons_the_class_raster_is_shown(tmp_path):
 def test_the_raster_stands_for_very_many_polygons_until_the_map_is_near(tmp_path, monkeypatch):
     bundle = make_bundle(tmp_path, "scene")
     monkeypatch.setattr("geoseg.io.publish.qgis.MANY_POLYGONS_BYTES", 1000)
-    write_project(bundle, about=ABOUT, grid=GRID, legend=LEGEND)
+    write_project(bundle, whole_class_map_schema(LEGEND), about=ABOUT, grid=GRID, legend=LEGEND)
     root = root_of(bundle)
     segments, classes, confidence = root.iter("maplayer")
     # a pixel of half a metre on four of 0.28 mm
@@ -87,7 +88,9 @@ def test_the_same_layers_give_the_same_bytes(tmp_path):
 )
 def test_imagery_may_be_remote_and_never_carries_a_password(tmp_path, uri, source):
     bundle = Bundle(directory=tmp_path, stem="scene")
-    write_project(bundle, about=ABOUT, grid=GRID, legend=LEGEND, imagery=Imagery(uri=uri))
+    write_project(
+        bundle, whole_class_map_schema(LEGEND), about=ABOUT, grid=GRID, legend=LEGEND, imagery=Imagery(uri=uri)
+    )
     (node,) = root_of(bundle).iter("maplayer")
     assert node.findtext("datasource") == source
 
@@ -96,7 +99,14 @@ def test_imagery_of_a_file_address_is_the_file(tmp_path):
     scene = tmp_path / "my scenes" / "50%.tif"
     bundle = Bundle(directory=tmp_path / "out", stem="scene")
     bundle.directory.mkdir()
-    write_project(bundle, about=ABOUT, grid=GRID, legend=LEGEND, imagery=Imagery(uri=scene.as_uri()))
+    write_project(
+        bundle,
+        whole_class_map_schema(LEGEND),
+        about=ABOUT,
+        grid=GRID,
+        legend=LEGEND,
+        imagery=Imagery(uri=scene.as_uri()),
+    )
     (node,) = root_of(bundle).iter("maplayer")
     assert node.findtext("datasource") == "../my scenes/50%.tif"
 

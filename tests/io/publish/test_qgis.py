@@ -22,6 +22,7 @@ from odc.geo.geobox import GeoBox
 from PIL import Image
 from scipy.ndimage import binary_erosion
 
+from geoseg.core.layer import whole_class_map_schema
 from geoseg.core.legend import Legend, LegendClass
 from geoseg.core.segments import Segments
 from geoseg.core.window import Window
@@ -114,7 +115,14 @@ def make_bundle(folder, stem, grid=GRID, imagery=True, legend=LEGEND):
         ) as file:
             file.write(np.concatenate([picture_of(codes)[::-1] * 4, picture_of(codes)[:1]]))
     shown = Imagery(uri=str(scene), bands=(3, 2, 1), stretch=((0, 1020),) * 3) if imagery else None
-    write_project(bundle, about=replace(ABOUT, title=f"{stem} <&>"), grid=grid, legend=legend, imagery=shown)
+    write_project(
+        bundle,
+        whole_class_map_schema(legend),
+        about=replace(ABOUT, title=f"{stem} <&>"),
+        grid=grid,
+        legend=legend,
+        imagery=shown,
+    )
     return bundle
 
 

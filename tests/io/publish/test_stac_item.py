@@ -13,6 +13,7 @@ from odc.geo.geobox import GeoBox
 from pystac.validation.stac_validator import JsonSchemaSTACValidator
 
 from geoseg.core.card import ModelCard
+from geoseg.core.layer import whole_class_map_schema
 from geoseg.io.publish.bundle import Bundle
 from geoseg.io.publish.grid import LayerGrid
 from geoseg.io.publish.stac_item import Run, Source, href, without_secrets, write_item
@@ -44,7 +45,14 @@ def written(folder, stem="scene", grid=UTM, source=None):
     bundle.directory.mkdir()
     for number, path in enumerate((bundle.classes, bundle.confidence, bundle.segments, bundle.project, bundle.preview)):
         path.write_bytes(bytes([number]) * 100)
-    write_item(bundle, grid=grid, card=CARD, source=source or Source(uri=str(folder / f"{stem}.tif")), run=RUN)
+    write_item(
+        bundle,
+        whole_class_map_schema(CARD.legend),
+        grid=grid,
+        card=CARD,
+        source=source or Source(uri=str(folder / f"{stem}.tif")),
+        run=RUN,
+    )
     return bundle, json.loads(bundle.item.read_text())
 
 
@@ -119,7 +127,7 @@ def test_assets_point_at_the_files_with_true_digests(tmp_path):
 def test_files_that_do_not_exist_are_not_listed(tmp_path):
     bundle, _ = written(tmp_path)
     bundle.confidence.unlink()
-    write_item(bundle, grid=UTM, card=CARD, source=Source(uri="s.tif"), run=RUN)
+    write_item(bundle, whole_class_map_schema(CARD.legend), grid=UTM, card=CARD, source=Source(uri="s.tif"), run=RUN)
     assert "confidence" not in json.loads(bundle.item.read_text())["assets"]
 
 
@@ -216,5 +224,12 @@ def test_what_an_address_would_misread_is_escaped():
 def test_the_same_run_gives_the_same_item(tmp_path):
     bundle, _ = written(tmp_path)
     before = bundle.item.read_bytes()
-    write_item(bundle, grid=UTM, card=CARD, source=Source(uri=str(tmp_path / "scene.tif")), run=RUN)
+    write_item(
+        bundle,
+        whole_class_map_schema(CARD.legend),
+        grid=UTM,
+        card=CARD,
+        source=Source(uri=str(tmp_path / "scene.tif")),
+        run=RUN,
+    )
     assert bundle.item.read_bytes() == before

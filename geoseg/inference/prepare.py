@@ -1,0 +1,105 @@
+"""Turn the pixels of a block into what a network sees."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from geoseg.core.raster import Raster
+from geoseg.core.tiling import Block, Tiling
+from geoseg.core.window import Window
+from geoseg.inference.match import ReadPlan
+from geoseg.inference.resample import Resampling
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlockInput:
+    """What the network needs for one block.
+
+    Attributes:
+        block: which one.
+        values: (band, y, x) float32, normalised, 0 where invalid, over ``window``.
+        window: where ``values`` lies on the working grid.
+        valid: (y, x) bool over ``block.window`` of the scene's grid: where an answer is wanted.
+        colour: (band, y, x) float32 over ``block.window``, 0 to 255, where the plan asks for it.
+    """
+
+    block: Block
+    values: npt.NDArray[np.float32]
+    window: Window
+    valid: npt.NDArray[np.bool_]
+    colour: npt.NDArray[np.float32] | None = None
+
+
+class Coloured(Protocol):
+    """A block of which the colours are known; attributes as of ``BlockInput``."""
+
+    @property
+    def block(self) -> Block:
+        """Which one."""
+        ...
+
+    @property
+    def valid(self) -> npt.NDArray[np.bool_]:
+        """Where an answer is wanted."""
+        ...
+
+    @property
+    def colour(self) -> npt.NDArray[np.float32] | None:
+        """The colours."""
+        ...
+
+
+def scene_window(plan: ReadPlan, tiling: Tiling, block: Block) -> Window:
+    """Pixels of the scene that must be read to predict a block."""
+    work = tiling.read_window(block).intersection(Window.whole(plan.work_shape))
+    if not plan.resampled:
+        return work
+    source = Resampling(plan.scene_shape, plan.work_shape).source(work)
+    return source.union(block.window)
+
+
+def prepare(
+    plan: ReadPlan, tiling: Tiling, block: Block, raster: Raster, wanted: npt.NDArray[np.bool_] | None = None
+) -> BlockInput:
+    """Turn what was read into what the network sees.
+
+    Args:
+        plan: how the scene is read.
+        tiling: the tiles.
+        block: which block.
+        raster: native pixels over ``scene_window(plan, tiling, block)``.
+        wanted: (y, x) bool over ``block.window``; False where no answer is wanted (outside an area of interest).
+    """
+    read = scene_window(plan, tiling, block)
+    values = plan.normalise(raster.values, raster.valid)
+    work = tiling.read_window(block).intersection(Window.whole(plan.work_shape))
+    if plan.resampled:
+        resampling = Resampling(plan.scene_shape, plan.work_shape)
+        values, _ = resampling.apply_valid(values, raster.valid, read, work)
+    valid = raster.valid[block.window.within(read)]
+    if wanted is not None:
+        valid = valid & wanted
+    colour = None if plan.colour is None else plan.colour.of(raster.values[:, *block.window.within(read)])
+    return BlockInput(block=block, values=values, window=work, valid=valid, colour=colour)
+
+
+def cut_tile(source: BlockInput, read: Window) -> npt.NDArray[np.float32]:
+    """Cut one tile (band, y, x) out of a block's pixels; past the grid's end they are reflected."""
+    if source.window.contains(read):
+        return source.values[:, *read.within(source.window)]
+    rows = _reflected(read.row_start, read.row_stop, source.window.row_stop) - source.window.row_start
+    cols = _reflected(read.col_start, read.col_stop, source.window.col_stop) - source.window.col_start
+    return source.values[:, rows[:, None], cols[None, :]]
+
+
+def _reflected(start: int, stop: int, length: int) -> npt.NDArray[np.int64]:
+    """Indices [start, stop) folded back into [0, length) without repeating the edge."""
+    if length == 1:
+        return np.zeros(stop - start, np.int64)
+    period = 2 * (length - 1)
+    index = np.arange(start, stop) % period
+    return np.minimum(index, period - index)

@@ -1,0 +1,22 @@
+"""The tasks by name."""
+
+from __future__ import annotations
+
+from geoseg.core.card import ModelCard
+from geoseg.errors import ModelError
+from geoseg.inference.tasks.semantic import SemanticTask
+from geoseg.inference.tasks.task import Task
+
+TASKS: dict[str, Task] = {"semantic": SemanticTask()}
+"""Name in a model's card to task. A package of its own may add some; see docs/adr/0012."""
+
+
+def task_of(card: ModelCard) -> Task:
+    """Find the task of a model.
+
+    Raises:
+        ModelError: it is none that is known here.
+    """
+    if card.task not in TASKS:
+        raise ModelError(f"{card.name}: its card names the task {card.task!r}; known are {', '.join(TASKS)}.")
+    return TASKS[card.task]

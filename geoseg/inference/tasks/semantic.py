@@ -1,0 +1,141 @@
+"""Semantic segmentation: one class for each pixel."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from geoseg.core.block_result import BlockResult
+from geoseg.core.layer import (
+    CLASSES,
+    CONFIDENCE,
+    ENTROPY,
+    MUTUAL_INFORMATION,
+    OutputSchema,
+    class_map_schema,
+    probability_name,
+)
+from geoseg.core.legend import Legend
+from geoseg.core.spec import PredictSpec
+from geoseg.core.tiling import Tile
+from geoseg.core.window import Window
+from geoseg.errors import ModelError
+from geoseg.inference.match import ReadPlan
+from geoseg.inference.mixture import Mixture
+from geoseg.inference.naming import NamedPixels, Probs, as_percent, name_classes
+from geoseg.inference.passes import BlockPixels, Pass
+from geoseg.inference.resample import Resampling
+from geoseg.inference.tasks.task import Assembly
+from geoseg.inference.tta import View, turned_back
+from geoseg.runtimes.runtime import PROBABILITIES, Answer
+
+
+class SemanticTask:
+    """One class for each pixel, of the network's classes; see ``Task``."""
+
+    def schema(self, spec: PredictSpec, legend: Legend, members: int) -> OutputSchema:
+        """List class codes, confidence, polygons and what else was asked for."""
+        return class_map_schema(spec, legend, members)
+
+    def undo(self, answer: Answer, view: View) -> Answer:
+        """Turn probabilities back as pictures are."""
+        return {name: turned_back(array, view) for name, array in answer.items()}
+
+    def assembler(self, assembly: Assembly, pixels: BlockPixels) -> SemanticAssembler:
+        """Make the assembler of one block."""
+        return SemanticAssembler(assembly, pixels)
+
+
+class SemanticAssembler:
+    """Blend tiles, average answers, refine them, and name the classes; see ``Assembler``.
+
+    Where one answer is all there is and nothing else is made of its probabilities, a pixel of the ``core`` blend is
+    named as soon as its tile comes, and no probabilities are kept. Otherwise one mean over the block is kept and, with
+    ``taper``, the answer that is being blended.
+
+    Args:
+        assembly: the run's.
+        pixels: the block.
+    """
+
+    def __init__(self, assembly: Assembly, pixels: BlockPixels) -> None:
+        self._assembly, self._pixels = assembly, pixels
+        self._legend, self._window = assembly.legend, pixels.block.window
+        self._result = BlockResult.empty(pixels.block, assembly.schema)
+        planes = self._result.planes
+        self._named = NamedPixels(valid=pixels.valid, codes=planes[CLASSES], confidence=planes[CONFIDENCE])
+        self._single = assembly.spec.answers(assembly.members) == 1
+        further = planes.keys() - {CLASSES, CONFIDENCE}
+        self._mean: Mixture | None = None
+        if further or not self._single or assembly.refine is not None:
+            self._mean = Mixture(len(self._legend), self._window.shape, entropies=MUTUAL_INFORMATION in planes)
+        self._blended: Probs | None = None
+        self._pass: Pass | None = None
+        self._share = 1.0
+
+    def begin(self, one: Pass, share: float) -> None:
+        """See ``Assembler``."""
+        self._end()
+        self._pass, self._share = one, share
+        if one.tiling.blend == "taper":
+            self._blended = np.zeros((len(self._legend), *self._window.shape), np.float32)
+
+    def add(self, tile: Tile, answer: Answer) -> None:
+        """See ``Assembler``."""
+        assert self._pass is not None  # noqa: S101 - begin comes first
+        probs, tiling = answer[PROBABILITIES], self._pass.tiling
+        expected = (len(self._legend), *tiling.read_shape)
+        if probs.shape != expected:
+            raise ModelError(f"the network answers a tile in shape {probs.shape}, {expected} is wanted.")
+        part = tile.support.intersection(self._window)
+        here = part.within(self._window)
+        on_grid = on_scene(self._pass.read, tile, probs, part)
+        if self._blended is not None:
+            self._blended[:, *here] += on_grid * tiling.weight(tile, part)
+        elif self._mean is not None:
+            self._mean.add(on_grid, here, self._share)
+        else:
+            name_classes(on_grid, self._legend, self._named, here)
+
+    def _end(self) -> None:
+        """Take in what was blended."""
+        if self._blended is None:
+            return
+        if self._mean is None:
+            name_classes(self._blended, self._legend, self._named)
+        else:
+            self._mean.add(self._blended, Window.whole(self._window.shape).slices, self._share)
+        self._blended = None
+
+    def result(self) -> BlockResult:
+        """See ``Assembler``. Uncertainty is of the networks' own answers, before they are refined."""
+        self._end()
+        if self._mean is None:
+            return self._result
+        refine, mean = self._assembly.refine, self._mean.mean
+        probs = mean if refine is None else refine(mean, self._pixels)
+        name_classes(probs, self._legend, self._named)
+        if ENTROPY in self._result.planes:
+            whole, mutual = self._mean.uncertainty()
+            self._keep(ENTROPY, whole)
+            if mutual is not None:
+                self._keep(MUTUAL_INFORMATION, mutual)
+        for code, plane in zip(self._legend.codes, probs, strict=True):
+            name = probability_name(code)
+            if name in self._result.planes:
+                self._keep(name, plane)
+        return self._result
+
+    def _keep(self, name: str, values: npt.NDArray[np.float32]) -> None:
+        valid = self._pixels.valid
+        np.copyto(self._result.planes[name], as_percent(np.where(valid, values, 0)), where=valid)
+
+
+def on_scene(plan: ReadPlan, tile: Tile, probs: Probs, part: Window) -> Probs:
+    """Give a tile's answer over pixels ``part`` of the scene's grid, interpolated where the grids differ."""
+    if not plan.resampled:
+        return probs[:, *part.within(tile.read)]
+    inside = tile.read.intersection(Window.whole(plan.work_shape))
+    resampling = Resampling(plan.work_shape, plan.scene_shape)
+    near = resampling.source(part).intersection(inside)
+    return resampling.apply(probs[:, *near.within(tile.read)], near, part)

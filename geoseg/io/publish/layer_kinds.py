@@ -1,0 +1,92 @@
+"""Kinds of layers: how each is grouped and styled in QGIS and described in STAC. The one list of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+from xml.etree import ElementTree as ET
+
+from geoseg.core.layer import Layer, RasterLayer
+from geoseg.core.legend import Legend
+from geoseg.io.publish.classification import classification
+from geoseg.io.publish.segment_style import segments_style
+from geoseg.io.publish.styles import CONFIDENCE_RAMP, Ramp, class_pipe, percent_pipe, uncertainty_ramp
+
+RESULT, QUALITY, IMAGERY = "Result", "Quality", "Imagery"
+"""Groups of QGIS's layer tree, the uppermost first."""
+
+COG: Final = "image/tiff; application=geotiff; profile=cloud-optimized"
+GEOPACKAGE: Final = "application/geopackage+sqlite3"
+"""Media types."""
+
+Style = Callable[[Any, Legend], Sequence[ET.Element]]
+Fields = Callable[[Any, Legend], Mapping[str, Any]]
+
+
+def _no_fields(_layer: Layer, _legend: Legend) -> Mapping[str, Any]:
+    return {}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerKind:
+    """How a kind of layer is shown and described.
+
+    Attributes:
+        group: of QGIS's layer tree. Of the results the uppermost is shown at first, of the others none.
+        media_type: of its file.
+        stac_roles: of its STAC asset.
+        style: makes its QGIS style from the layer and the legend.
+        stac_fields: makes further fields of its STAC asset from the layer and the legend.
+    """
+
+    group: str
+    media_type: str
+    stac_roles: tuple[str, ...]
+    style: Style
+    stac_fields: Fields = field(default=_no_fields)
+
+
+def ramp_of(layer: RasterLayer) -> Ramp:
+    """Choose the colours of a layer in percent: uncertainty from black to pale yellow, else from violet to yellow."""
+    return uncertainty_ramp(round(layer.shown_to or 100)) if layer.role == "uncertainty" else CONFIDENCE_RAMP
+
+
+def _percentages(role: str) -> LayerKind:
+    return LayerKind(
+        group=QUALITY,
+        media_type=COG,
+        stac_roles=("data", role),
+        style=lambda layer, _: [percent_pipe(ramp_of(layer))],
+        stac_fields=lambda _layer, _legend: {"raster:scale": 0.01},
+    )
+
+
+KINDS: dict[str, LayerKind] = {
+    "classes": LayerKind(
+        group=RESULT,
+        media_type=COG,
+        stac_roles=("data", "labels", "labels-raster"),
+        style=lambda _, legend: [class_pipe(legend)],
+        stac_fields=lambda _, legend: {"classification:classes": classification(legend)},
+    ),
+    "confidence": _percentages("confidence"),
+    "probability": _percentages("probability"),
+    "uncertainty": _percentages("uncertainty"),
+    "segments": LayerKind(
+        group=RESULT,
+        media_type=GEOPACKAGE,
+        stac_roles=("data", "labels", "labels-vector"),
+        style=lambda _, legend: segments_style(legend),
+    ),
+}
+"""Role of a layer to its kind. A package of its own may add some; see docs/adr/0012."""
+
+
+def kind_of(layer: Layer) -> LayerKind:
+    """Find the kind of a layer.
+
+    Raises:
+        KeyError: its role is not known.
+    """
+    return KINDS[layer.role]

@@ -1,0 +1,60 @@
+"""TorchPackage: the part of a model package that is the same for every torch network."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from geoseg.core.card import ModelCard
+from geoseg.errors import ModelError
+from geoseg.runtimes.onnx_graph import OnnxGraph
+from geoseg.runtimes.runtime import Answer
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class TorchPackage(ABC):
+    """A card and a torch network; see ``geoseg.runtimes.runtime.ModelPackage``.
+
+    Attributes:
+        card: what the network needs and what its answers mean.
+        onnx: none.
+    """
+
+    card: ModelCard
+    onnx: Path | None = None
+
+    @property
+    def answers(self) -> tuple[str, ...]:
+        """See ``ModelPackage``."""
+        from geoseg.models.heads import head_of  # noqa: PLC0415 - torch; a card is read without it
+
+        return head_of(self.card).answers
+
+    @abstractmethod
+    def network(self) -> nn.Module:
+        """See ``ModelPackage``."""
+
+    def answering_network(self) -> nn.Module:
+        """See ``ModelPackage``."""
+        from geoseg.models.heads import head_of  # noqa: PLC0415 - same
+
+        return head_of(self.card).attach(self.network(), self.card)
+
+    def check_graph(self, graph: OnnxGraph) -> None:
+        """Refuse: there is no ONNX file.
+
+        Raises:
+            ModelError: always.
+        """
+        raise ModelError(f"{self.card.name}: not an ONNX file.")
+
+    def named(self, outputs: Sequence[npt.NDArray[np.floating]]) -> Answer:
+        """See ``ModelPackage``."""
+        return dict(zip(self.answers, [np.asarray(output, np.float32) for output in outputs], strict=True))
