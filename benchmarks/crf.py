@@ -25,7 +25,11 @@ from geoseg.core.spec import PredictSpec
 from geoseg.core.tiling import Block
 from geoseg.core.window import Window
 from geoseg.inference import crf
-from geoseg.inference.predict import Coloured, predict_block, prepare, scene_window
+from geoseg.inference.passes import BlockPixels
+from geoseg.inference.predict import predict_block
+from geoseg.inference.prepare import Coloured, prepare, scene_window
+from geoseg.inference.tasks.registry import task_of
+from geoseg.inference.tasks.task import Assembly
 from geoseg.io.raster.scene import open_scene
 from geoseg.models.model import load_model
 from geoseg.run.plan import make_plan
@@ -50,7 +54,13 @@ class Sample:
             self.probs = probs
             return probs
 
-        predict_block(model.runtime, plan.read, plan.tiling, model.card.legend, source, refine=keep)
+        task = task_of(model.card)
+        legend, spec = model.card.legend, PredictSpec()
+        assembly = Assembly(legend=legend, spec=spec, schema=task.schema(spec, legend, 1), refine=keep)
+        pixels = BlockPixels(
+            block=block, valid=source.valid, inputs=iter([(plan.passes[0], source)]), colour=source.colour
+        )
+        predict_block(task, [(model.runtime, 1.0)], assembly, pixels)
         assert source.colour is not None  # noqa: S101
         self.colour, self.valid = source.colour, source.valid
         self.labels = None if labels is None else rasterio.open(labels).read(1)[self.window.slices]

@@ -23,7 +23,7 @@ from rasterio.windows import Window as RasterioWindow
 
 from geoseg.core.spec import PredictSpec
 from geoseg.core.tiling import Tile
-from geoseg.inference.predict import BlockInput, prepare, scene_window
+from geoseg.inference.prepare import BlockInput, prepare, scene_window
 from geoseg.io.raster.scene import Scene, open_scene
 from geoseg.models.model import Model, load_model
 from geoseg.run.plan import RunPlan, make_plan

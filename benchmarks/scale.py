@@ -21,9 +21,10 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-import zarr.storage
 from predict import TOWN, enlarge
 from simulate import Costs, Fleet, Outcome, simulate
+
+from geoseg.io.store import Store
 
 _TASKS = 4000
 _LOOKED_AT = 3000
@@ -92,14 +93,14 @@ def per_scene(model_name: str, side: int) -> dict[str, float]:
     counts = {"requests": 0}
 
     def counted(method: Any) -> Any:
-        async def call(self: Any, *arguments: Any, **options: Any) -> Any:
+        def call(self: Any, *arguments: Any) -> Any:
             counts["requests"] += 1
-            return await method(self, *arguments, **options)
+            return method(self, *arguments)
 
         return call
 
-    for name in ("get", "set", "exists", "delete"):
-        setattr(zarr.storage.LocalStore, name, counted(getattr(zarr.storage.LocalStore, name)))
+    for name in ("read", "write"):
+        setattr(Store, name, counted(getattr(Store, name)))
     model = load_model(model_name)
     with tempfile.TemporaryDirectory() as folder:
         scene = Path(folder) / "scene.tif"

@@ -1,1 +1,1 @@
-"""Open and write: the only floor that touches rasterio, pyogrio and zarr."""
+"""Open and write: the only floor that touches rasterio and pyogrio."""

@@ -12,7 +12,7 @@ from typing import Annotated, Any, get_args
 
 import typer
 
-_LIBRARIES = ("numpy", "rasterio", "odc-geo", "pyogrio", "geopandas", "shapely", "zarr", "torch", "openvino", "timm")
+_LIBRARIES = ("numpy", "rasterio", "odc-geo", "pyogrio", "geopandas", "shapely", "pyarrow", "torch", "openvino", "timm")
 
 
 def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False) -> None:

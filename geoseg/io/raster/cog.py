@@ -17,6 +17,7 @@ from rasterio.crs import CRS
 from rasterio.enums import ColorInterp
 from rasterio.windows import Window as RasterioWindow
 
+from geoseg.core.layer import Overview, RasterLayer
 from geoseg.core.legend import Legend
 from geoseg.core.window import Window
 from geoseg.io.checks.raster import check_cog
@@ -27,7 +28,7 @@ from geoseg.io.publish.grid import LayerGrid
 from geoseg.io.publish.styles import CONFIDENCE_RAMP, Ramp, class_raster_qml, gdal_metadata, percent_qml, xml_text
 from geoseg.io.raster.pyramid import Pixels, add_overviews, halve_by_mean, halve_by_mode
 
-__all__ = ["LayerGrid", "write_class_cog", "write_confidence_cog", "write_percent_cog"]
+__all__ = ["LayerGrid", "write_class_cog", "write_confidence_cog", "write_percent_cog", "write_value_cog"]
 
 Compression = Literal["DEFLATE", "ZSTD", "LZW", "NONE"]
 Blocks = Iterable[tuple[Window, npt.NDArray[np.uint8]]]
@@ -42,13 +43,29 @@ _LEVEL_OF_NOISE = {"DEFLATE": 1, "ZSTD": 1}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Layer:
+    """How a raster is written.
+
+    Attributes:
+        allowed: which of the 256 values may occur; None: any value of ``dtype``.
+        halve: makes a smaller view; None: GDAL does, by ``overview``.
+        describe: adds names and tags to the opened file.
+    """
+
     grid: LayerGrid
-    allowed: npt.NDArray[np.bool_]
-    nodata: int
-    halve: Callable[[Pixels, int], Pixels]
+    nodata: float
     level: Mapping[str, int]
     compress: Compression
-    dress: Callable[[Any], None]
+    describe: Callable[[Any], None]
+    dtype: str = "uint8"
+    allowed: npt.NDArray[np.bool_] | None = None
+    halve: Callable[[Pixels, int], Pixels] | None = None
+    overview: Overview = "nearest"
+
+    def odd_values(self, values: npt.NDArray[Any]) -> list[int]:
+        """List values that have no meaning."""
+        if self.allowed is None or self.allowed[values].all():
+            return []
+        return sorted(set(np.unique(values).tolist()) - set(np.flatnonzero(self.allowed).tolist()))
 
 
 def write_class_cog(
@@ -76,7 +93,7 @@ def write_class_cog(
         ValueError: the blocks do not partition the grid, or hold a code that the legend lacks.
     """
 
-    def dress(target: Any) -> None:
+    def describe(target: Any) -> None:
         target.write_colormap(1, {entry.code: (*entry.rgb, 255) for entry in legend.classes})
         target.colorinterp = [ColorInterp.palette]
         target.set_band_description(1, "class")
@@ -90,7 +107,7 @@ def write_class_cog(
         halve=halve_by_mode,
         level=_LEVEL_OF_RUNS,
         compress=compress,
-        dress=dress,
+        describe=describe,
     )
     _write(path, layer, blocks, legend)
     write_bytes(path.with_suffix(".qml"), class_raster_qml(legend).encode())
@@ -129,7 +146,7 @@ def write_percent_cog(
         ValueError: the blocks do not partition the grid, or hold 101-254.
     """
 
-    def dress(target: Any) -> None:
+    def describe(target: Any) -> None:
         target.set_band_description(1, band)
         target.set_band_unit(1, "%")
         target.update_tags(**_clean(tags))
@@ -141,13 +158,53 @@ def write_percent_cog(
         halve=halve_by_mean,
         level=_LEVEL_OF_NOISE,
         compress=compress,
-        dress=dress,
+        describe=describe,
     )
     _write(path, layer, blocks, None)
     write_bytes(path.with_suffix(".qml"), percent_qml(ramp).encode())
 
 
-def _write(path: Path, layer: _Layer, blocks: Blocks, legend: Legend | None) -> None:
+def write_value_cog(
+    path: Path,
+    grid: LayerGrid,
+    blocks: Iterable[tuple[Window, npt.NDArray[Any]]],
+    layer: RasterLayer,
+    *,
+    tags: Mapping[str, str],
+) -> None:
+    """Write measurements or numbers of any type as a COG.
+
+    Args:
+        path: the final ``.tif``.
+        grid: the scene's grid.
+        blocks: windows that partition the grid, in any order, with values (y, x) of the layer's type.
+        layer: its type, nodata, unit and how overviews are made; its name is the band's description.
+        tags: facts for the TIFF's metadata.
+
+    Raises:
+        WriteError: the disk is full or fails; nothing is left at ``path``.
+        ValueError: the blocks do not partition the grid, or have another type.
+    """
+
+    def describe(target: Any) -> None:
+        target.set_band_description(1, layer.name)
+        if layer.unit is not None:
+            target.set_band_unit(1, layer.unit)
+        target.update_tags(**_clean(tags))
+
+    written = _Layer(
+        grid=grid,
+        dtype=layer.dtype,
+        nodata=layer.nodata,
+        overview=layer.overview,
+        level=_LEVEL_OF_RUNS,
+        compress="DEFLATE",
+        describe=describe,
+    )
+    _write(path, written, blocks, None)
+
+
+def _write(path: Path, layer: _Layer, blocks: Iterable[tuple[Window, npt.NDArray[Any]]], legend: Legend | None) -> None:
     """Write the COG, and beside it what a TIFF cannot hold."""
     sums: list[tuple[Window, int]] = []
     crs = _crs(layer.grid)
@@ -166,19 +223,22 @@ def _write(path: Path, layer: _Layer, blocks: Blocks, legend: Legend | None) -> 
     height, width = layer.grid.shape
     with (
         rasterio.Env(GDAL_CACHEMAX=_CACHE_BYTES),
-        whole_file(path, verify=verify, size_bytes=height * width * 7 // 3) as part,
+        whole_file(path, verify=verify, size_bytes=height * width * np.dtype(layer.dtype).itemsize * 7 // 3) as part,
         scratch_file(path) as tiles,
     ):
         sums += _write_tiles(tiles, layer, blocks)
         _check_partition([window for window, _ in sums], layer.grid.shape)
         with quiet():
-            add_overviews(tiles, layer.halve, layer.nodata)
+            if layer.halve is not None:
+                add_overviews(tiles, layer.halve, int(layer.nodata))
             _copy_to_cog(tiles, part, layer)
     if legend is not None or not keeps_crs:
         write_bytes(beside, gdal_metadata(legend, None if keeps_crs or crs is None else crs.to_wkt()).encode())
 
 
-def _write_tiles(tiles: Path, layer: _Layer, blocks: Blocks) -> list[tuple[Window, int]]:
+def _write_tiles(
+    tiles: Path, layer: _Layer, blocks: Iterable[tuple[Window, npt.NDArray[Any]]]
+) -> list[tuple[Window, int]]:
     """Write blocks to an uncompressed GeoTIFF, where tiles can be written in parts and again; return CRC-32 of each."""
     grid, (height, width) = layer.grid, layer.grid.shape
     profile = {
@@ -186,7 +246,7 @@ def _write_tiles(tiles: Path, layer: _Layer, blocks: Blocks) -> list[tuple[Windo
         "height": height,
         "width": width,
         "count": 1,
-        "dtype": "uint8",
+        "dtype": layer.dtype,
         "nodata": layer.nodata,
         "tiled": True,
         "blockxsize": _TILE_PX,
@@ -199,12 +259,13 @@ def _write_tiles(tiles: Path, layer: _Layer, blocks: Blocks) -> list[tuple[Windo
     with quiet(), rasterio.open(gdal_name(tiles), "w", **profile) as target:
         if grid.gcps:
             target.gcps = (list(grid.gcps), _crs(grid))
-        layer.dress(target)
+        layer.describe(target)
         for window, values in blocks:
-            if values.dtype != np.uint8 or values.shape != window.shape:
-                raise ValueError(f"{window} came with {values.dtype} {values.shape}, uint8 {window.shape} is wanted")
-            if not layer.allowed[values].all():
-                odd = sorted(set(np.unique(values).tolist()) - set(np.flatnonzero(layer.allowed).tolist()))
+            if values.dtype != layer.dtype or values.shape != window.shape:
+                found = f"{values.dtype} {values.shape}"
+                raise ValueError(f"{window} came with {found}, {layer.dtype} {window.shape} is wanted")
+            odd = layer.odd_values(values)
+            if odd:
                 raise ValueError(f"{window} holds the values {odd}, which have no meaning")
             target.write(values, 1, window=_rasterio_window(window))
             sums.append((window, _crc(values)))
@@ -218,6 +279,8 @@ def _copy_to_cog(tiles: Path, part: Path, layer: _Layer) -> None:
         "BIGTIFF": "IF_SAFER",
         "NUM_THREADS": str(len(os.sched_getaffinity(0))),
     }
+    if layer.halve is None:
+        options["OVERVIEW_RESAMPLING"] = {"mean": "AVERAGE"}.get(layer.overview, layer.overview.upper())
     if layer.compress in layer.level:
         options["LEVEL"] = str(layer.level[layer.compress])
     rasterio.shutil.copy(str(gdal_name(tiles)), str(gdal_name(part)), driver="COG", **options)
@@ -243,7 +306,7 @@ def _verify(part: Path, layer: _Layer, sums: list[tuple[Window, int]]) -> CRS | 
     for level in range(levels):
         with quiet(), rasterio.open(gdal_name(part), driver="GTiff", overview_level=level) as overview:
             for _, window in overview.block_windows(1):
-                if not layer.allowed[overview.read(1, window=window)].all():
+                if layer.odd_values(overview.read(1, window=window)):
                     raise OSError(f"overview {level} holds values that were not written")
     return crs
 
@@ -282,7 +345,7 @@ def _allowed(values: Iterable[int]) -> npt.NDArray[np.bool_]:
     return table
 
 
-def _crc(values: npt.NDArray[np.uint8]) -> int:
+def _crc(values: npt.NDArray[Any]) -> int:
     return zlib.crc32(np.ascontiguousarray(values).data)
 
 
