@@ -104,8 +104,8 @@ def _with_columns(table: npt.NDArray[np.void], columns: npt.NDArray[np.void], la
     """Put the columns of each polygon's label before those that it has already."""
     if not columns.dtype.names:
         return table
-    out: npt.NDArray[np.void] = np.empty(len(label), [*columns.dtype.descr, *_fields(table)])
-    for name in columns.dtype.names:
+    out: npt.NDArray[np.void] = np.empty(len(label), [*_fields(columns), *_fields(table)])
+    for name, _ in _fields(columns):
         out[name] = columns[name][label]
     for name, _ in _fields(table):
         out[name] = table[name]
@@ -113,7 +113,7 @@ def _with_columns(table: npt.NDArray[np.void], columns: npt.NDArray[np.void], la
 
 
 def _fields(table: npt.NDArray[np.void]) -> list[tuple[str, str]]:
-    return list(table.dtype.descr) if table.dtype.names else []
+    return [(name, table.dtype[name].str) for name in table.dtype.names or ()]
 
 
 def _collect(polygons: npt.NDArray[np.object_], number: I32) -> npt.NDArray[np.object_]:
