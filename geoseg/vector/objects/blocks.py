@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from geoseg.core.objects import ObjectTable
 from geoseg.core.window import Window
+from geoseg.errors import UsageError
 from geoseg.vector.ground import PixelGround
 from geoseg.vector.objects.basins import Parts, Passages, add_up, find_passages, number_parts
 from geoseg.vector.objects.distance import squared_distance
@@ -109,7 +110,9 @@ def _height(codes: U8, confidence: U8 | None, wanted: npt.NDArray[np.bool_], spe
     if not spec.splits:
         return np.zeros(codes.shape, np.int32)
     height = squared_distance(codes, wanted, spec.reach_px)
-    if spec.split == "distance" or confidence is None:
+    if spec.split == "distance":
         return height
+    if confidence is None:
+        raise UsageError("split 'confidence' needs the confidence of each pixel; give it, or split by distance")
     percent = np.where(confidence == _UNKNOWN, _SURE, confidence).astype(np.int32)
     return np.asarray(height * percent * percent, np.int32)

@@ -99,7 +99,7 @@ class SceneObjects(Closing):
             raise UsageError("a scene without pixels has no objects")
         ground = PixelGround.of(geobox)
         least = max(1, int(np.ceil(spec.min_area_m2 / ground.unit_m2 * (1 - 1e-9))))
-        stitcher = Stitcher(source.shape[0], spec.neck if spec.splits else 0.0, least)
+        stitcher = Stitcher(source.shape[0], spec.least_passage, least)
         masks = MaskFile(run.folder)
         starts: list[int] = []
         try:

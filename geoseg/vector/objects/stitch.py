@@ -100,7 +100,7 @@ class Stitcher:
             _join(parent, (left.east, at), (right.west, at + len(left.parts.code)), 0)
         number, count = compact(parent)
         tables = [block.parts for block in blocks] if upper is None else [upper.parts, *(b.parts for b in blocks)]
-        stacked = Parts(*(np.concatenate(columns) for columns in zip(*tables, strict=True)))
+        stacked = Parts._make(np.concatenate(columns) for columns in zip(*tables, strict=True))
         parts = _add(stacked, number, count)
         serial = np.arange(starts[0], self._count, dtype=np.int32)
         serial = serial if upper is None else np.concatenate([upper.serial, serial])
@@ -131,7 +131,7 @@ class Stitcher:
         new = np.where(still, np.cumsum(still) - 1, -1).astype(np.int32)
         kept = still[now.passages.parts[:, 0]]
         self._open = _Open(
-            parts=Parts(*(column[still] for column in now.parts)),
+            parts=Parts._make(column[still] for column in now.parts),
             serial=now.serial[still],
             passages=Passages(new[now.passages.parts[kept]], now.passages.height[kept]),
             south=np.append(new, np.int32(-1))[now.south],
@@ -142,19 +142,19 @@ class Stitcher:
         new = np.cumsum(whole) - 1
         here = whole[now.passages.parts[:, 0]]
         passages = Passages(new[now.passages.parts[here]].astype(np.int32), now.passages.height[here])
-        parts = Parts(*(column[some] for column in now.parts))
+        parts = Parts._make(column[some] for column in now.parts)
         root = merge_parts(passages, parts.height, parts.peak, parts.weight, self._limits)
         number, count = compact(root)
         objects = _add(parts, number, count)
         large = objects.weight >= self._limits[1]
         place = np.where(large, self._found + np.cumsum(large), 0)
         self._members.append((now.serial[some], place[number]))
-        self._objects.append(Parts(*(column[large] for column in objects)))
+        self._objects.append(Parts._make(column[large] for column in objects))
         self._found += int(large.sum())
 
     def finish(self) -> Objects:
         """List the objects, when all rows of blocks were added."""
-        objects = Parts(*(np.concatenate(columns) for columns in zip(*self._objects, strict=True)))
+        objects = Parts._make(np.concatenate(columns) for columns in zip(*self._objects, strict=True))
         order = np.argsort(objects.last)
         rank = np.zeros(len(order) + 1, np.int32)
         rank[order + 1] = np.arange(1, len(order) + 1)
