@@ -11,6 +11,7 @@ from scipy import ndimage
 
 from geoseg.core.segments import Segments
 from geoseg.core.window import Window
+from geoseg.errors import UsageError
 from geoseg.vector.objects.distance import squared_distance
 from geoseg.vector.objects.scene import BlockRun, SceneObjects
 from geoseg.vector.objects.spec import ObjectSpec
@@ -93,7 +94,7 @@ def test_blocks_and_threads_do_not_show(codes, spec, block_px, threads, seed):
 @settings(max_examples=25, deadline=None)
 @given(maps(), specs())
 def test_every_id_is_its_objects_last_pixel_and_objects_are_connected_parts_of_regions(codes, spec):
-    ids = ids_of(codes, spec)
+    ids = ids_of(codes, spec, confidence=np.full(codes.shape, 90, np.uint8))
     regions = components(codes, spec.codes, spec.connectivity)
     for number in np.unique(ids[ids >= 0]):
         mask = ids == number
@@ -176,3 +177,16 @@ def test_what_lies_at_the_edge_or_beside_nodata_says_so():
             5 * 9 + 5: True,
             5 * 9 + 2: False,
         }
+
+
+def test_cuts_that_follow_a_confidence_need_one():
+    with pytest.raises(UsageError, match="needs the confidence"):
+        found(two_roofs(4), ObjectSpec(codes=(1,), split="confidence"))
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"codes": ()}, {"neck": 1.5}, {"min_area_m2": float("nan")}, {"reach_px": 0}, {"split": "colour"}]
+)
+def test_options_that_make_no_sense_are_refused(wrong):
+    with pytest.raises(UsageError):
+        ObjectSpec(**{"codes": (1,)} | wrong)

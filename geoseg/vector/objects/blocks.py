@@ -70,7 +70,7 @@ def find_parts(source: CodeSource, window: Window, spec: ObjectSpec, ground: Pix
     wanted[list(spec.codes)] = True
     height = _height(codes, confidence, wanted, spec)
     near = inner.expanded(1).intersection(scene)
-    codes, height = (np.ascontiguousarray(part[near.within(seen)]) for part in (codes, height))
+    codes, height = np.ascontiguousarray(codes[near.within(seen)]), np.ascontiguousarray(height[near.within(seen)])
     rows, cols = inner.within(near)
     part, count = number_parts(
         codes,

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import io
 import os
+import pickle
 import tempfile
+import zlib
 import threading
 from pathlib import Path
-
-import numpy as np
 
 from geoseg.core.closing import Closing
 from geoseg.core.objects import ObjectTable
@@ -35,12 +34,11 @@ class MaskFile(Closing):
         Raises:
             OSError: the disk is full.
         """
-        packed = io.BytesIO()
-        np.savez_compressed(packed, **table.columns())
+        packed = zlib.compress(pickle.dumps(table.columns(), protocol=5), level=1)
         with self._lock:
             start = self._file.seek(0, os.SEEK_END)
-            self._file.write(packed.getbuffer())
-            self._places.append((window, start, packed.tell()))
+            self._file.write(packed)
+            self._places.append((window, start, len(packed)))
 
     def blocks(self, window: Window) -> list[int]:
         """List the blocks that meet a window, in the order in which they were added."""
@@ -51,9 +49,9 @@ class MaskFile(Closing):
         _, start, size_bytes = self._places[block]
         with self._lock:
             self._file.seek(start)
-            packed = io.BytesIO(self._file.read(size_bytes))
-        with np.load(packed) as columns:
-            return ObjectTable.from_columns(dict(columns))
+            packed = self._file.read(size_bytes)
+        columns = pickle.loads(zlib.decompress(packed))  # noqa: S301 - written above, into a file only this object has
+        return ObjectTable.from_columns(columns)
 
     def close(self) -> None:
         """Give the disk space back."""
