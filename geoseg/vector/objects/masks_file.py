@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import pickle
 import tempfile
-import zlib
 import threading
+import zlib
 from pathlib import Path
 
 from geoseg.core.closing import Closing
