@@ -40,9 +40,10 @@ class MaskFile(Closing):
             self._file.write(packed)
             self._places.append((window, start, len(packed)))
 
-    def blocks(self, window: Window) -> list[int]:
-        """List the blocks that meet a window, in the order in which they were added."""
-        return [n for n, (here, _, _) in enumerate(self._places) if here.intersection(window).pixels]
+    def blocks(self, window: Window) -> list[tuple[int, Window]]:
+        """List the blocks that meet a window, in the order in which they were added, and where they meet it."""
+        parts = [(n, here.intersection(window)) for n, (here, _, _) in enumerate(self._places)]
+        return [(n, part) for n, part in parts if part.pixels]
 
     def read(self, block: int) -> ObjectTable:
         """Read the table of a block."""

@@ -119,9 +119,9 @@ class SceneObjects(Closing):
     def labels(self, window: Window) -> I32:
         """Read labels, (y, x) int32, 0 = no object."""
         out = np.zeros(window.shape, np.int32)
-        for block in self._masks.blocks(window):
+        for block, part in self._masks.blocks(window):
             table = self._masks.read(block)
-            paint(out, window, table, self.objects.label[table.label + self._starts[block]])
+            paint(out[part.within(window)], part, table, self.objects.label[table.label + self._starts[block]])
         return out
 
     def ids(self, window: Window, none: int) -> npt.NDArray[np.int64]:
