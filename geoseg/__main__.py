@@ -9,7 +9,7 @@ from geoseg.cli.process.streams import open_streams, use_utf8
 
 
 def main() -> None:
-    """Run the command line and leave with the documented exit code."""
+    """Run the command line and exit with the documented exit code."""
     try:
         watch_signals()
         use_utf8()

@@ -1,4 +1,4 @@
-"""The public functions speak Python: errors that name a command's options name parameters instead."""
+"""Errors of the public functions: options of the command line are rewritten as Python parameters."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def python_words(text: str) -> str:
 
 
 def speaks_python(function: Callable[P, R]) -> Callable[P, R]:
-    """Make the errors of a public function name parameters where those of the command name options."""
+    """Decorate a public function so that its error messages name parameters instead of command-line options."""
 
     @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:

@@ -1,1 +1,1 @@
-"""Archives: many scenes, one legend, one catalogue; what is done is known from the disk."""
+"""Archives: many scenes, one legend, one catalogue; the state of each scene is kept on disk."""

@@ -1,4 +1,4 @@
-"""Archive: its scenes, its lock, and what is known of each."""
+"""Archive: its scenes, its lock, and the record of each scene."""
 
 from __future__ import annotations
 
@@ -34,17 +34,18 @@ _LOOK_AGAIN_S = 0.5
 
 
 class Archive:
-    """An archive. Made by itself it can be looked at; ``Archive.open`` takes its lock, to work on it.
+    """An archive. An instance made directly is for reading; ``Archive.open`` takes the lock that writing needs.
 
     Attributes:
-        config: what it was told.
-        card: of its model.
-        model_digest: of the card, its weights, those of all members of an ensemble, and the runtime that was asked for.
-        options_digest: of all options that change a layer; that of a scene also names the bands its source tells.
-        lost: why the workers are gone; None as long as they are there.
+        config: its configuration.
+        card: card of its model.
+        model_digest: digest of the card, the weights (of an ensemble: of all members) and the requested runtime.
+        options_digest: digest of all options that change a layer; the digest of a scene also covers the band names
+            that its source gives.
+        lost: reason for which the workers were lost; None while they are available.
 
     Raises:
-        ModelError: the model is not there or its card is broken.
+        ModelError: the model does not exist or its card is broken.
 
     Example:
         >>> with Archive.open(config) as archive, crew(config) as workers:  # doctest: +SKIP
@@ -70,15 +71,15 @@ class Archive:
     @classmethod
     @contextmanager
     def open(cls, config: ArchiveConfig, *, reporter: Reporter | None = None) -> Iterator[Self]:
-        """Take the archive's lock for as long as the ``with`` lasts; the lock of a process that died is free.
+        """Hold the archive's lock for the duration of the ``with``; the lock of a process that died counts as free.
 
         Args:
             config: the archive.
-            reporter: told whom one waits for.
+            reporter: receives a note that names the run being waited for.
 
         Raises:
             OutputError: another run works on it and ``config.on_lock`` is ``refuse``.
-            ModelError: the model is not there or its card is broken.
+            ModelError: the model does not exist or its card is broken.
             WriteError: the output folder cannot be written.
         """
         archive = cls(config)
@@ -115,10 +116,10 @@ class Archive:
         return self.config.out / ".geoseg" / "archive.lock"
 
     def survey(self) -> Iterator[tuple[SceneRef, SceneRecord]]:
-        """List every scene of the source with where it stands now; no pixel is read.
+        """List every scene of the source with its current state; no pixels are read.
 
         Raises:
-            UsageError, SceneError: the source is not there, cannot be read or holds no scene.
+            UsageError, SceneError: the source does not exist, cannot be read or holds no scene.
         """
         running, empty = not self._held and holder(self.lock) is not None, True
         for ref in find_scenes(self.config):
@@ -129,7 +130,7 @@ class Archive:
             raise SceneError(str(self.config.source.path), "there is no scene in the archive's source.", cure)
 
     def listed(self) -> Iterator[SceneRecord]:
-        """List where every scene of the source stands, each once, and then the finished ones that left the source.
+        """List the state of every scene of the source, each once, then the finished scenes that left the source.
 
         Raises:
             UsageError, SceneError: see ``survey``.
@@ -142,11 +143,11 @@ class Archive:
         yield from (record for record in self.records() if record.state == "done" and record.name not in seen)
 
     def standing(self, ref: SceneRef, *, running: bool = False) -> SceneRecord:
-        """Say where one scene stands: ``waiting`` when it was not tried yet, or with other imagery, model or options.
+        """Return the record of one scene; ``waiting`` if never tried, or tried with other imagery, model or options.
 
         Args:
             ref: the scene.
-            running: whether a run is on, so that a scene that was begun may still be in work.
+            running: True if a run is active, so that a started scene may still be in progress.
         """
         entry = self.manifest.entry(ref.name)
         waiting = SceneRecord(name=ref.name, uri=printable_uri(ref.uri))
@@ -164,10 +165,10 @@ class Archive:
         return waiting if entry.record.state == "done" and not self._stands(entry) else entry.record
 
     def left(self, *, retry_failed: bool = False) -> Iterator[SceneRef]:
-        """List what is not done for this imagery, model and options, one by one.
+        """Iterate over the scenes that are not done for this imagery, model and options.
 
-        A scene that was refused is not tried again before it, the model or an option changes; one that failed for want
-        of disk, memory or network is.
+        A refused scene is skipped until it, the model or an option changes; a scene that failed for lack of disk,
+        memory or network is tried again.
 
         Args:
             retry_failed: try all failed scenes again.
@@ -177,15 +178,15 @@ class Archive:
                 yield ref
 
     def wants(self, record: SceneRecord, *, retry_failed: bool = False) -> bool:
-        """Whether a scene of this record is to be segmented; see ``left``."""
+        """Return True if the scene of this record must be segmented; see ``left``."""
         return record.state == "waiting" or (record.state == "failed" and (retry_failed or record.transient))
 
     def known_bad(self, record: SceneRecord) -> bool:
-        """Whether a scene failed in an earlier run that reported it, and is not tried again: no failure of this run."""
+        """Return True if a scene failed in an earlier run that reported it, so that this run skips it."""
         return record.state == "failed" and not record.transient and self._reported
 
     def load(self, workers: Workers) -> Model:
-        """Load the model where these workers will run it, so that a fault of the model is no scene's fault.
+        """Load the model on the workers first, so that an error of the model is not recorded as one of a scene.
 
         Raises:
             ModelError, ResourceError, UsageError: it cannot be loaded.
@@ -195,9 +196,9 @@ class Archive:
     def segment(self, ref: SceneRef, workers: Workers, *, reporter: Reporter | None = None) -> SceneRecord:
         """Segment one scene; may be called from several threads.
 
-        A bad scene gives a failed record, with its cause and the exit code of ``geoseg predict``. When the archive is
-        closed meanwhile or the workers are gone (``lost``), the scene is left ``waiting``; so it is
-        where another thread is at it.
+        A bad scene gives a failed record, with its cause and the exit code of ``geoseg predict``. If the archive is
+        closed meanwhile, the workers are lost (``lost``), or another thread is segmenting the same scene, the scene
+        stays ``waiting``.
         """
         waiting = SceneRecord(name=ref.name, uri=printable_uri(ref.uri))
         with self._state:
@@ -218,16 +219,16 @@ class Archive:
                 del self._in_flight[ref.name]
 
     def records(self) -> Iterator[SceneRecord]:
-        """List what is known of every scene that was ever tried, also of those that left the source since."""
+        """Iterate over the records of all scenes that were ever tried, including those that left the source."""
         yield from self.manifest.records()
 
     @property
     def published(self) -> bool:
-        """Whether catalogue, index, map and reports tell of all that was tried."""
+        """True if catalogue, index, map and reports cover all scenes that were tried."""
         return self._mark.exists() and (self.config.out / CATALOGUE).exists()
 
     def publish(self) -> ArchiveFiles:
-        """Write catalogue, index, map and reports of all that is known.
+        """Write catalogue, index, map and reports of all records.
 
         Raises:
             WriteError: the disk is full or fails.
@@ -244,11 +245,11 @@ class Archive:
 
     @property
     def _mark(self) -> Path:
-        """Stands while what is published is what is known."""
+        """Marker file that exists while the published files are up to date with the records."""
         return self.config.out / ".geoseg" / "published"
 
     def close(self) -> None:
-        """Let go of the archive; what is in flight ends without a record."""
+        """Release the archive; scenes in flight end without a record."""
         self._scenes.stopped.set()
 
     def _segment(self, ref: SceneRef, workers: Workers, reporter: Reporter) -> SceneRecord | None:
@@ -290,7 +291,7 @@ class Archive:
         return (record.model_digest, record.options_digest) == (self.model_digest, self._options_of(ref))
 
     def _stands(self, entry: Entry) -> bool:
-        """Whether the layers of a finished scene are as they were; if not, their digests are looked at by the run."""
+        """Return True if size and time of a finished scene's layers are unchanged; if not, the run compares digests."""
         folder = self.config.out / entry.record.layers
         for name, known in entry.layers.items():
             try:
@@ -303,9 +304,9 @@ class Archive:
 
 
 def _is_another(entry: Entry, ref: SceneRef) -> bool:
-    """Whether finished layers were made of other imagery than a scene of their name, which is there as it was.
+    """Return True if finished layers were made from other imagery than this scene, which still exists unchanged.
 
-    Imagery of the same files and sizes is a copy; imagery that is gone or was changed is replaced.
+    Imagery of the same file names and sizes counts as a copy; missing or changed imagery counts as replaced.
     """
     if entry.record.state != "done" or not entry.files:
         return False

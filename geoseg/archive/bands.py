@@ -1,4 +1,4 @@
-"""Bands that an archive knows better than its files do."""
+"""Band names that the configuration of an archive gives where the files have none."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from geoseg.errors import MatchError
 
 
 def spec_for(ref: SceneRef, spec: PredictSpec, card: ModelCard) -> PredictSpec:
-    """Say by number which bands of a scene the model sees, where the archive names them.
+    """Resolve band names to band numbers where the archive names the bands of a scene.
 
     Raises:
-        MatchError: the scene has no band of a name that is wanted.
+        MatchError: the scene has no band of a requested name.
     """
     if ref.bands is None:
         return spec

@@ -1,4 +1,4 @@
-"""Check finished output: every file against its digest and as a whole file of its format."""
+"""Check finished output: compare every file with its digest and verify that its format is intact."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _RASTER = ".tif"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checked:
-    """One folder of output, checked.
+    """Result of checking one folder of output.
 
     Attributes:
         folder: the folder.
-        states: of each of its files that geoseg has recorded, the record included.
+        states: state of each recorded file, the run record included.
     """
 
     folder: Path
@@ -32,7 +32,7 @@ class Checked:
 
     @property
     def faults(self) -> tuple[FileState, ...]:
-        """Files that are missing, damaged, or rasters that are not those that were written."""
+        """Files that are missing or damaged, and rasters whose pixels differ from those written."""
         return tuple(state for state in self.states if _is_fault(state))
 
 
@@ -40,13 +40,13 @@ def check_output(out: Path) -> Iterator[Checked]:
     """Check the folder of one scene, a folder of such folders, or the output of an archive; nothing is changed.
 
     Every recorded file is read: its digest is compared with that of the run record, and its format is checked. Of an
-    archive, every scene that its manifest calls done must be there, and the files of the archive itself are read too.
+    archive, every scene that its manifest lists as done must exist, and the files of the archive itself are read too.
 
     Args:
         out: the folder.
 
     Yields:
-        One value for each folder, in the order of their names; an archive's own files come last.
+        One result per folder, sorted by name; the archive's own files come last.
 
     Raises:
         UsageError: there is no such folder, or no finished output in it.

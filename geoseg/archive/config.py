@@ -1,4 +1,4 @@
-"""ArchiveConfig: everything an archive's run is told, as data. See ``configs/archives``."""
+"""ArchiveConfig: the configuration of an archive run, as data. See ``configs/archives``."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class _Config(BaseModel):
 
 
 class Opening(_Config):
-    """How scenes may be opened; see ``geoseg predict``.
+    """Options for opening scenes; see ``geoseg predict``.
 
     Attributes:
         assume_crs: CRS of scenes that carry none, ``EPSG:32633``.
@@ -48,12 +48,12 @@ class Opening(_Config):
     max_mpx: Annotated[float, Field(gt=0)] = 40_000.0
 
     def pixel_options(self) -> dict[str, Any]:
-        """What can change a layer; later additions are left out where they say nothing, so that digests stay."""
+        """Options that can change a layer. Options added later are left out while unset, so that digests stay equal."""
         always = self.model_dump(mode="json", include={"assume_crs", "assume_gsd_m", "assets"})
         return always | self.model_dump(mode="json", include={"alpha", "nodata"}, exclude_defaults=True)
 
     def options(self) -> OpenOptions:
-        """As the scene takes them."""
+        """The same options as ``OpenOptions``."""
         return OpenOptions(
             assume_crs=self.assume_crs,
             assume_gsd_m=self.assume_gsd_m,
@@ -86,7 +86,7 @@ class ClusterClass(_Config):
 
 
 class ArchiveConfig(_Config):
-    """One archive: where its scenes are, what is made of them, where it goes and who works on it.
+    """Configuration of one archive: source of its scenes, model, options, output folder and workers.
 
     In a file, paths are relative to the file's own folder; built in Python, to the current one. They are made absolute.
 
@@ -145,7 +145,7 @@ class ArchiveConfig(_Config):
     @field_validator("source", mode="before")
     @classmethod
     def _folder_is_enough(cls, value: Any) -> Any:
-        """Take a path, or a source without a kind, for a folder."""
+        """Read a plain path, or a source without ``kind``, as a folder source."""
         if value == "":
             raise ValueError("is empty; name a folder")
         if isinstance(value, str | Path):
@@ -162,7 +162,7 @@ class ArchiveConfig(_Config):
     @field_validator("out")
     @classmethod
     def _out_from_here(cls, value: Path, info: ValidationInfo) -> Path:
-        """Refuse what can be no folder; one that is not there yet is made by the run."""
+        """Refuse a path that cannot be a folder; a missing folder is created by the run."""
         out = _from_folder(value, info)
         taken = [path for path in (out, *out.parents) if os.path.lexists(path) and not path.is_dir()]
         if taken:
@@ -246,7 +246,7 @@ def _key(option: re.Match[str]) -> str:
 
 
 def _from_folder(path: Path, info: ValidationInfo) -> Path:
-    """Make a path absolute, seen from the file's folder or else the current one, without ``..`` in it."""
+    """Make a path absolute, relative to the file's folder or else the current one, and remove ``..``."""
     if "\0" in str(path):
         raise ValueError(f"{str(path)!r} is no path")
     whole = ((info.context or {}).get("folder") or Path.cwd()) / path

@@ -1,4 +1,4 @@
-"""Who works on an archive, as its configuration says."""
+"""Executors of an archive run, chosen by its configuration."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ MOST_SCENES = 256
 
 @contextmanager
 def crew(config: ArchiveConfig, *, slot: Slot = nullcontext) -> Iterator[Workers]:
-    """Start or join the workers of an archive; those that were started are stopped at the end.
+    """Start or join the workers of an archive; workers started here are stopped at the end.
 
     Args:
         config: the archive.
-        slot: held for each scene while its blocks are predicted.
+        slot: context manager held for each scene while its blocks are predicted.
 
     Raises:
-        ResourceError: no scheduler answers, or no worker comes.
-        UsageError: the cluster's class is not there or does not take its options.
+        ResourceError: the scheduler does not respond, or no worker starts.
+        UsageError: the cluster class does not exist or refuses its options.
     """
     if config.scheduler is not None:
         with joined_cluster(config.scheduler) as client:
@@ -45,7 +45,7 @@ def crew(config: ArchiveConfig, *, slot: Slot = nullcontext) -> Iterator[Workers
 
 
 def scenes_in_flight(config: ArchiveConfig, workers: Workers) -> int:
-    """How many scenes are begun and not finished at a time: enough that no worker waits when one of them ends."""
+    """Return the largest number of scenes in flight: enough that no worker idles when a scene ends."""
     if not isinstance(workers, DaskWorkers):
         return 1
     return config.scenes_in_flight or min(MOST_SCENES, max(2, 2 * workers.slots()))

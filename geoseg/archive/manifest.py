@@ -1,4 +1,4 @@
-"""The manifest: what is known of each scene, on disk, one small file a scene, written whole.
+"""The manifest: the record of each scene on disk, one small file per scene, written atomically.
 
     OUT/.geoseg/scenes/3f/NAME.json     3f: the first byte of the name's SHA-256, so that no folder grows too large
 
@@ -30,16 +30,16 @@ ANY_STATE = (-1, -1)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """What the manifest holds of one scene.
+    """Manifest entry of one scene.
 
     Attributes:
-        record: for everyone.
-        files: local files of the imagery, as they were when it was read.
-        stamp: of remote imagery, as it was.
-        layers: size in bytes and time of change in ns of the layers that must stand for the scene to be done;
+        record: the public record.
+        files: sizes and times of the imagery's local files when they were read.
+        stamp: state of remote imagery when it was read.
+        layers: size in bytes and time of change in ns of the layers that must exist for the scene to be done;
             ``ANY_STATE`` where both may be any.
-        run: which run wrote this.
-        opening: digest of what the run's scenes were allowed to be; a refusal stands only for the same.
+        run: id of the run that wrote this.
+        opening: digest of the run's options for opening scenes; a refusal is valid only for the same options.
     """
 
     record: SceneRecord
@@ -61,7 +61,7 @@ class Manifest:
         self.folder = out / ARCHIVE_RECORDS
 
     def entry(self, name: str) -> Entry | None:
-        """Read what is known of a scene; None where nothing is or the file is damaged: it is looked at anew then."""
+        """Read the entry of a scene; None if there is none or the file is damaged (the scene is then checked anew)."""
         try:
             text = self._path(name).read_bytes()
         except OSError:
@@ -69,7 +69,7 @@ class Manifest:
         return _parsed(text)
 
     def write(self, entry: Entry) -> None:
-        """Write what is known of a scene, whole.
+        """Write the entry of a scene atomically.
 
         Raises:
             WriteError: the disk is full or fails.
@@ -91,7 +91,7 @@ class Manifest:
         write_json(path, value)
 
     def records(self) -> Iterator[SceneRecord]:
-        """Read all records, one by one; sorted within each folder, the same order every time."""
+        """Iterate over all records, in the same order every time."""
         for folder in sorted(self.folder.glob("??")):
             with os.scandir(folder) as listing:
                 names = sorted(entry.name for entry in listing if entry.name.endswith(".json"))
@@ -125,7 +125,7 @@ def _parsed(text: bytes) -> Entry | None:
 
 
 def _state(known: Any) -> tuple[int, int]:
-    """Read a size and a time; entries of earlier versions have no time, and their layers are looked at again."""
+    """Read a size and a time; entries of earlier versions have no time, so their layers are checked again."""
     if isinstance(known, int):
         return (known, 0)
     size, time = known

@@ -1,4 +1,4 @@
-"""An archive's outward face: STAC catalogue, index, map and reports, written from records and finished layers."""
+"""Published files of an archive: STAC catalogue, index, map and reports, from records and finished layers."""
 
 from __future__ import annotations
 
@@ -41,18 +41,18 @@ _OWN = re.compile(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArchiveFiles:
-    """What was written, and what was not found.
+    """Paths of the published files, and the scenes whose layers are missing.
 
     Attributes:
         catalogue: root of the STAC catalogue.
-        collection: of all scenes.
+        collection: STAC collection of all scenes.
         index: GeoParquet of all scenes.
         footprints: the same as GeoPackage.
         project: QGIS project; None while no scene is done.
         report: the web report.
         markdown: the short report.
         facts: totals.
-        missing: scenes that are done by their record, but whose layers are gone or cannot be read; the first hundred.
+        missing: scenes recorded as done whose layers are missing or cannot be read; the first hundred.
     """
 
     catalogue: Path
@@ -74,25 +74,25 @@ def publish_archive(
     title: str | None = None,
     model: Path | None = None,
 ) -> ArchiveFiles:
-    """Write catalogue, index, map and reports of an archive, over what an earlier call wrote.
+    """Write catalogue, index, map and reports of an archive, replacing those of an earlier call.
 
-    Records are gone through once. Of each scene some hundred bytes stay in memory, and of the first five thousand what
-    the web report shows. Each file appears whole; the catalogue's root comes last, so that a run that is killed leaves
-    the earlier root and files that it can point to.
+    Records are read once. Some hundred bytes per scene stay in memory, and for the first five thousand scenes the
+    rows of the web report. Each file is written atomically; the catalogue's root comes last, so that a run that is
+    killed leaves the earlier root and the files that it links to.
 
     Args:
         out: the archive's folder.
         records: its scenes; the layers of those that are done lie in ``out/record.layers``.
-        legend: its classes; None: as the item of the first scene in the folder tells them.
-        title: of the archive; default: the one it was published with before, or else the folder's name.
-        model: the model's file, for the catalogue; default: that of the bundled model of the name the items tell.
+        legend: its classes; None: read from the item of the first scene in the folder.
+        title: title of the archive; default: the title of the previous publication, or else the folder's name.
+        model: model file for the catalogue; default: the bundled model that the items name.
 
     Returns:
-        Where everything is.
+        Paths of the files and totals.
 
     Raises:
         WriteError: the disk is full or fails.
-        UsageError: ``out`` is not there.
+        UsageError: ``out`` does not exist.
     """
     out = out.absolute()
     if not out.is_dir():
@@ -125,7 +125,7 @@ def publish_archive(
 
 
 class _Passing:
-    """What is gathered while the records pass."""
+    """Data collected while iterating over the records."""
 
     def __init__(self, out: Path, legend: Legend | None) -> None:
         self._out = out
@@ -145,7 +145,7 @@ class _Passing:
             yield self._row(record) | {kind: _text(path) for kind, path in links.items()}
 
     def _take_up(self, record: SceneRecord) -> dict[str, str]:
-        """Put a finished scene on map and catalogue; returns paths of its files, none when they are gone."""
+        """Add a finished scene to map and catalogue; return the paths of its files, empty if they are missing."""
         bundle = _bundle(self._out, record)
         item = None if bundle is None else _item(bundle)
         if bundle is None or item is None:
@@ -192,12 +192,12 @@ def _bundle(out: Path, record: SceneRecord) -> Bundle | None:
 
 
 def _text(path: str) -> str:
-    """Keep a path as it is; one with bytes that are no text is written as an address."""
+    """Return a path as text; a path that is not valid UTF-8 is percent-encoded."""
     return path if path == readable(path) else href(path)
 
 
 def _item(bundle: Bundle) -> dict[str, Any] | None:
-    """Read a scene's item; None when it is gone or is none."""
+    """Read a scene's STAC item; None if it is missing or invalid."""
     try:
         item = json.loads(bundle.item.read_bytes())
         usable = isinstance(item["properties"]["datetime"], str)
@@ -208,7 +208,7 @@ def _item(bundle: Bundle) -> dict[str, Any] | None:
 
 
 def _title_there(out: Path) -> str:
-    """Find the title that an earlier call gave the archive; empty where there is none."""
+    """Read the title of the previous publication; empty if there is none."""
     try:
         title = json.loads((out / COLLECTION).read_bytes())["title"]
     except (OSError, ValueError, KeyError, TypeError):
@@ -217,7 +217,7 @@ def _title_there(out: Path) -> str:
 
 
 def _legend_there(out: Path) -> Legend | None:
-    """Find the legend that the first scene's item in the folder tells."""
+    """Read the legend from the STAC item of the first scene in the folder."""
     for folder, below, names in os.walk(out):
         below[:] = sorted(name for name in below if not name.startswith((".", "_")))
         item = _item(Bundle(directory=Path(folder), stem=Path(folder).name)) if Path(folder) != out else None
@@ -273,7 +273,7 @@ def _assets(project: Path | None) -> dict[str, dict[str, Any]]:
 
 
 def _prune(folder: Path, written: set[Path]) -> None:
-    """Remove what an earlier call wrote and this one did not; leave what others put there."""
+    """Remove files that an earlier call wrote and this one did not; keep files of other origin."""
     for path in folder.rglob("*"):
         if path.is_file() and path not in written and _OWN.fullmatch(path.relative_to(folder).as_posix()):
             path.unlink()

@@ -1,4 +1,4 @@
-"""What an archive knows of each of its scenes."""
+"""SceneRecord: the state of one scene of an archive."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ State = Literal["waiting", "running", "done", "failed"]
 
 
 class SceneRecord(BaseModel):
-    """One scene of an archive: where it stands, what made its layers, what they say.
+    """State of one scene of an archive, the provenance of its layers, and totals over them.
 
     Attributes:
         name: its name in the archive, unique there; its layers lie in the folder of this name.
@@ -21,17 +21,17 @@ class SceneRecord(BaseModel):
         scene_digest: digest of the imagery that was read.
         model_digest: digest of the model.
         options_digest: digest of the options.
-        footprint: outline on the Earth as a GeoJSON geometry in longitude and latitude; None where nothing is known.
+        footprint: outline as a GeoJSON geometry in longitude and latitude; None if unknown.
         pixels: pixels of the grid.
         valid_pixels: pixels that got a class.
         class_areas_m2: true ground area of each class by its name.
         timings: seconds by stage.
-        blocks: how many blocks there are ("total"), were computed ("predicted", "empty") or taken over ("resumed").
-        attempts: how often it was tried with this imagery, model and options.
-        cause: why it failed, in one line.
-        exit_code: what ``geoseg predict`` would have exited with.
-        transient: of a failure: it may go by itself (disk, memory, network), so the next run tries again; one of the
-            scene, the model or an option stays until that changes.
+        blocks: numbers of blocks: all ("total"), computed ("predicted", "empty"), taken over ("resumed").
+        attempts: number of attempts with this imagery, model and options.
+        cause: reason for the failure, one line.
+        exit_code: exit code that ``geoseg predict`` would give.
+        transient: True if the failure may go away by itself (disk, memory, network), so that the next run tries
+            again; a failure due to the scene, the model or an option stays until that changes.
         started: when its last attempt began.
         finished: when its last attempt ended.
     """

@@ -1,4 +1,4 @@
-"""One run over an archive: many scenes in flight, bounded in number, on one crew of workers."""
+"""One run over an archive: a bounded number of scenes in flight on one set of workers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from geoseg.run.workers import ThisProcess, Workers
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArchiveReport:
-    """What a run did.
+    """Result of a run over an archive.
 
     Attributes:
         done: scenes finished in this run.
@@ -55,17 +55,17 @@ def run_archive(
 
     Args:
         config: the archive.
-        workers: who does the work; default: as the configuration says, started only when there is work.
-        reporter: told of progress, in pixels, and of failures.
+        workers: executor of the run; default: from the configuration, started only when there is work.
+        reporter: receives progress, in pixels, and failures.
         on_record: called with the record of each scene that was tried, in the run's own thread.
         retry_failed: try all failed scenes again.
-        watch: go on looking for new and changed files of a folder until this is set; the catalogue is published
-            whenever nothing is left for the moment.
+        watch: watch a folder for new and changed files until this event is set; the catalogue is published
+            whenever no scene is pending.
 
     Raises:
         OutputError: another run works on the archive.
-        ClusterLostError: the workers are gone; what is finished is kept.
-        ModelError, UsageError, ResourceError: nothing can be done at all.
+        ClusterLostError: the workers were lost; finished scenes are kept.
+        ModelError, UsageError, ResourceError: the run cannot start.
     """
     reporter = reporter or Silence()
     with Archive.open(config, reporter=reporter) as archive, ExitStack() as opened:
@@ -112,7 +112,7 @@ def _ignore(record: SceneRecord) -> None:
 
 @dataclass(slots=True)
 class _Run:
-    """Scenes in flight and what became of the others."""
+    """State of a run: scenes in flight and counts of the others."""
 
     archive: Archive
     workers: Workers | None
@@ -128,7 +128,7 @@ class _Run:
     known_bad: list[SceneRecord] = field(default_factory=list)
 
     def submit(self, ref: SceneRef) -> None:
-        """Begin a scene when there is room for it."""
+        """Start a scene when fewer than the largest number are in flight."""
         workers = self._crew()
         if isinstance(workers, ThisProcess):
             self._note(self.archive.segment(ref, workers, reporter=self.reporter))
@@ -138,7 +138,7 @@ class _Run:
         self.running.add(self.pool.submit(self.archive.segment, ref, workers))
 
     def collect(self, most: int | None) -> None:
-        """Take what has ended; wait until at most so many scenes are in flight, or not at all."""
+        """Collect finished scenes; wait until at most the given number are in flight, or do not wait."""
         while True:
             ended = {future for future in self.running if future.done()}
             self.running -= ended
@@ -149,7 +149,7 @@ class _Run:
             wait(self.running, return_when=FIRST_COMPLETED)
 
     def pass_by(self, record: SceneRecord) -> None:
-        """Count a scene that is not to be done."""
+        """Count a skipped scene."""
         if self.archive.known_bad(record):
             self.known_bad.append(record)
         elif record.state == "failed":
@@ -158,7 +158,7 @@ class _Run:
             self.skipped += 1
 
     def report(self) -> ArchiveReport:
-        """Say what was done."""
+        """Return the result of the run."""
         failed, known_bad = tuple(self.failed), tuple(self.known_bad)
         return ArchiveReport(done=self.done, skipped=self.skipped, failed=failed, known_bad=known_bad)
 

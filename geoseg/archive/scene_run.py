@@ -1,4 +1,4 @@
-"""One scene of an archive, from its begin to its record, whatever happens to it."""
+"""Processing of one scene of an archive: every outcome, a failure included, becomes a record."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from geoseg.run.stages import State
 from geoseg.run.workers import Workers
 
 _NEVER = re.compile(r"\bHTTP (?:error|\w+ code(?: on \S+)? ?:) (?:400|401|403|404|405|410)\b", re.IGNORECASE)
-"""Answers of a server that another attempt will not change, in the words of urllib and GDAL; rows have numbers too."""
+"""Server errors that a retry will not change, as worded by urllib and GDAL; rows have numbers too."""
 
 
 _LASTING = frozenset({2, 3, 4})
@@ -41,11 +41,11 @@ _LASTING = frozenset({2, 3, 4})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What a finished scene leaves for the manifest.
+    """Result of a scene, for the manifest.
 
     Attributes:
-        files: local files it was read from, as they were.
-        layers: sizes in bytes and times of change in ns of the layers that must stand.
+        files: sizes and times of the local files it was read from.
+        layers: sizes in bytes and times of change in ns of the layers that must exist.
     """
 
     files: Files
@@ -53,10 +53,10 @@ class Outcome:
 
 
 class Keep(Protocol):
-    """Writes a record into the manifest and returns it."""
+    """Protocol of the callable that writes a record into the manifest and returns it."""
 
     def __call__(self, changed: SceneRecord, outcome: Outcome | None = None) -> SceneRecord:
-        """Write."""
+        """Write a record."""
         ...
 
 
@@ -82,17 +82,17 @@ class SceneRun:
 
         Args:
             ref: the scene.
-            record: as it begins.
-            workers: who does it.
-            reporter: told of progress.
+            record: its record at the start.
+            workers: executor that segments it.
+            reporter: receives progress.
             keep: writes into the manifest.
-            tried: attempts before.
+            tried: number of earlier attempts.
 
         Returns:
-            The record, done or failed; None when the archive was closed meanwhile.
+            The record, done or failed; None if the archive was closed meanwhile.
 
         Raises:
-            ClusterLostError: the workers are gone, which is not the scene's fault.
+            ClusterLostError: the workers were lost, so the scene is not marked as failed.
         """
         attempt = tried + 1
         record = record.model_copy(update={"attempts": attempt, "started": datetime.now(UTC)})
@@ -147,7 +147,7 @@ class SceneRun:
             return bundle, predict(scene, model, config.out, **options, reporter=reporter).record, scene.opened_state
 
     def model(self, workers: Workers) -> Model:
-        """Load the model where these workers will run it, once.
+        """Load the model on the workers, once.
 
         Raises:
             ModelError, ResourceError, UsageError: it cannot be loaded.
@@ -195,12 +195,12 @@ def record_of(record: SceneRecord, bundle: Bundle, run: dict[str, Any]) -> Scene
 
 
 def failed_by(record: SceneRecord, error: Exception, uri: str = "") -> SceneRecord:
-    """Make the record of a scene that failed: the cause in one line, and what ``geoseg predict`` would exit with.
+    """Make the record of a failed scene: the cause in one line, and the exit code of ``geoseg predict``.
 
     Args:
-        record: as it began.
-        error: why it failed.
-        uri: address of the scene, to be shown without secrets.
+        record: its record at the start.
+        error: the exception.
+        uri: address of the scene; credentials in it are removed from the cause.
     """
     if isinstance(error, GeosegError):
         cause, code = in_configuration(str(error)), error.exit_code
@@ -215,12 +215,12 @@ def failed_by(record: SceneRecord, error: Exception, uri: str = "") -> SceneReco
 
 
 def printable_uri(uri: str) -> str:
-    """An address as text, also of a file whose name is not UTF-8; without what may be secret in it."""
+    """Return an address as printable text, without credentials; works for file names that are not UTF-8."""
     return os.fsencode(without_secrets(uri)).decode(errors="backslashreplace")
 
 
 def _kept(keep: Callable[[SceneRecord], SceneRecord], record: SceneRecord) -> SceneRecord:
-    """Keep a failure; where even that fails, the disk being full, the scene is looked at anew next time."""
+    """Record a failure; if that fails too (full disk), the scene is tried again by the next run."""
     try:
         return keep(record)
     except GeosegError:
@@ -236,7 +236,7 @@ def _footprint(bundle: Bundle) -> dict[str, Any] | None:
 
 
 def _layers(bundle: Bundle, run: dict[str, Any]) -> Files:
-    """Size and time of the rasters and polygons as they stand now, which the run has found whole."""
+    """Current size and time of the rasters and polygons, which the run has verified."""
     states = {"run.json": ANY_STATE}
     for name in run["files"]:
         if name.endswith((".tif", ".gpkg")):

@@ -1,9 +1,8 @@
-"""Whether a scene's imagery is what it was, told without reading its pixels.
+"""Detection of changed imagery without reading its pixels.
 
-Of local files: size and time of change, of the scene's own files and of all neighbours that could georeference or mask
-it. Of remote ones: what the listing said, else size, ETag and time of change from one HEAD request. A digest of the
-pixels is taken when a scene is segmented, and the stamp is remembered beside it; as long as the stamp stands, so does
-the digest.
+Local files: size and time of change of the scene's own files and of all sidecars that could georeference or mask it.
+Remote files: the state given by the listing, else size, ETag and time of change from one HEAD request. A digest of the
+pixels is taken when a scene is segmented and stored with the stamp; while the stamp is unchanged, the digest is valid.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ Files = dict[str, tuple[int, int]]
 
 
 def state_of(ref: SceneRef, known: Iterable[str] = (), *, allow_remote: bool = False) -> tuple[Files, str]:
-    """Describe a scene's imagery cheaply.
+    """Return the state of a scene's imagery without reading pixels.
 
     Args:
         ref: the scene.
@@ -35,7 +34,7 @@ def state_of(ref: SceneRef, known: Iterable[str] = (), *, allow_remote: bool = F
         allow_remote: ask the host of a remote scene; without it no request is sent.
 
     Returns:
-        Local files with their states, and the stamp of what is remote; both empty where nothing can be said.
+        States of local files, and the stamp of remote ones; both empty if unknown.
     """
     if ref.refused:
         return {}, sha256_of_json(ref.refused)
@@ -57,7 +56,7 @@ def _stat(name: str) -> tuple[int, int] | None:
 
 
 def _asked(uri: str) -> str:
-    """Ask a server for the state of one file; nothing where it does not say, so that the scene counts as changed."""
+    """Ask a server for the state of one file; empty if it gives none, so that the scene counts as changed."""
     if not uri.startswith(("http://", "https://")):
         return ""
     try:

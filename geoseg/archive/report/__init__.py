@@ -1,1 +1,1 @@
-"""What is told of an archive: catalogue, index, map and reports."""
+"""Published views of an archive: catalogue, index, map and reports."""

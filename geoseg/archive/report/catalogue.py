@@ -1,4 +1,4 @@
-"""The static STAC catalogue of an archive: its items as they lie, paged, under one collection; and the models."""
+"""The static STAC catalogue of an archive: its items in place, paged, under one collection; and the models."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _ITEM_ASSETS = {
 
 
 class Catalogue:
-    """Takes up scenes as they come and writes pages of a thousand items; the collection and the root come last.
+    """Writer of the catalogue: adds scenes in pages of a thousand items; collection and root are written last.
 
     Args:
         out: the archive's folder; ``out/_catalogue`` exists.
@@ -62,12 +62,12 @@ class Catalogue:
         return [*self._pages, *self._copies]
 
     def add(self, record: SceneRecord, item: Mapping[str, Any], path: str) -> None:
-        """Take up a scene.
+        """Add a scene.
 
         Args:
-            record: what the archive knows of it.
+            record: its record.
             item: its STAC item.
-            path: of the item, relative to the archive's folder.
+            path: path of the item, relative to the archive's folder.
         """
         if len(self._links) == _PAGE_ITEMS:
             self._turn_page()
@@ -85,10 +85,10 @@ class Catalogue:
         self._add_model(told)
 
     def write(self, *, title: str, legend: Legend | None, assets: Mapping[str, dict[str, Any]]) -> None:
-        """Write ``collection.json`` and then ``catalog.json``, which makes the whole visible.
+        """Write ``collection.json`` and then ``catalog.json``, which makes the catalogue visible.
 
         Args:
-            title: of the archive.
+            title: title of the archive.
             legend: its classes.
             assets: files of the whole archive, STAC assets by key.
 
@@ -165,7 +165,7 @@ class Catalogue:
         return copy.relative_to(self._out).as_posix()
 
     def _turn_page(self) -> None:
-        """Write what is gathered as a page."""
+        """Write the pending items as a page."""
         name = f"items-{len(self._pages) + 1:05d}"
         path = self._out / FOLDER / f"{name}.json"
         page = {
@@ -209,20 +209,20 @@ class Catalogue:
 
 
 def _title(record: SceneRecord, item: Mapping[str, Any]) -> str:
-    """Name a scene: as the archive does, with the name of its file where that was changed."""
+    """Return the title of a scene: its name in the archive, and its file's name where that differs."""
     name, file = readable(record.name), readable(str(item["properties"].get("title") or ""))
     return name if not file or file.rpartition(".")[0] in name else f"{file} ({name})"
 
 
 def _moved(address: str, folder: str) -> str:
-    """Rewrite a relative address, seen from a folder, for a file from which the folder is seen as ``folder``."""
+    """Rewrite a link relative to a folder as one relative to a file that refers to that folder as ``folder``."""
     if "://" in address or address.startswith("/"):
         return address
     return posixpath.normpath(f"{folder}/{address}")
 
 
 def around(spans: Sequence[tuple[float, float]]) -> tuple[float, float]:
-    """Find the shortest stretch of longitude that holds all of several.
+    """Return the shortest longitude interval that contains all given intervals.
 
     Args:
         spans: west and east of each, degrees; west > east for one across the antimeridian.

@@ -1,4 +1,4 @@
-"""Facts: what all scenes of an archive say together; counted as their records pass, in memory that hardly grows."""
+"""Facts: totals over the scenes of an archive, accumulated record by record in nearly constant memory."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class Cause:
 
     Attributes:
         text: the cause, the scene's own name replaced by ``…``.
-        exit_code: what ``geoseg predict`` would have exited with.
-        count: how many scenes.
-        example: one of them.
+        exit_code: exit code that ``geoseg predict`` would give.
+        count: number of scenes.
+        example: name of one of them.
     """
 
     text: str
@@ -37,15 +37,15 @@ class Facts:
     """Totals over scenes.
 
     Attributes:
-        states: how many scenes are in each state.
+        states: number of scenes in each state.
         areas_m2: true area of each class, over finished scenes.
         pixels: of finished scenes' grids.
-        valid_pixels: of those, how many got a class.
+        valid_pixels: number of those that got a class.
         stages_s: seconds by stage, over finished scenes.
         seconds: of each finished scene, from its begin to its end.
         blocks: of finished scenes: total, predicted, empty, resumed.
         retried: scenes that took more than one attempt.
-        causes: why scenes failed, the first 200 different ones.
+        causes: causes of failures, the first 200 different ones.
         first: when the first attempt began.
         last: when the last one ended.
     """
@@ -64,7 +64,7 @@ class Facts:
 
     @classmethod
     def of(cls, records: Iterable[SceneRecord]) -> Self:
-        """Count all of them."""
+        """Sum up the given records."""
         facts = cls()
         for record in records:
             facts.add(record)
@@ -72,21 +72,21 @@ class Facts:
 
     @property
     def scenes(self) -> int:
-        """How many scenes there are."""
+        """Number of scenes."""
         return sum(self.states.values())
 
     @property
     def area_m2(self) -> float:
-        """True area that got a class."""
+        """True ground area that got a class, m²."""
         return sum(self.areas_m2.values())
 
     @property
     def elapsed_s(self) -> float:
-        """From the first begin to the last end, pauses between runs included; 0 when nothing was tried."""
+        """Seconds from the first start to the last end, pauses between runs included; 0 when nothing was tried."""
         return 0.0 if self.first is None or self.last is None else max(0.0, (self.last - self.first).total_seconds())
 
     def add(self, record: SceneRecord) -> None:
-        """Count one more scene."""
+        """Add one scene."""
         self.states[record.state] += 1
         self.retried += record.attempts > 1
         if record.started is not None:
@@ -119,7 +119,7 @@ class Facts:
 
 
 def seconds_of(record: SceneRecord) -> float:
-    """Seconds that a scene's last attempt took: from begin to end, which some records tell to the second only."""
+    """Duration of a scene's last attempt in seconds; some records hold start and end to the second only."""
     stages = sum(stages_of(record).values())
     if record.started is None or record.finished is None:
         return stages
@@ -127,5 +127,5 @@ def seconds_of(record: SceneRecord) -> float:
 
 
 def stages_of(record: SceneRecord) -> dict[str, float]:
-    """Seconds by stage, the stages named without their unit."""
+    """Seconds by stage; the names of the stages without their unit."""
     return {stage.removesuffix("_s"): seconds for stage, seconds in record.timings.items()}

@@ -1,4 +1,4 @@
-"""Records of finished scenes from their layers alone, for a folder that no archive's run keeps books of."""
+"""Records of finished scenes made from their layers alone, for a folder without an archive's manifest."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from geoseg.io.publish.bundle import Bundle
 
 
 def found_records(out: Path) -> Iterator[SceneRecord]:
-    """Look for the outputs of ``geoseg predict`` below a folder and tell what each says of itself.
+    """Find the outputs of ``geoseg predict`` below a folder and make a record of each.
 
     Args:
         out: the folder that was given as ``--out``; scenes may lie in folders below it.
 
     Returns:
-        A record of state ``done`` for each, by name; folders that hold no whole output are passed over.
+        A record of state ``done`` for each, by name; folders without complete output are skipped.
     """
     for folder, below, names in os.walk(out):
         below[:] = sorted(name for name in below if not name.startswith((".", "_")))

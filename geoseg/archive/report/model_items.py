@@ -15,12 +15,12 @@ from geoseg.models.bundled import BUNDLED, resolve
 
 
 def write_models(out: Path, models: Mapping[str, ModelFacts], given: Path | None) -> list[Path]:
-    """Write an item for each model, beside a copy of its file where that is at hand.
+    """Write a STAC item for each model, and a copy of its file where that is available.
 
     Args:
         out: the archive's folder.
-        models: what the scenes' items tell of them, by id.
-        given: the file of one of them; those of bundled models are found.
+        models: facts from the scenes' items, by id.
+        given: file of one of the models; those of bundled models are found.
 
     Returns:
         The files written.
@@ -42,7 +42,7 @@ def write_models(out: Path, models: Mapping[str, ModelFacts], given: Path | None
 
 
 def _weights(model: ModelFacts, given: Path | None) -> Path | None:
-    """Find the file that holds these very weights."""
+    """Find the file whose weights have the given digest."""
     name = str(model.mlm["name"])
     candidates = [given] if given is not None else []
     candidates += [resolve(name)[0]] if name in BUNDLED else []

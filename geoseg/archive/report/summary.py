@@ -1,4 +1,4 @@
-"""The short report: Markdown, as a flow shows it and as it lies beside the web report."""
+"""The short report in Markdown: shown by flows and written next to the web report."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MOST_CAUSES = 10
 
 
 def report_markdown(records: Iterable[SceneRecord], *, title: str = "", legend: Legend | None = None) -> str:
-    """Say in a page what an archive holds: states, class areas, causes of failures, times.
+    """Summarise an archive on one page: states, class areas, causes of failures, times.
 
     Args:
         records: the scenes, once through; none is kept.
@@ -27,7 +27,7 @@ def report_markdown(records: Iterable[SceneRecord], *, title: str = "", legend: 
 
 
 def markdown_of(facts: Facts, *, title: str = "", legend: Legend | None = None) -> str:
-    """Say in a page what was counted already; see ``report_markdown``."""
+    """Format totals that were counted already; see ``report_markdown``."""
     lines = [f"# {_plain(title or 'Archive')}", "", _sentence(facts), ""]
     lines += ["| state | scenes |", "|---|---:|"]
     lines += [f"| {state} | {facts.states[state]:,} |" for state in STATES if facts.states[state]]
@@ -55,7 +55,7 @@ def markdown_of(facts: Facts, *, title: str = "", legend: Legend | None = None) 
 
 
 def class_order(facts: Facts, legend: Legend | None) -> list[str]:
-    """Order the classes as the legend does, those it does not know behind by area."""
+    """Order classes as the legend does; classes that it lacks follow, by area."""
     known = [] if legend is None else [name for name in legend.names if name in facts.areas_m2]
     rest = sorted(facts.areas_m2.keys() - set(known), key=lambda name: -facts.areas_m2[name])
     return [*known, *rest]
@@ -90,5 +90,5 @@ def _times(facts: Facts) -> list[str]:
 
 
 def _plain(text: str) -> str:
-    """Keep text inside its table cell, and from being taken for markup."""
+    """Escape text so that it stays in its table cell and is not read as markup."""
     return re.sub(r"([\\`*_\[\]<>|#])", r"\\\1", readable(text))

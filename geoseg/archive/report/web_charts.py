@@ -16,7 +16,7 @@ _SPARE = ("#4c78a8", "#e09f3e", "#7a9e7e", "#9a6fb0", "#b5654a", "#6c8ea0")
 
 
 def strip(parts: Iterable[tuple[str, float, str]]) -> str:
-    """Draw shares of a whole side by side: name, size and CSS colour of each; what has no size is left out."""
+    """Draw a stacked bar from the name, size and CSS colour of each part; parts of size 0 are left out."""
     shown = [(name, size, colour) for name, size, colour in parts if size > 0]
     whole = sum(size for _, size, _ in shown)
     items = "".join(
@@ -27,7 +27,7 @@ def strip(parts: Iterable[tuple[str, float, str]]) -> str:
 
 
 def key(parts: Iterable[tuple[str, str, str]]) -> str:
-    """Explain a strip: name, value and CSS colour of each part."""
+    """Draw the legend of a stacked bar from the name, value and CSS colour of each part."""
     items = "".join(
         f'<li><span class="dot" style="background:{colour}"></span>{escape(name)} <b>{escape(value)}</b></li>'
         for name, value, colour in parts
@@ -36,7 +36,7 @@ def key(parts: Iterable[tuple[str, str, str]]) -> str:
 
 
 def area_bars(areas_m2: Sequence[tuple[str, float, str]]) -> str:
-    """Draw class areas as bars: name, area and CSS colour of each; the largest fills its track."""
+    """Draw class areas as bars from the name, area and CSS colour of each; the largest has full width."""
     whole = sum(size for _, size, _ in areas_m2)
     largest = max((size for _, size, _ in areas_m2), default=0) or 1
     rows = "".join(
@@ -53,10 +53,10 @@ def _bar(part: float, colour: str) -> str:
 
 
 def time_columns(seconds: npt.NDArray[np.float64]) -> str:
-    """Draw how many scenes took how long: columns over a logarithmic axis of time.
+    """Draw a histogram of durations on a logarithmic time axis.
 
     Args:
-        seconds: (scene,) of each; at least one.
+        seconds: (scene,) duration of each scene; at least one.
     """
     known = np.maximum(seconds, 0.05)
     low, high = floor(log10(known.min()) * 4) / 4, ceil(log10(known.max()) * 4 + 1e-9) / 4
@@ -84,12 +84,12 @@ def time_columns(seconds: npt.NDArray[np.float64]) -> str:
 
 
 def spare_colour(index: int) -> str:
-    """Choose a colour for what has none of its own."""
+    """Return a colour for a class that has none."""
     return _SPARE[index % len(_SPARE)]
 
 
 def _time_marks(low: float, high: float, width: int, bottom: int) -> str:
-    """Mark round times; two are never closer than a word is long."""
+    """Place axis labels at round times, far enough apart not to overlap."""
     marks, last = [], -80.0
     for mark in (0.1, 0.3, 1, 3, 10, 30, 60, 300, 900, 3600, 3 * 3600, 12 * 3600, 86400):
         x = (log10(mark) - low) / (high - low) * width

@@ -1,4 +1,4 @@
-"""Footprints on a map, as SVG: longitude and latitude, as broad as they are at the middle, with a graticule."""
+"""Map of footprints as SVG: longitude and latitude, true to scale at the middle latitude, with a graticule."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Footprint:
 
     Attributes:
         rings: outer rings, (lon, lat) in degrees.
-        state: of the scene.
+        state: state of the scene.
         title: shown when the pointer is over it.
         anchor: id of its row in the table.
     """
@@ -45,7 +45,7 @@ class Footprint:
 
 
 def rings_of(geometry: dict[str, Any] | None) -> Rings:
-    """Take the outer rings of a GeoJSON polygon or multipolygon; none of anything else."""
+    """Return the outer rings of a GeoJSON polygon or multipolygon; an empty list for other geometries."""
     if geometry is None:
         return ()
     inner = geometry.get("coordinates", [])
@@ -58,7 +58,7 @@ def rings_of(geometry: dict[str, Any] | None) -> Rings:
 
 
 def slim(rings: Rings) -> Rings:
-    """Leave out points that a picture does not show: those within a five-hundredth of the outline's size."""
+    """Simplify a ring: drop points closer than a five-hundredth of its size."""
     kept = []
     for ring in rings:
         line = shapely.LinearRing(ring)
@@ -70,13 +70,13 @@ def slim(rings: Rings) -> Rings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class View:
-    """What a map shows: a box of degrees on a picture.
+    """Viewport of a map: a box in degrees and the size of its picture.
 
     Attributes:
         west: of its left edge; longitudes are taken east of it.
         north: of its upper edge.
         px_per_degree: along a meridian.
-        squeeze: degrees of latitude that a degree of longitude is broad.
+        squeeze: width of a degree of longitude in degrees of latitude.
         width: of the picture, pixels.
         height: of the picture, pixels.
     """
@@ -90,7 +90,7 @@ class View:
 
     @classmethod
     def of(cls, boxes: Sequence[tuple[float, float, float, float]], width: int, height: int, *, least: int = 0) -> Self:
-        """Show all boxes with a margin.
+        """Make a view that contains all boxes with a margin.
 
         Args:
             boxes: west, south, east and north of each, degrees; at least one.
@@ -131,12 +131,12 @@ class View:
 
 
 def draw_map(view: View, shapes: Iterable[str], *, label: str) -> str:
-    """Put shapes on a graticule with a scale bar.
+    """Draw shapes over a graticule with a scale bar.
 
     Args:
         view: what is shown.
         shapes: SVG elements, see ``draw_footprints`` and ``draw_cells``.
-        label: what the map is, for those who cannot see it.
+        label: description for screen readers.
     """
     parts = [
         f'<svg class="map" viewBox="0 0 {view.width} {view.height}" role="img" aria-label="{escape(label)}">',
@@ -149,7 +149,7 @@ def draw_map(view: View, shapes: Iterable[str], *, label: str) -> str:
 
 
 def draw_footprints(view: View, footprints: Iterable[Footprint]) -> Iterator[str]:
-    """Draw outlines, and a spot for what would be too small to see."""
+    """Draw outlines, and a dot for those too small to see."""
     for one in footprints:
         west, south, east, north = one.box
         broad = ((east - west) % 360) * view.px_per_degree * view.squeeze
@@ -165,12 +165,12 @@ def draw_footprints(view: View, footprints: Iterable[Footprint]) -> Iterator[str
 
 
 def places(footprints: Sequence[Footprint], view: View, most: int) -> list[list[Footprint]]:
-    """Find groups of scenes that a map shows as spots only, the largest group first.
+    """Find groups of scenes that a map shows as dots only, the largest group first.
 
     Args:
         footprints: all of them.
         view: the map.
-        most: how many groups at most; none when there is but one, or all are seen well.
+        most: largest number of groups; none are returned when there is only one, or all are large enough.
 
     Returns:
         Groups whose own map would be ten times as large or more.
@@ -196,7 +196,7 @@ def places(footprints: Sequence[Footprint], view: View, most: int) -> list[list[
 
 
 def _small(group: Sequence[Footprint], view: View) -> bool:
-    """Whether most scenes of a group are hardly more than spots."""
+    """Return True if most scenes of a group are hardly larger than a dot."""
     sides = sorted(max(((e - w) % 360) * view.squeeze, n - s) * view.px_per_degree for w, s, e, n in _boxes(group))
     return sides[len(sides) // 2] < 2 * _SPOT_PX
 
@@ -233,7 +233,7 @@ def _graticule(view: View) -> Iterator[str]:
 
 
 def _steps(start: float, stop: float, about: int) -> Iterator[float]:
-    """Round numbers between two, about so many."""
+    """Round numbers between two values, about the requested count."""
     rough = (stop - start) / about
     power = 10.0 ** floor(log10(rough))
     step = next(k * power for k in (1, 2, 5, 10) if k * power >= rough)
@@ -253,7 +253,7 @@ def _degrees(value: float, span: float) -> str:
 
 
 def _scale_bar(view: View) -> Iterator[str]:
-    """A round length near a fifth of the map, at its middle latitude."""
+    """Draw a scale bar of a round length near a fifth of the map, true at its middle latitude."""
     m_per_px = _M_PER_DEGREE / view.px_per_degree
     rough = m_per_px * view.width / 6
     power = 10.0 ** floor(log10(rough))

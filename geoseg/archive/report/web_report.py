@@ -36,7 +36,7 @@ _FOOTER = (
 
 
 class Gathering:
-    """What the web report needs of single scenes: some in full, failed ones first; of all, where they lie."""
+    """Scenes for the web report: full rows of some scenes, failed ones first, and the footprints of all."""
 
     def __init__(self, most: int = _MOST_ROWS) -> None:
         self._most = most
@@ -46,7 +46,7 @@ class Gathering:
         self._states = array("b")
 
     def add(self, record: SceneRecord, links: Mapping[str, str]) -> None:
-        """Take up a scene and the paths of its files, by kind."""
+        """Add a scene and the paths of its files, by kind."""
         rings = rings_of(record.footprint)
         kept = self._failed if record.state == "failed" else self._others
         if len(kept) < self._most:
@@ -59,11 +59,11 @@ class Gathering:
 
     @property
     def placed(self) -> int:
-        """How many scenes have a footprint."""
+        """Number of scenes with a footprint."""
         return len(self._states)
 
     def rows(self) -> list[Row]:
-        """Scenes in full, by name: all, or failed ones and some others."""
+        """Full rows, sorted by name: all scenes, or the failed ones and some others."""
         chosen = [*self._failed, *self._others][: self._most]
         return sorted(chosen, key=lambda row: row.record.name)
 
@@ -80,7 +80,7 @@ class Gathering:
         return west, min(box[1] for box in boxes), east, max(box[3] for box in boxes)
 
     def cells(self, view: View) -> Iterator[str]:
-        """Draw how many scenes lie where, as squares, for archives with too many to draw each."""
+        """Draw a density map of scenes as squares, for archives with too many scenes to draw each."""
         counts: dict[tuple[int, int], Counter[str]] = {}
         for (west, south, east, north), state in zip(self.boxes(), self._states, strict=True):
             x = view.x(west) + ((east - west) % 360) * view.px_per_degree * view.squeeze / 2
@@ -139,7 +139,7 @@ def write_web_report(path: Path, facts: Facts, gathering: Gathering, *, title: s
 
 
 def _colours(facts: Facts, legend: Legend | None) -> dict[str, str]:
-    """Give each class its colour, in the order of the legend."""
+    """Map each class name to its colour, in the order of the legend."""
     own = {} if legend is None else {entry.name: entry.colour for entry in legend.classes}
     return {name: own.get(name, spare_colour(i)) for i, name in enumerate(class_order(facts, legend))}
 
@@ -172,7 +172,7 @@ def _states(facts: Facts) -> str:
 
 
 def _map(gathering: Gathering, rows: Iterable[Row]) -> str:
-    """Draw where the scenes lie; groups too small to see there get maps of their own."""
+    """Draw the map of scenes; groups too small to see get maps of their own."""
     boxes = gathering.boxes()
     if not boxes:
         return ""

@@ -32,7 +32,7 @@ class Row:
     """One scene of the table.
 
     Attributes:
-        record: what the archive knows of it.
+        record: its record.
         links: paths of its files, relative to the page, by kind: item, preview, layers, ...
         rings: outer rings of its footprint, (lon, lat).
     """
@@ -60,7 +60,7 @@ def table(rows: Sequence[Row], colours: Mapping[str, str], *, whole: int) -> str
     Args:
         rows: in the order shown first.
         colours: CSS colour of each class, in order.
-        whole: how many scenes there are; when the rows are fewer, it says so.
+        whole: number of scenes; when there are fewer rows, the table says so.
     """
     heads = "".join(
         f'<th scope="col" class="{kind}"><button type="button">{name}</button></th>' for name, kind in _HEADS
@@ -131,7 +131,7 @@ def _number(value: float | None, words: str) -> str:
 
 
 def _leading(record: SceneRecord) -> str:
-    """Name the largest class: what the column is sorted by."""
+    """Name the largest class, by which the column is sorted."""
     areas = record.class_areas_m2
     return escape(readable(max(areas, key=lambda name: areas[name])), quote=True) if areas else ""
 

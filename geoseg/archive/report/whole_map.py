@@ -57,7 +57,7 @@ _EARTH = (-180.0, -85.0, 180.0, 85.0)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Near:
-    """What is shown only near: polygons and imagery of large archives, class rasters of many scenes from a scale on."""
+    """Map scales from which layers are drawn: polygons and imagery of large archives, class rasters of many scenes."""
 
     merged: bool
     polygons: bool
@@ -67,7 +67,7 @@ class _Near:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Part:
-    """What one finished scene gives to the map."""
+    """Layers of one finished scene on the map."""
 
     name: str
     classes: MosaicTile
@@ -77,10 +77,10 @@ class _Part:
 
 
 class WholeMap:
-    """Takes up finished scenes as they come, then writes VRTs, a GeoPackage of all polygons, and the project.
+    """Writer of the map: collects finished scenes, then writes VRTs, a GeoPackage of all polygons, and the project.
 
     Scenes are grouped by CRS: a VRT has one. Those on a rotated, south-up or warped grid (ground control points) get a
-    small VRT of their own that turns them north up, and are then tiles like the rest. Scenes that lie nowhere on Earth
+    small VRT of their own that turns them north up, and are then tiles like the rest. Scenes without a place on Earth
     are left out.
 
     Args:
@@ -101,11 +101,11 @@ class WholeMap:
         self.unreadable: list[str] = []
 
     def add(self, bundle: Bundle, item: Mapping[str, Any]) -> None:
-        """Take up the layers of a scene, and its imagery where its run record tells of it.
+        """Add the layers of a scene, and its imagery if its run record names it.
 
         Args:
             bundle: its files.
-            item: its STAC item, which tells the grid.
+            item: its STAC item, from which the grid is read.
 
         Raises:
             WriteError: a raster that must be turned cannot be read, or the disk is full.
@@ -131,7 +131,7 @@ class WholeMap:
         self._parts.setdefault(wkt, []).append(part)
 
     def _picture(self, bundle: Bundle, classes: MosaicTile, *, turned: bool) -> Picture | None:
-        """Find the imagery of a scene; None where its run did not tell, or it is gone."""
+        """Find the imagery of a scene; None if its run record does not name it or it is missing."""
         shown = shown_imagery(_run_record(bundle).get("imagery"))
         if shown is None:
             return None
@@ -192,7 +192,7 @@ class WholeMap:
         return ", ".join(self._legend.names)
 
     def _near(self) -> _Near:
-        """Decide from which map scales on polygons and rasters can be drawn in no time."""
+        """Choose the map scales from which polygons and rasters draw fast enough."""
         parts = [part for some in self._parts.values() for part in some]
         polygons_bytes = sum(_polygons_bytes(part.segments) for part in parts if part.segments is not None)
         imagery_px = sum(part.classes.shape[0] * part.classes.shape[1] for part in parts if part.picture is not None)
@@ -250,7 +250,7 @@ class WholeMap:
             yield entry("imagery", "Imagery", file, [imagery_pipe(_MOSAIC)], group=IMAGERY, **limits)
 
     def _crs(self, name: str | None) -> str | None:
-        """Find a CRS; None when there is none or none that is known."""
+        """Parse a CRS; None if there is none or PROJ does not know it."""
         if name is None:
             return None
         if name not in self._wkt:
@@ -262,12 +262,12 @@ class WholeMap:
 
 
 def _polygons_bytes(segments: Path) -> int:
-    """Estimate how much of a GeoPackage is polygons and not its tables."""
+    """Estimate the bytes of polygons in a GeoPackage, without its empty tables."""
     return max(0, segments.stat().st_size - _EMPTY_BYTES)
 
 
 def _run_record(bundle: Bundle) -> dict[str, Any]:
-    """Read a scene's run record; empty when it is gone or is none."""
+    """Read a scene's run record; empty if it is missing or invalid."""
     try:
         record = json.loads(bundle.run_record.read_bytes())
     except (OSError, ValueError):
@@ -276,7 +276,7 @@ def _run_record(bundle: Bundle) -> dict[str, Any]:
 
 
 def _names(wkt: str) -> tuple[str, str]:
-    """Name a CRS for people and for files."""
+    """Return the display name of a CRS and its name in file names."""
     crs = CRS.from_wkt(wkt)
     authority = crs.to_authority(min_confidence=100)
     if authority:
@@ -286,7 +286,7 @@ def _names(wkt: str) -> tuple[str, str]:
 
 
 def _turned(bbox: Bounds, wkt: str) -> Bounds:
-    """Turn a box of degrees into a CRS; what lies beyond the reach of Mercator is cut off."""
+    """Transform a box from degrees to a CRS, clipped to the latitudes of Web Mercator."""
     west, south, east, north = bbox
     if west > east:
         west, east = -180.0, 180.0

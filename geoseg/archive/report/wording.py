@@ -1,4 +1,4 @@
-"""Numbers as people read them: areas, times, counts, and text that any file can hold."""
+"""Formatting for readers: areas, times, counts, and text that is safe in any file."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 
 def area(area_m2: float, largest_m2: float = 0.0) -> str:
-    """Write an area in m², ha or km²; in the unit of a larger one beside which it stands."""
+    """Format an area in m², ha or km²; in the unit of ``beside`` where a larger area is shown next to it."""
     largest_m2 = max(area_m2, largest_m2)
     if largest_m2 < 1e4:
         return f"{area_m2:,.0f} m²"
@@ -41,7 +41,7 @@ def pixels(count: int) -> str:
 
 
 def share(part: float, whole: float) -> str:
-    """Write a part of a whole in percent; what is not nothing is never shown as 0 %."""
+    """Format a share in percent; a share above 0 is never shown as 0 %."""
     if whole <= 0:
         return "–"
     percent = 100 * part / whole
@@ -54,6 +54,6 @@ def moment(when: datetime | None) -> str:
 
 
 def readable(text: str) -> str:
-    """Replace the bytes of file names that are no text, and control characters, by U+FFFD."""
+    """Replace undecodable bytes of file names, and control characters, by U+FFFD."""
     whole = text.encode(errors="surrogateescape").decode(errors="replace")
     return "".join(c if c.isprintable() or c == " " else "\ufffd" for c in whole)

@@ -1,1 +1,1 @@
-"""Where the scenes of an archive come from, and their names."""
+"""Sources of an archive's scenes, and the names of scenes."""

@@ -1,4 +1,4 @@
-"""Where an archive's scenes are, as data."""
+"""Configuration of the source of an archive's scenes."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class FolderSource(_Config):
         glob: names to take, ``*.tif`` or ``*/ortho/*.tif``; against the path relative to the folder when it has a
             slash, else against the file's name. Default: every raster.
         exclude: names to leave out, as ``glob``.
-        bands: names of the files' bands in order, where the files do not tell them: ``[nir, red, green]``.
-        poll_s: when watching, seconds between two looks at the folder.
-        settle_s: when watching, seconds for which a file's size and time of change must stand still before it is taken.
+        bands: names of the files' bands in order, where the files do not name them: ``[nir, red, green]``.
+        poll_s: when watching, seconds between two listings of the folder.
+        settle_s: when watching, seconds for which a file's size and time of change must be constant before it is taken.
     """
 
     kind: Literal["folder"] = "folder"

@@ -49,10 +49,10 @@ def potsdam_scenes(source: PotsdamSource) -> Iterator[SceneRef]:
 
 
 def deepglobe_scenes(source: DeepGlobeSource) -> Iterator[SceneRef]:
-    """List the images of DeepGlobe land cover, of all splits that are there; of a folder of images, these.
+    """List the images of DeepGlobe land cover, of all splits present, or those of a folder of images.
 
     Raises:
-        UsageError: there are none.
+        UsageError: there are no images.
     """
     folders = [folder for split in source.splits for folder in DEEPGLOBE_FOLDERS[split]]
     found = [folder for folder in folders if any((source.path / folder).glob(_SAT))]

@@ -1,4 +1,4 @@
-"""Scenes that are files: of a folder, once or as they come, and of a text list."""
+"""Scenes that are files: of a folder, listed once or watched, and of a text list."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ def folder_scenes(
     Args:
         source: the folder.
         allow_vrt: take .vrt files.
-        leave_out: the archive's output, whose layers are no scenes, may lie in the folder.
+        leave_out: folder of the archive's output, which is skipped if it lies inside.
 
     Raises:
-        UsageError: the folder is not there, cannot be read, or is the output itself.
+        UsageError: the folder does not exist, cannot be read, or is the output itself.
     """
     root = source.path
     if not root.is_dir():
@@ -50,10 +50,10 @@ def folder_scenes(
 def watch_scenes(
     source: FolderSource, stop: threading.Event, *, allow_vrt: bool = False, leave_out: Path | None = None
 ) -> Iterator[SceneRef | None]:
-    """List the rasters of a folder, then look again and again for new and changed ones, until someone says stop.
+    """List the rasters of a folder, then watch it for new and changed ones until ``stop`` is set.
 
-    A file is taken only when its size and time of change have stood still for ``settle_s``, so that one that is being
-    copied is not read half. What was taken is not taken again before it changes.
+    A file is taken only when its size and time of change have been constant for ``settle_s``, so that a file being
+    copied is not read too early. A file is taken again only after it changed.
 
     Args:
         source: the folder.
@@ -89,7 +89,7 @@ def watch_scenes(
 
 
 def list_scenes(source: ListSource) -> Iterator[SceneRef]:
-    """List the paths and addresses of a text file; what stands there twice is listed twice, under one name.
+    """List the paths and addresses of a text file; a line that occurs twice is listed twice, under one name.
 
     Raises:
         UsageError: the list cannot be read or is no text.
@@ -110,7 +110,7 @@ def list_scenes(source: ListSource) -> Iterator[SceneRef]:
 
 
 def takes(path: str, glob: str | None, exclude: tuple[str, ...], *, allow_vrt: bool = False) -> bool:
-    """Whether a relative path is one of a source's scenes."""
+    """Return True if a relative path matches the patterns of a source."""
     suffix = os.path.splitext(path)[1].lower()  # noqa: PTH122 - a relative path of a listing, not of a file here
     if any(_fits(path, pattern) for pattern in exclude) or (suffix == ".vrt" and not allow_vrt):
         return False
@@ -122,7 +122,7 @@ def _fits(path: str, pattern: str) -> bool:
 
 
 def _below(root: Path, folder: Path) -> str:
-    """Where a folder lies in another one, as a relative path; empty when it does not."""
+    """Return the path of a folder relative to another one; empty if it does not lie inside."""
     root, folder = Path(os.path.realpath(root)), Path(os.path.realpath(folder))  # as resolve, and ends in a circle
     return folder.relative_to(root).as_posix() if folder.is_relative_to(root) else ""
 

@@ -1,4 +1,4 @@
-"""Scenes of an archive: what there is, under which names."""
+"""Listing of an archive's scenes with their names."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def find_scenes(config: ArchiveConfig) -> Iterator[SceneRef]:
     """List an archive's scenes, one by one; files in the order of their paths, items in that of their catalogue.
 
     Raises:
-        UsageError: the source is not there, or needs a package that is not installed.
+        UsageError: the source does not exist, or needs a package that is not installed.
         SceneError: a list or a catalogue cannot be read.
     """
     source, opening = config.source, config.opening

@@ -1,4 +1,4 @@
-"""Names of scenes: unique in the archive, and the same whatever other scenes come and go.
+"""Names of scenes: unique in the archive and independent of the other scenes.
 
 A path gives its parts joined by ``--``, without ``.tif``. That is all as long as the path can be read back from it; a
 path that could be mistaken for another's (parts with ``--`` in them, other suffixes, characters that no folder should
@@ -57,13 +57,13 @@ def name_of_item(collection: str | None, item: str) -> str:
 
 
 def name_of_address(uri: str) -> str:
-    """Name a scene that lies outside the archive's own folder: its file's name, and a digest of where it is."""
+    """Name a scene that lies outside the archive's own folder: its file's name and a digest of its address."""
     stem = PurePosixPath(uri.partition("?")[0]).stem
     return _digested(stem, uri)
 
 
 def _is_plain(part: str) -> bool:
-    """Whether a part can be told from the joins on both sides of it, and names no folder of the archive's own."""
+    """Return True if a path component cannot be confused with a separator and is no reserved folder name."""
     whole = _PLAIN.fullmatch(part) is not None and part.isascii()
     return whole and _JOIN not in part and part[0] not in ".-_" and part[-1] not in ".-"
 

@@ -10,11 +10,11 @@ class SceneRef:
     """One scene of an archive, not opened.
 
     Attributes:
-        name: its name in the archive: unique there, and the same whatever other scenes come and go.
+        name: its name in the archive: unique there and independent of the other scenes.
         uri: path or address.
-        bands: names of its bands in order, where the archive knows them better than the file.
-        stamp: what the listing says of its state (size and time of change, ETag); empty where it says nothing.
-        refused: why it is neither opened nor asked for; empty: it may be.
+        bands: names of its bands in order, where the archive gives them instead of the file.
+        stamp: its state by the listing (size and time of change, ETag); empty if the listing gives none.
+        refused: reason for which it is neither opened nor requested; empty: it may be.
     """
 
     name: str

@@ -24,11 +24,11 @@ _MAX_DEPTH = 32
 def stac_scenes(source: StacSource, *, allow_remote: bool = False) -> Iterator[SceneRef]:
     """List the items of a STAC source, each once, in the order the source gives them.
 
-    An item that cannot be read, or that a link leads astray for, is listed under its address, so that its failure is
-    recorded; a catalogue that cannot be read is an error, for nobody knows what is missing.
+    An item that cannot be read, or whose link is unsafe, is listed under its address, so that its failure is recorded;
+    a catalogue that cannot be read is an error, since the missing items are unknown.
 
     Raises:
-        SceneError: a catalogue or an API's answer cannot be read.
+        SceneError: a catalogue or an API's response cannot be read.
         UsageError: the source is remote and that is not allowed.
     """
     if is_remote(source.path) and not allow_remote:
@@ -106,7 +106,7 @@ class _Walk:
         return asked
 
     def _pages(self, uri: str, page: Mapping[str, Any]) -> Iterator[SceneRef]:
-        """Go through a list of items and those that follow it."""
+        """Iterate over the pages of an item list."""
         body: dict[str, Any] = {}
         while True:
             features = page.get("features") or []
@@ -147,7 +147,7 @@ class _Walk:
         yield from self._item(target, item)
 
     def _astray(self, where: str, href: str, error: SceneError) -> Iterator[SceneRef]:
-        """List an item that a link leads astray for; nobody opens it."""
+        """List an item with an unsafe link; it is never opened."""
         address = repr(href)[1:-1]
         if address not in self.seen:
             self.seen.add(address)
@@ -172,7 +172,7 @@ class _Walk:
         return source.datetime is None or (isinstance(properties, dict) and _within(source.datetime, properties))
 
     def _allowed(self, uri: str, href: str) -> str:
-        """Resolve a link; one that leads out of a local catalogue's folder, or to this machine, is refused."""
+        """Resolve a link; links out of a local catalogue's folder, or to this machine, are refused."""
         refused = SceneError(uri, f"it links to {href[:200]!r}.", "Links must stay with the catalogue or be allowed.")
         if not href or "\0" in href:
             raise refused
@@ -211,7 +211,7 @@ def _asking(uri: str, parameters: Mapping[str, str]) -> str:
 
 
 def _stamp(item: Mapping[str, Any]) -> str:
-    """What tells an item's states apart: its properties and assets, but not how an address is signed today."""
+    """Digest of an item's properties and assets, without the signatures of their addresses."""
     assets = item.get("assets") or {}
     files = {
         key: {**asset, "href": str(asset.get("href")).partition("?")[0]}
