@@ -1,4 +1,4 @@
-"""Advice that fits the command: a refusal names no option that the command which was given has not."""
+"""Advice that fits the command: error messages name only options that the current command has."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ _INSTEAD = {
     "--assume-crs": "Give it one: rio edit-info --crs EPSG:code FILE.",
     "--max-mpx": "Cut it into parts: gdal_translate -srcwin.",
 }
-"""What helps a command that has not the option."""
+"""Replacement advice for commands that lack an option."""
 
 _SENTENCE, _OPTION = re.compile(r"(?<=[.!?]) (?=[A-Z])"), re.compile(r"(?<![\w-])--[a-z][a-z-]*")
 
 
 def fitting(text: str, options: frozenset[str]) -> str:
-    """Replace sentences of advice that name an option which a command has not.
+    """Replace sentences of advice that name an option the command lacks.
 
     Args:
-        text: of a refusal.
-        options: that the command has.
+        text: error message.
+        options: options of the command.
 
     Example:
         >>> fitting("a.tif: it has no CRS. Pass --assume-crs EPSG:code.", frozenset({"--out"}))
@@ -45,10 +45,10 @@ def _sentence(text: str, options: frozenset[str]) -> str:
 
 
 def refuse_empty(arguments: Sequence[str]) -> None:
-    """Refuse arguments without a character; as a path they would mean the current folder.
+    """Refuse empty arguments, which as a path would mean the current folder.
 
     Raises:
-        UsageError: names the option before it.
+        UsageError: an argument is empty; the message names the option before it.
     """
     from geoseg.errors import UsageError
 
@@ -62,10 +62,10 @@ def refuse_empty(arguments: Sequence[str]) -> None:
 
 
 class Commands(TyperGroup):
-    """The commands of geoseg; refusals of each give advice that it can follow, and none takes an empty argument."""
+    """Command group of geoseg: adapts the advice of error messages to the command and refuses empty arguments."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Read the options before the command."""
+        """Parse the options before the command."""
         refuse_empty(args)
         return super().parse_args(ctx, args)
 
@@ -82,7 +82,7 @@ class Commands(TyperGroup):
 
 
 def _options(command: Any) -> frozenset[str]:
-    """List the options of a command and of those below it."""
+    """List the options of a command and its sub-commands."""
     below = getattr(command, "commands", {}).values()
     own = (name for parameter in getattr(command, "params", ()) for name in parameter.opts)
     return frozenset(own).union(*map(_options, below))

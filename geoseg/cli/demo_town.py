@@ -28,7 +28,7 @@ def run_demo(out: Path, scene: Path | None, labels: Path | None) -> None:
 
     Args:
         out: folder for the layers.
-        scene: the town; None draws one that the network has never seen.
+        scene: the town; None draws one that was not used in training.
         labels: its exact labels, a raster of the model's codes on the same grid; None leaves the scores out.
 
     Raises:

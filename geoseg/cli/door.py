@@ -1,4 +1,4 @@
-"""The one door: every command goes through it, every error leaves through it."""
+"""Entry point of all commands: turns exceptions into one-line messages and exit codes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _ClickException: type[Exception] = next(
 
 
 def enter(command: Callable[[], object], *, debug: bool) -> int:
-    """Run a command and turn what it raises into one line and an exit code.
+    """Run a command; print its error as one line and return the exit code.
 
     Args:
         command: parses the arguments and does the work.
@@ -82,10 +82,10 @@ def _code_of(command: Callable[[], object], *, debug: bool) -> int:
 
 
 def _deliver() -> None:
-    """Write out what was printed.
+    """Flush standard output.
 
     Raises:
-        BrokenPipeError: its reader has gone.
+        BrokenPipeError: its reader has closed the pipe.
         ResourceError: standard output cannot be written.
     """
     cause = unwritten()
@@ -98,7 +98,7 @@ def _deliver() -> None:
 
 
 def failure(error: Exception) -> dict[str, str | int]:
-    """Say what went wrong, in one line, and return it with its exit code."""
+    """Print an exception as one line; return the message and its exit code."""
     text, code = without_logins(str(error)), 1
     fault = None if isinstance(error, GeosegError) else resource_fault(error)
     if isinstance(error, GeosegError):
@@ -112,7 +112,7 @@ def failure(error: Exception) -> dict[str, str | int]:
 
 
 def without_logins(text: str) -> str:
-    """Take out of addresses in a text what may open a store: it ends up in logs.
+    """Remove credentials and query strings from the addresses in a text, since it ends up in logs.
 
     Example:
         >>> without_logins("https://me:secret@example.org/a.tif?token=1: no such file")
@@ -122,12 +122,12 @@ def without_logins(text: str) -> str:
 
 
 def printable(text: str) -> str:
-    """Make control characters of file names visible, so that they do not reach the terminal."""
+    """Escape control characters, so that those of file names do not reach the terminal."""
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def say(text: str) -> None:
-    """Print one line to stderr; where nobody can read it, nothing happens."""
+    """Print one line to stderr; errors of writing are ignored."""
     try:
         print(f"geoseg: {printable(text)}", file=sys.stderr)
     except (OSError, ValueError):

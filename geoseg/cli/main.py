@@ -60,7 +60,7 @@ def _root(
 
 
 def main() -> None:
-    """Run the command line and leave with the documented exit code."""
+    """Run the command line and exit with the documented exit code."""
     watch_signals()
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     sys.exit(enter(lambda: app(args=arguments, standalone_mode=False), debug="--debug" in sys.argv[1:]))

@@ -1,4 +1,4 @@
-"""BlockResult: the answer for one block, as named planes and, where objects are wanted, a table of them."""
+"""BlockResult: the result of one block, as named planes and, where a run makes objects, a table of them."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from geoseg.core.tiling import Block
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class BlockResult:
-    """The answer for one block.
+    """The result of one block.
 
     Attributes:
-        block: which one.
+        block: the block.
         planes: (y, x) arrays over ``block.window`` of the scene's grid by the names of the schema's planes.
         objects: objects of the block; None where a run makes none.
     """
@@ -29,16 +29,16 @@ class BlockResult:
 
     @classmethod
     def empty(cls, block: Block, schema: OutputSchema) -> BlockResult:
-        """Make the answer for a block without a single valid pixel."""
+        """Make the result of a block without valid pixels: every plane of the schema filled with its nodata."""
         return cls(block=block, planes={layer.name: layer.empty(block.window.shape) for layer in schema.planes})
 
     def is_empty(self, schema: OutputSchema) -> bool:
-        """Whether no pixel has an answer."""
+        """True if no pixel has a value."""
         first = schema.planes[0]
         return bool((self.planes[first.name] == first.nodata).all()) and not self.objects
 
     def cut(self, block: Block) -> BlockResult:
-        """Keep the part of a wider answer that a block answers for; objects stay as they are."""
+        """Crop the planes to the window of a block; objects are unchanged."""
         if self.block == block:
             return self
         here = block.window.within(self.block.window)

@@ -1,4 +1,4 @@
-"""ModelCard: what a network needs and what its answers mean. Vocabulary of the STAC MLM extension."""
+"""ModelCard: the inputs a network needs and the meaning of its outputs. Vocabulary of the STAC MLM extension."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class GsdRange(_Value):
 
 
 class TrainingSource(_Value):
-    """One data set that the network learnt from, with its licence."""
+    """One data set that the network was trained on, with its licence."""
 
     name: str
     licence: str
@@ -73,18 +73,18 @@ _LATER_FIELDS = frozenset({"task", "warnings"})
 
 
 class ModelCard(_Value):
-    """Everything a run must know about a network.
+    """Description of a network for a run: its inputs, its classes, its tile size and its provenance.
 
     Attributes:
-        task: what its answers become: ``semantic`` (a class for each pixel), or another task that is known to
+        task: kind of its result: ``semantic`` (a class for each pixel), or another task of
             ``geoseg.inference.tasks``.
-        radiometry: ``display`` when the network learnt on 8-bit pictures (0-255 is 0-1), ``reflectance`` when it
-            learnt on surface or top-of-atmosphere reflectance (0-1).
+        radiometry: ``display`` for networks trained on 8-bit images (0-255 is 0-1), ``reflectance`` for networks
+            trained on surface or top-of-atmosphere reflectance (0-1).
         gsd_m: range the network may be fed; a scene outside it is resampled to the nearer end.
         tile_px: side of the square the network sees at once.
         halo_px: context pixels dropped or tapered on each side; see ``geoseg.inference.receptive_field``.
-        temperature: logits are divided by it before the softmax, so that confidence means what it says; above 1 for a
-            network that is too sure of itself. See ``geoseg.training.calibrate``.
+        temperature: logits are divided by it before the softmax, so that probabilities are calibrated; above 1 for an
+            overconfident network. See ``geoseg.training.calibrate``.
         warnings: reasons not to trust the network, one sentence each: a training that ended in one class, for instance.
         min_area_m2: polygons smaller than this are specks, which join a neighbour unless a run asks for another limit;
             0, also where a card does not say: every region is a polygon.
@@ -122,7 +122,7 @@ class ModelCard(_Value):
 
     @model_serializer(mode="wrap")
     def _without_unset(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out fields that older cards lack, unless they are set: a card keeps the digest it had before them."""
+        """Leave out unset fields that older cards lack, so that the digest of an older card stays equal."""
         values: dict[str, Any] = serialise(self)
         unset = {name for name in _LATER_FIELDS if getattr(self, name) == type(self).model_fields[name].default}
         return {name: value for name, value in values.items() if name not in unset}

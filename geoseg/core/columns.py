@@ -8,11 +8,11 @@ from itertools import chain, count
 
 _CHARACTERS = 40
 OWN_NAMES = ("confidence",)
-"""What no band's columns may start with: ``confidence_min`` is a column of every layer of segments."""
+"""Reserved prefix of column names: ``confidence_min`` is a column of every layer of segments."""
 
 
 def plain_name(text: str) -> str:
-    """Make one lower-case word (SQL does not tell cases apart) of at most 40 characters; maybe none.
+    """Make a lower-case identifier (SQL ignores case) of at most 40 characters; may be empty.
 
     Example:
         >>> plain_name(" Near-Infrared (B8)")

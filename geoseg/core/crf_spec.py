@@ -11,7 +11,7 @@ Weight = Annotated[float, Field(ge=0, le=1000)]
 Normalise = Literal["pixel", "symmetric"]
 
 REACH = 3.0
-"""Context around a block, in standard deviations of the wider kernel; docs/adr has what was measured."""
+"""Context around a block, in standard deviations of the wider kernel; docs/adr has the measurements."""
 
 
 class CrfSpec(BaseModel):
@@ -23,15 +23,15 @@ class CrfSpec(BaseModel):
       + smooth_weight * exp(-|p_i - p_j|^2 / (2 smooth_xy_px^2))
 
     Attributes:
-        weight: of the kernel that sees colour.
+        weight: weight of the bilateral kernel, over position and colour.
         xy_px: its standard deviation in pixels of the scene.
         rgb: its standard deviation in colour, of 0 to 255.
-        smooth_weight: of the kernel that sees the distance alone.
+        smooth_weight: weight of the smoothness kernel, over position alone.
         smooth_xy_px: its standard deviation in pixels of the scene.
         iterations: mean-field updates.
         normalise: ``pixel``: a message is the mean of what other pixels hold, weighted by the kernel, as the code of
             2011 and DeepLab have it; ``symmetric``: the sum over the square roots of both pixels' total weights, as
-            the code of 2013 and pydensecrf have it. Constant probabilities stay constant by ``pixel`` alone.
+            the code of 2013 and pydensecrf have it. Constant probabilities stay constant with ``pixel`` only.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -65,7 +65,7 @@ _FIELDS = ("weight", "xy_px", "rgb", "smooth_weight", "smooth_xy_px", "iteration
 
 
 def parse_crf(text: str) -> CrfSpec | None:
-    """Read ``none``, a preset's name or ``W,SXY,SRGB[,SMOOTH_W,SMOOTH_SXY[,ITERATIONS]]``.
+    """Parse ``none``, a preset's name or ``W,SXY,SRGB[,SMOOTH_W,SMOOTH_SXY[,ITERATIONS]]``.
 
     Raises:
         ValueError: it is none of these, or a number is out of range.
@@ -94,4 +94,4 @@ def _spelled_out(value: Any) -> Any:
 
 
 Crf = Annotated[CrfSpec | None, BeforeValidator(_spelled_out)]
-"""A field that takes what ``parse_crf`` reads."""
+"""Field type that accepts a ``CrfSpec`` or text that ``parse_crf`` reads."""

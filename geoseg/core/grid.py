@@ -1,4 +1,4 @@
-"""Comparison of two grids: pixels are compared where they lie, not by how a file words its CRS."""
+"""Comparison of two grids by the places of their pixels, not by the wording of their CRS."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def grid_difference(expected: GeoBox, found: GeoBox, *, unplaced: bool = False) 
     """Name the first thing in which a grid differs from the expected one.
 
     Args:
-        expected: the grid that is asked for.
-        found: the grid that is there.
+        expected: the required grid.
+        found: the actual grid.
         unplaced: where one of the two has no CRS, their sizes alone are compared.
 
     Returns:
@@ -48,10 +48,10 @@ def grid_difference(expected: GeoBox, found: GeoBox, *, unplaced: bool = False) 
 
 
 def shares_pixels(expected: GeoBox, found: GeoBox, *, covering: bool = False) -> bool:
-    """Tell whether every expected pixel is a pixel of another grid, in whatever order.
+    """Return True if every pixel of the expected grid is a pixel of another grid, in any order.
 
     Args:
-        expected: the grid that is asked for.
+        expected: the required grid.
         found: a grid whose rows or columns may run the other way.
         covering: ``found`` may have more pixels around.
 
@@ -80,14 +80,14 @@ def shares_pixels(expected: GeoBox, found: GeoBox, *, covering: bool = False) ->
 
 
 def crs_name(geobox: GeoBox) -> str:
-    """Name a grid's CRS for people: ``EPSG:32633`` where it has a code."""
+    """Return a readable name of a grid's CRS: ``EPSG:32633`` where it has a code."""
     crs = _crs(geobox)
     epsg = crs.to_epsg()
     return f"EPSG:{epsg}" if epsg else crs.name
 
 
 def _misplaced(expected: GeoBox, found: GeoBox) -> str | None:
-    """Name how pixels of the same row and column lie apart; None when they do not."""
+    """Describe the offset between pixels of the same row and column; None if there is none."""
     height, width = found.shape
     col = np.array([0, width, width, 0, width / 2])
     row = np.array([0, 0, height, height, height / 2])

@@ -1,4 +1,4 @@
-"""True size of pixels on the ground, whatever the CRS: EPSG:3857 and degrees both lie about metres."""
+"""True ground size of pixels in any CRS: neither EPSG:3857 units nor degrees are ground metres."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def pixel_sides_m(
 
     Returns:
         Ground length of one step down, of one step right, and the area of the pixel (m, m, m2), each in the
-        shape of ``rows``. Beyond a pole of a geographic CRS there is no ground: 0. NaN where another CRS leads nowhere.
+        shape of ``rows``. 0 beyond a pole of a geographic CRS. NaN where another CRS has no inverse projection.
 
     Example:
         A pixel of 0.149 m in EPSG:3857 at 27.6 degrees north is 0.132 m on the ground.
@@ -68,7 +68,7 @@ def ground_form(crs: object, x: npt.ArrayLike, y: npt.ArrayLike) -> npt.NDArray[
 
     Returns:
         (..., 2, 2) symmetric: ``d @ form @ d`` is the square of the length, in metres, of a small step ``d`` of
-        (x, y). NaN where the CRS leads nowhere on Earth.
+        (x, y). NaN where the CRS has no inverse projection.
     """
     east, north = np.broadcast_arrays(np.asarray(x, float), np.asarray(y, float))
     known = None if crs is None else CRS.from_user_input(crs)

@@ -1,4 +1,4 @@
-"""Layers: what a run makes of a scene, planned once and passed to everything that stores, writes or describes them."""
+"""Layers: the outputs of a run, planned once and passed to all code that stores, writes or describes them."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ NO_PERCENT: Final = 255
 """Nodata of layers in percent."""
 
 _MUTUAL_INFORMATION_SHOWN = 40
-"""Mutual information has its brightest colour from here on: with n answers it is at most log n / log classes."""
+"""Mutual information that gets the last colour: with n predictions it is at most log n / log classes."""
 
 
 def raster_suffix(name: str) -> str:
-    """End of the file of a raster layer, after the scene's name.
+    """Return the file suffix of a raster layer, which follows the scene's name.
 
     Example:
         >>> raster_suffix(CLASSES)
@@ -39,7 +39,7 @@ def raster_suffix(name: str) -> str:
 
 
 def vector_suffix(name: str) -> str:
-    """End of the file of a layer of polygons, after the scene's name."""
+    """Return the file suffix of a vector layer, which follows the scene's name."""
     return f"_{name}{VECTOR_SUFFIX}"
 
 
@@ -51,18 +51,18 @@ class RasterLayer:
     """A raster on the scene's grid.
 
     Attributes:
-        name: of the plane, the STAC asset and, after the scene's name, the file.
-        role: what kind of layer it is; ``geoseg.io.publish.layer_kinds`` knows how each kind is written and shown.
-        dtype: of its pixels.
-        nodata: value of pixels without an answer.
-        label: its name for people, such as ``Confidence (%)``.
-        title: what a value says.
-        unit: of its values; None: they have none.
+        name: name of the plane, the STAC asset and, after the scene's name, the file.
+        role: kind of layer; ``geoseg.io.publish.layer_kinds`` defines how each kind is written and shown.
+        dtype: data type of its pixels.
+        nodata: value of pixels without a result.
+        label: display name, such as ``Confidence (%)``.
+        title: meaning of its values.
+        unit: unit of its values; None: they have none.
         shown_to: value that gets the last colour where colours follow values.
-        overview: how pixels are summed up in smaller views.
+        overview: resampling of its overviews.
         source: name of the layer that it is made from when all blocks are finished; None: it is a plane of each block's
             result.
-        published: whether a file is written; other planes only serve further layers.
+        published: True if a file is written; other planes only serve further layers.
     """
 
     name: str
@@ -83,7 +83,7 @@ class RasterLayer:
         return raster_suffix(self.name)
 
     def empty(self, shape: tuple[int, int]) -> npt.NDArray[Any]:
-        """Make a plane without any answer."""
+        """Make a plane (y, x) filled with nodata."""
         return np.full(shape, self.nodata, self.dtype)
 
 
@@ -92,12 +92,12 @@ class VectorLayer:
     """Polygons drawn from a raster layer.
 
     Attributes:
-        name: of the layer, the STAC asset and, after the scene's name, the file.
-        role: what kind of layer it is; see ``RasterLayer``.
+        name: name of the layer, the STAC asset and, after the scene's name, the file.
+        role: kind of layer; see ``RasterLayer``.
         source: name of the raster layer that the polygons are drawn from.
-        label: its name for people.
-        title: what a polygon is.
-        published: whether a file is written.
+        label: display name.
+        title: meaning of a polygon.
+        published: True if a file is written.
     """
 
     name: str
@@ -202,9 +202,9 @@ def class_map_schema(spec: PredictSpec, legend: Legend, members: int = 1) -> Out
     """List the layers of a class map.
 
     Args:
-        spec: says which are wanted.
-        legend: of the map.
-        members: how many networks answer; several have mutual information.
+        spec: options that choose the layers.
+        legend: classes of the map.
+        members: number of networks; several have mutual information.
     """
     layers: list[Layer] = [class_layer(legend.nodata), confidence_layer(published=spec.confidence)]
     if spec.uncertainty:
@@ -216,7 +216,7 @@ def class_map_schema(spec: PredictSpec, legend: Legend, members: int = 1) -> Out
 
 
 def usual_schema(spec: PredictSpec) -> OutputSchema:
-    """List the layers of a class map that can be told without its model: codes, confidence and polygons."""
+    """List the layers of a class map that do not depend on the model: codes, confidence and polygons."""
     layers = (class_layer(nodata=255), confidence_layer(published=spec.confidence))
     return OutputSchema((*layers, *((segment_layer(),) if spec.vector else ())))
 

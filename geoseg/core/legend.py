@@ -1,4 +1,4 @@
-"""Legend: the one place where a code has a meaning."""
+"""Legend: the classes of a map, their codes, names and colours."""
 
 from __future__ import annotations
 
@@ -43,9 +43,9 @@ class Legend(BaseModel):
     """Ordered classes and the nodata code. The network's channel ``i`` is ``classes[i]``.
 
     Attributes:
-        background: code of the class that stands for the absence of all others; maps leave it transparent. None: every
-            class is something, as in land cover. Where it is not given it follows from the names: a class named
-            ``background``, ``other``, ``no ...`` or the like; ``land`` or ``ground`` if there are two classes.
+        background: code of the class that means the absence of all others; maps leave it transparent. None: there is
+            no such class, as in land cover. If not given it follows from the names: a class named ``background``,
+            ``other``, ``no ...`` or the like; ``land`` or ``ground`` if there are two classes.
 
     Example:
         >>> Legend(classes=[LegendClass(code=0, name="other", colour="#000000")]).background
@@ -100,7 +100,7 @@ class Legend(BaseModel):
 
 
 class ValueClass(LegendClass):
-    """A class of a map, with the values that stand for it in a raster; none: its code does."""
+    """A class of a map, with its values in a raster; without values its code is the value."""
 
     values: tuple[int, ...] = ()
 
@@ -138,7 +138,7 @@ class ValueLegend(Legend):
 
     @property
     def table(self) -> dict[int, int] | None:
-        """Code of each value, and of each code itself; None where no class lists values."""
+        """Map from raster value, or code, to code; None if no class lists values."""
         if not any(entry.values for entry in self.classes):
             return None
         return {entry.code: entry.code for entry in self.classes} | {
@@ -147,7 +147,7 @@ class ValueLegend(Legend):
 
     @property
     def labels(self) -> frozenset[int]:
-        """All that stands for a class in a raster."""
+        """All raster values and codes that mean a class."""
         return frozenset(self.codes if self.table is None else self.table)
 
 

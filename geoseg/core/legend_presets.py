@@ -1,4 +1,4 @@
-"""Legends of data sets whose models are published: classes in their order, colours as they are usually drawn."""
+"""Legends of data sets with published models: classes in their order, in the usual colours."""
 
 from __future__ import annotations
 
@@ -44,4 +44,4 @@ PRESETS: MappingProxyType[str, Legend] = MappingProxyType(
         "loveda": _legend(_LOVEDA),
     }
 )
-"""Name to legend."""
+"""Legends by name."""

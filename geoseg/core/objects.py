@@ -31,10 +31,10 @@ class ObjectTable:
     a row of the scene, the column it begins at, and its length in pixels.
 
     Attributes:
-        label: (n,) int64, unique; within a block a number of its own, after stitching the object's id in the scene.
+        label: (n,) int64, unique; a number local to the block, after stitching the object's id in the scene.
         code: (n,) uint8, code of the class.
         score: (n,) float32, 0 to 1.
-        open: (n,) bool, whether it touches the edge of what its block has read: there may be more of it.
+        open: (n,) bool, True if the object touches the edge of the window its block has read and may continue there.
         first_run: (n + 1,) int64.
         run_row: (r,) int32.
         run_col: (r,) int32.
@@ -73,10 +73,10 @@ class ObjectTable:
 
     @classmethod
     def from_columns(cls, columns: Mapping[str, npt.NDArray[Any]]) -> ObjectTable:
-        """Make a table of columns by name, as ``columns`` gives them.
+        """Make a table from columns by name, the inverse of ``columns``.
 
         Raises:
-            ValueError: a column is missing or too much, has another type, or does not fit the others.
+            ValueError: a column is missing or unknown, has another type, or does not fit the others.
         """
         if columns.keys() != _DTYPES.keys():
             raise ValueError(f"columns of objects are {', '.join(_DTYPES)}, not {', '.join(columns)}")
@@ -90,8 +90,8 @@ class ObjectTable:
         """Make a table of masks; labels count from 0.
 
         Args:
-            masks: of each object its class code, its score, a window of the scene, its mask (y, x) over the window, and
-                whether it is open. A mask has at least one pixel.
+            masks: per object its class code, its score, a window of the scene, its mask (y, x) over the window, and
+                True if it is open. A mask has at least one pixel.
         """
         runs = [_runs(mask, window) for _, _, window, mask, _ in masks]
         row, col, length = (

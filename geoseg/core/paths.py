@@ -1,4 +1,4 @@
-"""Paths as callers give them."""
+"""Paths and addresses given by callers."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from geoseg.errors import UsageError
 
 
 def path_text(value: object, *, function: str, meant: str, instead: str = "") -> str:
-    """Read a path or an address that a caller gives.
+    """Return a path or an address given by a caller as text.
 
     Args:
         value: ``str`` or ``Path``.
         function: the public function that was called, for the message.
-        meant: the inputs that it takes, in words.
+        meant: description of the inputs that it takes.
         instead: the cure for other inputs, one sentence.
 
     Raises:
-        UsageError: it is empty or something else.
+        UsageError: the value is empty or has another type.
 
     Example:
         >>> path_text(3, function="open_scene", meant="a path")

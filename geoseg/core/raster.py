@@ -1,4 +1,4 @@
-"""Raster: pixels that know where they are and which of them may be used."""
+"""Raster: georeferenced pixels with a validity mask."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""PredictSpec: what one prediction run shall do. Values only; the CLI and the Python API fill it alike."""
+"""PredictSpec: the options of one prediction run. Values only; the CLI and the Python API fill it alike."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ Scale = Annotated[float, Field(ge=0.25, le=4)]
 
 
 class PredictSpec(BaseModel):
-    """Options of ``geoseg predict``; what is None comes from the model's card.
+    """Options of ``geoseg predict``; options that are None are taken from the model's card.
 
     Attributes:
         bands: scene bands in the card's order, by number (1 is the first) or name.
         gsd_m: read the scene at this true ground sample distance instead of the card's rule.
         value_range: scene values that mean 0 and 1 to the network, or ``auto`` for the scene's 2nd and 98th percentile.
-        block_px: wanted side of a block, on the finer of the scene's grid and the one the network sees.
-        tta: average over 4 flips or the 8 symmetries of the square: better answers at 4 or 8 times the cost.
+        block_px: approximate side of a block, on the finer of the scene's grid and the network's.
+        tta: average over 4 flips or the 8 symmetries of the square: better results at 4 or 8 times the cost.
         tta_scales: average over the scene read at these multiples of its resolution for the network, each with every
-            view of ``tta``; the cost grows with their squares. Sorted; order means nothing.
-        crf: sharpen the probabilities by the scene's colours; see ``parse_crf`` for what may stand here.
+            view of ``tta``; the cost grows with their squares. Sorted; their order has no effect.
+        crf: sharpen the probabilities by the scene's colours; see ``parse_crf`` for accepted text.
         min_area_m2: smaller polygons join a neighbour; 0: every region is a polygon.
         aoi: a vector file, or ``FILE:LAYER``; outside its polygons nothing is predicted.
-        uncertainty: keep the entropy of the probabilities and, where several answers are averaged, their mutual
+        uncertainty: keep the entropy of the probabilities and, where several predictions are averaged, their mutual
             information.
         probabilities: keep the probability of every class.
     """
@@ -74,11 +74,11 @@ class PredictSpec(BaseModel):
         return tuple(sorted(scales))
 
     def answers(self, members: int = 1) -> int:
-        """Count the answers that are averaged for each pixel, when so many networks give theirs."""
+        """Count the predictions averaged for each pixel: networks times views times scales."""
         return members * len(self.tta_scales) * {"none": 1, "flip": 4, "d4": 8}[self.tta]
 
     def pixel_options(self) -> dict[str, Any]:
-        """The options that can change a pixel; polygons and extra files are made from the pixels."""
+        """Options that can change a pixel; polygons and extra files are made from the pixels."""
         return self.model_dump(mode="json", include=_PIXEL_OPTIONS)
 
     def digest(self) -> str:

@@ -1,4 +1,4 @@
-"""Tiling: which pixels the network sees and which of them it answers for. The only tiling loop there is.
+"""Tiling: division of a scene into tiles with a halo, of which the core is kept. The only tiling loop of geoseg.
 
 Along one axis, with ``stride = tile - 2 * halo``::
 
@@ -7,7 +7,7 @@ Along one axis, with ``stride = tile - 2 * halo``::
     tile 2 (slid)                  |--halo-...-|######## core 2 ########|
              0                                                          scene's edge
 
-The first and the last core reach to the scene's edge, since nothing lies beyond it that could be missed.
+The first and the last core reach to the scene's edge: no halo is needed there.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from geoseg.core.window import Window
 Blend = Literal["core", "taper"]
 
 ALIGN_PX = 32
-"""A scene smaller than a tile is seen whole, reflected up to the next multiple of this."""
+"""A scene smaller than a tile is one tile, padded by reflection to the next multiple of this."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,10 +34,10 @@ class Tile:
     """One forward pass.
 
     Attributes:
-        core: pixels it owns, on the scene's grid. Cores partition the scene.
-        support: pixels it has a weight for, on the scene's grid; equal to ``core`` unless tapered.
-        read: pixels the network sees, on the working grid; reaches past the grid only where that is smaller than a tile
-            (then the pixels are reflected).
+        core: window that it owns, on the scene's grid. Cores partition the scene.
+        support: window where it has a weight above 0, on the scene's grid; equal to ``core`` unless tapered.
+        read: window that the network sees, on the working grid; reaches past the grid only where that is smaller than
+            a tile (then the pixels are reflected).
     """
 
     row: int
@@ -84,8 +84,8 @@ class _Axis:
     def ramp(self) -> int:
         """Half-width of the taper on the scene's grid.
 
-        Half the halo: where a tile has any weight it still has half the halo as context, so that a network looking no
-        further than that gives the whole-image answer. Never so wide that two tapers meet.
+        Half the halo: pixels of a tile with weight above 0 still have half the halo as context, so that a network with
+        a smaller receptive field gives the same result as on the whole image. Never so wide that two tapers meet.
         """
         if not self.taper or self.count == 1:
             return 0
@@ -141,7 +141,7 @@ class Tiling:
     """A lazy sequence of tiles over one scene, anchored at (0, 0).
 
     Args:
-        scene_shape: (rows, columns) of the scene, where answers are wanted.
+        scene_shape: (rows, columns) of the scene, the grid of the result.
         work_shape: (rows, columns) of the grid the network sees; the same, unless the scene is resampled.
         tile_px: side of a tile on the working grid.
         halo_px: context on each side of a core, on the working grid; ``2 * halo_px < tile_px``.
@@ -202,7 +202,7 @@ class Tiling:
         return self.tiles(Window.whole(self.shape))
 
     def tile(self, row: int, col: int) -> Tile:
-        """The tile in a row and column of tiles."""
+        """Return the tile in a row and column of the grid of tiles."""
         rows, cols = self._axes
         return Tile(
             row=row,
@@ -219,7 +219,15 @@ class Tiling:
                 yield self.tile(row, col)
 
     def weight(self, tile: Tile, window: Window) -> npt.NDArray[np.float32]:
-        """Weight of a tile over a window of the scene: (y, x) in [0, 1]; over all tiles they sum to 1."""
+        """Return the weight of a tile over a window; over all tiles the weights of a pixel sum to 1.
+
+        Args:
+            tile: the tile.
+            window: window of the scene's grid.
+
+        Returns:
+            (y, x) float32 in [0, 1].
+        """
         rows, cols = self._axes
         down = rows.weight(tile.row, window.row_start, window.row_stop)
         right = cols.weight(tile.col, window.col_start, window.col_stop)
@@ -237,7 +245,7 @@ class Tiling:
         return block.cells.expanded(1).intersection(Window.whole(self.shape))
 
     def read_window(self, block: Block) -> Window:
-        """What must be read for a block, on the working grid; may reach past it like ``Tile.read``."""
+        """Return the window to read for a block, on the working grid; may reach past it like ``Tile.read``."""
         cells = self.contributors(block)
         first = self.tile(cells.row_start, cells.col_start).read
         return first.union(self.tile(cells.row_stop - 1, cells.col_stop - 1).read)
@@ -249,7 +257,7 @@ class Blocks:
 
     Args:
         tiling: the tiles to group.
-        block_px: wanted side of a block on the working grid; rounded down to whole cores, at least one.
+        block_px: approximate side of a block on the working grid; rounded down to whole cores, at least one.
     """
 
     tiling: Tiling
@@ -285,7 +293,7 @@ class Blocks:
         return (self[index] for index in range(len(self)))
 
     def block(self, row: int, col: int) -> Block:
-        """The block in a row and column of blocks."""
+        """Return the block in a row and column of the grid of blocks."""
         rows, cols = self.tiling.shape
         cells = Window(
             row * self.cores,

@@ -25,7 +25,7 @@ class Window:
 
     @classmethod
     def whole(cls, shape: tuple[int, int]) -> Window:
-        """Cover a grid of ``shape`` (rows, columns)."""
+        """Return the window of a whole grid of ``shape`` (rows, columns)."""
         return cls(0, shape[0], 0, shape[1])
 
     @property
@@ -58,22 +58,22 @@ class Window:
         return self.shifted(-outer.row_start, -outer.col_start).slices
 
     def shifted(self, rows: int, cols: int) -> Window:
-        """Move by whole pixels."""
+        """Return the window moved down by ``rows`` and right by ``cols`` pixels."""
         return Window(self.row_start + rows, self.row_stop + rows, self.col_start + cols, self.col_stop + cols)
 
     def expanded(self, rows: int, cols: int | None = None) -> Window:
-        """Grow by ``rows`` above and below and ``cols`` (default: the same) left and right."""
+        """Return the window grown by ``rows`` above and below and ``cols`` (default: the same) left and right."""
         cols = rows if cols is None else cols
         return Window(self.row_start - rows, self.row_stop + rows, self.col_start - cols, self.col_stop + cols)
 
     def intersection(self, other: Window) -> Window:
-        """The common part; empty (no pixels) where the two do not meet."""
+        """Return the common part; a window without pixels if the two do not overlap."""
         row_start, col_start = max(self.row_start, other.row_start), max(self.col_start, other.col_start)
         row_stop, col_stop = min(self.row_stop, other.row_stop), min(self.col_stop, other.col_stop)
         return Window(row_start, max(row_start, row_stop), col_start, max(col_start, col_stop))
 
     def union(self, other: Window) -> Window:
-        """The smallest window that holds both."""
+        """Return the smallest window that contains both."""
         return Window(
             min(self.row_start, other.row_start),
             max(self.row_stop, other.row_stop),
@@ -82,7 +82,7 @@ class Window:
         )
 
     def contains(self, other: Window) -> bool:
-        """Whether ``other`` lies inside this window."""
+        """Return True if ``other`` lies inside this window."""
         return (
             self.row_start <= other.row_start
             and other.row_stop <= self.row_stop

@@ -1,4 +1,4 @@
-"""Match a scene to a card: which bands, in which scaling, on which grid. Or refuse with the difference named."""
+"""Match a scene to a card: choose bands, scaling and grid, or refuse and name the difference."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from geoseg.io.raster.overview import overview
 from geoseg.io.raster.scene import Scene, SceneBand
 
 MAX_ENLARGEMENT = 2.0
-"""A scene may be this much coarser than the card's range and is then enlarged; past it there is nothing to see."""
+"""Largest factor by which a scene may be coarser than the card's range; it is then enlarged."""
 
 MAX_EXPLICIT_ENLARGEMENT = 16.0
 """The same when the user asks for it by --gsd-m."""
@@ -33,11 +33,11 @@ stretch of Sentinel-2 and Landsat pictures."""
 
 
 class Described(Protocol):
-    """What matching must know of a scene: everything but its pixels."""
+    """Protocol of the facts about a scene that matching needs: everything but its pixels."""
 
     @property
     def uri(self) -> str:
-        """Named in refusals."""
+        """Address, for error messages."""
         ...
 
     @property
@@ -53,7 +53,7 @@ class Described(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Colour:
-    """How a scene's values become colours as people see them, 0 to 255.
+    """Linear mapping from a scene's values to display colours, 0 to 255.
 
     Attributes:
         bands: up to three of the card's bands.
@@ -65,7 +65,7 @@ class Colour:
     bias: tuple[float, ...]
 
     def of(self, values: npt.NDArray[np.generic]) -> npt.NDArray[np.float32]:
-        """Turn native values (band, y, x) in the card's order into colours (band, y, x) float32; NaN stays NaN."""
+        """Map native values (band, y, x) in the card's order to colours (band, y, x) float32; NaN stays NaN."""
         gain, bias = (np.array(per_band, np.float32)[:, None, None] for per_band in (self.gain, self.bias))
         colour = values[list(self.bands)].astype(np.float32) * gain + bias
         return np.clip(colour, 0, 255, out=colour)
@@ -73,7 +73,7 @@ class Colour:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadPlan:
-    """How a scene is read for a network; picklable, tiny.
+    """Plan for reading a scene for a network: bands, scaling and grids; small and picklable.
 
     Attributes:
         bands: 1-based band numbers in the card's order.
@@ -82,8 +82,8 @@ class ReadPlan:
         scene_shape: (rows, columns) of the scene.
         work_shape: (rows, columns) of the grid the network sees, over the same ground.
         scene_gsd_m: true ground sample distance of the scene per row and column.
-        notes: what was decided that a user may want to know.
-        colour: the scene's colours, where the probabilities are to be sharpened by them.
+        notes: decisions to report to the user, one sentence each.
+        colour: mapping to the scene's colours, if a CRF uses them; else None.
     """
 
     bands: tuple[int, ...]
@@ -99,11 +99,19 @@ class ReadPlan:
 
     @property
     def resampled(self) -> bool:
-        """Whether the network sees another grid than the scene's."""
+        """True if the network sees another grid than the scene's."""
         return self.work_shape != self.scene_shape
 
     def normalise(self, values: npt.NDArray[np.generic], valid: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:
-        """Turn native values (band, y, x) into network input, float32; invalid pixels become 0, the mean."""
+        """Convert native values to network input; invalid pixels become 0, the mean.
+
+        Args:
+            values: (band, y, x) in the card's order, as stored in the scene.
+            valid: (y, x) bool.
+
+        Returns:
+            (band, y, x) float32.
+        """
         if not valid.all():
             values = np.where(valid, values, values.dtype.type(0))  # nodata may be too large to be scaled
         out = np.empty(values.shape, np.float32)
@@ -120,11 +128,11 @@ class ReadPlan:
 
 
 def match(scene: Described, card: ModelCard, spec: PredictSpec | None = None) -> ReadPlan:
-    """Decide how a scene is read for a model.
+    """Choose bands, scaling and grid for reading a scene for a model.
 
     Args:
-        scene: the input.
-        card: the model's needs.
+        scene: the scene.
+        card: the model's card.
         spec: overrides of bands, ground sample distance and value range.
 
     Raises:
@@ -154,7 +162,7 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _described(band: SceneBand) -> str:
-    """Name a band as it is chosen, with the file's own words where they differ."""
+    """Name a chosen band, with the file's own description where it differs."""
     words = band.description[:40]
     return band.name if words.lower() == band.name else f"{band.name} {words!r}"
 
@@ -215,7 +223,7 @@ def _scaling(
 
 
 def _colour(card: ModelCard, gain: tuple[float, ...], bias: tuple[float, ...]) -> Colour:
-    """Red, green and blue where the card names them, else its first three bands; white as for display."""
+    """Choose red, green and blue where the card names them, else its first three bands; scaled as for display."""
     names = list(card.band_names)
     rgb = tuple(names.index(name) for name in ("red", "green", "blue") if name in names)
     bands = rgb if len(rgb) == 3 else tuple(range(min(3, len(names))))

@@ -1,8 +1,8 @@
-"""Mean of several answers, and how sure they are: entropy, and mutual information between answer and answerer.
+"""Mean of several predictions and its uncertainty: entropy, and mutual information of class and predictor.
 
-With answers ``p_i`` of weight ``w_i`` (summing to 1) and ``H`` the entropy over classes, the map is made from the mean
-``p = sum w_i p_i``; ``H(p)`` is all that is uncertain, ``sum w_i H(p_i)`` the part that each answer admits, and the
-rest, ``H(p) - sum w_i H(p_i)``, how far they contradict each other.
+With predictions ``p_i`` of weight ``w_i`` (summing to 1) and ``H`` the entropy over classes, the map is made from the
+mean ``p = sum w_i p_i``; ``H(p)`` is the total uncertainty, ``sum w_i H(p_i)`` the expected entropy of the single
+predictions, and their difference, ``H(p) - sum w_i H(p_i)``, the mutual information: their disagreement.
 
 Source:
     Houlsby et al. 2011, Bayesian Active Learning for Classification and Preference Learning (BALD), equation 2;
@@ -21,7 +21,7 @@ Plane = npt.NDArray[np.float32]
 
 
 def entropy(probs: Probs) -> Plane:
-    """Measure how evenly probabilities are spread: 0 for a sure answer, 1 when all classes are equally probable.
+    """Compute the normalised entropy: 0 for a certain class, 1 when all classes are equally probable.
 
     Args:
         probs: (class, y, x) float32.
@@ -39,15 +39,15 @@ def entropy(probs: Probs) -> Plane:
 
 
 class Mixture:
-    """A weighted mean over one block, taken answer by answer; keeps one mean, never the answers.
+    """Running weighted mean of predictions over one block; only the mean is kept.
 
-    The mean moves towards each answer by its share of the weight so far, so that equal answers leave it as it is, to
-    the last bit.
+    The mean moves towards each prediction by its share of the weight so far, so that equal predictions leave it
+    unchanged to the last bit.
 
     Args:
-        classes: channels of the answers.
+        classes: number of classes.
         shape: (rows, columns) of the block.
-        entropies: whether to follow the answers' own entropies too.
+        entropies: True to accumulate the entropies of the predictions too.
     """
 
     def __init__(self, classes: int, shape: tuple[int, int], *, entropies: bool) -> None:
@@ -55,12 +55,12 @@ class Mixture:
         self._own = np.zeros(shape, np.float32) if entropies else None
 
     def add(self, probs: Probs, here: Part, share: float) -> None:
-        """Take an answer in, over a part of the block.
+        """Add a prediction over a part of the block.
 
         Args:
             probs: (class, y, x) over the part.
-            here: the part; each answer comes once for every pixel.
-            share: its weight, divided by that of all answers so far and its own; 1 for the first.
+            here: the part; each prediction must cover every pixel once.
+            share: its weight divided by the sum of all weights so far, its own included; 1 for the first.
         """
         for mean, plane in zip(self.mean, probs, strict=True):
             mean[here] += (plane - mean[here]) * np.float32(share)
@@ -68,6 +68,6 @@ class Mixture:
             self._own[here] += (entropy(probs) - self._own[here]) * np.float32(share)
 
     def uncertainty(self) -> tuple[Plane, Plane | None]:
-        """Give the entropy of the mean and the mutual information (None unless entropies were followed), 0 to 1."""
+        """Return the entropy of the mean and the mutual information (None unless ``entropies``), 0 to 1."""
         whole = entropy(self.mean)
         return whole, None if self._own is None else np.maximum(whole - self._own, 0)

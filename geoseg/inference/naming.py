@@ -1,4 +1,4 @@
-"""Name the most probable class of each pixel."""
+"""Classification: the most probable class of each pixel and its probability."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ WHOLE: Final[Part] = (slice(None), slice(None))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NamedPixels:
-    """Where the names of a block's pixels are written.
+    """Output arrays of the classification of a block.
 
     Attributes:
-        valid: (y, x) bool: pixels that get a name.
+        valid: (y, x) bool: pixels that get a class.
         codes: (y, x) uint8, class codes.
         confidence: (y, x) uint8, probability of the class in percent.
     """
@@ -32,12 +32,12 @@ class NamedPixels:
 
 
 def name_classes(probs: Probs, legend: Legend, target: NamedPixels, here: Part = WHOLE) -> None:
-    """Name the class of every valid pixel of a part of a block, and how probable it is.
+    """Write the class of every valid pixel of a part of a block, and its probability.
 
     Args:
         probs: (class, y, x) over the part.
-        legend: codes of the channels.
-        target: written into.
+        legend: codes of the classes.
+        target: arrays that are written.
         here: the part, within the block.
 
     Raises:
@@ -55,10 +55,10 @@ def name_classes(probs: Probs, legend: Legend, target: NamedPixels, here: Part =
 
 
 def most_probable(probs: Probs) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32]]:
-    """Name the most probable channel of (class, y, x); of equals the first wins. NaN anywhere gives NaN.
+    """Return the most probable class index of (class, y, x), the first of equals; NaN in any class gives NaN.
 
     Returns:
-        Channel (y, x) uint8 and its probability (y, x) float32.
+        Class index (y, x) uint8 and its probability (y, x) float32.
     """
     if len(probs) == 1:
         return np.zeros(probs.shape[1:], np.uint8), np.array(probs[0], np.float32)
@@ -71,7 +71,7 @@ def most_probable(probs: Probs) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.f
 
 
 def as_percent(probability: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
-    """Round a probability, 0 to 1 but for rounding, to whole percent, uint8."""
+    """Round probabilities (0 to 1, up to rounding errors) to whole percent, uint8."""
     percent = probability * np.float32(100)
     np.rint(percent, out=percent)
     np.clip(percent, 0, 100, out=percent)

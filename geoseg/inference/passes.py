@@ -1,4 +1,4 @@
-"""Passes: the looks at a scene that one answer is averaged from, each by one network at one scale on its own tiles."""
+"""Inference passes over a scene, averaged into one result: one network at one scale on its own tiles each."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from geoseg.io.raster.georeference import crop
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pass:
-    """One look at the scene.
+    """One inference pass over the scene.
 
     Attributes:
-        member: which network of the model.
-        scale: pixels it sees along a side, relative to what its card asks for.
-        read: how the scene is read for it.
+        member: index of the network in the model.
+        scale: resolution relative to that of its card.
+        read: plan for reading the scene.
         tiling: its tiles, on its own working grid, with its own halo.
     """
 
@@ -34,12 +34,12 @@ class Pass:
     tiling: Tiling
 
     def block(self, block: Block) -> Block:
-        """Give a block the tiles of this pass over its window."""
+        """Return the block with the tiles of this pass over its window."""
         return replace(block, cells=self.tiling.cells(block.window))
 
 
 def bands_read(passes: Sequence[Pass]) -> tuple[int, ...]:
-    """Bands of the scene to read, once for all passes."""
+    """Return the 1-based bands of the scene to read, the union over all passes."""
     first = passes[0].read.bands
     if all(one.read.bands == first for one in passes):
         return first
@@ -47,7 +47,7 @@ def bands_read(passes: Sequence[Pass]) -> tuple[int, ...]:
 
 
 def window_read(passes: Sequence[Pass], block: Block) -> Window:
-    """Pixels of the scene to read for a block, once for all passes."""
+    """Return the window of the scene to read for a block, the union over all passes."""
     window = block.window
     for one in passes:
         window = window.union(scene_window(one.read, one.tiling, one.block(block)))
@@ -56,13 +56,13 @@ def window_read(passes: Sequence[Pass], block: Block) -> Window:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BlockPixels:
-    """What the networks need for one block.
+    """Input of all passes for one block.
 
     Attributes:
-        block: which one.
-        valid: (y, x) bool over ``block.window``: where an answer is wanted.
+        block: the block.
+        valid: (y, x) bool over ``block.window``: pixels to predict.
         colour: (band, y, x) float32 over ``block.window``, 0 to 255, as the first pass has it; None unless asked for.
-        inputs: each pass with its input, prepared when its turn comes, the first at once; can be gone through once.
+        inputs: iterator over each pass with its input, prepared lazily except for the first.
     """
 
     block: Block
@@ -78,10 +78,10 @@ def block_pixels(
 
     Args:
         passes: at least one.
-        block: which block.
+        block: the block.
         raster: native pixels of ``bands_read(passes)`` over ``window_read(passes, block)``; a pixel that is invalid
-            in a band of any pass is so for all.
-        wanted: (y, x) bool over ``block.window``; False where no answer is wanted.
+            in a band of any pass is invalid for all.
+        wanted: (y, x) bool over ``block.window``; pixels to predict.
     """
     bands, whole = bands_read(passes), window_read(passes, block)
 

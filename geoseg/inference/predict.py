@@ -1,4 +1,4 @@
-"""Predict one block: cut its tiles, run the networks, put their answers together."""
+"""Predict one block: cut its tiles, run the networks, assemble their outputs."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ def predict_block(
 ) -> BlockResult:
     """Predict one block from all members, scales and views.
 
-    Answers are taken in one order: member by member, scale by scale, view by view, so that the bytes do not depend on
-    who does it. At any time one network works.
+    Outputs are accumulated in a fixed order: member by member, scale by scale, view by view, so that the bytes do not
+    depend on the executor. One network runs at a time.
 
     Args:
-        task: of the networks.
+        task: task of the networks.
         members: networks and their weights.
-        assembly: what is made of the answers.
-        pixels: the block, for all passes.
+        assembly: settings of the assembler.
+        pixels: input of the block, for all passes.
 
     Raises:
-        ModelError: a network answers in another shape, or NaN or infinity.
+        ModelError: an output has another shape, or holds NaN or infinity.
     """
     assembler = task.assembler(assembly, pixels)
     so_far = 0.0
@@ -46,13 +46,18 @@ def predict_block(
 
 
 def tile_answers(runtime: Runtime, tiling: Tiling, source: BlockInput) -> Iterator[tuple[Tile, Answer]]:
-    """Run a network over the tiles of one block that a valid pixel needs.
+    """Run a network over those tiles of one block that have weight for a valid pixel.
+
+    Args:
+        runtime: runs the network.
+        tiling: tiling of the pass.
+        source: input of the block.
 
     Yields:
-        Each tile with its answer: arrays over ``tile.read``.
+        Each tile with its output: arrays over ``tile.read``.
 
     Raises:
-        ModelError: it does not answer for every tile.
+        ModelError: the output does not have one entry per tile.
     """
     tiles = [tile for tile in tiling.tiles(tiling.contributors(source.block)) if _needed(tile, source)]
     while tiles:
@@ -66,6 +71,6 @@ def tile_answers(runtime: Runtime, tiling: Tiling, source: BlockInput) -> Iterat
 
 
 def _needed(tile: Tile, source: BlockInput) -> bool:
-    """Whether any valid pixel of the block gets weight from this tile."""
+    """Return True if this tile has weight for any valid pixel of the block."""
     part = tile.support.intersection(source.block.window)
     return bool(source.valid[part.within(source.block.window)].any())

@@ -1,4 +1,4 @@
-"""Turn the pixels of a block into what a network sees."""
+"""Prepare the pixels of a block as network input."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from geoseg.inference.resample import Resampling
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BlockInput:
-    """What the network needs for one block.
+    """Network input for one block.
 
     Attributes:
-        block: which one.
+        block: the block.
         values: (band, y, x) float32, normalised, 0 where invalid, over ``window``.
-        window: where ``values`` lies on the working grid.
-        valid: (y, x) bool over ``block.window`` of the scene's grid: where an answer is wanted.
+        window: window of ``values`` on the working grid.
+        valid: (y, x) bool over ``block.window`` of the scene's grid: pixels to predict.
         colour: (band, y, x) float32 over ``block.window``, 0 to 255, where the plan asks for it.
     """
 
@@ -35,26 +35,26 @@ class BlockInput:
 
 
 class Coloured(Protocol):
-    """A block of which the colours are known; attributes as of ``BlockInput``."""
+    """Protocol of a block with colours; attributes as in ``BlockInput``."""
 
     @property
     def block(self) -> Block:
-        """Which one."""
+        """The block."""
         ...
 
     @property
     def valid(self) -> npt.NDArray[np.bool_]:
-        """Where an answer is wanted."""
+        """(y, x) bool: pixels to predict."""
         ...
 
     @property
     def colour(self) -> npt.NDArray[np.float32] | None:
-        """The colours."""
+        """(band, y, x) float32, 0 to 255, or None."""
         ...
 
 
 def scene_window(plan: ReadPlan, tiling: Tiling, block: Block) -> Window:
-    """Pixels of the scene that must be read to predict a block."""
+    """Return the window of the scene that must be read to predict a block."""
     work = tiling.read_window(block).intersection(Window.whole(plan.work_shape))
     if not plan.resampled:
         return work
@@ -65,14 +65,14 @@ def scene_window(plan: ReadPlan, tiling: Tiling, block: Block) -> Window:
 def prepare(
     plan: ReadPlan, tiling: Tiling, block: Block, raster: Raster, wanted: npt.NDArray[np.bool_] | None = None
 ) -> BlockInput:
-    """Turn what was read into what the network sees.
+    """Convert the pixels that were read into network input.
 
     Args:
-        plan: how the scene is read.
+        plan: plan for reading the scene.
         tiling: the tiles.
-        block: which block.
+        block: the block.
         raster: native pixels over ``scene_window(plan, tiling, block)``.
-        wanted: (y, x) bool over ``block.window``; False where no answer is wanted (outside an area of interest).
+        wanted: (y, x) bool over ``block.window``; False for pixels not to predict (outside an area of interest).
     """
     read = scene_window(plan, tiling, block)
     values = plan.normalise(raster.values, raster.valid)
@@ -88,7 +88,15 @@ def prepare(
 
 
 def cut_tile(source: BlockInput, read: Window) -> npt.NDArray[np.float32]:
-    """Cut one tile (band, y, x) out of a block's pixels; past the grid's end they are reflected."""
+    """Cut one tile out of a block's pixels; past the end of the grid they are reflected.
+
+    Args:
+        source: input of the block.
+        read: window of the tile on the working grid.
+
+    Returns:
+        (band, y, x) float32.
+    """
     if source.window.contains(read):
         return source.values[:, *read.within(source.window)]
     rows = _reflected(read.row_start, read.row_stop, source.window.row_stop) - source.window.row_start

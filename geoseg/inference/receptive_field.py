@@ -27,12 +27,12 @@ _STEP_PX = 16
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReceptiveField:
-    """How far a network looks.
+    """Effective receptive field of a network.
 
     Attributes:
-        radius_px: within this many rows and columns lies the wanted share of the influence on a pixel.
+        radius_px: distance in rows and columns within which the requested share of the influence on a pixel lies.
         halo_px: the radius, rounded up to a multiple of 16.
-        tiles: how many tiles it was averaged over.
+        tiles: number of tiles averaged over.
         profile: cumulative share of influence within 0, 1, 2... px, up to half a tile.
     """
 
@@ -47,9 +47,9 @@ def measure(model: str | Path, *, scene: Path | None = None, share: float = 0.99
 
     Args:
         model: bundled name or model file.
-        scene: take tiles of this scene; None takes noise, which knows no objects and looks less far.
-        share: of the influence that shall lie inside, in (0, 1).
-        tiles: how many to average over.
+        scene: scene to take tiles from; None uses noise, which has no objects and gives a smaller radius.
+        share: share of the influence inside the radius, in (0, 1).
+        tiles: number of tiles to average over.
 
     Raises:
         UsageError: the share is not between 0 and 1.

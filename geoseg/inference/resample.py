@@ -1,7 +1,7 @@
 """Resampling between the scene's grid and the grid the network sees; both cover exactly the same ground.
 
-A triangle filter, widened when shrinking so that nothing is skipped (bilinear with antialiasing). A pixel's value
-depends on its place in the scene alone, never on the window it is read in.
+A triangle filter, widened when shrinking so that no pixel is skipped (bilinear with antialiasing). A pixel's value
+depends on its position in the scene alone, never on the window it is read in.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Array = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class _AxisFilter:
-    """Filter from ``n_in`` pixels to ``n_out`` pixels of the same length on the ground."""
+    """Filter from ``n_in`` pixels to ``n_out`` pixels over the same ground length."""
 
     n_in: int
     n_out: int
@@ -39,7 +39,7 @@ class _AxisFilter:
         return max(0, first), min(self.n_in, max(last, first + 1))
 
     def matrix(self, start: int, stop: int, limits: tuple[int, int]) -> sparse.csr_array:
-        """Weights (output [start, stop), input ``limits``), not normalised; what lies outside ``limits`` is absent."""
+        """Weights (output [start, stop), input ``limits``), not normalised; pixels outside ``limits`` are left out."""
         centre = (np.arange(start, stop) + 0.5) * self.factor - 0.5
         taps = int(np.ceil(2 * self.radius)) + 1
         index = np.floor(centre - self.radius).astype(np.int64)[:, None] + np.arange(taps)
@@ -52,7 +52,7 @@ class _AxisFilter:
 
 @dataclass(frozen=True, slots=True)
 class Resampling:
-    """From one grid to another over the same ground.
+    """Resampling from one grid to another over the same ground.
 
     Args:
         shape_in: (rows, columns) of the whole input grid.
@@ -78,12 +78,12 @@ class Resampling:
         )
 
     def apply(self, values: Array, window_in: Window, window_out: Window) -> Array:
-        """Resample.
+        """Resample an array.
 
         Args:
             values: (..., y, x) over ``window_in`` of the input grid.
-            window_in: where ``values`` lies; input pixels outside it count as absent.
-            window_out: wanted pixels of the output grid.
+            window_in: window of ``values`` on the input grid; pixels outside it count as missing.
+            window_out: requested window of the output grid.
 
         Returns:
             (..., y, x) float32 over ``window_out``: weighted means of the pixels present.
@@ -102,7 +102,17 @@ class Resampling:
     def apply_valid(
         self, values: Array, valid: npt.NDArray[np.bool_], window_in: Window, window_out: Window
     ) -> tuple[Array, npt.NDArray[np.bool_]]:
-        """Resample values by their valid pixels alone; a result is valid when at least half its weight is."""
+        """Resample from valid pixels only; an output pixel is valid if at least half of its weight is.
+
+        Args:
+            values: (..., y, x) over ``window_in``.
+            valid: (y, x) bool over ``window_in``.
+            window_in: window of the input grid.
+            window_out: requested window of the output grid.
+
+        Returns:
+            (..., y, x) float32 and (y, x) bool over ``window_out``.
+        """
         share = self.apply(valid.astype(np.float32), window_in, window_out)
         mixed = self.apply(np.where(valid, values, np.float32(0)), window_in, window_out)
         good = share >= 0.5

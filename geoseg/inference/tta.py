@@ -1,4 +1,4 @@
-"""Test-time augmentation: a network's answers to flipped and turned views of a tile, turned back."""
+"""Test-time augmentation: network outputs for flipped and transposed views of a tile, turned back."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ VIEWS: dict[Tta, tuple[View, ...]] = {
 
 
 Undo = Callable[[Answer, View], Answer]
-"""Turns the answer to a view of tiles back, so that it lies as the tiles do."""
+"""Inverts a view in the output of a network, so that it is aligned with the tiles."""
 
 
 def turned_back(array: npt.NDArray[np.float32], view: View) -> npt.NDArray[np.float32]:
-    """Turn an array (..., y, x) over a view of a tile back, so that it lies as the tile does."""
+    """Invert a view of an array (..., y, x), so that it is aligned with the tile."""
     down, right, turn = view
     rows, cols = slice(None, None, -1 if down else None), slice(None, None, -1 if right else None)
     return (array.swapaxes(-1, -2) if turn else array)[..., rows, cols]
 
 
 class ViewRuntime:
-    """A runtime that shows its network one view of each tile and turns the answer back.
+    """Runtime that runs another one on one view of each tile and turns the output back.
 
     Args:
-        runtime: runs the view.
-        view: which one.
-        undo: turns an answer back.
+        runtime: runtime that is run on the view.
+        view: the view.
+        undo: inverts the view in an output.
     """
 
     def __init__(self, runtime: Runtime, view: View, undo: Undo) -> None:
@@ -48,11 +48,11 @@ class ViewRuntime:
 
     @property
     def batch(self) -> int:
-        """Tiles at once; the runtime may lower it."""
+        """Tiles per batch; the runtime may lower it."""
         return self._runtime.batch
 
     def run(self, tiles: npt.NDArray[np.float32]) -> Answer:
-        """Run (tile, band, y, x) to answers as they lie in the scene."""
+        """Run tiles (tile, band, y, x) and return outputs aligned with the scene."""
         down, right, turn = self._view
         flipped = tiles[..., :: -1 if down else 1, :: -1 if right else 1]
         return self._undo(
@@ -61,5 +61,11 @@ class ViewRuntime:
 
 
 def views(runtime: Runtime, tta: Tta, undo: Undo) -> tuple[Runtime, ...]:
-    """Give one runtime for each view; ``none`` leaves the runtime as it is."""
+    """Return one runtime per view; with ``none`` the runtime itself.
+
+    Args:
+        runtime: runs the network.
+        tta: set of views.
+        undo: inverts a view in an output of the network.
+    """
     return (runtime,) if tta == "none" else tuple(ViewRuntime(runtime, view, undo) for view in VIEWS[tta])

@@ -22,7 +22,7 @@ def read_legend(path: Path) -> Legend:
 
 
 def read_value_legend(path: Path) -> ValueLegend:
-    """Read the legend of a raster, whose classes may list the ``values`` that stand for them; else as ``read_legend``.
+    """Read the legend of a raster, whose classes may list their raster ``values``; otherwise like ``read_legend``.
 
     Raises:
         UsageError: it cannot be read, or holds something else; all that is wrong is said, with its line.

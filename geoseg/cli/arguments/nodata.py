@@ -25,14 +25,14 @@ ReferenceNodataOption = Annotated[
 
 
 def nodata_of(text: str | None, option: str = "--nodata") -> Nodata:
-    """Read what a user says of nodata.
+    """Parse the value of ``--nodata``.
 
     Args:
         text: a whole number, ``none``, or None.
-        option: its name, for the message.
+        option: name of the option, for the message.
 
     Raises:
-        UsageError: it is something else.
+        UsageError: the text is something else.
     """
     from geoseg.errors import UsageError
 

@@ -1,4 +1,4 @@
-"""Options that say how scenes may be opened, shared by the commands that open some."""
+"""Options for opening scenes, shared by the commands that open scenes."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ MaxMpx = Annotated[float | None, typer.Option(help="Largest scene taken, million
 
 
 def max_pixels(max_mpx: float | None) -> int:
-    """Read ``--max-mpx``.
+    """Parse ``--max-mpx``, million pixels, into pixels.
 
     Raises:
-        UsageError: it is no size of a scene.
+        UsageError: it is not above 0, or 1e12 or more.
     """
     from geoseg.errors import UsageError
     from geoseg.io.raster.options import OpenOptions
@@ -50,5 +50,5 @@ def max_pixels(max_mpx: float | None) -> int:
 
 
 def asset_names(assets: str | None) -> tuple[str, ...]:
-    """Read ``--assets``."""
+    """Parse ``--assets``."""
     return () if assets is None else tuple(name.strip() for name in assets.split(",") if name.strip())

@@ -1,4 +1,4 @@
-"""From command-line options to values, with errors a user can act on."""
+"""Validation of command-line options, with errors a user can act on."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ Value = TypeVar("Value", bound=BaseModel)
 
 
 def checked(kind: type[Value], **fields: Any) -> Value:
-    """Make a value from options.
+    """Build a validated model from options.
 
     Raises:
-        UsageError: names every option that is wrong, as the user typed it.
+        UsageError: options are invalid; the message names all of them as the user typed them.
     """
     try:
         return kind(**fields)
@@ -30,10 +30,10 @@ def checked(kind: type[Value], **fields: Any) -> Value:
 
 
 def numbers(option: str, text: str | None) -> tuple[float, ...]:
-    """Read numbers between commas; none of None.
+    """Parse numbers separated by commas; an empty tuple for None.
 
     Raises:
-        UsageError: something else stands there.
+        UsageError: a part is not a number.
     """
     try:
         return () if text is None else tuple(float(part) for part in text.split(","))

@@ -1,4 +1,4 @@
-"""``--regularise CLASS,...``: which classes get a second layer with right angles."""
+"""``--regularise CLASS,...``: classes that get a second layer with right angles."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _PIXELS = 2
 def regular_layer(
     asked: str, legend: Legend, grid: LayerGrid, *, tolerance_m: float | None, diagonals: bool
 ) -> SecondLayer:
-    """Say what the second layer holds, before any polygon is drawn.
+    """Describe the second layer before any polygon is drawn.
 
     Args:
-        asked: names or codes of classes, with commas between them.
+        asked: names or codes of classes, separated by commas.
         legend: the map's classes.
         grid: the map's grid.
         tolerance_m: None: half a metre, or two pixels where they are larger, so that no stairs of pixels stay.
-        diagonals: whether walls may stand at 45 degrees.
+        diagonals: True if walls may also run at 45 degrees.
 
     Raises:
         UsageError: there is no such class, the tolerance makes no sense, or the library is not installed.

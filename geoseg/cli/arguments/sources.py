@@ -1,4 +1,4 @@
-"""What the user names on the command line: files, folders, patterns, addresses."""
+"""Input arguments of the command line: files, folders, patterns, addresses."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from pathlib import Path
 from geoseg.errors import UsageError
 
 SUFFIXES = frozenset({".tif", ".tiff", ".jp2", ".png", ".jpg", ".jpeg", ".vrt"})
-"""Files taken from a folder; anything else can be named itself."""
+"""Suffixes of the files taken from a folder; other files can be named directly."""
 
 
 def expand(sources: Sequence[str], *, allow_vrt: bool = False) -> list[str]:
-    """Turn what the user named into scenes, in order, each once.
+    """Expand input arguments into scenes, in order, each once.
 
     Raises:
         UsageError: a folder or a pattern holds no scene, or a name is empty.
@@ -56,13 +56,13 @@ def _is_scene(path: Path, *, allow_vrt: bool) -> bool:
 
 
 def output_names(scenes: Sequence[tuple[str, str]]) -> list[str | None]:
-    """Give scenes of one name different outputs: a digest of where they lie is added to each of them.
+    """Name the outputs of scenes; scenes with equal stems get a digest of their location added.
 
     Args:
         scenes: (uri, stem) of each.
 
     Returns:
-        The output's name, or None where the stem serves.
+        The output's name, or None where the stem is used.
     """
     count = Counter(stem for _, stem in scenes)
     return [

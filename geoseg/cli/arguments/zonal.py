@@ -1,4 +1,4 @@
-"""``--zonal IMAGE[:BAND,...]``: which bands statistics are wanted of."""
+"""``--zonal IMAGE[:BAND,...]``: bands for zonal statistics."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def open_bands(classes: Scene, asked: list[str], assume_crs: str | None, stack: 
 
 
 def _split(text: str) -> tuple[str, list[str]]:
-    """Cut off the bands; a colon that is part of an address or of an existing file's name stays."""
+    """Split an option into image and bands; a colon in an address or an existing file's name is not a separator."""
     name, colon, bands = text.rpartition(":")
     if not colon or "/" in bands or Path(text).exists():
         return text, []

@@ -50,7 +50,7 @@ def report(
 
 
 def _known(archive: Path) -> tuple[Path, Iterable[SceneRecord], dict[str, Any]]:
-    """Find an archive's folder, what is known of its scenes, and what its configuration says."""
+    """Return an archive's folder, the records of its scenes, and the settings from its configuration."""
     from geoseg.archive.archive import Archive
     from geoseg.archive.config import ArchiveConfig
     from geoseg.archive.manifest import Manifest

@@ -1,4 +1,4 @@
-"""``geoseg check``: is everything that was written still there and whole?"""
+"""``geoseg check``: verify that all written files still exist and are intact."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``geoseg doctor``: what is installed, and whether it works."""
+"""``geoseg doctor``: show the installation and test that it works."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``geoseg evaluate``: what a map is worth against a reference."""
+"""``geoseg evaluate``: score maps against references."""
 
 from __future__ import annotations
 

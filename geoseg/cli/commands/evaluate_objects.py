@@ -1,4 +1,4 @@
-"""``geoseg evaluate objects``: things found, missed and invented, and how well their outlines fit."""
+"""``geoseg evaluate objects``: detection scores of objects and the accuracy of their outlines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``geoseg evaluate seams``: whether the map shows where its tiles meet."""
+"""``geoseg evaluate seams``: measure the visibility of tile seams in a map."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``geoseg inspect``: what a scene is, and what each model would make of it."""
+"""``geoseg inspect``: show the properties of a scene and how well each model fits it."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def _matched(scene: Scene, card: ModelCard) -> dict[str, Any]:
 
 
 def _fit(gsd_m: tuple[float, float], card: ModelCard) -> str:
-    """Judge the pixels of a scene by a card: ``good`` inside its range, ``resampled`` near it, ``poor`` far from it."""
+    """Rate the resolution of a scene by a card: ``good`` inside its range, ``resampled`` near it, ``poor`` far off."""
     off = max(card.gsd_m.min / min(gsd_m), max(gsd_m) / card.gsd_m.max)
     if off <= 1 + _WITHIN:
         return "good"
@@ -156,7 +156,7 @@ def _show(facts: dict[str, Any]) -> None:
 
 
 def _show_model(entry: dict[str, Any]) -> None:
-    """Print what one model would make of the scene, marked by how well it fits."""
+    """Print how one model would read the scene, marked by how well it fits."""
     name = f"{_MARKS[entry['fit']]:<6} {entry['model']}"
     if "refused" in entry:
         print(f"{name}: cannot read it: {entry['refused']}")

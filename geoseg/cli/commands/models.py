@@ -1,4 +1,4 @@
-"""``geoseg models``: what can be run, what can be trained, and what each of them is."""
+"""``geoseg models``: list and describe models that can be run and networks that can be trained."""
 
 from __future__ import annotations
 

@@ -197,7 +197,7 @@ def predict(
 
 
 def _stems(uris: list[str], opening: OpenOptions) -> tuple[list[str], dict[str, GeosegError]]:
-    """Open every scene once, before the model is loaded: its stem, or why it is refused."""
+    """Open every scene once, before the model is loaded; return its stem or the error."""
     from geoseg.errors import GeosegError
     from geoseg.io.raster.scene import Scene
 
@@ -220,7 +220,7 @@ def _unless_refused(refused: dict[str, GeosegError], uri: str) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Ready:
-    """What all scenes of one call share."""
+    """Values shared by all scenes of one call."""
 
     model: Model
     workers: Workers
@@ -233,7 +233,7 @@ class _Ready:
 def hands(
     source: dict[str, Any], workers: int | None, scheduler: str | None, *, slot: Slot = nullcontext
 ) -> Iterator[tuple[Model, Workers]]:
-    """Load the model and say who shall run it: this process, some processes of this machine, or a cluster."""
+    """Load the model and open its executor: this process, processes of this machine, or a cluster."""
     from geoseg.errors import UsageError
     from geoseg.models.model import ModelSource, load
     from geoseg.run.workers import ThisProcess

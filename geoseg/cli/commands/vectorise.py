@@ -158,7 +158,7 @@ def _in_words(told: dict[str, Any]) -> str:
 
 
 def _absolute(path: Path) -> str:
-    """A worker may run in another folder."""
+    """Make a local path absolute, since a worker may run in another folder."""
     return str(path.absolute()) if path.exists() else str(path)
 
 

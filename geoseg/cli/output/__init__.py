@@ -1,1 +1,1 @@
-"""What commands print: progress, tables and reports."""
+"""Output of the commands: progress, tables and reports."""

@@ -84,13 +84,13 @@ class Lines:
         pass
 
     def stage(self, name: str, total_px: int, done_px: int = 0) -> None:
-        """Say that a stage begins."""
+        """Print the name of a stage as it begins."""
         self._total, self._done, self._meter, self._last = total_px, done_px, _Meter(), time.monotonic()
         resumed = f", {done_px / total_px:.0%} done before" if total_px and done_px else ""
         self._print(f"{_STAGES.get(name, name)}{resumed}")
 
     def advance(self, pixels: int) -> None:
-        """Say how far it is, now and then."""
+        """Print the progress every ten seconds."""
         self._done += pixels
         speed = self._meter.add(pixels)
         now = time.monotonic()
@@ -126,5 +126,5 @@ class _Meter:
 
 
 def reporter(title: str) -> Bar | Lines:
-    """Choose by where stderr goes."""
+    """Return a bar if stderr is a terminal, else plain lines."""
     return Bar(title) if sys.stderr.isatty() else Lines(title)

@@ -1,4 +1,4 @@
-"""Where reports go: to a file, to stdout as JSON."""
+"""Output of reports: to a file, or to stdout as JSON."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import Any
 
 
 def check_out(out: Path | None, inputs: Iterable[str | Path | None], *, overwrite: bool) -> None:
-    """Refuse before the work is done, not after.
+    """Refuse an output path before the work is done.
 
     Args:
         out: the report's file.
-        inputs: what the command reads.
+        inputs: files that the command reads.
         overwrite: replace a file that exists.
 
     Raises:
-        UsageError: the file is one that is read, or a folder.
+        UsageError: the file is one of the inputs, or a folder.
         OutputError: the file exists, or its folder does not.
     """
     from geoseg.errors import OutputError, UsageError
@@ -34,7 +34,7 @@ def check_out(out: Path | None, inputs: Iterable[str | Path | None], *, overwrit
 
 
 def deliver(values: dict[str, Any], out: Path | None, *, as_json: bool) -> None:
-    """Write a report to a file and to stdout, as far as either is wanted."""
+    """Write a report to a file, to stdout, or both."""
     from geoseg.io.files.writing import write_json
 
     if out is not None:

@@ -16,7 +16,7 @@ _UNITS = {"m": "metres", "units": "units of the coordinates"}
 
 
 def print_report(report: Report) -> None:
-    """Print every section, then what else was measured, then the notes."""
+    """Print every section, then further measures, then the notes."""
     shown = None
     for section in report.sections:
         print(printable(section.title))

@@ -55,13 +55,13 @@ class TrainingBar:
         self._progress.stop()
 
     def __call__(self, standing: Standing) -> None:
-        """Move the bar."""
+        """Update the bar."""
         text = describe(standing, self._loss.add(standing.loss))
         self._progress.update(self._task, completed=standing.share, standing=text)
 
 
 class TrainingLines:
-    """Plain lines for a log: at the first step, every ten seconds, at each look at the held-out data and at the end."""
+    """Plain lines for a log: at the first step, every ten seconds, at each validation and at the end."""
 
     def __init__(self, title: str) -> None:
         self._title = title
@@ -78,7 +78,7 @@ class TrainingLines:
         pass
 
     def __call__(self, standing: Standing) -> None:
-        """Say how far it is, now and then."""
+        """Print the progress when it is due."""
         loss, now = self._loss.add(standing.loss), time.monotonic()
         news = standing.held_out_iou != self._held_out or standing.share >= 1
         if now - self._last >= _SECONDS_BETWEEN_LINES or news:
@@ -87,7 +87,7 @@ class TrainingLines:
 
 
 def describe(standing: Standing, loss: float) -> str:
-    """Say where a run stands in one line; what is not known yet is left out."""
+    """Format the state of a run as one line; values not known yet are left out."""
     total = "" if standing.steps is None else f"/{standing.steps}"
     parts = [f"step {standing.step}{total}", f"loss {loss:.4f}"]
     if not math.isnan(standing.iou):
@@ -102,7 +102,7 @@ def describe(standing: Standing, loss: float) -> str:
 
 
 def training_reporter(title: str) -> TrainingBar | TrainingLines:
-    """Choose by where stderr goes."""
+    """Return a bar if stderr is a terminal, else plain lines."""
     return TrainingBar(title) if sys.stderr.isatty() else TrainingLines(title)
 
 

@@ -1,4 +1,4 @@
-"""Kernels by their definition, every pair of pixels: the measure of the fast ones, for small tiles."""
+"""Exact kernel sums over every pair of pixels: the reference for the fast kernels, for small tiles."""
 
 from __future__ import annotations
 

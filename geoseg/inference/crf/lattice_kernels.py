@@ -1,4 +1,4 @@
-"""The loops of the permutohedral lattice; what they do is told in ``lattice``."""
+"""Compiled loops of the permutohedral lattice; see ``lattice`` for the algorithm."""
 
 from __future__ import annotations
 
@@ -31,10 +31,20 @@ def splat_points(  # noqa: PLR0913, PLR0915
     points: Names,
     shares: Values,
 ) -> Longs:
-    """Name the lattice points around every pixel and how it shares its value among them.
+    """Find the lattice points around every pixel and its barycentric weights.
+
+    Args:
+        pixels: (pixel) indices into the flattened window.
+        width: columns of the window.
+        colour: (band, pixel of the window).
+        scale: (dimension) factor of each coordinate: colours, row, column.
+        shift: (dimension + 1) offset of the lattice, in lattice coordinates.
+        bits: bits of one quotient in a key.
+        points: (pixel, dimension + 1) written: indices of the lattice points.
+        shares: (pixel, dimension + 1) written: weights of the pixel in them.
 
     Returns:
-        The key of each lattice point, in the order in which they were met; none at all on overflow.
+        The key of each lattice point, in order of first use; empty on overflow.
     """
     dims = len(scale)
     side = dims + 1
@@ -135,7 +145,7 @@ def _grown(keys: Longs) -> tuple[Longs, Longs]:
 
 @kernel
 def rename(points: Names, names: Names) -> None:
-    """Give every lattice point its new name."""
+    """Replace the index of every lattice point by its new one."""
     for i in range(len(points)):
         for corner in range(points.shape[1]):
             points[i, corner] = names[points[i, corner]]
@@ -168,7 +178,7 @@ def meet(keys: Longs, bits: int, neighbours: Names) -> None:
 
 @kernel
 def splat(points: Names, shares: Values, values: Values, held: Values) -> None:
-    """Share ``values`` (pixel, channel) out among the lattice points, onto what they hold (point, channel)."""
+    """Splat ``values`` (pixel, channel): add them to ``held`` (point, channel), weighted by ``shares``."""
     for i in range(len(points)):
         for corner in range(points.shape[1]):
             for channel in range(values.shape[1]):
@@ -177,7 +187,7 @@ def splat(points: Names, shares: Values, values: Values, held: Values) -> None:
 
 @kernel
 def blur(pair: Names, held: Values, out: Values) -> None:
-    """Add to what each lattice point holds half of what its two neighbours along one axis hold."""
+    """Blur along one axis: ``out`` is ``held`` plus half of the values of both neighbours, all (point, channel)."""
     half = np.float32(0.5)
     for index in range(pair.shape[1]):
         one, other = pair[0, index], pair[1, index]
@@ -187,7 +197,7 @@ def blur(pair: Names, held: Values, out: Values) -> None:
 
 @kernel
 def slice_(points: Names, shares: Values, held: Values, out: Values) -> None:
-    """Gather for every pixel what the lattice points around it hold, by its shares in them."""
+    """Slice: sum ``held`` (point, channel) over the points around each pixel, by ``shares``, into ``out``."""
     for i in range(len(points)):
         for channel in range(out.shape[1]):
             total = np.float32(0.0)

@@ -1,8 +1,8 @@
 """Mean-field inference in a fully connected CRF with Potts compatibility.
 
 Kraehenbuehl and Koltun, Efficient Inference in Fully Connected CRFs with Gaussian Edge Potentials, 2011, algorithm 1:
-every pixel tells every other how probable it holds each class; a pixel's new probabilities are the softmax of its own
-log probabilities plus what it is told. As in the authors' code a pixel also tells itself.
+every pixel sends a message with its class probabilities to every other; a pixel's new probabilities are the softmax of
+its own log probabilities plus the received messages. As in the authors' code a pixel also sends one to itself.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ class PairKernel(Protocol):
 
 
 class Messages:
-    """What pixels tell each other through one kernel.
+    """Messages between pixels through one kernel.
 
     Args:
         pair_kernel: weights among pixels.
-        weight: of the term in the energy.
-        normalise: how weights are scaled; see ``CrfSpec``.
-        pixels: how many there are.
+        weight: weight of the term in the energy.
+        normalise: normalisation of the kernel; see ``CrfSpec``.
+        pixels: number of pixels.
     """
 
     def __init__(self, pair_kernel: PairKernel, weight: float, normalise: Normalise, pixels: int) -> None:
@@ -44,10 +44,11 @@ class Messages:
         self._after = np.reciprocal(total) if self._before is None else self._before
 
     def add_to(self, logits: Values, probs: Values) -> None:
-        """Add to ``logits`` (pixel, class) what pixels tell when they hold ``probs`` (pixel, class).
+        """Add the messages from ``probs`` (pixel, class) to ``logits`` (pixel, class), in place.
 
-        Of two classes the difference alone is told. Either way classes are treated alike to the last bit: mean field
-        makes much of little, and where two classes are equally probable everywhere, rounding must not choose.
+        For two classes only the difference is filtered. Either way classes are treated alike to the last bit: mean
+        field amplifies small differences, and where two classes are equally probable everywhere, rounding must not
+        decide.
         """
         if probs.shape[1] == 2:
             apart = (self._weight / 2) * self._heard(probs[:, 1:] - probs[:, :1])
@@ -57,12 +58,12 @@ class Messages:
             logits += self._weight * self._heard(probs)
 
     def _heard(self, told: Values) -> Values:
-        """Filter what is told (pixel, channel)."""
+        """Filter messages (pixel, channel) by the normalised kernel."""
         return self._kernel.apply(told if self._before is None else told * self._before) * self._after
 
 
 def mean_field(log_probs: Values, terms: Sequence[Messages], iterations: int) -> Values:
-    """Find the marginals of the best factorised approximation.
+    """Compute the marginals of the mean-field approximation.
 
     Args:
         log_probs: (pixel, class) float32, the network's.

@@ -18,7 +18,7 @@ from geoseg.inference.tasks.task import Refine
 Values = npt.NDArray[np.float32]
 
 _LEAST = 1e-8
-"""A probability below this counts as this; its logarithm lies beyond what all messages together can outweigh."""
+"""Lower bound of probabilities; its logarithm is so low that all messages together cannot outweigh it."""
 
 
 def refine(
@@ -35,7 +35,7 @@ def refine(
     Args:
         probs: (class, y, x) float32 in [0, 1], sums to 1 over class.
         colour: (band, y, x) float32, 0 to 255, up to 3 bands.
-        valid: (y, x) bool; the others take no part: they tell nothing and are told nothing.
+        valid: (y, x) bool; other pixels are excluded from the CRF.
         spec: the CRF.
         origin: (row, column) of the window's corner in the scene.
         exact: sum over every pair of pixels instead of the lattice; small windows only.
@@ -64,7 +64,7 @@ def refine(
 
 
 def refiner(spec: CrfSpec | None) -> Refine | None:
-    """Say what comes between the network and the naming of classes: a CRF over what is seen of a block, or nothing."""
+    """Return the refinement of the probabilities of a block: a CRF over its pixels, or None."""
     return None if spec is None else partial(_refine_block, spec)
 
 

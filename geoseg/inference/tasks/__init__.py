@@ -1,1 +1,1 @@
-"""Tasks: what a network's answers become. Class maps are one; each task names its layers and puts blocks together."""
+"""Tasks: each turns network outputs into layers. A class map is one task; others can be registered."""

@@ -1,4 +1,4 @@
-"""The tasks by name."""
+"""Registry of tasks by name."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from geoseg.inference.tasks.semantic import SemanticTask
 from geoseg.inference.tasks.task import Task
 
 TASKS: dict[str, Task] = {"semantic": SemanticTask()}
-"""Name in a model's card to task. A package of its own may add some; see docs/adr/0012."""
+"""Tasks by their name in a model's card. Other packages may add entries; see docs/adr/0012."""
 
 
 def task_of(card: ModelCard) -> Task:
     """Find the task of a model.
 
     Raises:
-        ModelError: it is none that is known here.
+        ModelError: no task of this name is registered.
     """
     if card.task not in TASKS:
         raise ModelError(f"{card.name}: its card names the task {card.task!r}; known are {', '.join(TASKS)}.")

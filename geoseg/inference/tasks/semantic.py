@@ -34,11 +34,11 @@ class SemanticTask:
     """One class for each pixel, of the network's classes; see ``Task``."""
 
     def schema(self, spec: PredictSpec, legend: Legend, members: int) -> OutputSchema:
-        """List class codes, confidence, polygons and what else was asked for."""
+        """List the layers: class codes, confidence, polygons and the optional ones requested."""
         return class_map_schema(spec, legend, members)
 
     def undo(self, answer: Answer, view: View) -> Answer:
-        """Turn probabilities back as pictures are."""
+        """Invert a flip or transposition of probabilities."""
         return {name: turned_back(array, view) for name, array in answer.items()}
 
     def assembler(self, assembly: Assembly, pixels: BlockPixels) -> SemanticAssembler:
@@ -47,15 +47,15 @@ class SemanticTask:
 
 
 class SemanticAssembler:
-    """Blend tiles, average answers, refine them, and name the classes; see ``Assembler``.
+    """Assembler of class maps: blends tiles, averages predictions, refines and classifies; see ``Assembler``.
 
-    Where one answer is all there is and nothing else is made of its probabilities, a pixel of the ``core`` blend is
-    named as soon as its tile comes, and no probabilities are kept. Otherwise one mean over the block is kept and, with
-    ``taper``, the answer that is being blended.
+    With a single prediction and no output that needs probabilities, a pixel of the ``core`` blend is classified as soon
+    as its tile is added, and no probabilities are kept. Otherwise one mean over the block is kept and, with ``taper``,
+    the prediction that is being blended.
 
     Args:
-        assembly: the run's.
-        pixels: the block.
+        assembly: settings of the run.
+        pixels: input of the block.
     """
 
     def __init__(self, assembly: Assembly, pixels: BlockPixels) -> None:
@@ -98,7 +98,7 @@ class SemanticAssembler:
             name_classes(on_grid, self._legend, self._named, here)
 
     def _end(self) -> None:
-        """Take in what was blended."""
+        """Add the blended prediction to the mean."""
         if self._blended is None:
             return
         if self._mean is None:
@@ -108,7 +108,7 @@ class SemanticAssembler:
         self._blended = None
 
     def result(self) -> BlockResult:
-        """See ``Assembler``. Uncertainty is of the networks' own answers, before they are refined."""
+        """See ``Assembler``. Uncertainty is that of the networks' predictions before refinement."""
         self._end()
         if self._mean is None:
             return self._result
@@ -132,7 +132,17 @@ class SemanticAssembler:
 
 
 def on_scene(plan: ReadPlan, tile: Tile, probs: Probs, part: Window) -> Probs:
-    """Give a tile's answer over pixels ``part`` of the scene's grid, interpolated where the grids differ."""
+    """Return a tile's probabilities over a window of the scene's grid, interpolated if the grids differ.
+
+    Args:
+        plan: plan for reading the scene.
+        tile: the tile.
+        probs: (class, y, x) over ``tile.read``.
+        part: window of the scene's grid.
+
+    Returns:
+        (class, y, x) float32 over ``part``.
+    """
     if not plan.resampled:
         return probs[:, *part.within(tile.read)]
     inside = tile.read.intersection(Window.whole(plan.work_shape))

@@ -1,4 +1,4 @@
-"""Task and Assembler: the layers that a kind of network makes, and how answers to tiles become a block's result."""
+"""Task and Assembler: protocols for the layers of a kind of network and for assembling a block from tiles."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from geoseg.inference.tta import View
 from geoseg.runtimes.runtime import Answer
 
 Refine = Callable[[npt.NDArray[np.float32], Coloured], npt.NDArray[np.float32]]
-"""Makes better probabilities (class, y, x) of those of a whole block."""
+"""Refinement of the probabilities (class, y, x) of a whole block."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assembly:
-    """What an assembler must know of a run.
+    """Settings of a run for its assemblers.
 
     Attributes:
         legend: codes of the classes.
         spec: options of the prediction.
         schema: layers of the result.
-        members: how many networks answer.
+        members: number of networks.
         refine: applied to the probabilities of a block before classes are named; None: nothing is.
     """
 
@@ -43,48 +43,52 @@ class Assembly:
 
 
 class Assembler(Protocol):
-    """Puts the result of one block together from answers to its tiles.
+    """Protocol of the object that assembles the result of one block from network outputs for its tiles.
 
-    Answers come network by network, scale by scale, view by view; those of one such view come together.
+    Outputs are added network by network, scale by scale, view by view; all tiles of one view in sequence.
     """
 
     def begin(self, one: Pass, share: float) -> None:
-        """Begin with the answers to one view of a pass.
+        """Start the outputs of one view of a pass.
 
         Args:
-            one: the pass, which says how its tiles lie on the scene.
-            share: weight of these answers, divided by that of all answers so far and theirs; 1 for the first.
+            one: the pass, which holds the tiling.
+            share: weight of this view divided by the sum of all weights so far, its own included; 1 for the first.
         """
         ...
 
     def add(self, tile: Tile, answer: Answer) -> None:
-        """Take in the answer to one tile.
+        """Add the output for one tile.
+
+        Args:
+            tile: the tile.
+            answer: arrays over ``tile.read``, by name.
 
         Raises:
-            ModelError: it has another shape, or holds NaN or infinity.
+            ModelError: the output has another shape, or holds NaN or infinity.
         """
         ...
 
     def result(self) -> BlockResult:
-        """Give the result, when all answers are in."""
+        """Return the result after all outputs were added."""
         ...
 
 
 class Task(Protocol):
-    """A kind of answer; a model's card names its task."""
+    """Protocol of a task: the kind of result that a network gives. A model's card names its task."""
 
     def schema(self, spec: PredictSpec, legend: Legend, members: int) -> OutputSchema:
         """List the layers that a run makes.
 
         Args:
-            spec: says which are wanted.
+            spec: options that choose the layers.
             legend: codes of the classes.
-            members: how many networks answer.
+            members: number of networks.
         """
         ...
 
     def undo(self, answer: Answer, view: View) -> Answer:
-        """Turn the answer to a flipped or transposed view of tiles back."""
+        """Invert the flip or transposition of a view in the output for it."""
         ...
 
     def assembler(self, assembly: Assembly, pixels: BlockPixels) -> Assembler:
