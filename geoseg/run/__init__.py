@@ -1,1 +1,1 @@
-"""Spread the blocks over workers and keep the plan of what is left to do."""
+"""Runs: plan the blocks of a scene, predict them on workers, resume, and write the layers."""

@@ -1,4 +1,4 @@
-"""Do the next item's work in a thread while the caller is busy with this one."""
+"""Prefetch: compute the next items in a thread while the caller works on the current one."""
 
 from __future__ import annotations
 
@@ -13,6 +13,10 @@ _END = object()
 
 def ahead(items: Iterable[T], depth: int = 1) -> Iterator[T]:
     """Yield ``items`` in order, computed up to ``depth`` ahead in one thread.
+
+    Args:
+        items: iterated over in the thread.
+        depth: number of items computed before they are requested; 0 uses no thread.
 
     An error of ``items`` is raised where its item would have come; closing the generator stops the thread.
     """

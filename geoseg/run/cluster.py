@@ -1,4 +1,4 @@
-"""Dask clusters: processes of this machine, one that runs already, or one started by a class that is named."""
+"""Dask clusters: processes of this machine, a running cluster, or one started from the name of its class."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def local_cluster(workers: int) -> Iterator[Client]:
     GPUs, each process declares one (``resources={"GPU": 1}``).
 
     Args:
-        workers: processes; the processors are shared out among their networks.
+        workers: number of processes; the CPU threads are divided among their networks.
     """
     import distributed  # noqa: PLC0415 - a second, only for those who want a cluster
 
@@ -83,10 +83,10 @@ def local_cluster(workers: int) -> Iterator[Client]:
 
 @contextmanager
 def _quiet_processes() -> Iterator[None]:
-    """Let processes that are started inside say nothing when this one is interrupted.
+    """Start processes with SIGINT blocked, so that they print nothing when this one is interrupted.
 
-    A terminal sends SIGINT to all processes of a command: they inherit that it is blocked, while this process's other
-    threads hear it. Python's tracker of semaphores would warn of those that an immediate end leaves to it.
+    A terminal sends SIGINT to all processes of a command: the children inherit the blocked signal, while other threads
+    of this process still receive it. Python's resource tracker would warn of semaphores left by an immediate end.
     """
     variable = "PYTHONWARNINGS"
     before = os.environ.get(variable)
@@ -104,7 +104,7 @@ def _quiet_processes() -> Iterator[None]:
 
 
 def _kill_workers(cluster: Any) -> None:
-    """End the workers at once: what they have finished is stored, and nobody wants the rest."""
+    """Kill the workers at once: finished blocks are stored, and the others are not needed."""
     for nanny in cluster.workers.values():
         nanny.auto_restart = False
         if nanny.pid is not None:
@@ -113,7 +113,7 @@ def _kill_workers(cluster: Any) -> None:
 
 
 def _cause(error: BaseException) -> str:
-    """The first cause of an error, in its own words."""
+    """Return the message of the first cause of an error."""
     while error.__cause__ is not None:
         error = error.__cause__
     return " ".join(str(error).split()) or type(error).__name__
@@ -121,14 +121,14 @@ def _cause(error: BaseException) -> str:
 
 @contextmanager
 def joined_cluster(address: str, *, timeout_s: float = 30.0) -> Iterator[Client]:
-    """Join a cluster that runs already; it goes on afterwards.
+    """Join a running cluster; it is not stopped at the end.
 
     Args:
-        address: of the scheduler, ``tcp://host:port``, or the path of its scheduler file.
-        timeout_s: how long to wait for it.
+        address: address of the scheduler, ``tcp://host:port``, or the path of its scheduler file.
+        timeout_s: longest time to wait for it, seconds.
 
     Raises:
-        ResourceError: nothing answers there, or it has no workers.
+        ResourceError: the scheduler does not respond, or it has no workers.
     """
     import distributed  # noqa: PLC0415
 
@@ -155,15 +155,16 @@ def started_cluster(
     """Start a cluster by the name of its class; stopped at the end.
 
     Args:
-        name: module and class, ``dask_jobqueue.SLURMCluster``; of ``KNOWN_PACKAGES`` only, for a configuration is data.
+        name: module and class, ``dask_jobqueue.SLURMCluster``; only from ``KNOWN_PACKAGES``, so that a configuration
+            runs no other code.
         options: keyword arguments of the class.
         scale: keyword arguments of its ``scale``.
         adapt: keyword arguments of its ``adapt``.
-        timeout_s: how long to wait for the first worker.
+        timeout_s: longest time to wait for the first worker, seconds.
 
     Raises:
-        UsageError: there is no such class, or it does not take these options.
-        ResourceError: it does not start, or no worker comes.
+        UsageError: there is no such class, or it refuses these options.
+        ResourceError: the cluster or its first worker does not start.
     """
     import distributed  # noqa: PLC0415
 
@@ -194,7 +195,7 @@ def share_of_threads(workers: int) -> int:
 
 
 def _with_defaults(kind: type, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Have workers with a GPU say so and hold two blocks at once, where the options do not say otherwise."""
+    """Add default resources: workers with a GPU declare it and hold two blocks at once, unless the options differ."""
     if kind.__name__ == "LocalCUDACluster":
         defaults: dict[str, Any] = {"threads_per_worker": BLOCKS_AT_ONCE + 1, "resources": _PLACES | {GPU: 1}}
     elif kind.__name__ == "LocalCluster" and torch.cuda.device_count():

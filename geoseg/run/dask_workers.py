@@ -1,4 +1,4 @@
-"""Workers of a Dask cluster: what travels are addresses, windows and cards; pixels go from file to worker to store."""
+"""Executor on a Dask cluster: only addresses, windows and cards are sent; workers read files and write the store."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 BLOCK = "geoseg_block"
-"""Dask resource of workers that geoseg starts itself: so many blocks at once, and a thread is left for other stages."""
+"""Dask resource of workers that geoseg starts: blocks at once, which leaves a thread for other stages."""
 LAYERS = "geoseg_layers"
-"""Dask resource of such workers, too: so many scenes whose layers are written at once."""
+"""Dask resource of workers that geoseg starts: scenes whose layers are written at once."""
 GPU = "GPU"
 """Dask resource of workers that own a device."""
 _LOOK_AGAIN_S = 5.0
@@ -44,15 +44,14 @@ _LOOK_AGAIN_S = 5.0
 class DaskWorkers:
     """Scenes and blocks spread over the workers of a cluster; may be used from several threads.
 
-    Each worker process loads the network once and keeps it for all blocks and scenes. No more than a few blocks for
-    each worker are handed out at a time, shared out evenly among the scenes in flight, so neither the client's memory
-    nor the scheduler's grows with a scene or an archive. The files of scene, model and output must be ones that all
-    workers see under the same path.
+    Each worker process loads the network once and keeps it for all blocks and scenes. Only a few blocks per worker are
+    submitted at a time, divided evenly among the scenes in flight, so neither the client's memory nor the scheduler's
+    grows with a scene or an archive. All workers must see the files of scene, model and output under the same paths.
 
     Args:
-        client: of the cluster.
+        client: client of the cluster.
         threads: CPU threads of each worker's network; None: as many as the worker declares.
-        slot: held for each scene while its blocks are predicted, and neither before nor afterwards.
+        slot: context manager held for each scene while its blocks are predicted.
     """
 
     def __init__(self, client: Client, *, threads: int | None = None, slot: Slot = nullcontext) -> None:
@@ -65,12 +64,12 @@ class DaskWorkers:
         self._slots, self._looked = 0, -_LOOK_AGAIN_S
 
     def load(self, source: ModelSource) -> Model:
-        """Load a model on a worker and describe it here, where no device need be able to run it.
+        """Load a model on a worker and return a description of it; this machine need not be able to run it.
 
-        Where workers declare a GPU, one of them loads it, so that it is described as it will run.
+        If workers declare a GPU, one of those loads it, so that the description has the runtime that will be used.
 
         Raises:
-            ModelError, ResourceError, UsageError: what the worker says.
+            ModelError, ResourceError, UsageError: raised on the worker.
         """
         what = f"loading {', '.join(source.names)}"
         needs = self._gpu() if on_worker.may_use_gpu(source) else {}
@@ -81,8 +80,8 @@ class DaskWorkers:
         """See ``Workers``.
 
         Raises:
-            ModelError: a worker would compute with other arithmetic than the rest.
-            ClusterLostError: the cluster is gone.
+            ModelError: a worker would compute with another runtime or precision than the others.
+            ClusterLostError: the cluster was lost.
             ResourceError: a block kills every worker that takes it.
             WriteError: a worker cannot see or write the output.
         """
@@ -100,7 +99,11 @@ class DaskWorkers:
             yield done
 
     def segment(self, order: SceneOrder, reporter: Reporter) -> tuple[dict[str, Any], State]:
-        """Do a whole scene on the workers: begin, blocks and layers; this process holds the lock and counts.
+        """Run a whole scene on the workers: begin, blocks and layers; this process holds the lock and reports progress.
+
+        Args:
+            order: the scene, its model and its options.
+            reporter: receives progress.
 
         Returns:
             The run record, and the state of the files that the scene was read from.
@@ -132,11 +135,11 @@ class DaskWorkers:
             return record, begun.state
 
     def describe(self, model: Model) -> DescribedModel:
-        """Describe a model that ``load`` gave, for ``segment``."""
+        """Return the description of a model from ``load``, for ``segment``."""
         return DescribedModel.of(model, model.source)
 
     def slots(self) -> int:
-        """Blocks that the workers hold at once; looked up now and then, for a cluster may grow."""
+        """Return the number of blocks that the workers hold at once; refreshed regularly, since a cluster may grow."""
         with self._counting:
             if time.monotonic() - self._looked >= _LOOK_AGAIN_S:
                 self._slots = sum(min(int(w["nthreads"]), BLOCKS_AT_ONCE) for w in self._workers().values())
@@ -166,7 +169,7 @@ class DaskWorkers:
         return replace(source, name_or_path=first, others=tuple(others), threads=self._threads, network=None)
 
     def _network(self, source: ModelSource) -> Any:
-        """Send a network of the caller's own to the cluster, once for all blocks; None where it comes from a file."""
+        """Send a network of the caller's own to the cluster, once for all blocks; None if it comes from a file."""
         if source.network is None:
             return None
         content, name = source.network.to_bytes(), f"geoseg-network-{uuid4().hex[:12]}"
@@ -175,16 +178,16 @@ class DaskWorkers:
             return self._client.submit(type(source.network).from_bytes, content, key=name, pure=False)
 
     def _declared(self) -> set[str]:
-        """Resources that workers say they have."""
+        """Names of the resources that workers declare."""
         return {name for worker in self._workers().values() for name in worker.get("resources", {})}
 
     def _needs(self, model: Model) -> dict[str, float]:
-        """What a worker must have to take a block, of what the workers say they have."""
+        """Return the resources that a block needs, out of those that workers declare."""
         needs = {BLOCK: 1.0} if BLOCK in self._declared() else {}
         return needs | (self._gpu() if model.info.device.startswith("cuda") else {})
 
     def _gpu(self) -> dict[str, float]:
-        """What a worker must have to run a network on a GPU; nothing where no worker says that it has one."""
+        """Return the resource that a network on a GPU needs; empty if no worker declares a GPU."""
         return {GPU: 1.0 / BLOCKS_AT_ONCE} if GPU in self._declared() else {}
 
     def _workers(self) -> dict[str, Any]:
@@ -227,17 +230,17 @@ class DaskWorkers:
                     running.clear()  # lets go of what is not done: the cluster forgets it
 
     def _alone(self, what: str, deaths: int, call: Callable[..., T], *arguments: Any, **options: Any) -> T:
-        """Try a suspect again, one at a time: the cluster blames all that was on a worker when it died.
+        """Retry a suspect task alone, one at a time: the cluster blames all tasks of a worker that died.
 
         Args:
-            what: the suspect, in words.
-            deaths: workers that died with it so far.
-            call: what it does.
-            arguments: of the call.
-            options: of its submission.
+            what: description of the task, for the message.
+            deaths: number of workers that died with it so far.
+            call: the function.
+            arguments: arguments of the function.
+            options: options of ``Client.submit``.
 
         Raises:
-            ResourceError: it was the one.
+            ResourceError: workers die of this task.
         """
         from distributed import KilledWorker  # noqa: PLC0415
 
@@ -253,7 +256,7 @@ class DaskWorkers:
             return result
 
     def _share(self) -> int:
-        """Blocks one scene may have handed out: all take what the workers hold and as much again, so none waits."""
+        """Return the number of blocks one scene may have submitted: all scenes together twice what the workers hold."""
         return max(1, 2 * self.slots() // max(1, self._scenes))
 
     @contextmanager
@@ -268,10 +271,10 @@ class DaskWorkers:
 
     @contextmanager
     def _lost(self, what: str) -> Iterator[None]:
-        """Tell the loss of the cluster from all other errors.
+        """Convert errors due to the loss of the cluster.
 
         Raises:
-            ClusterLostError: the cluster is gone.
+            ClusterLostError: the cluster was lost.
         """
         from distributed import CancelledError  # noqa: PLC0415
 
@@ -288,7 +291,7 @@ class DaskWorkers:
     def _result(
         self, call: Callable[..., T], *arguments: Any, what: str, resources: dict[str, float] | None = None
     ) -> T:
-        """Run a call on a worker, before all blocks that wait."""
+        """Run a function on a worker, with priority over pending blocks."""
         from distributed import KilledWorker  # noqa: PLC0415
 
         key = f"geoseg-{call.__name__}-{uuid4().hex[:12]}"
@@ -302,5 +305,5 @@ class DaskWorkers:
 
 
 def _absolute(path: str) -> str:
-    """A worker may run in another folder; an address stays as it is."""
+    """Make a local path absolute, since a worker may run in another folder; a remote address is unchanged."""
     return str(Path(path).absolute()) if Path(path).exists() else path

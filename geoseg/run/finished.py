@@ -1,4 +1,4 @@
-"""What stands at the output's place already: our own finished bundle, somebody's files, or nothing."""
+"""State of the output folder: a finished bundle of the same run, other files, or nothing."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ _SIDECARS = ("~", ".aux.xml", "-wal", "-shm", "-journal")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
-    """A finished bundle of the run's own identity.
+    """A finished bundle of the same identity as the run.
 
     Attributes:
         record: its run record.
-        broken: files that are damaged or missing, to be made anew; none of a whole bundle.
+        broken: files that are damaged or missing and must be rewritten; empty for an intact bundle.
     """
 
     record: dict[str, Any]
@@ -34,11 +34,11 @@ class Standing:
 
     @property
     def rasters_are_whole(self) -> bool:
-        """Whether all rasters can be read, so that the rest can be made from them."""
+        """True if all rasters are intact, so that the other files can be made from them."""
         return not any(state.path.name.endswith(_RASTER) for state in self.broken)
 
     def notes(self) -> tuple[str, ...]:
-        """Tell what will be made anew, and why."""
+        """Return one sentence per file that will be rewritten, with the reason."""
         source = "the rasters" if self.rasters_are_whole else "the scene"
         return tuple(
             f"{state.path.name} is {state.condition}{f' ({state.cause})' if state.cause else ''};"
@@ -48,18 +48,18 @@ class Standing:
 
 
 def standing_bundle(bundle: Bundle, wanted: dict[str, Any], *, overwrite: bool) -> Standing | None:
-    """Return the finished bundle of this identity; None when there is a whole bundle to make.
+    """Return the finished bundle of this identity; None if a whole bundle must be made.
 
-    A project or polygons that were saved in QGIS, or a picture that was deleted, do not unmake a finished bundle. A
-    file that is damaged does, and so does a raster, or a GeoPackage, that is missing.
+    A project or polygons saved in QGIS, or a deleted preview, do not make a bundle broken. A damaged file does, and so
+    does a missing raster or GeoPackage.
 
     Args:
-        bundle: where the output goes.
+        bundle: files of the output.
         wanted: identity of the run.
-        overwrite: whether another finished bundle of geoseg's may be replaced.
+        overwrite: True if a finished bundle of another run may be replaced.
 
     Raises:
-        OutputError: the folder holds something that may not be replaced, or is a link that leads elsewhere.
+        OutputError: the folder holds files that must not be replaced, or is a symbolic link.
     """
     directory = bundle.directory
     reap_parts(directory)
@@ -108,10 +108,10 @@ def _is_broken(state: FileState) -> bool:
 
 
 def _refuse_unknown(bundle: Bundle, *, overwrite: bool) -> None:
-    """Refuse a folder without a run record, unless only the record of a bundle is broken and it may be replaced.
+    """Refuse a folder without a valid run record, unless it is a bundle with a broken record and may be replaced.
 
     Raises:
-        OutputError: it is not to be replaced.
+        OutputError: the folder must not be replaced.
     """
     directory = bundle.directory
     names = {path.name for path in directory.iterdir()} if directory.is_dir() else set()
@@ -127,7 +127,7 @@ def _refuse_unknown(bundle: Bundle, *, overwrite: bool) -> None:
 
 
 def _refuse_link(bundle: Bundle) -> None:
-    """Refuse to put a bundle where a link stands: a folder cannot be renamed over one.
+    """Refuse a symbolic link in place of the bundle's folder: a folder cannot be renamed over one.
 
     Raises:
         OutputError: the bundle's folder is a symbolic link.
@@ -141,7 +141,7 @@ def _refuse_link(bundle: Bundle) -> None:
 
 
 def _foreign(bundle: Bundle, files: set[str]) -> list[str]:
-    """Files of the folder that neither geoseg nor QGIS, beside geoseg's own, has made."""
+    """List the files of the folder that neither geoseg made, nor QGIS next to them."""
     own = {*files, bundle.run_record.name}
     known = own | {name + suffix for name in own for suffix in _SIDECARS}
     return sorted(path.name for path in bundle.directory.iterdir() if path.name not in known and not is_part(path.name))
@@ -164,18 +164,18 @@ def _difference(found: dict[str, Any], wanted: dict[str, Any]) -> str:
 
 
 def replace_broken(work: Workplace, standing: Standing, remade: dict[str, Any]) -> dict[str, Any]:
-    """Put files that were made anew in the place of broken ones; the others stay as they are.
+    """Replace broken files by rewritten ones; the others stay unchanged.
 
     Args:
-        work: its ``building`` holds a whole new bundle, which is removed.
-        standing: the finished bundle, with what is broken.
+        work: paths of the run; its ``building`` holds a whole new bundle, which is removed.
+        standing: the finished bundle with its broken files.
         remade: run record of the new bundle.
 
     Returns:
-        The run record of the bundle, whole again.
+        The run record of the repaired bundle.
 
     Raises:
-        OSError: the disk is full or fails; the next run goes on with what is still broken.
+        OSError: the disk is full or fails; the next run repairs the files that are still broken.
     """
     bundle, building = work.bundle, work.building.directory
     old, new = standing.record["files"], remade["files"]
@@ -198,7 +198,7 @@ def replace_broken(work: Workplace, standing: Standing, remade: dict[str, Any]) 
 
 
 def swap(work: Workplace) -> None:
-    """Put the new bundle in its place; the old one goes when the new one stands."""
+    """Commit the new bundle by renaming; the old one is removed afterwards."""
     final, replaced = work.bundle.directory, work.replaced
     if final.exists():
         shutil.rmtree(replaced, ignore_errors=True)
@@ -208,7 +208,7 @@ def swap(work: Workplace) -> None:
 
 
 def recover(work: Workplace) -> None:
-    """Finish or undo what a killed run left between two renames."""
+    """Complete or roll back a commit that was killed between two renames."""
     if work.replaced.exists() and not work.bundle.directory.exists():
         work.replaced.rename(work.bundle.directory)
     shutil.rmtree(work.replaced, ignore_errors=True)

@@ -19,22 +19,22 @@ from geoseg.errors import OutputError
 
 
 class BlockSource(Protocol):
-    """Where the results of finished blocks are read from: the store of a run, or rasters that a run has written."""
+    """Protocol of the readers of finished blocks: the store of a run, or rasters that a run has written."""
 
     @property
     def path(self) -> Path:
-        """The folder; stands in messages."""
+        """The folder, for messages."""
 
     def read(self, block: Block) -> BlockResult | None:
-        """Read the result of a block; None when it is gone or damaged."""
+        """Read the result of a block; None if it is missing or damaged."""
 
 
 class FinishedBlocks:
-    """The finished blocks of a run, until someone says stop. Reading is thread-safe.
+    """The finished blocks of a run, readable until ``stop`` is called. Thread-safe.
 
     Args:
-        blocks: of the run.
-        source: where their results are.
+        blocks: the blocks of the run.
+        source: reads their results.
     """
 
     def __init__(self, blocks: Blocks, source: BlockSource) -> None:
@@ -47,14 +47,14 @@ class FinishedBlocks:
         self._lefts = np.array([blocks.block(0, col).window.col_start for col in range(cols)])
 
     def stop(self) -> None:
-        """End all reading."""
+        """Make all reads raise from now on."""
         self._stopped.set()
 
     def read(self, row: int, col: int) -> BlockResult:
-        """Read the result of a block.
+        """Read the result of the block in a row and column of blocks.
 
         Raises:
-            OutputError: it is gone or damaged.
+            OutputError: it is missing or damaged.
             CancelledError: reading was stopped.
         """
         if self._stopped.is_set():
@@ -71,7 +71,15 @@ class FinishedBlocks:
             yield block.window, self.read(block.row, block.col).planes[layer.name]
 
     def read_window(self, window: Window, layers: tuple[RasterLayer, ...]) -> tuple[npt.NDArray[Any], ...]:
-        """Put planes of any window together from the blocks under it."""
+        """Read planes over any window, assembled from the blocks that overlap it.
+
+        Args:
+            window: window of the scene's grid.
+            layers: the planes.
+
+        Returns:
+            One array (y, x) over the window per layer.
+        """
         found = tuple(np.empty(window.shape, layer.dtype) for layer in layers)
         for row in _under(self._tops, window.row_start, window.row_stop):
             for col in _under(self._lefts, window.col_start, window.col_stop):
@@ -84,5 +92,5 @@ class FinishedBlocks:
 
 
 def _under(starts: npt.NDArray[np.int64], start: int, stop: int) -> range:
-    """Which of the intervals that begin at ``starts`` meet [start, stop)."""
+    """Return the range of intervals, which begin at ``starts``, that overlap [start, stop)."""
     return range(int(np.searchsorted(starts, start, "right")) - 1, int(np.searchsorted(starts, stop, "left")))

@@ -31,11 +31,11 @@ class LayerJob:
     """One layer to be written.
 
     Attributes:
-        layer: which one.
-        job: of the run.
+        layer: the layer.
+        job: the job of the run.
         blocks: finished blocks of the run.
-        grid: of the scene.
-        tick: called now and then with the pixels written since the last call; may raise, to end the writing.
+        grid: grid of the scene.
+        tick: called regularly with the number of pixels written since the last call; may raise, to stop the writing.
     """
 
     layer: Layer
@@ -62,7 +62,7 @@ Writer = Callable[[LayerJob], Mapping[str, Any]]
 
 
 def write_classes(layer: LayerJob) -> Mapping[str, Any]:
-    """Write the class raster and count the classes on the way."""
+    """Write the class raster and count the pixels of each class."""
     legend = layer.job.model.card.legend
     pixels, area_m2 = np.zeros(256, np.int64), np.zeros(256)
 
@@ -123,11 +123,11 @@ WRITERS: dict[str, Writer] = {
     "uncertainty": write_percentages,
     "segments": write_polygons,
 }
-"""Role of a layer to its writer. A package of its own may add some; see docs/adr/0012."""
+"""Writers by the role of the layer. Other packages may add entries; see docs/adr/0012."""
 
 
 class _StoredCodes:
-    """Codes and confidence of finished blocks, by any window: a source for the vectoriser. Reading is thread-safe."""
+    """Codes and confidence of finished blocks over any window, as input of the vectoriser. Thread-safe."""
 
     def __init__(self, blocks: FinishedBlocks, codes: RasterLayer, confidence: RasterLayer | None) -> None:
         self._blocks = blocks
@@ -141,12 +141,12 @@ class _StoredCodes:
 
 
 def _counts(codes: Codes) -> npt.NDArray[np.int64]:
-    """Count the pixels of each code: (row, 256)."""
+    """Count the pixels of each code per row: (row, 256)."""
     return np.stack([np.bincount(line, minlength=256) for line in codes])
 
 
 def _area_of_pixels(grid: LayerGrid, window: Window) -> npt.NDArray[np.float64]:
-    """Measure a pixel of each row, m2: in degrees and in EPSG:3857 a row has other pixels than the next."""
+    """Return the ground area of a pixel in each row, m²: in degrees and EPSG:3857 it differs from row to row."""
     middles = np.arange(window.row_start, window.row_stop) + 0.5
     area = pixel_sides_m(grid.geobox, middles, (window.col_start + window.col_stop) / 2)[2]
     return np.where(np.isfinite(area), area, 0.0)  # past the edge of a full disk there is no ground

@@ -1,4 +1,4 @@
-"""The files of all layers from finished blocks, side by side: each alone leaves processors idle half of its time."""
+"""Writing of all layer files from finished blocks, in parallel, since one alone leaves processors idle."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ _TICK_S = 0.2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Written:
-    """What was written.
+    """Result of writing the layers of one scene.
 
     Attributes:
-        facts: what the writers tell for the run record.
-        seconds: each layer's own time; they overlap.
+        facts: facts from the writers, for the run record.
+        seconds: time per layer; the times overlap.
     """
 
     facts: dict[str, Any]
@@ -36,11 +36,17 @@ class Written:
 def write_layers(job: Job, source: BlockSource, grid: LayerGrid, reporter: Reporter) -> Written:
     """Write the files of all layers of one scene.
 
-    The first raster, the other rasters and the polygons are written side by side.
+    The first raster, the other rasters and the polygons are written in parallel.
+
+    Args:
+        job: scene, model and plan.
+        source: reads the finished blocks.
+        grid: grid of the scene.
+        reporter: receives progress in pixels.
 
     Raises:
         WriteError: the disk is full or fails.
-        OutputError: a block of the store is gone or damaged.
+        OutputError: a block of the store is missing or damaged.
     """
     facts, seconds = dict[str, Any](), dict[str, float]()
     passed: queue.SimpleQueue[int] = queue.SimpleQueue()
@@ -58,7 +64,7 @@ def write_layers(job: Job, source: BlockSource, grid: LayerGrid, reporter: Repor
             seconds[layer.name] = round(time.perf_counter() - start, 3)
 
     def look_up(_pixels: int = 0) -> None:
-        """Pass progress on, in the run's own thread, and raise what a raster's thread died of."""
+        """Report progress in the run's own thread, and raise the error of a raster's thread."""
         while not passed.empty():
             reporter.advance(passed.get())
         for future in running:
@@ -80,4 +86,4 @@ def write_layers(job: Job, source: BlockSource, grid: LayerGrid, reporter: Repor
 
 
 def _silent(_pixels: int) -> None:
-    """Report nothing: progress is that of the first raster."""
+    """Report nothing: progress is measured on the first raster."""

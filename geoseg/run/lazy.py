@@ -34,14 +34,14 @@ def segment(pixels: xr.DataArray | Scene, model: Model | str | Path, *, spec: Pr
 
     Args:
         pixels: (band, y, x) with a CRS, as ``Scene.to_xarray`` and rioxarray give it; band names in ``long_name``.
-            Native values: they are scaled as for ``geoseg.predict``. Or an open scene, which is read lazily.
+            Native values, scaled as for ``geoseg.predict``. Or an open scene, which is read lazily.
         model: a loaded model, or its name or path.
-        spec: options; what concerns files has no effect.
+        spec: options; those for files have no effect.
 
     Returns:
         Dataset of ``codes`` (y, x) uint8 and ``confidence`` (y, x) uint8 percent, the legend's nodata and
-        255 where there is no answer; lazy, one dask chunk a block. With ``spec.uncertainty`` also ``entropy`` and,
-        where several answers are averaged, ``mutual_information``; with ``spec.probabilities`` a
+        255 where there is no result; lazy, one dask chunk per block. With ``spec.uncertainty`` also ``entropy`` and,
+        where several predictions are averaged, ``mutual_information``; with ``spec.probabilities`` a
         ``probability_CODE`` of each class; all in percent.
 
     Raises:
@@ -82,7 +82,7 @@ def segment(pixels: xr.DataArray | Scene, model: Model | str | Path, *, spec: Pr
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Described:
-    """What matching must know of an array; the part of a Scene that has no pixels."""
+    """The facts about an array that matching needs; see ``geoseg.inference.match.Described``."""
 
     uri: str
     bands: tuple[SceneBand, ...]
@@ -120,7 +120,7 @@ def _describe(pixels: xr.DataArray) -> _Described:
 
 
 def _lazy_block(pixels: xr.DataArray, scene: _Described, model: Any, plan: RunPlan, block: Block) -> da.Array:
-    """One block as a dask array (layer, y, x): codes, confidence and what else is kept; ``model`` is a delayed one."""
+    """One block as a dask array (layer, y, x): codes, confidence and optional layers; ``model`` is a delayed model."""
     window = plan.window_read(block)
     rows, cols = window.slices
     valid = pixels.coords["valid"].data[rows, cols] if "valid" in pixels.coords else None

@@ -1,4 +1,4 @@
-"""About a run's layers: what they show, under which licence, and how they were made."""
+"""Description of a run's layers: their content, licence and lineage."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from geoseg.run.plan import Job
 
 
 def about_layers(job: Job) -> About:
-    """Describe the layers of a run; the same run gives the same words at any time and in any folder."""
+    """Describe the layers of a run; the text depends on neither time nor folder."""
     card, spec = job.model.card, job.plan.spec
     scene = escaped(PurePosixPath(without_secrets(job.scene.uri)).name) or "the scene"
     names = ", ".join(card.legend.names)

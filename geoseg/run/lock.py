@@ -1,4 +1,4 @@
-"""One run at a time on one output."""
+"""Lock files: one run at a time on one output."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from geoseg.errors import GeosegError, OutputError, WriteError
 
 @contextmanager
 def locked(path: Path, of: Path | None = None) -> Iterator[None]:
-    """Hold a lock file for the length of a run; the lock of a process that died is free.
+    """Hold a lock file during a run; the lock of a process that died counts as free.
 
     Args:
         path: the lock file; made here, removed at the end.
-        of: what it locks, for messages; default: told from the lock's name.
+        of: name of the locked output, for messages; default: derived from the lock's name.
 
     Raises:
         OutputError: another run holds it.
@@ -42,7 +42,7 @@ def locked(path: Path, of: Path | None = None) -> Iterator[None]:
 
 
 def _hold(path: Path, target: Path) -> int:
-    """Lock the file that stands at ``path``, not one that its last holder has just removed."""
+    """Lock the file that exists at ``path``, not one that its last holder has just removed."""
     while True:
         handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
         try:
@@ -57,7 +57,7 @@ def _hold(path: Path, target: Path) -> int:
 
 
 def holder(path: Path) -> str | None:
-    """Say who holds a lock, without touching it; None if nobody does. A holder on another machine counts as alive."""
+    """Describe the holder of a lock; None if it is free. A holder on another machine counts as alive."""
     try:
         said = path.read_text(errors="replace")
     except OSError:

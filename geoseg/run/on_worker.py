@@ -1,4 +1,4 @@
-"""What runs in a worker of a cluster: begin a scene, predict its blocks, finish it. Models stay loaded there."""
+"""Functions that run on a cluster worker: begin a scene, predict its blocks, finish it. Models stay loaded."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _OPEN_SCENES = 16
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """What a worker must know to predict blocks of one scene."""
+    """Input of a worker for predicting blocks of one scene."""
 
     uri: str
     options: OpenOptions
@@ -55,16 +55,16 @@ class Order:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SceneOrder:
-    """What a worker must know to begin and to finish one scene.
+    """Input of a worker for beginning and finishing one scene.
 
     Attributes:
         uri: path or address, absolute.
-        options: how to open it.
+        options: options for opening it.
         name: folder and stem of the output.
         out: folder of all outputs, absolute.
         spec: options of the prediction.
-        overwrite: replace a bundle that was made otherwise.
-        model: described, not loaded.
+        overwrite: replace a bundle of another input, model or options.
+        model: description of the model, not loaded.
     """
 
     uri: str
@@ -78,24 +78,24 @@ class SceneOrder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DescribedModel:
-    """A model without its network: what plans and records need of it.
+    """Description of a model without its network, for plans and records.
 
     Attributes:
-        members: of each network its card, its runtime, tiles at once and share.
-        source: where it comes from.
+        members: card, runtime, tiles per batch and weight of each network.
+        source: source of the model.
     """
 
     members: tuple[tuple[ModelCard, RuntimeInfo, int, float], ...]
     source: ModelSource
 
     def model(self) -> Model:
-        """Make a model that can describe itself and not predict."""
+        """Make a model from the description; it cannot predict."""
         members = [Model(card, self.source, info=info, batch=batch) for card, info, batch, _ in self.members]
         return combined(members, [share for *_, share in self.members], self.source)
 
     @classmethod
     def of(cls, model: Model, source: ModelSource) -> DescribedModel:
-        """Describe a model, each network of it."""
+        """Describe a model and each of its networks."""
         members = tuple(
             (member.card, member.info, member.batch, share)
             for member, share in zip(model.members, model.shares, strict=True)
@@ -110,7 +110,7 @@ _FINISHING = threading.Lock()
 
 
 def _plainly(call: Callable[P, T]) -> Callable[P, T]:
-    """Let an error of geoseg travel by itself: one of GDAL's as its cause could not be unpickled where it arrives."""
+    """Raise errors of geoseg without their cause, since a GDAL error could not be unpickled by the client."""
 
     @wraps(call)
     def plain(*args: P.args, **kwargs: P.kwargs) -> T:
@@ -126,15 +126,15 @@ def _plainly(call: Callable[P, T]) -> Callable[P, T]:
 
 @_plainly
 def predict_on_worker(order: Order, block: Block, network: OwnNetwork | None = None) -> bool:
-    """Predict one block and store it; at most two are in flight in a process. One that is stored is not done again.
+    """Predict one block and store it, unless it is stored already; at most two are in flight per process.
 
     Args:
-        order: what is to be done.
-        block: of the scene.
-        network: the network, where it comes from no file.
+        order: scene, model and plan.
+        block: the block.
+        network: the network, if it does not come from a file.
 
     Returns:
-        Whether the block is empty, so that no network saw it.
+        True if the block has no valid pixels, so that no network was run.
     """
     with _IN_FLIGHT, disk_errors(Path(order.store)):
         with _OPENING:
@@ -153,7 +153,7 @@ def predict_on_worker(order: Order, block: Block, network: OwnNetwork | None = N
 
 @_plainly
 def begin_on_worker(order: SceneOrder) -> Begun:
-    """Open a scene, match it, take its digest and see what is left of it; see ``geoseg.run.stages.begin``."""
+    """Open a scene, match it, compute its digest and list its pending blocks; see ``geoseg.run.stages.begin``."""
     work = workplace(Path(order.out), order.name)
     with disk_errors(work.lock.parent), Scene(order.uri, order.options) as scene:
         if not work.lock.exists():
@@ -173,14 +173,14 @@ def finish_on_worker(order: SceneOrder, begun: Begun, facts: Facts) -> dict[str,
 
 @_plainly
 def describe_on_worker(source: ModelSource) -> DescribedModel:
-    """Load a model as this worker would, and describe it."""
+    """Load a model on this worker and describe it."""
     with _OPENING:
         model = _loaded(_placed(source))
     return DescribedModel.of(model, source)
 
 
 def _placed(source: ModelSource) -> ModelSource:
-    """Name the device and the threads of this worker."""
+    """Return the model source with the device and the threads of this worker."""
     from distributed import get_worker  # noqa: PLC0415
 
     worker = get_worker()
@@ -192,7 +192,7 @@ def _placed(source: ModelSource) -> ModelSource:
 
 
 def may_use_gpu(source: ModelSource) -> bool:
-    """Whether a model of this source runs on a GPU where a worker has one."""
+    """Return True if a model of this source runs on a GPU where a worker has one."""
     return source.device.startswith("cuda") or (source.device == "auto" and source.runtime != "openvino")
 
 
@@ -217,6 +217,6 @@ def _loaded(source: ModelSource) -> Model:
 
 @lru_cache(maxsize=_OPEN_SCENES)
 def _scene(uri: str, options: OpenOptions, aoi: str | None, key: str) -> tuple[Scene, Mask | None]:
-    """Open a scene; ``key`` names its content, so that a file replaced by another is opened anew."""
+    """Open a scene; ``key`` identifies its content, so that a replaced file is opened anew."""
     scene = Scene(uri, options)
     return scene, None if aoi is None else read_area(aoi, scene.geobox, allow_remote=options.allow_remote)

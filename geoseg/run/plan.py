@@ -1,4 +1,4 @@
-"""The plan of one run: what is read, how it is tiled, where it goes, and what names it."""
+"""The plan of one run: reading, tiling, paths and identity."""
 
 from __future__ import annotations
 
@@ -29,32 +29,32 @@ if TYPE_CHECKING:
     from geoseg.models.model import Model  # torch; ``geoseg inspect`` plans without it
 
 PIPELINE_VERSION = 3
-"""Changed whenever the same input, model and options would give other pixels than before."""
+"""Version of the pipeline; raised whenever the same input, model and options would give other pixels."""
 
 
 _NAMED = 2
-"""Planes of one byte that a class map always has: codes and confidence."""
+"""Number of one-byte planes that a class map always has: codes and confidence."""
 
 CRF_BYTES, CRF_CLASS_BYTES = 110, 44
-"""For each pixel of a textured scene, and each of its classes: 183 were measured with two, 346 with six."""
+"""Bytes of the CRF per pixel of a textured scene, and per class: 183 were measured with two, 346 with six."""
 
 MAX_TILE_PX = 100_000_000
-"""Most pixels of the scene that one tile may cover when the scene is shrunk for the network."""
+"""Largest number of scene pixels that one tile may cover when the scene is downsampled for the network."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunPlan:
-    """Everything a run decides before the first pixel is read.
+    """All decisions of a run before the first pixel is read.
 
     Attributes:
-        read: how the scene is read for the first network.
-        tiling: the first network's tiles, whose cores make the blocks.
-        blocks: what is scheduled and stored.
-        spec: the options; the smallest area of a polygon is settled.
-        passes: all looks at the scene: every network at every scale.
-        members: how many networks there are.
+        read: plan for reading the scene for the first network.
+        tiling: tiling of the first network, whose cores make the blocks.
+        blocks: units of scheduling and storage.
+        spec: the options, with the smallest polygon area filled in.
+        passes: all inference passes: every network at every scale.
+        members: number of networks.
         schema: the layers that the run makes.
-        defaults: what follows from the card where the options were silent, in words.
+        defaults: notes on values taken from the card because the options did not set them.
     """
 
     read: ReadPlan
@@ -68,17 +68,17 @@ class RunPlan:
 
     @property
     def bands(self) -> tuple[int, ...]:
-        """Bands of the scene that are read."""
+        """1-based bands of the scene that are read."""
         return bands_read(self.passes)
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What was decided that a user may want to know, each once."""
+        """Notes for the user on decisions of the plan, without duplicates."""
         notes = dict.fromkeys(note for one in self.passes for note in one.read.notes)
         return (*notes, *self.defaults, *self._block_notes())
 
     def _block_notes(self) -> tuple[str, ...]:
-        """Say so where the blocks are larger than was asked for, since a block holds whole tiles."""
+        """Note that blocks are larger than requested, if so, since a block holds whole tiles."""
         finer, block_px = _finer(self.read), self.spec.block_px
         core_px, tile_px = (round(side * finer) for side in (self.tiling.stride_px, self.tiling.tile_px))
         longest_px = round(max(self.read.work_shape) * finer)
@@ -89,11 +89,11 @@ class RunPlan:
         return (f"{answered}: a block holds a whole tile, so each is {side}",)
 
     def window_read(self, block: Block) -> Window:
-        """Pixels of the scene that are read for a block."""
+        """Return the window of the scene that is read for a block."""
         return window_read(self.passes, self.seen(block))
 
     def seen(self, block: Block) -> Block:
-        """Widen a block by what its answer depends on beyond the network's own context; no wider without a CRF."""
+        """Return the block grown by the context of the CRF; unchanged without a CRF."""
         if self.spec.crf is None:
             return block
         whole = Window.whole(self.read.scene_shape)
@@ -101,7 +101,7 @@ class RunPlan:
         return replace(block, window=window, cells=self.tiling.cells(window))
 
     def memory_bytes(self, card: ModelCard) -> int:
-        """Estimate the arrays of one block in flight, without the network: one being read, one being predicted."""
+        """Estimate the bytes of the arrays of a block being read and one being predicted, without the network."""
         one_block = self.blocks.block(0, 0)
         block = self.seen(one_block)
         window, classes = block.window.pixels, len(card.legend)
@@ -119,11 +119,11 @@ class RunPlan:
         return 2 * per_block + window * 4 * planes + crf + tile + reading + READ_CACHE_BYTES
 
     def _pixel_bytes(self) -> int:
-        """Bytes that are kept of a pixel."""
+        """Bytes that are stored per pixel."""
         return sum(np.dtype(layer.dtype).itemsize for layer in self.schema.planes)
 
     def disk_bytes(self) -> int:
-        """Estimate the disk a run needs at its peak."""
+        """Estimate the peak disk use of a run, bytes."""
         rows, cols = self.read.scene_shape
         scratch, stored_and_written = 1.34, 0.5  # an uncompressed raster with overviews; the rest as maps compress
         more = 0.7 * (self._pixel_bytes() - _NAMED)  # stored and written, and less smooth than classes
@@ -131,13 +131,13 @@ class RunPlan:
 
 
 def make_plan(scene: Described, card: ModelCard, spec: PredictSpec, *, others: Sequence[ModelCard] = ()) -> RunPlan:
-    """Match the scene to the card and lay the tiles.
+    """Match the scene to the card and tile it.
 
     Args:
-        scene: the input.
-        card: the network, or the first of several.
+        scene: the scene.
+        card: card of the network, or of the first of several.
         spec: options; those of tiles, bands and ground sample distance hold for every network.
-        others: further networks of one answer, each matched and tiled by its own card.
+        others: cards of further networks to average with, each matched and tiled by its own card.
 
     Raises:
         MatchError: a network cannot read the scene.
@@ -166,7 +166,7 @@ def make_plan(scene: Described, card: ModelCard, spec: PredictSpec, *, others: S
 
 
 def _with_area(spec: PredictSpec, cards: Sequence[ModelCard]) -> tuple[PredictSpec, tuple[str, ...]]:
-    """Take the smallest area of a polygon from the cards where the options do not give it, and say so."""
+    """Fill in the smallest polygon area from the cards if the options do not set it, with a note."""
     if spec.min_area_m2 is not None:
         return spec, ()
     area_m2 = min(card.min_area_m2 for card in cards)
@@ -175,7 +175,7 @@ def _with_area(spec: PredictSpec, cards: Sequence[ModelCard]) -> tuple[PredictSp
 
 
 def _alone(scene: Described, card: ModelCard, member: int, spec: PredictSpec) -> Pass:
-    """Plan one network's look at the scene, as if it were the only one."""
+    """Plan the pass of one network over the scene, independently of the others."""
     read = match(scene, card, spec)
     tile_px = spec.tile_px or card.tile_px
     halo_px = card.halo_px if spec.halo_px is None else spec.halo_px
@@ -189,7 +189,7 @@ def _alone(scene: Described, card: ModelCard, member: int, spec: PredictSpec) ->
 
 
 def _scaled(one: Pass, scale: float) -> Pass:
-    """Look at the scene more closely or from further away, through tiles and halos of as many pixels as ever.
+    """Scale a pass: read the scene at another resolution, with tiles and halos of the same size in pixels.
 
     So a halo covers ``1 / scale`` times as much ground, as the network's view does.
     """
@@ -205,12 +205,21 @@ def _scaled(one: Pass, scale: float) -> Pass:
 
 
 def _finer(read: ReadPlan) -> float:
-    """How many pixels of the scene one pixel of the working grid takes, along a side; at least 1."""
+    """Return the number of scene pixels per pixel of the working grid, along a side; at least 1."""
     return max(1.0, *(scene / work for scene, work in zip(read.scene_shape, read.work_shape, strict=True)))
 
 
 def identity(scene: Scene, model_digest: str, plan: RunPlan) -> dict[str, Any]:
-    """Name what a run's answer depends on; two runs of one identity give the same bytes."""
+    """Return everything that a run's result depends on; runs of equal identity give equal bytes.
+
+    Args:
+        scene: the scene.
+        model_digest: digest of the model.
+        plan: plan of the run.
+
+    Returns:
+        JSON values; their digest is the key of the block store.
+    """
     area = plan.spec.aoi
     given = {
         "alpha": scene.options.alpha,
@@ -233,7 +242,7 @@ def identity(scene: Scene, model_digest: str, plan: RunPlan) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workplace:
-    """Where a run keeps what is not finished: hidden beside the bundle, so that renames stay on one disk."""
+    """Paths of a run's unfinished files: hidden next to the bundle, so that renames stay on one file system."""
 
     bundle: Bundle
 
@@ -243,7 +252,7 @@ class Workplace:
 
     @property
     def lock(self) -> Path:
-        """Held while a run is on."""
+        """Lock file, held during a run."""
         return self._hidden("lock")
 
     @property
@@ -253,22 +262,22 @@ class Workplace:
 
     @property
     def building(self) -> Bundle:
-        """The layers being written; renamed to the bundle when all are there."""
+        """Folder of the layers being written; renamed to the bundle when complete."""
         return Bundle(directory=self._hidden("building"), stem=self.bundle.stem)
 
     @property
     def replaced(self) -> Path:
-        """The old bundle while a new one takes its place."""
+        """Folder of the old bundle while it is being replaced."""
         return self._hidden("replaced")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """One scene to be predicted by one model, decided to the last detail.
+    """One scene to be predicted by one model, with its plan.
 
     Attributes:
-        mask: draws the area of interest on a window of the scene; None: everywhere.
-        key: the identity of the answer.
+        mask: function that burns the area of interest onto a window of the scene; None: everywhere.
+        key: the identity of the result.
     """
 
     scene: Scene

@@ -1,4 +1,4 @@
-"""Predict: one scene in, one bundle of layers out; killed at any moment and started again it goes on."""
+"""Predict: one scene in, one bundle of layers out; an interrupted run is resumed when started again."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ class Layers:
     """The finished layers of one scene.
 
     Attributes:
-        bundle: names of the files.
-        record: what ran, as in ``run.json``.
-        fresh: False when the bundle was there already and nothing had to be done.
+        bundle: paths of the files.
+        record: the run record, as in ``run.json``.
+        fresh: False if the bundle existed already and nothing had to be done.
     """
 
     bundle: Bundle
@@ -57,18 +57,18 @@ def predict(  # noqa: PLR0913 - a run's options, each with a default
         model: a loaded model, or its name or path (of an ensemble file too).
         out: folder of all outputs.
         spec: options; the default takes everything from the model's card.
-        overwrite: replace a finished output that another input, model or option made; the old one stays until the
-            new one is whole.
+        overwrite: replace a finished output of another input, model or option; the old one stays until the new one
+            is complete.
         name: folder and stem of the output, instead of the scene's own.
-        workers: who predicts the blocks; this process unless told otherwise (see ``geoseg.run.cluster``).
-        reporter: told of progress.
+        workers: executor that predicts the blocks; default: this process (see ``geoseg.run.cluster``).
+        reporter: receives progress.
 
     Returns:
         The finished layers. A run that was interrupted is resumed; one that is done already is not done again.
 
     Raises:
         SceneError, ModelError, UsageError: the input, the model or an option is refused; nothing is written.
-        OutputError: the output exists and is another's, or another run is writing it.
+        OutputError: the output exists and belongs to another run, or another run is writing it.
         ResourceError: disk or memory ran out; run again to resume.
 
     Example:
@@ -121,7 +121,7 @@ def _run(scene: Scene, model: Model, begun: Begun, workers: Workers, reporter: R
 def _predict_blocks(
     job: Job, store: Store, left: list[Block], workers: Workers, reporter: Reporter
 ) -> tuple[dict[str, int], int]:
-    """Predict what is left; returns how many blocks had pixels and how many had none, and the pixels predicted."""
+    """Predict the pending blocks; return the numbers of predicted and of empty blocks, and of predicted pixels."""
     rows, cols = job.plan.read.scene_shape
     reporter.stage("predict", rows * cols, rows * cols - sum(block.window.pixels for block in left))
     empty = pixels = 0

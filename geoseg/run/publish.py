@@ -1,4 +1,4 @@
-"""From finished blocks to the files a person opens."""
+"""Publishing: write the files of a bundle from finished blocks."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _PREVIEW_PX = 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """What the prediction told about itself, for the run record."""
+    """Facts about the prediction, for the run record."""
 
     started: datetime
     predict_s: float
@@ -48,7 +48,13 @@ class Facts:
 
 
 def publish(job: Job, store: BlockSource, facts: Facts, reporter: Reporter) -> dict[str, Any]:
-    """Write every layer of a bundle; ``run.json`` comes last and says that the rest is whole.
+    """Write every file of a bundle; ``run.json`` is written last and marks the bundle as complete.
+
+    Args:
+        job: scene, model and plan.
+        store: reads the finished blocks.
+        facts: facts about the prediction.
+        reporter: receives progress.
 
     Returns:
         The run record.
@@ -93,7 +99,7 @@ def publish(job: Job, store: BlockSource, facts: Facts, reporter: Reporter) -> d
 
 
 def _doubts(model: Model, classes: list[dict[str, Any]]) -> list[str]:
-    """List reasons to doubt a map: what the card warns of, and a map of one class only."""
+    """List reasons to doubt a map: the card's warnings, and a map of one class only."""
     doubts = [f"the model's card warns: {warning}" for member in model.members for warning in member.card.warnings]
     present = [entry["name"] for entry in classes if entry["pixels"]]
     if len(present) == 1 and len(classes) > 1:
@@ -112,7 +118,7 @@ class _Clock:
 
 
 def _picture(scene: Scene, plan: RunPlan, bundle: Bundle, model: Model) -> Imagery | None:
-    """Write the preview and say how QGIS shall show the scene, both with the stretch the network saw."""
+    """Write the preview and return the QGIS rendering of the scene, both with the stretch of the network input."""
     card, read = model.members[0].card, plan.read
     names = list(card.band_names)
     rgb = [names.index(name) for name in ("red", "green", "blue") if name in names]
@@ -134,13 +140,13 @@ def _picture(scene: Scene, plan: RunPlan, bundle: Bundle, model: Model) -> Image
 
 
 def _imagery_uri(scene: Scene) -> str | None:
-    """What QGIS opens to show the scene: the file itself, of a STAC item its only image; None if it has several."""
+    """Return the address QGIS opens for the scene: the file, or a STAC item's only image; None if it has several."""
     images = [scene.uri] if scene.driver != "STAC" else [file for file in scene.files if not file.endswith(".json")]
     return images[0] if len(images) == 1 and is_utf8(images[0]) else None  # Qt opens no other names
 
 
 def _imagery_facts(imagery: Imagery, bundle: Bundle, scene: Scene) -> dict[str, Any]:
-    """Say how the scene is shown, for the map of an archive; its path is relative to the bundle's folder."""
+    """Return the rendering of the scene for the map of an archive, with its path relative to the bundle's folder."""
     return {
         "source": imagery_source(imagery.uri, bundle.directory),
         "bands": list(imagery.bands),
@@ -188,7 +194,7 @@ def _record(scene: Scene, model: Model, plan: RunPlan, facts: Facts) -> dict[str
 
 
 def _model_facts(model: Model) -> dict[str, Any]:
-    """What there is to say of a model beyond its card's own facts: its temperature or, of an ensemble, its members."""
+    """Return facts about a model that its card's record lacks: its temperature or, for an ensemble, its members."""
     if len(model.members) > 1:
         pairs = zip(model.members, model.shares, strict=True)
         return {"members": member_facts([(member.card, share) for member, share in pairs])}
@@ -207,6 +213,6 @@ def _pass(model: Model, one: Pass) -> dict[str, Any]:
 
 
 def _files(bundle: Bundle) -> dict[str, dict[str, Any]]:
-    """Describe the files of a bundle; what could not be removed of half-written ones is none."""
+    """Describe the files of a bundle; leftovers of partial writes are skipped."""
     reap_parts(bundle.directory)
     return {path.name: file_facts(path) for path in sorted(bundle.directory.iterdir()) if not is_part(path.name)}

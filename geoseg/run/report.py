@@ -1,4 +1,4 @@
-"""What a run tells while it goes on: the CLI draws it, a flow makes artifacts of it, a script ignores it."""
+"""Progress reporting of a run: shown by the CLI, turned into artifacts by flows, ignored by default."""
 
 from __future__ import annotations
 
@@ -6,20 +6,26 @@ from typing import Protocol
 
 
 class Reporter(Protocol):
-    """Receives progress; called from the run's own thread."""
+    """Protocol of the receivers of progress; called from the run's own thread."""
 
     def stage(self, name: str, total_px: int, done_px: int = 0) -> None:
-        """A stage begins: ``predict``, ``layers``, ``publish``; pixels to do and already done."""
+        """Begin a stage.
+
+        Args:
+            name: ``predict``, ``layers`` or ``publish``.
+            total_px: pixels of the stage.
+            done_px: pixels done by an earlier run.
+        """
 
     def advance(self, pixels: int) -> None:
-        """So many more pixels are done."""
+        """Report a number of further pixels as done."""
 
     def note(self, text: str) -> None:
-        """Something the user may want to know."""
+        """Report a note for the user."""
 
 
 class Silence:
-    """A reporter that says nothing."""
+    """Reporter that discards everything."""
 
     def stage(self, name: str, total_px: int, done_px: int = 0) -> None:
         """Say nothing."""

@@ -30,17 +30,17 @@ State = tuple[tuple[str, int, int, int], ...]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Begun:
-    """What is known of a run when it begins; picklable.
+    """State of a run at its begin; picklable.
 
     Attributes:
-        plan: what will be done.
-        work: where.
-        key: identity of the answer.
+        plan: plan of the run.
+        work: paths of the unfinished files.
+        key: identity of the result.
         left: blocks that are not stored yet.
         state: of the scene's files when their digest was taken.
-        notes: what the user may want to know.
-        finished: the record of a bundle that stands already, whole; nothing is to be done then.
-        repair: a bundle that stands already, with files that are to be made anew.
+        notes: notes for the user.
+        finished: record of an existing intact bundle; nothing is to be done then.
+        repair: an existing bundle with files that must be rewritten.
     """
 
     plan: RunPlan
@@ -54,7 +54,7 @@ class Begun:
 
     @property
     def store_key(self) -> str:
-        """Names the run in the store of its blocks."""
+        """Key of the run in its block store."""
         return sha256_of_json(self.key)
 
     def store(self) -> Store:
@@ -62,25 +62,37 @@ class Begun:
         return Store(self.work.blocks, self.plan.blocks, self.store_key, self.plan.schema)
 
     def counts(self) -> dict[str, int]:
-        """How many blocks there are, and how many were stored before."""
+        """Count all blocks, and those stored before."""
         return {"total": len(self.plan.blocks), "resumed": len(self.plan.blocks) - len(self.left)}
 
     def facts(self) -> dict[str, Any]:
-        """What the run record says of the identity."""
+        """Return the identity for the run record."""
         return {"pixels": self.key, "layers": self.plan.spec.digest()}
 
 
 def workplace(out: Path, name: str) -> Workplace:
-    """Say where the run of a scene of this name works; nothing is made."""
+    """Return the paths for the unfinished files of a run; nothing is created.
+
+    Args:
+        out: folder of all outputs.
+        name: folder and stem of the output.
+    """
     return Workplace(bundle=Bundle.in_folder(out, name))
 
 
 def begin(scene: Scene, model: Model, plan: RunPlan, work: Workplace, *, overwrite: bool) -> Begun:
-    """Take a scene's digest, see what stands already, make room for the blocks. The caller holds the lock.
+    """Compute a scene's digest, check the existing output, prepare the block store. The caller holds the lock.
+
+    Args:
+        scene: the scene.
+        model: the model.
+        plan: plan of the run.
+        work: paths of the unfinished files.
+        overwrite: replace a finished output of another input, model or option.
 
     Raises:
-        UsageError: the output would replace what is read.
-        OutputError: the output stands and is another's.
+        UsageError: the output would replace an input.
+        OutputError: the output exists and belongs to another run.
         SceneError: the scene changed meanwhile.
         ResourceError: too little disk.
     """
@@ -105,7 +117,14 @@ def begin(scene: Scene, model: Model, plan: RunPlan, work: Workplace, *, overwri
 
 
 def finish(scene: Scene, model: Model, begun: Begun, facts: Facts, reporter: Reporter) -> dict[str, Any]:
-    """Write the layers of a scene whose blocks are all stored, and put them in their place. The caller holds the lock.
+    """Write the layers of a scene whose blocks are all stored, and commit them. The caller holds the lock.
+
+    Args:
+        scene: the scene.
+        model: the model.
+        begun: state from ``begin``.
+        facts: facts about the prediction.
+        reporter: receives progress.
 
     Returns:
         The run record.
@@ -130,21 +149,21 @@ def finish(scene: Scene, model: Model, begun: Begun, facts: Facts, reporter: Rep
 
 
 def _rasters(begun: Begun) -> FinishedRasters:
-    """Open the rasters of the bundle that is repaired."""
+    """Open the rasters of the bundle that is being repaired."""
     bundle = begun.work.bundle
     planes = [(layer, bundle.file_of(layer) if layer.published else None) for layer in begun.plan.schema.planes]
     return FinishedRasters(bundle.directory, planes)
 
 
 def job_of(scene: Scene, model: Model, begun: Begun) -> Job:
-    """Put scene, model and plan together, with the area of interest drawn."""
+    """Combine scene, model and plan into a job, with the mask of the area of interest."""
     area = begun.plan.spec.aoi
     mask = read_area(area, scene.geobox, allow_remote=scene.options.allow_remote) if area else None
     return Job(scene=scene, model=model, plan=begun.plan, mask=mask, work=begun.work, key=begun.key)
 
 
 def plan_of(scene: Scene, model: Model, spec: PredictSpec) -> RunPlan:
-    """Match and tile; the area of interest is read once to refuse a broken one before any work.
+    """Match and tile a scene; the area of interest is read once, so that a broken one is refused before any work.
 
     Raises:
         MatchError, UsageError: the model cannot read the scene, or an option is wrong.
@@ -157,10 +176,10 @@ def plan_of(scene: Scene, model: Model, spec: PredictSpec) -> RunPlan:
 
 
 def check_unchanged(scene: Scene, state: State, work: Workplace) -> None:
-    """The digest was taken of the files as they were opened; any change since makes it a lie.
+    """Check that no file of the scene changed since its digest was computed.
 
     Raises:
-        SceneError: a file is not what it was.
+        SceneError: a file changed.
     """
     if scene.state() != state:
         shutil.rmtree(work.blocks, ignore_errors=True)
@@ -170,7 +189,7 @@ def check_unchanged(scene: Scene, state: State, work: Workplace) -> None:
 
 @contextmanager
 def disk_errors(out: Path) -> Iterator[None]:
-    """Turn what the operating system says of the output into an error with a cure.
+    """Convert errors of the operating system on the output into a ``WriteError`` with a cure.
 
     Raises:
         WriteError: for any OSError inside.

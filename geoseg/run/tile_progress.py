@@ -1,4 +1,4 @@
-"""Progress by tiles: a block may take minutes, and a scene may be one block."""
+"""Progress by tiles, since a block may take minutes and a scene may be one block."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from geoseg.runtimes.runtime import Answer, Runtime
 
 
 class TileProgress:
-    """Turns the tiles that a network has run into pixels of the scene.
+    """Converts tiles that a network has run into pixels of the scene.
 
     The pixels of a block are reported as its tiles are run, and add up to those of the block when it is done: tiles
     without a valid pixel are never run.
@@ -29,7 +29,7 @@ class TileProgress:
         self._pixels = 0
 
     def start(self, block: Block) -> None:
-        """Begin with a block."""
+        """Start a block."""
         views = self._plan.spec.answers()
         seen = self._plan.seen(block)
         tiles = sum(one.tiling.contributors(one.block(seen)).pixels for one in self._plan.passes)
@@ -43,7 +43,7 @@ class TileProgress:
         self._report(self._pixels * self._run // (self._tiles + 1))  # the last part is reported when all is stored
 
     def finish(self) -> None:
-        """Report what is left of the block."""
+        """Report the remaining pixels of the block."""
         self._report(self._pixels)
 
     def watched(self, runtime: Runtime) -> Runtime:

@@ -1,4 +1,4 @@
-"""Which CUDA device a worker of a cluster uses, of those that it sees."""
+"""Choice of the CUDA device of a cluster worker, among those visible to it."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _VISIBLE = "CUDA_VISIBLE_DEVICES"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Peer:
-    """A worker of one machine, as its peers there see it.
+    """A worker of one machine, as described to its peers.
 
     Attributes:
-        name: of the worker: a number, or text such as ``gpu-0-1`` or an address.
-        visible: the devices that it sees, in their order; empty: all of the machine.
-        index: which of these it uses; None: not chosen yet.
+        name: name of the worker: a number, or text such as ``gpu-0-1`` or an address.
+        visible: its visible devices, in their order; empty: all of the machine.
+        index: index of the one it uses; None: not chosen yet.
     """
 
     name: int | str
@@ -32,16 +32,16 @@ class Peer:
 
 
 def device_index(name: int | str, peers: Iterable[Peer], count: int) -> int:
-    """Choose a worker's device among those that it sees.
+    """Choose a worker's device among its visible ones.
 
-    Workers that see the same devices in the same order were given them together: each takes the one that the fewest of
-    them use. A worker that sees them in an order of its own was given its first: ``dask_cuda`` rotates the list from
-    worker to worker, and a batch system gives each job its own.
+    Workers with the same visible devices in the same order share them: each takes the one that the fewest of them use.
+    A worker with an order of its own takes its first: ``dask_cuda`` rotates the list from worker to worker, and a batch
+    system gives each job its own devices.
 
     Args:
-        name: of the worker.
-        peers: the workers of its machine, itself among them.
-        count: how many devices it sees.
+        name: name of the worker.
+        peers: the workers of its machine, itself included.
+        count: number of its visible devices.
 
     Returns:
         Index as CUDA counts them in that worker, below ``count``.
@@ -66,7 +66,7 @@ class _Choice:
         self._lock = threading.Lock()
 
     def take(self, worker: Worker, count: int) -> int:
-        """Choose, or say what was chosen."""
+        """Return the chosen device; choose it at the first call."""
         from distributed import get_client  # noqa: PLC0415
 
         with self._lock:
@@ -84,11 +84,11 @@ _choice = _Choice()
 
 
 def own_index(worker: Worker, count: int) -> int:
-    """Choose the device of the worker that this process is; the other workers of its machine are asked for theirs.
+    """Choose the device of this worker process; the other workers of its machine are asked for theirs.
 
     Args:
-        worker: this one.
-        count: how many devices it sees.
+        worker: this worker.
+        count: number of its visible devices.
     """
     return _choice.take(worker, count)
 
@@ -99,6 +99,6 @@ def _peer(dask_worker: Worker) -> Peer:
 
 
 def _natural(name: int | str) -> list[tuple[int, str]]:
-    """Sort ``gpu-10`` behind ``gpu-9``."""
+    """Sort key that puts ``gpu-10`` after ``gpu-9``."""
     parts = re.split(r"(\d+)", str(name))
     return [(int(part), "") if part.isdigit() else (-1, part) for part in parts]

@@ -1,4 +1,4 @@
-"""Who predicts the blocks of a scene: this process, or the workers of a cluster. The bytes are the same."""
+"""Executors that predict the blocks of a scene: this process, or the workers of a cluster, with equal bytes."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ from geoseg.run.tile_progress import TileProgress
 from geoseg.runtimes.runtime import Runtime
 
 Slot = Callable[[], AbstractContextManager[None]]
-"""Makes what is held while the blocks of a scene are predicted, such as a share of a GPU."""
+"""Makes the context manager held while the blocks of a scene are predicted, such as a share of a GPU."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Done:
-    """A block that lies finished in the store.
+    """A finished block in the store.
 
     Attributes:
-        block: which one.
-        empty: it has no valid pixel, so no network saw it.
+        block: the block.
+        empty: True if it has no valid pixels, so that no network was run.
     """
 
     block: Block
@@ -44,21 +44,25 @@ class Done:
 
 
 class Workers(Protocol):
-    """Predicts blocks into a store."""
+    """Protocol of the executors that predict blocks into a store."""
 
     def predict(self, job: Job, store: Store, left: list[Block], advance: Callable[[int], None]) -> Iterator[Done]:
-        """Predict the blocks ``left`` and store each; yields each once it is stored, in any order.
+        """Predict blocks and store each; yield each once it is stored, in any order.
 
-        ``advance`` is told of pixels as they are predicted: those of each block before the block is yielded.
+        Args:
+            job: scene, model and plan.
+            store: receives the results.
+            left: the blocks to predict.
+            advance: called with numbers of predicted pixels; all pixels of a block before it is yielded.
         """
         ...
 
 
 class ThisProcess:
-    """Blocks one after the other; the next is read and prepared while the network works.
+    """Executor in this process: one block after the other; the next is read while the network runs.
 
     Args:
-        slot: held while blocks are predicted, and neither before nor afterwards.
+        slot: context manager held while blocks are predicted.
     """
 
     def __init__(self, *, slot: Slot = nullcontext) -> None:
@@ -77,7 +81,14 @@ class ThisProcess:
 
 
 def inputs(scene: Scene, plan: RunPlan, mask: Mask | None, blocks: Iterable[Block]) -> Iterator[BlockPixels]:
-    """Read and prepare blocks one after another; those outside the area of interest come first and are not read."""
+    """Read and prepare blocks; those outside the area of interest come first and are not read.
+
+    Args:
+        scene: the scene.
+        plan: plan of the run.
+        mask: mask of the area of interest, or None.
+        blocks: the blocks.
+    """
     blocks = list(blocks)
     inside = [block for block in blocks if mask is None or mask(block.window).any()]
     outside = set(blocks).difference(inside)
@@ -92,12 +103,12 @@ def inputs(scene: Scene, plan: RunPlan, mask: Mask | None, blocks: Iterable[Bloc
 def answer(
     model: Model, plan: RunPlan, source: BlockPixels, *, watched: Callable[[Runtime], Runtime] | None = None
 ) -> BlockResult:
-    """Predict one prepared block; of what was only seen for its sake nothing is kept.
+    """Predict one prepared block; the result is cropped to the block's own window.
 
     Args:
-        model: its networks.
-        plan: of the run.
-        source: the block.
+        model: the model.
+        plan: plan of the run.
+        source: input of the block.
         watched: wraps each runtime, to count its tiles.
     """
     block = plan.blocks.block(source.block.row, source.block.col)
