@@ -5,41 +5,29 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import re
 import struct
+import tarfile
 import warnings
 import zipfile
 import zlib
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any, Final
 
-import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load
 
 from geoseg.errors import ModelError
 from geoseg.io.files.input_file import open_input, read_input
+from geoseg.io.weights import restricted_pickle
 from geoseg.io.weights.model_file import CARD_KEY
+from geoseg.io.weights.restricted_pickle import RefusedGlobalError, StandIn
 
 _FOLDER_FILES: Final = ("model.safetensors", "pytorch_model.bin")
-# where numpy keeps how its arrays and scalars are pickled
-_NUMPY: Any = import_module("numpy._core.multiarray")
-_REBUILD, _SCALAR = _NUMPY._reconstruct, _NUMPY.scalar  # noqa: SLF001 - same
-_HARMLESS: Final = (
-    argparse.Namespace,
-    np.ndarray,
-    np.dtype,
-    _REBUILD,
-    _SCALAR,
-    (_REBUILD, "numpy.core.multiarray._reconstruct"),
-    (_SCALAR, "numpy.core.multiarray.scalar"),
-    *{type(np.dtype(code)) for code in "?bBhHiIlLqQefd"},
-)
 _PARSING: Final = (
     SafetensorError,  # torch takes a file for what its suffix says
     ArithmeticError,
@@ -55,6 +43,7 @@ _PARSING: Final = (
     zlib.error,
 )
 """What the parsers of pickles and archives raise at bytes that are neither."""
+_DEEPEST: Final = 4
 _CURE: Final = "Ask its author for a plain state dict or safetensors."
 
 
@@ -145,6 +134,8 @@ def _refuse_strangers(path: Path, start: bytes) -> None:
     if start.lstrip().lower().startswith((b"<!doctype", b"<html", b"<?xml")):
         raise ModelError(f"{path}: this is a web page, not a checkpoint: a download went wrong. Fetch it again.")
     if not start.startswith(b"PK"):
+        with suppress(tarfile.TarError, *_PARSING), tarfile.open(path, "r:"):
+            raise ModelError(f"{path}: refused: a tar archive, as torch wrote before 0.1.10. {_CURE}")
         return
     try:
         with zipfile.ZipFile(path) as archive:
@@ -159,20 +150,40 @@ def _refuse_strangers(path: Path, start: bytes) -> None:
 
 def _unpickled(path: Path) -> dict[str, Any]:
     try:
-        with torch.serialization.safe_globals(list(_HARMLESS)), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of protocols that no checkpoint has: these are refused anyway
-            content = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of torch, that this reader is not its own restricted one
+            content = torch.load(path, map_location="cpu", pickle_module=restricted_pickle, weights_only=False)
+    except RefusedGlobalError as error:
+        raise ModelError(
+            f"{path}: refused: opening it would run code ({error.name}), not only read tensors. {_CURE}"
+        ) from error
     except UnpicklingError as error:
-        code = re.search(r"GLOBAL (\S+)", str(error)) or re.search(
-            r"([\w.]+\.\w+) was not an allowed global", str(error)
-        )
-        if code is not None:
-            raise ModelError(
-                f"{path}: refused: opening it would run code ({code[1]}), not only read tensors. {_CURE}"
-            ) from error
         raise ModelError(f"{path}: not a checkpoint, or a damaged one. Fetch it again. {_CURE}") from error
     except _PARSING as error:
         raise ModelError(f"{path}: truncated, damaged or no checkpoint at all. Fetch it again.") from error
+    whole = _whole_object(content)
+    if whole is not None:
+        raise ModelError(
+            f"{path}: refused: it holds a whole object, and opening that would run code ({whole}), not only read "
+            f"tensors. {_CURE}"
+        )
     if not isinstance(content, Mapping):
         raise ModelError(f"{path}: holds a {type(content).__name__}, not a state dict. {_CURE}")
     return {str(key): value for key, value in content.items()}
+
+
+def _whole_object(content: object) -> str | None:
+    """Name the class of an object that was stored in the place of a state dict; None where there are tensors."""
+    if _holds_tensors(content, _DEEPEST):
+        return None
+    places = (content, *(content.values() if isinstance(content, Mapping) else ()))
+    return next((place.source for place in places if isinstance(place, StandIn)), None)
+
+
+def _holds_tensors(value: object, depth: int) -> bool:
+    """Whether some mapping of this depth at most has a tensor among its values; a stand-in only as a state dict."""
+    if not isinstance(value, Mapping) or depth == 0:
+        return False
+    inner = list(value.values())
+    deeper = not isinstance(value, StandIn) and any(_holds_tensors(one, depth - 1) for one in inner)
+    return any(isinstance(one, torch.Tensor) for one in inner) or deeper
