@@ -258,10 +258,15 @@ def _legend(fitted: Fitted, wanted: Wanted, hints: Mapping[str, Any]) -> Legend:
             raise UsageError(f"the legend has {len(wanted.legend)} classes, the network {fitted.classes}.")
         return wanted.legend
     names, colours = _told_classes(hints)
-    if len(names) != fitted.classes:
-        names, colours = [f"class {code}" for code in range(fitted.classes)], []
-    if fitted.sigmoid:
-        names, colours = ["background", "class"], []
+    if fitted.sigmoid and len(names) < 2:
+        names, colours = ["background", *(names or ["class"])], []
+    if names and len(names) != fitted.classes:
+        raise UsageError(
+            f"the checkpoint names {len(names)} classes ({', '.join(names[:8])}), the network has {fitted.classes}. "
+            "Pass --legend."
+        )
+    if not names:
+        names = [f"class {code}" for code in range(fitted.classes)]
     if len(set(names)) != len(names) or not all(names):
         raise UsageError(f"the checkpoint's class names are blank or repeat ({', '.join(names[:8])}). Pass --legend.")
     if len(colours) != fitted.classes:

@@ -110,6 +110,15 @@ def test_a_palette_that_is_none_gives_way_to_the_usual_colours(
     assert [entry.colour for entry in card.legend.classes] == ["#800000", "#008000", "#808000"]
 
 
+@pytest.mark.parametrize("names", [("roof", "wall"), tuple("abcd")])
+def test_another_number_of_class_names_asks_for_a_legend(
+    names: tuple[str, ...], checkpoint: tuple[Path, torch.nn.Module], tmp_path: Path
+) -> None:
+    torch.save({"state_dict": checkpoint[1].state_dict(), "meta": {"CLASSES": names}}, tmp_path / "w.pth")
+    with pytest.raises(UsageError, match=rf"names {len(names)} classes .* the network has 3. Pass --legend"):
+        import_model(tmp_path / "w.pth", NETWORK, tmp_path / "m.safetensors")
+
+
 @pytest.mark.parametrize("names", [("roof", "roof", "water"), ("", "roof", "water")])
 def test_class_names_that_make_no_legend_ask_for_one(
     names: tuple[str, ...], checkpoint: tuple[Path, torch.nn.Module], tmp_path: Path

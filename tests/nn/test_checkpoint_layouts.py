@@ -333,7 +333,7 @@ def test_misfits_are_told_by_name_and_in_few_words() -> None:
     with pytest.raises(ModelError) as refusal:
         fit(name, state)
     words = str(refusal.value)
-    assert "1 missing: body.network.classifier.cbr.0.weight" in words
+    assert "1 missing: classifier.cbr.0.weight" in words
     assert "1 extra: backbone.extra.weight" in words
     assert "1 misshapen: classifier.cbr.1.bias (7,) for (128,)" in words
     assert len(words) < 400
@@ -375,8 +375,8 @@ def test_another_networks_weights_name_what_they_are() -> None:
         fit("pspnet_r50", _tiny())
     with pytest.raises(ModelError, match=r"is of no layout known for pspnet_r50 \(hszhao/semseg, mmsegmentation\)"):
         fit("pspnet_r50", {"a.weight": torch.zeros(2)})
-    with pytest.raises(ModelError, match="no layout of weights is known for segnet"):
-        fit("segnet", {"a.weight": torch.zeros(2)})
+    with pytest.raises(ModelError, match="no layout of published weights is known for parsenet"):
+        fit("parsenet", {"a.weight": torch.zeros(2)})
 
 
 def test_side_heads_can_be_left_behind() -> None:

@@ -54,10 +54,10 @@ def test_hrnet_takes_raw_branches_and_raises_them_bilinearly(form: str) -> None:
         total = finest
         for place, x in enumerate(coarser, start=1):
             convolution, norm = list(fusion.fuse_layers[0][place])[:2]
-            x = norm(convolution(x))
+            raised = norm(convolution(x))
             if form == "mmseg":
-                x = functional.interpolate(x, scale_factor=2**place, mode="bilinear", align_corners=False)
-            total = total + functional.interpolate(x, size=(17, 25), mode="bilinear", align_corners=False)
+                raised = functional.interpolate(raised, scale_factor=2**place, mode="bilinear", align_corners=False)
+            total = total + functional.interpolate(raised, size=(17, 25), mode="bilinear", align_corners=False)
         answers = fusion(maps)
     assert [tuple(answer.shape[1:]) for answer in answers] == sizes
     torch.testing.assert_close(answers[0], total.relu())

@@ -27,7 +27,11 @@ HRNET_OCR = Layout(
     renames=(
         (r"^conv3x3_ocr\.", "body.head.narrow."),
         # a norm and a ReLU are one module of their own
-        (r"^(ocr_distri_head\..*)\.([13])\.0\.(?=\w+$)", r"\1.\2."),
+        (r"^ocr_distri_head\.conv_bn_dropout\.1\.0\.", "ocr_distri_head.conv_bn_dropout.1."),
+        (
+            r"^ocr_distri_head\.object_context_block\.f_(pixel|object|down|up)\.([13])\.0\.",
+            r"ocr_distri_head.object_context_block.f_\1.\2.",
+        ),
         (r"^ocr_distri_head\.object_context_block\.f_(pixel|object)\.([01])\.", r"f_\1.0.\2."),
         (r"^ocr_distri_head\.object_context_block\.f_(pixel|object)\.2\.", r"f_\1.1.0."),
         (r"^ocr_distri_head\.object_context_block\.f_(pixel|object)\.3\.", r"f_\1.1.1."),

@@ -7,7 +7,12 @@ from geoseg.nn.checkpoints.layout import Layout
 REFINENET = Layout(
     source="DrSleep/refinenet-pytorch",
     networks={"refinenet_r101": {}, "refinenet_r152": {}},
-    marks=(r"^p_ims1d2_outl4_dimred\.weight$", r"^mflow_conv_g4_pool\.0\.", r"^clf_conv\.weight$"),
+    marks=(
+        r"^adapt_stage1_b\.",
+        r"^p_ims1d2_outl4_dimred\.weight$",
+        r"^mflow_conv_g4_pool\.0\.",
+        r"^clf_conv\.weight$",
+    ),
     renames=(
         (r"^(?=conv1\.|bn1\.|layer\d\.)", "body.backbone."),
         (r"^p_ims1d2_outl(\d)_dimred\.", r"body.neck.levels.<\1-1>.narrow.1."),

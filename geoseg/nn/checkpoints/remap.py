@@ -19,6 +19,7 @@ from geoseg.nn.checkpoints.layout import Layout
 from geoseg.nn.checkpoints.mmseg_config import MmsegConfig, UnreadableConfigError, read_mmseg_config
 from geoseg.nn.checkpoints.mmseg_options import MMSEGMENTATION, mmseg_options, refuse_other_heads, single_threshold
 from geoseg.nn.checkpoints.resnet_name import resnet_depth, resnet_name
+from geoseg.nn.checkpoints.source_names import source_names
 from geoseg.nn.zoo.registry import NETWORKS, build, nearest, options
 
 _LISTED = 4
@@ -197,9 +198,14 @@ def recognise(name: str, tensors: Mapping[str, Tensor]) -> Layout:
         sources = " or ".join(dict.fromkeys(layout.source for layout in fitting))
         raise ModelError(f"is of {sources}, and not a {name}; import it as {', '.join(others[:6])}")
     known = sorted({layout.source for layout in LAYOUTS if name in layout.networks})
+    if name not in NETWORKS:
+        raise ModelError(f"network {name!r} is unknown; {nearest(name)}")
     listed = ", ".join(list(tensors)[:_LISTED])
     if not known:
-        raise ModelError(f"no layout of weights is known for {name}; {nearest(name)}")
+        raise ModelError(
+            f"no layout of published weights is known for {name}: nobody else's checkpoint becomes one. "
+            "docs/checkpoints.md lists the networks that checkpoints become"
+        )
     raise ModelError(
         f"is of no layout known for {name} ({', '.join(known)}); its {len(tensors)} tensors begin with {listed}"
     )
@@ -276,7 +282,8 @@ def _refuse_misfits(
     theirs: Mapping[str, str],
 ) -> None:
     expected, state = expected_and_found
-    missing = sorted(expected.keys() - state.keys())
+    absent = sorted(expected.keys() - state.keys())
+    missing = source_names(layout, absent[: _LISTED + 1], theirs.values()) + absent[_LISTED + 1 :]
     extra = sorted(theirs.get(key, key) for key in state.keys() - expected.keys())
     misshapen = [
         f"{theirs.get(key, key)} {tuple(state[key].shape)} for {expected[key]}"
