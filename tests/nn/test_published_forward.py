@@ -286,3 +286,11 @@ def test_second_heads_weigh_as_published_and_drop_what_is_dropped_there(
     assert beside.weight == weight
     side = network.body.side if name.startswith("deeplabv3plus") else network.body.sides[0]
     assert isinstance(side[1], nn.Dropout if weight == 0.5 else nn.Dropout2d)
+
+
+@pytest.mark.parametrize(("name", "blocks"), [("setr_pup_b", [4, 7, 9, 11]), ("setr_naive_b", [2, 5, 8, 11])])
+def test_setrs_heads_read_the_blocks_that_the_authors_base_networks_read(name: str, blocks: list[int]) -> None:
+    """``in_index`` of the heads in the authors' configurations for DeiT-B."""
+    with torch.device("meta"):
+        network = build(name, 3, 2, image_px=64)
+    assert sorted(network.body.backbone.ends) == blocks

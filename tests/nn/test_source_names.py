@@ -12,6 +12,7 @@ from geoseg.errors import ModelError
 from geoseg.nn.checkpoints import fit
 from geoseg.nn.checkpoints.known import LAYOUTS
 from geoseg.nn.checkpoints.source_names import source_names
+from geoseg.nn.zoo.registry import NETWORKS, options
 
 FILES = sorted((Path(__file__).parent / "references").rglob("*.npz"))
 
@@ -48,3 +49,15 @@ def test_a_light_weight_refinenet_is_not_called_a_refinenet_that_lacks_tensors()
     with pytest.raises(ModelError) as refusal:
         fit("refinenet_r101", {name: torch.zeros(4, 4, 1, 1) for name in names})
     assert "missing" not in str(refusal.value)
+
+
+def test_names_of_one_network_take_the_same_checkpoints() -> None:
+    """``hrnet`` and ``hrnet_w48`` build the same."""
+    built = {
+        name: (NETWORKS[name][0], repr(sorted(options(name).items())))
+        for name in NETWORKS
+        if "_" in name or name == "hrnet"
+    }
+    for layout in LAYOUTS:
+        for name, twin in ((a, b) for a in built for b in built if built[a] == built[b]):
+            assert (name in layout.networks) == (twin in layout.networks), (layout.source, name, twin)
