@@ -1,5 +1,1 @@
-"""Prefect flows over geoseg: decorators and orchestration, no pixel code. Each file runs plainly, too.
-
-Their annotations are no strings (no ``from __future__ import annotations``): Prefect's runner loads a file without
-entering it among the modules, so that pydantic could not find out what a string means and every run would fail.
-"""
+"""Entry files of the flows, for ``python flows/NAME.py`` and for deployments; the code is in ``geoseg.flows``."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 
-from geoseg.cli.process.signals import Stopped, say_stopped, watch_signals
-from geoseg.cli.process.streams import open_streams, use_utf8
+from geoseg.process.signals import Stopped, say_stopped, watch_signals
+from geoseg.process.streams import open_streams, use_utf8
 
 
 def main() -> None:

@@ -10,8 +10,9 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from geoseg.archive.sources.config import FolderSource, SourceConfig
+from geoseg.core.choices import Precision, RuntimeName
 from geoseg.core.digest import sha256_of_json
-from geoseg.core.spec import Precision, PredictSpec, RuntimeName
+from geoseg.core.spec import PredictSpec
 from geoseg.io.files.formats import is_remote
 from geoseg.io.files.yaml_file import read_config
 from geoseg.io.labels.area_of_interest import area_digest

@@ -7,13 +7,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from geoseg.core.choices import Blend, Tta
 from geoseg.core.crf_spec import Crf
 from geoseg.core.digest import sha256_of_json
-from geoseg.core.tiling import Blend
 
-RuntimeName = Literal["auto", "torch", "openvino", "onnxruntime"]
-Tta = Literal["none", "flip", "d4"]
-Precision = Literal["auto", "fp32", "bf16", "fp16"]
 Scale = Annotated[float, Field(ge=0.25, le=4)]
 
 

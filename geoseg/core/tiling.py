@@ -16,14 +16,12 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from geoseg.core.choices import Blend
 from geoseg.core.window import Window
-
-Blend = Literal["core", "taper"]
 
 ALIGN_PX = 32
 """A scene smaller than a tile is one tile, padded by reflection to the next multiple of this."""

@@ -1,1 +1,7 @@
-"""What the flows in ``flows/`` share: reporting to Prefect that never stops the work, and how a flow ends."""
+"""Prefect flows over geoseg: decorators and orchestration, no pixel code. The files in ``flows/`` run them.
+
+Annotations of flows are no strings (no ``from __future__ import annotations``): Prefect may load a file by its path,
+without entering it among the modules, so that pydantic could not find out what a string means.
+"""
+
+import geoseg.flows.private  # noqa: F401 - before prefect, which reports home as it is imported

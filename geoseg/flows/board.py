@@ -26,7 +26,7 @@ from prefect.logging import get_run_logger
 from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
 from geoseg.archive.record import SceneRecord
-from geoseg.cli.door import printable
+from geoseg.core.text import printable
 from geoseg.run.report import Silence
 
 _log = logging.getLogger(__name__)

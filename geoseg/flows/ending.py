@@ -16,9 +16,9 @@ import typer
 from prefect.client.schemas.objects import State
 from prefect.exceptions import PrefectException
 
-from geoseg.cli.door import enter, say
 from geoseg.errors import GeosegError, ResourceError
 from geoseg.flows.own_server import start_own_server
+from geoseg.process.command import print_message, run_command
 
 NOT_REPORTED = 8
 """Exit code: the outputs are final, Prefect was not told."""
@@ -73,7 +73,7 @@ def command(function: Callable[..., int]) -> NoReturn:
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
     app.command(context_settings={"help_option_names": ["-h", "--help"]})(function)
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
-    code = enter(lambda: app(args=arguments, standalone_mode=False), debug=debug)
+    code = run_command(lambda: app(args=arguments, standalone_mode=False), debug=debug)
     outcome = _computed.get()
     if outcome is not None and not outcome.told:
         sys.stderr.flush()
@@ -132,9 +132,9 @@ def run(flow: Callable[[], State[Any]]) -> int:
     if outcome is None:
         state.result()  # raises what the flow raised
         return 0
-    say(outcome.summary)
+    print_message(outcome.summary)
     if told and outcome.told:
         return outcome.exit_code
     _computed.set(replace(outcome, told=False))
-    say("computed, not reported: the outputs are final, Prefect's API was lost before it could be told.")
+    print_message("computed, not reported: the outputs are final, Prefect's API was lost before it could be told.")
     return outcome.exit_code or NOT_REPORTED

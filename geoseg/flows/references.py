@@ -7,9 +7,9 @@ from typing import Any
 
 from geoseg.archive.manifest import Manifest
 from geoseg.archive.record import SceneRecord
-from geoseg.cli.arguments.legend_file import read_value_legend
 from geoseg.errors import ElsewhereError, SceneError
-from geoseg.io.labels.class_raster import Nodata
+from geoseg.io.labels.legend_file import read_value_legend
+from geoseg.io.labels.nodata import Nodata
 from geoseg.io.publish.bundle import Bundle
 from geoseg.io.vectors.names import split_layer
 from geoseg.score.binary import BinaryCounts

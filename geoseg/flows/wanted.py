@@ -9,7 +9,8 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from geoseg.archive.config import ArchiveConfig, Opening
-from geoseg.core.spec import Precision, PredictSpec, RuntimeName
+from geoseg.core.choices import Precision, RuntimeName
+from geoseg.core.spec import PredictSpec
 from geoseg.errors import UsageError
 
 Value = TypeVar("Value", bound=BaseModel)

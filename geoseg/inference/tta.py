@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from geoseg.core.spec import Tta
+from geoseg.core.choices import Tta
 from geoseg.runtimes.runtime import Answer, Runtime
 
 View = tuple[bool, bool, bool]

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from geoseg.core.card import ModelCard
+from geoseg.core.choices import Precision, RuntimeName
 from geoseg.core.digest import sha256_of_json
 from geoseg.core.paths import path_text
-from geoseg.core.spec import Precision, RuntimeName
 from geoseg.errors import UsageError
 from geoseg.io.weights.ensemble_file import read_members
 from geoseg.models.bundled import BUNDLED

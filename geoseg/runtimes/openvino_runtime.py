@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from geoseg.core.spec import Precision
+from geoseg.core.choices import Precision
 from geoseg.errors import ModelError, UsageError
 from geoseg.runtimes.onnx_graph import graph_of, mirrored
 from geoseg.runtimes.registry import RuntimeRequest

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Literal
 
-from geoseg.core.spec import Precision, RuntimeName
+from geoseg.core.choices import Precision, RuntimeName
 from geoseg.errors import ModelError, ResourceError, UsageError
 from geoseg.runtimes.runtime import ModelPackage, Runtime
 

@@ -7,8 +7,9 @@ from typing import Final
 
 import numpy as np
 
+from geoseg.core.choices import Unanswered
 from geoseg.score.calibration import CalibrationCounts
-from geoseg.score.matrix import NONE, U8, Matrix, Unanswered, count, jsonable, mean, scores
+from geoseg.score.matrix import NONE, U8, Matrix, count, jsonable, mean, scores
 from geoseg.score.membranes import rand_and_information
 from geoseg.score.protocols import Section
 from geoseg.score.single_masks import LineCounts, dice, mask_precision

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from geoseg.core.choices import ScoreProtocol, Unanswered
 from geoseg.core.deepglobe_legend import DEEPGLOBE
 from geoseg.core.legend import Legend, ValueLegend
 from geoseg.errors import ElsewhereError, SceneError
@@ -18,12 +19,11 @@ from geoseg.score.binary import BinaryCounts
 from geoseg.score.boundary import Distance
 from geoseg.score.codes import Positive, Recoded
 from geoseg.score.hidden import HiddenClasses
-from geoseg.score.matrix import Matrix, Unanswered, jsonable, ratio
+from geoseg.score.matrix import Matrix, jsonable, ratio
 from geoseg.score.pairs import Pair
 from geoseg.score.protocols import (
     ISPRS,
     Counts,
-    Name,
     Section,
     class_list,
     classes,
@@ -48,7 +48,7 @@ class Plan:
         unanswered: what a labelled pixel without prediction is.
     """
 
-    protocol: Name = "classes"
+    protocol: ScoreProtocol = "classes"
     reading: Reading = field(default_factory=Reading)
     legend: Legend | None = None
     distances: tuple[Distance, ...] = ()

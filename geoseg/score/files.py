@@ -4,21 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Literal
 
+from geoseg.core.choices import FileProtocol, Unanswered
 from geoseg.core.legend import Legend
 from geoseg.core.paths import path_text
 from geoseg.errors import UsageError
-from geoseg.io.labels.class_raster import Nodata
+from geoseg.io.labels.nodata import Nodata
 from geoseg.io.vectors.names import is_folder
 from geoseg.score.boundary import Distance
 from geoseg.score.codes import Positive
 from geoseg.score.edges.files import evaluate_edges
 from geoseg.score.evaluate import Plan, Report
 from geoseg.score.evaluate import evaluate as evaluate_pairs
-from geoseg.score.matrix import Unanswered
 from geoseg.score.pairs import find_pairs
-from geoseg.score.protocols import Name
 from geoseg.score.view import Reading, colours_of
 
 
@@ -26,7 +24,7 @@ def evaluate(  # noqa: PLR0913 - an evaluation's options, each with a default
     prediction: str | Path,
     reference: str | Path,
     *,
-    protocol: Name | Literal["bsds"] = "classes",
+    protocol: FileProtocol = "classes",
     eroded: str | Path | None = None,
     confidence: str | Path | None = None,
     legend: Legend | None = None,

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
+
+from geoseg.core.choices import Unanswered
 
 U8 = npt.NDArray[np.uint8]
 Matrix = npt.NDArray[np.int64]
 
 NONE: Final = 255
 """Code of a pixel without a class: in the reference unlabelled, in the prediction unanswered."""
-
-Unanswered = Literal["ignore", "wrong"]
 
 
 def count(reference: U8, predicted: U8) -> Matrix:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import numpy as np
 
+from geoseg.core.choices import ScoreProtocol, Unanswered
 from geoseg.core.deepglobe_legend import DEEPGLOBE, UNKNOWN
 from geoseg.core.ground import gsd_m
 from geoseg.core.isprs_legend import CLUTTER, TOWN_LEGEND
@@ -15,11 +16,10 @@ from geoseg.core.legend import Legend
 from geoseg.score.boundary import BoundaryCounts, Distance, PixelSides
 from geoseg.score.calibration import CalibrationCounts
 from geoseg.score.erosion import ISPRS_RADIUS_PX, without_borders
-from geoseg.score.matrix import Matrix, Scores, Unanswered, count, jsonable, scores
+from geoseg.score.matrix import Matrix, Scores, count, jsonable, scores
 from geoseg.score.view import Comparison, Hidden, View
 
 ISPRS: Final = TOWN_LEGEND
-Name = Literal["classes", "isprs", "deepglobe", "binary"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +62,7 @@ class Counts:
     hidden: Hidden = field(default_factory=Hidden)
 
     @classmethod
-    def empty(cls, protocol: Name, comparison: Comparison, distances: Sequence[Distance]) -> Counts:
+    def empty(cls, protocol: ScoreProtocol, comparison: Comparison, distances: Sequence[Distance]) -> Counts:
         """Start with nothing counted.
 
         Args:

@@ -15,9 +15,10 @@ from geoseg.core.legend import Legend
 from geoseg.core.tiling import Tiling
 from geoseg.core.window import Window
 from geoseg.io.labels.array_labels import matlab_labels
-from geoseg.io.labels.class_raster import ClassRaster, ClassRules, Nodata
+from geoseg.io.labels.class_raster import ClassRaster, ClassRules
 from geoseg.io.labels.confidence_raster import ConfidenceRaster
 from geoseg.io.labels.label_layer import LabelLayer, Rgb, read_codes
+from geoseg.io.labels.nodata import Nodata
 from geoseg.io.labels.polygon_layer import PolygonLabels
 from geoseg.io.labels.resampled_layer import Fit, on_grid
 from geoseg.io.vectors.names import is_vector

@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
+from geoseg.core.choices import SimplifyMethod
 from geoseg.errors import UsageError
-
-Method = Literal["visvalingam", "douglas-peucker"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +28,7 @@ class VectorSpec:
     """
 
     simplify_m: float = 0.0
-    method: Method = "douglas-peucker"
+    method: SimplifyMethod = "douglas-peucker"
     smooth: bool = True
     min_area_m2: float = 0.0
     class_min_area_m2: Mapping[int, float] = field(default_factory=dict)
@@ -43,8 +42,8 @@ class VectorSpec:
             raise UsageError(f"minimum areas are {areas}; give square metres, or 0 to keep every region")
         if not all(0 <= code <= 255 for code in self.class_min_area_m2):
             raise UsageError(f"class_min_area_m2 has codes {sorted(self.class_min_area_m2)}; codes are 0 to 255")
-        if self.method not in get_args(Method):
-            raise UsageError(f"method is {self.method!r}; choose one of {', '.join(get_args(Method))}")
+        if self.method not in get_args(SimplifyMethod):
+            raise UsageError(f"method is {self.method!r}; choose one of {', '.join(get_args(SimplifyMethod))}")
         if self.connectivity not in (4, 8):
             raise UsageError(f"connectivity is {self.connectivity}; choose 4 or 8")
         if self.connectivity == 8 and (self.generalises or not self.exact):

@@ -11,12 +11,12 @@ import pytest
 import yaml
 
 from geoseg.archive.archive import Archive
-from geoseg.cli.door import enter
 from geoseg.cli.main import app
+from geoseg.process.command import run_command
 
 
 def call(*arguments: str) -> int:
-    return enter(partial(app, args=["archive", *arguments], standalone_mode=False), debug=False)
+    return run_command(partial(app, args=["archive", *arguments], standalone_mode=False), debug=False)
 
 
 @pytest.fixture

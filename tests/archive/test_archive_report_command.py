@@ -15,12 +15,12 @@ from conftest import blobs
 
 from geoseg.archive.config import ArchiveConfig
 from geoseg.archive.run import run_archive
-from geoseg.cli.door import enter
 from geoseg.cli.main import app
+from geoseg.process.command import run_command
 
 
 def report(*arguments: str) -> int:
-    return enter(lambda: app(args=["archive", "report", *arguments], standalone_mode=False), debug=False)
+    return run_command(lambda: app(args=["archive", "report", *arguments], standalone_mode=False), debug=False)
 
 
 @pytest.fixture
@@ -101,7 +101,7 @@ def test_an_emptied_source_is_refused_and_what_is_finished_stays_listed(
     scenes.rename(tmp_path / "unmounted")
     scenes.mkdir()
     for command in ("report", "run", "status"):
-        code = enter(lambda: app(args=["archive", command, path], standalone_mode=False), debug=False)  # noqa: B023
+        code = run_command(lambda: app(args=["archive", command, path], standalone_mode=False), debug=False)  # noqa: B023
         assert code == 3, command
         assert f"{scenes}: there is no scene in the archive's source" in capsys.readouterr().err
     assert {file: file.read_bytes() for file in made.out.iterdir() if file.is_file()} == before
@@ -109,10 +109,10 @@ def test_an_emptied_source_is_refused_and_what_is_finished_stays_listed(
     facts = json.loads(Path(path).read_text()) | {"allow_empty": True}
     Path(path).write_text(json.dumps(facts))
     for command in ("report", "run"):
-        assert enter(lambda: app(args=["archive", command, path], standalone_mode=False), debug=False) == 0  # noqa: B023
+        assert run_command(lambda: app(args=["archive", command, path], standalone_mode=False), debug=False) == 0  # noqa: B023
         assert geopandas.read_parquet(made.out / "scenes.parquet").state.tolist() == ["done", "done"], command
     capsys.readouterr()
-    assert enter(lambda: app(args=["archive", "status", path], standalone_mode=False), debug=False) == 0
+    assert run_command(lambda: app(args=["archive", "status", path], standalone_mode=False), debug=False) == 0
     assert capsys.readouterr().out.startswith("2 done, 0 failed")
 
 

@@ -16,14 +16,14 @@ import pytest
 from affine import Affine
 from conftest import blobs
 
-from geoseg.cli.door import enter
 from geoseg.cli.main import app
 from geoseg.models import bundled
+from geoseg.process.command import run_command
 
 
 def geoseg(*arguments: str | Path) -> int:
     """Run in this process, as the installed command does."""
-    return enter(lambda: app(args=[str(a) for a in arguments], standalone_mode=False), debug=False)
+    return run_command(lambda: app(args=[str(a) for a in arguments], standalone_mode=False), debug=False)
 
 
 @pytest.fixture(autouse=True)
@@ -250,7 +250,7 @@ def test_a_bug_is_called_a_bug(capsys: pytest.CaptureFixture[str]) -> None:
     def broken() -> None:
         raise ZeroDivisionError("oh")
 
-    assert enter(broken, debug=False) == 1
+    assert run_command(broken, debug=False) == 1
     assert "a bug in geoseg: ZeroDivisionError: oh" in capsys.readouterr().err
 
 

@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 from conftest import blobs
 
-from geoseg.cli.door import enter
 from geoseg.cli.main import app
+from geoseg.process.command import run_command
 
 CRF = "4,4,20,2,1.5,4"
 
 
 def geoseg(*arguments: str | Path) -> int:
-    return enter(lambda: app(args=[str(a) for a in arguments], standalone_mode=False), debug=False)
+    return run_command(lambda: app(args=[str(a) for a in arguments], standalone_mode=False), debug=False)
 
 
 @pytest.fixture(autouse=True)

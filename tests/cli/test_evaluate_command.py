@@ -16,16 +16,16 @@ import shapely
 from PIL import Image
 from rasterio.transform import from_origin
 
-from geoseg.cli.door import enter
 from geoseg.cli.main import app
 from geoseg.io.labels.matlab_file import read_annotations
+from geoseg.process.command import run_command
 
 SAMPLES = Path(__file__).resolve().parents[2] / "sample_tiles"
 DRAWINGS = Path(__file__).resolve().parents[3] / "shared" / "data" / "bsds500" / "groundTruth" / "test"
 
 
 def geoseg(*arguments: str | Path) -> int:
-    return enter(lambda: app(args=[str(a) for a in arguments], standalone_mode=False), debug=False)
+    return run_command(lambda: app(args=[str(a) for a in arguments], standalone_mode=False), debug=False)
 
 
 def write(path: Path, codes: np.ndarray, **profile: object) -> Path:

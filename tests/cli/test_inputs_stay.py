@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 from conftest import LEGEND, WriteScene
 
-from geoseg.cli.door import enter
 from geoseg.cli.main import app
 from geoseg.errors import UsageError
 from geoseg.io.files.targets import keep_inputs, make_folder
+from geoseg.process.command import run_command
 
 
 def geoseg(*arguments: str | Path) -> int:
-    return enter(lambda: app(args=[str(a) for a in arguments], standalone_mode=False), debug=False)
+    return run_command(lambda: app(args=[str(a) for a in arguments], standalone_mode=False), debug=False)
 
 
 def itself(path: Path) -> Path:

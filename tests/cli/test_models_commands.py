@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from geoseg.cli.door import enter
 from geoseg.cli.main import app
+from geoseg.process.command import run_command
 
 NETWORK = "torchvision_lraspp_mobilenet_v3_large"
 
 
 def geoseg(*arguments: str | Path) -> int:
-    return enter(lambda: app(args=[str(a) for a in arguments], standalone_mode=False), debug=False)
+    return run_command(lambda: app(args=[str(a) for a in arguments], standalone_mode=False), debug=False)
 
 
 @pytest.fixture(scope="module")

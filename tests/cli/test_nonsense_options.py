@@ -19,8 +19,8 @@ import typer
 from conftest import WriteScene, blobs
 from small_training import document, write_squares
 
-from geoseg.cli.door import enter
 from geoseg.cli.main import app
+from geoseg.process.command import run_command
 
 LIMIT_S = 60
 """Far above what any of the runs takes on a busy machine: what is alive then waits for something."""
@@ -171,7 +171,7 @@ def _writer(folder: Path) -> WriteScene:
 
 
 def geoseg(*arguments: str | Path) -> int:
-    return enter(lambda: app(args=[str(a) for a in arguments], standalone_mode=False), debug=False)
+    return run_command(lambda: app(args=[str(a) for a in arguments], standalone_mode=False), debug=False)
 
 
 @pytest.fixture(autouse=True)

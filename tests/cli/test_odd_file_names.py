@@ -16,15 +16,15 @@ import pytest
 import rasterio
 from conftest import WriteScene, blobs
 
-from geoseg.cli.door import enter
 from geoseg.cli.main import app
 from geoseg.io.files.gdal_name import escaped, gdal_name
+from geoseg.process.command import run_command
 
 BYTES = os.fsdecode(b"s\xff\xe9")
 
 
 def geoseg(*arguments: str | Path) -> int:
-    return enter(lambda: app(args=[str(a) for a in arguments], standalone_mode=False), debug=True)
+    return run_command(lambda: app(args=[str(a) for a in arguments], standalone_mode=False), debug=True)
 
 
 def test_a_scene_model_and_folder_of_such_names_give_the_same_layers_as_plain_ones(

@@ -14,8 +14,8 @@ import rasterio
 import rasterio.shutil
 from conftest import blobs
 
-from geoseg.cli.door import enter
 from geoseg.cli.main import app
+from geoseg.process.command import run_command
 
 
 @pytest.fixture(autouse=True)
@@ -27,7 +27,7 @@ def _restore_signals() -> Any:
 
 
 def geoseg(*arguments: str | Path) -> int:
-    return enter(lambda: app(args=[str(a) for a in arguments], standalone_mode=False), debug=False)
+    return run_command(lambda: app(args=[str(a) for a in arguments], standalone_mode=False), debug=False)
 
 
 def answered(out: Path, name: str) -> np.ndarray:

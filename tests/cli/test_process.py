@@ -14,13 +14,13 @@ from typing import Any
 import pytest
 from conftest import blobs
 
-from geoseg.cli.door import enter
-from geoseg.cli.process.faults import resource_fault
 from geoseg.errors import GeosegError, WriteError
+from geoseg.process.command import run_command
+from geoseg.process.faults import resource_fault
 
 COMMAND = [sys.executable, "-m", "geoseg"]
 BOTH = [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
-BEGIN = "import os, sys, time, hashlib; from geoseg.cli.process import signals; signals.watch_signals()\n"
+BEGIN = "import os, sys, time, hashlib; from geoseg.process import signals; signals.watch_signals()\n"
 
 
 def started(script: str) -> subprocess.Popen[str]:
@@ -36,13 +36,13 @@ def started(script: str) -> subprocess.Popen[str]:
 @pytest.mark.parametrize(("number", "code"), BOTH)
 def test_an_interruption_that_a_library_swallows_is_raised_again(number: signal.Signals, code: int) -> None:
     process = started(
-        "from geoseg.cli.door import enter\n"
+        "from geoseg.process.command import run_command\n"
         "def command():\n"
         "    print('ready', flush=True)\n"
         "    try: time.sleep(60)\n"
         "    except BaseException: pass\n"
         "    time.sleep(60)\n"
-        "sys.exit(enter(command, debug=False))"
+        "sys.exit(run_command(command, debug=False))"
     )
     process.send_signal(number)
     _, error = process.communicate(timeout=20)
@@ -55,13 +55,13 @@ def test_an_interruption_that_a_library_makes_an_error_of_its_own_keeps_its_exit
     number: signal.Signals, code: int
 ) -> None:
     process = started(
-        "from geoseg.cli.door import enter\n"
+        "from geoseg.process.command import run_command\n"
         "from geoseg.errors import WriteError\n"
         "def command():\n"
         "    print('ready', flush=True)\n"
         "    try: time.sleep(60)\n"
         "    except BaseException as error: raise WriteError('a file could not be written') from error\n"
-        "sys.exit(enter(command, debug=False))"
+        "sys.exit(run_command(command, debug=False))"
     )
     process.send_signal(number)
     _, error = process.communicate(timeout=20)
@@ -73,12 +73,12 @@ def test_an_interruption_that_a_library_makes_an_error_of_its_own_keeps_its_exit
 @pytest.mark.parametrize("signals", [1, 2])
 def test_compiled_code_that_does_not_return_delays_no_end(number: signal.Signals, code: int, signals: int) -> None:
     process = started(
-        "from geoseg.cli.door import enter\n"
+        "from geoseg.process.command import run_command\n"
         "signals.GRACE_S = 1.0\n"
         "def command():\n"
         "    print('ready', flush=True)\n"
         "    hashlib.pbkdf2_hmac('sha256', b'a', b'b', 10**9)\n"
-        "sys.exit(enter(command, debug=False))"
+        "sys.exit(run_command(command, debug=False))"
     )
     begun = time.monotonic()
     for _ in range(signals):
@@ -179,7 +179,7 @@ def test_too_little_memory_is_a_resource_that_is_missing(error: Exception, capsy
     def command() -> None:
         raise ValueError("what a library made of it") from error
 
-    assert enter(command, debug=False) == 5
+    assert run_command(command, debug=False) == 5
     assert "memory" in capsys.readouterr().err
 
 
@@ -187,7 +187,7 @@ def test_an_error_of_the_operating_system_names_the_file(capsys: pytest.CaptureF
     def command() -> None:
         (tmp_path / "missing").read_bytes()
 
-    assert enter(command, debug=False) == 5
+    assert run_command(command, debug=False) == 5
     assert str(tmp_path / "missing") in capsys.readouterr().err
 
 
@@ -201,7 +201,7 @@ def test_an_error_of_ours_keeps_its_own_words(kind: type[Exception], capsys: pyt
     def command() -> None:
         raise kind("disk: out of memory")
 
-    enter(command, debug=False)
+    run_command(command, debug=False)
     assert capsys.readouterr().err == "geoseg: error: disk: out of memory\n"
 
 

@@ -17,12 +17,12 @@ import yaml
 from pydantic import BaseModel
 from small_training import document, write_squares
 
-from geoseg.cli.door import enter
 from geoseg.cli.main import app
 from geoseg.cli.output.train_progress import TrainingBar, TrainingLines, describe
 from geoseg.core.legend import LegendClass
 from geoseg.io.weights.model_file import read_model
 from geoseg.models.bundled import resolve
+from geoseg.process.command import run_command
 from geoseg.training.progress import Progress
 from geoseg.training.recipe import Recipe
 
@@ -30,7 +30,7 @@ DOCUMENT = Path(__file__).parents[2] / "docs" / "training.md"
 
 
 def geoseg(*arguments: str | Path) -> int:
-    return enter(lambda: app(args=[str(a) for a in arguments], standalone_mode=False), debug=True)
+    return run_command(lambda: app(args=[str(a) for a in arguments], standalone_mode=False), debug=True)
 
 
 @pytest.fixture

@@ -12,12 +12,12 @@ import rasterio
 import shapely
 from rasterio.transform import from_origin
 
-from geoseg.cli.door import enter
 from geoseg.cli.main import app
+from geoseg.process.command import run_command
 
 
 def geoseg(*arguments: str | Path) -> int:
-    return enter(lambda: app(args=[str(a) for a in arguments], standalone_mode=False), debug=False)
+    return run_command(lambda: app(args=[str(a) for a in arguments], standalone_mode=False), debug=False)
 
 
 def write_codes(path: Path, codes: np.ndarray, **profile: object) -> Path:

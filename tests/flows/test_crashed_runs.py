@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 from uuid import UUID, uuid4
 
-import geoseg.flows.private  # noqa: F401 - before prefect
+import geoseg.flows  # noqa: F401 - before prefect
 
 # isort: split
 import pytest
@@ -25,6 +24,7 @@ from prefect.utilities.schema_tools.hydration import HydrationContext, hydrate
 
 from geoseg.flows import crashed
 from geoseg.flows.crashed import noted_run
+from geoseg.flows.resubmit import parameters_of_crashed_run
 
 TEMPLATES = st.sampled_from(["{{ 1 }}", "{% raw %}", "{%- endraw %}"])
 VALUES = st.recursive(
@@ -35,20 +35,12 @@ VALUES = st.recursive(
 NAMES = st.sampled_from(["config", "out", "options", "retry_failed", "gpu_limit"])
 
 
-@pytest.fixture(scope="module")
-def templates() -> Any:
-    """``parameters_of_crashed_run`` of ``flows/resubmit.py``."""
-    with pytest.MonkeyPatch.context() as patched:
-        patched.syspath_prepend(str(Path(__file__).parents[2]))
-        yield importlib.import_module("flows.resubmit").parameters_of_crashed_run
-
-
 @given(run=st.dictionaries(NAMES, VALUES), defaults=st.dictionaries(NAMES, VALUES))
-def test_the_server_fills_in_the_parameters_of_the_crashed_run(
-    templates: Any, run: dict[str, Any], defaults: dict[str, Any]
-) -> None:
+def test_the_server_fills_in_the_parameters_of_the_crashed_run(run: dict[str, Any], defaults: dict[str, Any]) -> None:
     schema = {"properties": {name: {"default": defaults.get(name)} for name in run.keys() | defaults.keys()}}
-    made = templates(SimpleNamespace(parameter_openapi_schema=schema, parameters={"model": "of the deployment"}))
+    made = parameters_of_crashed_run(
+        SimpleNamespace(parameter_openapi_schema=schema, parameters={"model": "of the deployment"})
+    )
     action = RunDeployment(source="selected", deployment_id=uuid4(), parameters=made)
     context = HydrationContext(
         raise_on_error=True, render_jinja=True, jinja_context={"flow_run": SimpleNamespace(parameters=run)}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
+import ast
 import re
 import threading
 import time
@@ -13,19 +13,23 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-import geoseg.flows.private  # noqa: F401 - before prefect
+import geoseg.flows  # noqa: F401 - before prefect
 
 # isort: split
 import httpx
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from prefect.flows import load_flow_from_entrypoint
 from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
+from prefect.utilities.callables import parameter_schema
 
 from geoseg.archive.manifest import Entry, Manifest
 from geoseg.archive.record import SceneRecord
 from geoseg.errors import OutputError, ResourceError, SceneError, UsageError
 from geoseg.flows import board as boards
+from geoseg.flows import resubmit, serve
 from geoseg.flows.assets import asset_key
 from geoseg.flows.board import Board, artifact_key
 from geoseg.flows.ending import Outcome, computed, run, talking
@@ -35,18 +39,13 @@ from geoseg.flows.tally import Tally
 from geoseg.flows.wanted import archive_config, fields
 from geoseg.flows.window import spread
 
+ROOT = Path(__file__).parents[2]
+
 
 @pytest.fixture(autouse=True)
 def no_server_is_started() -> Iterator[None]:
     with temporary_settings({PREFECT_API_URL: "http://127.0.0.1:9/api"}):
         yield
-
-
-@pytest.fixture
-def flow_file(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Import one of the files in ``flows/``."""
-    monkeypatch.syspath_prepend(str(Path(__file__).parents[2]))
-    return lambda name: importlib.import_module(f"flows.{name}")
 
 
 class Ticket:
@@ -219,16 +218,34 @@ def test_an_api_that_wants_a_password_is_not_said_to_be_down(status: int) -> Non
         refuse()
 
 
-def test_who_needs_an_api_says_in_a_line_that_there_is_none(flow_file: Any) -> None:
+ENTRY_FILES = sorted(path for path in (ROOT / "flows").glob("*.py") if path.stem != "__init__")
+
+
+@pytest.mark.parametrize("path", ENTRY_FILES, ids=lambda path: path.stem)
+def test_an_entry_file_runs_the_module_of_its_name_and_holds_no_code(path: Path) -> None:
+    kinds = {type(node) for node in ast.parse(path.read_text()).body}
+    assert kinds <= {ast.Expr, ast.ImportFrom, ast.Assign, ast.If}
+    assert (ROOT / "geoseg" / "flows" / path.name).is_file()
+
+
+@pytest.mark.parametrize("entry", yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"], ids=repr)
+def test_the_flow_of_a_deployment_is_found_by_its_entry_file(entry: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    flow = load_flow_from_entrypoint(entry["entrypoint"], use_placeholder_flow=False)
+    assert flow.name == Path(entry["entrypoint"].split(":")[0]).stem.replace("_", "-")
+    known = parameter_schema(flow).properties
+    assert entry.get("parameters", {}).keys() <= known.keys()
+
+
+def test_who_needs_an_api_says_in_a_line_that_there_is_none() -> None:
     with (
         temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}),
         pytest.raises(ResourceError, match=r"does not answer .* Start one \(prefect server start\)"),
     ):
-        flow_file("resubmit").main("segment-archive/nightly")
+        resubmit.main("segment-archive/nightly")
 
 
-def test_what_could_never_run_is_not_served(flow_file: Any, tmp_path: Path) -> None:
-    serve = flow_file("serve")
+def test_what_could_never_run_is_not_served(tmp_path: Path) -> None:
     config = tmp_path / "a.yaml"
     with pytest.raises(UsageError, match=r"a\.yaml: cannot be read"):
         serve.main(config, every_s=5)

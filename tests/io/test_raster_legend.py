@@ -11,9 +11,9 @@ import rasterio
 from PIL import Image, TiffImagePlugin
 from rasterio.transform import from_origin
 
-from geoseg.cli.door import enter
 from geoseg.cli.main import app
 from geoseg.io.labels.raster_legend import legend_of
+from geoseg.process.command import run_command
 
 _FIELDS = (
     ("Value", "0", "5"),
@@ -62,7 +62,7 @@ def test_an_attribute_table_beside_the_raster_names_and_colours_its_polygons(ras
     legend = legend_of(raster, [1, 2, 7])
     assert legend.names == NAMES
     assert tuple(entry.colour for entry in legend.classes) == COLOURS
-    assert enter(lambda: app(args=["vectorise", str(raster)], standalone_mode=False), debug=False) == 0
+    assert run_command(lambda: app(args=["vectorise", str(raster)], standalone_mode=False), debug=False) == 0
     frame = geopandas.read_file(raster.with_name("map_segments.gpkg"), layer="segments")
     assert dict(zip(frame.class_code, frame.class_name, strict=True)) == dict(zip((1, 2, 7), NAMES, strict=True))
 

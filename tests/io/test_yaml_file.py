@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, Field
 
-from geoseg.cli.arguments.legend_file import read_legend
 from geoseg.errors import UsageError
 from geoseg.io.files.yaml_file import read_config
+from geoseg.io.labels.legend_file import read_legend
 
 
 class Part(BaseModel):

@@ -24,12 +24,12 @@ from packaging.requirements import Requirement
 from test_resume import contents
 
 import geoseg.run.on_worker as on_worker_module
-from geoseg.cli.door import enter
 from geoseg.cli.main import app
 from geoseg.core.spec import PredictSpec
 from geoseg.core.tiling import Block
 from geoseg.errors import ModelError, ResourceError, SceneError, UsageError
 from geoseg.models.model import Model, ModelSource, load_model
+from geoseg.process.command import run_command
 from geoseg.run.cluster import DaskWorkers, joined_cluster, local_cluster
 from geoseg.run.predict import predict
 from geoseg.vector.source import ArraySource
@@ -183,7 +183,7 @@ def test_the_command_traces_on_a_cluster(client: Any, model: Model, write_scene:
     for name, more in (("here", []), ("there", ["--scheduler", client.scheduler.address])):
         out = tmp_path / f"{name}.gpkg"
         command = ["vectorise", str(codes), "--out", str(out), "--block-px", "64", *more]
-        assert enter(partial(app, args=command, standalone_mode=False), debug=False) == 0
+        assert run_command(partial(app, args=command, standalone_mode=False), debug=False) == 0
         made.append(out.read_bytes())
     assert made[0] == made[1]
 

@@ -211,11 +211,11 @@ def test_a_scene_that_one_member_cannot_read_is_refused_by_its_name(
 def test_the_command_averages_and_writes_what_is_asked_for(
     pair: tuple[Path, Path], write_scene: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from geoseg.cli.door import enter
     from geoseg.cli.main import app
+    from geoseg.process.command import run_command
 
     def command(*arguments: Any) -> int:
-        return enter(lambda: app(args=[str(a) for a in arguments], standalone_mode=False), debug=False)
+        return run_command(lambda: app(args=[str(a) for a in arguments], standalone_mode=False), debug=False)
 
     scene = write_scene()
     models = [

@@ -14,10 +14,10 @@ from rasterio.features import rasterize
 from scipy import ndimage
 
 from geoseg.archive.config import ArchiveConfig
-from geoseg.cli.door import enter
 from geoseg.cli.main import app
 from geoseg.core.spec import PredictSpec
 from geoseg.models.model import load_model
+from geoseg.process.command import run_command
 from geoseg.run.predict import Layers, predict
 
 AREA_M2 = 20.0
@@ -86,7 +86,7 @@ def test_the_command_says_it(
             "torch",
             *more,
         ]
-        assert enter(lambda: app(args=[str(a) for a in arguments], standalone_mode=False), debug=False) == 0
+        assert run_command(lambda: app(args=[str(a) for a in arguments], standalone_mode=False), debug=False) == 0
         both = capsys.readouterr()
         return both.out + both.err
 

@@ -13,8 +13,8 @@ from affine import Affine
 from maps import patches, write_map
 
 import geoseg as api
-from geoseg.cli.door import enter
 from geoseg.cli.main import app
+from geoseg.process.command import run_command
 from geoseg.score.pairs import Pair
 
 SHAPE = (60, 80)
@@ -28,7 +28,7 @@ LEGEND = """classes:
 
 
 def geoseg(*arguments: str | Path) -> int:
-    return enter(lambda: app(args=[str(a) for a in arguments], standalone_mode=False), debug=False)
+    return run_command(lambda: app(args=[str(a) for a in arguments], standalone_mode=False), debug=False)
 
 
 def evaluated(capsys: pytest.CaptureFixture[str], prediction: Path, reference: Path, *more: str | Path) -> Any:

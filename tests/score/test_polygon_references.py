@@ -16,10 +16,10 @@ from rasterio.features import rasterize
 from shapely.affinity import translate
 
 import geoseg
-from geoseg.cli.door import enter
 from geoseg.cli.main import app
 from geoseg.errors import ElsewhereError, SceneError
 from geoseg.flows.references import count_where_it_lies, plan_of
+from geoseg.process.command import run_command
 from geoseg.score.object_files import evaluate_objects
 from geoseg.score.pairs import Pair
 
@@ -103,7 +103,7 @@ def test_the_layer_of_a_reference_is_named(
 
     def command(*more: str) -> tuple[int, str]:
         asked = ["evaluate", *more[:1], "--prediction", str(prediction), "--reference", *more[1:]]
-        code = enter(lambda: app(args=[part for part in asked if part], standalone_mode=False), debug=False)
+        code = run_command(lambda: app(args=[part for part in asked if part], standalone_mode=False), debug=False)
         return code, capsys.readouterr().err
 
     assert iou(prediction, f"{path}:roofs") == iou(prediction, path, reference_layer="roofs") == 1

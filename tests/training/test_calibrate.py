@@ -127,11 +127,11 @@ def test_every_runtime_divides_the_logits_and_keeps_the_choice(
 def test_the_command_fits_writes_and_refuses(
     tiny_model: Path, write_scene: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from geoseg.cli.door import enter
     from geoseg.cli.main import app
+    from geoseg.process.command import run_command
 
     def command(*arguments: Any) -> int:
-        return enter(
+        return run_command(
             lambda: app(args=["models", "calibrate", *map(str, arguments)], standalone_mode=False), debug=False
         )
 

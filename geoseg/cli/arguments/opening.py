@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import Annotated
 
 import typer
 
-
-class AlphaChoice(StrEnum):
-    """Choices of --alpha."""
-
-    auto = "auto"
-    yes = "yes"
-    no = "no"
-
+from geoseg.core import choices
 
 AssumeCrs = Annotated[str | None, typer.Option(help="CRS of scenes that carry none, e.g. EPSG:32633.")]
 Alpha = Annotated[
-    AlphaChoice,
+    choices.Alpha,
     typer.Option(help="Does a band say which pixels are valid? auto: one tagged so and not described as data."),
 ]
 Nodata = Annotated[

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from geoseg.cli.commands.archive_report import report
-from geoseg.cli.door import printable, say
+from geoseg.core.text import printable
+from geoseg.process.command import print_message
 
 if TYPE_CHECKING:
     from geoseg.archive.config import ArchiveConfig
@@ -143,11 +144,11 @@ def _finish(report: ArchiveReport, config: ArchiveConfig, *, quiet: bool, as_jso
 def _list(failed: list[SceneRecord] | tuple[SceneRecord, ...]) -> None:
     if not failed:
         return
-    say(f"{len(failed)} scenes failed:")
+    print_message(f"{len(failed)} scenes failed:")
     for record in failed[:_LISTED]:
-        say(f"  {record.name} ({record.exit_code}): {record.cause}")
+        print_message(f"  {record.name} ({record.exit_code}): {record.cause}")
     if len(failed) > _LISTED:
-        say(f"  and {len(failed) - _LISTED} more; geoseg archive status --json lists them all.")
+        print_message(f"  and {len(failed) - _LISTED} more; geoseg archive status --json lists them all.")
 
 
 def _shown(record: SceneRecord) -> dict[str, Any]:

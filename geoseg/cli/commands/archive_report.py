@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from geoseg.cli.door import printable, say
+from geoseg.core.text import printable
+from geoseg.process.command import print_message
 
 if TYPE_CHECKING:
     from geoseg.archive.publish import ArchiveFiles
@@ -41,7 +42,9 @@ def report(
     files = publish_archive(out, records, **options)
     if files.missing:
         some = ", ".join(map(printable, files.missing[:3]))
-        say(f"layers are missing of scenes that were finished ({some}). Run the archive again to make them anew.")
+        print_message(
+            f"layers are missing of scenes that were finished ({some}). Run the archive again to make them anew."
+        )
     if as_json:
         print(json.dumps(_as_json(files)))
     elif not quiet:

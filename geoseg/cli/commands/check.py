@@ -24,7 +24,7 @@ def check(
     anew.
     """
     from geoseg.archive.check import check_output
-    from geoseg.cli.door import printable
+    from geoseg.core.text import printable
 
     folders = files = 0
     faults: list[FileState] = []

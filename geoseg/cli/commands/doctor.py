@@ -55,7 +55,7 @@ def _version(name: str) -> str | None:
 def _try_models() -> list[dict[str, Any]]:
     import numpy as np
 
-    from geoseg.core.spec import RuntimeName
+    from geoseg.core.choices import RuntimeName
     from geoseg.errors import GeosegError
     from geoseg.models.bundled import BUNDLED
     from geoseg.models.model import load_model

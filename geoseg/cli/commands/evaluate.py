@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from geoseg.cli.arguments.nodata import ReferenceNodataOption, nodata_of
+from geoseg.cli.arguments.nodata import ReferenceNodataOption
 from geoseg.cli.commands.evaluate_area import estimate, sample
 from geoseg.cli.commands.evaluate_objects import objects
 from geoseg.cli.commands.evaluate_seams import seams
+from geoseg.core.choices import FileProtocol, Unanswered
+from geoseg.io.labels.nodata import parse_nodata
 
 if TYPE_CHECKING:
     from geoseg.score.boundary import Distance
@@ -25,23 +26,6 @@ evaluate.command()(sample)
 evaluate.command()(estimate)
 
 
-class Protocol(StrEnum):
-    """Choices of --protocol."""
-
-    classes = "classes"
-    isprs = "isprs"
-    deepglobe = "deepglobe"
-    binary = "binary"
-    bsds = "bsds"
-
-
-class Unanswered(StrEnum):
-    """Choices of --unanswered."""
-
-    ignore = "ignore"
-    wrong = "wrong"
-
-
 @evaluate.callback()
 def compare(
     context: typer.Context,
@@ -51,7 +35,7 @@ def compare(
     reference: Annotated[
         Path | None, typer.Option(help="Class raster, coloured raster, polygons or .mat; or a folder, matched by name.")
     ] = None,
-    protocol: Annotated[Protocol, typer.Option(help="What is counted, see docs/evaluate.md.")] = Protocol.classes,
+    protocol: Annotated[FileProtocol, typer.Option(help="What is counted, see docs/evaluate.md.")] = "classes",
     eroded: Annotated[Path | None, typer.Option(help="isprs: the eroded reference; default: derived.")] = None,
     confidence: Annotated[Path | None, typer.Option(help="Confidence raster; default: beside the prediction.")] = None,
     legend: Annotated[Path | None, typer.Option(help="Class names and colours, YAML or JSON.")] = None,
@@ -75,7 +59,7 @@ def compare(
         str | None, typer.Option(help="Also boundary F1 and IoU at these distances, e.g. 1,3,5 (pixels) or 0.5m,2m.")
     ] = None,
     thresholds: Annotated[int, typer.Option(min=1, max=999, help="bsds: thresholds to try.")] = 99,
-    unanswered: Annotated[Unanswered, typer.Option(help="Labelled pixels without prediction.")] = Unanswered.ignore,
+    unanswered: Annotated[Unanswered, typer.Option(help="Labelled pixels without prediction.")] = "ignore",
     resample: Annotated[bool, typer.Option("--resample", help="Take the nearest label where grids differ.")] = False,
     out: Annotated[Path | None, typer.Option(help="Also write the report here, JSON.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the report.")] = False,
@@ -84,10 +68,10 @@ def compare(
     """Score predictions against references."""
     if context.invoked_subcommand is not None:
         return
-    from geoseg.cli.arguments.legend_file import read_value_legend
     from geoseg.cli.output.reports import check_out, deliver
     from geoseg.cli.output.score_tables import print_report
     from geoseg.errors import UsageError
+    from geoseg.io.labels.legend_file import read_value_legend
     from geoseg.score.files import evaluate as evaluate_files
 
     if prediction is None or reference is None:
@@ -95,19 +79,19 @@ def compare(
             "give --prediction and --reference, or a command: seams, objects, sample, estimate. See --help."
         )
     check_out(out, (prediction, reference, eroded, confidence, legend), overwrite=overwrite)
-    if protocol is not Protocol.isprs and eroded is not None:
+    if protocol != "isprs" and eroded is not None:
         raise UsageError("--eroded: only --protocol isprs has an eroded reference.")
-    if protocol in {Protocol.binary, Protocol.bsds} and boundary is not None:
-        raise UsageError(f"--boundary: not with --protocol {protocol.value}; use --protocol classes.")
+    if protocol in {"binary", "bsds"} and boundary is not None:
+        raise UsageError(f"--boundary: not with --protocol {protocol}; use --protocol classes.")
     report = evaluate_files(
         prediction,
         reference,
-        protocol=protocol.value,
+        protocol=protocol,
         eroded=eroded,
         confidence=confidence,
         legend=None if legend is None else read_value_legend(legend),
         distances=_distances(boundary),
-        unanswered=unanswered.value,
+        unanswered=unanswered,
         resample=resample,
         positive=_labels(positive, "--positive"),
         reference_positive=_labels(reference_positive, "--reference-positive"),
@@ -115,8 +99,8 @@ def compare(
         outside=_outside(outside),
         reference_layer=reference_layer,
         allow_empty_reference=allow_empty_reference,
-        nodata=nodata_of(nodata),
-        prediction_nodata=nodata_of(prediction_nodata, "--prediction-nodata"),
+        nodata=parse_nodata(nodata),
+        prediction_nodata=parse_nodata(prediction_nodata, "--prediction-nodata"),
         thresholds=thresholds,
     )
     deliver(report.as_json(), out, as_json=as_json)

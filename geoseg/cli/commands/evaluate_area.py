@@ -3,21 +3,14 @@
 from __future__ import annotations
 
 import json
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from geoseg.cli.arguments.nodata import NodataOption, nodata_of
-
-
-class Allocation(StrEnum):
-    """Choices of --allocation."""
-
-    proportional = "proportional"
-    equal = "equal"
-    neyman = "neyman"
+from geoseg.cli.arguments.nodata import NodataOption
+from geoseg.core.choices import Allocation
+from geoseg.io.labels.nodata import parse_nodata
 
 
 def sample(
@@ -29,7 +22,7 @@ def sample(
     standard_error: Annotated[
         float, typer.Option(min=0.0001, max=0.5, help="Of the overall accuracy, where --points is not given.")
     ] = 0.01,
-    allocation: Annotated[Allocation, typer.Option(help="How classes share the points.")] = Allocation.proportional,
+    allocation: Annotated[Allocation, typer.Option(help="How classes share the points.")] = "proportional",
     minimum: Annotated[int, typer.Option(min=0, max=1_000_000, help="Points of every class at least.")] = 50,
     expected: Annotated[
         str | None, typer.Option(help="User's accuracies expected, e.g. 1:0.7,2:0.95; 0.8 for the others.")
@@ -41,22 +34,22 @@ def sample(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
 ) -> None:
     """Draw a stratified random sample of a map for interpreters to look at."""
-    from geoseg.cli.arguments.legend_file import read_value_legend
-    from geoseg.cli.door import printable
     from geoseg.cli.output.reports import check_out
+    from geoseg.core.text import printable
+    from geoseg.io.labels.legend_file import read_value_legend
     from geoseg.score.area.files import Design, draw_sample
 
     check_out(out, (class_map, legend), overwrite=overwrite)
     design = Design(
         points=points,
         standard_error=standard_error,
-        how=allocation.value,
+        how=allocation,
         minimum=minimum,
         expected=_accuracies(expected),
         seed=seed,
     )
     table = None if legend is None else read_value_legend(legend)
-    values = draw_sample(class_map, out, design, legend=table, nodata=nodata_of(nodata))
+    values = draw_sample(class_map, out, design, legend=table, nodata=parse_nodata(nodata))
     if as_json:
         print(json.dumps(values))
         return

@@ -12,7 +12,6 @@ from geoseg.cli.arguments.opening import (
     AllowRemote,
     AllowVrt,
     Alpha,
-    AlphaChoice,
     Assets,
     AssumeCrs,
     MaxMpx,
@@ -21,7 +20,7 @@ from geoseg.cli.arguments.opening import (
     asset_names,
     max_pixels,
 )
-from geoseg.cli.door import printable
+from geoseg.core.text import printable
 
 _WITHIN, _FAR = 0.01, 2.0
 _MARKS = {"good": "[yes]", "resampled": "[near]", "poor": "[far]", "none": "[no]"}
@@ -35,7 +34,7 @@ def inspect(
     scene: Annotated[str, typer.Argument(help="File or STAC item.")],
     model: Annotated[str | None, typer.Option(help="Only this model; default: every bundled one.")] = None,
     assume_crs: AssumeCrs = None,
-    alpha: Alpha = AlphaChoice.auto,
+    alpha: Alpha = "auto",
     nodata: Nodata = None,
     assets: Assets = None,
     allow_vrt: AllowVrt = False,
@@ -52,7 +51,7 @@ def inspect(
 
     opening = OpenOptions(
         assume_crs=assume_crs,
-        alpha=alpha.value,
+        alpha=alpha,
         nodata=nodata,
         assets=asset_names(assets),
         allow_vrt=allow_vrt,

@@ -89,8 +89,8 @@ def _options(texts: list[str]) -> dict[str, Any]:
 
 
 def _legend(text: str) -> Legend:
-    from geoseg.cli.arguments.legend_file import read_legend
     from geoseg.core.legend_presets import PRESETS
+    from geoseg.io.labels.legend_file import read_legend
 
     return PRESETS[text] if text in PRESETS else read_legend(Path(text))
 

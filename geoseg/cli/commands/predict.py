@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from enum import StrEnum
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,7 +14,6 @@ from geoseg.cli.arguments.opening import (
     AllowRemote,
     AllowVrt,
     Alpha,
-    AlphaChoice,
     Assets,
     AssumeCrs,
     MaxMpx,
@@ -26,7 +22,9 @@ from geoseg.cli.arguments.opening import (
     asset_names,
     max_pixels,
 )
-from geoseg.cli.door import failure, printable, say
+from geoseg.core.choices import Blend, Precision, RuntimeName, Tta
+from geoseg.core.text import printable
+from geoseg.process.command import failure, print_message
 
 if TYPE_CHECKING:
     from geoseg.core.spec import PredictSpec
@@ -35,40 +33,7 @@ if TYPE_CHECKING:
     from geoseg.io.raster.scene import Scene
     from geoseg.models.model import Model
     from geoseg.run.predict import Layers
-    from geoseg.run.workers import Slot, Workers
-
-
-class Runtime(StrEnum):
-    """Choices of --runtime."""
-
-    auto = "auto"
-    torch = "torch"
-    openvino = "openvino"
-    onnxruntime = "onnxruntime"
-
-
-class Precision(StrEnum):
-    """Choices of --precision."""
-
-    auto = "auto"
-    fp32 = "fp32"
-    bf16 = "bf16"
-    fp16 = "fp16"
-
-
-class Blend(StrEnum):
-    """Choices of --blend."""
-
-    core = "core"
-    taper = "taper"
-
-
-class Tta(StrEnum):
-    """Choices of --tta."""
-
-    none = "none"
-    flip = "flip"
-    d4 = "d4"
+    from geoseg.run.workers import Workers
 
 
 def predict(
@@ -81,13 +46,13 @@ def predict(
     out: Annotated[Path, typer.Option(help="Folder for the layers; each scene gets its own inside.")],
     weights: Annotated[str | None, typer.Option(help="Weight of each --model, e.g. 2,1; default: alike.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
-    runtime: Annotated[Runtime, typer.Option(help="What runs the network.")] = Runtime.auto,
-    precision: Annotated[Precision, typer.Option(help="Arithmetic of the network.")] = Precision.auto,
+    runtime: Annotated[RuntimeName, typer.Option(help="What runs the network.")] = "auto",
+    precision: Annotated[Precision, typer.Option(help="Arithmetic of the network.")] = "auto",
     tile_px: Annotated[int | None, typer.Option(help="Side of a tile; default: the model's.")] = None,
     halo_px: Annotated[int | None, typer.Option(help="Context on each side of a tile; default: the model's.")] = None,
     block_px: Annotated[int, typer.Option(help="Side of a block, the unit of memory and of resuming.")] = 2048,
-    blend: Annotated[Blend, typer.Option(help="Cut tiles at their cores, or fade them into each other.")] = Blend.core,
-    tta: Annotated[Tta, typer.Option(help="Average over flips (4 views) or all symmetries (8).")] = Tta.none,
+    blend: Annotated[Blend, typer.Option(help="Cut tiles at their cores, or fade them into each other.")] = "core",
+    tta: Annotated[Tta, typer.Option(help="Average over flips (4 views) or all symmetries (8).")] = "none",
     tta_scales: Annotated[
         str | None, typer.Option(help="Average over the scene read at these scales too, e.g. 0.75,1,1.25.")
     ] = None,
@@ -115,7 +80,7 @@ def predict(
         bool, typer.Option("--probabilities", help="Write the probability of each class as a raster of its own.")
     ] = False,
     assume_crs: AssumeCrs = None,
-    alpha: Alpha = AlphaChoice.auto,
+    alpha: Alpha = "auto",
     nodata: Nodata = None,
     assets: Assets = None,
     allow_vrt: AllowVrt = False,
@@ -139,14 +104,16 @@ def predict(
     from geoseg.core.spec import PredictSpec
     from geoseg.io.raster.options import OpenOptions
     from geoseg.io.raster.scene import Scene
+    from geoseg.models.model import ModelSource
+    from geoseg.run.start_workers import loaded_on_workers
 
     spec = checked(
         PredictSpec,
         tile_px=tile_px,
         halo_px=halo_px,
         block_px=block_px,
-        blend=blend.value,
-        tta=tta.value,
+        blend=blend,
+        tta=tta,
         tta_scales=numbers("--tta-scales", tta_scales) or (1.0,),
         crf=crf,
         bands=None if bands is None else tuple(name.strip() for name in bands.split(",")),
@@ -162,7 +129,7 @@ def predict(
     )
     opening = OpenOptions(
         assume_crs=assume_crs,
-        alpha=alpha.value,
+        alpha=alpha,
         nodata=nodata,
         assets=asset_names(assets),
         allow_vrt=allow_vrt,
@@ -174,11 +141,17 @@ def predict(
     stems, refused = _stems(uris, opening)
     if len(uris) == 1:
         _unless_refused(refused, uris[0])
-    source: dict[str, Any] = {"device": device, "runtime": runtime.value, "precision": precision.value}
-    source |= {"name_or_path": model[0], "others": tuple(model[1:]), "weights": numbers("--weights", weights)}
+    source = ModelSource(
+        name_or_path=model[0],
+        others=tuple(model[1:]),
+        weights=numbers("--weights", weights),
+        device=device,
+        runtime=runtime,
+        precision=precision,
+    )
     results: list[dict[str, Any]] = []
-    with hands(source, workers, scheduler) as (loaded, crew):
-        ready = _Ready(model=loaded, workers=crew, spec=spec, out=out, overwrite=overwrite)
+    with loaded_on_workers(source, workers, scheduler) as (loaded, executor):
+        ready = _Ready(model=loaded, workers=executor, spec=spec, out=out, overwrite=overwrite)
         for uri, name in zip(uris, output_names(list(zip(uris, stems, strict=True))), strict=True):
             try:
                 _unless_refused(refused, uri)
@@ -192,7 +165,7 @@ def predict(
     if as_json:
         print(json.dumps(results[0] if len(uris) == 1 else {"scenes": results}))
     if failed:
-        say(f"{len(failed)} of {len(uris)} scenes failed, {len(uris) - len(failed)} are done.")
+        print_message(f"{len(failed)} of {len(uris)} scenes failed, {len(uris) - len(failed)} are done.")
     return 7 if failed else 0
 
 
@@ -227,34 +200,6 @@ class _Ready:
     spec: PredictSpec
     out: Path
     overwrite: bool
-
-
-@contextmanager
-def hands(
-    source: dict[str, Any], workers: int | None, scheduler: str | None, *, slot: Slot = nullcontext
-) -> Iterator[tuple[Model, Workers]]:
-    """Load the model and open its executor: this process, processes of this machine, or a cluster."""
-    from geoseg.errors import UsageError
-    from geoseg.models.model import ModelSource, load
-    from geoseg.run.workers import ThisProcess
-
-    if workers is not None and scheduler is not None:
-        raise UsageError("--workers starts processes here, --scheduler joins a cluster. Pass one of them.")
-    wanted = ModelSource(**source)
-    if workers is None and scheduler is None:
-        yield load(wanted), ThisProcess(slot=slot)
-        return
-
-    from geoseg.run.cluster import DaskWorkers, joined_cluster, local_cluster, share_of_threads
-
-    if scheduler is not None:
-        with joined_cluster(scheduler) as client:
-            crew = DaskWorkers(client, slot=slot)
-            yield crew.load(wanted), crew
-    elif workers is not None:
-        with local_cluster(workers) as client:
-            crew = DaskWorkers(client, threads=share_of_threads(workers), slot=slot)
-            yield crew.load(wanted), crew
 
 
 def _one(ready: _Ready, scene: Scene, name: str | None, *, quiet: bool) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from geoseg.cli.door import say
+from geoseg.process.command import print_message
 
 
 def train(
@@ -46,7 +46,7 @@ def train(
         return
     warnings = [f"warning: {text}" for text in card.warnings]
     for warning in warnings:
-        say(warning)
+        print_message(warning)
     for score in card.scores:
         print(f"{score.metric} {score.value:.3f} on {score.on}")
     print(path)
@@ -54,4 +54,4 @@ def train(
         print(f"report: {place / f'{wanted.name}_report' / 'report.html'}")
         print(f"use it: {use_command(path)}")
     for warning in warnings:
-        say(f"{warning}. Do not use the model before this is understood.")
+        print_message(f"{warning}. Do not use the model before this is understood.")

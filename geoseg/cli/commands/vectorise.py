@@ -5,23 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from geoseg.cli.arguments.nodata import NodataOption, nodata_of
+from geoseg.cli.arguments.nodata import NodataOption
+from geoseg.core.choices import SimplifyMethod
+from geoseg.io.labels.nodata import parse_nodata
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
-
-
-class Method(StrEnum):
-    """Choices of --method."""
-
-    visvalingam = "visvalingam"
-    douglas_peucker = "douglas-peucker"
 
 
 def vectorise(
@@ -39,7 +33,7 @@ def vectorise(
     confidence: Annotated[Path | None, typer.Option(help="Confidence raster, percent, on the same grid.")] = None,
     nodata: NodataOption = None,
     simplify_m: Annotated[float, typer.Option(help="Tolerance for simpler polygons, metres; 0 is exact.")] = 0.0,
-    method: Annotated[Method, typer.Option(help="How to simplify.")] = Method.douglas_peucker,
+    method: Annotated[SimplifyMethod, typer.Option(help="How to simplify.")] = "douglas-peucker",
     no_smooth: Annotated[bool, typer.Option("--no-smooth", help="Keep pixel stairs when simplifying.")] = False,
     min_area_m2: Annotated[float, typer.Option(help="Smaller regions join a neighbour, square metres.")] = 0.0,
     zonal: Annotated[
@@ -67,7 +61,6 @@ def vectorise(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
 ) -> None:
     """Turn a class raster into polygons that share their edges, without seams, gaps or overlaps."""
-    from geoseg.cli.arguments.legend_file import read_value_legend
     from geoseg.cli.arguments.regularise import regular_layer
     from geoseg.cli.arguments.zonal import open_bands
     from geoseg.errors import OutputError, UsageError
@@ -75,6 +68,7 @@ def vectorise(
     from geoseg.io.labels.class_map import ClassMap, hidden_note
     from geoseg.io.labels.class_raster import ClassRaster, ClassRules
     from geoseg.io.labels.confidence_raster import ConfidenceRaster
+    from geoseg.io.labels.legend_file import read_value_legend
     from geoseg.io.labels.raster_legend import legend_of
     from geoseg.io.polygons.geopackage import write_segments
     from geoseg.io.polygons.vector_formats import polygons_beside, writer_for
@@ -92,7 +86,7 @@ def vectorise(
         raise OutputError(f"{target} exists already. Pass --overwrite to replace it, or --out to write elsewhere.")
     spec = VectorSpec(
         simplify_m=simplify_m,
-        method=method.value,
+        method=method,
         smooth=not no_smooth,
         min_area_m2=min_area_m2,
         connectivity=connectivity,  # type: ignore[arg-type]
@@ -102,7 +96,7 @@ def vectorise(
     if regularise is not None and target.suffix.lower() != ".gpkg":
         raise UsageError(f"--regularise writes a second layer, which {target.suffix} has not. Pass --out with .gpkg.")
     given = None if legend is None else read_value_legend(legend)
-    rules = ClassRules.of_map(given, nodata_of(nodata), assume_crs=assume_crs)
+    rules = ClassRules.of_map(given, parse_nodata(nodata), assume_crs=assume_crs)
     with ExitStack() as stack:
         classes = stack.enter_context(ClassRaster(_absolute(codes), rules))
         grid = LayerGrid(geobox=classes.geobox, gcps=classes.scene.gcps, gcps_crs=classes.scene.gcps_crs)
@@ -151,7 +145,7 @@ def vectorise(
 
 
 def _in_words(told: dict[str, Any]) -> str:
-    from geoseg.cli.door import printable
+    from geoseg.core.text import printable
 
     lines = [f"{Path(told['codes']).name}: {told['segments']:,} polygons; open {told['output']} in QGIS"]
     return "\n".join([*lines, *(printable(f"note: {note}") for note in told["notes"])])

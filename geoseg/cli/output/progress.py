@@ -10,7 +10,7 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from geoseg.cli.door import printable
+from geoseg.core.text import printable
 
 _STAGES = {
     "predict": "segmenting",

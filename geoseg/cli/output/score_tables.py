@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from geoseg.cli.door import printable
+from geoseg.core.text import printable
 
 if TYPE_CHECKING:
     from geoseg.score.evaluate import Report

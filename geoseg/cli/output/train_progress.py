@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
-from geoseg.cli.door import printable
+from geoseg.core.text import printable
 
 if TYPE_CHECKING:
     from geoseg.training.progress import Progress as Standing

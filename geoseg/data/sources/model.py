@@ -19,8 +19,9 @@ from geoseg.data.label_files import LabelFile, PolygonFile
 from geoseg.data.labelled_scene import LabelledScene
 from geoseg.data.recoding import Others, Recoding
 from geoseg.errors import UsageError
-from geoseg.io.labels.class_raster import ClassRules, Nodata
+from geoseg.io.labels.class_raster import ClassRules
 from geoseg.io.labels.label_layer import UNLABELLED, Rgb
+from geoseg.io.labels.nodata import Nodata
 from geoseg.io.raster.image_stack import ImageStack, Layer
 from geoseg.io.raster.options import ConfiguredAlpha, OpenOptions
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,11 +15,8 @@ from geoseg.core.legend import Legend
 from geoseg.core.window import Window
 from geoseg.errors import SceneError
 from geoseg.io.labels.label_layer import UNLABELLED, Labels, Rgb, Valid
+from geoseg.io.labels.nodata import Nodata
 from geoseg.io.raster.scene import Scene, open_scene
-
-Nodata = int | Literal["none"] | None
-"""What the user says of nodata: one more label without a class; ``none``: the file's own nodata value is a class; None:
-the file's own nodata value has no class."""
 
 _MOST_EXACT = 2**53
 

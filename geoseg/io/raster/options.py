@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import Annotated, Literal, get_args
+from typing import Annotated, get_args
 
 from pydantic import BeforeValidator
 
+from geoseg.core.choices import Alpha
 from geoseg.errors import UsageError
-
-Alpha = Literal["auto", "yes", "no"]
 
 
 def _word(value: object) -> object:

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 from odc.geo.geobox import GeoBox
 
+from geoseg.core.choices import Allocation
 from geoseg.core.ground import pixel_sides_m
 from geoseg.core.window import Window
 from geoseg.errors import UsageError
 from geoseg.score.matrix import NONE, U8
 
-Allocation = Literal["proportional", "equal", "neyman"]
 _STRIP_PX = 8_000_000
 
 

@@ -9,14 +9,16 @@ from typing import Any
 
 import numpy as np
 
+from geoseg.core.choices import Allocation
 from geoseg.core.legend import Legend, ValueLegend
 from geoseg.errors import SceneError, UsageError
 from geoseg.io.labels.class_map import ClassMap, hidden_note
-from geoseg.io.labels.class_raster import ClassRaster, ClassRules, Nodata
+from geoseg.io.labels.class_raster import ClassRaster, ClassRules
+from geoseg.io.labels.nodata import Nodata
 from geoseg.io.labels.raster_legend import legend_of
 from geoseg.io.labels.sample_file import Sample, read_sample, write_sample
 from geoseg.io.publish.grid import LayerGrid
-from geoseg.score.area.design import Allocation, allocate, draw, measure_strata, sample_size
+from geoseg.score.area.design import allocate, draw, measure_strata, sample_size
 from geoseg.score.area.estimate import estimate
 
 _EXPECTED = 0.8

@@ -17,13 +17,13 @@ import pytest
 import rasterio
 from vector_samples import BOXES, GRID, burnt, frame_of, write
 
-from geoseg.cli.door import enter
 from geoseg.cli.main import app
 from geoseg.core.window import Window
 from geoseg.data.label_files import PolygonFile
 from geoseg.errors import GeosegError, SceneError, UsageError
 from geoseg.io.labels.area_of_interest import read_area
 from geoseg.io.labels.sample_file import read_sample
+from geoseg.process.command import run_command
 from geoseg.score.files import evaluate
 from geoseg.score.object_files import evaluate_objects
 
@@ -198,7 +198,7 @@ def test_the_command_asks_no_address_unless_told_to(
             "--no-vector",
             *more,
         ]
-        return enter(lambda: app(args=[*asked, *more], standalone_mode=False), debug=False)
+        return run_command(lambda: app(args=[*asked, *more], standalone_mode=False), debug=False)
 
     area = f"{listener.address}/area.gpkg"
     assert command("--aoi", area) == 2

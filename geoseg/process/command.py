@@ -1,8 +1,7 @@
-"""Entry point of all commands: turns exceptions into one-line messages and exit codes."""
+"""Run a command: signals, standard streams, errors as one line, and the exit code."""
 
 from __future__ import annotations
 
-import re
 import sys
 import traceback
 from collections.abc import Callable
@@ -10,13 +9,11 @@ from contextlib import suppress
 
 import typer
 
-from geoseg.cli.process.faults import resource_fault
-from geoseg.cli.process.signals import Stopped, handle_signals, say_stopped, stopped
-from geoseg.cli.process.streams import give_up, open_streams, reader_left, unwritten
+from geoseg.core.text import printable, without_logins
 from geoseg.errors import GeosegError, ResourceError
-
-# user and password of an address, and its query, where signatures stand
-_LOGIN, _QUERY = re.compile(r"(?<=://)[^\s/@]+@"), re.compile(r"(://[^\s?]*)\?\S*?(?=[:,.)]*(?:\s|$))")
+from geoseg.process.faults import resource_fault
+from geoseg.process.signals import Stopped, handle_signals, say_stopped, stopped
+from geoseg.process.streams import give_up, open_streams, reader_left, unwritten
 
 # typer has carried a click of its own since 0.20-odd and used the library before: either way this is the root
 _ClickException: type[Exception] = next(
@@ -24,8 +21,8 @@ _ClickException: type[Exception] = next(
 )
 
 
-def enter(command: Callable[[], object], *, debug: bool) -> int:
-    """Run a command; print its error as one line and return the exit code.
+def run_command(command: Callable[[], object], *, debug: bool) -> int:
+    """Run a command and turn what it raises into one line and an exit code.
 
     Args:
         command: parses the arguments and does the work.
@@ -107,27 +104,12 @@ def failure(error: Exception) -> dict[str, str | int]:
         text, code = without_logins(fault), ResourceError.exit_code
     else:
         text = f"a bug in geoseg: {type(error).__name__}: {text}. Run again with --debug and report it."
-    say(f"error: {text}")
+    print_message(f"error: {text}")
     return {"error": text, "exit_code": code}
 
 
-def without_logins(text: str) -> str:
-    """Remove credentials and query strings from the addresses in a text, since it ends up in logs.
-
-    Example:
-        >>> without_logins("https://me:secret@example.org/a.tif?token=1: no such file")
-        'https://example.org/a.tif: no such file'
-    """
-    return _QUERY.sub(r"\1", _LOGIN.sub("", text))
-
-
-def printable(text: str) -> str:
-    """Escape control characters, so that those of file names do not reach the terminal."""
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
-
-
-def say(text: str) -> None:
-    """Print one line to stderr; errors of writing are ignored."""
+def print_message(text: str) -> None:
+    """Print one line to stderr; where nobody can read it, nothing happens."""
     try:
         print(f"geoseg: {printable(text)}", file=sys.stderr)
     except (OSError, ValueError):

@@ -1,0 +1,35 @@
+"""Options with a fixed set of values: the types that commands, configurations and functions take."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+RuntimeName = Literal["auto", "torch", "openvino", "onnxruntime"]
+"""The library that runs a network; ``auto``: the fastest that is installed."""
+
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
+"""Arithmetic of a network; ``auto``: what the device is fast in."""
+
+Tta = Literal["none", "flip", "d4"]
+"""Views of a tile that are averaged: itself, 4 flips, or the 8 symmetries of the square."""
+
+Blend = Literal["core", "taper"]
+"""How tiles meet: cut at their cores, or faded into each other."""
+
+SimplifyMethod = Literal["visvalingam", "douglas-peucker"]
+"""Algorithms that simplify polygons."""
+
+Alpha = Literal["auto", "yes", "no"]
+"""Does a band of a scene say which pixels are valid?"""
+
+ScoreProtocol = Literal["classes", "isprs", "deepglobe", "binary"]
+"""What is counted when maps are compared with references."""
+
+FileProtocol = Literal[ScoreProtocol, "bsds"]
+"""What is counted of single maps: ``bsds`` compares edges, which add up over no archive."""
+
+Unanswered = Literal["ignore", "wrong"]
+"""Labelled pixels without prediction."""
+
+Allocation = Literal["proportional", "equal", "neyman"]
+"""How classes share the points of a sample."""

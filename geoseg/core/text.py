@@ -1,0 +1,28 @@
+"""Text that is printed, logged or recorded: no control characters, no logins."""
+
+from __future__ import annotations
+
+import re
+
+# user and password of an address, and its query, where signatures stand
+_LOGIN, _QUERY = re.compile(r"(?<=://)[^\s/@]+@"), re.compile(r"(://[^\s?]*)\?\S*?(?=[:,.)]*(?:\s|$))")
+
+
+def without_logins(text: str) -> str:
+    """Take out of addresses in a text what may open a store: it ends up in logs.
+
+    Example:
+        >>> without_logins("https://me:secret@example.org/a.tif?token=1: no such file")
+        'https://example.org/a.tif: no such file'
+    """
+    return _QUERY.sub(r"\1", _LOGIN.sub("", text))
+
+
+def printable(text: str) -> str:
+    r"""Escape the control characters of a text, so that a file's name cannot steer the terminal.
+
+    Example:
+        >>> printable("a\nb.tif")
+        'a\\nb.tif'
+    """
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)

@@ -1,0 +1,113 @@
+"""Segment all scenes of an archive: ``python flows/segment_archive.py --help``."""
+
+from functools import partial
+from itertools import takewhile
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from prefect import flow, task
+from prefect.assets import materialize
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State
+from prefect.futures import PrefectFuture
+from prefect.task_runners import ThreadPoolTaskRunner
+
+from geoseg.archive.archive import Archive
+from geoseg.archive.crew import MOST_SCENES, crew, scenes_in_flight
+from geoseg.archive.sources.ref import SceneRef
+from geoseg.flows.assets import lineage
+from geoseg.flows.begin import begin
+from geoseg.flows.board import Board, Notes
+from geoseg.flows.crashed import noted_run
+from geoseg.flows.ending import run
+from geoseg.flows.events import Ended, tell_scene
+from geoseg.flows.finish import finish
+from geoseg.flows.gpu import check_limit, gpu_slot
+from geoseg.flows.tally import Tally, publish_known, survey_archive
+from geoseg.flows.wanted import SET_HELP, archive_config, fields
+from geoseg.flows.window import spread
+from geoseg.run.workers import Workers
+
+survey, publish = task(cache_policy=NO_CACHE)(survey_archive), task(cache_policy=NO_CACHE)(publish_known)
+
+
+@materialize("geoseg://layers", name="segment", task_run_name="{ref.name}", cache_policy=NO_CACHE)
+def segment(ref: SceneRef, archive: Archive, workers: Workers, ended: Ended) -> State[None]:
+    """Segment one scene; its blocks go to the workers. A bad scene is a failed task that says why."""
+    record = ended[ref] = archive.segment(ref, workers)
+    return tell_scene(archive.config.title or archive.config.out.name, record)
+
+
+@flow(name="segment-archive", task_runner=ThreadPoolTaskRunner(max_workers=MOST_SCENES))  # type: ignore[arg-type]
+def segment_archive(
+    config: Path | None = None,
+    *,
+    source: str | None = None,
+    model: str | None = None,
+    out: Path | None = None,
+    options: dict[str, Any] | None = None,
+    retry_failed: bool = False,
+    gpu_limit: str | None = None,
+) -> State[Any]:
+    """Segment what is not done yet, publish the catalogue, and show both in Prefect.
+
+    Args:
+        config: configuration of the archive, YAML; see ``configs/archives``.
+        source: folder of the scenes, instead of the file's.
+        model: name or file of the model, instead of the file's.
+        out: folder of the output, instead of the file's.
+        options: other fields of the configuration, instead of the file's.
+        retry_failed: try all failed scenes again.
+        gpu_limit: a global concurrency limit; each scene holds one slot of it while its network runs.
+    """
+    begin()
+    chosen = archive_config(config, options, source=source, model=model, out=out)
+    board = Board(chosen.title or chosen.out.name)
+    with Archive.open(chosen, reporter=Notes()) as archive, noted_run(chosen.out):
+        tally = survey(archive, retry_failed=retry_failed)
+        if tally.left:
+            _segment_left(archive, tally, board, retry_failed=retry_failed, gpu_limit=gpu_limit)
+        outdated = not archive.published
+        if outdated:
+            publish(archive)
+    return finish(board, tally, chosen.out, changed=outdated or tally.tried > 0)
+
+
+def _segment_left(archive: Archive, tally: Tally, board: Board, *, retry_failed: bool, gpu_limit: str | None) -> None:
+    config, ended = archive.config, Ended()
+    check_limit(gpu_limit)
+    with crew(config, slot=partial(gpu_slot, gpu_limit)) as workers:
+        try:
+            archive.load(workers)
+
+            def submit(ref: SceneRef) -> PrefectFuture[Any]:
+                one = segment.with_options(**lineage(config, ref))
+                return one.submit(ref, archive, workers, ended)
+
+            left = takewhile(lambda _: archive.lost is None, archive.left(retry_failed=retry_failed))
+            turns = spread(left, submit, lambda: scenes_in_flight(config, workers))
+            for number, (ref, state) in enumerate(turns, 1):
+                if ref not in ended:
+                    state.result()  # raises what kept the scene from being tried
+                tally.add(ended[ref])
+                board.scene(number, tally.left, ended.pop(ref))
+        except BaseException:
+            archive.close()  # before the workers go, so that no scene is blamed for their going
+            raise
+    if archive.lost is not None:
+        raise archive.lost
+
+
+def main(
+    config: Annotated[Path | None, typer.Argument(metavar="[CONFIG.yaml]", help="The archive.")] = None,
+    source: Annotated[str | None, typer.Option(help="Folder of the scenes, instead of the file's.")] = None,
+    model: Annotated[str | None, typer.Option(help="Name or file of the model, instead of the file's.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder of the output, instead of the file's.")] = None,
+    set_: Annotated[list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help=SET_HELP)] = None,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try all failed scenes again.")] = False,
+    gpu_limit: Annotated[str | None, typer.Option(help="Global concurrency limit for GPU slots.")] = None,
+) -> int:
+    """Segment what is not done of an archive, and publish its catalogue; needs no server."""
+    call = partial(segment_archive, config, source=source, model=model, out=out, options=fields(set_))
+    return run(partial(call, retry_failed=retry_failed, gpu_limit=gpu_limit, return_state=True))

@@ -1,0 +1,28 @@
+"""The meaning of nodata in class rasters, as users write it."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from geoseg.errors import UsageError
+
+Nodata = int | Literal["none"] | None
+"""One more value that means no class; ``none``: the file's own nodata value is a class; None: as the file has it."""
+
+
+def parse_nodata(text: str | None, option: str = "--nodata") -> Nodata:
+    """Read what a user says of nodata.
+
+    Args:
+        text: a whole number, ``none``, or None.
+        option: its name, for the message.
+
+    Raises:
+        UsageError: it is something else.
+    """
+    if text is None or text == "none":
+        return None if text is None else "none"
+    try:
+        return int(text)
+    except ValueError as error:
+        raise UsageError(f"{option} {text}: a whole number is expected, or none.") from error
