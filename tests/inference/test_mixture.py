@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from affine import Affine
-from fake_runtimes import ConstantRuntime, FilterRuntime
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from odc.geo.geobox import GeoBox
@@ -29,6 +28,7 @@ from geoseg.inference.resample import Resampling
 from geoseg.inference.tasks.semantic import SemanticTask
 from geoseg.inference.tasks.task import Assembly
 from geoseg.runtimes.runtime import Runtime
+from geoseg.testing.fake_runtimes import ConstantRuntime, FilterRuntime
 
 CLASSES = 3
 Bytes = npt.NDArray[np.uint8]

@@ -7,7 +7,6 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 import pytest
-from fake_runtimes import ConstantRuntime, FilterRuntime
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from odc.geo.geobox import GeoBox
@@ -26,6 +25,7 @@ from geoseg.inference.prepare import prepare, scene_window
 from geoseg.inference.tasks.semantic import SemanticTask
 from geoseg.inference.tasks.task import Assembly
 from geoseg.runtimes.runtime import Runtime
+from geoseg.testing.fake_runtimes import ConstantRuntime, FilterRuntime
 
 BANDS = 2
 shapes = st.tuples(st.integers(1, 150), st.integers(1, 150))

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from fake_runtimes import ConstantRuntime, FilterRuntime
 
 from geoseg.core.spec import PredictSpec, Tta
 from geoseg.inference.tasks.semantic import SemanticTask
 from geoseg.inference.tta import views
 from geoseg.runtimes.runtime import Runtime
+from geoseg.testing.fake_runtimes import ConstantRuntime, FilterRuntime
 
 UNDO = SemanticTask().undo
 

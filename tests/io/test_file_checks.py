@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from affine import Affine
 from odc.geo.geobox import GeoBox
-from sample_segments import LEGEND, MAP_LEGEND, UTM, map_segments, segments_of
 
 from geoseg.core.card import ModelCard
 from geoseg.core.layer import whole_class_map_schema
@@ -27,6 +26,7 @@ from geoseg.io.publish.scene_footprints import write_footprints
 from geoseg.io.publish.scene_index import write_scene_index
 from geoseg.io.publish.stac_item import Run, Source, write_item
 from geoseg.io.raster.cog import write_class_cog, write_confidence_cog
+from geoseg.testing.segments import LEGEND, MAP_LEGEND, UTM, map_segments, segments_of
 
 SIDE = 1100
 GRID = LayerGrid(geobox=GeoBox((SIDE, SIDE), Affine(1, 0, 500000, 0, -1, 3e6), "EPSG:32645"))

@@ -17,8 +17,7 @@ from geoseg.models.export_model import to_onnx, to_torchscript
 from geoseg.nn import NETWORKS, build
 from geoseg.nn.padding import mirror
 from geoseg.nn.parts.auxiliary import forward_all
-from geoseg.training.auxiliary_losses import auxiliary_loss
-from geoseg.training.losses import LossMix
+from geoseg.testing.networks import MakeNetwork, NetworkTests
 
 TINY_VIT = {"vit": "test_vit", "image_px": 64, "width": 16}
 NARROW = {"backbone": "test_resnet"}
@@ -65,108 +64,50 @@ FORMS: dict[str, tuple[str, dict[str, object]]] = {
 }
 
 
-@pytest.fixture(params=FORMS, scope="module")
-def form(request: pytest.FixtureRequest) -> tuple[str, dict[str, object]]:
+POOLED_BY_MAXIMA = ("segnet", "segnet plain")
+
+
+def made(form: str) -> MakeNetwork:
+    name, options = FORMS[form]
     for prefix, library in (("smp_", "segmentation_models_pytorch"), ("torchgeo_", "torchgeo")):
-        if request.param.startswith(prefix):
+        if name.startswith(prefix):
             pytest.importorskip(library, reason=f"{library} is an extra")
-    return FORMS[request.param]
+    return lambda bands, classes: build(name, bands, classes, **options)
 
 
-@pytest.fixture(scope="module")
-def network(form: tuple[str, dict[str, object]]) -> nn.Module:
+class TestNetworks(NetworkTests):
+    idle_weights = ("border_after.0", "backbone.fc")  # in published weights (DFN, FarSeg)
+
+    @pytest.fixture(scope="class", params=[form for form in FORMS if form not in POOLED_BY_MAXIMA])
+    @classmethod
+    def make_network(cls, request: pytest.FixtureRequest) -> MakeNetwork:
+        return made(request.param)
+
+    @pytest.mark.slow
+    def test_converted_to_openvino_it_answers_the_same(self, network: nn.Module) -> None:
+        _converted_to_openvino_it_answers_the_same(network)
+
+    @pytest.mark.slow
+    def test_as_onnx_and_torchscript_it_answers_the_same(self, network: nn.Module, tmp_path: Path) -> None:
+        _as_onnx_and_torchscript_it_answers_the_same(network, tmp_path)
+
+
+class TestNetworksThatPoolByMaxima(TestNetworks):
+    pools_by_maxima = True
+
+    @pytest.fixture(scope="class", params=POOLED_BY_MAXIMA)
+    @classmethod
+    def make_network(cls, request: pytest.FixtureRequest) -> MakeNetwork:
+        return made(request.param)
+
+
+def one_of(form: str) -> nn.Module:
     torch.manual_seed(0)
-    network = build(form[0], 3, 4, **form[1]).eval()
-    for weight in network.parameters():
-        if not weight.any():  # what starts at zero would prove nothing
-            nn.init.normal_(weight, std=0.05)
-    return network
-
-
-@pytest.mark.parametrize("size", [(1, 1), (1, 40), (7, 5), (33, 64), (95, 33)])
-def test_logits_have_the_inputs_size(network: nn.Module, size: tuple[int, int]) -> None:
-    with torch.inference_mode():
-        logits = network(torch.randn(2, 3, *size))
-    assert logits.shape == (2, 4, *size)
-    assert torch.isfinite(logits).all()
+    return made(form)(3, 4).eval()
 
 
 def test_every_builder_of_the_registry_is_tested() -> None:
     assert {NETWORKS[name][0] for name, _ in FORMS.values()} == {builder for builder, _ in NETWORKS.values()}
-
-
-@pytest.mark.parametrize(("bands", "classes"), [(1, 6), (4, 1), (10, 3)])
-def test_any_number_of_bands_and_classes(form: tuple[str, dict[str, object]], bands: int, classes: int) -> None:
-    network = build(form[0], bands, classes, **form[1]).eval()
-    with torch.inference_mode():
-        assert network(torch.randn(1, bands, 32, 48)).shape == (1, classes, 32, 48)
-
-
-def test_the_seed_decides_the_weights(form: tuple[str, dict[str, object]]) -> None:
-    def weights(seed: int) -> list[torch.Tensor]:
-        torch.manual_seed(seed)
-        return list(build(form[0], 2, 2, **form[1]).state_dict().values())
-
-    first, again, other = weights(1), weights(1), weights(2)
-    assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
-    assert any(not torch.equal(a, b) for a, b in zip(first, other, strict=True))
-
-
-def test_the_body_works_in_multiples_of_its_stride(network: nn.Module) -> None:
-    if network.__class__.__name__ == "UNet" and network.margin_px:
-        pytest.skip("unpadded convolutions mirror on all four sides")
-    stride = network.stride
-    assert isinstance(stride, int)
-    if stride == 1:
-        pytest.skip("its body takes any size")
-    x = torch.randn(1, 3, 2 * stride, 3 * stride)
-    with torch.inference_mode():
-        ragged = network(x[..., :-1, :-3])
-        whole = network(mirror(x[..., :-1, :-3], (0, 1), (0, 3)))[..., :-1, :-3]
-    torch.testing.assert_close(ragged, whole)
-
-
-def test_bfloat16_and_channels_last_change_little(network: nn.Module) -> None:
-    x = torch.randn(1, 3, 64, 64)
-    with torch.inference_mode():
-        plain = network(x)
-        with torch.autocast("cpu", torch.bfloat16):
-            half = network(x.contiguous(memory_format=torch.channels_last))
-    difference = (half.float() - plain).abs()
-    assert difference.mean() < 0.02 * plain.abs().max() + 0.005
-    if type(network.body).__name__ != "_SegNet":  # where two values pool to a tie, rounding moves its maxima
-        assert difference.max() < 0.1 * plain.abs().max() + 0.02
-
-
-def test_one_batch_can_be_learnt_by_heart(form: tuple[str, dict[str, object]]) -> None:
-    torch.manual_seed(0)
-    network = build(form[0], 3, 2, **form[1]).train()
-    target = torch.zeros(2, 48, 48, dtype=torch.long)
-    target[0, 24:], target[1, :, 24:] = 1, 1
-    x = torch.randn(2, 3, 48, 48) + target[:, None]
-    optimiser = torch.optim.AdamW(network.parameters(), lr=3e-3)
-    losses: list[float] = []
-    while len(losses) < 150 and (not losses or losses[-1] > 0.9 * losses[0]):
-        logits, beside = forward_all(network, x)
-        loss = nn.functional.cross_entropy(logits, target)
-        loss = loss + auxiliary_loss(beside, target, LossMix(dice=0), ignore=255)
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-        losses.append(loss.item())
-    assert losses[-1] <= 0.9 * losses[0]
-    for name, weight in network.named_parameters():
-        if "border_after.0" in name or "backbone.fc" in name:  # idle, but in published weights (DFN, FarSeg)
-            continue
-        assert weight.grad is not None, name
-        assert torch.isfinite(weight.grad).all(), name
-
-
-def test_exported_by_torch_it_answers_the_same(network: nn.Module) -> None:
-    x = torch.randn(1, 3, 64, 96)
-    with torch.inference_mode():
-        exported = torch.export.export(network, (x,)).module()
-        torch.testing.assert_close(exported(x), network(x))
 
 
 def _converted_to_openvino_it_answers_the_same(network: nn.Module) -> None:
@@ -181,14 +122,9 @@ def _converted_to_openvino_it_answers_the_same(network: nn.Module) -> None:
     np.testing.assert_allclose(answer, expected, atol=1e-3 * np.abs(expected).max(), rtol=1e-3)
 
 
-@pytest.mark.parametrize("form", ["fcn8s", "segnet plain", "unet light"], indirect=True)
-def test_converted_to_openvino_it_answers_the_same(network: nn.Module) -> None:
-    _converted_to_openvino_it_answers_the_same(network)
-
-
-@pytest.mark.slow
-def test_converted_to_openvino_every_form_answers_the_same(network: nn.Module) -> None:
-    _converted_to_openvino_it_answers_the_same(network)
+@pytest.mark.parametrize("form", ["fcn8s", "segnet plain", "unet light"])
+def test_converted_to_openvino_it_answers_the_same(form: str) -> None:
+    _converted_to_openvino_it_answers_the_same(one_of(form))
 
 
 def _as_onnx_and_torchscript_it_answers_the_same(network: nn.Module, folder: Path) -> None:
@@ -202,14 +138,8 @@ def _as_onnx_and_torchscript_it_answers_the_same(network: nn.Module, folder: Pat
         np.testing.assert_allclose(answer, expected, atol=tolerance * np.abs(expected).max(), rtol=tolerance)
 
 
-@pytest.mark.parametrize("form", ["unet light"], indirect=True)
-def test_as_onnx_and_torchscript_it_answers_the_same(network: nn.Module, tmp_path: Path) -> None:
-    _as_onnx_and_torchscript_it_answers_the_same(network, tmp_path)
-
-
-@pytest.mark.slow
-def test_as_onnx_and_torchscript_every_form_answers_the_same(network: nn.Module, tmp_path: Path) -> None:
-    _as_onnx_and_torchscript_it_answers_the_same(network, tmp_path)
+def test_as_onnx_and_torchscript_it_answers_the_same(tmp_path: Path) -> None:
+    _as_onnx_and_torchscript_it_answers_the_same(one_of("unet light"), tmp_path)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 5), (2, 3), (9, 4)])

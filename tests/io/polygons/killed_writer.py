@@ -9,9 +9,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))  # where pytest finds the tests' shared modules
 
-from sample_segments import LEGEND, UTM, segments_of
-
 from geoseg.io.polygons.vector_formats import write_vectors
+from geoseg.testing.segments import LEGEND, UTM, segments_of
 
 
 def batches():

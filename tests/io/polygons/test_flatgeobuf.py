@@ -5,9 +5,9 @@ import pyogrio
 import pytest
 import shapely
 from pyproj import CRS
-from sample_segments import LEGEND, UTM, segments_of
 
 from geoseg.io.polygons.flatgeobuf import write_flatgeobuf
+from geoseg.testing.segments import LEGEND, UTM, segments_of
 
 
 @pytest.mark.parametrize("wkt", [UTM, CRS.from_user_input("ESRI:54009").to_wkt()])

@@ -10,11 +10,11 @@ import pytest
 import shapely
 from affine import Affine
 from pyproj import CRS, Transformer
-from sample_segments import LEGEND, MAP_LEGEND, UTM, map_segments, plain, segments_of
 from shapely.geometry import shape
 
 from geoseg.core.legend import Legend, LegendClass
 from geoseg.io.polygons.geojson import write_geojson
+from geoseg.testing.segments import LEGEND, MAP_LEGEND, UTM, map_segments, plain, segments_of
 
 WGS84 = CRS.from_epsg(4326).to_wkt()
 write = partial(write_geojson, crs_wkt=UTM, legend=LEGEND)

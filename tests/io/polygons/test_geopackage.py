@@ -11,7 +11,6 @@ import pyogrio
 import pytest
 import shapely
 from pyproj import CRS
-from sample_segments import LEGEND, UTM, segments_of
 
 from geoseg.core.legend import Legend
 from geoseg.errors import SceneError, WriteError
@@ -19,6 +18,7 @@ from geoseg.io.checks.geopackage import check_geopackage
 from geoseg.io.polygons import geopackage, second_layer
 from geoseg.io.polygons.geopackage import write_segments
 from geoseg.io.polygons.second_layer import SecondLayer
+from geoseg.testing.segments import LEGEND, UTM, segments_of
 
 
 def read(path, layer="segments"):

@@ -12,11 +12,11 @@ import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyproj import CRS
-from sample_segments import LEGEND, UTM, plain, segments_of
 
 from geoseg.io.polygons import geoparquet
 from geoseg.io.polygons.geoparquet import write_geoparquet
 from geoseg.io.polygons.hilbert import hilbert_keys
+from geoseg.testing.segments import LEGEND, UTM, plain, segments_of
 
 write = partial(write_geoparquet, crs_wkt=UTM, legend=LEGEND)
 

@@ -9,11 +9,11 @@ from affine import Affine
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyproj import CRS, Geod, Transformer
-from sample_segments import map_segments
 
 from geoseg.errors import UsageError
 from geoseg.io.polygons.lonlat import ToLonLat
 from geoseg.io.vectors.bend import bend
+from geoseg.testing.segments import map_segments
 
 GEOD = Geod(ellps="WGS84")
 BOX = shapely.box

@@ -17,11 +17,11 @@ from odc.geo.geobox import GeoBox
 from pmtiles import reader
 from pmtiles.tile import Compression, TileType
 from pyproj import CRS
-from sample_segments import LEGEND, MAP_LEGEND, UTM, map_segments, plain, segments_of
 from shapely.geometry import shape
 
 from geoseg.io.polygons.pmtiles import write_pmtiles
 from geoseg.io.polygons.vector_tile import encode_tile
+from geoseg.testing.segments import LEGEND, MAP_LEGEND, UTM, map_segments, plain, segments_of
 from geoseg.vector.source import ArraySource
 from geoseg.vector.vectorise import vectorise_codes
 

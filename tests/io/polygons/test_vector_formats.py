@@ -4,24 +4,18 @@ import signal
 import subprocess
 import sys
 from contextlib import contextmanager
-from dataclasses import replace
-from itertools import pairwise
 from pathlib import Path
 
 import geopandas
-import numpy as np
 import pyogrio
 import pytest
-import shapely
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from pyproj import CRS
-from sample_segments import LEGEND, UTM, joined, plain, segments_of
 
-from geoseg.core.legend import Legend
-from geoseg.errors import SceneError, UsageError, WriteError
+from geoseg.errors import UsageError, WriteError
 from geoseg.io.polygons.vector_formats import VECTOR_SUFFIXES, write_vectors, writer_for
 from geoseg.io.publish.style_file import style_path
+from geoseg.testing.segments import LEGEND, UTM, segments_of
+from geoseg.testing.vector_writers import VectorWriterTests
 
 INTERRUPTED = Path(__file__).with_name("interrupted_writer.py")
 WHOLE = [suffix for suffix in VECTOR_SUFFIXES if suffix != ".pmtiles"]
@@ -40,76 +34,44 @@ def path(request, tmp_path):
     return tmp_path / f"s{request.param}"
 
 
-@pytest.fixture(params=WHOLE)
-def whole_path(request, tmp_path):
-    return tmp_path / f"s{request.param}"
+class Shipped(VectorWriterTests):
+    def writer(self, path):
+        return writer_for(path)
 
 
-def test_what_went_in_comes_out(whole_path):
-    batches = [segments_of(50, 1), segments_of(0), segments_of(70, 2)]
-    assert write_vectors(whole_path, iter(batches), crs_wkt=UTM, legend=LEGEND) == 120
-    frame = read(whole_path).sort_values("area_m2")
-    expected = joined(batches)
-    order = np.argsort(expected["area_m2"])
-    for column in ("class_code", "area_m2", "perimeter_m", "pixels"):
-        assert (frame[column].to_numpy() == expected[column][order]).all()
-    for column in ("confidence", "confidence_min"):
-        np.testing.assert_allclose(frame[column].to_numpy(float), expected[column][order], atol=1e-6)
-        assert frame[column].isna().sum() == np.isnan(expected[column]).sum() > 0
-    assert (frame.class_name == [LEGEND.by_code(code).name for code in frame.class_code]).all()
-    geometry = geopandas.GeoSeries(expected["geometry"][order], crs=UTM)
-    if whole_path.suffix in IN_DEGREES:
-        geometry = geometry.to_crs(4326)
-    assert frame.crs.to_epsg() == geometry.crs.to_epsg()
-    same = shapely.equals_exact(frame.geometry.to_numpy(), geometry.to_numpy(), 1e-7, normalize=True)
-    assert same.all()
+class TestGeoPackage(Shipped):
+    suffix = ".gpkg"
 
 
-def test_columns_beyond_the_usual_ones_come_out_too(whole_path):
-    extra = np.zeros(40, [("b1_mean", "f8"), ("b1_count", "i8")])
-    extra["b1_mean"] = np.where(np.arange(40) % 5, np.arange(40) / 7, np.nan)
-    extra["b1_count"] = np.arange(40)
-    segments = replace(segments_of(40), extra=extra)
-    write_vectors(whole_path, [segments[:15], segments[15:]], crs_wkt=UTM, legend=LEGEND, extra=extra.dtype)
-    frame = read(whole_path).sort_values("b1_count")
-    np.testing.assert_array_equal(frame.b1_mean.to_numpy(float), extra["b1_mean"])
-    assert (frame.b1_count.to_numpy() == np.arange(40)).all()
+class TestFlatGeobuf(Shipped):
+    suffix = ".fgb"
 
 
-def test_an_empty_map_is_a_valid_empty_layer(whole_path):
-    assert write_vectors(whole_path, [], crs_wkt=UTM, legend=LEGEND) == 0
-    if whole_path.suffix == ".geojsonl":
-        assert whole_path.read_bytes() == b""  # no line at all
-        return
-    frame = read(whole_path)
-    assert len(frame) == 0
-    if whole_path.suffix != ".geojson":  # which has no place for columns without rows
-        assert {"class_code", "class_name", "area_m2", "perimeter_m", "confidence", "pixels"} <= set(frame.columns)
-        assert frame.crs.to_epsg() == 32645
+class TestGeoParquet(Shipped):
+    suffix = ".parquet"
+
+    def read(self, path):
+        return geopandas.read_parquet(path)
 
 
-@given(cuts=st.sets(st.integers(0, 90), max_size=6))
-@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@pytest.mark.parametrize("suffix", VECTOR_SUFFIXES)
-def test_the_bytes_do_not_depend_on_how_polygons_come_in_batches(tmp_path, suffix, cuts):
-    segments = segments_of(90)
-    edges = [0, *sorted(cuts), 90]
-    batches = [segments[start:stop] for start, stop in pairwise(edges)]
-    one, many = tmp_path / f"one{suffix}", tmp_path / f"many{suffix}"
-    if not one.exists():
-        write_vectors(one, [segments], crs_wkt=UTM, legend=LEGEND)
-    write_vectors(many, batches, crs_wkt=UTM, legend=LEGEND)
-    assert one.read_bytes() == many.read_bytes()
+class TestGeoJson(Shipped):
+    suffix = ".geojson"
+    in_degrees = True
+    keeps_columns_without_rows = False
 
 
-def test_multipolygons_stay_what_they_are(whole_path):
-    west = 500000 + np.arange(6) * 10.0
-    squares = shapely.box(west, 3e6, west + 9, 3e6 + 9)
-    pairs = shapely.multipolygons(squares, indices=[0, 0, 1, 1, 2, 2])
-    write_vectors(whole_path, [plain(pairs)], crs_wkt=UTM, legend=LEGEND, multi=True)
-    frame = read(whole_path)
-    assert (frame.geom_type == "MultiPolygon").all()
-    assert [len(shape.geoms) for shape in frame.geometry] == [2, 2, 2]
+class TestGeoJsonLines(Shipped):
+    suffix = ".geojsonl"
+    in_degrees = True
+
+
+class TestPmtiles(Shipped):
+    suffix = ".pmtiles"
+    keeps_rows = False
+
+
+def test_every_format_is_tested():
+    assert {kind.suffix for kind in Shipped.__subclasses__()} == set(VECTOR_SUFFIXES)
 
 
 def test_an_unknown_suffix_is_refused_before_anything_is_read(tmp_path):
@@ -160,23 +122,6 @@ def test_longitudes_cannot_be_made_of_nothing(tmp_path, suffix, wkt):
     assert "\n" not in str(caught.value)
     assert len(next(batches)) == 3
     assert not list(tmp_path.iterdir())
-
-
-def test_an_error_while_polygons_are_made_comes_through_as_it_is(path):
-    def batches():
-        yield segments_of(10)
-        raise SceneError("scene.tif", "it is torn")
-
-    with pytest.raises(SceneError, match="it is torn"):
-        write_vectors(path, batches(), crs_wkt=UTM, legend=LEGEND)
-    assert not list(path.parent.iterdir())
-
-
-def test_a_code_without_a_meaning_is_refused(path):
-    other = Legend(classes=[LEGEND.classes[0]])
-    with pytest.raises(KeyError, match="200"):
-        write_vectors(path, [segments_of(50)], crs_wkt=UTM, legend=other)
-    assert not list(path.parent.iterdir())
 
 
 @pytest.mark.parametrize("name", ["a b%20é漢'\"&#?:|", "a!b\nc"])

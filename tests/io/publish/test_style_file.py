@@ -12,7 +12,6 @@ from typing import Any
 from urllib.parse import unquote
 
 import pytest
-from sample_segments import LEGEND, UTM, segments_of
 from test_qgis import PYTHON, needs_qgis
 
 from geoseg.core.legend import Legend, LegendClass
@@ -20,6 +19,7 @@ from geoseg.errors import OutputError
 from geoseg.io.polygons.vector_formats import VECTOR_SUFFIXES, write_vectors
 from geoseg.io.publish.maplibre_style import maplibre_style
 from geoseg.io.publish.style_file import check_style, style_path, write_style
+from geoseg.testing.segments import LEGEND, UTM, segments_of
 
 OBJECTS = Legend(
     classes=[

@@ -1,9 +1,14 @@
-"""Segments that look like a map, or like nothing but numbers."""
+"""Segments to write: some that look like a map, some that look like nothing but numbers."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 import shapely
+from affine import Affine
 from odc.geo.geobox import GeoBox
 from pyproj import CRS
 from scipy.ndimage import gaussian_filter
@@ -14,19 +19,23 @@ from geoseg.vector.source import ArraySource
 from geoseg.vector.vectorise import vectorise_codes
 
 LEGEND = Legend(
-    classes=[
+    classes=(
         LegendClass(code=0, name="other", colour="#808080"),
         LegendClass(code=200, name='it\'s <"green"> & é', colour="#33a02c"),
-    ]
+    )
 )
+"""Of ``segments_of``."""
+
 MAP_LEGEND = Legend(
-    classes=[LegendClass(code=code, name=f"class {code}", colour=f"#{code:02x}80ff") for code in range(5)]
+    classes=tuple(LegendClass(code=code, name=f"class {code}", colour=f"#{code:02x}80ff") for code in range(5))
 )
+"""Of ``map_segments``."""
+
 UTM = CRS.from_epsg(32645).to_wkt()
 
 
-def segments_of(count, seed=0):
-    """Squares of 9 m with holes, anywhere in 10 km."""
+def segments_of(count: int, seed: int = 0) -> Segments:
+    """Draw squares of 9 m with holes, anywhere in 10 km."""
     rng = np.random.default_rng(seed)
     x, y = 500000 + rng.integers(0, 999, count) * 10.0, 3e6 + rng.integers(0, 999, count) * 10.0
     outer = shapely.box(x, y, x + 9, y + 9)
@@ -44,8 +53,8 @@ def segments_of(count, seed=0):
     )
 
 
-def plain(geometry, gsd_m=1.0):
-    """Segments of class 0 whose pixels are squares of ``gsd_m``."""
+def plain(geometry: Any, gsd_m: float = 1.0) -> Segments:
+    """Make segments of class 0 whose pixels are squares of ``gsd_m``."""
     geometry = np.atleast_1d(np.asarray(geometry, object))
     area = shapely.area(geometry)
     nothing = np.full(len(geometry), np.nan, np.float32)
@@ -60,8 +69,19 @@ def plain(geometry, gsd_m=1.0):
     )
 
 
-def map_segments(size, transform, crs, *, classes=5, sigma=3, seed=0):
-    """What the vectoriser makes of a mosaic of classes with nodata in it: neighbours, holes, large and small."""
+def map_segments(
+    size: int, transform: Affine, crs: Any, *, classes: int = 5, sigma: float = 3, seed: int = 0
+) -> Segments:
+    """Vectorise a drawn mosaic of classes with nodata in it: neighbours, holes, large and small.
+
+    Args:
+        size: side of the mosaic, pixels.
+        transform: of its grid.
+        crs: of its grid.
+        classes: number of classes.
+        sigma: pixels, about the size of the smallest regions.
+        seed: of the drawing.
+    """
     rng = np.random.default_rng(seed)
     codes = np.argmax([gaussian_filter(rng.standard_normal((size, size)), sigma) for _ in range(classes)], axis=0)
     codes[gaussian_filter(rng.standard_normal((size, size)), 4 * sigma) > 0.15 / sigma] = 255
@@ -70,5 +90,7 @@ def map_segments(size, transform, crs, *, classes=5, sigma=3, seed=0):
     return Segments(**joined(list(batches)))
 
 
-def joined(batches):
-    return {name: np.concatenate([getattr(batch, name) for batch in batches]) for name in Segments.__dataclass_fields__}
+def joined(batches: Iterable[Segments]) -> dict[str, npt.NDArray[Any]]:
+    """Join the columns of batches, by name."""
+    listed = list(batches)
+    return {name: np.concatenate([getattr(batch, name) for batch in listed]) for name in Segments.__dataclass_fields__}
