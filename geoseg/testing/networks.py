@@ -92,9 +92,10 @@ class NetworkTests:
 
     def test_ragged_tiles_are_mirrored_to_a_multiple_of_the_stride(self, network: nn.Module) -> None:
         """A tile of another size is answered as its mirrored extension is."""
-        stride = getattr(network, "stride", 1)
+        stride: Any = getattr(network, "stride", 1)
+        margin_px: Any = getattr(network, "margin_px", 0)
         assert isinstance(stride, int)
-        if stride == 1 or getattr(network, "margin_px", 0):
+        if stride == 1 or margin_px:
             pytest.skip("its body takes any size, or mirrors on all four sides")
         x = torch.randn(1, _BANDS, 2 * stride, 3 * stride)
         with torch.inference_mode():
@@ -128,7 +129,7 @@ class NetworkTests:
             loss = nn.functional.cross_entropy(logits, target)
             loss = loss + auxiliary_loss(auxiliary, target, LossMix(dice=0), ignore=255)
             optimiser.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
             losses.append(loss.item())
         assert losses[-1] <= 0.9 * losses[0]

@@ -118,7 +118,8 @@ class VectorWriterTests:
         """Parts of a multipolygon stay together."""
         self._needs_rows()
         west = 500000 + np.arange(6) * 10.0
-        squares = shapely.box(west, 3e6, west + 9, 3e6 + 9)
+        south = np.full(6, 3e6)
+        squares = shapely.box(west, south, west + 9, south + 9)
         pairs = shapely.multipolygons(squares, indices=[0, 0, 1, 1, 2, 2])
         self._write(path, [plain(pairs)], multi=True)
         frame = self.read(path)
