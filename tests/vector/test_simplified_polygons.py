@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from label_maps import HARD_MAPS, NODATA, grid_of, mosaic, vectorised
 
-from geoseg.vector.spec import Method, VectorSpec
+from geoseg.core.choices import SimplifyMethod
+from geoseg.vector.spec import VectorSpec
 
 small_maps = hnp.arrays(
     np.uint8, hnp.array_shapes(min_dims=2, max_dims=2, max_side=14), elements=st.sampled_from([0, 0, 1, 2, NODATA])
@@ -65,7 +66,7 @@ def test_no_block_size_changes_a_vertex(codes: np.ndarray, spec: VectorSpec, blo
 @pytest.mark.parametrize("method", ["visvalingam", "douglas-peucker"])
 @pytest.mark.parametrize("smooth", [False, True])
 @pytest.mark.parametrize("name", HARD_MAPS)
-def test_hard_maps_stay_a_coverage(name: str, *, smooth: bool, method: Method) -> None:
+def test_hard_maps_stay_a_coverage(name: str, *, smooth: bool, method: SimplifyMethod) -> None:
     for tolerance in (0.7, 3.0):
         assert_tiles(HARD_MAPS[name], VectorSpec(simplify_m=tolerance, method=method, smooth=smooth), 7)
 
@@ -73,7 +74,7 @@ def test_hard_maps_stay_a_coverage(name: str, *, smooth: bool, method: Method) -
 @pytest.mark.parametrize("nodata", [False, True])
 @pytest.mark.parametrize("method", ["visvalingam", "douglas-peucker"])
 @pytest.mark.parametrize("smooth", [False, True])
-def test_a_large_mosaic_is_the_same_for_all_blocks(*, smooth: bool, method: Method, nodata: bool) -> None:
+def test_a_large_mosaic_is_the_same_for_all_blocks(*, smooth: bool, method: SimplifyMethod, nodata: bool) -> None:
     codes = mosaic(300, nodata=nodata, classes=4)
     spec = VectorSpec(simplify_m=2.0, method=method, smooth=smooth)
     whole = vectorised(codes, spec=spec)
@@ -86,7 +87,7 @@ def test_a_large_mosaic_is_the_same_for_all_blocks(*, smooth: bool, method: Meth
 
 
 @pytest.mark.parametrize("method", ["visvalingam", "douglas-peucker"])
-def test_class_areas_stay_within_one_percent(method: Method) -> None:
+def test_class_areas_stay_within_one_percent(method: SimplifyMethod) -> None:
     codes = mosaic(400, sigma=6)
     segments = vectorised(codes, spec=VectorSpec(simplify_m=1.0, method=method))
     assert segments is not None
