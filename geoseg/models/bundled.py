@@ -1,4 +1,4 @@
-"""The models that come with geoseg, by name: file and digest."""
+"""Bundled models of geoseg by name: file and digest."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ BUNDLED: MappingProxyType[str, tuple[str, str]] = MappingProxyType(
         ),
     }
 )
-"""Name to (file under ``geoseg/models/shipped``, sha256 of the file)."""
+"""Bundled models: name to (file under ``geoseg/models/shipped``, sha256 of the file)."""
 
 
 def resolve(name_or_path: str) -> tuple[Path, str | None]:
@@ -51,7 +51,7 @@ def resolve(name_or_path: str) -> tuple[Path, str | None]:
         The file, and the digest it must have when it is a bundled one.
 
     Raises:
-        ModelError: neither a known name nor something that looks like a path.
+        ModelError: the text is neither a known name nor a path.
     """
     if name_or_path in BUNDLED:
         file, sha256 = BUNDLED[name_or_path]

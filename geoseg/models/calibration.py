@@ -1,4 +1,4 @@
-"""Temperature scaling: one number that makes a network's probabilities mean what they say."""
+"""Temperature scaling: calibrates the probabilities of a network by one number."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ Floats = npt.NDArray[np.floating[Any]]
 
 
 def fit_temperature(logits: Floats, labels: npt.NDArray[np.integer[Any]]) -> float:
-    """Find the temperature that makes labels likeliest: it changes confidence and never the chosen class.
+    """Fit the temperature with the highest likelihood of the labels; it changes confidence, never the chosen class.
 
     Args:
-        logits: (sample, class); log-probabilities will do as well.
-        labels: (sample,) channels; the samples should be of a validation split that the weights never saw.
+        logits: (sample, class); log-probabilities are allowed too.
+        labels: (sample,) class indices; the samples should be of a validation split not used in training.
 
     Returns:
-        T, to divide logits by: above 1 for a network that is too sure of itself. Within 0.01 to 100; a network that is
-        always right gets 0.01, one worse than guessing 100.
+        T, to divide logits by: above 1 for an overconfident network. Within 0.01 to 100; a network that is always right
+        gets 0.01, one worse than guessing 100.
 
     Raises:
         ValueError: no samples, or shapes that do not go together.
@@ -59,16 +59,31 @@ def fit_temperature(logits: Floats, labels: npt.NDArray[np.integer[Any]]) -> flo
 
 
 def apply_temperature(logits: Floats, temperature: float, *, axis: int = -1) -> npt.NDArray[np.float64]:
-    """Turn logits into calibrated probabilities that sum to 1 along ``axis``."""
+    """Convert logits to calibrated probabilities.
+
+    Args:
+        logits: any shape.
+        temperature: logits are divided by it.
+        axis: axis of the classes.
+
+    Returns:
+        Probabilities of the same shape, float64, summing to 1 along ``axis``.
+    """
     return np.asarray(softmax(logits.astype(np.float64) / temperature, axis=axis))
 
 
 def negative_log_likelihood(logits: Floats, labels: npt.NDArray[np.integer[Any]], temperature: float = 1.0) -> float:
-    """Average the surprise at the labels, in nats."""
+    """Return the mean negative log-likelihood of the labels, in nats.
+
+    Args:
+        logits: (sample, class).
+        labels: (sample,) class indices.
+        temperature: logits are divided by it.
+    """
     logs = log_softmax(logits.astype(np.float64) / temperature, axis=1)
     return float(-logs[np.arange(len(labels)), labels].mean())
 
 
 def log_probabilities(probs: Floats) -> npt.NDArray[np.float64]:
-    """Turn probabilities into logits that temperature scaling takes; 0 becomes the smallest normal float32's."""
+    """Convert probabilities to log-probabilities; 0 is raised to the smallest normal float32."""
     return np.log(np.maximum(probs.astype(np.float64), np.finfo(np.float32).tiny))

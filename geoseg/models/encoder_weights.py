@@ -1,4 +1,4 @@
-"""Weights that a network's encoder begins with: a file that the recipe pins by digest, or published ones by name."""
+"""Initial weights of a network's encoder: a file pinned by digest in the recipe, or published weights by name."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from geoseg.nn.zoo.pretrained import begin, find_encoder
 
 
 class EncoderWeights(BaseModel):
-    """A pretrained encoder, named so that anyone can fetch the same file.
+    """A pretrained encoder as a file pinned by digest.
 
     Attributes:
-        name: what the weights learnt from.
-        licence: of the weights.
-        file: the file's name, for messages.
-        sha256: of the file.
-        get: how to get it, one line.
+        name: data set of the pretraining.
+        licence: licence of the weights.
+        file: name of the file, for messages.
+        sha256: digest of the file.
+        get: instruction for getting the file, one line.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -37,12 +37,12 @@ class EncoderWeights(BaseModel):
 
 
 class NamedEncoder(BaseModel):
-    """A pretrained encoder that a library publishes; fetched when the training begins.
+    """A pretrained encoder that a library publishes; downloaded when the training begins.
 
     Attributes:
         name: ``timm:resnet50.a1_in1k``, ``torchvision:...`` or ``torchgeo:...``; see ``named_weights``.
-        licence: of the weights.
-        sha256: of the file, to be sure of it.
+        licence: licence of the weights.
+        sha256: digest of the file, to verify it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -58,11 +58,11 @@ class NamedEncoder(BaseModel):
 
     @property
     def get(self) -> str:
-        """How to get the file, one line."""
+        """Instruction for getting the file, one line."""
         return "a training that may fetch it, or the same file from elsewhere"
 
     def fetch(self) -> Path:
-        """Return the file, fetched if it is not here yet.
+        """Return the file, downloaded if it is not cached yet.
 
         Raises:
             ModelError: there are no such weights, or they cannot be fetched.
@@ -74,7 +74,7 @@ def load_encoder(network: nn.Module, wanted: EncoderWeights | NamedEncoder, path
     """Load a file of plain tensors into a network's encoder; see ``geoseg.nn.zoo.pretrained.begin``.
 
     Raises:
-        ModelError: the file is another one, or its tensors are not the encoder's.
+        ModelError: the file has another digest, or its tensors do not fit the encoder.
     """
     try:
         with open_input(path) as file:

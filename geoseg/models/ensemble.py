@@ -16,10 +16,14 @@ from geoseg.models.packages import open_package
 
 
 def checked_weights(names: Sequence[str], weights: Sequence[float]) -> tuple[float, ...]:
-    """Give each model its weight; without any, all weigh alike.
+    """Check the weights of an ensemble; without weights all are equal.
+
+    Args:
+        names: names of the models.
+        weights: one per model, or empty.
 
     Raises:
-        UsageError: there are not as many as models, or one is not positive.
+        UsageError: the numbers of weights and models differ, or a weight is not positive.
     """
     if not weights:
         return (1.0,) * len(names)
@@ -31,10 +35,10 @@ def checked_weights(names: Sequence[str], weights: Sequence[float]) -> tuple[flo
 
 
 def check_legends(cards: Sequence[ModelCard]) -> None:
-    """Check that the models mean the same by every channel and code; colours may differ.
+    """Check that the models have the same classes and codes in the same order; colours may differ.
 
     Raises:
-        ModelError: names the two models and the difference.
+        ModelError: two legends differ; the message names the models and the difference.
     """
     first = cards[0]
     for other in cards[1:]:
@@ -55,10 +59,10 @@ def _listed(legend: Legend) -> str:
 
 
 def card_of(name_or_path: str) -> ModelCard:
-    """Read the card of a model without its weights; of an ensemble file, that of all members together.
+    """Read the card of a model without its weights; for an ensemble file, the combined card of its members.
 
     Raises:
-        ModelError: a model is not there, a card is broken, or the legends differ.
+        ModelError: a model does not exist, a card is broken, or the legends differ.
     """
     cards = [(open_package(name).card, share) for name, share in read_members(name_or_path)]
     check_legends([card for card, _ in cards])
@@ -78,13 +82,12 @@ def ensemble_card(members: Sequence[tuple[ModelCard, float]]) -> ModelCard:
     """Describe an ensemble as one model.
 
     Args:
-        members: cards and shares, in the order their answers are taken.
+        members: cards and weights, in the order of averaging.
 
     Returns:
         A card with all bands, the whole range of ground sample distances, every licence (as an SPDX expression) and
-        everything learnt from; tile, halo and colours are the first's, ``min_area_m2`` is the least of all. Each
-        network keeps the temperature of its own card. The digest of the weights is one of all members' digests and
-        shares.
+        all training data; tile, halo and colours are the first's, ``min_area_m2`` is the least of all. Each network
+        keeps the temperature of its own card. The digest of the weights covers all members' digests and weights.
     """
     cards = [card for card, _ in members]
     bands: dict[str, CardBand] = {}

@@ -1,4 +1,4 @@
-"""A model in, the same network out as ONNX, OpenVINO or TorchScript, for other programs to run."""
+"""Export of a model's network as ONNX, OpenVINO or TorchScript, for other programs."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def export_model(
     any_size: bool = False,
     overwrite: bool = False,
 ) -> float:
-    """Write a model's network in another program's format, and compare the two.
+    """Export a model's network and compare its output with the original.
 
     The exported network maps ``tiles``, (1, band, tile_px, tile_px) float32, to ``logits``, (1, class, tile_px,
     tile_px). Bands come scaled as the card says, which is written into the file under ``geoseg_card``.
@@ -53,14 +53,14 @@ def export_model(
         to: ``onnx``, ``openvino`` (``.xml`` and ``.bin``) or ``torchscript``.
         out: the file.
         tile_px: side of the tiles; the card's unless given.
-        any_size: of ONNX: take tiles whose sides are any multiples of 32 px, instead of squares of ``tile_px`` alone.
-        overwrite: whether a file may be replaced.
+        any_size: ONNX only: accept tiles whose sides are any multiples of 32 px, instead of squares of ``tile_px``.
+        overwrite: True if a file may be replaced.
 
     Returns:
         Largest difference of the logits on one tile, as a share of the largest logit.
 
     Raises:
-        ModelError: the model cannot be loaded or exported, or the exported network answers otherwise.
+        ModelError: the model cannot be loaded or exported, or the outputs of the exported network differ.
         UsageError: the format is unknown, its library is missing, or the file has another suffix.
         OutputError: the file exists.
     """
@@ -101,7 +101,17 @@ def to_onnx(
 ) -> npt.NDArray[np.float32]:
     """Export to ONNX and run it with ONNX Runtime.
 
-    The file carries the card, and beside it the metadata that QGIS's Deepness reads.
+    The file contains the card and the metadata that QGIS's Deepness reads.
+
+    Args:
+        network: returns logits (tile, class, y, x).
+        tile: (1, band, y, x) example input.
+        path: the file to write.
+        card: written into the file; None: no metadata.
+        any_size: accept tiles whose sides are any multiples of 32 px.
+
+    Returns:
+        Output of the exported network for ``tile``.
 
     Raises:
         UsageError: a library is not installed.
@@ -135,7 +145,7 @@ def to_onnx(
 
 
 def _multiple(tile: Tensor) -> Tensor:
-    """Cut a tile to sides that are multiples, and differ: equal ones would be taken for one size."""
+    """Crop a tile to sides that are multiples and differ, since equal ones would be exported as one dimension."""
     rows = max(2 * _MULTIPLE_PX, tile.shape[2] // _MULTIPLE_PX * _MULTIPLE_PX)
     return torch.zeros(1, tile.shape[1], rows, rows + _MULTIPLE_PX)
 
@@ -162,6 +172,15 @@ def _deepness_metadata(card: ModelCard, tile: Tensor) -> dict[str, str]:
 def to_openvino(network: nn.Module, tile: Tensor, path: Path, card: ModelCard | None = None) -> npt.NDArray[np.float32]:
     """Export to OpenVINO's two files and run them.
 
+    Args:
+        network: returns logits (tile, class, y, x).
+        tile: (1, band, y, x) example input.
+        path: the ``.xml`` file to write; ``.bin`` is written next to it.
+        card: written into the file; None: no metadata.
+
+    Returns:
+        Output of the exported network for ``tile``.
+
     Raises:
         UsageError: OpenVINO is not installed.
     """
@@ -185,7 +204,17 @@ def to_openvino(network: nn.Module, tile: Tensor, path: Path, card: ModelCard | 
 def to_torchscript(
     network: nn.Module, tile: Tensor, path: Path, card: ModelCard | None = None
 ) -> npt.NDArray[np.float32]:
-    """Trace to TorchScript and run it."""
+    """Trace to TorchScript and run it.
+
+    Args:
+        network: returns logits (tile, class, y, x).
+        tile: (1, band, y, x) example input.
+        path: the file to write.
+        card: written into the file; None: no metadata.
+
+    Returns:
+        Output of the exported network for ``tile``.
+    """
     with warnings.catch_warnings(), torch.inference_mode():
         warnings.simplefilter("ignore")  # branches on the shape are fixed here; torch calls the format old
         traced: Any = torch.jit.trace(network, tile, check_trace=False)  # type: ignore[no-untyped-call]

@@ -1,4 +1,4 @@
-"""Heads: what turns a network's logits into the answers of its task; part of the network wherever it runs."""
+"""Heads: convert a network's logits to the outputs of its task; part of the network in every runtime."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from geoseg.runtimes.runtime import PROBABILITIES
 
 
 class SoftmaxHead(nn.Module):
-    """A network with the softmax behind it, in float32 whatever the network computes in.
+    """A network followed by a softmax in float32, regardless of the network's precision.
 
     Args:
         network: returns logits (tile, class, y, x).
@@ -32,7 +32,7 @@ class SoftmaxHead(nn.Module):
 
 
 def tempered(logits: torch.Tensor, temperature: float) -> torch.Tensor:
-    """Divide logits by a temperature, in float32; by 1 they are left as they are, to the bit."""
+    """Divide logits by a temperature, in float32; a temperature of 1 leaves them bit-identical."""
     return logits.float() if temperature == 1 else logits.float() / temperature
 
 
@@ -41,8 +41,8 @@ class Head:
     """The head of a task.
 
     Attributes:
-        answers: names of what it returns, in its order.
-        attach: puts it behind a network, as the card says.
+        answers: names of its outputs, in order.
+        attach: appends it to a network, with the settings of the card.
     """
 
     answers: tuple[str, ...]
@@ -52,14 +52,14 @@ class Head:
 HEADS: dict[str, Head] = {
     "semantic": Head(answers=(PROBABILITIES,), attach=lambda network, card: SoftmaxHead(network, card.temperature)),
 }
-"""Task in a model's card to head. A package of its own may add some; see docs/adr/0012."""
+"""Heads by the task in a model's card. Other packages may add entries; see docs/adr/0012."""
 
 
 def head_of(card: ModelCard) -> Head:
     """Find the head of a card's task.
 
     Raises:
-        ModelError: the task is not known.
+        ModelError: no such task is registered.
     """
     if card.task not in HEADS:
         raise ModelError(f"{card.name}: its card names the task {card.task!r}; known are {', '.join(HEADS)}.")

@@ -1,4 +1,4 @@
-"""A checkpoint of another project in, a geoseg model file out."""
+"""Import of checkpoints of other projects as geoseg model files."""
 
 from __future__ import annotations
 
@@ -34,21 +34,21 @@ _UNKNOWN = "unknown; ask the source of the weights"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """What the card of an imported model shall say; what is None follows from the checkpoint or is usual.
+    """Fields for the card of an imported model; None: taken from the checkpoint or a default.
 
     Attributes:
-        name: of the model.
-        options: of the network, before those that the layout implies.
+        name: name of the model.
+        options: options of the network, which override those of the layout.
         legend: its classes.
-        bands: names in the network's order, after a turn from BGR.
-        mean: taken off each band, on the 0 to 1 scale.
-        std: that each band is divided by, on the same scale.
-        radiometry: what that scale is.
-        gsd_m: least and greatest pixel size.
+        bands: names in the network's order, after conversion from BGR.
+        mean: mean of each band, on the 0 to 1 scale.
+        std: standard deviation of each band, on the same scale.
+        radiometry: meaning of that scale.
+        gsd_m: smallest and largest pixel size, metres.
         tile_px: side of a tile.
         halo_px: context on each side.
-        licence: of the weights.
-        bgr: whether the checkpoint's bands are blue, green, red although its layout's are not.
+        licence: licence of the weights.
+        bgr: True if the checkpoint's bands are blue, green, red although those of its layout are not.
     """
 
     name: str | None = None
@@ -74,22 +74,22 @@ def import_model(
     sha256: str | None = None,
     overwrite: bool = False,
 ) -> tuple[Path, ModelCard]:
-    """Turn a checkpoint into a model file.
+    """Convert a checkpoint to a model file.
 
     Args:
         source: a file, a folder of smp's ``save_pretrained``, or the name of published weights (``torchgeo:...``).
         network: name in the registry.
         out: the file to write; ``NAME.safetensors`` here unless given.
-        wanted: what the card shall say.
-        sha256: digest that the checkpoint must have.
-        overwrite: whether a file may be replaced.
+        wanted: fields for the card.
+        sha256: required digest of the checkpoint.
+        overwrite: True if a file may be replaced.
 
     Returns:
         The model file and its card.
 
     Raises:
         ModelError: the checkpoint is broken, holds code, is of another layout or does not fit the network.
-        UsageError: what the card shall say does not fit the network.
+        UsageError: the fields for the card do not fit the network.
         OutputError: the model file exists.
     """
     wanted = wanted or Wanted()
@@ -210,7 +210,7 @@ def _scaling(fitted: Fitted, count: int) -> tuple[Sequence[float], Sequence[floa
 
 
 def _tile(fitted: Fitted, wanted: Wanted) -> tuple[int, int]:
-    """Side of a tile and its halo: of the window that mmsegmentation slides, or of the tiles it learnt from."""
+    """Return tile side and halo: of mmsegmentation's sliding window, or of its training tiles."""
     config = fitted.config
     tile_px, halo_px = int(fitted.options.get("image_px", 512)), None
     if config is not None and config.window is not None:
@@ -225,7 +225,7 @@ def _tile(fitted: Fitted, wanted: Wanted) -> tuple[int, int]:
 
 
 def _assumptions(fitted: Fitted, wanted: Wanted) -> tuple[str, ...]:
-    """Say what nothing in the checkpoint told, where its source has models of several kinds."""
+    """Return warnings on options and scaling that were assumed because the checkpoint does not contain them."""
     begins = f"the class begins at a probability of {fitted.threshold:g} in its source"
     moved = [f"Its logit is moved: {begins}, and at 0.5 here"] if fitted.threshold != 0.5 else []
     if not fitted.layout.untold:
@@ -290,7 +290,7 @@ def _told_classes(hints: Mapping[str, Any]) -> tuple[list[str], list[str]]:
 
 
 def _hex(colour: Any) -> str:
-    """Spell three whole numbers up to 255 as the legend does; nothing where a palette holds something else."""
+    """Format three integers up to 255 as ``#rrggbb``; an empty string for anything else."""
     numbers = tuple(colour) if isinstance(colour, (list, tuple, np.ndarray)) else ()
     if len(numbers) != 3 or not all(isinstance(n, (int, np.integer)) and 0 <= n <= 255 for n in numbers):
         return ""

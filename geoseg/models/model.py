@@ -1,4 +1,4 @@
-"""Model: card, network, runtime and device, ready; never half-built."""
+"""Model: card, network, runtime and device, ready to run."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelSource:
-    """Where a model comes from and how it shall run; what a pickled Model is rebuilt from.
+    """Source of a model and its runtime options; a pickled Model is loaded again from it.
 
     Attributes:
-        name_or_path: a bundled name, a model file, or an ensemble file (``.json``); the card's name of a network of
-            the caller's own.
-        others: further networks, of the same kinds, whose answers are averaged with the first's.
-        weights: of each; none: all alike.
+        name_or_path: a bundled name, a model file, or an ensemble file (``.json``); for a network of the caller's own,
+            the name in its card.
+        others: further networks, of the same kinds, whose predictions are averaged with the first's.
+        weights: weight of each; empty: equal weights.
         network: a network of the caller's own, instead of a file.
     """
 
@@ -55,26 +55,26 @@ class ModelSource:
 
     @property
     def files(self) -> tuple[str, ...]:
-        """Paths of the caller's that the networks are read from."""
+        """Local paths that the networks are read from."""
         return () if self.network is not None else tuple(name for name in self.names if name not in BUNDLED)
 
 
 class Model:
-    """A network ready to run, or several whose answers are averaged.
+    """A network ready to run, or several whose predictions are averaged.
 
-    Pickles as its source and loads itself again where it is unpickled.
+    Pickles as its source and is loaded again when unpickled.
 
     Args:
-        card: what it needs and what its answers mean.
-        source: where it came from.
-        info: of its runtime; of several networks, of the first's.
-        runtime: runs the network; None for several networks, and for a model that is only described here and runs on
-            the workers of a cluster.
-        members: several networks and their shares, which sum to 1; empty for a network.
-        batch: tiles at once, of a model that is only described.
+        card: its card.
+        source: its source.
+        info: properties of its runtime; of several networks, of the first one's.
+        runtime: runs the network; None for several networks, and for a mere description of a model that runs on the
+            workers of a cluster.
+        members: several networks and their weights, which sum to 1; empty for a single network.
+        batch: tiles per batch of a mere description.
 
     Attributes:
-        members: the networks, in the order their answers are taken; a network is its own only member.
+        members: the networks, in the order of averaging; a single network is its own only member.
         shares: weight of each.
     """
 
@@ -110,13 +110,13 @@ class Model:
 
     @property
     def batch(self) -> int:
-        """Tiles at once, of the network that takes fewest."""
+        """Smallest batch size of the networks."""
         if len(self.members) > 1:
             return min(member.batch for member in self.members)
         return self._batch if self._runtime is None else self._runtime.batch
 
     def digest(self) -> str:
-        """Digest of everything that can change an answer: weights, card, runtime, arithmetic; of all members."""
+        """Digest of everything that can change a result: weights, card, runtime and precision of all members."""
         if len(self.members) > 1:
             members = [[model.digest(), share] for model, share in zip(self.members, self.shares, strict=True)]
             return sha256_of_json({"members": members})
@@ -141,7 +141,7 @@ def load_model(
     precision: Precision = "auto",
     threads: int | None = None,
 ) -> Model:
-    """Load a model by its name or path, or make one of a torch module.
+    """Load a model by its name or path, or make one from a torch module.
 
     Args:
         model: a bundled name such as ``buildings-unet``; a ``.safetensors`` file with a card inside; an ``.onnx`` file
@@ -151,12 +151,12 @@ def load_model(
         card: describes a module; a file has its own.
         device: ``auto`` (a GPU when there is one), ``cpu``, ``cuda`` or ``cuda:N``.
         runtime: ``auto`` takes OpenVINO on a CPU where it is installed, else torch.
-        precision: ``auto`` takes what the device is fast in.
+        precision: ``auto`` chooses the fastest of the device.
         threads: CPU threads of the network; None: all.
 
     Raises:
         ModelError: the name is unknown, or the file or the module is broken or does not fit its card.
-        ResourceError: the device is not there.
+        ResourceError: the device does not exist.
         UsageError: the runtime is not installed or cannot run on the device; a module has no card, or a file gets one.
 
     Example:
@@ -184,7 +184,7 @@ def load(source: ModelSource) -> Model:
     """Load a model from its source; see ``load_model``.
 
     Raises:
-        UsageError: there are not as many weights as networks, or one is not positive.
+        UsageError: the numbers of weights and networks differ, or a weight is not positive.
     """
     if source.network is not None:
         return _load_one(source)
@@ -198,9 +198,14 @@ def load(source: ModelSource) -> Model:
 
 
 def combined(models: Sequence[Model], weights: Sequence[float], source: ModelSource) -> Model:
-    """Make one model of networks whose answers are averaged; of a single one, itself.
+    """Combine models into one whose predictions are averaged; a single model is returned unchanged.
 
-    The networks are put in the order of their digests: which was named first changes no byte of an answer.
+    The networks are sorted by their digests, so that the order in which they are given does not change the result.
+
+    Args:
+        models: the models.
+        weights: one per model, or empty for equal weights.
+        source: source of the combined model.
 
     Raises:
         ModelError: their legends differ.

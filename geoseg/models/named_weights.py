@@ -1,4 +1,4 @@
-"""Weights that timm, torchvision and torchgeo publish, by name: resolved when asked, kept in their own caches."""
+"""Weights published by timm, torchvision and torchgeo, by name: resolved lazily, cached in the libraries' caches."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ SOURCES = ("timm", "torchvision", "torchgeo")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NamedWeights:
-    """Where published weights are.
+    """Location of published weights.
 
     Attributes:
-        name: as it was asked for, ``SOURCE:NAME``.
-        url: of the file; empty where it is a file of the Hugging Face hub.
-        repository: on that hub.
-        file: in that repository, or a file here.
-        meta: what the source says of them: bands, classes, encoder, licence.
+        name: the requested name, ``SOURCE:NAME``.
+        url: URL of the file; empty for a file of the Hugging Face hub.
+        repository: repository on that hub.
+        file: file in that repository, or a local file.
+        meta: metadata from the source: bands, classes, encoder, licence.
     """
 
     name: str
@@ -35,12 +35,12 @@ class NamedWeights:
 
 
 def is_name(text: str) -> bool:
-    """Whether a text names published weights rather than a file."""
+    """Return True if a text names published weights rather than a file."""
     return text.partition(":")[0] in SOURCES and ":" in text
 
 
 def look_up(name: str) -> NamedWeights:
-    """Find published weights; nothing is fetched.
+    """Find published weights; nothing is downloaded.
 
     Args:
         name: ``timm:resnet50.a1_in1k``, ``torchvision:ResNet50_Weights.IMAGENET1K_V2``,
@@ -63,10 +63,10 @@ def look_up(name: str) -> NamedWeights:
 
 
 def local_file(weights: NamedWeights) -> Path:
-    """Return the file of published weights, fetched into torch's or Hugging Face's cache if it is not there yet.
+    """Return the file of published weights, downloaded into torch's or Hugging Face's cache if missing.
 
     Raises:
-        ModelError: it cannot be fetched.
+        ModelError: it cannot be downloaded.
     """
     if weights.url:
         return fetch(weights.url, Path(torch.hub.get_dir()) / "checkpoints")

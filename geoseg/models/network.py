@@ -26,15 +26,15 @@ def load_network(name_or_path: str | Path) -> tuple[nn.Module, ModelCard]:
 
 
 def load_weights(path: Path, tensors: dict[str, npt.NDArray[np.generic]], card: ModelCard) -> nn.Module:
-    """Build the network of a card, give it its weights and try it on one small tile.
+    """Build the network of a card, load its weights and test it on one small tile.
 
     Args:
-        path: of the file, for messages.
+        path: path of the file, for messages.
         tensors: weights by name.
-        card: names the network.
+        card: card with the architecture.
 
     Raises:
-        ModelError: the weights do not fit the network, or it answers NaN, infinity or another shape.
+        ModelError: the weights do not fit the network, or its output has NaN, infinity or another shape.
     """
     network = _restore(path, tensors, card)
     check_answers(str(path), network, card)
@@ -67,10 +67,15 @@ def _restore(path: Path, tensors: dict[str, npt.NDArray[np.generic]], card: Mode
 
 
 def check_answers(name: str, network: nn.Module, card: ModelCard) -> None:
-    """Try a network on one small tile, so that a broken one is found now and not after hours.
+    """Test a network on one small tile, so that a broken one is found when it is loaded.
+
+    Args:
+        name: name of the model, for messages.
+        network: returns logits (tile, class, y, x).
+        card: card of the model.
 
     Raises:
-        ModelError: it answers NaN, infinity or another shape than its card says.
+        ModelError: the output has NaN, infinity or another shape than the card implies.
     """
     tile = torch.linspace(-1, 1, 64 * 64).reshape(1, 1, 64, 64).expand(1, len(card.bands), 64, 64)
     with torch.inference_mode():

@@ -1,4 +1,4 @@
-"""Probabilities made of what ONNX segmentation networks answer, which their cards name."""
+"""Conversion of the outputs of ONNX segmentation networks to probabilities, by the activation named in the card."""
 
 from __future__ import annotations
 
@@ -14,12 +14,17 @@ from geoseg.runtimes.onnx_graph import OnnxGraph
 
 Activation = Literal["logits", "probabilities", "sigmoid", "positive"]
 ACTIVATION_OPTION: Final = "activation"
-"""Option of a card's architecture: what the network answers; ``logits`` unless it says otherwise."""
+"""Option of a card's architecture: kind of the network's output; default ``logits``."""
 _OF_TWO: Final = ("sigmoid", "positive")
 
 
 def check_fits(path: Path, graph: OnnxGraph, card: ModelCard) -> None:
     """Refuse a card that does not describe the network.
+
+    Args:
+        path: path of the file, for messages.
+        graph: shapes of the network.
+        card: its card.
 
     Raises:
         ModelError: bands, classes or tile differ; both values are named.
@@ -35,7 +40,11 @@ def check_fits(path: Path, graph: OnnxGraph, card: ModelCard) -> None:
 
 
 def activation(path: Path | str, card: ModelCard) -> Activation:
-    """Read from the card what the network answers.
+    """Read the kind of the network's output from the card.
+
+    Args:
+        path: path of the file, for messages.
+        card: its card.
 
     Raises:
         ModelError: the card names something else, or a sigmoid of other than two classes.
@@ -50,12 +59,12 @@ def activation(path: Path | str, card: ModelCard) -> Activation:
 
 
 def probabilities(answer: npt.NDArray[np.floating], kind: Activation, temperature: float) -> npt.NDArray[np.float32]:
-    """Turn a network's answer into probabilities.
+    """Convert a network's output to probabilities.
 
     Args:
         answer: (tile, channel, y, x).
-        kind: logits of each class, probabilities of each, or of the second of two classes alone the logit
-            (``sigmoid``) or the probability (``positive``).
+        kind: logits of each class, probabilities of each class, or only the second of two classes as logit
+            (``sigmoid``) or as probability (``positive``).
         temperature: logits are divided by it.
 
     Returns:

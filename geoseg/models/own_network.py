@@ -1,4 +1,4 @@
-"""Networks of the caller's own: any torch module, with a card that says what it needs and what its answers mean."""
+"""Networks of the caller's own: any torch module with a card that describes its inputs and outputs."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ FOREIGN_ERRORS: Final = (
     AttributeError,
     ArithmeticError,
 )
-"""Errors that a network which is not geoseg's may raise on a tile that it cannot take."""
+"""Errors that a foreign network may raise on a tile of an unsupported size."""
 
 _SIDE_PX: Final = 64
 _STRIDES: Final = (1, 2, 4, 8, 16, 32)
@@ -41,16 +41,16 @@ _CURE_FORWARD: Final = "Wrap it in a module whose forward returns one tensor (ti
 
 
 class OwnNetwork(TorchPackage):
-    """A copy of a torch module that stands where a model file would; see ``geoseg.runtimes.runtime.ModelPackage``.
+    """A copy of a torch module used in place of a model file; see ``geoseg.runtimes.runtime.ModelPackage``.
 
-    The module is copied, so training it further changes no answer. Equal when card, weights and structure are equal.
-    Pickles with the module inside: a class that is defined in a notebook travels too, one of an installed package must
-    be installed where it is unpickled.
+    The module is copied, so training it further changes nothing here. Equal when card, weights and structure are equal.
+    Pickles with the module inside: a class defined in a notebook is included, one of an installed package must be
+    installed where it is unpickled.
 
     Args:
         module: returns logits (tile, class, y, x) at the size of the tile, or a mapping with them as ``out`` or
-            ``logits``; a Lightning task is taken for its ``model``. What it returns else, the card's architecture says
-            by its option ``activation`` (``geoseg.models.onnx_answers.Activation``).
+            ``logits``; of a Lightning task its ``model`` is used. Other kinds of output are named by the option
+            ``activation`` of the card's architecture (``geoseg.models.onnx_answers.Activation``).
         card: describes it.
 
     Attributes:
@@ -58,7 +58,7 @@ class OwnNetwork(TorchPackage):
         structure: digest of the module's classes and layers.
 
     Raises:
-        ModelError: the module cannot be copied, cannot read the card's bands, or answers other classes than the card's.
+        ModelError: the module cannot be copied, or does not fit the card's bands or classes.
     """
 
     def __init__(self, module: nn.Module, card: ModelCard) -> None:
@@ -78,10 +78,10 @@ class OwnNetwork(TorchPackage):
         return copy.deepcopy(self._network)
 
     def check(self, runtime: Runtime) -> None:
-        """Check on one small tile that a runtime that translates networks gives the answers of torch.
+        """Check on one small tile that another runtime gives the same output as torch.
 
         Raises:
-            ModelError: it cannot run the network, or answers otherwise.
+            ModelError: the runtime cannot run the network, or its output differs.
         """
         if runtime.info.name == "torch":
             return
@@ -109,7 +109,7 @@ class OwnNetwork(TorchPackage):
         return hash((self.card.weights_sha256, self.structure))
 
     def to_bytes(self) -> bytes:
-        """Pickle it, for another process.
+        """Serialise it for another process.
 
         Raises:
             ModelError: the module cannot be pickled.
@@ -125,10 +125,10 @@ class OwnNetwork(TorchPackage):
 
     @classmethod
     def from_bytes(cls, content: bytes) -> OwnNetwork:
-        """Make it of what ``to_bytes`` wrote; only of bytes that come from a process of one's own.
+        """Deserialise the bytes of ``to_bytes``; unsafe for bytes from an untrusted process.
 
         Raises:
-            ModelError: what defines the module's class is not installed here.
+            ModelError: the package that defines the module's class is not installed.
         """
         own = cls.__new__(cls)
         try:
@@ -144,11 +144,11 @@ class OwnNetwork(TorchPackage):
 
 
 class LogitsNetwork(nn.Module):
-    """Turn whatever a network returns into logits (tile, class, y, x).
+    """Wrapper that converts the output of a network to logits (tile, class, y, x).
 
     Args:
         network: the network.
-        kind: of its answers.
+        kind: kind of its output.
     """
 
     def __init__(self, network: nn.Module, kind: Activation) -> None:
@@ -171,7 +171,7 @@ class LogitsNetwork(nn.Module):
 
 
 class _OneTensor(nn.Module):
-    """Take the tensor of scores out of a network's answer."""
+    """Wrapper that extracts the tensor of scores from a network's output."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
@@ -190,7 +190,7 @@ class _OneTensor(nn.Module):
 
 
 def unwrapped(module: nn.Module) -> nn.Module:
-    """Take a network out of what trains or compiles it: a Lightning task, data parallelism, ``torch.compile``."""
+    """Unwrap a network from a Lightning task, data parallelism or ``torch.compile``."""
     if isinstance(module, nn.DataParallel | nn.parallel.DistributedDataParallel):
         return unwrapped(module.module)
     compiled = getattr(module, "_orig_mod", None)
@@ -212,10 +212,10 @@ def _copied(module: nn.Module, card: ModelCard) -> nn.Module:
 
 
 def _any_size(module: nn.Module, card: ModelCard) -> nn.Module:
-    """Find which tiles a network takes, and let it take all by mirroring them at their last row and column.
+    """Find the tile sizes a network accepts, and make it accept all by mirroring at the last row and column.
 
     Raises:
-        ModelError: it cannot take any, or does not fit the card.
+        ModelError: no tile size works, or the network does not fit the card.
     """
     network = _OneTensor(module)
     try:
@@ -236,10 +236,10 @@ def _any_size(module: nn.Module, card: ModelCard) -> nn.Module:
 
 
 def _checked(network: nn.Module, card: ModelCard, side: int) -> None:
-    """Try a network on one square tile.
+    """Test a network on one square tile.
 
     Raises:
-        ModelError: it cannot take it, or does not answer for each pixel and class with a number.
+        ModelError: the network fails, or its output is not one finite number per pixel and class.
     """
     bands, tile = len(card.bands), f"a tile of {side} x {side} pixels"
     try:
@@ -288,7 +288,7 @@ def _side(network: LogitsNetwork) -> int:
 
 
 def _doubts(network: LogitsNetwork, card: ModelCard) -> list[str]:
-    """Say where answers look like something else than the card calls them."""
+    """List signs that the output is of another kind than the card states."""
     if network.kind != "logits" or len(card.legend) < 2:
         return []
     with torch.inference_mode():
@@ -303,7 +303,7 @@ def _doubts(network: LogitsNetwork, card: ModelCard) -> list[str]:
 
 
 def _structure(module: nn.Module) -> str:
-    """Hash what weights do not show: the layers and their options, and the code of classes that are not torch's."""
+    """Hash the structure of a module: its layers, their options, and the code of classes that are not torch's."""
     total = hashlib.sha256(repr(module).encode())
     kinds = {type(part) for part in module.modules() if not type(part).__module__.startswith("torch.")}
     for kind in sorted(kinds, key=lambda kind: kind.__qualname__):

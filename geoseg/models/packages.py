@@ -1,4 +1,4 @@
-"""Packages: a model's card with its network, read from the file only when a runtime asks for it."""
+"""Packages: a model's card with its network, which is read only when a runtime needs it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 CARD_SUFFIX = ".card.json"
-"""Of the card that lies beside an ONNX file: ``net.onnx`` has ``net.card.json``."""
+"""Suffix of the card next to an ONNX file: ``net.onnx`` has ``net.card.json``."""
 
 _USUAL_BANDS = {1: ("pan",), 3: ("red", "green", "blue"), 4: ("red", "green", "blue", "nir")}
 
@@ -42,7 +42,7 @@ class GeosegPackage(TorchPackage):
         sha256: digest that it must have; None: any.
 
     Raises:
-        ModelError: it is not there, of another kind, or its card is broken.
+        ModelError: the file does not exist, is of another kind, or its card is broken.
     """
 
     def __init__(self, path: Path, sha256: str | None = None) -> None:
@@ -57,13 +57,13 @@ class GeosegPackage(TorchPackage):
 
 
 class OnnxPackage:
-    """An ONNX file whose card is inside, beside it, or made of the metadata that QGIS's Deepness reads.
+    """An ONNX file whose card is inside it, next to it, or made from metadata of QGIS's Deepness.
 
     Args:
         path: the file.
 
     Raises:
-        ModelError: it is not there or no ONNX network, or nothing describes it.
+        ModelError: the file does not exist, is no ONNX network, or has no card.
         UsageError: no library that reads ONNX is installed.
     """
 
@@ -85,11 +85,11 @@ class OnnxPackage:
         check_fits(self._path, graph, self.card)
 
     def named(self, outputs: Sequence[npt.NDArray[np.floating]]) -> Answer:
-        """Make probabilities of the first output; further ones are auxiliary."""
+        """Convert the first output to probabilities; further ones are auxiliary."""
         return {PROBABILITIES: probabilities(outputs[0], self._activation, self.card.temperature)}
 
     def network(self) -> nn.Module:
-        """Refuse: an ONNX file holds no torch network.
+        """Raise, since an ONNX file holds no torch network.
 
         Raises:
             ModelError: always.
@@ -97,15 +97,15 @@ class OnnxPackage:
         raise ModelError(f"{self._path}: an ONNX file can be run, not taken apart. Give the model that it was made of.")
 
     def answering_network(self) -> nn.Module:
-        """Refuse, as ``network`` does."""
+        """Raise, like ``network``."""
         return self.network()
 
 
 def open_package(name_or_path: str) -> ModelPackage:
-    """Find a model by its bundled name or path.
+    """Open a model by its bundled name or path.
 
     Raises:
-        ModelError: it is unknown, not there or broken.
+        ModelError: it is unknown, missing or broken.
     """
     path, sha256 = resolve(name_or_path)
     return OnnxPackage(path) if path.suffix.lower() == ".onnx" else GeosegPackage(path, sha256)
@@ -126,7 +126,7 @@ def _onnx_card(path: Path) -> ModelCard:
 
 
 def _metadata(path: Path) -> tuple[dict[str, str], OnnxGraph]:
-    """Read the file's own metadata, and what the network takes and gives."""
+    """Read the file's metadata and the shapes of its network."""
     if importlib.util.find_spec("onnxruntime") is None:
         raise UsageError(f"{path}: ONNX files need onnxruntime. Run pip install 'geoseg[onnx]'.")
     from geoseg.runtimes.onnx_runtime import open_session, session_graph  # noqa: PLC0415 - an extra
@@ -136,7 +136,7 @@ def _metadata(path: Path) -> tuple[dict[str, str], OnnxGraph]:
 
 
 def _of_deepness(path: Path, metadata: dict[str, str], graph: OnnxGraph) -> ModelCard:
-    """Make a card of the metadata that Deepness reads; values are JSON texts.
+    """Make a card from the metadata that Deepness reads; values are JSON texts.
 
     Source:
         Deepness's documentation, *Add metadata to model*; ``resolution`` is in centimetres.
@@ -178,7 +178,7 @@ def _of_deepness(path: Path, metadata: dict[str, str], graph: OnnxGraph) -> Mode
 
 
 def _activation(path: Path, graph: OnnxGraph, side: int, bands: int) -> str:
-    """Find out by one tile whether a network answers probabilities or logits: the metadata do not say."""
+    """Detect from one tile if the output is probabilities or logits, which the metadata do not contain."""
     from geoseg.runtimes.onnx_runtime import open_session  # noqa: PLC0415 - an extra
 
     session = open_session(path, threads=1)

@@ -1,4 +1,4 @@
-"""Write a network of the caller's own as a model file."""
+"""Saving of a network of the caller's own as a model file."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ def save_model(network: nn.Module, path: str | Path, card: ModelCard, *, exact: 
     The file holds weights and card, no code: every command and every worker can load it.
 
     Args:
-        network: with the weights; it is left as it is. Its own names of the weights may lack a prefix that geoseg's
-            have, so a network of segmentation-models-pytorch or torchvision can be saved too.
+        network: network with its weights; not modified. Names of weights may lack the prefix of geoseg's adapters, so a
+            network of segmentation-models-pytorch or torchvision can be saved too.
         path: the file to write, ``NAME.safetensors``.
-        card: describes it; ``card.architecture`` says how ``geoseg.nn.build`` makes it.
-        exact: keep float32 weights as they are; otherwise those that allow it are stored as float16, half as large.
+        card: its card; ``card.architecture`` holds the arguments of ``geoseg.nn.build``.
+        exact: keep float32 weights; otherwise weights that allow it are stored as float16, half as large.
 
     Returns:
         The card as stored, with the digest of the weights.
 
     Raises:
-        ModelError: geoseg has no such architecture, the weights do not fit it, or it answers otherwise.
-        UsageError: the path is none of a ``.safetensors`` file.
+        ModelError: geoseg has no such architecture, the weights do not fit it, or its output differs.
+        UsageError: the path does not end in ``.safetensors``.
         WriteError: the disk is full or fails.
 
     Example:
@@ -75,7 +75,7 @@ def save_model(network: nn.Module, path: str | Path, card: ModelCard, *, exact: 
 
 
 def _prefixed(weights: Weights, card: ModelCard) -> Weights:
-    """Give the names of weights the prefix that geoseg's adapters have before a library's own names."""
+    """Add the prefix of geoseg's adapters to the names of weights."""
     try:
         expected = build(
             card.architecture.name, len(card.bands), len(card.legend), **card.architecture.options

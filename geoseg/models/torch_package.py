@@ -1,4 +1,4 @@
-"""TorchPackage: the part of a model package that is the same for every torch network."""
+"""TorchPackage: common base of the packages of torch networks."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class TorchPackage(ABC):
     """A card and a torch network; see ``geoseg.runtimes.runtime.ModelPackage``.
 
     Attributes:
-        card: what the network needs and what its answers mean.
-        onnx: none.
+        card: the model's card.
+        onnx: None.
     """
 
     card: ModelCard
@@ -48,7 +48,7 @@ class TorchPackage(ABC):
         return head_of(self.card).attach(self.network(), self.card)
 
     def check_graph(self, graph: OnnxGraph) -> None:
-        """Refuse: there is no ONNX file.
+        """Raise, since there is no ONNX file.
 
         Raises:
             ModelError: always.

@@ -14,11 +14,11 @@ _END = object()
 def ahead(items: Iterable[T], depth: int = 1) -> Iterator[T]:
     """Yield ``items`` in order, computed up to ``depth`` ahead in one thread.
 
+    An error of ``items`` is raised where its item would have come; closing the generator stops the thread.
+
     Args:
         items: iterated over in the thread.
-        depth: number of items computed before they are requested; 0 uses no thread.
-
-    An error of ``items`` is raised where its item would have come; closing the generator stops the thread.
+        depth: largest number of items computed before they are requested, at least 1.
     """
     ready: queue.Queue[object] = queue.Queue(maxsize=depth)
     stopped = threading.Event()

@@ -1,4 +1,4 @@
-"""The shapes that an ONNX network takes and gives."""
+"""Input and output shapes of an ONNX network."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ class OnnxGraph:
     """The first input and the first output of a network.
 
     Attributes:
-        bands: channels of the input; None where any number is taken.
-        tile_px: side of the input; None where any size is taken.
-        classes: channels of the output; None where the file does not say.
+        bands: channels of the input; None: any number.
+        tile_px: side of the input; None: any size.
+        classes: channels of the output; None: unknown.
     """
 
     bands: int | None
@@ -28,15 +28,15 @@ class OnnxGraph:
 
 
 def graph_of(path: Path, given: Sequence[object], answered: Sequence[object]) -> OnnxGraph:
-    """Read the shapes of input and output; sizes that are names are free.
+    """Read the shapes of input and output; symbolic dimensions are free.
 
     Args:
-        path: of the file, for messages.
+        path: path of the file, for messages.
         given: shape of the first input.
         answered: shape of the first output.
 
     Raises:
-        ModelError: it is no network that answers for every pixel of a square tile.
+        ModelError: the network does not map square tiles to one output per pixel.
     """
     if len(given) != 4 or len(answered) != 4:
         raise ModelError(
@@ -51,14 +51,14 @@ def graph_of(path: Path, given: Sequence[object], answered: Sequence[object]) ->
 
 
 def mirrored(tiles: npt.NDArray[np.float32], tile_px: int | None) -> npt.NDArray[np.float32]:
-    """Enlarge tiles for a network that takes one size alone, by mirroring them at their last row and column.
+    """Pad tiles for a network with a fixed input size, by mirroring them at their last row and column.
 
     Args:
-        tiles: (tile, band, y, x); those of a scene that is smaller than a tile are smaller.
-        tile_px: side that the network takes; None where it takes any size.
+        tiles: (tile, band, y, x); smaller than ``tile_px`` where the scene is smaller than a tile.
+        tile_px: input size of the network; None: any.
 
     Returns:
-        The tiles, at least as large as before; the answer is cut back by the caller.
+        The tiles, at least as large as before; the caller crops the output.
     """
     if tile_px is None:
         return tiles

@@ -17,16 +17,16 @@ _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
 
 class OnnxRuntime:
-    """Run an ONNX file, one tile after another.
+    """Runtime that runs an ONNX file, one tile after another.
 
     Args:
-        package: describes the network.
+        package: package of the network.
         path: the file.
         device: ``cpu`` or ``cuda:N``.
         threads: CPU threads; None: all.
 
     Raises:
-        ModelError: it is no ONNX network, or not the one that the card describes.
+        ModelError: the file is no ONNX network, or does not match its card.
     """
 
     batch = 1
@@ -45,10 +45,10 @@ class OnnxRuntime:
         )
 
     def run(self, tiles: npt.NDArray[np.float32]) -> Answer:
-        """Run (tile, band, y, x) to the network's answers, one tile after another.
+        """Run tiles (tile, band, y, x), one after another, and return the outputs by name.
 
         Raises:
-            ModelError: the network cannot run on such tiles.
+            ModelError: the network cannot run on tiles of this shape.
             ResourceError: the device is out of memory.
         """
         answers = [self._one(np.ascontiguousarray(tile[None])) for tile in tiles]
@@ -68,10 +68,15 @@ class OnnxRuntime:
 
 
 def open_session(path: Path, *, device: str = "cpu", threads: int | None = None) -> Any:
-    """Open an ONNX file.
+    """Open an ONNX file as an ONNX Runtime session.
+
+    Args:
+        path: the file.
+        device: ``cpu`` or ``cuda:N``.
+        threads: CPU threads; None: all.
 
     Raises:
-        ModelError: it is not there, or not an ONNX network.
+        ModelError: the file does not exist, or is not an ONNX network.
     """
     import onnxruntime  # noqa: PLC0415 - an extra
 
@@ -88,17 +93,21 @@ def open_session(path: Path, *, device: str = "cpu", threads: int | None = None)
 
 
 def _errors() -> tuple[type[Exception], ...]:
-    """List the errors of ONNX Runtime, which have no class of their own in common."""
+    """List the error classes of ONNX Runtime, which have no common base of their own."""
     from onnxruntime.capi import onnxruntime_pybind11_state as state  # noqa: PLC0415 - an extra
 
     return tuple(kind for kind in vars(state).values() if isinstance(kind, type) and issubclass(kind, Exception))
 
 
 def session_graph(path: Path, session: Any) -> OnnxGraph:
-    """Read what an opened network takes and gives.
+    """Read the input and output shapes of a session.
+
+    Args:
+        path: path of the file, for messages.
+        session: from ``open_session``.
 
     Raises:
-        ModelError: it has several inputs, or is no segmentation network.
+        ModelError: the network has several inputs, or is no segmentation network.
     """
     inputs, outputs = session.get_inputs(), session.get_outputs()
     if len(inputs) != 1:
@@ -109,10 +118,14 @@ def session_graph(path: Path, session: Any) -> OnnxGraph:
 
 
 def make(package: ModelPackage, request: RuntimeRequest) -> OnnxRuntime:
-    """Make the runtime of a package that holds an ONNX file.
+    """Make the runtime for a package that holds an ONNX file.
+
+    Args:
+        package: package of the network.
+        request: device, precision and threads.
 
     Raises:
-        UsageError: another precision than float32 is asked for.
+        UsageError: another precision than float32 is requested.
         ModelError: see ``OnnxRuntime``.
     """
     if request.precision not in {"auto", "fp32"}:

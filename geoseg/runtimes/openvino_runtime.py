@@ -1,4 +1,4 @@
-"""OpenVINO: the fast way on a CPU."""
+"""OpenVINO: the fastest runtime on a CPU."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ if TYPE_CHECKING:
 Convert = Callable[[tuple[int, ...]], Any]
 """Makes OpenVINO's model for tiles (band, y, x) of a shape."""
 Named = Callable[[Sequence[npt.NDArray[np.float32]]], Answer]
-"""Makes answers by name of the model's outputs."""
+"""Maps the outputs of the model to arrays by name."""
 
 
 class OpenvinoRuntime:
-    """Run a network compiled for the CPU; compiled once for each tile size that comes.
+    """Runtime that runs a network compiled for the CPU, compiled once per tile shape.
 
     Args:
         convert: makes the model for a tile's shape.
-        named: makes answers of its outputs.
-        precision: of the arithmetic: fp32 or bf16.
+        named: maps its outputs to arrays by name.
+        precision: arithmetic precision: fp32 or bf16.
         threads: CPU threads; None: all.
-        tile_px: side of the tiles that the model takes; None where it takes any size.
+        tile_px: fixed side of the model's tiles; None: any size.
     """
 
     batch = 1
@@ -60,7 +60,7 @@ class OpenvinoRuntime:
         self._lock = threading.Lock()  # a request runs one tile at a time; dask computes blocks in several threads
 
     def run(self, tiles: npt.NDArray[np.float32]) -> Answer:
-        """Run (tile, band, y, x) to the network's answers, one tile after another."""
+        """Run tiles (tile, band, y, x), one after another, and return the outputs by name."""
         results: list[Answer] = []
         rows, cols = tiles.shape[2:]
         tiles = mirrored(tiles, self._tile_px)
@@ -88,10 +88,14 @@ class OpenvinoRuntime:
 
 
 def of_network(package: ModelPackage, request: RuntimeRequest) -> OpenvinoRuntime:
-    """Make the runtime of a package that holds a torch network.
+    """Make the runtime for a package that holds a torch network.
+
+    Args:
+        package: package of the network.
+        request: precision and threads.
 
     Raises:
-        UsageError: OpenVINO does not compute in this precision.
+        UsageError: OpenVINO does not support this precision.
     """
     import torch  # noqa: PLC0415 - an ONNX file is run without it
 
@@ -117,16 +121,16 @@ def of_network(package: ModelPackage, request: RuntimeRequest) -> OpenvinoRuntim
 
 
 def of_onnx(package: ModelPackage, path: Path, request: RuntimeRequest) -> OpenvinoRuntime:
-    """Make the runtime of an ONNX file.
+    """Make the runtime for an ONNX file.
 
     Args:
-        package: describes it.
+        package: package of the network.
         path: the file.
         request: precision and threads.
 
     Raises:
-        ModelError: it is no ONNX network, or not the one that the card describes.
-        UsageError: OpenVINO does not compute in this precision.
+        ModelError: the file is no ONNX network, or does not match its card.
+        UsageError: OpenVINO does not support this precision.
     """
     openvino = openvino_module()
     try:
@@ -158,7 +162,11 @@ def of_onnx(package: ModelPackage, path: Path, request: RuntimeRequest) -> Openv
 
 
 def make(package: ModelPackage, request: RuntimeRequest) -> OpenvinoRuntime:
-    """Make the runtime of a package: of its ONNX file, or of its torch network.
+    """Make the runtime for a package: from its ONNX file, or from its torch network.
+
+    Args:
+        package: package of the network.
+        request: precision and threads.
 
     Raises:
         UsageError, ModelError: see ``of_network`` and ``of_onnx``.

@@ -1,4 +1,4 @@
-"""The runtimes by name, and which one runs a model where."""
+"""Registry of runtimes by name, and the choice of the runtime for a model and a device."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ RuntimeKey = Literal["torch", "openvino", "onnxruntime"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RuntimeEntry:
-    """One runtime.
+    """Registry entry of a runtime.
 
     Attributes:
-        factory: ``module:function`` that makes it of a ``ModelPackage`` and a ``RuntimeRequest``.
+        factory: ``module:function`` that makes it from a ``ModelPackage`` and a ``RuntimeRequest``.
         library: module that must be installed.
-        install: what pip is given for it.
+        install: pip requirement of the library.
         devices: kinds of devices it runs on.
-        runs_onnx: whether it takes ONNX files.
-        runs_torch: whether it takes torch networks.
+        runs_onnx: True if it runs ONNX files.
+        runs_torch: True if it runs torch networks.
     """
 
     factory: str
@@ -69,12 +69,12 @@ RUNTIMES: MappingProxyType[RuntimeKey, RuntimeEntry] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RuntimeRequest:
-    """What a caller asks of a runtime.
+    """Requested runtime, device, precision and threads.
 
     Attributes:
         runtime: a name of ``RUNTIMES``, or ``auto``.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
-        precision: of the arithmetic; ``auto`` takes what the device is fast in.
+        precision: arithmetic precision; ``auto`` chooses the fastest of the device.
         threads: CPU threads of the network; None: all.
     """
 
@@ -85,12 +85,16 @@ class RuntimeRequest:
 
 
 def make_runtime(package: ModelPackage, request: RuntimeRequest) -> Runtime:
-    """Load a model into the runtime that is asked for, or the fastest that is installed.
+    """Load a model into the requested runtime, or the fastest that is installed.
+
+    Args:
+        package: package of the model.
+        request: runtime, device, precision and threads.
 
     Raises:
         UsageError: the runtime is not installed, or cannot run on the device or in the precision.
         ModelError: the runtime cannot run such a model, or the model is broken.
-        ResourceError: the device is not there.
+        ResourceError: the device does not exist.
     """
     name = _choose(package, request)
     entry = RUNTIMES[name]
@@ -119,7 +123,7 @@ def _choose(package: ModelPackage, request: RuntimeRequest) -> RuntimeKey:
 
 
 def _place(name: RuntimeKey, entry: RuntimeEntry, wanted: str) -> str:
-    """Name the device, and refuse one that the runtime cannot use or that is not there."""
+    """Resolve the device; refuse one that the runtime cannot use or that does not exist."""
     if wanted == "auto" and entry.devices == ("cpu",):
         return "cpu"
     device = _device(wanted, onnx=name == "onnxruntime")
@@ -129,11 +133,11 @@ def _place(name: RuntimeKey, entry: RuntimeEntry, wanted: str) -> str:
 
 
 def _device(wanted: str, *, onnx: bool) -> str:
-    """Read a device's name: ``cpu`` or ``cuda:N``.
+    """Parse a device's name: ``cpu`` or ``cuda:N``.
 
     Raises:
-        UsageError: it names no device.
-        ResourceError: it is not there.
+        UsageError: the name is invalid.
+        ResourceError: the device does not exist.
     """
     kind, _, index = wanted.partition(":")
     if kind not in {"auto", "cpu", "cuda"} or (index and not index.isdecimal()) or (index and kind != "cuda"):
@@ -155,7 +159,7 @@ def _torch_gpus() -> int:
 
 
 def _onnx_gpus() -> int:
-    """Count GPUs as ONNX Runtime sees them: it tells only whether it was built for CUDA, so at most the first."""
+    """Count the GPUs of ONNX Runtime: it only reports if it was built for CUDA, so at most the first."""
     if importlib.util.find_spec("onnxruntime") is None:
         return 0
     import onnxruntime  # noqa: PLC0415 - an extra

@@ -1,4 +1,4 @@
-"""Runtime: runs one network on one device. Everything above it sees float32 tiles in, named arrays out."""
+"""Runtime: runs one network on one device; float32 tiles in, named arrays out."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ if TYPE_CHECKING:
 
 
 Answer = Mapping[str, npt.NDArray[np.float32]]
-"""What a network answers to tiles: arrays (tile, ...) by name."""
+"""Outputs of a network for tiles: arrays (tile, ...) by name."""
 
 PROBABILITIES: Final = "probabilities"
-"""Name of the answer (tile, class, y, x) in [0, 1] that sums to 1 over class."""
+"""Name of the output with class probabilities, (tile, class, y, x) in [0, 1], summing to 1 over class."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RuntimeInfo:
-    """The properties of a runtime that can change the last bits of an answer.
+    """The properties of a runtime that can change the last bits of an output.
 
     Attributes:
         name: key of ``geoseg.runtimes.registry.RUNTIMES``.
         device: ``cpu``, ``cuda:0``...
-        precision: of the arithmetic: ``fp32``, ``bf16`` or ``fp16``.
+        precision: arithmetic precision: ``fp32``, ``bf16`` or ``fp16``.
         version: name and version of the library; another version may round differently.
     """
 
@@ -42,40 +42,40 @@ class RuntimeInfo:
 
 
 class Runtime(Protocol):
-    """The interface behind which torch, OpenVINO and ONNX Runtime stand.
+    """Protocol of the runtimes, implemented for torch, OpenVINO and ONNX Runtime.
 
     Attributes:
-        info: what it is.
+        info: its properties.
     """
 
     info: RuntimeInfo
 
     @property
     def batch(self) -> int:
-        """Tiles to hand over at once."""
+        """Tiles per batch."""
         ...
 
     def run(self, tiles: npt.NDArray[np.float32]) -> Answer:
-        """Run (tile, band, y, x) float32 to the answers that the model's head names."""
+        """Run tiles (tile, band, y, x) float32 and return the outputs named by the model's head."""
         ...
 
 
 class ModelPackage(Protocol):
-    """A card and a network that is not loaded yet: a runtime takes the form that it can run."""
+    """Protocol of a card with a network that is loaded lazily, in the form that a runtime can run."""
 
     @property
     def card(self) -> ModelCard:
-        """What the network needs and what its answers mean."""
+        """The model's card."""
         ...
 
     @property
     def onnx(self) -> Path | None:
-        """The ONNX file, where the package is one; else None."""
+        """Path of the ONNX file if the package is one; else None."""
         ...
 
     @property
     def answers(self) -> tuple[str, ...]:
-        """Names of what ``answering_network`` returns, in its order."""
+        """Names of the outputs of ``answering_network``, in order."""
         ...
 
     def check_graph(self, graph: OnnxGraph) -> None:
@@ -87,11 +87,11 @@ class ModelPackage(Protocol):
         ...
 
     def named(self, outputs: Sequence[npt.NDArray[np.floating]]) -> Answer:
-        """Make answers of the outputs of an ONNX file."""
+        """Convert the outputs of an ONNX file to arrays by name."""
         ...
 
     def answering_network(self) -> nn.Module:
-        """Build the torch network with its head, which turns logits into ``answers``: a tensor, or a tuple of several.
+        """Build the torch network with its head, which converts logits to ``answers``: a tensor, or a tuple of several.
 
         Raises:
             ModelError: as ``network``.

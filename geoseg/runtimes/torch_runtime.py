@@ -1,4 +1,4 @@
-"""Eager torch: every device, every network."""
+"""Eager torch: runs every network on every device."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def cpu_gains_from_bf16() -> bool:
-    """Whether this CPU has bfloat16 arithmetic (AVX512_BF16 or AMX); without it autocast is slower than float32."""
+    """Return True if this CPU has bfloat16 arithmetic (AVX512_BF16 or AMX); otherwise autocast is slower than float32."""
     supported = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", None)
     return bool(supported and supported() and "AVX512" in torch.backends.cpu.get_cpu_capability())
 
 
 class TorchRuntime:
-    """Run a network eagerly, channels last, under autocast where the device gains from it.
+    """Runtime that runs a network eagerly, channels last, under autocast where the device gains from it.
 
     Args:
         network: returns a tensor (tile, ...), or a tuple of several.
         device: ``cpu`` or ``cuda[:N]``.
         precision: ``auto`` takes bf16 where the device has it, else fp16 on CUDA and fp32 on CPU.
         batch: tiles at once; halved, down to one, when the device runs out of memory.
-        answers: names of what the network returns, in its order.
+        answers: names of the outputs of the network, in order.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class TorchRuntime:
         return "bf16" if cpu_gains_from_bf16() else "fp32"
 
     def run(self, tiles: npt.NDArray[np.float32]) -> Answer:
-        """Run (tile, band, y, x) to the network's answers.
+        """Run tiles (tile, band, y, x) and return the outputs by name.
 
         Raises:
             ResourceError: not even one tile fits the device's memory.
@@ -108,7 +108,12 @@ class TorchRuntime:
 
 
 def make(package: ModelPackage, request: RuntimeRequest) -> TorchRuntime:
-    """Make the runtime of a package that holds a torch network."""
+    """Make the runtime for a package that holds a torch network.
+
+    Args:
+        package: package of the network.
+        request: device, precision and threads.
+    """
     if request.threads is not None:
         torch.set_num_threads(request.threads)
     return TorchRuntime(
@@ -120,5 +125,5 @@ def make(package: ModelPackage, request: RuntimeRequest) -> TorchRuntime:
 
 
 def _is_out_of_memory(error: RuntimeError) -> bool:
-    """CUDA has a type for it, the CPU's allocator only words."""
+    """Return True if an error means that memory ran out: CUDA has a type for it, the CPU's allocator only a message."""
     return isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)
