@@ -19,7 +19,7 @@ _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def cpu_gains_from_bf16() -> bool:
-    """Return True if this CPU has bfloat16 arithmetic (AVX512_BF16 or AMX); otherwise autocast is slower than float32."""
+    """Return True if this CPU has bfloat16 arithmetic (AVX512_BF16 or AMX); else autocast is slower than float32."""
     supported = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", None)
     return bool(supported and supported() and "AVX512" in torch.backends.cpu.get_cpu_capability())
 

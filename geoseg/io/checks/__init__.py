@@ -1,1 +1,1 @@
-"""Checks that a finished file is a whole one of its format, each by its own reading of the format."""
+"""Checks that a finished file is a valid, complete file of its format, independent of the writers."""

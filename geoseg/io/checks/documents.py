@@ -1,4 +1,4 @@
-"""Whole documents: JSON, XML, STAC items and QGIS projects, with the files that they name."""
+"""Checks of documents: JSON, XML, STAC items and QGIS projects, with the files that they refer to."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def check_xml(path: Path) -> None:
 
 
 def check_item(path: Path) -> None:
-    """Check a STAC item: its fields, and that its assets in the same folder are there.
+    """Check a STAC item: its fields, and that its assets in the same folder exist.
 
     Raises:
         OSError: a field or a file is missing.
@@ -52,7 +52,7 @@ def check_item(path: Path) -> None:
 
 
 def check_project(path: Path) -> None:
-    """Check a QGIS project: the archive's checksums, the document, and the layers that lie in the same folder.
+    """Check a QGIS project: the archive's checksums, the document, and the layers in the same folder.
 
     Raises:
         OSError: it is none, or a file that it shows is missing.
@@ -75,7 +75,7 @@ def check_project(path: Path) -> None:
 
 
 def _neighbour(folder: Path, name: str, *, escaped: bool = True) -> Path | None:
-    """The file in the folder, or below it, that a relative name means; None of an address or a file elsewhere."""
+    """Resolve a relative name to a file in the folder or below it; None for an address or a file elsewhere."""
     if not name.startswith("./") and (not escaped or ":" in name.partition("/")[0] or name.startswith("/")):
         return None
     relative = Path(unquote(name) if escaped else name)

@@ -1,4 +1,4 @@
-"""Whole FlatGeobuf: as many features as the header tells, and an index that leads to each of them."""
+"""Check of FlatGeobuf: the header's number of features, and an index that leads to each of them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class _Layout(NamedTuple):
 
     @property
     def levels(self) -> list[int]:
-        """Nodes of each level of the packed R-tree, the leaves first."""
+        """Number of nodes per level of the packed R-tree, leaves first."""
         counts = [self.features]
         while counts[-1] > 1 or len(counts) == 1:
             counts.append(-(-counts[-1] // self.node_size))
@@ -94,7 +94,7 @@ def _layout(header: bytes, length: int) -> _Layout:
 
 
 def _starts(file: object, size_bytes: int) -> I64:
-    """Walk over the features by their sizes; returns where each begins."""
+    """Walk over the features by their sizes; return the offset of each."""
     starts, at = [], 0
     while at < size_bytes:
         raw = file.read(4)  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""The check of every format that geoseg writes, by the file's suffix."""
+"""Checks of all formats that geoseg writes, by the file's suffix."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _CHECKS = {
     ".xml": "geoseg.io.checks.documents:check_xml",
 }
 CHECKED_SUFFIXES = tuple(_CHECKS)
-"""Suffixes of the formats that can be checked; the first that a name ends with counts."""
+"""Checks by suffix; the first suffix that a name ends with is used."""
 _BROKEN = (
     CPLE_BaseError,
     RasterioError,
@@ -42,10 +42,10 @@ _BROKEN = (
 
 
 def check_file(path: Path) -> None:
-    """Read a whole file back as what its suffix says; a file of an unknown suffix is only read.
+    """Check a whole file by the format of its suffix; a file of an unknown suffix is only read.
 
     Raises:
-        OSError: it cannot be read, or is not a whole file of its format; the message says why.
+        OSError: it cannot be read, or is not a complete file of its format.
     """
     try:
         _check_of(path)(path)

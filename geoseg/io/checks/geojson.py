@@ -1,4 +1,4 @@
-"""Whole GeoJSON: every feature parses and has a closed geometry."""
+"""Check of GeoJSON: every feature parses and has a closed geometry."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import shapely
 
 
 def check_geojson(path: Path) -> None:
-    """Check a feature collection; one feature a line is read line by line, anything else as a whole.
+    """Check a feature collection; one feature per line is read line by line, other layouts as a whole.
 
     Raises:
         OSError: it is none, or a geometry is broken.

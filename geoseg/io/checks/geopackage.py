@@ -1,4 +1,4 @@
-"""A whole GeoPackage: every table that the standard asks for, and an index that holds the rows."""
+"""Check of GeoPackage: all tables that the standard requires, and a spatial index of all rows."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def _check_triggers(db: sqlite3.Connection, table: str, index: str, *, counted: 
 
 
 def _check_extent(db: sqlite3.Connection, table: str, extent: F64) -> None:
-    """Check that gpkg_contents tells a box that holds (x min, x max, y min, y max) of all rows."""
+    """Check that the extent in gpkg_contents contains the box (x min, x max, y min, y max) of all rows."""
     told = db.execute("SELECT min_x, max_x, min_y, max_y FROM gpkg_contents WHERE table_name = ?", (table,)).fetchone()
     if np.isnan(extent).any():
         return
@@ -129,7 +129,7 @@ def _check_extent(db: sqlite3.Connection, table: str, extent: F64) -> None:
 
 
 def _check_index(db: sqlite3.Connection, table: str, column: str) -> tuple[int, F64]:
-    """Compare the box of each geometry with the index's; returns how many rows have a geometry, and the box of all."""
+    """Compare the box of each geometry with the index; return the number of geometries and the box of all."""
     index = quoted(f"rtree_{table}_{column}")
     rows, extent = 0, np.full(4, np.nan)
     found = db.execute(
@@ -165,7 +165,7 @@ def _is_empty(head: bytes) -> bool:
 
 
 def _envelopes(heads: Sequence[bytes]) -> F64:
-    """Read the boxes (geometry, (x min, x max, y min, y max)); NaN where the encoding does not tell."""
+    """Read the boxes (geometry, (x min, x max, y min, y max)); NaN where the encoding has no envelope."""
     return np.array([*_boxes(heads)], np.float64).reshape(-1, 4)
 
 

@@ -1,4 +1,4 @@
-"""Whole GeoParquet: every page by its checksum, the ``geo`` metadata, and boxes that hold their geometries."""
+"""Check of GeoParquet: page checksums, the ``geo`` metadata, and the bounding boxes of the geometries."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
 
 def check_geoparquet(path: Path) -> None:
-    """Read every row group of a GeoParquet file and compare its geometries with what is told of them.
+    """Read every row group of a GeoParquet file and compare its geometries with the metadata.
 
     Raises:
         OSError: the footer or a page is damaged, the metadata is missing, or a box is not that of its geometry.

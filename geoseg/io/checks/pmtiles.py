@@ -1,4 +1,4 @@
-"""Whole PMTiles: every entry of the directories leads to a tile, and every byte of the tiles belongs to one."""
+"""Check of PMTiles: every directory entry leads to a tile, and the tiles fill their section."""
 
 from __future__ import annotations
 

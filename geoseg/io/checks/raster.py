@@ -1,4 +1,4 @@
-"""Whole rasters and pictures: every tile decodes, and no overview is missing."""
+"""Checks of rasters and images: every tile decodes, and no overview is missing."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def check_cog(path: Path) -> None:
 
 
 def _read(raster: Any, file: BinaryIO | None) -> None:
-    """Decode all tiles; those of DEFLATE from the file itself: libtiff stops before it gets to their checksum."""
+    """Decode all tiles; those of DEFLATE with zlib, since libtiff does not verify their checksum."""
     for (row, col), window in raster.block_windows(1):
         raster.read(window=window)
         for band in raster.indexes if file is not None else ():

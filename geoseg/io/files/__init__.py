@@ -1,1 +1,1 @@
-"""Files as such: opened, checked, fetched and written, whatever they hold."""
+"""Files of any content: opening, identification, download and atomic writing."""

@@ -16,7 +16,7 @@ class ColumnSums:
 
     Attributes:
         rows: rows that were added.
-        sums: of each column by name: nulls, and the sum of all values' bits modulo 2**64.
+        sums: per column name, the number of nulls and the sum of all values' bits modulo 2**64.
 
     Example:
         >>> sums = ColumnSums()
@@ -30,14 +30,14 @@ class ColumnSums:
         self.sums: dict[str, tuple[int, int]] = {}
 
     def add(self, columns: Mapping[str, pa.Array]) -> None:
-        """Take more rows: integers, 64-bit floats, strings or bytes."""
+        """Add rows: columns of integers, 64-bit floats, strings or bytes."""
         for name, column in columns.items():
             nulls, total = self.sums.get(name, (0, 0))
             self.sums[name] = nulls + column.null_count, (total + _sum_of_bits(column)) % _MODULUS
         self.rows += len(next(iter(columns.values()), ()))
 
     def difference(self, other: ColumnSums) -> str | None:
-        """Say in which columns two tables differ; None when they are the same."""
+        """Describe the columns in which two tables differ; None if they are equal."""
         if self.rows != other.rows:
             return f"{other.rows} rows instead of {self.rows}"
         names = sorted(

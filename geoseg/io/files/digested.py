@@ -1,4 +1,4 @@
-"""DigestedFile: a file that remembers what was written, to compare with what is read back."""
+"""DigestedFile: a file that hashes what is written, to verify it by reading it back."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 
 class DigestedFile:
-    """A file written front to back, and the digest of what went in.
+    """A file written sequentially, with a digest of the written bytes.
 
     Example:
         >>> out = DigestedFile()
@@ -24,12 +24,12 @@ class DigestedFile:
 
     @contextmanager
     def open(self, path: Path) -> Iterator[None]:
-        """Have a new file open inside the ``with``."""
+        """Open a new file for the duration of the ``with``."""
         with path.open("wb") as self._file:
             yield
 
     def write(self, data: bytes) -> int:
-        """Write bytes after those before.
+        """Append bytes.
 
         Raises:
             OSError: the disk is full or fails, or no file is open.
@@ -40,10 +40,10 @@ class DigestedFile:
         return self._file.write(data)
 
     def compare(self, path: Path) -> None:
-        """Read a file back.
+        """Read a file back and compare its digest.
 
         Raises:
-            OSError: it does not hold what was written.
+            OSError: its content differs from the written bytes.
         """
         with path.open("rb") as file:
             if hashlib.file_digest(file, "sha256").digest() != self._digest.digest():

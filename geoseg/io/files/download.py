@@ -1,4 +1,4 @@
-"""Fetch a file once and keep it."""
+"""Cached downloads."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ _TIMEOUT_S = 30
 
 
 def fetch(url: str, folder: Path) -> Path:
-    """Return the file of a URL, fetched if ``folder`` has it not yet.
+    """Return the file of a URL, downloaded if it is not in ``folder`` yet.
 
     A name that ends in ``-`` and eight or more hexadecimal digits, as torch's hub has them, is checked against the
     file's sha256.
 
     Args:
         url: ``https://``, ``http://`` or ``file://``.
-        folder: where fetched files are kept; made when missing.
+        folder: folder of downloaded files; created when missing.
 
     Raises:
-        ModelError: the file cannot be fetched, or is not the one that its name says.
+        ModelError: the file cannot be downloaded, or its digest differs from that in its name.
     """
     parts = urlparse(url)
     if parts.scheme not in ("https", "http", "file"):

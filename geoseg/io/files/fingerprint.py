@@ -1,4 +1,4 @@
-"""Fingerprints of files: the full one for the record, the cheap one to notice a change."""
+"""Fingerprints of files: a full digest for records, and a cheap state to detect changes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from geoseg.io.files.input_file import open_input
 
 
 def digest_files(uri: str, files: Iterable[str]) -> str:
-    """Hash the content of files with SHA-256, each file's own hash in turn; names do not count.
+    """Hash the content of files with SHA-256, as the hash of their hashes; names are not included.
 
     Raises:
         SceneError: one cannot be read.
@@ -27,10 +27,10 @@ def digest_files(uri: str, files: Iterable[str]) -> str:
 
 
 def state_of_files(uri: str, files: Iterable[str]) -> tuple[tuple[str, int, int, int], ...]:
-    """Describe files cheaply: name, size in bytes, time of change in ns, inode.
+    """Return the state of files without reading them: name, size in bytes, time of change in ns, inode.
 
     Raises:
-        SceneError: one has gone.
+        SceneError: a file is missing.
     """
     try:
         stats = [(name, Path(name).stat()) for name in files]

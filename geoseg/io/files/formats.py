@@ -1,4 +1,4 @@
-"""Which files may be opened, by which GDAL driver, under which GDAL settings, and how big they may be."""
+"""Supported raster formats: detection by content, GDAL drivers, GDAL settings and size limits."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import rasterio
 from geoseg.errors import SceneError, UsageError
 
 READ_CACHE_BYTES = 256 * 2**20
-"""Decoded blocks that GDAL may keep while a scene is read. rasterio hands this to GDALSetCacheMax64 (bytes; the config
+"""GDAL's block cache while a scene is read. rasterio passes this to GDALSetCacheMax64 (bytes; the config
 option of that name would be read only once per process), and GDAL drops blocks beyond it at once."""
 
 READABLE = "GeoTIFF, JPEG 2000, PNG or JPEG with a world file, VRT, or STAC item"
@@ -49,17 +49,17 @@ _SUBDATASET = re.compile(r"^[A-Za-z][A-Za-z0-9_]{2,}:")
 
 
 def is_remote(uri: str) -> bool:
-    """Whether GDAL would look for ``uri`` anywhere but in the local file system."""
+    """Return True if GDAL would look for ``uri`` outside the local file system."""
     return bool(_REMOTE.match(uri)) and not uri.startswith("file://")
 
 
 def local_name(uri: str) -> str:
-    """Return the path that a ``file://`` address means; anything else is left as it is."""
+    """Return the path of a ``file://`` address; other text is unchanged."""
     return unquote(urlsplit(uri).path) if uri.startswith("file://") else uri
 
 
 def is_plain_file(path: Path) -> bool:
-    """Whether a neighbour of a file exists; a name too long for the file system does not."""
+    """Return True if a sidecar path is an existing regular file; False too for a name too long for the file system."""
     try:
         return path.is_file()
     except OSError:
@@ -67,10 +67,10 @@ def is_plain_file(path: Path) -> bool:
 
 
 def sniff(head: bytes) -> tuple[str | None, str]:
-    """Tell a file by its first bytes, never by its name.
+    """Identify a file by its first bytes, never by its name.
 
     Returns:
-        The GDAL driver that may read it (``VRT`` and ``STAC`` included) or None, and the kind in words.
+        The GDAL driver that may read it (``VRT`` and ``STAC`` included) or None, and a description of the kind.
     """
     for magic, driver in _MAGIC:
         if head.startswith(magic):
@@ -117,10 +117,10 @@ def local_path(uri: str) -> Path:
 
 
 def driver_of(uri: str, path: Path) -> str:
-    """Choose the one driver allowed to open a local file.
+    """Choose the only driver allowed to open a local file.
 
     Raises:
-        SceneError: the content is none of the readable formats, or not what the suffix says.
+        SceneError: the content is of no supported format, or contradicts the suffix.
     """
     driver, kind = sniff(first_bytes(uri, path))
     suffix = path.suffix.lower()
@@ -148,10 +148,10 @@ def first_bytes(uri: str, path: Path) -> bytes:
 
 
 def remote_driver(uri: str) -> str:
-    """Choose the driver of a remote file by its suffix: there are no first bytes to look at before a request.
+    """Choose the driver of a remote file by its suffix, since its first bytes are unknown before a request.
 
     Raises:
-        SceneError: the suffix is none of the rasters.
+        SceneError: the suffix is of no supported format.
     """
     try:
         path = urlsplit(uri).path
@@ -171,10 +171,10 @@ def remote_driver(uri: str) -> str:
 def gdal_settings(
     *, sidecars: bool = False, mask_file: bool = False, cache_bytes: int = READ_CACHE_BYTES
 ) -> rasterio.Env:
-    """Make the GDAL environment of one opening or reading.
+    """Make the GDAL environment for opening or reading a file.
 
     Args:
-        sidecars: let .aux.xml and world files speak; else only the file itself does.
+        sidecars: use .aux.xml and world files; otherwise only the file itself.
         mask_file: look for an external .msk.
         cache_bytes: decoded blocks GDAL may keep while inside.
     """

@@ -1,4 +1,4 @@
-"""Names of files for GDAL: its bindings encode them as UTF-8, and a file's name may be any bytes."""
+"""File names for GDAL, whose bindings require UTF-8 while a file's name may be any bytes."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _LOCK = threading.Lock()
 
 
 def is_utf8(name: str) -> bool:
-    """Tell whether a file's name is text; Python keeps bytes that are none as lone surrogates (PEP 383)."""
+    """Return True if a file's name is valid UTF-8; Python keeps other bytes as lone surrogates (PEP 383)."""
     return _UNDECODED.search(name) is None
 
 
 def escaped(name: str) -> str:
-    r"""Spell bytes that are no text as ``\\xff``, for documents that hold text only.
+    r"""Escape undecodable bytes as ``\\xff``, for text documents.
 
     Example:
         >>> escaped("s\udcff.tif")
@@ -31,10 +31,10 @@ def escaped(name: str) -> str:
 
 
 def gdal_name(path: Path) -> Path:
-    """Name a file so that GDAL can open or make it: the path itself, or one through symbolic links of this process.
+    """Return a path that GDAL can open or create: the path itself, or one through symbolic links of this process.
 
-    A file whose own name is no text is linked together with the files beside it that begin with its stem: masks and
-    other sidecars. A new file's own name must be text.
+    A file whose own name is not UTF-8 is linked together with the files next to it that begin with its stem: masks and
+    other sidecars. The name of a new file must be UTF-8.
     """
     if is_utf8(str(path)):
         return path

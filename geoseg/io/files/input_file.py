@@ -1,4 +1,4 @@
-"""Files that users name: opened only where they are files, so that a pipe or a device neither blocks nor never ends."""
+"""Opening of input files given by users: regular files only, so that a pipe or a device cannot block."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def open_input(path: Path) -> BufferedReader:
     """Open a regular file to read its bytes.
 
     Raises:
-        OSError: it cannot be opened, or is a folder, pipe, socket or device; ``strerror`` says which.
+        OSError: it cannot be opened, or is a folder, pipe, socket or device (named in ``strerror``).
         ValueError: the name holds a NUL character.
     """
     handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
@@ -25,7 +25,7 @@ def open_input(path: Path) -> BufferedReader:
 
 
 def read_input(path: Path, most_bytes: int = -1) -> bytes:
-    """Read a regular file, or at most so many of its first bytes.
+    """Read a regular file, or at most a number of its first bytes.
 
     Raises:
         OSError: see ``open_input``.

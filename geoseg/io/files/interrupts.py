@@ -1,4 +1,4 @@
-"""Interruptions that arrive while C code runs, which would drop them or turn them into errors of its own."""
+"""Signals that arrive while C code runs, which would drop their exceptions or convert them."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Interruption:
-    """The exception that a signal handler raised, or None so far."""
+    """Holder of the exception that a signal handler raised, if any."""
 
     def __init__(self) -> None:
         self.raised: BaseException | None = None
 
     def check(self) -> None:
-        """Raise it again, wherever it got lost.
+        """Raise the kept exception again, if any.
 
         Raises:
             BaseException: a handler raised it.
@@ -31,13 +31,14 @@ class Interruption:
 
 @contextmanager
 def kept_interruption() -> Iterator[Interruption]:
-    """Keep what the handlers of SIGINT and SIGTERM raise inside the ``with``.
+    """Keep the exceptions that handlers of SIGINT and SIGTERM raise inside the ``with``.
 
-    A Python handler runs between two instructions of Python, also of a function that C code has called: the exception
-    then ends up in that C code. Arrow's stream interface makes of it an error text, a destructor drops it.
+    A Python handler runs between two instructions of Python, including those of a function called from C code: the
+    exception then propagates into that C code. Arrow's stream interface converts it to an error text; a destructor
+    drops it.
 
     Yields:
-        What was raised, to be raised again where it cannot get lost. In other threads than the main one no handler
+        The holder, whose ``check`` raises the exception in a safe place. In threads other than the main one no handler
         ever runs, and nothing is kept.
     """
     kept = Interruption()

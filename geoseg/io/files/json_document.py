@@ -1,4 +1,4 @@
-"""JSON documents by path or http address, of bounded size; over the network tried again with growing pauses."""
+"""JSON documents by path or http address, of bounded size; network requests are retried with exponential backoff."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def read_document(uri: str, body: Mapping[str, Any] | None = None, *, timeout_s:
 
     Args:
         uri: path, or address of http or https.
-        body: posted as JSON; None: the address is got.
-        timeout_s: of one attempt.
+        body: JSON to POST; None: a GET request.
+        timeout_s: timeout of one attempt, seconds.
 
     Raises:
         SceneError: it cannot be read, is too large, or is no JSON object.
@@ -72,6 +72,6 @@ def _fetched(uri: str, body: Mapping[str, Any] | None, timeout_s: float) -> byte
 
 
 def _shown(uri: str) -> str:
-    """An address without what may be secret in it."""
+    """Return an address without credentials."""
     parts = urlsplit(uri)
     return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="").geturl()

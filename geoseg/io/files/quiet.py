@@ -1,4 +1,4 @@
-"""Warnings of GDAL and its bindings: those that say nothing are kept away, the others are collected for notes."""
+"""Warnings of GDAL and its bindings: meaningless ones are suppressed, the others are collected for notes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _depth = 0
 
 
 class _Collector(logging.Handler):
-    """Takes what rasterio logs of GDAL's messages; with it, Python prints none of them to stderr."""
+    """Log handler that collects rasterio's log of GDAL messages, so that Python prints none to stderr."""
 
     def emit(self, record: logging.LogRecord) -> None:
         for words in getattr(_listening, "stack", ()):
@@ -30,7 +30,7 @@ logging.getLogger("rasterio").addHandler(_Collector(logging.WARNING))
 
 @contextmanager
 def gdal_messages() -> Iterator[list[str]]:
-    """Collect what GDAL warns of in this thread; inside of a ``rasterio.Env`` only, elsewhere GDAL prints it."""
+    """Collect GDAL warnings of this thread; works only inside a ``rasterio.Env``, elsewhere GDAL prints them."""
     words: list[str] = []
     stack: list[list[str]] = _listening.__dict__.setdefault("stack", [])
     stack.append(words)
@@ -42,11 +42,11 @@ def gdal_messages() -> Iterator[list[str]]:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Silence what rasterio says of rasters without a place, and pyogrio of layers; its errors are raised all the same.
+    """Suppress warnings of rasterio on rasters without georeference and of pyogrio on layers; errors are still raised.
 
-    Python's filters of warnings are one list for the whole process, and ``warnings.catch_warnings`` puts back the list
-    it found: of two threads, the one that leaves first would take the other's filters away. So the first that comes
-    sets the filters and the last that leaves removes them.
+    Python's warning filters are one list for the whole process, and ``warnings.catch_warnings`` restores the list that
+    it found: of two threads, the first to leave would remove the other's filters. So the first thread to enter sets the
+    filters and the last one to leave removes them.
     """
     global _depth  # noqa: PLW0603 - as are the filters themselves
     with _LOCK:

@@ -1,4 +1,4 @@
-"""A finished file compared with what was recorded when it was written: whole, changed by a program, damaged or gone."""
+"""Comparison of a finished file with its record: whole, changed by a program, damaged or missing."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class FileState:
         path: the file.
         condition: ``whole``: the bytes that were written; ``changed``: another whole file of its format, as a program
             saves it; ``damaged``: neither; ``missing``: not there.
-        cause: why it is damaged, in words.
+        cause: reason for which it is damaged.
     """
 
     path: Path
@@ -45,14 +45,14 @@ def file_facts(path: Path) -> dict[str, Any]:
 def state_of_file(path: Path, facts: Mapping[str, Any], *, thorough: bool = False) -> FileState:
     """Compare a file with its facts.
 
-    Size and time as recorded are believed; where one of them is not, the digest decides. A file of another digest is
-    ``changed`` where it is a whole file of its format, and shows that a program wrote it: by another size or, for a
-    GeoPackage, by SQLite's count of changes. Else a part of its bytes is not what was written, and it is ``damaged``.
+    If size and time are as recorded, the file counts as whole; otherwise its digest decides. A file of another digest
+    is ``changed`` if it is a complete file of its format and a program evidently wrote it: its size or, for a
+    GeoPackage, SQLite's change counter differs. Otherwise some of its bytes were altered, and it is ``damaged``.
 
     Args:
         path: the file.
-        facts: as ``file_facts`` gave; ``mtime_ns`` may be missing.
-        thorough: believe neither size nor time, and check the format of a whole file too.
+        facts: result of ``file_facts``; ``mtime_ns`` may be missing.
+        thorough: always compute the digest, and check the format of a whole file too.
     """
     try:
         stat = path.stat()

@@ -1,4 +1,4 @@
-"""XML of strangers: no document type, so no entity of any kind."""
+"""Parsing of untrusted XML: no document type declaration, hence no entities."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from xml.parsers import expat
 
 
 def parse_xml(text: bytes) -> ET.Element | None:
-    """Parse a document; None where it is none, or declares a document type.
+    """Parse a document; None if it is not well-formed or declares a document type.
 
     Example:
         >>> parse_xml(b"<a><b/></a>").tag, parse_xml(b"<!DOCTYPE a><a/>"), parse_xml(b"")

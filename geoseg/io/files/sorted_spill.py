@@ -1,4 +1,4 @@
-"""SortedSpill: more rows than memory holds, put into order on disk."""
+"""SortedSpill: external sorting of more rows than fit into memory."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ _PIECE_BYTES = 2**19
 
 
 class SortedSpill:
-    """Rows in, in any order; rows out by key, those of equal key as they came.
+    """External merge sort of rows by key; stable.
 
     Sorted runs go to disk when memory is full and are merged when read, so memory depends on the number of runs only:
-    half a megabyte for each 64 MB of rows. What comes out does not depend on how the rows were cut into batches.
+    half a megabyte for each 64 MB of rows. The result does not depend on the division of the rows into batches.
 
     Args:
-        path: what the names of the run files start with; the caller removes them.
-        schema: of the rows; has an int64 column ``key`` without nulls.
-        run_bytes: rows to hold in memory at once.
+        path: prefix of the names of the run files; the caller removes them.
+        schema: schema of the rows, with an int64 column ``key`` without nulls.
+        run_bytes: bytes of rows to hold in memory at once.
 
     Source:
         D. Knuth, The Art of Computer Programming, vol. 3, 5.4: external sorting by merging runs.
@@ -39,7 +39,7 @@ class SortedSpill:
         self._runs: list[Path] = []
 
     def add(self, batch: pa.RecordBatch) -> None:
-        """Take rows.
+        """Add rows.
 
         Raises:
             OSError: the disk is full or fails.
@@ -79,7 +79,7 @@ class SortedSpill:
 
 
 class _Run:
-    """One sorted file, of which a piece is in memory."""
+    """Reader of one sorted file, of which a part is in memory."""
 
     def __init__(self, path: Path, stack: ExitStack) -> None:
         self._reader = stack.enter_context(pa.ipc.open_stream(stack.enter_context(path.open("rb"))))
@@ -87,7 +87,7 @@ class _Run:
         self._keys = np.empty(0, np.int64)
 
     def fill(self) -> bool:
-        """Have rows in memory; False when the run is at its end."""
+        """Load rows if none are in memory; return False at the end of the run."""
         while not len(self._keys):
             self._piece = next(self._reader, None)
             if self._piece is None:
@@ -100,7 +100,7 @@ class _Run:
         return int(self._keys[-1])
 
     def take(self, limit: int, *, inclusive: bool) -> pa.RecordBatch:
-        """Cut off the rows up to a key."""
+        """Remove and return the rows up to a key."""
         count = int(np.searchsorted(self._keys, limit, "right" if inclusive else "left"))
         taken, self._piece = self._piece.slice(0, count), self._piece.slice(count)
         self._keys = self._keys[count:]

@@ -1,4 +1,4 @@
-"""SQLite databases as files: opened for reading, and with a header that depends on the content alone."""
+"""SQLite databases as files: read-only opening, and a header that depends on the content only."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ class Header(NamedTuple):
 
     @property
     def as_written(self) -> bool:
-        """Whether no program has committed a change since ``settle_change_counter``."""
+        """True if no program has committed a change since ``settle_change_counter``."""
         return self.change_counter == self.valid_for == _WRITTEN_ONCE
 
 
 @contextmanager
 def read_only(path: Path) -> Iterator[sqlite3.Connection]:
-    """Open a database for reading alone."""
+    """Open a database read-only."""
     with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as db:
         yield db
 
@@ -59,10 +59,10 @@ def read_header(path: Path) -> Header:
 
 
 def settle_change_counter(path: Path) -> None:
-    """Set the count of commits in a finished database to one, as if it were written by a single transaction.
+    """Set the change counter of a finished database to one, as if it were written by a single transaction.
 
-    SQLite does not count a commit that changes no byte, so an UPDATE of a time stamp counts or not by whether a
-    millisecond has passed since the last one: the count differs between runs that write the same rows.
+    SQLite does not count a commit that changes no byte, so an UPDATE of a time stamp counts only if a millisecond has
+    passed since the last one: the counter differs between runs that write the same rows.
 
     Args:
         path: a closed database that no other process has open.

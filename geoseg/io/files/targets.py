@@ -1,4 +1,4 @@
-"""Where a command may write: never over what it reads."""
+"""Checks of output paths: a command never overwrites its inputs."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ Input = str | os.PathLike[str] | None
 
 
 def keep_inputs(inputs: Iterable[Input], *outputs: Path, folders: Iterable[Path] = ()) -> None:
-    """Refuse outputs that would replace or remove a file that is read.
+    """Refuse outputs that would replace or remove an input.
 
     The same file is recognised by another path, a symbolic link or a hard link.
 
     Args:
-        inputs: files that are read, and folders whose files are; addresses and None are left out.
+        inputs: input files, and folders of input files; addresses and None are ignored.
         outputs: files that are written.
         folders: folders that are replaced or removed as a whole.
 
     Raises:
-        UsageError: names the input.
+        UsageError: an input would be replaced or removed.
     """
     whole = list(folders)
     for given in inputs:
@@ -39,7 +39,7 @@ def keep_inputs(inputs: Iterable[Input], *outputs: Path, folders: Iterable[Path]
 
 
 def _file(name: str) -> Path:
-    """Cut off a layer or bands, as in ``FILE:LAYER``, of a name that is none of a file."""
+    """Remove a layer or bands, as in ``FILE:LAYER``, from a name that is not an existing file."""
     file = name.rpartition(":")[0]
     return Path(file) if file and not os.path.lexists(name) and os.path.lexists(file) else Path(name)
 
@@ -48,7 +48,7 @@ def make_folder(path: Path) -> None:
     """Make a folder for outputs, with its parents.
 
     Raises:
-        UsageError: a file stands there or on the way.
+        UsageError: the path or one of its parents is a file.
     """
     try:
         path.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Versions of the libraries below Python."""
+"""Versions of native libraries."""
 
 from __future__ import annotations
 

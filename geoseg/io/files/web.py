@@ -1,4 +1,4 @@
-"""Addresses of the web, asked so that no answer sends the question on to this machine or its neighbours."""
+"""HTTP requests that servers cannot redirect to this machine or its local network."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ _THIS_HOST = ("localhost", "127.", "0.", "169.254.", "[::1]", "[fe80", "metadata
 
 
 def is_this_host(address: str) -> bool:
-    """Whether an address leads to this machine or its neighbours, where a catalogue has no business."""
+    """Return True if an address is of this machine or its local network, which remote catalogues must not use."""
     return urlsplit(address).netloc.rpartition("@")[2].lower().startswith(_THIS_HOST)
 
 
 def ask(question: str | Request, *, timeout_s: float) -> HTTPResponse:
-    """Open an address; redirections are followed, but none to this machine by another server.
+    """Open an address; redirections are followed, except from another server to this machine.
 
     Raises:
-        OSError: it does not answer, refuses, or sends us astray (``urllib.error.URLError`` and ``HTTPError``).
-        ValueError: it is no address.
+        OSError: the request fails, or a redirection is refused (``urllib.error.URLError`` and ``HTTPError``).
+        ValueError: the text is not an address.
     """
     answer: HTTPResponse = build_opener(_Straight).open(question, timeout=timeout_s)
     return answer

@@ -1,4 +1,4 @@
-"""Every file geoseg writes is finished here: whole under its final name, or not there at all."""
+"""Atomic writing of files: the output exists complete under its final name, or not at all."""
 
 from __future__ import annotations
 
@@ -33,20 +33,20 @@ _parts_in_use: set[Path] = set()
 def whole_file(
     path: Path, *, verify: Callable[[Path], None] | None = None, size_bytes: int | None = None
 ) -> Iterator[Path]:
-    """Write beside ``path`` and rename, so that ``path`` holds the whole new file or is left as it was.
+    """Write a temporary file next to ``path`` and rename it, so that ``path`` is replaced as a whole or not at all.
 
     Args:
         path: the final name; its folder must exist.
-        verify: called with the finished part, once it is on the disk and before the rename; raises when the part is
-            not what was written.
-        size_bytes: most bytes the file may need, told to the user when the disk is full.
+        verify: called with the finished part after it is synced and before the rename; raises if the part differs
+            from what was written.
+        size_bytes: upper bound of the file's size, for the message when the disk is full.
 
     Yields:
-        A path beside the target, ``NAME.PID.part``; the body creates the file. Whatever else the body leaves under a
-        name that starts so (journals, sidecars) is removed.
+        A path next to the target, ``NAME.PID.part``; the body creates the file. Other files that the body leaves under
+        a name that starts so (journals, sidecars) are removed.
 
     Raises:
-        WriteError: any failure of the body, the check or the disk, also those that rasterio only logs.
+        WriteError: any failure of the body, the check or the disk, including those that rasterio only logs.
 
     Source:
         Write, fsync, rename, fsync the folder: "Atomic Commit In SQLite", https://www.sqlite.org/atomiccommit.html.
@@ -79,10 +79,10 @@ def whole_file(
 
 @contextmanager
 def scratch_file(path: Path) -> Iterator[Path]:
-    """Yield the name of a working file beside ``path`` that is removed at the end, come what may.
+    """Yield the name of a temporary file next to ``path``; it is always removed at the end.
 
     Args:
-        path: the file that the scratch serves; the disk that holds it holds the scratch.
+        path: the file that the temporary file is for; both lie on the same file system.
 
     Yields:
         ``NAME.tiles.PID.part``; the body creates the file.
@@ -97,7 +97,7 @@ def scratch_file(path: Path) -> Iterator[Path]:
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Write a small file whole.
+    """Write a small file atomically.
 
     Raises:
         WriteError: the disk is full or fails.
@@ -112,10 +112,10 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 
 def replace_file(path: Path, data: bytes) -> None:
-    """Write a file under another name and rename it, without waiting for the disk; for files that carry a checksum.
+    """Write a file under another name and rename it, without fsync; for files that carry a checksum.
 
     Raises:
-        OSError: the disk is full or fails; ``path`` is as it was.
+        OSError: the disk is full or fails; ``path`` is unchanged.
     """
     part = path.with_name(f"{path.name}.{uuid.uuid4().hex}.part")  # another machine may have a process of this number
     try:
@@ -126,18 +126,18 @@ def replace_file(path: Path, data: bytes) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write a value as JSON, UTF-8, indented, in the order given; NaN is refused, names that are no UTF-8 are escaped.
+    """Write a value as JSON, UTF-8, indented, in the order given; NaN is refused, undecodable names are escaped.
 
     Raises:
         WriteError: the disk is full or fails.
-        ValueError: the value holds NaN or infinity, which JSON does not know.
+        ValueError: the value holds NaN or infinity, which JSON cannot represent.
     """
     text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     write_bytes(path, text.encode(errors="backslashreplace"))
 
 
 def reap_parts(directory: Path, name: str = "") -> None:
-    """Remove what is left half-written in a folder: parts of processes that are no more, or that this one is done with.
+    """Remove partial files from a folder: those of dead processes, and those that this process no longer writes.
 
     Args:
         directory: the folder; it may be missing.
@@ -158,7 +158,7 @@ def reap_parts(directory: Path, name: str = "") -> None:
 
 
 def is_part(name: str) -> bool:
-    """Whether a file's name is that of a half-written file or of what a driver keeps beside it."""
+    """Return True if a file's name is that of a partial file or of a driver's sidecar of one."""
     return _PART.match(name) is not None
 
 
@@ -186,7 +186,7 @@ def _remove(directory: Path, prefix: str) -> None:
 
 @contextmanager
 def _in_use(part: Path) -> Iterator[None]:
-    """Keep a part from being reaped by this process."""
+    """Protect a part from ``reap_parts`` in this process."""
     _parts_in_use.add(part)
     try:
         yield
@@ -195,7 +195,7 @@ def _in_use(part: Path) -> Iterator[None]:
 
 
 def _drop_cached(path: Path) -> None:
-    """Have a file that was synced read from the disk, not from the kernel's copy of what was written."""
+    """Drop a synced file from the page cache, so that it is read back from the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)
@@ -232,7 +232,7 @@ def _size(size_bytes: int) -> str:
 
 
 class _Trap(logging.Filter):
-    """Collect the errors GDAL signals; let through what the log would have shown without the trap."""
+    """Log handler that collects GDAL errors and passes other records on."""
 
     def __init__(self) -> None:
         super().__init__()

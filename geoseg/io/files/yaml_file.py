@@ -1,4 +1,4 @@
-"""Configuration files: YAML that is data only, checked whole."""
+"""Configuration files: plain-data YAML, validated as a whole."""
 
 from __future__ import annotations
 
@@ -27,12 +27,11 @@ def read_config(path: Path, kind: type[Value], context: dict[str, Any] | None = 
 
     Args:
         path: the file.
-        kind: what it holds.
-        context: for the value's validators.
+        kind: model of the content.
+        context: context for its validators.
 
     Raises:
-        UsageError: the file cannot be read, is not YAML, or holds what the value must not; all errors at once, with
-            their lines.
+        UsageError: the file cannot be read, is not YAML, or is invalid; all errors at once, with their lines.
     """
     try:
         content = read_input(path)
@@ -54,11 +53,11 @@ def read_config(path: Path, kind: type[Value], context: dict[str, Any] | None = 
 
 
 def faults(error: ValidationError, root: yaml.Node | None = None) -> str:
-    """List all that is wrong with a value in one line, each fault once.
+    """List all validation errors of a value in one line, without duplicates.
 
     Args:
-        error: of the validation.
-        root: of the file that the value was read from, to tell the lines.
+        error: the validation error.
+        root: root node of the file, for line numbers.
     """
     by_place: dict[tuple[str | int, ...], dict[str, list[str]]] = {}
     for fault in error.errors():
@@ -77,7 +76,7 @@ def faults(error: ValidationError, root: yaml.Node | None = None) -> str:
 
 
 def _only_emptied(fault: ErrorDetails) -> bool:
-    """Recognise what pydantic says of a tuple that it emptied itself, because its entries are wrong."""
+    """Return True for an error on a tuple that pydantic emptied itself because its entries are invalid."""
     given = fault["input"]
     least = fault.get("ctx", {}).get("min_length", 0)
     return fault["type"] == "too_short" and isinstance(given, list | tuple) and len(given) >= least
@@ -101,7 +100,7 @@ def _place(location: tuple[str | int, ...]) -> tuple[tuple[str | int, ...], str]
 def _closest_alternatives(
     by_place: dict[tuple[str | int, ...], dict[str, list[str]]],
 ) -> dict[tuple[str | int, ...], dict[str, list[str]]]:
-    """Keep what tells most of a union: the model with the fewest faults, else what is said of the whole value."""
+    """Keep the most useful errors of a union: of the model with the fewest errors, else those of the whole value."""
     counts: dict[str, int] = {}
     for alternatives in by_place.values():
         for name, messages in alternatives.items():
@@ -117,7 +116,7 @@ def _closest_alternatives(
 
 
 def _alternatives(alternatives: dict[str, list[str]]) -> str:
-    """Join what is said at one place: ``Input should be a valid string or a valid list``."""
+    """Join the messages of one location: ``Input should be a valid string or a valid list``."""
     texts = list(dict.fromkeys(text for messages in alternatives.values() for text in messages))
     start = "Input should be "
     if len(texts) > 1 and all(text.startswith(start) for text in texts):
@@ -126,7 +125,7 @@ def _alternatives(alternatives: dict[str, list[str]]) -> str:
 
 
 def _line(root: yaml.Node, places: tuple[str | int, ...]) -> int:
-    """Find the line of what is wrong, or of what it is missing from."""
+    """Find the line of an invalid value, or of the mapping that lacks a key."""
     node, line = root, root.start_mark.line
     for place in places:  # some places are no keys but kinds that were tried
         if isinstance(node, yaml.SequenceNode) and isinstance(place, int) and place < len(node.value):
@@ -141,7 +140,7 @@ def _line(root: yaml.Node, places: tuple[str | int, ...]) -> int:
 
 
 class _Loader(yaml.SafeLoader):
-    """Plain data only: no tags, no aliases, no key twice, not too deep."""
+    """YAML loader for plain data: no tags, no aliases, no duplicate keys, limited depth."""
 
     depth = 0
 

@@ -21,18 +21,18 @@ Mask = Callable[[Window], "npt.NDArray[np.bool_]"]
 
 
 def read_area(name: str | Path, geobox: GeoBox, *, allow_remote: bool = False) -> Mask:
-    """Read polygons and return the function that draws them on a window of a grid.
+    """Read polygons and return a function that rasterises them onto a window of a grid.
 
     Args:
         name: a vector file in any CRS, or ``FILE:LAYER``.
         geobox: the scene's grid.
-        allow_remote: download the file where ``name`` is an address of the web.
+        allow_remote: download the file if ``name`` is a web address.
 
     Returns:
         window -> (y, x) bool, True where the pixel's centre lies inside a polygon.
 
     Raises:
-        UsageError: it is an address, and remote files are not allowed.
+        UsageError: ``name`` is an address, and remote files are not allowed.
         SceneError: the file cannot be read, holds no polygon, has no CRS, or lies outside the scene.
     """
     request = VectorRequest(
@@ -57,7 +57,7 @@ def read_area(name: str | Path, geobox: GeoBox, *, allow_remote: bool = False) -
 
 
 def area_digest(name: str) -> str:
-    """Digest the content of an area's file, its layer and, of a Shapefile, its CRS; of an address, the address."""
+    """Digest the content of an area's file, its layer and, for a Shapefile, its CRS; for an address, the address."""
     text, layer = split_layer(name)
     file = Path(text)
     files = [file] if file.is_file() else sorted(file.iterdir()) if file.is_dir() else []

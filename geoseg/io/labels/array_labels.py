@@ -1,4 +1,4 @@
-"""ArrayLabels: a label layer that is in memory, and the published files that become one."""
+"""ArrayLabels: a label layer in memory, and readers of published label files into it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from geoseg.io.raster.scene import open_scene
 
 
 class ArrayLabels(Closing):
-    """Whole numbers over pixels without a CRS.
+    """Integer labels in memory, without a CRS.
 
     Args:
         name: for messages.
@@ -37,18 +37,18 @@ class ArrayLabels(Closing):
         self._valid = np.ones(labels.shape, bool) if valid is None else valid
 
     def read(self, window: Window) -> tuple[Labels, Valid]:
-        """Read labels and where there are any, both (y, x)."""
+        """Read labels and their validity mask, both (y, x)."""
         return self._labels[window.slices], self._valid[window.slices]
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Do nothing: no file is open."""
 
 
 def matlab_labels(path: Path) -> ArrayLabels:
     """Read the segmentation of a ``groundTruth`` .mat file with one annotator, as CrackForest has (1 road, 2 crack).
 
     Raises:
-        SceneError: it is no such file, or several people annotated it.
+        SceneError: the file has another layout, or several annotators.
     """
     annotations = read_annotations(path)
     if len(annotations) != 1:
@@ -63,7 +63,7 @@ def matlab_labels(path: Path) -> ArrayLabels:
 def run_length_labels(
     name: str, runs: Sequence[tuple[str, int]], shape: tuple[int, int], *, overlap_counts: bool
 ) -> ArrayLabels:
-    """Draw run-length masks over each other, on 0.
+    """Paint run-length masks over each other onto label 0.
 
     Args:
         name: for messages.
@@ -88,7 +88,12 @@ def run_length_labels(
 
 
 def painted_labels(name: str, files: Sequence[tuple[Path, int]], shape: tuple[int, int]) -> ArrayLabels:
-    """Read masks, one file per label, painted in any colour but black; later ones win, a missing file is an empty mask.
+    """Read masks, one file per label, painted in any colour but black; later ones win.
+
+    Args:
+        name: for messages.
+        files: path and label of each mask; a missing file is an empty mask.
+        shape: (rows, columns).
 
     Raises:
         SceneError: a file is broken or of another size.
@@ -107,15 +112,15 @@ def painted_labels(name: str, files: Sequence[tuple[Path, int]], shape: tuple[in
 
 
 def boundary_labels(path: Path, *, edge_share: float, none_share: float) -> ArrayLabels:
-    """Read boundaries that several people drew: 1 where many did, 0 where few did, no label between.
+    """Read boundaries of several annotators: 1 where many agree, 0 where few do, no label between.
 
     Args:
         path: ``groundTruth`` .mat file.
-        edge_share: share of the people from which on a pixel is a boundary.
-        none_share: share of the people up to which it is none.
+        edge_share: least share of annotators for a boundary pixel.
+        none_share: largest share of annotators for a non-boundary pixel.
 
     Raises:
-        SceneError: it is no such file.
+        SceneError: the file has another layout.
     """
     drawings = [annotation.boundaries for annotation in read_annotations(path)]
     share = np.mean(drawings, axis=0)

@@ -1,4 +1,4 @@
-"""ClassMap: a class raster and its confidence as small codes, the source of the vectoriser and of samples."""
+"""ClassMap: a class raster and its confidence as uint8 codes, for the vectoriser and for samples."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ class ClassMap:
     """Codes of a class raster, and the confidence of another raster.
 
     Args:
-        classes: the labels.
-        confidence: on the same grid, or None.
+        classes: labels.
+        confidence: confidence on the same grid, or None.
         table: code of each label; None: labels are codes.
 
     Attributes:
         shape: (rows, columns).
 
     Raises:
-        SceneError: the two are not on one grid.
+        SceneError: the two have different grids.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class ClassMap:
         """Read codes (255 = no class) and confidence (0-100, 255 = none), both (y, x).
 
         Raises:
-            SceneError: a label has no code, or a confidence is no whole percent.
+            SceneError: a label has no code, or a confidence is not a whole percent.
         """
         codes = read_codes(self._classes, window, self._table)
         return codes, None if self._confidence is None else read_codes(self._confidence, window)
@@ -62,12 +62,12 @@ class ClassMap:
 
 
 def hidden_note(classes: ClassRaster, known: frozenset[int] | None, fate: str) -> str | None:
-    """Say that a file's nodata value hides pixels of what may be a class.
+    """Return a note that a file's nodata value hides pixels of a possible class.
 
     Args:
         classes: the raster.
         known: labels that have a class; None: 0 to 254.
-        fate: what becomes of such pixels, such as "get no polygon".
+        fate: consequence for such pixels, such as "get no polygon".
 
     Returns:
         One sentence; None where nothing is hidden.

@@ -1,4 +1,4 @@
-"""ClassRaster: the one reader of rasters that carry classes, for maps, labels and references alike."""
+"""ClassRaster: reader of class rasters, for maps, labels and references alike."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ _MOST_EXACT = 2**53
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClassRules:
-    """How pixels become labels.
+    """Rules for converting pixels to labels.
 
     Attributes:
         colours: label of each colour, ``UNLABELLED`` for no class; needed where the raster has three bands or more.
         other_colours: label of all other colours; None: they are refused.
         nodata: see ``Nodata``.
         assume_crs: CRS of a raster that carries none.
-        unplaced: take a raster without a CRS; its grid then has none either.
+        unplaced: accept a raster without a CRS; its grid then has none either.
     """
 
     colours: tuple[tuple[Rgb, int], ...] | None = None
@@ -41,7 +41,7 @@ class ClassRules:
 
     @classmethod
     def of_map(cls, legend: Legend | None, nodata: Nodata = None, *, assume_crs: str | None = None) -> ClassRules:
-        """Make the rules of a map that must lie on Earth.
+        """Make the rules for a map that must be georeferenced.
 
         Args:
             legend: its colours are read where the map has three bands or more; None: it has codes.
@@ -56,9 +56,9 @@ class ClassRules:
 class ClassRaster(Closing):
     """Labels of a raster: of one or two bands, the codes or palette indices of the first; of more, its colours.
 
-    Where the file's nodata value, its mask or its alpha band is, there is no class, and values must be whole numbers.
-    Colours whose channels are all 0 or 255 are recognised by the nearer end of each channel, as the DeepGlobe
-    benchmark asks for; others exactly. May be read from several threads; pickles as its path.
+    Pixels excluded by the file's nodata value, mask or alpha band have no class; values must be whole numbers. Colours
+    whose channels are all 0 or 255 are matched by the nearer end of each channel, as the DeepGlobe benchmark requires;
+    others exactly. Thread-safe; pickles as its path.
 
     Args:
         path: any raster that a scene may be.
@@ -66,13 +66,13 @@ class ClassRaster(Closing):
 
     Attributes:
         name: for messages.
-        scene: the raster below.
+        scene: the underlying scene.
         geobox: the grid; its CRS is None where the file has none.
-        coloured: whether its first three bands are read as colours.
+        coloured: True if its first three bands are read as colours.
         hidden: see ``LabelLayer``.
 
     Raises:
-        SceneError: it cannot be read, or has colours and ``rules`` do not say what they mean.
+        SceneError: it cannot be read, or has colours and ``rules`` has no ``colours``.
 
     Example:
         >>> with ClassRaster(Path("map.tif")) as raster:  # doctest: +SKIP
@@ -98,10 +98,10 @@ class ClassRaster(Closing):
         self.hidden = self._hidden()
 
     def read(self, window: Window) -> tuple[Labels, Valid]:
-        """Read labels and where there are any, both (y, x).
+        """Read labels and their validity mask, both (y, x).
 
         Raises:
-            SceneError: a value is no whole number, or a colour is not among those of the rules.
+            SceneError: a value is not a whole number, or a colour is not in the rules.
         """
         raster = self.scene.read(window, bands=[1, 2, 3] if self.coloured else [1])
         values = _whole(self.name, raster.values, raster.valid)
@@ -154,7 +154,7 @@ class ClassRaster(Closing):
 
 
 def _whole(name: str, values: npt.NDArray[Any], valid: Valid) -> Labels:
-    """Check values of floating point, and cast them."""
+    """Check that floating-point values are whole numbers, and cast them."""
     if values.dtype.kind != "f":
         return values.astype(np.int64) if values.dtype == np.uint64 else values
     kept = np.where(valid, values, 0)

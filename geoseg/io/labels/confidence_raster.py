@@ -15,21 +15,21 @@ from geoseg.io.raster.scene import open_scene
 
 
 class ConfidenceRaster(Closing):
-    """Band 1 of a raster: whole percent, 0 to 100. May be read from several threads; pickles as its path.
+    """Band 1 of a raster: whole percent, 0 to 100. Thread-safe; pickles as its path.
 
     Args:
         path: the raster.
         assume_crs: CRS of a raster that carries none.
-        unplaced: take a raster without a CRS.
+        unplaced: accept a raster without a CRS.
 
     Attributes:
         name: for messages.
-        scene: the raster below.
+        scene: the underlying scene.
         geobox: the grid; its CRS is None where the file has none.
         hidden: None, see ``LabelLayer``.
 
     Raises:
-        SceneError: it cannot be read, or is a picture.
+        SceneError: it cannot be read, or holds colours.
     """
 
     hidden: int | None = None
@@ -49,10 +49,10 @@ class ConfidenceRaster(Closing):
             )
 
     def read(self, window: Window) -> tuple[Labels, Valid]:
-        """Read percent and where there are any, both (y, x).
+        """Read percent and their validity mask, both (y, x).
 
         Raises:
-            SceneError: a valid value is no whole percent.
+            SceneError: a valid value is not a whole percent.
         """
         raster = self.scene.read(window, bands=[1])
         values = raster.values[0]

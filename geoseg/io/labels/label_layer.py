@@ -1,4 +1,4 @@
-"""Label layers: whole numbers over a grid, read by window, and the codes that they become."""
+"""Label layers: integer labels on a grid, read by window, and their conversion to class codes."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from geoseg.core.window import Window
 from geoseg.errors import SceneError
 
 Labels = npt.NDArray[np.integer[Any]]
-"""Whole numbers of any type; what they are where nothing is valid does not matter."""
+"""Labels of any integer type; values of invalid pixels are arbitrary."""
 Valid = npt.NDArray[np.bool_]
 Codes = npt.NDArray[np.uint8]
 Rgb = tuple[int, int, int]
 
 UNLABELLED: Final = -1
-"""Among the values of a colour table: this colour means no class."""
+"""Label of pixels without a class, as used in tables of colours."""
 NO_CLASS: Final = 255
 """Code of a pixel without a class."""
 MOST_CODE: Final = 254
 
 
 class LabelLayer(Protocol):
-    """Whole numbers over a grid.
+    """Protocol of integer labels on a grid.
 
     Attributes:
         name: for messages.
         geobox: the grid; its CRS is None where the file has none.
-        hidden: label that the file's own nodata value takes away and that might be a class; None: there is none, or the
-            caller said what it means.
+        hidden: label that the file's own nodata value excludes and that might be a class; None: there is none, or the
+            caller defined its meaning.
     """
 
     name: str
@@ -41,7 +41,7 @@ class LabelLayer(Protocol):
     hidden: int | None
 
     def read(self, window: Window) -> tuple[Labels, Valid]:
-        """Read labels and where there are any, both (y, x)."""
+        """Read labels and their validity mask, both (y, x)."""
 
     def close(self) -> None:
         """Close its files."""
@@ -58,7 +58,7 @@ def read_codes(layer: LabelLayer, window: Window, table: Mapping[int, int] | Non
 
     Args:
         layer: the labels.
-        window: inside the layer.
+        window: window inside the layer.
         table: code of each label, 255 for a label that means no class; other labels are refused. None: labels from 0 to
             254 are codes.
 

@@ -17,7 +17,7 @@ from geoseg.io.files.input_file import open_input
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Annotation:
-    """What one person drew.
+    """Annotation by one annotator.
 
     Attributes:
         segmentation: (y, x) int64, one number per region.
@@ -55,7 +55,7 @@ def read_annotations(path: Path) -> list[Annotation]:
 
 
 def _unwrapped(value: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Take an image out of the cells around it: BSDS500 has a cell array of structures, CrackForest one structure."""
+    """Unwrap nested cells: BSDS500 has a cell array of structures, CrackForest one structure."""
     while value.dtype == object:
         value = value.ravel()[0]
     if value.ndim != 2:

@@ -1,4 +1,4 @@
-"""PolygonLabels: vector polygons, burnt onto a grid window by window."""
+"""PolygonLabels: vector polygons, rasterised onto a grid window by window."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _CODE = "code of the polygon's class"
 
 
 class PolygonLabels(Closing):
-    """Polygons on a grid; of several on one pixel the last counts.
+    """Polygons on a grid; where they overlap the last one counts.
 
-    All polygons are in memory, the pixels of one window at a time.
+    All polygons are held in memory, but only the pixels of one window at a time.
 
     Args:
         request: the vector file, in any CRS, and the grid to burn onto.
@@ -31,7 +31,7 @@ class PolygonLabels(Closing):
         names: codes of class names, for a field of names.
         outside: code where no polygon lies; None: unlabelled.
         all_touched: a pixel belongs to a polygon that touches it; else to one that holds its centre.
-        code_of: code of a value of the field, instead of ``names``; None of it: the polygon's pixels are unlabelled.
+        code_of: maps a value of the field to a code, instead of ``names``; None: the polygon's pixels are unlabelled.
 
     Raises:
         SceneError: the file cannot be read, has no such field, names an unknown class, or does not lie on the grid.
@@ -71,7 +71,7 @@ class PolygonLabels(Closing):
         self._tree = shapely.STRtree(self._shapes)
 
     def read(self, window: Window) -> tuple[Labels, Valid]:
-        """Burn a window: labels and where there are any, both (y, x)."""
+        """Rasterise a window: labels and their validity mask, both (y, x)."""
         grid = crop(self.geobox, window)
         corners = [grid.transform * (col, row) for row in (0, window.height) for col in (0, window.width)]
         found = np.sort(self._tree.query(shapely.MultiPoint(corners).envelope))
@@ -92,7 +92,7 @@ class PolygonLabels(Closing):
         return labels, labels != UNLABELLED if self._gaps else np.ones(window.shape, bool)
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Do nothing: no file is open."""
 
 
 def _class_codes(name: str, values: object, names: Mapping[str, int]) -> Labels:

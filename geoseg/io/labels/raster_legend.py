@@ -33,16 +33,16 @@ class _Named:
     colours: dict[int, str] = field(default_factory=dict)
 
     def fill(self, other: _Named) -> None:
-        """Take from another one what is missing here."""
+        """Fill in missing names and colours from another one."""
         self.names = other.names | self.names
         self.colours = other.colours | self.colours
 
 
 def legend_of(path: Path, codes: list[int]) -> Legend:
-    """Find names and colours of codes, or make them up.
+    """Read names and colours of codes; missing ones are generated.
 
-    The file's own colour table and attribute table go before those of ``NAME.aux.xml``, and an attribute table before
-    category names.
+    The file's own colour table and attribute table have priority over those of ``NAME.aux.xml``, and an attribute table
+    over category names.
 
     Args:
         path: the raster.
@@ -137,7 +137,7 @@ def _of_table(table: ET.Element) -> _Named:
 
 
 def _column(usages: list[str], titles: list[str], wanted: tuple[str, ...], named: tuple[str, ...]) -> int | None:
-    """Find a column by its usage, else by its name: ArcGIS and others leave the usage open."""
+    """Find a column by its usage, else by its name: ArcGIS and others do not set the usage."""
     for usage in wanted:
         if usage in usages:
             return usages.index(usage)
@@ -145,7 +145,7 @@ def _column(usages: list[str], titles: list[str], wanted: tuple[str, ...], named
 
 
 def _codes(cells: list[str], low: int, high: int) -> range:
-    """List the whole numbers from 0 to 255 that a row stands for."""
+    """List the integers from 0 to 255 that a row covers."""
     try:
         first, last = float(cells[low]), float(cells[high])
     except (ValueError, IndexError):

@@ -1,4 +1,4 @@
-"""Label layers on the grid of an image: as they are, in another order, or resampled to the nearest label."""
+"""Label layers on the grid of an image: unchanged, with reversed axes, or resampled by nearest neighbour."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _MOST_PX = 64_000_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fit:
-    """How labels may be brought onto a grid.
+    """Rules for aligning labels with a grid.
 
     Attributes:
-        of: what the grid belongs to, for messages: ``the image``.
-        cure: what the user may do where the grids differ.
-        resample: take the label under the centre of each pixel where grids differ; else that is refused.
-        covering: labels on the same pixels may reach beyond the grid.
+        of: owner of the grid, for messages: ``the image``.
+        cure: advice for the user where the grids differ.
+        resample: resample by nearest neighbour where grids differ; otherwise they are refused.
+        covering: labels on the same pixels may extend beyond the grid.
     """
 
     of: str
@@ -37,12 +37,17 @@ class Fit:
 
 
 def on_grid(layer: LabelLayer, geobox: GeoBox, fit: Fit) -> LabelLayer:
-    """Bring a layer onto a grid. Rows or columns that run the other way are read in order: that is exact.
+    """Align a layer with a grid. Reversed rows or columns are reordered, which is exact.
 
-    Where one of the two has no CRS, they are compared by their sizes.
+    If one of the two has no CRS, they are compared by their sizes.
+
+    Args:
+        layer: the labels; closed on an error.
+        geobox: the grid.
+        fit: rules for differing grids.
 
     Raises:
-        SceneError: the grids differ; how is said. The layer is closed then.
+        SceneError: the grids differ; the message names the difference.
     """
     difference = grid_difference(geobox, layer.geobox, unplaced=True)
     if difference is None:
@@ -54,11 +59,11 @@ def on_grid(layer: LabelLayer, geobox: GeoBox, fit: Fit) -> LabelLayer:
 
 
 class ResampledLabels(Closing):
-    """Nearest neighbour, exact: the centre of every pixel goes through PROJ and both transforms.
+    """Exact nearest-neighbour resampling: every pixel centre is transformed by PROJ and both affine transforms.
 
     Args:
-        layer: what is resampled; closed with this.
-        geobox: the grid wanted. Outside the layer nothing is valid.
+        layer: the layer to resample; closed with this one.
+        geobox: the target grid. Pixels outside the layer are invalid.
 
     Raises:
         SceneError: one of the two has no CRS.
@@ -75,7 +80,7 @@ class ResampledLabels(Closing):
         self._to_theirs = None if theirs == ours else Transformer.from_crs(ours, theirs, always_xy=True)
 
     def read(self, window: Window) -> tuple[Labels, Valid]:
-        """Read labels and where there are any, both (y, x)."""
+        """Read labels and their validity mask, both (y, x)."""
         row, col = self._places(window)
         height, width = (int(n) for n in self._layer.geobox.shape)
         inside = (row >= 0) & (row < height) & (col >= 0) & (col < width)
@@ -113,7 +118,7 @@ class ResampledLabels(Closing):
         )
 
     def close(self) -> None:
-        """Close the layer below."""
+        """Close the underlying layer."""
         self._layer.close()
 
 

@@ -14,7 +14,7 @@ from geoseg.errors import SceneError
 from geoseg.io.files.input_file import open_input
 
 _MOST_CHARACTERS = 100_000_000
-"""Of one field; Python's own limit of 131072 is too low for masks."""
+"""Size limit of a csv field; Python's default of 131072 is too low for masks."""
 
 
 def decode_run_lengths(text: str, shape: tuple[int, int]) -> npt.NDArray[np.bool_]:
@@ -58,6 +58,13 @@ def encode_run_lengths(mask: npt.NDArray[np.bool_]) -> str:
 
 def read_table(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
     """Read columns of a csv file with a header, row by row; a missing value is empty.
+
+    Args:
+        path: the file.
+        columns: names of the columns.
+
+    Yields:
+        Values of the columns, one tuple per row.
 
     Raises:
         SceneError: it cannot be read, or has no such column.

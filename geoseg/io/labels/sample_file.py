@@ -1,4 +1,4 @@
-"""Sample files: points for interpreters, with the design they were drawn by kept beside them."""
+"""Sample files: points for interpreters, with the sampling design in separate tables."""
 
 from __future__ import annotations
 
@@ -49,11 +49,11 @@ class Sample:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Interpreted:
-    """A sample file that comes back.
+    """A sample file filled in by interpreters.
 
     Attributes:
         map_codes: (point,) class of the map.
-        reference: (point,) class that the interpreter saw; -1 where none is given.
+        reference: (point,) class given by the interpreter; -1 where none is given.
         codes: (class,) of the map.
         names: (class,) of the map.
         area_m2: (class,) of the map.
@@ -70,8 +70,13 @@ def write_sample(path: Path, sample: Sample, grid: LayerGrid) -> None:
     """Write a GeoPackage of points to interpret.
 
     Layer ``sample`` has the points (pixel centres) and empty fields ``reference_code``, ``interpreter``, ``sure`` and
-    ``comment``. What the map says stands apart, in the tables ``design`` and ``strata``, so that nobody sees it who
-    should look without prejudice.
+    ``comment``. The classes of the map are in separate tables, ``design`` and ``strata``, so that interpreters are not
+    biased by them.
+
+    Args:
+        path: the final ``.gpkg``.
+        sample: points and strata.
+        grid: grid of the map.
 
     Raises:
         WriteError: the disk is full or fails.
@@ -131,8 +136,8 @@ def read_sample(path: Path, *, column: str = "reference_code") -> Interpreted:
     """Read a sample file that interpreters have filled in.
 
     Args:
-        path: as ``write_sample`` made it; rows may have been deleted or shuffled.
-        column: field of the points with the class seen, a code or a name of the map's classes.
+        path: file made by ``write_sample``; rows may have been deleted or shuffled.
+        column: field of the points with the reference class, a code or a name of the map's classes.
 
     Raises:
         SceneError: it cannot be read, or holds a class that is neither a number nor a name of the map.

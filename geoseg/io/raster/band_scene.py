@@ -18,13 +18,13 @@ class BandScene:
     """Bands of one or more images, as physical values (the file's scale and offset are applied).
 
     Args:
-        classes: the scene whose grid is wanted.
-        images: each with the bands wanted of it, by number (1 is the first) or name; none: all of them.
+        classes: the scene that defines the grid.
+        images: images with their bands, by number (1 is the first) or name; no bands: all of them.
 
     Attributes:
         shape: (rows, columns).
-        names: what columns of each band start with: the file's own description, else ``b1``, ``b2``; where two bands
-            would share one, the later is preceded by the name of its file, and so is ``confidence``.
+        names: column prefix of each band: the file's own description, else ``b1``, ``b2``; where two bands would share
+            one, the later is preceded by the name of its file, and so is ``confidence``.
 
     Raises:
         SceneError: an image lies on another grid.
@@ -40,7 +40,7 @@ class BandScene:
         self.names = distinct_names([_choices(*band) for band in self._bands], reserved=OWN_NAMES)
 
     def read(self, window: Window) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
-        """Read values and where each band has one, both (band, y, x): nodata of the band, NaN and masks leave gaps."""
+        """Read values and their validity mask, both (band, y, x); nodata of the band, NaN and masks are invalid."""
         values = np.empty((len(self._bands), *window.shape))
         valid = np.empty(values.shape, np.bool_)
         for k, (scene, band) in enumerate(self._bands):
@@ -52,7 +52,11 @@ class BandScene:
 
 
 def refuse_other_grid(classes: Scene, other: Scene) -> None:
-    """Refuse what would have to be resampled: a fallback that changes the answer.
+    """Refuse an image on another grid, which would have to be resampled.
+
+    Args:
+        classes: the scene that defines the grid.
+        other: the image.
 
     Raises:
         SceneError: ``other`` lies on another grid than ``classes``.

@@ -1,4 +1,4 @@
-"""Names of bands: what the file's own descriptions say, then its colour interpretation."""
+"""Names of bands, from the file's own descriptions or its colour interpretation."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def _words(text: str) -> str:
 
 
 def _sensor(words: str) -> str | None:
-    """Find out whose band numbers are meant: the satellite that a description or a hint names."""
+    """Find the satellite that a description or a hint names, which defines the band numbers."""
     if re.search(r"\b(s2[abc]?|sentinel ?2[abc]?|msil[12][ac])\b", words):
         return "sentinel-2"
     if re.search(r"\b(lc0?[89]|l[89]|landsat ?[89])\b", words):
@@ -88,12 +88,12 @@ def _sensor(words: str) -> str | None:
 
 
 def named(description: str | None, hint: str = "") -> str | None:
-    """Read a band description as a common name, or None.
+    """Convert a band description to a common name, or None.
 
     Args:
-        description: the file's words.
-        hint: the file's name and metadata, which may name the satellite that numbered the bands. Band 4 is red on one
-            satellite and near infrared on another, so that a number alone is no name.
+        description: description from the file.
+        hint: the file's name and metadata, which may name the satellite. Band 4 is red on one satellite and near
+            infrared on another, so a number alone is ambiguous.
 
     Example:
         >>> named("Near Infrared"), named("B8", "S2A_MSIL2A"), named("B8", "LC08_L1TP_224078"), named("B8")
@@ -118,16 +118,16 @@ def named(description: str | None, hint: str = "") -> str | None:
 
 
 def says_nothing(description: str | None) -> bool:
-    """Whether a description is what software writes when it knows nothing: none, or ``Band 3``."""
+    """Return True for a default description without information: empty, or such as ``Band 3``."""
     return re.fullmatch(r"(band ?\d+)?", _words(description or "")) is not None
 
 
 def alpha_bands(
     colours: Sequence[str], descriptions: Sequence[str | None], choice: Literal["auto", "yes", "no"] = "auto"
 ) -> tuple[int, ...]:
-    """List the bands (1-based) that say which pixels are valid.
+    """List the alpha bands (1-based), which mask pixels.
 
-    Writers tag the fourth band of 8 bits as alpha by default, whatever it holds: a description knows better.
+    Writers tag the fourth band of 8 bits as alpha by default, whatever it holds: a description has priority.
 
     Args:
         colours: colour interpretation of each band, lower case, as rasterio names it.
@@ -155,7 +155,7 @@ def band_names(colours: Sequence[str], descriptions: Sequence[str | None], hint:
         hint: the file's name and metadata; see ``named``.
 
     Returns:
-        Common names where they are known and not taken, ``band_N`` (1-based) elsewhere.
+        Common names where known and not used yet, otherwise ``band_N`` (1-based).
     """
     if any(re.search(r"\bb(and)? ?8a\b", _words(description or "")) for description in descriptions):
         hint = f"sentinel 2 {hint}"

@@ -1,4 +1,4 @@
-"""CodeFile: class codes, with confidence where there is one, read by window from written layers."""
+"""CodeFile: class codes and optional confidence, read by window from written layers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Codes = npt.NDArray[np.uint8]
 
 
 class CodeFile(Closing):
-    """A class raster and its confidence; a source of codes for the vectoriser. Reading is thread-safe.
+    """A class raster and its confidence, as input of the vectoriser. Thread-safe.
 
     Args:
         classes: one uint8 band of codes.

@@ -35,7 +35,7 @@ Blocks = Iterable[tuple[Window, npt.NDArray[np.uint8]]]
 NODATA = 255
 _TILE_PX = 512
 _CACHE_BYTES = 64 * 2**20
-"""Most that GDAL may keep of the rasters being written; its own limit, a share of the machine, holds them whole."""
+"""GDAL's block cache for rasters being written; its default, a share of the memory, would hold them whole."""
 # a class map is long runs, where level 6 costs nothing; confidence is noise, where level 1 is as small and faster
 _LEVEL_OF_RUNS = {"DEFLATE": 6, "ZSTD": 3}
 _LEVEL_OF_NOISE = {"DEFLATE": 1, "ZSTD": 1}
@@ -43,11 +43,11 @@ _LEVEL_OF_NOISE = {"DEFLATE": 1, "ZSTD": 1}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Layer:
-    """How a raster is written.
+    """Settings for writing a raster.
 
     Attributes:
-        allowed: which of the 256 values may occur; None: any value of ``dtype``.
-        halve: makes a smaller view; None: GDAL does, by ``overview``.
+        allowed: allowed ones of the 256 values; None: any value of ``dtype``.
+        halve: function that makes an overview; None: GDAL makes it, by ``overview``.
         describe: adds names and tags to the opened file.
     """
 
@@ -62,7 +62,7 @@ class _Layer:
     overview: Overview = "nearest"
 
     def odd_values(self, values: npt.NDArray[Any]) -> list[int]:
-        """List values that have no meaning."""
+        """List values that are not allowed."""
         if self.allowed is None or self.allowed[values].all():
             return []
         return sorted(set(np.unique(values).tolist()) - set(np.flatnonzero(self.allowed).tolist()))
@@ -77,10 +77,10 @@ def write_class_cog(
     compress: Compression = "DEFLATE",
     tags: Mapping[str, str],
 ) -> None:
-    """Write class codes as a COG with colours and names, a QGIS style and GDAL's category names beside it.
+    """Write class codes as a COG with colours and names, with a QGIS style and GDAL's category names next to it.
 
     Args:
-        path: the final ``.tif``; ``.qml`` and ``.tif.aux.xml`` are written beside it.
+        path: the final ``.tif``; ``.qml`` and ``.tif.aux.xml`` are written next to it.
         grid: the scene's grid; CRS, transform or ground control points are copied from it.
         blocks: windows that partition the grid, in any order, with their codes, (y, x) uint8 of the legend's codes
             or its nodata.
@@ -116,7 +116,7 @@ def write_class_cog(
 def write_confidence_cog(
     path: Path, grid: LayerGrid, blocks: Blocks, *, compress: Compression = "DEFLATE", tags: Mapping[str, str]
 ) -> None:
-    """Write confidence as a COG, with a QGIS style beside it; see ``write_percent_cog``."""
+    """Write confidence as a COG, with a QGIS style next to it; see ``write_percent_cog``."""
     write_percent_cog(path, grid, blocks, band="confidence", compress=compress, tags=tags)
 
 
@@ -130,10 +130,10 @@ def write_percent_cog(
     compress: Compression = "DEFLATE",
     tags: Mapping[str, str],
 ) -> None:
-    """Write percentages as a COG, with a QGIS style beside it.
+    """Write percentages as a COG, with a QGIS style next to it.
 
     Args:
-        path: the final ``.tif``; ``.qml`` is written beside it.
+        path: the final ``.tif``; ``.qml`` is written next to it.
         grid: the scene's grid.
         blocks: windows that partition the grid, in any order, with percentages, (y, x) uint8, 0-100 or 255 (nodata).
         band: its description.
@@ -178,7 +178,7 @@ def write_value_cog(
         path: the final ``.tif``.
         grid: the scene's grid.
         blocks: windows that partition the grid, in any order, with values (y, x) of the layer's type.
-        layer: its type, nodata, unit and how overviews are made; its name is the band's description.
+        layer: its type, nodata, unit and overview resampling; its name is the band's description.
         tags: facts for the TIFF's metadata.
 
     Raises:
@@ -205,7 +205,7 @@ def write_value_cog(
 
 
 def _write(path: Path, layer: _Layer, blocks: Iterable[tuple[Window, npt.NDArray[Any]]], legend: Legend | None) -> None:
-    """Write the COG, and beside it what a TIFF cannot hold."""
+    """Write the COG and its sidecars."""
     sums: list[tuple[Window, int]] = []
     crs = _crs(layer.grid)
     beside = path.with_name(path.name + ".aux.xml")
@@ -239,7 +239,7 @@ def _write(path: Path, layer: _Layer, blocks: Iterable[tuple[Window, npt.NDArray
 def _write_tiles(
     tiles: Path, layer: _Layer, blocks: Iterable[tuple[Window, npt.NDArray[Any]]]
 ) -> list[tuple[Window, int]]:
-    """Write blocks to an uncompressed GeoTIFF, where tiles can be written in parts and again; return CRC-32 of each."""
+    """Write blocks to an uncompressed GeoTIFF, whose tiles can be written piecemeal; return the CRC-32 of each."""
     grid, (height, width) = layer.grid, layer.grid.shape
     profile = {
         "driver": "GTiff",
@@ -287,13 +287,13 @@ def _copy_to_cog(tiles: Path, part: Path, layer: _Layer) -> None:
 
 
 def _verify(part: Path, layer: _Layer, sums: list[tuple[Window, int]]) -> CRS | None:
-    """Read the part again, every pixel and every overview.
+    """Verify the part by reading every pixel and every overview.
 
     Returns:
-        The CRS that it holds.
+        The CRS of the file.
 
     Raises:
-        OSError: it does not hold what was written.
+        OSError: its content differs from the written values.
     """
     with quiet(), rasterio.open(gdal_name(part), driver="GTiff") as written:
         levels = len(written.overviews(1))
@@ -312,7 +312,7 @@ def _verify(part: Path, layer: _Layer, sums: list[tuple[Window, int]]) -> CRS | 
 
 
 def _crs(grid: LayerGrid) -> CRS | None:
-    """Name the CRS by its authority where there is one: a full WKT loses the codes of a compound CRS's parts."""
+    """Return the authority code of the CRS if there is one, as a full WKT loses the codes of a compound CRS's parts."""
     if grid.crs_wkt is None:
         return None
     crs = CRS.from_wkt(grid.crs_wkt)

@@ -1,4 +1,4 @@
-"""FinishedRasters: the blocks of a run, read back from the rasters that it wrote."""
+"""FinishedRasters: the blocks of a run, read from the rasters that it wrote."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from geoseg.io.files.quiet import quiet
 
 
 class FinishedRasters(Closing):
-    """The planes of each block as a ``Store`` keeps them, from finished rasters. Reading is thread-safe.
+    """Reader of the planes of blocks from finished rasters, in place of a ``Store``. Thread-safe.
 
     Args:
-        directory: holds the rasters; stands in messages.
-        planes: layers with their rasters of one band; without a raster a plane reads as nodata.
+        directory: folder of the rasters, for messages.
+        planes: layers with their rasters of one band; a plane without a raster is all nodata.
     """
 
     def __init__(self, directory: Path, planes: Sequence[tuple[RasterLayer, Path | None]]) -> None:

@@ -1,4 +1,4 @@
-"""Where an opened file lies on Earth: CRS, transform, ground control points, and the sidecars that may say so."""
+"""Georeference of an opened file: CRS, transform, ground control points, and sidecars with these."""
 
 from __future__ import annotations
 
@@ -32,19 +32,19 @@ _WORLD_FILES = {
 _PRJ_BYTES = 65536
 _POLE_DEGREES = 1e-8
 _NOWHERE, _NOWHERE_CRS = (500_000.0, 0.0), "EPSG:32631"
-"""Where pictures without a place are laid: at sea, on a meridian where a metre of the grid is one to 0.04 %."""
+"""Made-up place of images without georeference: at sea, on a meridian where grid metres are true to 0.04 %."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Georeference:
-    """The grid of a file, and what it was derived from.
+    """The grid of a file and its origin.
 
     Attributes:
         geobox: the grid; with GCPs, the affine fitted to them.
         gcps: rasterio GroundControlPoints; empty where the file has a transform.
         gcps_crs: their CRS, or None.
         files: sidecars that were used.
-        notes: what the user ought to know, one sentence each.
+        notes: notes for the user, one sentence each.
     """
 
     geobox: GeoBox
@@ -55,14 +55,19 @@ class Georeference:
 
 
 def crop(geobox: GeoBox, window: Window) -> GeoBox:
-    """Cut the grid of a window out of a grid. Indexing a GeoBox does the same, with a warning from affine 3."""
+    """Return the grid of a window of a grid. Indexing a GeoBox does the same, with a warning from affine 3."""
     t, row, col = geobox.transform, window.row_start, window.col_start
     moved = Affine(t.a, t.b, t.a * col + t.b * row + t.c, t.d, t.e, t.d * col + t.e * row + t.f)
     return GeoBox(window.shape, moved, geobox.crs)
 
 
 def sidecars(path: Path, driver: str) -> tuple[Path, ...]:
-    """List the neighbours of a file that could georeference it: world file, .prj, .aux.xml."""
+    """List the existing sidecars that could georeference a file: world file, .prj, .aux.xml.
+
+    Args:
+        path: the file.
+        driver: GDAL's name of its driver.
+    """
     names = [path.with_suffix(suffix) for suffix in (*_WORLD_FILES.get(driver, ()), ".prj")]
     names += [path.with_suffix(suffix.upper()) for suffix in (*_WORLD_FILES.get(driver, ()), ".prj")]
     names.append(path.with_name(path.name + ".aux.xml"))
@@ -70,7 +75,7 @@ def sidecars(path: Path, driver: str) -> tuple[Path, ...]:
 
 
 def is_complete(dataset: Any) -> bool:
-    """Whether a dataset says by itself where it lies."""
+    """Return True if a dataset has a georeference of its own."""
     gcps, gcps_crs = dataset.gcps
     return bool(dataset.crs and not dataset.transform.is_identity) or bool(gcps and gcps_crs)
 
@@ -90,7 +95,7 @@ def _from_prj(uri: str, path: Path) -> tuple[CRS | None, Path | None]:
 
 
 def _assumed(text: str) -> CRS:
-    """Read a CRS that a user names. PROJ decides what is one: GDAL would look for it in files and on the network."""
+    """Parse a CRS from the user with PROJ, since GDAL would look for it in files and on the network."""
     try:
         pyproj.CRS.from_user_input(text)
         with gdal_messages(), gdal_settings():
@@ -100,12 +105,16 @@ def _assumed(text: str) -> CRS:
 
 
 def refuse_nowhere(uri: str, geobox: GeoBox) -> None:
-    """Refuse a grid whose pixels have no place on the ground, so that areas in metres mean nothing.
+    """Refuse a grid whose pixels have no place on the ground, so that areas in metres are undefined.
 
-    Grids whose cells are registered by their centres, the first at a pole, reach half a cell beyond it and are taken.
+    Grids registered by cell centres, the first at a pole, extend half a cell beyond it and are accepted.
+
+    Args:
+        uri: name for messages.
+        geobox: the grid.
 
     Raises:
-        SceneError: its coordinates are geocentric, heights or times, or it reaches beyond a pole.
+        SceneError: its coordinates are geocentric, heights or times, or it extends beyond a pole.
     """
     crs = _understood(geobox.crs.to_wkt())
     ground = crs.sub_crs_list[0] if crs.is_compound and crs.sub_crs_list else crs
@@ -135,7 +144,7 @@ def _refuse_beyond_pole(uri: str, geobox: GeoBox, unit_degrees: float) -> None:
 
 
 def _refuse_off_projection(uri: str, geobox: GeoBox) -> None:
-    """Ask where the middle of the grid lies: far from its ground a projection leads nowhere, or to another place."""
+    """Refuse a grid whose centre does not survive a round trip through its projection."""
     (height, width), t = geobox.shape, geobox.transform
     x, y = t.a * width / 2 + t.b * height / 2 + t.c, t.d * width / 2 + t.e * height / 2 + t.f
     try:
@@ -167,7 +176,7 @@ def _to_lonlat(wkt: str) -> tuple[pyproj.Transformer, pyproj.Transformer]:
 def _crs(
     uri: str, dataset: Any, path: Path | None, assume_crs: str | None
 ) -> tuple[CRS | None, tuple[str, ...], tuple[str, ...]]:
-    """Find the CRS of a dataset, the sidecars it was found in, and what the user ought to know of it."""
+    """Return the CRS of a dataset, the sidecars it was read from, and notes for the user."""
     assumed = None if assume_crs is None else _assumed(assume_crs)  # a wrong one is refused where it is not needed too
     gcps, gcps_crs = dataset.gcps
     crs: CRS | None = gcps_crs if gcps and dataset.transform.is_identity else dataset.crs
@@ -206,14 +215,14 @@ def georeference(
     Args:
         uri: name for messages.
         dataset: rasterio dataset.
-        path: the local file, where .prj may lie beside it; None for a remote one.
-        assume_crs: the CRS to take where there is none.
-        unplaced: where there is no CRS, return the pixels as they lie, without one.
-        assume_gsd_m: where there is neither CRS nor transform, lay pixels of this side, metres, out at a made-up place.
+        path: the local file, which may have a .prj next to it; None for a remote one.
+        assume_crs: CRS to use if there is none.
+        unplaced: if there is no CRS, return a grid of pixels without one.
+        assume_gsd_m: if there is neither CRS nor transform, place pixels of this side, metres, at a made-up location.
 
     Raises:
-        SceneError: no CRS, no transform, or one that maps pixels onto a line, onto nothing or nowhere on the ground.
-        UsageError: ``assume_crs`` is no CRS.
+        SceneError: no CRS, no transform, a degenerate transform, or one without a place on the ground.
+        UsageError: ``assume_crs`` is not a CRS.
     """
     gcps, _ = dataset.gcps
     only_gcps = bool(gcps) and dataset.transform.is_identity

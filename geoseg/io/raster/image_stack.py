@@ -20,7 +20,7 @@ from geoseg.io.raster.scene import Scene
 Range = tuple[float, float]
 
 _WHOLE = frozenset({"PNG", "JPEG", "BMP", "GIF"})
-"""Formats that decode from the first row on."""
+"""GDAL drivers of formats that can only be decoded from the first row on."""
 _WHOLE_PX = 64_000_000
 _BLOCK_PX = 512
 
@@ -31,7 +31,7 @@ class Layer:
 
     Attributes:
         path: the file.
-        bands: names or numbers (1 is the first) in the order wanted; None: all.
+        bands: names or numbers (1 is the first), in order; None: all.
         value_range: values that mean 0 and 1, for all bands or band by band; None: 8-bit values as they are.
     """
 
@@ -41,19 +41,19 @@ class Layer:
 
 
 class ImageStack:
-    """Bands over one grid. Files are opened when they are read, so that thousands of stacks hold none open.
+    """Bands over one grid. Files are opened only while they are read, so that thousands of stacks can exist.
 
     Args:
-        layers: the first gives the grid.
-        opening: how the files are opened.
-        constants: values in [0, 1] of further bands that are the same everywhere.
+        layers: the files; the first defines the grid.
+        opening: options for opening the files.
+        constants: values in [0, 1] of further, constant bands.
 
     Attributes:
-        name: of the first file.
+        name: name of the first file.
         geobox: the grid; its CRS is None where the file has none.
         shape: (rows, columns).
-        bands: their number.
-        block_shape: rows and columns that are best read at once.
+        bands: number of bands.
+        block_shape: rows and columns that are efficient to read at once.
         dtype: uint8, or float32 where a value range or a constant is given: values are then in [0, 1].
 
     Raises:
@@ -81,11 +81,11 @@ class ImageStack:
         self.dtype: np.dtype[Any] = np.dtype(np.float32 if scaled else np.uint8)
 
     def holds(self, name: str) -> bool:
-        """Tell whether a file is one of its own."""
+        """Return True if a file is one of the stack."""
         return any(layer.path.resolve() == Path(name).resolve() for layer in self._layers)
 
     def read(self, window: Window) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_]]:
-        """Read values (band, y, x) and valid (y, x): where every file has a value. Missing pixels are 0.
+        """Read values (band, y, x) and valid (y, x), True where every file has a value. Invalid pixels are 0.
 
         Raises:
             SceneError: a file is damaged there.
@@ -159,7 +159,7 @@ def _refuse_other(geobox: GeoBox, scene: Scene, layer: Layer) -> None:
 
 
 def _block_shape(scene: Scene) -> tuple[int, int]:
-    """Choose whole blocks of the file, about 512 px a side; a format that is decoded as a whole is one block."""
+    """Choose whole blocks of the file, about 512 px a side; a format decoded as a whole is one block."""
     height, width = (int(n) for n in scene.geobox.shape)
     if scene.driver in _WHOLE and height * width <= _WHOLE_PX:
         return height, width

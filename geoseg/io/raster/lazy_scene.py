@@ -23,10 +23,15 @@ _CHUNK_PX = 2048
 def chunk_shape(
     shape: tuple[int, int], block: tuple[int, int], chunks: int | tuple[int, int] | None
 ) -> tuple[int, int]:
-    """Choose rows and columns of a chunk: as asked, else whole blocks, about 2048 px a side.
+    """Choose rows and columns of a chunk: as requested, else whole blocks, about 2048 px a side.
+
+    Args:
+        shape: (rows, columns) of the scene.
+        block: (rows, columns) of the file's blocks.
+        chunks: requested side, or (rows, columns); None: the default.
 
     Raises:
-        UsageError: a chunk of no pixels.
+        UsageError: the requested chunk has no pixels.
     """
     if chunks is None:
         rows, cols = (side * max(1, _CHUNK_PX // side) if side < _CHUNK_PX * 4 else _CHUNK_PX for side in block)
@@ -50,7 +55,7 @@ def _read_valid(scene: Scene, window: Window) -> npt.NDArray[np.bool_]:
 def _lazy(
     scene: Scene, rows: list[int], cols: list[int], read: Callable[[Scene, Window], Any], leading: int
 ) -> da.Array:
-    """Build a dask array of one task per chunk; the scene travels in the graph as its address."""
+    """Build a dask array of one task per chunk; the graph holds the scene as its address."""
     dtype: Any = scene.dtype if leading else np.dtype(bool)
     token = f"{read.__name__}-{da.core.tokenize(scene.uri, scene.state(), scene.options, rows, cols)}"
     row_edges, col_edges = np.cumsum([0, *rows]).tolist(), np.cumsum([0, *cols]).tolist()
@@ -72,7 +77,7 @@ def lazy_scene(scene: Scene, chunks: int | tuple[int, int] | None = None) -> xr.
     """Open a scene as a dask-backed DataArray (band, y, x).
 
     Args:
-        scene: kept open by the array.
+        scene: the scene; the array keeps it open.
         chunks: rows and columns of a chunk.
 
     Returns:

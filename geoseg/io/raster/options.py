@@ -1,4 +1,4 @@
-"""OpenOptions: how a scene may be opened."""
+"""OpenOptions: options for opening a scene."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ def _word(value: object) -> object:
 
 
 ConfiguredAlpha = Annotated[Alpha, BeforeValidator(_word)]
-"""The same in a YAML file, where ``yes`` and ``no`` are true and false."""
+"""``Alpha`` in a YAML file, where ``yes`` and ``no`` are read as true and false."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenOptions:
-    """What the user allows and adds when a scene is opened.
+    """Permissions and missing facts that the user gives for opening a scene.
 
     Attributes:
         allow_vrt: read .vrt files; their sources must lie under ``vrt_root``.
         vrt_root: folder the sources of a VRT must lie in; None: the VRT's own folder.
         allow_remote: read http(s)://, s3:// and other addresses; else no request is ever sent.
         assume_crs: the CRS of a scene that carries none (``EPSG:32633`` or WKT); one that has a CRS keeps it.
-        assume_gsd_m: pixel side, metres, of a picture with no georeference at all; it is laid out at a made-up place.
-        alpha: whether a band says which pixels are valid: ``auto``: one that the file tags as alpha and does not
-            describe as something else; ``yes``: one that is tagged, else the last; ``no``: none, all bands are data.
-        nodata: one more value that means no measurement, in all bands, beside the file's own; see
+        assume_gsd_m: pixel side, metres, of an image without georeference; it is placed at a made-up location.
+        alpha: use of a band as mask: ``auto``: a band that the file tags as alpha and does not describe as something
+            else; ``yes``: a tagged band, else the last; ``no``: none, all bands are data.
+        nodata: one more value that means no measurement, in all bands, in addition to the file's own; see
             ``geoseg.io.raster.validity.valid_pixels``.
         assets: of a STAC item, the assets to read, by key or common name, in this order; empty: all data assets.
-        unplaced: take a raster that has no CRS; its grid then has none either, only pixels.
-        palette_codes: read the indices of a palette as they are: they are class codes, not colours.
+        unplaced: accept a raster without a CRS; its grid then has none either, only pixels.
+        palette_codes: read the indices of a palette as class codes, not as colours.
         ignore_nodata: read the file's nodata value as an ordinary value; masks and alpha bands still count.
         max_pixels: refuse a scene of this many pixels or more (rows times columns).
         max_block_bytes: refuse a file whose one block (tile or strip, all its bands) decodes to more bytes.

@@ -1,4 +1,4 @@
-"""A reduced view of a whole scene, for pictures and for statistics over the scene."""
+"""A reduced view of a whole scene, for previews and for statistics over the scene."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _BAND_OF_PIXELS = 16_000_000
 def overview(scene: Scene, max_px: int, bands: Sequence[int]) -> Raster:
     """Read every n-th pixel of a scene, so that its longer side has at most ``max_px`` pixels.
 
-    Every n-th pixel is a real one: a mean would mix nodata in and narrow the spread of values.
+    Pixels are decimated, not averaged: a mean would mix in nodata and narrow the spread of values.
 
     Args:
-        scene: the scene; read once, in bands of rows, at bounded memory.
+        scene: the scene; read once, in strips of rows, with bounded memory.
         max_px: longest side of the view.
         bands: 1-based band numbers.
     """
@@ -37,5 +37,5 @@ def overview(scene: Scene, max_px: int, bands: Sequence[int]) -> Raster:
 
 
 def _thinned(raster: Raster, step: int) -> tuple[npt.NDArray[np.generic], npt.NDArray[np.bool_]]:
-    """Copy every n-th pixel; a view would keep all the others in memory."""
+    """Copy every n-th pixel, since a view would keep all pixels in memory."""
     return raster.values[:, ::step, ::step].copy(), raster.valid[::step, ::step].copy()

@@ -14,7 +14,12 @@ from geoseg.io.files.writing import whole_file
 
 
 def write_picture(path: Path, values: npt.NDArray[Any], geobox: GeoBox) -> None:
-    """Write (band, y, x) as a tiled, compressed GeoTIFF on a grid.
+    """Write an array as a tiled, compressed GeoTIFF.
+
+    Args:
+        path: the final ``.tif``.
+        values: (band, y, x).
+        geobox: the grid.
 
     Raises:
         WriteError: the disk is full or fails.

@@ -1,4 +1,4 @@
-"""Overviews of a uint8 raster, halved level by level; several times quicker than GDAL's own mode resampling."""
+"""Overviews of a uint8 raster, halved level by level; several times faster than GDAL's own mode resampling."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _ROWS, _COLS = 2 * _TILE_PX, 8 * _TILE_PX
 
 
 def add_overviews(path: Path, halve: Callable[[Pixels, int], Pixels], nodata: int) -> None:
-    """Write overviews of a GeoTIFF beside it, down to one tile: ``NAME.ovr``, ``NAME.ovr.ovr`` and so on.
+    """Write overviews of a GeoTIFF next to it, down to one tile: ``NAME.ovr``, ``NAME.ovr.ovr`` and so on.
 
     Args:
-        path: one uint8 band.
+        path: GeoTIFF of one uint8 band.
         halve: ``halve_by_mode`` or ``halve_by_mean``.
-        nodata: the value that never counts.
+        nodata: the value to ignore.
 
     Source:
         GDAL reads the overviews of an overview file as further levels (``GDALDefaultOverviews``).
@@ -42,7 +42,7 @@ def halve_by_mode(pixels: Pixels, nodata: int) -> Pixels:
 
     Args:
         pixels: (y, x) uint8, both even.
-        nodata: never chosen while there is another value.
+        nodata: chosen only if all four pixels have it.
 
     Returns:
         (y / 2, x / 2) uint8.
@@ -58,11 +58,11 @@ def halve_by_mode(pixels: Pixels, nodata: int) -> Pixels:
 
 
 def halve_by_mean(pixels: Pixels, nodata: int) -> Pixels:
-    """Average each 2 x 2 square over what is not nodata, rounded half up.
+    """Average the pixels of each 2 x 2 square that are not nodata, rounded half up.
 
     Args:
         pixels: (y, x) uint8, both even.
-        nodata: left out; the answer only where all four are nodata.
+        nodata: left out; the result only where all four pixels have it.
 
     Returns:
         (y / 2, x / 2) uint8.
@@ -82,7 +82,7 @@ def halve_by_mean(pixels: Pixels, nodata: int) -> Pixels:
 
 
 def _pairs(pixels: Pixels) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.uint16]]:
-    """See each two neighbours in a row as one number, the left one as its low byte: even rows and odd rows."""
+    """View each two neighbours in a row as one uint16, the left one as its low byte; return even and odd rows."""
     pairs = np.ascontiguousarray(pixels).view("<u2")
     return pairs[0::2], pairs[1::2]
 

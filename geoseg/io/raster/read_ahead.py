@@ -1,4 +1,4 @@
-"""Read the next windows while the caller computes, and decode each block of the file about once.
+"""Prefetch of windows: read the next ones while the caller computes, and decode each block of the file about once.
 
 A file of full-width strips, asked for windows row by row and left to right, would decode every strip once per window
 column. Here the windows of one row of windows share a *panel*: a buffer over the columns they cover, filled in whole
@@ -24,8 +24,8 @@ from geoseg.io.raster.georeference import crop
 from geoseg.io.raster.scene import Scene
 
 READ_AHEAD_BYTES = 512 * 2**20
-"""Most bytes of the panel. A run's reading needs this, ``READ_CACHE_BYTES`` of GDAL, ``_SLAB_BYTES`` and ``depth + 1``
-windows, whatever the scene's height; a single window that is bigger is read as it is, without a panel."""
+"""Largest size of the panel, bytes. Reading a scene of any height needs this, ``READ_CACHE_BYTES`` of GDAL,
+``_SLAB_BYTES`` and ``depth + 1`` windows; a single window that is larger is read directly, without a panel."""
 
 _SLAB_BYTES = 64 * 2**20
 
@@ -41,14 +41,14 @@ def read_ahead(
     """Read windows in a thread while the caller computes.
 
     Args:
-        scene: what to read.
-        windows: in the order wanted; row by row and left to right decodes least. Consumed a row of windows ahead.
+        scene: the scene.
+        windows: in order; row by row and left to right decodes least. Consumed one row of windows in advance.
         bands: 1-based indexes; None: all data bands.
-        depth: windows to keep ready; 0 reads in the caller's thread.
-        panel_bytes: most bytes of decoded pixels to keep for the next windows.
+        depth: windows to prefetch; 0 reads in the caller's thread.
+        panel_bytes: largest size of the decoded pixels kept for the next windows.
 
     Yields:
-        Each window with its pixels, in the order of ``windows``. An error of a window is raised when its turn comes;
+        Each window with its pixels, in the order of ``windows``. An error of a window is raised in its place;
         closing the generator stops the thread.
     """
     panels = _through_panels(scene, iter(windows), bands, panel_bytes)
@@ -67,7 +67,7 @@ def read_ahead(
 
 
 class _Panel:
-    """Decoded pixels of some columns, from ``row_start`` down; each column knows how far it is filled."""
+    """Buffer of decoded pixels over a range of columns, from ``row_start`` down, with the filled height per column."""
 
     def __init__(self, scene: Scene, bands: Sequence[int] | None, limit_bytes: int) -> None:
         self.scene = scene
@@ -81,7 +81,7 @@ class _Panel:
         self.filled: npt.NDArray[np.int64] = np.empty(0, np.int64)
 
     def aligned(self, window: Window) -> Window:
-        """Grow a window to whole blocks, which are decoded anyway; blocks larger than the window stay cut."""
+        """Grow a window to whole blocks, which are decoded anyway; blocks larger than the window are not completed."""
         (height, width), (rows, cols) = self.scene.geobox.shape, self.scene.block_shape
         row_stop = window.row_stop if rows > window.height else min(height, -(-window.row_stop // rows) * rows)
         if cols > window.width:
@@ -93,7 +93,7 @@ class _Panel:
         return window.pixels * self.pixel_bytes <= self.limit_bytes
 
     def move(self, area: Window) -> None:
-        """Cover a new area, keeping the rows already decoded where it starts lower over no other columns."""
+        """Move the buffer to a new area; decoded rows are kept if the area starts lower over no other columns."""
         old = self.area
         keeps = (
             old.col_start <= area.col_start
@@ -125,7 +125,7 @@ class _Panel:
         self.filled = np.maximum(self.filled, area.row_start)
 
     def read(self, window: Window) -> Raster:
-        """Fill what is missing under a window and copy it out."""
+        """Decode the missing pixels of a window and return a copy of the window."""
         wanted, cols = self.aligned(window).intersection(self.area), self.scene.block_shape[1]
         if cols > window.width:  # all the panel has of these blocks, for the windows to come
             start, stop = wanted.col_start // cols * cols, -(-wanted.col_stop // cols) * cols

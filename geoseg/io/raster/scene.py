@@ -39,11 +39,11 @@ class SceneBand:
 
     Attributes:
         index: 1-based, in the file or, for a STAC item of one file per band, in the stack.
-        name: lower-case common name (``red``, ``nir``) or ``band_N``; each once in a scene.
+        name: lower-case common name (``red``, ``nir``) or ``band_N``; unique in a scene.
         dtype: numpy name of the values as stored.
         scale: physical value = stored value * scale + offset.
         offset: see scale.
-        description: the file's own words.
+        description: description from the file.
     """
 
     index: int
@@ -55,24 +55,24 @@ class SceneBand:
 
 
 class Scene(Closing):
-    """One input image, read by window. Pickles as its address; may be read from several threads.
+    """One input image, read by window. Pickles as its address; thread-safe.
 
     Attributes:
         uri: path or address, as given.
-        options: how it was opened.
+        options: options it was opened with.
         stem: a safe folder name for its outputs.
         driver: GDAL's short name, or ``STAC``.
         geobox: the grid; for a scene with ground control points only, the affine fitted to them.
         gcps: rasterio GroundControlPoints, empty unless they are the only georeference.
         gcps_crs: their rasterio CRS, or None.
         bands: data bands; an alpha band is not listed.
-        dtype: of all bands.
+        dtype: data type of all bands.
         nodata: the first band's nodata value, or None.
         block_shape: (rows, columns) of the file's tiles or strips.
-        alphas: 1-based bands of the file that say which pixels are valid and are not listed; empty for a stack.
-        masked: whether more is known of validity than ``nodata`` says: a mask, an alpha band, a further nodata value.
+        alphas: 1-based alpha bands of the file, which are not listed in ``bands``; empty for a stack.
+        masked: True if validity depends on more than ``nodata``: a mask, an alpha band, a further nodata value.
         files: local files the pixels and the grid come from; empty for a remote scene.
-        opened_state: of those files when they were opened; see ``state``.
+        opened_state: state of those files when they were opened; see ``state``.
 
     Example:
         >>> with open_scene("scene.tif") as scene:  # doctest: +SKIP
@@ -110,11 +110,11 @@ class Scene(Closing):
 
         Args:
             window: inside the scene.
-            bands: 1-based indexes in the order wanted; None: all data bands.
+            bands: 1-based indexes, in order; None: all data bands.
 
         Returns:
-            Values (band, y, x) in the scene's own dtype, and valid (y, x): what mask and alpha bands allow, without
-            NaN, infinity and nodata (see ``geoseg.io.raster.validity.valid_pixels``).
+            Values (band, y, x) in the scene's own dtype, and valid (y, x): False where a mask or alpha band excludes
+            the pixel or it is NaN, infinity or nodata (see ``geoseg.io.raster.validity.valid_pixels``).
 
         Raises:
             UsageError: the window leaves the scene, is empty, or there is no such band.
@@ -191,19 +191,19 @@ class Scene(Closing):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What the user ought to know, one sentence each: sidecars, an assumed CRS, what GDAL warned of until now."""
+        """Notes for the user, one sentence each: sidecars, an assumed CRS, GDAL warnings so far."""
         return tuple(dict.fromkeys(note for source in self._sources for note in source.notes))
 
     def state(self) -> tuple[tuple[str, int, int, int], ...]:
-        """Describe its files cheaply (name, size, time of change, inode): differs when an input was changed.
+        """Return the state of its files (name, size, time of change, inode), which differs after a change.
 
         Raises:
-            SceneError: a file has gone.
+            SceneError: a file is missing.
         """
         return state_of_files(self.uri, self.files)
 
     def changed(self) -> bool:
-        """Whether a file was changed or replaced since the scene was opened."""
+        """Return True if a file was changed or replaced since the scene was opened."""
         return self.state() != self.opened_state
 
     def close(self) -> None:
@@ -228,7 +228,7 @@ def open_scene(uri: str | os.PathLike[str], **options: Any) -> Scene:
         options: the fields of ``OpenOptions``.
 
     Raises:
-        SceneError: it is missing, not a raster, damaged, too big, or lies nowhere on Earth.
+        SceneError: it is missing, not a raster, damaged, too big, or has no place on Earth.
         UsageError: an unknown option, or a kind of address that is not allowed.
 
     Example:
@@ -263,7 +263,7 @@ def _bands(parts: Sequence[Part], hint: str) -> tuple[SceneBand, ...]:
 
 
 def _stem(name: str, *, whole: bool) -> str:
-    """Make a folder name of at most 150 bytes; one that had to be changed carries a hash, so that none collide."""
+    """Make a folder name of at most 150 bytes; a modified name gets a hash, so that names do not collide."""
     path = urlsplit(name).path if is_remote(name) else local_name(name)
     stem = name if whole else PurePosixPath(path).stem
     safe = re.sub(r"[^\w .,()+@=-]", "_", stem).strip(". ").lstrip("-") or "scene"

@@ -1,4 +1,4 @@
-"""Parts of a scene: from an address to opened, checked files on one grid, band by band."""
+"""Parts of a scene: resolve an address to opened, checked files on one grid, band by band."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ _ITEM_BYTES = 16 * 2**20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """One data band of a scene: where it is read, and what it means.
+    """One data band of a scene: its file and its metadata.
 
     Attributes:
         source: the opened file.
         index: 1-based band in it.
         colour: its colour interpretation, as rasterio names it.
         name: the common name a STAC item gives it, or None.
-        description: the file's own words.
+        description: description from the file.
         nodata: value for "no measurement", or None.
         scale: physical value = stored value * scale + offset.
         offset: see scale.
@@ -47,14 +47,14 @@ class Part:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opened:
-    """Everything behind a scene's address.
+    """All files and bands of an opened scene.
 
     Attributes:
         driver: GDAL's short name, or ``STAC``.
         parts: at least one, all on one grid and of one dtype.
         files: local files besides those of the sources.
         title: the STAC item's id, or None.
-        hint: words that may name the satellite: the item's platform, the file's metadata.
+        hint: text that may name the satellite: the item's platform, the file's metadata.
     """
 
     driver: str
@@ -65,7 +65,11 @@ class Opened:
 
 
 def open_parts(uri: str, options: OpenOptions) -> Opened:
-    """Open what an address names.
+    """Open the files of an address.
+
+    Args:
+        uri: path or address of a file or a STAC item.
+        options: options for opening it.
 
     Raises:
         SceneError, UsageError: see ``open_scene``.
@@ -160,7 +164,7 @@ def _open_asset(uri: str, asset: Asset, options: OpenOptions) -> Source:
 
 
 def _refuse_other_grid(uri: str, first: Part, other: Part, asset: Asset) -> None:
-    """Refuse a stack whose bands would have to be resampled: a fallback that changes the answer."""
+    """Refuse a stack whose bands have different grids and would have to be resampled."""
     one, two = first.source.grid.geobox, other.source.grid.geobox
     if first.source.dtype != other.source.dtype:
         what = f"type {other.source.dtype}, the first has {first.source.dtype}"

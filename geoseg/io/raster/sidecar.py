@@ -1,4 +1,4 @@
-"""What a ``.aux.xml`` beside a raster says of its bands. It says nothing here of where the raster lies."""
+"""Band metadata in the ``.aux.xml`` of a raster. Its georeference is not read here."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ _MAX_BYTES = 16 * 2**20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BandFacts:
-    """What a file or its sidecar says of one band; None where it says nothing.
+    """Metadata of one band from a file or its sidecar; None where it is not given.
 
     Attributes:
         nodata: value for "no measurement".
         scale: physical value = stored value * scale + offset.
         offset: see scale.
-        description: words.
+        description: free text.
     """
 
     nodata: float | None = None
@@ -33,14 +33,14 @@ class BandFacts:
 def read_sidecar(path: Path) -> tuple[Path | None, Mapping[int, BandFacts]]:
     """Read the bands of a raster's ``.aux.xml``.
 
-    GDAL, QGIS and ArcGIS write there what they may not write into the raster itself, and GDAL takes it for truer than
-    what stands in the raster.
+    GDAL, QGIS and ArcGIS write metadata there if they cannot write into the raster itself, and GDAL gives it priority
+    over that of the raster.
 
     Args:
         path: the raster.
 
     Returns:
-        The sidecar, None where it says nothing of bands or cannot be understood, and its bands by number.
+        The sidecar, None if it has no band metadata or cannot be parsed, and its bands by number.
 
     Source:
         https://gdal.org/en/stable/user/raster_data_model.html, Persistent Auxiliary Metadata.
@@ -84,7 +84,7 @@ def _number(text: str | None) -> float | None:
 
 
 def _exact(text: str | None) -> float | None:
-    """Read the eight bytes in which GDAL keeps a value that decimals do not hold exactly."""
+    """Decode the eight bytes in which GDAL stores a value that decimals do not represent exactly."""
     try:
         return None if text is None else float(struct.unpack("<d", bytes.fromhex(text))[0])
     except (ValueError, struct.error):

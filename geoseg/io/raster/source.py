@@ -37,13 +37,13 @@ _LOOK_PX, _LOOK_BYTES, _SHARE_OF_AN_IMAGE = 256, 32 * 2**20, 0.25
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RasterFile:
-    """What GDAL opens behind an address.
+    """A raster file to be opened by GDAL.
 
     Attributes:
         path: the local file; None for a remote one.
-        driver: GDAL's name of the one driver that may open it.
-        documents: of a VRT, what is opened in its place.
-        names: of its bands, from elsewhere (a STAC item); empty or None where nothing is known.
+        driver: GDAL's name of the only driver that may open it.
+        documents: for a VRT, the clean documents opened in its place.
+        names: band names from outside the file (a STAC item); empty or None if unknown.
     """
 
     path: Path | None
@@ -53,19 +53,19 @@ class RasterFile:
 
 
 class Source:
-    """One raster file behind a scene. Reading is thread-safe: one dataset, one lock, so no block is decoded twice.
+    """One raster file of a scene. Thread-safe: one dataset under one lock, so no block is decoded twice.
 
     Attributes:
         uri: name for messages.
-        grid: where it lies.
+        grid: its georeference.
         indexes: 1-based data bands, alpha left out.
-        dtype: of all data bands.
+        dtype: data type of all data bands.
         colours: colour interpretation of every band, as rasterio names it, lower case.
-        satellite: words of the metadata that may name the satellite.
+        satellite: metadata that may name the satellite.
         facts: nodata, scale, offset and description of every band, from the file or its sidecar.
         block_shape: rows and columns of a tile or strip.
-        masked: whether a mask or alpha band says more than the values do.
-        files: every local file that the pixels or the grid came from.
+        masked: True if it has a mask or alpha band.
+        files: all local files of the pixels and the grid.
     """
 
     def __init__(self, uri: str, file: RasterFile, options: OpenOptions) -> None:
@@ -100,7 +100,7 @@ class Source:
         self._look_at_alpha = bool(self._alphas) and options.alpha == "auto" and file.path is not None
 
     def _describe(self, options: OpenOptions, said: Mapping[int, BandFacts], names: tuple[str | None, ...]) -> None:
-        """Ask GDAL, which answers for all bands at once, and the sidecar what bands are and mean."""
+        """Read the band metadata from GDAL and the sidecar."""
         dataset = self.dataset
         self.colours: tuple[str, ...] = tuple(colour.name.lower() for colour in dataset.colorinterp)
         asked = zip(dataset.nodatavals, dataset.scales, dataset.offsets, dataset.descriptions, strict=True)
@@ -126,7 +126,7 @@ class Source:
 
     @property
     def alphas(self) -> tuple[int, ...]:
-        """1-based bands that say which pixels are valid."""
+        """1-based alpha bands."""
         return self._alphas
 
     def _alpha_notes(self, options: OpenOptions) -> tuple[str, ...]:
@@ -140,14 +140,14 @@ class Source:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What the user ought to know, with what GDAL warned of until now."""
+        """Notes for the user, including GDAL warnings so far."""
         if self._look_at_alpha:
             self._look_at_alpha = False
             self._notes += self._doubtful_alpha()
         return self._notes
 
     def _doubtful_alpha(self) -> tuple[str, ...]:
-        """Look at the middle of an alpha band, which is tagged so by default: of transparency most is none or all."""
+        """Sample the middle of an alpha band and note if it looks like data: real alpha is mostly 0 or full."""
         if self.dataset.closed or self._block_bytes() > _LOOK_BYTES:
             return ()
         height, width = self.dataset.shape
@@ -167,7 +167,7 @@ class Source:
         return (note,)
 
     def _hear(self, messages: Sequence[str]) -> None:
-        """Keep what GDAL warned of as notes, each once."""
+        """Add GDAL warnings to the notes, without duplicates."""
         new = [f"GDAL warns: {message[:_NOTE_CHARACTERS]}" for message in messages]
         fresh = [note for note in dict.fromkeys(new) if note not in self._notes]
         self._notes += tuple(fresh[: max(0, _MAX_NOTES - len(self._notes))])
@@ -227,7 +227,7 @@ class Source:
             indexes: 1-based bands.
 
         Returns:
-            Values (band, y, x) and, where the file has a mask or alpha band, what it allows (y, x); else None.
+            Values (band, y, x) and, if the file has a mask or alpha band, its validity mask (y, x); else None.
 
         Raises:
             SceneError: a block is damaged or missing; libtiff's reason and the block are in the message.
@@ -261,7 +261,7 @@ class Source:
 
 
 def reason(error: BaseException) -> str:
-    """Unwrap GDAL's own words: rasterio keeps them in the chain of causes."""
+    """Return GDAL's own message, which rasterio keeps in the chain of causes."""
     words: list[str] = []
     seen: BaseException | None = error
     while seen is not None:
@@ -281,7 +281,7 @@ def _rasterio_open(uri: str, name: str | Path, driver: str) -> Any:
 
 
 def _mask_file(uri: str, path: Path | None) -> tuple[str, ...]:
-    """Find an external mask. GDAL would open it with any driver, so anything but a TIFF is refused here."""
+    """Find an external mask. GDAL would open it with any driver, so files other than TIFF are refused."""
     if path is None:
         return ()
     for name in (path.with_name(path.name + ".msk"), path.with_name(path.name + ".MSK")):
@@ -294,10 +294,10 @@ def _mask_file(uri: str, path: Path | None) -> tuple[str, ...]:
 
 
 def _opened(uri: str, file: RasterFile) -> tuple[Any, tuple[str, ...], tuple[str, ...], Mapping[int, BandFacts]]:
-    """Open a file so that its own georeference wins; ask sidecars for one only where it has none.
+    """Open a file so that its own georeference has priority; sidecars are used only if it has none.
 
     Returns:
-        The dataset, its local files, notes, and what a sidecar that GDAL was not to read says of bands.
+        The dataset, its local files, notes, and the band metadata of a sidecar that GDAL did not read.
     """
     path, driver, documents = file.path, file.driver, file.documents
     mask = _mask_file(uri, path)

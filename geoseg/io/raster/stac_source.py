@@ -1,4 +1,4 @@
-"""STAC items: which of an item's assets hold the pixels, under which names."""
+"""STAC items: choice of the assets that hold the pixels, and their band names."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _NOT_DATA = frozenset({"thumbnail", "overview", "metadata", "visual", "data-mask
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AssetBand:
-    """What an item says about one band of an asset; None where it says nothing."""
+    """Metadata of one band of an asset; None where it is not given."""
 
     name: str | None = None
     nodata: float | None = None
@@ -33,7 +33,7 @@ class AssetBand:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asset:
-    """One asset of an item: where it is and what its bands are."""
+    """One asset of an item: its address and its bands."""
 
     key: str
     uri: str
@@ -42,7 +42,7 @@ class Asset:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ItemAssets:
-    """The assets of an item that make up one scene, in order of their bands; words that may name its satellite."""
+    """The assets of an item that make up one scene, in order of their bands, and text that may name its satellite."""
 
     id: str
     assets: tuple[Asset, ...]
@@ -51,6 +51,10 @@ class ItemAssets:
 
 def read_item(uri: str, text: bytes) -> Mapping[str, Any]:
     """Parse a STAC item.
+
+    Args:
+        uri: name for messages.
+        text: the JSON document.
 
     Raises:
         SceneError: not JSON, too big, or not an item.
@@ -71,7 +75,12 @@ def item_assets(uri: str, item: Mapping[str, Any], options: OpenOptions) -> Item
     """Choose the assets of an item that hold its pixels.
 
     With ``options.assets`` those, by key or common name; else all data assets. Of several files of the same band (a
-    GeoTIFF and a JPEG 2000), the first counts. An asset that holds every band stands for itself.
+    GeoTIFF and a JPEG 2000), the first is used. An asset that holds all bands is used alone.
+
+    Args:
+        uri: address of the item, for messages.
+        item: the parsed item.
+        options: options for opening it.
 
     Raises:
         SceneError: no such asset, or one that leads outside the item's folder or to an address not allowed.
@@ -94,7 +103,7 @@ def item_assets(uri: str, item: Mapping[str, Any], options: OpenOptions) -> Item
 
 
 def _satellite(item: Mapping[str, Any]) -> str:
-    """Words that name the satellite which numbered the bands, or nothing."""
+    """Return text that names the satellite, or an empty string."""
     properties = item.get("properties")
     said = [item.get("id"), item.get("collection")]
     if isinstance(properties, dict):
@@ -180,7 +189,7 @@ def _number(value: object) -> float | None:
 
 
 def _href(uri: str, item: str, key: str, asset: Mapping[str, Any], options: OpenOptions) -> str:
-    """Resolve where an asset lies, or refuse to go there."""
+    """Resolve the address of an asset; refuse an unsafe one."""
     href = str(asset.get("href") or "")
     refused = SceneError(
         uri,

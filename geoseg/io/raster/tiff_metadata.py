@@ -1,4 +1,4 @@
-"""GDAL's own metadata in a TIFF file, which rasterio does not give as a whole."""
+"""GDAL's own metadata in a TIFF file, which rasterio does not expose completely."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _MOST_ENTRIES = 4096
 
 
 def gdal_metadata(path: Path) -> bytes:
-    """Read the XML of the tag GDAL_METADATA of the first image; empty where the file has none, or is no TIFF.
+    """Read the XML of the tag GDAL_METADATA of the first image; empty if the file has none or is not a TIFF.
 
     Source:
         TIFF 6.0 (section 2) and https://www.awaresystems.be/imaging/tiff/bigtiff.html for the directory.

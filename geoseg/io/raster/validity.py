@@ -1,4 +1,4 @@
-"""Which pixels may be used: nodata tags, mask and alpha bands, NaN."""
+"""Validity of pixels: nodata values, mask and alpha bands, NaN."""
 
 from __future__ import annotations
 
@@ -24,16 +24,21 @@ def _equals(values: npt.NDArray[Any], nodata: float) -> npt.NDArray[np.bool_]:
 
 
 _BRIGHTEST = 65535
-"""Pictures in floats keep the numbers of the 8 or 16 bits that they were made of, or a share of them."""
+"""Upper bound of plausible values in float images, which are usually converted from 8 or 16 bits."""
 
 
 def is_measurement(nodata: float, dtype: np.dtype[Any]) -> bool:
-    """Whether a nodata value can also be an honest reading (0 is black as well as absent)."""
+    """Return True if a nodata value can also be a valid measurement (0 is black as well as missing).
+
+    Args:
+        nodata: the nodata value.
+        dtype: data type of the values.
+    """
     return 0 <= nodata <= (_BRIGHTEST if dtype.kind == "f" else np.iinfo(dtype).max)
 
 
 def valid_pixels(values: npt.NDArray[Any], nodata: Sequence[float | None]) -> npt.NDArray[np.bool_]:
-    """Mark the pixels that may be used.
+    """Compute the validity mask.
 
     A nodata value that may be a measurement makes a pixel invalid only where every band has it: a pure red roof in a
     scene with nodata 0 stays, in integers and in floats. Any other nodata value (NaN, negative, or larger in a float
@@ -44,7 +49,7 @@ def valid_pixels(values: npt.NDArray[Any], nodata: Sequence[float | None]) -> np
         nodata: one value or None per band.
 
     Returns:
-        (y, x) bool, True = usable.
+        (y, x) bool, True = valid.
     """
     absent_all = np.ones(values.shape[1:], bool)
     absent_any = np.zeros(values.shape[1:], bool)

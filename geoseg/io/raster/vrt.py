@@ -1,4 +1,4 @@
-"""VRTs, opened without trust: read into a model of plain mosaics, and written anew for GDAL from that model alone."""
+"""Safe opening of VRTs: parsed into a model of plain mosaics and rewritten for GDAL from that model alone."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ _CURE = "Make a GeoTIFF of it: gdal_translate IN.vrt OUT.tif."
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VrtDocuments:
-    """Clean VRTs in memory, for GDAL to open.
+    """Rewritten VRTs in memory, for GDAL to open.
 
     Attributes:
         name: address of the outermost one.
-        files: the VRTs they were made from and the rasters they refer to.
-        memory: keeps them until closed.
+        files: the original VRTs and the rasters they refer to.
+        memory: the in-memory files.
     """
 
     name: str
@@ -43,10 +43,10 @@ class VrtDocuments:
 
 
 def clean_vrt(uri: str, path: Path, root: Path) -> VrtDocuments:
-    """Read a VRT and those it refers to, and write them anew in memory.
+    """Parse a VRT and those it refers to, and rewrite them in memory.
 
-    GDAL sees nothing of the files' own text, only what ``vrt_model`` understood of it: rasters by absolute
-    paths, each a format that geoseg reads by its first bytes, under one folder.
+    GDAL never sees the original text, only what ``vrt_model`` parsed from it: rasters by absolute paths, each of a
+    supported format by its first bytes, under one folder.
 
     Args:
         uri: name for messages.
@@ -57,8 +57,8 @@ def clean_vrt(uri: str, path: Path, root: Path) -> VrtDocuments:
         The documents; close them after the dataset.
 
     Raises:
-        SceneError: a source outside the root, remote, missing or no raster; anything that is no plain mosaic; more
-            sources than a mosaic has, counted through VRTs of VRTs.
+        SceneError: a source outside the root, remote, missing or not a raster; a VRT that is not a plain mosaic; too
+            many sources, counted through VRTs of VRTs.
     """
     tree = _Tree(uri=uri, root=root)
     tree.add(path, ())
@@ -81,7 +81,7 @@ def clean_vrt(uri: str, path: Path, root: Path) -> VrtDocuments:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Read:
-    """One VRT of a tree: its sources' files by the names it gives them, and how many rasters it leads to."""
+    """One VRT of a tree: its sources' files by their names, and the number of rasters below it."""
 
     vrt: Vrt
     sources: dict[tuple[str, bool], Path]
@@ -90,7 +90,7 @@ class _Read:
 
 @dataclass(slots=True, kw_only=True)
 class _Tree:
-    """All VRTs that one leads to, each read once."""
+    """All VRTs below one, each parsed once."""
 
     uri: str
     root: Path
@@ -100,7 +100,7 @@ class _Tree:
     drivers: dict[Path, str] = field(default_factory=dict)
 
     def add(self, path: Path, above: tuple[Path, ...]) -> int:
-        """Read a VRT and those below it; return how many rasters a read of its whole area would open."""
+        """Parse a VRT and those below it; return the number of rasters that a read of its whole area would open."""
         path = path.resolve()
         if path in self.read:
             return self.read[path].rasters
@@ -125,7 +125,7 @@ class _Tree:
         return rasters
 
     def crs_wkt(self, text: str) -> str:
-        """Understand the text of a CRS without GDAL, which would look for it in files and on the network."""
+        """Parse the text of a CRS without GDAL, which would look for it in files and on the network."""
         try:
             return str(CRS.from_user_input(text).to_wkt())
         except CRSError as error:

@@ -1,4 +1,4 @@
-"""Vrt: the part of GDAL's VRT format that describes plain mosaics, read from XML and written anew."""
+"""Vrt: the subset of GDAL's VRT format that describes plain mosaics, parsed from XML and written again."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _POINT = ("Pixel", "Line", "X", "Y", "Z")
 
 
 class VrtError(ValueError):
-    """A VRT that says more than a plain mosaic needs, or says it wrongly."""
+    """A VRT with features beyond a plain mosaic, or with invalid content."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,14 +47,14 @@ class VrtSource:
 
     Attributes:
         kind: ``SimpleSource`` or ``ComplexSource``.
-        name: of the file, as it stands in the VRT.
-        relative: whether the name is relative to the VRT's own folder.
+        name: name of the file as written in the VRT.
+        relative: True if the name is relative to the VRT's own folder.
         band: number of the file's band, ``mask`` or ``mask,N``.
-        resampling: GDAL's word for it, or None.
-        properties: size, type and block size of the file, as the VRT tells them.
+        resampling: GDAL's name of the resampling, or None.
+        properties: size, type and block size of the file, as given in the VRT.
         source_window: columns and rows of the file, by name; empty: all of it.
         target_window: columns and rows of the VRT; empty: all of it.
-        settings: what a ``ComplexSource`` does to values, by name.
+        settings: value conversions of a ``ComplexSource``, by name.
     """
 
     kind: str
@@ -75,7 +75,7 @@ class VrtBand:
     Attributes:
         attributes: number, type and block size, by name.
         facts: nodata, scale, offset, colour interpretation and description, by name.
-        sources: later ones lie over earlier ones.
+        sources: sources; later ones cover earlier ones.
         masks: at most one.
     """
 
@@ -91,8 +91,8 @@ class Vrt:
 
     Attributes:
         size: ``rasterXSize`` and ``rasterYSize``, by name.
-        crs: text of the CRS, and which of its axes come first; None where there is none.
-        transform: GDAL's six numbers; empty where there is none.
+        crs: text of the CRS and its axis order; None if there is none.
+        transform: GDAL's six numbers; empty if there is none.
         points_crs: likewise of ground control points.
         points: pixel, line, x, y and z of each ground control point, by name.
         bands: in order.
@@ -122,7 +122,7 @@ def read_vrt(text: str, *, max_tags: int) -> Vrt:
         max_tags: refuse a document of more tags.
 
     Raises:
-        VrtError: it is no XML, too long, not a plain mosaic, or a number or word in it is none.
+        VrtError: it is not XML, too long, not a plain mosaic, or a value in it is invalid.
     """
     root = _parsed(text, max_tags)
     if root.tag != "VRTDataset" or root.get("subClass") is not None:
@@ -153,9 +153,9 @@ def write_vrt(vrt: Vrt, address: Callable[[VrtSource], str], crs_wkt: Callable[[
     """Write a VRT as XML.
 
     Args:
-        vrt: what it holds.
-        address: where GDAL finds a source's file.
-        crs_wkt: from the text of a CRS to its WKT.
+        vrt: the mosaic.
+        address: maps a source to the address of its file for GDAL.
+        crs_wkt: maps the text of a CRS to its WKT.
     """
     size = _attributes(vrt.size)
     parts = [f"<VRTDataset{size}>"]
@@ -175,7 +175,7 @@ def write_vrt(vrt: Vrt, address: Callable[[VrtSource], str], crs_wkt: Callable[[
 
 
 def _parsed(text: str, max_tags: int) -> ET.Element:
-    """Parse after counting, so that no document costs more than one at the limit."""
+    """Parse after counting tags, so that the cost is bounded."""
     if "<!DOCTYPE" in text or "<!ENTITY" in text:
         raise VrtError("it declares XML entities")
     if text.count("<") > max_tags:
@@ -187,7 +187,7 @@ def _parsed(text: str, max_tags: int) -> ET.Element:
 
 
 def _children(element: ET.Element, known: Iterable[str]) -> dict[str, tuple[ET.Element, ...]]:
-    """Sort the children of an element by name; one that is not known may run code or lead anywhere."""
+    """Group the children of an element by name; unknown ones are refused, since they may run code or access files."""
     found: dict[str, list[ET.Element]] = {}
     allowed = frozenset(known)
     for child in element:
@@ -218,7 +218,7 @@ def _text(element: ET.Element, *known: str) -> str:
 
 
 def _number(text: str) -> str:
-    """Read a number and write it as GDAL reads it; an integer keeps all its digits."""
+    """Parse a number and format it for GDAL; an integer keeps all its digits."""
     text = text.strip()
     if _INTEGER.fullmatch(text):
         return str(int(text))
