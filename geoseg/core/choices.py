@@ -19,6 +19,9 @@ Blend = Literal["core", "taper"]
 SimplifyMethod = Literal["visvalingam", "douglas-peucker"]
 """Algorithms that simplify polygons."""
 
+SplitMethod = Literal["none", "distance", "confidence"]
+"""What says where touching objects of one class are parted."""
+
 Alpha = Literal["auto", "yes", "no"]
 """Does a band of a scene say which pixels are valid?"""
 

@@ -17,6 +17,7 @@ CONFIDENCE: Final = "confidence"
 ENTROPY: Final = "entropy"
 MUTUAL_INFORMATION: Final = "mutual_information"
 SEGMENTS: Final = "segments"
+OBJECTS: Final = "objects"
 """Names of layers."""
 
 RASTER_SUFFIX: Final = ".tif"
@@ -196,6 +197,25 @@ def confidence_layer(*, published: bool = True) -> RasterLayer:
 def segment_layer() -> VectorLayer:
     """The layer of polygons of one class each."""
     return VectorLayer(name=SEGMENTS, role="segments", source=CLASSES, label="Segments", title="Polygons of classes")
+
+
+def object_id_layer(shape: tuple[int, int]) -> RasterLayer:
+    """The layer of the ids of objects, which are numbers of pixels.
+
+    Args:
+        shape: (rows, columns) of the scene.
+    """
+    most = int(np.iinfo(np.uint32).max)
+    small = shape[0] * shape[1] <= most
+    return RasterLayer(
+        name=OBJECTS,
+        role="objects",
+        dtype="uint32" if small else "int64",
+        nodata=most if small else -1,
+        label="Objects",
+        title="Ids of objects",
+        overview="nearest",
+    )
 
 
 def class_map_schema(spec: PredictSpec, legend: Legend, members: int = 1) -> OutputSchema:

@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 _BACKGROUND = re.compile(
     r"(the )?(background|others?|rest|everything else|nothing|none|unlabell?ed|unclassified|negative)"
@@ -18,18 +26,32 @@ Colour = Annotated[str, Field(pattern=r"^#[0-9a-fA-F]{6}$")]
 
 
 class LegendClass(BaseModel):
-    """One class of a map: the code in the raster, its name and its colour (``#rrggbb``)."""
+    """One class of a map.
+
+    Attributes:
+        code: in the raster.
+        name: for people.
+        colour: ``#rrggbb``.
+        countable: whether its regions are things that can be counted, as buildings are, and not ground, as forest is.
+            Cards and legends that do not say it mean no, and are written without it.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     code: Annotated[int, Field(ge=0, le=254)]
     name: Annotated[str, Field(min_length=1, max_length=80)]
     colour: Colour
+    countable: bool = False
 
     @property
     def rgb(self) -> tuple[int, int, int]:
         """The colour as three integers 0-255."""
         return tuple(int(self.colour[i : i + 2], 16) for i in (1, 3, 5))  # type: ignore[return-value]
+
+    @model_serializer(mode="wrap")
+    def _without_no(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        values: dict[str, Any] = write(self)
+        return values if self.countable else {name: value for name, value in values.items() if name != "countable"}
 
     @field_validator("name")
     @classmethod
@@ -86,6 +108,11 @@ class Legend(BaseModel):
     def names(self) -> tuple[str, ...]:
         """Names in channel order."""
         return tuple(c.name for c in self.classes)
+
+    @property
+    def countable(self) -> tuple[int, ...]:
+        """Codes of the classes whose regions are things."""
+        return tuple(c.code for c in self.classes if c.countable)
 
     def by_code(self, code: int) -> LegendClass:
         """Look a class up by its code.

@@ -28,26 +28,13 @@ def regular_layer(
     Raises:
         UsageError: there is no such class, the tolerance makes no sense, or the library is not installed.
     """
+    from geoseg.cli.arguments.classes import chosen_codes
     from geoseg.core.ground import gsd_m
     from geoseg.io.polygons.second_layer import SecondLayer
     from geoseg.vector.regularise import RegulariseSpec, regulariser
 
     if tolerance_m is None:
         tolerance_m = max(_LEAST_M, _PIXELS * max(gsd_m(grid.geobox)))
-    codes = _codes(asked, legend)
+    codes = chosen_codes("--regularise", asked, legend)
     spec = RegulariseSpec(codes=codes, tolerance_m=tolerance_m, diagonals=diagonals)
     return SecondLayer(codes=codes, make=regulariser(spec, grid.crs_wkt))
-
-
-def _codes(asked: str, legend: Legend) -> tuple[int, ...]:
-    from geoseg.errors import UsageError
-
-    known = {str(code): code for code in legend.codes} | dict(zip(legend.names, legend.codes, strict=True))
-    if asked in known:  # a name may hold a comma
-        return (known[asked],)
-    names = [name.strip() for name in asked.split(",") if name.strip()]
-    missing = [name for name in names if name not in known]
-    if missing or not names:
-        listed = ", ".join(f"{entry.name} ({entry.code})" for entry in legend.classes)
-        raise UsageError(f"--regularise {asked}: no class {', '.join(missing) or 'is named'}. There are {listed}.")
-    return tuple(dict.fromkeys(known[name] for name in names))

@@ -5,20 +5,22 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from geoseg.cli.arguments.nodata import NodataOption
-from geoseg.core.choices import SimplifyMethod
+from geoseg.cli.arguments.objects import ObjectOptions
+from geoseg.core.choices import SimplifyMethod, SplitMethod
 from geoseg.io.labels.nodata import parse_nodata
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
 
-def vectorise(
+def vectorise(  # noqa: PLR0915 - a third of the statements are imports
     codes: Annotated[
         Path, typer.Argument(metavar="CODES", help="Class raster: codes in band 1, or colours of --legend.")
     ],
@@ -26,7 +28,7 @@ def vectorise(
         Path | None,
         typer.Option(
             help="File to write: .gpkg, .fgb, .parquet, .geojson, .geojsonl or .pmtiles;"
-            " default: CODES_segments.gpkg beside it."
+            " default: CODES_segments.gpkg beside it, or CODES_objects.gpkg."
         ),
     ] = None,
     legend: Annotated[Path | None, typer.Option(help="Class names and colours, YAML or JSON.")] = None,
@@ -35,7 +37,23 @@ def vectorise(
     simplify_m: Annotated[float, typer.Option(help="Tolerance for simpler polygons, metres; 0 is exact.")] = 0.0,
     method: Annotated[SimplifyMethod, typer.Option(help="How to simplify.")] = "douglas-peucker",
     no_smooth: Annotated[bool, typer.Option("--no-smooth", help="Keep pixel stairs when simplifying.")] = False,
-    min_area_m2: Annotated[float, typer.Option(help="Smaller regions join a neighbour, square metres.")] = 0.0,
+    min_area_m2: Annotated[float, typer.Option(help="Smaller regions join a neighbour, m²; objects may go.")] = 0.0,
+    objects: Annotated[
+        str | None,
+        typer.Option(
+            metavar="CLASS,...",
+            help="Write objects of these classes, by name or code; or 'countable', as the legend says.",
+        ),
+    ] = None,
+    split: Annotated[
+        SplitMethod | None,
+        typer.Option(help="Where touching objects are parted; default: by confidence if that is given, else distance."),
+    ] = None,
+    neck: Annotated[
+        float | None,
+        typer.Option(help="Passage, as share of the narrower part, from which two parts are one object; 0 to 1."),
+    ] = None,
+    object_ids: Annotated[Path | None, typer.Option(help="Also write a raster of the objects' ids, .tif.")] = None,
     zonal: Annotated[
         list[str] | None,
         typer.Option(metavar="IMAGE[:BAND,...]", help="Add statistics of these bands, on the same grid; repeatable."),
@@ -68,22 +86,27 @@ def vectorise(
     from geoseg.io.labels.class_map import ClassMap, hidden_note
     from geoseg.io.labels.class_raster import ClassRaster, ClassRules
     from geoseg.io.labels.confidence_raster import ConfidenceRaster
+    from geoseg.io.labels.label_layer import NO_CLASS
     from geoseg.io.labels.legend_file import read_value_legend
     from geoseg.io.labels.raster_legend import legend_of
     from geoseg.io.polygons.geopackage import write_segments
     from geoseg.io.polygons.vector_formats import polygons_beside, writer_for
     from geoseg.io.publish.grid import LayerGrid
     from geoseg.io.publish.style_file import check_style, style_path, write_style
+    from geoseg.vector.objects.scene import BlockRun
     from geoseg.vector.spec import VectorSpec
-    from geoseg.vector.vectorise import vectorise_codes
+    from geoseg.vector.vectorise import Tracing, vectorise_labels
     from geoseg.vector.zonal import band_columns
 
-    target = out or polygons_beside(codes)
+    wanted = ObjectOptions(classes=objects, split=split, neck=neck, ids=object_ids, confidence=confidence)
+    wanted.check(scheduler)
+    target = out or polygons_beside(codes, wanted.layer)
     write = writer_for(target)
-    outputs = [path for path in (target, style_path(target)) if path is not None]
+    outputs = [path for path in (target, style_path(target), object_ids) if path is not None]
     keep_inputs((codes, legend, confidence, *(zonal or [])), *outputs)
-    if target.exists() and not overwrite:
-        raise OutputError(f"{target} exists already. Pass --overwrite to replace it, or --out to write elsewhere.")
+    taken = [path for path in (target, object_ids) if path is not None and path.exists()]
+    if taken and not overwrite:
+        raise OutputError(f"{taken[0]} exists already. Pass --overwrite to replace it, or --out to write elsewhere.")
     spec = VectorSpec(
         simplify_m=simplify_m,
         method=method,
@@ -107,47 +130,55 @@ def vectorise(
         source = ClassMap(classes, percent, table=None if given is None else given.table)
         note = hidden_note(classes, None if given is None else given.labels, "get no polygon")
         table = given or legend_of(codes, source.present())
-        check_style(target, table, overwrite=overwrite)
+        extra = wanted.columns(band_columns(() if bands is None else bands.names))
+        check_style(target, table, wanted.layer, extra.names or (), overwrite=overwrite)
         regular = None
         if regularise is not None:
             regular = regular_layer(regularise, table, grid, tolerance_m=regularise_m, diagonals=not no_diagonals)
-        batches = vectorise_codes(
-            source,
-            classes.geobox,
-            spec=spec,
+            regular = replace(regular, name=f"{wanted.layer}_regular")
+        limits = None if objects is None else wanted.spec(table, spec)
+        run = BlockRun(block_px=block_px, threads=workers, nodata=NO_CLASS, folder=target.absolute().parent)
+        labels, meaning = stack.enter_context(wanted.labels(source, classes.geobox, limits, run))
+        how = Tracing(
+            spec=spec if limits is None else replace(spec, min_area_m2=0.0),
             block_px=block_px,
             threads=workers,
             executor=None if scheduler is None else stack.enter_context(_executor(scheduler)),
             to_world=grid.to_world if grid.gcps else None,
             bands=bands,
         )
+        batches = vectorise_labels(labels, classes.geobox, meaning, how)
         facts: dict[str, Any] = {
             "crs_wkt": grid.crs_wkt,
             "legend": table,
             "multi": connectivity == 8,
-            "extra": band_columns(() if bands is None else bands.names),
+            "extra": extra,
+            "layer": wanted.layer,
         }
         count = (
             write(target, batches, **facts)
             if regular is None
             else write_segments(target, batches, **facts, second=regular)
         )
-        style = write_style(target, table)
+        wanted.write_ids(labels, grid, block_px)
+        style = write_style(target, table, wanted.layer, extra.names or ())
     told = {
         "codes": str(codes),
         "output": str(target),
-        "segments": count,
-        "layers": ["segments"] if regular is None else ["segments", regular.name],
+        wanted.layer: count,
+        "layers": [wanted.layer] if regular is None else [wanted.layer, regular.name],
         "style": style and str(style),
         "notes": [] if note is None else [note],
-    }
+    } | ({} if object_ids is None else {"object_ids": str(object_ids)})
     print(json.dumps(told) if as_json else _in_words(told))
 
 
 def _in_words(told: dict[str, Any]) -> str:
     from geoseg.core.text import printable
 
-    lines = [f"{Path(told['codes']).name}: {told['segments']:,} polygons; open {told['output']} in QGIS"]
+    layer = told["layers"][0]
+    things = "objects" if layer == "objects" else "polygons"
+    lines = [f"{Path(told['codes']).name}: {told[layer]:,} {things}; open {told['output']} in QGIS"]
     return "\n".join([*lines, *(printable(f"note: {note}") for note in told["notes"])])
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from geoseg.core.layer import SEGMENTS
 from geoseg.core.legend import Legend
 from geoseg.core.segments import Segments
 from geoseg.io.checks.flatgeobuf import check_flatgeobuf
@@ -25,8 +26,9 @@ def write_flatgeobuf(
     legend: Legend,
     multi: bool = False,
     extra: np.dtype[np.void] = NO_COLUMNS,
+    layer: str = SEGMENTS,
 ) -> int:
-    """Write polygons as FlatGeobuf with its spatial index; the layer is called ``segments``.
+    """Write polygons as FlatGeobuf with its spatial index.
 
     The polygons wait for their places in a file beside the target; of each one GDAL keeps some 60 bytes in memory.
 
@@ -37,6 +39,7 @@ def write_flatgeobuf(
         legend: names of the class codes.
         multi: the geometries are multipolygons.
         extra: columns of ``Segments.extra``, floats and integers; NaN becomes null.
+        layer: the layer's name.
 
     Returns:
         How many polygons were written.
@@ -55,5 +58,5 @@ def write_flatgeobuf(
         stream.expect_sums(read_sums(part, stream.schema))
 
     with whole_file(path, verify=verify) as part:
-        write_layer(part, stream, _FLATGEOBUF, layer="segments", crs_wkt=crs_wkt, multi=multi)
+        write_layer(part, stream, _FLATGEOBUF, layer=layer, crs_wkt=crs_wkt, multi=multi)
     return stream.rows

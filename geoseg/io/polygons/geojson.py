@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import shapely
 
+from geoseg.core.layer import SEGMENTS
 from geoseg.core.legend import Legend
 from geoseg.core.segments import Segments
 from geoseg.io.checks.geojson import check_geojson, check_geojson_lines
@@ -27,7 +28,7 @@ _json = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
 _LONG = re.compile(r"-?\d+\.\d{12,}")
 
 
-def write_geojson(
+def write_geojson(  # noqa: PLR0913 - the options a file has, each with a default
     path: Path,
     batches: Iterable[Segments],
     *,
@@ -35,6 +36,7 @@ def write_geojson(
     legend: Legend,
     multi: bool = False,
     extra: np.dtype[np.void] = NO_COLUMNS,
+    layer: str = SEGMENTS,
     decimals: int = 7,
 ) -> int:
     """Write polygons as GeoJSON: WGS84, cut at the antimeridian, exterior rings counterclockwise, with a bbox.
@@ -48,6 +50,7 @@ def write_geojson(
         legend: names of the class codes.
         multi: the geometries are multipolygons.
         extra: columns of ``Segments.extra``, floats and integers; NaN becomes null.
+        layer: the layer's name; the format keeps none.
         decimals: digits of a coordinate after the point; 7 are a centimetre. A polygon that would become invalid by
             this keeps all its digits.
 

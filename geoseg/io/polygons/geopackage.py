@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from geoseg.core.layer import SEGMENTS
 from geoseg.core.legend import Legend
 from geoseg.core.segments import Segments
 from geoseg.io.checks.geopackage import check_geopackage, quoted
@@ -46,7 +47,7 @@ def write_segments(  # noqa: PLR0913 - the options a file has, each with a defau
     *,
     crs_wkt: str | None,
     legend: Legend,
-    layer: str = "segments",
+    layer: str = SEGMENTS,
     multi: bool = False,
     extra: np.dtype[np.void] = NO_COLUMNS,
     second: SecondLayer | None = None,
@@ -80,7 +81,7 @@ def write_segments(  # noqa: PLR0913 - the options a file has, each with a defau
     def write(part: Path, name: str, some: Iterable[Segments], names: Legend) -> None:
         streams[name] = SegmentStream(some, legend, extra)
         write_layer(part, streams[name], _described(name, about), layer=name, crs_wkt=crs_wkt, multi=multi)
-        add_style(part, name, segments_qml(names))
+        add_style(part, name, segments_qml(names, extra.names or ()))
 
     with whole_file(path, verify=lambda part: _verify(part, streams)) as part:
         if second is None:

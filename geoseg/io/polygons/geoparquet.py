@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 import shapely
 from pyproj import CRS
 
+from geoseg.core.layer import SEGMENTS
 from geoseg.core.legend import Legend
 from geoseg.core.segments import Segments
 from geoseg.io.checks.geoparquet import check_geoparquet
@@ -50,6 +51,7 @@ def write_geoparquet(
     legend: Legend,
     multi: bool = False,
     extra: np.dtype[np.void] = NO_COLUMNS,
+    layer: str = SEGMENTS,
 ) -> int:
     """Write polygons as GeoParquet 1.1, compressed by Zstandard, with a ``bbox`` covering column.
 
@@ -64,6 +66,7 @@ def write_geoparquet(
         legend: names of the class codes.
         multi: the geometries are multipolygons; only an empty layer needs to be told.
         extra: columns of ``Segments.extra``, floats and integers; NaN becomes null.
+        layer: the layer's name; the format keeps none.
 
     Returns:
         How many polygons were written.

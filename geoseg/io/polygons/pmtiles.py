@@ -16,6 +16,7 @@ import shapely
 from pmtiles.tile import Compression, TileType, tileid_to_zxy, zxy_to_tileid
 from pmtiles.writer import Writer
 
+from geoseg.core.layer import SEGMENTS
 from geoseg.core.legend import Legend
 from geoseg.core.segments import Segments
 from geoseg.io.checks.pmtiles import check_pmtiles
@@ -27,19 +28,10 @@ from geoseg.io.polygons.segment_stream import NO_COLUMNS, SegmentStream, to_wkb
 from geoseg.io.polygons.tile_cut import MAX_LATITUDE, cut_into_tiles
 from geoseg.io.polygons.vector_tile import encode_tile
 
-_LAYER = "segments"
 _SHOWN = {"class_code": "Number", "class_name": "String", "area_m2": "Number", "confidence": "Number"}
-_SCHEMA = pa.schema(
-    [
-        pa.field("key", pa.int64()),
-        pa.field("id", pa.int64()),
-        pa.field("class_code", pa.int32()),
-        pa.field("class_name", pa.string()),
-        pa.field("area_m2", pa.float64()),
-        pa.field("confidence", pa.float64()),
-        pa.field("geometry", pa.binary()),
-    ]
-)
+_OBJECT_ID = "object_id"
+_PLACE = [pa.field("key", pa.int64()), pa.field("id", pa.int64())]
+_TYPES = {"Number": pa.float64(), "String": pa.string()} | {"class_code": pa.int32(), _OBJECT_ID: pa.int64()}
 _EQUATOR_M = 40075016.68557849
 _SCREEN_PX = 512
 _FINEST_ZOOM = 22
@@ -53,12 +45,13 @@ def write_pmtiles(
     legend: Legend,
     multi: bool = False,
     extra: np.dtype[np.void] = NO_COLUMNS,
+    layer: str = SEGMENTS,
 ) -> int:
-    """Write polygons as PMTiles 3: Mapbox vector tiles with one layer, ``segments``.
+    """Write polygons as PMTiles 3: Mapbox vector tiles with one layer.
 
     At the finest zoom a pixel of the scene is one on the screen, and every polygon is there to an eighth of a pixel; at
     the others polygons below four screen pixels are left out, down to the zoom where nothing is left. Features carry
-    class_code, class_name, area_m2 and confidence, and their number in the stream as id.
+    class_code, class_name, area_m2 and confidence, objects their object_id too; and their number in the stream as id.
 
     Args:
         path: the final ``.pmtiles``.
@@ -66,7 +59,8 @@ def write_pmtiles(
         crs_wkt: CRS of the coordinates.
         legend: names and colours of the class codes; stands in the metadata as ``classes``.
         multi: the geometries are multipolygons.
-        extra: columns of ``Segments.extra``; tiles carry none of them.
+        extra: columns of ``Segments.extra``; of them tiles carry the ids of objects only.
+        layer: the layer's name.
 
     Returns:
         How many polygons were written. Those beyond 85 degrees of latitude lie in no tile.
@@ -80,7 +74,10 @@ def write_pmtiles(
         https://github.com/protomaps/PMTiles/blob/main/spec/v3/spec.md.
     """
     to_lonlat = ToLonLat(path, crs_wkt)
-    stream = SegmentStream(batches, legend)
+    ids = extra.names is not None and _OBJECT_ID in extra.names
+    shown = _SHOWN | ({_OBJECT_ID: "Number"} if ids else {})
+    stream = SegmentStream(batches, legend, extra if ids else NO_COLUMNS)
+    schema = _schema(shown)
     out = DigestedFile()
 
     def verify(part: Path) -> None:
@@ -88,18 +85,27 @@ def write_pmtiles(
         check_pmtiles(part)
 
     with whole_file(path, verify=verify) as part, out.open(part):
-        spill = SortedSpill(part, _SCHEMA)
+        spill = SortedSpill(part, schema)
         extent = _Extent()
-        for rows in _cut(stream, to_lonlat, extent):
+        for rows in _cut(stream, to_lonlat, extent, schema):
             spill.add(rows)
         # the library's own temporary file would lie on the system's disk, not on the target's
         with part.with_name(f"{part.name}.tiles").open("w+b") as scratch:
             writer = Writer(out)
             writer.tile_f.close()
             writer.tile_f = scratch
-            zooms = {_add(writer, number, tile) for number, tile in _tiles(spill.read())}
-            writer.finalize(_header(extent, max(zooms)), _metadata(legend, min(zooms), max(zooms)))
+            zooms = {_add(writer, number, tile) for number, tile in _tiles(spill.read(), layer, list(shown))}
+            writer.finalize(
+                _header(extent, max(zooms)),
+                _metadata(legend, {"id": layer, "minzoom": min(zooms), "maxzoom": max(zooms), "fields": shown}),
+            )
     return stream.rows
+
+
+def _schema(shown: dict[str, str]) -> pa.Schema:
+    """List the columns of the rows that are sorted by tile."""
+    known = [pa.field(name, _TYPES.get(name, _TYPES[kind])) for name, kind in shown.items()]
+    return pa.schema([*_PLACE, *known, pa.field("geometry", pa.binary())])
 
 
 class _Extent:
@@ -118,7 +124,7 @@ class _Extent:
         self.south, self.north = (min(max(lat, -MAX_LATITUDE), MAX_LATITUDE) for lat in (south, north))
 
 
-def _cut(stream: SegmentStream, to_lonlat: ToLonLat, extent: _Extent) -> Iterator[pa.RecordBatch]:
+def _cut(stream: SegmentStream, to_lonlat: ToLonLat, extent: _Extent, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
     """Yield what every tile holds of every batch, by tile number."""
     max_zoom: int | None = None
     before = 0
@@ -133,10 +139,11 @@ def _cut(stream: SegmentStream, to_lonlat: ToLonLat, extent: _Extent) -> Iterato
             owners.append(tile.owner)
             pieces.append(to_wkb(tile.geometry))
         owner = np.concatenate(owners)
-        code, name, area, _, confidence, *_ = (column.take(pa.array(owner)) for column in stream.columns(segments))
-        columns = [np.concatenate(keys), owner + before, code, name, area, confidence, np.concatenate(pieces)]
-        arrays = [pa.array(column, field.type) for column, field in zip(columns, _SCHEMA, strict=True)]
-        yield pa.RecordBatch.from_arrays(arrays, schema=_SCHEMA)
+        known = dict(zip(stream.attributes.names, stream.columns(segments), strict=True))
+        shown = [known[field.name].take(pa.array(owner)) for field in schema if field.name in known]
+        columns = [np.concatenate(keys), owner + before, *shown, np.concatenate(pieces)]
+        arrays = [pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)]
+        yield pa.RecordBatch.from_arrays(arrays, schema=schema)
         before += len(segments)
 
 
@@ -154,7 +161,7 @@ def _add(writer: Writer, number: int, tile: bytes) -> int:
     return int(zoom)
 
 
-def _tiles(batches: Iterable[pa.RecordBatch]) -> Iterator[tuple[int, bytes]]:
+def _tiles(batches: Iterable[pa.RecordBatch], layer: str, shown: list[str]) -> Iterator[tuple[int, bytes]]:
     """Encode sorted rows, tile by tile; if there are none, one empty tile, for an archive must have one."""
     held: list[pa.RecordBatch] = []
     number = -1
@@ -163,19 +170,19 @@ def _tiles(batches: Iterable[pa.RecordBatch]) -> Iterator[tuple[int, bytes]]:
         starts = [0, *(np.flatnonzero(np.diff(keys)) + 1).tolist()]
         for start, stop in zip(starts, [*starts[1:], len(keys)], strict=True):
             if held and keys[start] != number:
-                yield number, _encode(held)
+                yield number, _encode(held, layer, shown)
                 held = []
             number = int(keys[start])
             held.append(batch.slice(start, stop - start))
-    yield (number, _encode(held)) if held else (0, b"")
+    yield (number, _encode(held, layer, shown)) if held else (0, b"")
 
 
-def _encode(held: list[pa.RecordBatch]) -> bytes:
+def _encode(held: list[pa.RecordBatch], layer: str, shown: list[str]) -> bytes:
     rows = pa.Table.from_batches(held).combine_chunks()
-    columns = {name: rows[name].combine_chunks() for name in _SHOWN}
+    columns = {name: rows[name].combine_chunks() for name in shown}
     columns["area_m2"] = pc.round(columns["area_m2"], 2)
     geometry = shapely.from_wkb(rows["geometry"].to_numpy(zero_copy_only=False))
-    return encode_tile(_LAYER, geometry, rows["id"].to_numpy(), columns)
+    return encode_tile(layer, geometry, rows["id"].to_numpy(), columns)
 
 
 def _header(extent: _Extent, max_zoom: int) -> dict[str, Any]:
@@ -195,10 +202,9 @@ def _header(extent: _Extent, max_zoom: int) -> dict[str, Any]:
     }
 
 
-def _metadata(legend: Legend, min_zoom: int, max_zoom: int) -> dict[str, Any]:
-    layer = {"id": _LAYER, "minzoom": min_zoom, "maxzoom": max_zoom, "fields": _SHOWN}
+def _metadata(legend: Legend, layer: dict[str, Any]) -> dict[str, Any]:
     return {
-        "name": _LAYER,
+        "name": layer["id"],
         "format": "pbf",
         "type": "overlay",
         "vector_layers": [layer],

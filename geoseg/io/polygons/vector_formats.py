@@ -29,6 +29,7 @@ class WriteSegments(Protocol):
         legend: Legend,
         multi: bool = False,
         extra: np.dtype[np.void] = NO_COLUMNS,
+        layer: str = SEGMENTS,
     ) -> int: ...
 
 
@@ -44,9 +45,9 @@ VECTOR_SUFFIXES = tuple(_WRITERS)
 """Suffixes of the formats that can be written, the default first."""
 
 
-def polygons_beside(raster: Path) -> Path:
-    """Name the file of polygons beside a class raster, as they are written where nothing else is asked for."""
-    return raster.with_name(raster.stem + vector_suffix(SEGMENTS))
+def polygons_beside(raster: Path, layer: str = SEGMENTS) -> Path:
+    """Name the file of a layer of polygons beside a class raster, as it is written where nothing else is asked for."""
+    return raster.with_name(raster.stem + vector_suffix(layer))
 
 
 def writer_for(path: Path) -> WriteSegments:
@@ -81,8 +82,9 @@ def write_vectors(
     legend: Legend,
     multi: bool = False,
     extra: np.dtype[np.void] = NO_COLUMNS,
+    layer: str = SEGMENTS,
 ) -> int:
-    """Write polygons in the format that the file's suffix names; the layer is called ``segments``.
+    """Write polygons in the format that the file's suffix names.
 
     A style file is written beside it (QML for QGIS, a MapLibre style for PMTiles); GeoPackages hold theirs.
 
@@ -93,6 +95,7 @@ def write_vectors(
         legend: names and colours of the class codes.
         multi: the geometries are multipolygons.
         extra: columns of ``Segments.extra``, floats and integers; NaN becomes null.
+        layer: the layer's name, where the format keeps one.
 
     Returns:
         How many polygons were written.
@@ -106,6 +109,6 @@ def write_vectors(
     Example:
         >>> write_vectors(Path("roofs.fgb"), batches, crs_wkt=wkt, legend=legend)  # doctest: +SKIP
     """
-    count = writer_for(path)(path, batches, crs_wkt=crs_wkt, legend=legend, multi=multi, extra=extra)
-    write_style(path, legend)
+    count = writer_for(path)(path, batches, crs_wkt=crs_wkt, legend=legend, multi=multi, extra=extra, layer=layer)
+    write_style(path, legend, layer, extra.names or ())
     return count

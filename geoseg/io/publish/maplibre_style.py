@@ -6,28 +6,28 @@ import json
 from typing import Any
 from urllib.parse import quote
 
+from geoseg.core.layer import SEGMENTS
 from geoseg.core.legend import Legend
 from geoseg.io.files.gdal_name import escaped
 from geoseg.io.publish.segment_style import outline_rgb
 from geoseg.io.publish.styles import LAND_COVER_OPACITY, OBJECT_OPACITY
 
-_SOURCE = "segments"
 
-
-def maplibre_style(tiles: str, legend: Legend) -> str:
+def maplibre_style(tiles: str, legend: Legend, layer: str = SEGMENTS) -> str:
     """Write a style of one source and two layers, fills and outlines, as JSON.
 
     Args:
         tiles: name of the ``.pmtiles`` file. The source's address ``pmtiles://NAME`` is relative: the ``pmtiles``
             protocol of a page fetches it from the page's own folder. Elsewhere, put the file's whole address there.
         legend: names and colours. The background is left out.
+        layer: the one of the tiles; also the name of the source.
 
     Source:
         https://maplibre.org/maplibre-style-spec, version 8; https://docs.protomaps.com/pmtiles/maplibre.
     """
     objects = legend.background is not None
     classes = [entry for entry in legend.classes if entry.code != legend.background]
-    drawn: dict[str, Any] = {"source": _SOURCE, "source-layer": "segments"}
+    drawn: dict[str, Any] = {"source": layer, "source-layer": layer}
     if objects:
         drawn["filter"] = ["!=", ["get", "class_code"], legend.background]
     fills = {entry.code: entry.colour.lower() for entry in classes}
@@ -45,10 +45,10 @@ def maplibre_style(tiles: str, legend: Legend) -> str:
         "version": 8,
         "name": f"{escaped(tiles.removesuffix('.pmtiles'))}: {', '.join(entry.name for entry in classes)}",
         "metadata": {"geoseg:classes": [entry.model_dump() for entry in classes]},
-        "sources": {_SOURCE: {"type": "vector", "url": f"pmtiles://{quote(tiles, errors='surrogateescape')}"}},
+        "sources": {layer: {"type": "vector", "url": f"pmtiles://{quote(tiles, errors='surrogateescape')}"}},
         "layers": [
-            {"id": "segments-fill", "type": "fill", **drawn, "paint": fill},
-            {"id": "segments-outline", "type": "line", **drawn, "paint": line},
+            {"id": f"{layer}-fill", "type": "fill", **drawn, "paint": fill},
+            {"id": f"{layer}-outline", "type": "line", **drawn, "paint": line},
         ],
     }
     return json.dumps(style, indent=2) + "\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from xml.etree import ElementTree as ET
 
 from geoseg.core.legend import Legend, LegendClass
@@ -18,6 +19,9 @@ ALIASES = {
 }
 """Column to the words that people read."""
 
+OBJECT_ALIASES = {"object_id": "Object", "touches_edge": "Cut by the edge (0 or 1)"}
+"""The same of the columns that only objects have."""
+
 MAP_TIP = """<div style="font-family: sans-serif">
 <b>[% coalesce("class_name", 'class ' || "class_code") %]</b><br/>
 [% CASE WHEN "area_m2" >= 1000000 THEN format_number("area_m2" / 1000000, 2) || ' km²'
@@ -28,17 +32,22 @@ MAP_TIP = """<div style="font-family: sans-serif">
 """HTML that QGIS shows over a polygon."""
 
 
-def segments_style(legend: Legend) -> list[ET.Element]:
+def segments_style(legend: Legend, columns: Sequence[str] = ()) -> list[ET.Element]:
     """Describe a layer of segments: renderer, opacity, aliases, map tip and display name.
 
     Where the legend has a background, the other classes are objects on it: lightly filled, with outlines in full
     colour; polygons of the background are not drawn (their class can be ticked). Without one, classes are land cover:
     filled, the whole layer at 60 %, so that neighbours do not shine through each other's edges.
+
+    Args:
+        legend: names and colours.
+        columns: those that the layer has besides the ones of all segments.
     """
     opacity = ET.Element("layerOpacity")
     opacity.text = "1" if legend.background is not None else repr(LAND_COVER_OPACITY)
     aliases = ET.Element("aliases")
-    for index, (field, alias) in enumerate(ALIASES.items()):
+    words = ALIASES | {name: OBJECT_ALIASES[name] for name in columns if name in OBJECT_ALIASES}
+    for index, (field, alias) in enumerate(words.items()):
         ET.SubElement(aliases, "alias", index=str(index), field=field, name=alias)
     tip, display = ET.Element("mapTip"), ET.Element("previewExpression")
     tip.text, display.text = MAP_TIP, '"class_name"'
@@ -74,11 +83,11 @@ def segments_renderer(legend: Legend) -> ET.Element:
     return renderer
 
 
-def segments_qml(legend: Legend) -> str:
+def segments_qml(legend: Legend, columns: Sequence[str] = ()) -> str:
     """Write the style of a polygon layer as a QML file: inside GeoPackages, beside files of other formats."""
     kind = ET.Element("layerGeometryType")
     kind.text = "2"
-    return qml(*segments_style(legend), kind)
+    return qml(*segments_style(legend, columns), kind)
 
 
 def outline_rgb(entry: LegendClass, *, objects: bool) -> tuple[int, int, int]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
+from geoseg.core.layer import SEGMENTS
 from geoseg.core.legend import Legend
 from geoseg.errors import OutputError
 from geoseg.io.files.writing import write_bytes
@@ -19,12 +21,14 @@ def style_path(path: Path) -> Path | None:
     return path.with_suffix(".style.json" if suffix == ".pmtiles" else ".qml")
 
 
-def write_style(path: Path, legend: Legend) -> Path | None:
+def write_style(path: Path, legend: Legend, layer: str = SEGMENTS, columns: Sequence[str] = ()) -> Path | None:
     """Write the style of a vector file of segments beside it.
 
     Args:
         path: the vector file.
         legend: names and colours of its classes.
+        layer: the layer's name.
+        columns: those that it has besides the ones of all segments.
 
     Returns:
         The style file; None for a format that holds its own style.
@@ -34,11 +38,13 @@ def write_style(path: Path, legend: Legend) -> Path | None:
     """
     target = style_path(path)
     if target is not None:
-        write_bytes(target, _style(path, legend))
+        write_bytes(target, _style(path, legend, layer, columns))
     return target
 
 
-def check_style(path: Path, legend: Legend, *, overwrite: bool) -> None:
+def check_style(
+    path: Path, legend: Legend, layer: str = SEGMENTS, columns: Sequence[str] = (), *, overwrite: bool
+) -> None:
     """Refuse to replace a style file that is another layer's, or that somebody has changed.
 
     Raises:
@@ -48,7 +54,7 @@ def check_style(path: Path, legend: Legend, *, overwrite: bool) -> None:
     if target is None or not target.exists():
         return
     found = target.read_bytes()
-    if found == _style(path, legend):
+    if found == _style(path, legend, layer, columns):
         return
     if target.suffix == ".qml" and b"<renderer-v2" not in found:
         raise OutputError(f"{target} is the style of another layer. Pass --out with another name.")
@@ -56,6 +62,7 @@ def check_style(path: Path, legend: Legend, *, overwrite: bool) -> None:
         raise OutputError(f"{target} exists already. Pass --overwrite to replace it, or --out to write elsewhere.")
 
 
-def _style(path: Path, legend: Legend) -> bytes:
-    text = maplibre_style(path.name, legend) if path.suffix.lower() == ".pmtiles" else segments_qml(legend)
-    return text.encode()
+def _style(path: Path, legend: Legend, layer: str, columns: Sequence[str]) -> bytes:
+    if path.suffix.lower() == ".pmtiles":
+        return maplibre_style(path.name, legend, layer).encode()
+    return segments_qml(legend, columns).encode()

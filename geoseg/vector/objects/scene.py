@@ -128,6 +128,13 @@ class SceneObjects(Closing):
         """Read ids, (y, x) int64, ``none`` where there is no object."""
         return np.concatenate([[none], self.objects.id])[self.labels(window)]
 
+    def blocks(self, block_px: int) -> Iterator[Window]:
+        """Cut the scene into blocks."""
+        height, width = self.shape
+        for top in range(0, height, block_px):
+            for left in range(0, width, block_px):
+                yield Window(top, min(top + block_px, height), left, min(left + block_px, width))
+
     def close(self) -> None:
         """Forget the masks."""
         self._masks.close()

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from geoseg.core.choices import SplitMethod
 from geoseg.errors import UsageError
-
-Split = Literal["none", "distance", "confidence"]
 
 _MOST_REACH_PX = 256  # its square times the square of 100 % is an int32
 
@@ -35,7 +34,7 @@ class ObjectSpec:
     """
 
     codes: tuple[int, ...]
-    split: Split = "none"
+    split: SplitMethod = "none"
     neck: float | None = None
     min_area_m2: float = 0.0
     reach_px: int = 64
@@ -44,8 +43,8 @@ class ObjectSpec:
     def __post_init__(self) -> None:
         if not self.codes or not all(0 <= code <= 255 for code in self.codes):
             raise UsageError(f"classes of objects are {self.codes}; give codes from 0 to 255")
-        if self.split not in get_args(Split):
-            raise UsageError(f"split is {self.split!r}; choose one of {', '.join(get_args(Split))}")
+        if self.split not in get_args(SplitMethod):
+            raise UsageError(f"split is {self.split!r}; choose one of {', '.join(get_args(SplitMethod))}")
         if self.neck is not None and not 0 <= self.neck <= 1:
             raise UsageError(f"neck is {self.neck}; give a share from 0 to 1")
         if not 0 <= self.min_area_m2 < float("inf"):
