@@ -14,7 +14,7 @@ Tta = Literal["none", "flip", "d4"]
 """Views of a tile that are averaged: itself, 4 flips, or the 8 symmetries of the square."""
 
 Blend = Literal["core", "taper"]
-"""How tiles meet: cut at their cores, or faded into each other."""
+"""Blending of tiles: cut at their cores, or tapered into each other."""
 
 SimplifyMethod = Literal["visvalingam", "douglas-peucker"]
 """Algorithms that simplify polygons."""
@@ -26,13 +26,13 @@ Alpha = Literal["auto", "yes", "no"]
 """Does a band of a scene say which pixels are valid?"""
 
 ScoreProtocol = Literal["classes", "isprs", "deepglobe", "binary"]
-"""What is counted when maps are compared with references."""
+"""Protocols for comparing maps with references."""
 
 FileProtocol = Literal[ScoreProtocol, "bsds"]
-"""What is counted of single maps: ``bsds`` compares edges, which add up over no archive."""
+"""Protocols for single maps: ``bsds`` compares edges, which cannot be added up over an archive."""
 
 Unanswered = Literal["ignore", "wrong"]
 """Labelled pixels without prediction."""
 
 Allocation = Literal["proportional", "equal", "neyman"]
-"""How classes share the points of a sample."""
+"""Allocation of the points of a sample to classes."""

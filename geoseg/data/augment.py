@@ -1,4 +1,4 @@
-"""Augmentations of pixels' values: light, colour, sharpness, compression, gaps. All drawn from one generator."""
+"""Augmentations of pixel values: brightness, colour, sharpness, compression, gaps; all from one random generator."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Amount = Annotated[float, Field(ge=0)]
 
 
 class Augmentation(BaseModel):
-    """How strongly chips are varied; 0 turns a kind off.
+    """Strengths of the augmentations; 0 turns one off.
 
     Attributes:
         brightness: largest shift of all values (values are 0-1).
@@ -26,14 +26,14 @@ class Augmentation(BaseModel):
         gamma: standard deviation of the logarithm of the exponent.
         gain: standard deviation of the logarithm of each band's gain (white balance).
         saturation: largest relative change of colourfulness (three bands).
-        hue_deg: standard deviation of a turn of the colour circle (three bands).
-        greyscale: share of chips shown without colour.
+        hue_deg: standard deviation of a hue rotation, degrees (three bands).
+        greyscale: share of chips converted to grey.
         blur_px: largest standard deviation of a Gaussian blur, on half of the chips.
         noise: largest standard deviation of Gaussian noise, on a third of the chips.
         jpeg_quality: lowest JPEG quality, on a third of the chips (three bands); 0 for none.
         blank: share of chips with a region of missing pixels.
         collar: share of chips with a region painted plain black or white, as in mosaics that mark no missing pixels;
-            its right answer is the legend's first class.
+            its label is the legend's first class.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -57,12 +57,12 @@ _FROM_YIQ = torch.linalg.inv(_TO_YIQ)
 
 
 def augment(image: Tensor, amounts: Augmentation, rng: np.random.Generator) -> Tensor:
-    """Vary light, colour, sharpness and compression.
+    """Vary brightness, colour, sharpness and compression.
 
     Args:
         image: (band, y, x) float32, 0-1.
-        amounts: how strongly.
-        rng: the only source of chance.
+        amounts: strengths.
+        rng: the only source of randomness.
 
     Returns:
         The same shape, float32 in [0, 1].
@@ -114,12 +114,12 @@ def _jpeg(image: Tensor, quality: int) -> Tensor:
 
 
 def blanks(shape: tuple[int, int], share: float, rng: np.random.Generator) -> npt.NDArray[np.bool_]:
-    """Draw missing pixels: now and then a half-plane, as at the edge of a mosaic, or a rectangle, as a lost block.
+    """Draw missing pixels: sometimes a half-plane, as at the edge of a mosaic, or a rectangle, as a lost block.
 
     Args:
         shape: (rows, columns).
         share: share of chips with any.
-        rng: the only source of chance.
+        rng: the only source of randomness.
 
     Returns:
         (y, x) bool, True where the pixel is missing; never all of them.

@@ -1,4 +1,4 @@
-"""BlockCache: decoded blocks of scenes, the least recently used given up first."""
+"""BlockCache: least-recently-used cache of decoded blocks of scenes."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from geoseg.data.labelled_scene import Sample
 
 
 class BlockCache:
-    """Keeps samples up to a number of bytes. Safe for threads; pickles as an empty one of the same size.
+    """Cache of samples up to a number of bytes. Thread-safe; pickles as an empty cache of the same size.
 
     Args:
-        most_bytes: of all samples kept; a bigger sample is handed through and not kept.
+        most_bytes: size limit of all samples; a larger sample is returned and not cached.
     """
 
     def __init__(self, most_bytes: int) -> None:
@@ -23,7 +23,7 @@ class BlockCache:
         self._lock = threading.Lock()
 
     def sample(self, key: Hashable, decode: Callable[[], Sample]) -> Sample:
-        """Give what is kept under a key, or decode it and keep it. Nobody may write to the arrays."""
+        """Return the sample of a key; decode and cache it if missing. The arrays are read-only."""
         with self._lock:
             known = self._kept.get(key)
             if known is not None:

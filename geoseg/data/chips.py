@@ -1,4 +1,4 @@
-"""Chips: training samples cut in memory from labelled images, each at its own place, scale and turn."""
+"""Chips: training samples cut in memory from labelled images, each at a random place, scale and rotation."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from geoseg.data.labelled_scene import UNLABELLED, LabelledScene, Sample, read_p
 from geoseg.errors import UsageError
 
 _TRIES = 8
-"""Places tried for a chip with enough labelled pixels; then the best of them is taken."""
+"""Number of places tried for a chip with enough labelled pixels; then the best of them is used."""
 
 
 class ChipSpec(BaseModel):
-    """How chips are cut.
+    """Settings for cutting chips.
 
     Attributes:
         size_px: side of a chip, a multiple of the network's stride.
         batch: chips per step.
         gsd_factor: range of the ground sample distance, as a multiple of the image's own.
         gsd_spread: standard deviation of its logarithm.
-        gsd_m: range the chips' ground sample distance must stay in, metres.
-        turned: share of chips turned by any angle; all are turned by quarters and flipped.
-        small: what becomes of an image smaller than a chip: ``fill`` enlarges it, ``pad`` surrounds it with missing
+        gsd_m: allowed range of the chips' ground sample distance, metres.
+        turned: share of chips rotated by any angle; all are rotated by multiples of 90 degrees and flipped.
+        small: treatment of an image smaller than a chip: ``fill`` enlarges it, ``pad`` surrounds it with missing
             pixels and so keeps its scale.
         balance: share of chips that are cut around a pixel of a class drawn at random, every class as often as the
             others; the rest are cut anywhere.
@@ -60,7 +60,7 @@ class ChipSpec(BaseModel):
 
     @model_serializer(mode="wrap")
     def _brief(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out what is as it was before there was a choice: cards name the recipe by these values."""
+        """Leave out later fields at their defaults, since cards name the recipe by these values."""
         kept = {name: getattr(self, name) != type(self).model_fields[name].default for name in _LATER}
         return {name: value for name, value in serialise(self).items() if kept.get(name, True)}
 
@@ -74,7 +74,7 @@ class Batch:
 
     Attributes:
         inputs: (chip, band, y, x) float32, normalised; 0 where the pixel is missing.
-        channels: (chip, y, x) int64; ``UNLABELLED`` where there is nothing to learn.
+        channels: (chip, y, x) int64 class indices; ``UNLABELLED`` where there is no label.
     """
 
     inputs: Tensor
@@ -82,12 +82,12 @@ class Batch:
 
 
 class ChipMaker:
-    """Cuts batch number n, the same one each time it is asked: training can stop and go on.
+    """Cuts batches by number; the same number gives the same batch, so that training can be resumed.
 
     Args:
-        images: what to cut from.
-        spec: how.
-        amounts: how strongly to vary the values.
+        images: labelled images.
+        spec: settings for cutting.
+        amounts: strengths of the augmentations.
         normalisation: mean and standard deviation of each band, on the 0-1 scale.
         seed: the first half of every batch's seed; its number is the second.
 
@@ -151,10 +151,10 @@ def cut(
     """Cut one chip at a random place, scale and turn.
 
     Args:
-        image: what to cut from; nothing outside of it is read.
-        spec: how.
-        rng: the only source of chance.
-        around: row and column of a pixel that the chip shall hold; None: anywhere.
+        image: labelled image; nothing outside of it is read.
+        spec: settings for cutting.
+        rng: the only source of randomness.
+        around: row and column of a pixel that the chip must contain; None: anywhere.
 
     Returns:
         Values (band, y, x) float32 in [0, 1], channels (y, x) int64, valid (y, x) bool.
@@ -189,7 +189,7 @@ def cut(
 def _sample(
     image: LabelledScene, side: int, spec: ChipSpec, rng: np.random.Generator, around: tuple[int, int] | None
 ) -> Sample:
-    """Read a square; where it must have labels, the best of a few."""
+    """Read a square; if it must have labels, the best of several."""
     best, most = None, -1.0
     for _ in range(_TRIES if spec.least_labelled > 0 else 1):
         sample = read_padded(image, _square(image.shape, side, rng, around))

@@ -1,4 +1,4 @@
-"""ClassPlaces: where each class lies in a set of scenes, so that rare ones can be looked up."""
+"""ClassPlaces: index of the places of each class in a set of scenes, for class-balanced sampling."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from geoseg.errors import UsageError
 _BLOCK_PX = 512
 _CELL_PX = 32
 _MOST_BLOCKS = 4096
-"""Blocks looked at in all scenes: they may be larger than anybody wants to wait for."""
+"""Largest number of blocks read in all scenes, which may be very large."""
 
 
 class ClassPlaces:
-    """Counts the classes in cells of every scene when it is first asked.
+    """Counts the classes in cells of every scene, lazily at the first draw.
 
     Args:
-        scenes: what to look through.
-        weights: of the scenes.
+        scenes: labelled scenes.
+        weights: weights of the scenes.
     """
 
     def __init__(self, scenes: Sequence[LabelledScene], weights: npt.NDArray[np.float64]) -> None:
@@ -38,7 +38,7 @@ class ClassPlaces:
         """Draw a class, a scene that has it and a pixel of it.
 
         Args:
-            rng: the only source of chance.
+            rng: the only source of randomness.
 
         Returns:
             Number of the scene, and (row, column) in it.
@@ -91,7 +91,7 @@ def _in_cells(channels: U8) -> Iterator[tuple[int, npt.NDArray[np.int64], npt.ND
 
 
 def _blocks(shape: tuple[int, int], most: int) -> list[Window]:
-    """Cut a scene into blocks, at most so many of them, spread evenly."""
+    """Cut a scene into blocks, up to a number of them, spread evenly."""
     whole = Window.whole(shape)
     corners = list(product(range(0, shape[0], _BLOCK_PX), range(0, shape[1], _BLOCK_PX)))
     step = max(1, -(-len(corners) // most))

@@ -1,4 +1,4 @@
-"""FileScene: a labelled scene on disk, decoded block by block when a window asks for it."""
+"""FileScene: a labelled scene on disk, decoded lazily block by block."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ from geoseg.io.raster.image_stack import ImageStack
 
 
 class FileScene:
-    """Image files and label files over the same ground. May be read from several threads; pickles without its pixels.
+    """Image files and label files over the same ground. Thread-safe; pickles without its pixels.
 
     Args:
         name: for messages and scores.
         stack: the bands.
-        labels: the classes.
-        recoding: from labels to channels.
+        labels: the label layer.
+        recoding: conversion of labels to class indices.
         cache: decoded blocks, shared among scenes.
-        gsd_m: ground sample distance; None: what the image's grid says.
-        inside: polygons outside of which nothing is labelled; None: everywhere.
+        gsd_m: ground sample distance; None: from the image's grid.
+        inside: polygons outside of which pixels are unlabelled; None: no limit.
 
     Attributes:
         geobox: the grid; its CRS is None where the file has none.
-        labels_name: of the labels' file, for messages.
+        labels_name: name of the labels' file, for messages.
 
     Raises:
         SceneError: the labels are the image itself.
@@ -77,7 +77,7 @@ class FileScene:
 
         Raises:
             SceneError: a file is damaged there.
-            UsageError: a label is no code of the legend.
+            UsageError: a label is not a code of the legend.
         """
         values = np.empty((self.bands, *window.shape), self._stack.dtype)
         valid = np.empty(window.shape, bool)
@@ -97,7 +97,7 @@ class FileScene:
 
     @property
     def valid(self) -> npt.NDArray[np.bool_]:
-        """Where all values are."""
+        """(y, x) bool over the whole scene; True where the pixel may be used."""
         return self.read(Window.whole(self.shape)).valid
 
     @property
@@ -138,14 +138,14 @@ class FileScene:
 
 
 class ScenePart:
-    """A rectangle of a labelled scene, itself a labelled scene: nothing outside of it can be read through it.
+    """A rectangle of a labelled scene, itself a labelled scene, through which nothing outside can be read.
 
     Args:
-        scene: the whole.
+        scene: the whole scene.
         window: the rectangle.
         name: for messages and scores.
         weight: share of the chips.
-        scored_as: what its score is counted under, together with that of other parts of this name.
+        scored_as: name of its score, shared by parts that are scored together.
     """
 
     def __init__(
@@ -164,7 +164,7 @@ class ScenePart:
         """Read a window of the part.
 
         Raises:
-            ValueError: it leaves the part.
+            ValueError: the window leaves the part.
         """
         if not Window.whole(self.shape).contains(window):
             raise ValueError(f"{self.name}: {window} leaves its {self.shape} pixels")
@@ -177,7 +177,7 @@ class ScenePart:
 
     @property
     def valid(self) -> npt.NDArray[np.bool_]:
-        """Where all values are."""
+        """(y, x) bool over the whole scene; True where the pixel may be used."""
         return self.scene.read(self.window).valid
 
     @property
@@ -190,7 +190,7 @@ class ScenePart:
 
 
 def labels_of(scene: LabelledScene) -> str:
-    """Name the file of a scene's labels, or the scene where there is none."""
+    """Return the name of a scene's label file, or of the scene if there is none."""
     if isinstance(scene, ScenePart):
         return labels_of(scene.scene)
     known = scene.labels_name if isinstance(scene, FileScene | LabelledImage) else None

@@ -1,4 +1,4 @@
-"""Label files: where a scene's labels are and how they are read; opened only when they are needed."""
+"""Label files: paths and reading rules of a scene's labels; opened lazily."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ class LabelFile(Protocol):
     """Labels not opened yet; picklable.
 
     Attributes:
-        kept: whether an opened layer holds no file open and is costly to make, so that it is worth keeping.
+        kept: True if an opened layer holds no file open and is costly to make, so that it should be cached.
     """
 
     kept: ClassVar[bool]
 
     @property
     def name(self) -> str:
-        """For messages."""
+        """Name for messages."""
         ...
 
     def open(self, geobox: GeoBox) -> LabelLayer:
         """Open on the grid of an image.
 
         Raises:
-            SceneError: it cannot be read, or lies on another grid.
+            SceneError: the file cannot be read, or has another grid.
         """
         ...
 
@@ -46,9 +46,9 @@ class RasterFile:
 
     Attributes:
         path: the file.
-        rules: how its pixels become labels.
-        resample: take the nearest label where its grid is another; else that is refused, unless its pixels are those of
-            the image, maybe in another order or with more around.
+        rules: rules for converting its pixels to labels.
+        resample: resample by nearest neighbour if its grid differs; otherwise it is refused, unless its pixels are
+            those of the image, possibly in reversed order or with more around.
     """
 
     kept: ClassVar[bool] = False
@@ -76,13 +76,13 @@ class PolygonFile:
         path: the file, or ``FILE:LAYER``.
         column: field of the class; None: every polygon is code 1.
         table: from the field's value, as text, to a code, None for no class; None: the field holds codes.
-        others: what a value that is not in the table is.
+        others: code of values that are not in the table.
         outside: code where no polygon lies; None: no class.
         all_touched: see ``PolygonLabels``.
         buffer_m: metres by which lines and points are widened; None: they are refused.
-        must_meet: what has to lie on the image, see ``VectorRequest``.
-        may_be_empty: whether a file without polygons will do.
-        areas: the polygons say where, not what: lines and points among them mean nothing.
+        must_meet: features that must overlap the image, see ``VectorRequest``.
+        may_be_empty: True to accept a file without polygons.
+        areas: the polygons are areas, not labels: lines and points among them are ignored.
     """
 
     kept: ClassVar[bool] = True
@@ -103,7 +103,7 @@ class PolygonFile:
         return str(self.path)
 
     def open(self, geobox: GeoBox) -> LabelLayer:
-        """Burn on a grid; see ``LabelFile``."""
+        """Rasterise on a grid; see ``LabelFile``."""
         request = VectorRequest(
             name=str(self.path),
             grid=geobox,
@@ -185,7 +185,7 @@ class RunLengthFile:
     overlap_counts: bool = True
 
     def open(self, geobox: GeoBox) -> LabelLayer:
-        """Draw; see ``LabelFile``."""
+        """Decode the masks; see ``LabelFile``."""
         shape = (int(geobox.shape[0]), int(geobox.shape[1]))
         return run_length_labels(self.name, self.runs, shape, overlap_counts=self.overlap_counts)
 

@@ -21,13 +21,13 @@ def read_source(source: SourceModel, split: Split, folder: Path, legend: Legend)
     """Open one side of a source's split.
 
     Args:
-        source: what to read.
-        split: which side.
+        source: the source.
+        split: side of the split.
         folder: the data folder that sources are relative to.
-        legend: its codes become channels.
+        legend: classes, in the order of the class indices.
 
     Raises:
-        UsageError: files, split and legend do not fit, or a label is no code of the legend.
+        UsageError: files, split and legend do not fit, or a label is not a code of the legend.
         SceneError: a file cannot be read, or no pixel of the side has a class.
     """
     scenes = list(source.scenes(split, folder, legend))
@@ -42,7 +42,7 @@ def read_source(source: SourceModel, split: Split, folder: Path, legend: Legend)
 
 
 def _labelled(scene: LabelledScene) -> bool:
-    """Look for a pixel with a class; reads no further than the first block that has one."""
+    """Return True if any pixel has a class; stops at the first block that has one."""
     height, width = scene.shape
     for top in range(0, height, _BLOCK_PX):
         for left in range(0, width, _BLOCK_PX):

@@ -1,4 +1,4 @@
-"""LabelledScene: pixels and the class of each, read by window. What every kind of training data becomes."""
+"""LabelledScene: pixels with their classes, read by window; the common form of all training data."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from geoseg.core.window import Window
 U8 = npt.NDArray[np.uint8]
 
 UNLABELLED: Final = 255
-"""Channel of pixels without a class: no loss, no score."""
+"""Class index of pixels without a class: no loss, no score."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
-    """What one window holds.
+    """Pixels and labels of one window.
 
     Attributes:
         values: (band, y, x), uint8 (0-255 is 0-1) or float32 in [0, 1].
@@ -32,14 +32,14 @@ class Sample:
 
 
 class LabelledScene(Protocol):
-    """An image with its classes, of any size.
+    """Protocol of an image of any size with its classes.
 
     Attributes:
-        name: where it comes from, for messages and scores.
+        name: its origin, for messages and scores.
         gsd_m: true ground sample distance.
         weight: share of the chips cut from it, relative to the others.
         shape: (rows, columns).
-        scored_as: what its score is counted under, together with that of other scenes of this name.
+        scored_as: name of its score, shared by scenes that are scored together.
     """
 
     @property
@@ -84,16 +84,16 @@ class LabelledScene(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelledImage:
-    """A labelled scene that is in memory as a whole.
+    """A labelled scene in memory.
 
     Attributes:
-        name: where it comes from, for messages and scores.
+        name: its origin, for messages and scores.
         values: (band, y, x) uint8.
         valid: (y, x) bool; True where the pixel may be used.
         channels: (y, x) uint8, index into the legend's classes, or ``UNLABELLED``.
         gsd_m: true ground sample distance.
         weight: share of the chips cut from it, relative to the others.
-        labels_name: of the labels' file, for messages; None where there is none.
+        labels_name: name of the labels' file, for messages; None if there is none.
     """
 
     name: str
@@ -127,7 +127,7 @@ class LabelledImage:
 
 
 def unit(values: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-    """Bring a sample's values to [0, 1], float32."""
+    """Return a sample's values scaled to [0, 1], float32."""
     scaled: npt.NDArray[np.float32] = values.astype(np.float32)
     if values.dtype == np.uint8:
         scaled /= 255
@@ -135,7 +135,7 @@ def unit(values: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
 
 
 def read_padded(scene: LabelledScene, window: Window) -> Sample:
-    """Read a window that may leave the scene: outside, pixels are missing."""
+    """Read a window that may leave the scene; pixels outside are invalid and unlabelled."""
     inside = window.intersection(Window.whole(scene.shape))
     sample = scene.read(inside)
     if inside == window:

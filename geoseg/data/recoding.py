@@ -1,4 +1,4 @@
-"""Recoding: from the labels of any file to the channels of a network."""
+"""Recoding: conversion of the labels of any file to class indices of a network."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ Others = int | Literal["refuse", "ignore"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recoding:
-    """What labels mean.
+    """Meaning of labels.
 
     Attributes:
-        legend: its classes are the channels; its nodata means no class.
+        legend: classes, in the order of the class indices; its nodata means no class.
         table: from label to a code of the legend, None for no class; None: labels are codes.
-        others: what a label that is not in the table is.
-        nonzero: labels are numbers of objects: all but 0 are 1.
+        others: code of labels that are not in the table.
+        nonzero: labels are object numbers: all but 0 become 1.
     """
 
     legend: Legend
@@ -33,7 +33,7 @@ class Recoding:
     nonzero: bool = False
 
     def channels(self, labels: npt.NDArray[np.integer], valid: npt.NDArray[np.bool_] | None, where: str) -> U8:
-        """Turn labels into channels, both (y, x).
+        """Convert labels to class indices, both (y, x).
 
         Args:
             labels: whole numbers.
@@ -41,7 +41,7 @@ class Recoding:
             where: the file, for the message.
 
         Raises:
-            UsageError: a label has no meaning.
+            UsageError: a label has no defined meaning.
         """
         codes = self._numbers(labels, valid, where) if self.nonzero else labels
         if self.table is None:
@@ -57,10 +57,10 @@ class Recoding:
         return channels_of(spread, self.legend, where)
 
     def refuse_hidden(self, label: int | None, where: str) -> None:
-        """Refuse labels whose file takes a class away by its nodata value, before anything is learnt from the rest.
+        """Refuse labels whose file excludes a class by its nodata value, before training starts.
 
         Args:
-            label: what the nodata value stands for, see ``LabelLayer.hidden``; None: nothing.
+            label: meaning of the nodata value, see ``LabelLayer.hidden``; None: none.
             where: the file, for the message.
 
         Raises:
@@ -75,7 +75,7 @@ class Recoding:
         )
 
     def _classes(self) -> frozenset[int]:
-        """List the labels that become a class."""
+        """List the labels that have a class."""
         if self.nonzero:
             return frozenset({0})
         if self.table is None:
@@ -109,10 +109,10 @@ class Recoding:
 
 
 def channels_of(codes: npt.NDArray[np.integer], legend: Legend, where: str) -> U8:
-    """Turn codes of a legend into channels; its nodata becomes ``UNLABELLED``.
+    """Convert codes of a legend to class indices; its nodata becomes ``UNLABELLED``.
 
     Raises:
-        UsageError: a code is none of the legend.
+        UsageError: a code is not in the legend.
     """
     channels = np.full(codes.shape, UNLABELLED, np.uint8)
     known = codes == legend.nodata

@@ -1,8 +1,8 @@
-"""Regions: which rectangles of a scene are learnt from and which are scored, with a guard band between them.
+"""Regions: rectangles of a scene for training and for validation, with a guard band between them.
 
-Neighbouring pixels show the same roofs, so chance must not part them. A scene is cut into cells; some are validation
-ground. Training gets the largest rectangles that keep ``guard_px`` away from all validation ground, also from that of
-other scenes that show the same place.
+Neighbouring pixels show the same roofs, so a random split of pixels would leak. A scene is cut into cells; some are
+validation ground. Training gets the largest rectangles that keep ``guard_px`` away from all validation ground,
+including that of other scenes that show the same place.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from geoseg.core.window import Window
 Flags = npt.NDArray[np.bool_]
 
 _EDGE_POINTS = 16
-"""Points along each side of a rectangle that is taken to another CRS."""
+"""Points along each side of a rectangle that is transformed to another CRS."""
 
 
 class Cells:
@@ -29,7 +29,7 @@ class Cells:
 
     Args:
         shape: (rows, columns) of the scene.
-        side_px: wanted side of a cell.
+        side_px: approximate side of a cell.
 
     Attributes:
         shape: rows and columns of cells.
@@ -44,7 +44,7 @@ class Cells:
         self.shape = counts[0], counts[1]
 
     def window(self, cells: Window) -> Window:
-        """Turn a window of cells into one of pixels."""
+        """Convert a window of cells to a window of pixels."""
         return Window(
             self._rows[cells.row_start],
             self._rows[cells.row_stop],
@@ -63,7 +63,7 @@ class Cells:
         return flags
 
     def drawn(self, share: float, seed: int, name: str) -> Flags:
-        """Mark a share of the cells, at least one and not all of several; the same for the same seed and name."""
+        """Mark a random share of the cells, at least one and not all of several; determined by seed and name."""
         count = self.shape[0] * self.shape[1]
         chosen = min(max(1, round(share * count)), max(1, count - 1))
         salt = int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big")
@@ -85,7 +85,7 @@ def disjoint(flags: Flags) -> list[Window]:
 
 
 def covering(flags: Flags) -> list[Window]:
-    """Cover the marked cells with rectangles that are as large as they can be; they may overlap."""
+    """Cover the marked cells with rectangles as large as possible; they may overlap."""
     found = {
         _grown(flags, int(row), int(col), across=across) for row, col in np.argwhere(flags) for across in (True, False)
     }
@@ -113,12 +113,12 @@ def _grown(flags: Flags, row: int, col: int, *, across: bool) -> Window:
 
 
 def keep_away(window: Window, grounds: Iterable[Window], guard_px: int) -> Window | None:
-    """Cut a rectangle back until no pixel of it lies within ``guard_px`` of other ground; None where nothing is left.
+    """Shrink a rectangle until no pixel lies within ``guard_px`` of other ground; None if nothing is left.
 
     Args:
         window: the rectangle.
         grounds: rectangles to keep away from; they may lie outside the scene.
-        guard_px: rows or columns that must lie between.
+        guard_px: least number of rows or columns between.
     """
     for ground_px in grounds:
         near = ground_px.expanded(guard_px)
@@ -144,10 +144,10 @@ def ground(geobox: GeoBox, window: Window) -> shapely.Polygon:
 
 
 def seen_from(geobox: GeoBox, other: GeoBox, window: Window) -> Window | None:
-    """Find the pixels of a grid that hold a window of another one, one pixel more on each side; None where none do.
+    """Return the window of a grid that covers a window of another one, plus one pixel each side; None without overlap.
 
     Args:
-        geobox: the grid whose pixels are wanted.
+        geobox: the grid of the result.
         other: the grid of ``window``.
         window: the ground.
     """

@@ -19,15 +19,15 @@ from geoseg.io.vectors.read import VectorRequest, read_polygons
 
 Side = Annotated[int, Field(ge=16)]
 _LEAST_PX = 16
-"""Strips narrower than this are not worth a chip."""
+"""Least width of a strip for training, pixels."""
 
 
 class ByRows(Config):
-    """Some rows of every scene are scored, the others learnt from.
+    """Split by rows: some rows of every scene are for validation, the others for training.
 
     Attributes:
-        validate_on: rows to score, half-open; or
-        validate_share: that share of the rows of each scene, the last ones.
+        validate_on: validation rows, half-open; or
+        validate_share: share of the rows of each scene, from its end.
     """
 
     by: Literal["rows"]
@@ -42,12 +42,12 @@ class ByRows(Config):
 
 
 class ByBlocks(Config):
-    """Blocks of every scene, drawn by a seed, are scored.
+    """Split by blocks: random blocks of every scene are for validation.
 
     Attributes:
         block_px: side of a block.
         validate_share: share of the blocks.
-        seed: another one draws others.
+        seed: seed of the draw.
     """
 
     by: Literal["blocks"]
@@ -57,12 +57,12 @@ class ByBlocks(Config):
 
 
 class ByArea(Config):
-    """Polygons say where is scored.
+    """Split by polygons of the validation area.
 
     Attributes:
-        validate_on: vector file (or ``FILE:LAYER``) of the area to score, relative to the source's folder, in any CRS.
-        train: the same to learn from; None: everywhere else.
-        cell_px: the area is rounded outwards to cells of this side before training keeps away from it.
+        validate_on: vector file (or ``FILE:LAYER``) of the validation area, relative to the source's folder, any CRS.
+        train: the same for training; None: everywhere else.
+        cell_px: the area is rounded outwards to cells of this side before the guard band is applied.
     """
 
     by: Literal["area"]
@@ -76,7 +76,7 @@ AreaSplit = ByRows | ByBlocks | ByArea
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """What of a scene is scored, and what may be learnt from as far as the guard band leaves it.
+    """Validation ground of a scene, and its possible training ground before the guard band is applied.
 
     Attributes:
         scored: rectangles that do not overlap.
@@ -91,7 +91,7 @@ def divide(scene: FileScene, split: AreaSplit, folder: Path) -> Ground:
     """Divide a scene.
 
     Raises:
-        UsageError: rows outside of the scene.
+        UsageError: rows are outside of the scene.
         SceneError: an area cannot be read.
     """
     height, width = scene.shape
@@ -116,13 +116,13 @@ def divide(scene: FileScene, split: AreaSplit, folder: Path) -> Ground:
 
 
 def whole(scene: FileScene, *, scored: bool) -> Ground:
-    """Put a scene on one side."""
+    """Put a whole scene on one side."""
     everything = [Window.whole(scene.shape)]
     return Ground(everything, []) if scored else Ground([], everything)
 
 
 def learnt(scenes: Sequence[FileScene], grounds: Sequence[Ground], guard_px: int) -> list[tuple[FileScene, Window]]:
-    """Cut what may be learnt from back to what lies ``guard_px`` away from all ground that is scored, in any scene."""
+    """Shrink training ground to keep ``guard_px`` away from the validation ground of all scenes."""
     parts = []
     for scene, ours in zip(scenes, grounds, strict=True):
         avoided = list(ours.scored)

@@ -1,4 +1,4 @@
-"""``kind: bsds500``: boundaries that people drew in photographs, Berkeley (Arbelaez et al. 2011)."""
+"""``kind: bsds500``: boundaries drawn by annotators in photographs, Berkeley (Arbelaez et al. 2011)."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 
 
 class BsdsSource(SetSource):
-    """``images/SET/ID.jpg`` and ``groundTruth/SET/ID.mat``, drawn by several people each.
+    """``images/SET/ID.jpg`` and ``groundTruth/SET/ID.mat``, each with several annotators.
 
     Attributes:
-        edge_share: share of the people from which on a pixel is a boundary (code 1).
-        none_share: share of the people up to which it is none (code 0); between the two a pixel has no class.
+        edge_share: least share of annotators for a boundary pixel (code 1).
+        none_share: largest share of annotators for a non-boundary pixel (code 0); between the two a pixel has no class.
     """
 
     kind: Literal["bsds500"]
@@ -41,7 +41,7 @@ class BsdsSource(SetSource):
         return f"images/{of_set}/*.jpg"
 
     def items(self, names: Sequence[str], split: Split, folder: Path, legend: Legend) -> list[Item]:
-        """Say what some images are made of."""
+        """Return the items of images: files, labels and recoding."""
         found = self.in_sets(folder)
         return [
             Item(

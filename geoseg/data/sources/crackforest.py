@@ -19,7 +19,7 @@ from geoseg.io.raster.image_stack import Layer
 class CrackSource(ListedSource):
     """``image/NNN.jpg`` and ``groundTruth/NNN.mat``: segment 1 is road (code 0), 2 is crack (code 1).
 
-    A few files hold a segment 3, which the data set does not explain: it has no class.
+    A few files hold an undocumented segment 3: it has no class.
     """
 
     kind: Literal["crackforest"]
@@ -30,7 +30,7 @@ class CrackSource(ListedSource):
         return find_files(folder, "image/*.jpg")
 
     def items(self, names: Sequence[str], split: Split, folder: Path, legend: Legend) -> list[Item]:
-        """Say what some photographs are made of."""
+        """Return the items of photographs: files, labels and recoding."""
         found = self.files(folder)
         recoding = Recoding(legend=legend, table={1: 0, 2: 1, 3: None})
         return [

@@ -27,16 +27,16 @@ DEEPGLOBE_FOLDERS: Final[dict[str, tuple[str, ...]]] = {
 }
 """Folders of the images by split, as the set is published and as torchgeo unpacks it (``data.zip``)."""
 _LABELLED: Final = tuple((folder, folder.replace("training", "test")) for folder in DEEPGLOBE_FOLDERS["train"])
-"""Layouts of the labelled images: torchgeo's has them in two folders."""
+"""Layouts of the labelled images; that of torchgeo has two folders."""
 
 
 class DeepGlobeSource(ListedSource):
-    """``NNN_sat.jpg`` beside ``NNN_mask.png``, or in a folder ``images`` beside a folder ``masks``.
+    """``NNN_sat.jpg`` next to ``NNN_mask.png``, or in a folder ``images`` next to a folder ``masks``.
 
     Attributes:
         images: folder of the images, relative to ``folder``; None: the known layouts are tried.
         split: lists of file names. The split of the literature (454, 207 and 142 images) is that of the lists published
-            with GLNet; lines that name no image are passed over.
+            with GLNet; lines that name no image are skipped.
     """
 
     kind: Literal["deepglobe"]
@@ -48,7 +48,7 @@ class DeepGlobeSource(ListedSource):
         """Find the images by number.
 
         Raises:
-            SceneError: there are none.
+            SceneError: there are no images.
         """
         if self.images is not None:
             return find_files(folder, f"{self.images}/*_sat.jpg")
@@ -62,11 +62,11 @@ class DeepGlobeSource(ListedSource):
         }
 
     def name_of(self, entry: str) -> str:
-        """Take the number out of an entry of a list."""
+        """Extract the number from an entry of a list."""
         return Path(entry).stem.removesuffix("_sat").removesuffix("_mask")
 
     def items(self, names: Sequence[str], split: Split, folder: Path, legend: Legend) -> list[Item]:
-        """Say what some images are made of; colours are read by the nearer end of each channel, as published."""
+        """Return the items of images; colours are matched by the nearer end of each channel, as published."""
         images = self.files(folder)
         recoding = Recoding(legend=legend, table=codes_by_name(legend, DEEPGLOBE, optional="unknown"))
         return [
@@ -81,7 +81,7 @@ class DeepGlobeSource(ListedSource):
 
 
 def _mask(image: Path, name: str) -> Path:
-    """Name the mask of an image: beside it, or in the folder ``masks`` beside the images'."""
+    """Return the mask path of an image: next to it, or in the folder ``masks`` next to that of the images."""
     folder = image.parent.with_name("masks") if image.parent.name == "images" else image.parent
     return folder / f"{name}_mask.png"
 

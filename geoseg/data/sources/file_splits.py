@@ -1,4 +1,4 @@
-"""Splits by file: which images of a source are learnt from, and which are scored."""
+"""Splits by file: assignment of a source's images to training and validation."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from geoseg.io.labels.run_lengths import read_table
 
 Names = tuple[str, ...]
 Sides = tuple[list[str], list[str]]
-"""Names to learn from and names to score."""
+"""Training names and validation names."""
 
 
 class ByShare(Config):
-    """A share of the files, drawn by a seed; a file stays on its side when others come or go, as far as it can be.
+    """Random share of the files; a file mostly stays on its side when others are added or removed.
 
     Attributes:
-        validate_share: share of the files to score.
-        seed: another one draws others.
+        validate_share: share of the files for validation.
+        seed: seed of the draw.
     """
 
     by: Literal["share"]
@@ -37,8 +37,8 @@ class ByNames(Config):
     """Files by name.
 
     Attributes:
-        train: names to learn from; None: all that are not scored.
-        validate_on: names to score.
+        train: training names; None: all others.
+        validate_on: validation names.
     """
 
     by: Literal["names"]
@@ -54,12 +54,12 @@ class ByNames(Config):
 
 
 class ByLists(Config):
-    """Files by lists in text files, one name a line; paths and endings are dropped.
+    """Files by lists in text files, one name per line; paths and suffixes are ignored.
 
     Attributes:
-        train: file of names to learn from, relative to the source's folder; None: all that are not scored.
-        validate_on: file of names to score.
-        skip: a pattern; lines that match it as a whole are passed over.
+        train: file of training names, relative to the source's folder; None: all others.
+        validate_on: file of validation names.
+        skip: a pattern; lines that match it completely are skipped.
     """
 
     by: Literal["lists"]
@@ -69,14 +69,14 @@ class ByLists(Config):
 
 
 class ByTable(Config):
-    """Files by a csv table that says the side of each.
+    """Files by a csv table with the side of each.
 
     Attributes:
         table: csv file with a header, relative to the source's folder.
-        name: column of names; paths and endings are dropped.
+        name: column of names; paths and suffixes are ignored.
         side: column of sides.
-        train: values of that column to learn from.
-        validate_on: values to score.
+        train: values of that column for training.
+        validate_on: values for validation.
     """
 
     by: Literal["table"]
@@ -95,10 +95,10 @@ class OneSide(Config):
 
 
 class Published(Config):
-    """The split that the data set was published with.
+    """The split published with the data set.
 
     Attributes:
-        complete: refuse when an image of the split is missing; else use those that are there.
+        complete: refuse if an image of the split is missing; otherwise use those that exist.
     """
 
     by: Literal["published"] = "published"
@@ -110,16 +110,16 @@ FileOrPublishedSplit = Annotated[ByShare | ByNames | ByLists | ByTable | OneSide
 
 
 def sides(split: FileSplit | Published, names: Sequence[str], folder: Path, name_of: Callable[[str], str]) -> Sides:
-    """Decide the side of every file; files on none are not used.
+    """Assign every file to a side; files on none are not used.
 
     Args:
-        split: what the recipe says; not the published one, which the source itself must know.
-        names: of the files.
-        folder: that lists are relative to.
-        name_of: from an entry of a list to a name.
+        split: split from the recipe; not the published one, which only the source defines.
+        names: names of the files.
+        folder: folder that lists are relative to.
+        name_of: maps an entry of a list to a name.
 
     Raises:
-        UsageError: a name is not there, or stands on both sides.
+        UsageError: a name does not exist, or is on both sides.
         SceneError: a list cannot be read.
     """
     if isinstance(split, OneSide):
@@ -141,7 +141,7 @@ def sides(split: FileSplit | Published, names: Sequence[str], folder: Path, name
 
 
 def words(split: FileSplit | Published) -> str:
-    """Say for the card which files are learnt from."""
+    """Describe the training files, for the card."""
     match split:
         case Published():
             text = "published split, training images" + ("" if split.complete else ", those at hand")
@@ -163,7 +163,7 @@ def words(split: FileSplit | Published) -> str:
 
 
 def learns(split: FileSplit | Published) -> bool:
-    """Whether any file is learnt from."""
+    """Return True if any file is used for training."""
     return not (isinstance(split, OneSide) and split.all == "validate") and not (
         isinstance(split, ByNames) and split.train == ()
     )

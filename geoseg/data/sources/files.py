@@ -22,15 +22,15 @@ Rows = tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=1)]]
 
 
 class FileSource(SourceModel, PlacedLabels):
-    """A scene and its labels, split into training and validation by rows (neighbouring pixels are no independent test).
+    """A scene and its labels, split into training and validation by rows, since neighbouring pixels are dependent.
 
     Attributes:
         image: scene, relative to the data folder.
-        labels: a raster on the scene's pixels, maybe with more around, or polygons.
-        alpha: whether a band of the scene says which pixels are valid: ``auto``, ``yes`` or ``no``.
+        labels: a raster on the scene's pixels, possibly with more around, or polygons.
+        alpha: use of a band of the scene as mask: ``auto``, ``yes`` or ``no``.
         nodata: one more value of the scene that means no measurement, in all bands.
-        train: rows to learn from, half-open; None for none.
-        validate_on: rows to score on.
+        train: training rows, half-open; None for none.
+        validate_on: validation rows.
     """
 
     kind: Literal["files"] = "files"
@@ -51,11 +51,11 @@ class FileSource(SourceModel, PlacedLabels):
         return self
 
     def learns(self) -> bool:
-        """Whether anything of it is learnt from."""
+        """True if any of it is used for training."""
         return self.train is not None
 
     def split_words(self) -> str:
-        """Say for the card what is learnt from."""
+        """Describe the training part, for the card."""
         return "" if self.train is None else f"rows {self.train[0]} to {self.train[1] - 1}"
 
     def scenes(self, split: Split, folder: Path, legend: Legend) -> list[LabelledImage]:

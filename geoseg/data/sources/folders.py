@@ -37,11 +37,11 @@ class FolderSource(ListedSource, LabelMeanings):
         return find_files(folder, self.images)
 
     def name_of(self, entry: str) -> str:
-        """Take a name out of an entry of a list."""
+        """Extract the name from an entry of a list."""
         return name_of(self.images, entry)
 
     def items(self, names: Sequence[str], split: Split, folder: Path, legend: Legend) -> list[Item]:
-        """Say what some images are made of."""
+        """Return the items of images: files, labels and recoding."""
         found = self.files(folder)
         recoding, rules = self.of_raster(legend, coloured=self.masks_hold == "colours")
         return [

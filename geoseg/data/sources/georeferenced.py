@@ -44,9 +44,9 @@ class GeoreferencedSource(FileSourceModel, PlacedLabels):
             ``FILE:LAYER``).
         bands: names or numbers of the images' bands; None: all.
         value_range: values that mean 0 and 1, for all bands or band by band; None: 8-bit values as they are.
-        assume_crs: of images that carry none.
+        assume_crs: CRS of images that carry none.
         split: by area, or scenes as a whole.
-        guard_px: rows or columns between ground that is learnt from and ground that is scored.
+        guard_px: rows or columns between training and validation ground.
     """
 
     kind: Literal["georeferenced"]
@@ -58,15 +58,15 @@ class GeoreferencedSource(FileSourceModel, PlacedLabels):
     guard_px: Annotated[int, Field(ge=1)] = 128
 
     def opening(self) -> OpenOptions:
-        """How its images are opened."""
+        """Options for opening its images."""
         return replace(super().opening(), assume_crs=self.assume_crs)
 
     def learns(self) -> bool:
-        """Whether anything of it is learnt from."""
+        """True if any of it is used for training."""
         return isinstance(self.split, AreaSplit) or learns(self.split)
 
     def split_words(self) -> str:
-        """Say for the card what is learnt from."""
+        """Describe the training part, for the card."""
         guard = f", {self.guard_px} px away from what is scored"
         if isinstance(self.split, ByRows):
             rows = self.split.validate_on

@@ -28,8 +28,8 @@ class IdridSource(SetSource):
     """``1. Original Images`` and ``2. All Segmentation Groundtruths``; an image without a lesion's mask has none of it.
 
     Attributes:
-        lesions: what is learnt and its code, 0 being the rest; of several on one pixel the last counts. Small ones
-            should stand last.
+        lesions: lesions and their codes, 0 being the rest; where they overlap the last one counts, so put small ones
+            last.
     """
 
     kind: Literal["idrid"]
@@ -48,7 +48,7 @@ class IdridSource(SetSource):
         return f"1. Original Images/{of_set}/*.jpg"
 
     def items(self, names: Sequence[str], split: Split, folder: Path, legend: Legend) -> list[Item]:
-        """Say what some images are made of."""
+        """Return the items of images: files, labels and recoding."""
         found = self.in_sets(folder)
         items = []
         for name in names:

@@ -1,4 +1,4 @@
-"""What the data sets share whose folders are their published split: ``train``, ``val``, ``test``."""
+"""Base of the data sets whose folders are their published split: ``train``, ``val``, ``test``."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ class SetSource(ListedSource):
     """Images in one folder per published set.
 
     Attributes:
-        split: ``by: published`` learns from ``train_sets`` and scores on ``validate_sets``.
-        train_sets: folders to learn from.
-        validate_sets: folders to score on.
+        split: ``by: published`` trains on ``train_sets`` and validates on ``validate_sets``.
+        train_sets: training folders.
+        validate_sets: validation folders.
     """
 
     split: FileOrPublishedSplit = Published()
@@ -50,7 +50,7 @@ class SetSource(ListedSource):
         return {name: path for name, (_, path) in self.in_sets(folder).items()}
 
     def sides(self, folder: Path) -> Sides:
-        """Decide the side of every image."""
+        """Assign every image to a side."""
         if not isinstance(self.split, Published):
             return super().sides(folder)
         found = self.in_sets(folder)

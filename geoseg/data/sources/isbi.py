@@ -39,7 +39,7 @@ class IsbiSource(ListedSource):
         return find_files(folder, self.images)
 
     def items(self, names: Sequence[str], split: Split, folder: Path, legend: Legend) -> list[Item]:
-        """Say what some sections are made of."""
+        """Return the items of sections: files, labels and recoding."""
         found = self.files(folder)
         recoding = Recoding(legend=legend, table={0: self.membrane, 255: self.cell})
         return [

@@ -36,11 +36,11 @@ POTSDAM_TEST: Final = (
 
 
 class _Isprs(ListedSource):
-    """What both cities share.
+    """Base of the sources of both cities.
 
     Attributes:
         split: ``by: published`` unless another is given.
-        reference: ``eroded`` leaves out what lies within three pixels of another class.
+        reference: ``eroded`` leaves out pixels within three pixels of another class.
         validate_reference: the same for scoring; None: as ``reference``.
         labels: folder of the full reference; None: the published names are tried.
         eroded_labels: folder of the eroded reference; None: the published names are tried.
@@ -69,7 +69,7 @@ class _Isprs(ListedSource):
         """Names of the published split."""
 
     def sides(self, folder: Path) -> tuple[list[str], list[str]]:
-        """Decide the side of every image."""
+        """Assign every image to a side."""
         if not isinstance(self.split, Published):
             return super().sides(folder)
         found = self.files(folder)
@@ -108,7 +108,7 @@ class _Isprs(ListedSource):
         """Files of the bands, in the network's order."""
 
     def items(self, names: Sequence[str], split: Split, folder: Path, legend: Legend) -> list[Item]:
-        """Say what some images are made of."""
+        """Return the items of images: files, labels and recoding."""
         reference = self.reference if split == "train" else self.validate_reference or self.reference
         recoding = Recoding(
             legend=legend, table=codes_by_name(legend, TOWN_LEGEND, optional="clutter"), others="refuse"
@@ -140,7 +140,7 @@ class VaihingenSource(_Isprs):
         return self.bands
 
     def published(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """16 areas to learn from and 17 to score."""
+        """16 training areas and 17 validation areas."""
         return VAIHINGEN_TRAIN, VAIHINGEN_TEST
 
     def files(self, folder: Path) -> Mapping[str, Path]:
@@ -148,7 +148,7 @@ class VaihingenSource(_Isprs):
         return find_files(folder, "top/top_mosaic_09cm_area*.tif")
 
     def name_of(self, entry: str) -> str:
-        """Take the area's number out of an entry of a list."""
+        """Extract the area's number from an entry of a list."""
         return Path(entry).stem.removesuffix("_noBoundary").rpartition("area")[2]
 
     def label_folders(self) -> Mapping[Reference, tuple[str, ...]]:
@@ -197,7 +197,7 @@ class PotsdamSource(_Isprs):
         return _POTSDAM[self.images][1] if self.bands is None else self.bands
 
     def published(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """24 tiles to learn from and 14 to score."""
+        """24 training tiles and 14 validation tiles."""
         return POTSDAM_TRAIN, POTSDAM_TEST
 
     def files(self, folder: Path) -> Mapping[str, Path]:
@@ -205,7 +205,7 @@ class PotsdamSource(_Isprs):
         return find_files(folder, f"{_POTSDAM[self.images][0]}/top_potsdam_*_{self.images}.tif")
 
     def name_of(self, entry: str) -> str:
-        """Take the tile's row and column out of an entry of a list."""
+        """Extract the tile's row and column from an entry of a list."""
         parts = Path(entry).stem.removeprefix("top_potsdam_").split("_")
         return "_".join(parts[:2])
 

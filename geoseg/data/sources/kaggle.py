@@ -26,7 +26,7 @@ class CloudSource(ListedSource):
     Attributes:
         images: folder of the images.
         table: the csv file.
-        formations: what is learnt and its code, 0 being the rest. The masks overlap; the competition has one map per
+        formations: formations and their codes, 0 being the rest. The masks overlap; the competition has one map per
             formation, so train one model for each, or let ``overlap`` decide.
         overlap: where masks overlap, the pixel has the class of the later one in ``formations``, or none.
     """

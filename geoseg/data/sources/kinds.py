@@ -34,4 +34,4 @@ Source = Annotated[
     | CrackSource,
     Field(discriminator="kind"),
 ]
-"""One entry of a recipe's ``sources``; its ``kind`` says which."""
+"""One entry of a recipe's ``sources``, discriminated by its ``kind``."""

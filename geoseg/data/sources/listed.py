@@ -1,4 +1,4 @@
-"""What the sources that are split by file share: items by name, sides, scenes."""
+"""Base of the sources that are split by file: items by name, sides, scenes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class ListedSource(FileSourceModel):
     """Images by name, each on one side of a split as a whole.
 
     Attributes:
-        split: which images are learnt from, and which are scored.
+        split: assignment of the images to training and validation.
     """
 
     split: FileSplit | Published
@@ -27,27 +27,27 @@ class ListedSource(FileSourceModel):
         """Find the images by name.
 
         Args:
-            folder: of the source.
+            folder: folder of the source.
         """
 
     @abstractmethod
     def items(self, names: Sequence[str], split: Split, folder: Path, legend: Legend) -> list[Item]:
-        """Say what some images are made of."""
+        """Return the items of images: files, labels and recoding."""
 
     def name_of(self, entry: str) -> str:
-        """Take a name out of an entry of a list."""
+        """Extract the name from an entry of a list."""
         return Path(entry).stem
 
     def sides(self, folder: Path) -> Sides:
-        """Decide the side of every image."""
+        """Assign every image to a side."""
         return sides(self.split, list(self.files(folder)), folder, self.name_of)
 
     def learns(self) -> bool:
-        """Whether any image is learnt from."""
+        """True if any image is used for training."""
         return learns(self.split)
 
     def split_words(self) -> str:
-        """Say for the card what is learnt from."""
+        """Describe the training images, for the card."""
         return words(self.split)
 
     def scenes(self, split: Split, folder: Path, legend: Legend) -> list[LabelledScene]:

@@ -1,4 +1,4 @@
-"""Files of a folder by a pattern, in which one ``*`` stands for the name of the image."""
+"""Files of a folder by a pattern, in which one ``*`` matches the name of the image."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from geoseg.io.vectors.names import is_folder
 
 
 def find_files(folder: Path, pattern: str) -> dict[str, Path]:
-    """Find files by a pattern with one ``*`` in its last part; the name is what the star stands for.
+    """Find files by a pattern with one ``*`` in its last part; the name is the part matched by the star.
 
     A pattern without a star is one file, named by its stem; a folder is all files in it, named by their stems.
 
     Raises:
-        SceneError: there are none.
+        SceneError: there are no files.
         UsageError: the pattern cannot give names.
     """
     parts = PurePosixPath(pattern).parts
@@ -38,7 +38,7 @@ def find_files(folder: Path, pattern: str) -> dict[str, Path]:
 
 
 def name_of(pattern: str, entry: str) -> str:
-    """Take a name out of an entry of a list: its path and what the pattern has around the star are dropped."""
+    """Extract the name from an entry of a list, without its path and the pattern's text around the star."""
     file = PurePosixPath(entry).name
     last = PurePosixPath(pattern).name
     if "*" not in last:
@@ -52,7 +52,7 @@ def name_of(pattern: str, entry: str) -> str:
 
 
 def partner(folder: Path, pattern: str, name: str) -> Path:
-    """Name the file that a pattern gives for a name."""
+    """Return the file that a pattern gives for a name."""
     path = folder / pattern
     if is_folder(path):
         found = sorted(file for file in path.iterdir() if file.stem == name and not file.name.startswith("."))

@@ -1,4 +1,4 @@
-"""What every source in a recipe says, and what is made of it."""
+"""Base models of the sources in a recipe, and the opening of their scenes."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def _apart(ends: tuple[float, float]) -> tuple[float, float]:
 
 
 Range = Annotated[tuple[float, float], AfterValidator(_apart)]
-"""Values that mean 0 and 1; the first may be the larger one."""
+"""Values that are scaled to 0 and 1; the first may be the larger one."""
 
 
 class Config(BaseModel):
@@ -50,11 +50,11 @@ class Config(BaseModel):
 
 
 class SourceModel(Config):
-    """What all sources have.
+    """Base of all sources.
 
     Attributes:
         name: for messages, scores and the card.
-        licence: of images and labels.
+        licence: licence of images and labels.
         weight: share of the chips, relative to the other sources.
     """
 
@@ -63,21 +63,21 @@ class SourceModel(Config):
     weight: Positive = 1.0
 
     def learns(self) -> bool:
-        """Whether anything of it is learnt from."""
+        """True if any of it is used for training."""
         return True
 
     @abstractmethod
     def split_words(self) -> str:
-        """Say for the card what is learnt from."""
+        """Describe the training part, for the card."""
 
     @abstractmethod
     def scenes(self, split: Split, folder: Path, legend: Legend) -> Sequence[LabelledScene]:
         """Open one side of the split.
 
         Args:
-            split: which side.
+            split: side of the split.
             folder: the data folder.
-            legend: its codes become channels.
+            legend: classes, in the order of the class indices.
 
         Raises:
             SceneError: a file cannot be read.
@@ -86,13 +86,13 @@ class SourceModel(Config):
 
 
 class FileSourceModel(SourceModel):
-    """What all sources of files read block by block have.
+    """Base of all sources of files that are read block by block.
 
     Attributes:
-        folder: where its files lie, relative to the data folder.
-        gsd_m: ground sample distance; None: what the images say, else 1.
-        cache_mb: most megabytes of decoded pixels to keep.
-        alpha: whether a band of the images says which pixels are valid: ``auto``, ``yes`` or ``no``.
+        folder: folder of its files, relative to the data folder.
+        gsd_m: ground sample distance; None: that of the images, else 1.
+        cache_mb: size limit of the cache of decoded pixels, MB.
+        alpha: use of a band of the images as mask: ``auto``, ``yes`` or ``no``.
         nodata: one more value of the images that means no measurement, in all bands.
     """
 
@@ -103,7 +103,7 @@ class FileSourceModel(SourceModel):
     nodata: float | None = None
 
     def opening(self) -> OpenOptions:
-        """How its images are opened."""
+        """Options for opening its images."""
         return OpenOptions(unplaced=True, alpha=self.alpha, nodata=self.nodata)
 
 
@@ -112,11 +112,11 @@ class Item:
     """One image of a source.
 
     Attributes:
-        name: what splits call it.
-        layers: its bands.
-        labels: its classes.
-        recoding: from labels to channels.
-        constants: values of further bands that are the same everywhere.
+        name: name in splits.
+        layers: files of its bands.
+        labels: its label file.
+        recoding: conversion of labels to class indices.
+        constants: values of further, constant bands.
     """
 
     name: str
@@ -153,12 +153,12 @@ def open_items(
 
 
 def weighted(source: SourceModel, parts: Sequence[tuple[LabelledScene, Window]], scored_as: str) -> list[ScenePart]:
-    """Share a source's weight out among parts of scenes, by pixels.
+    """Divide a source's weight among parts of scenes, by pixels.
 
     Args:
-        source: for its weight.
-        parts: scenes and what is used of them.
-        scored_as: what they are scored under, together.
+        source: source with the weight.
+        parts: scenes and their used windows.
+        scored_as: common name of their score.
     """
     total = sum(window.pixels for _, window in parts)
     return [
@@ -183,15 +183,15 @@ def block_cache(source: FileSourceModel) -> BlockCache:
 
 
 class LabelMeanings(Config):
-    """What the labels of a source's files mean.
+    """Base of sources that define the meaning of labels.
 
     Attributes:
-        codes: ``values``: labels are what ``classes`` says, or codes of the legend; ``nonzero``: all but 0 are code 1.
-        classes: from what stands in the labels (an index, a value of the attribute, or a colour ``#rrggbb``) to a code
-            of the legend or ``ignore``.
-        others: what labels that ``classes`` does not list are: a code, ``ignore`` or ``refuse``.
+        codes: ``values``: labels are mapped by ``classes``, or are legend codes; ``nonzero``: all but 0 are code 1.
+        classes: map from label (an index, a value of the attribute, or a colour ``#rrggbb``) to a code of the legend or
+            ``ignore``.
+        others: meaning of labels that ``classes`` does not list: a code, ``ignore`` or ``refuse``.
         labels_nodata: of rasters: one more label that means no class; ``none``: their own nodata value is a class. A
-            nodata value that is a class of the recipe is refused unless this says what it means.
+            nodata value that is a class of the recipe is refused unless this defines its meaning.
     """
 
     codes: Literal["values", "nonzero"] = "values"
@@ -221,20 +221,20 @@ class LabelMeanings(Config):
         return self
 
     def table(self) -> tuple[tuple[str, int | None], ...] | None:
-        """List labels as text with their codes, None for no class; None where labels are codes."""
+        """Map labels as text to codes, None for no class; None if labels are codes."""
         if self.classes is None:
             return None
         return tuple((str(key), None if code == "ignore" else code) for key, code in self.classes.items())
 
     def of_raster(self, legend: Legend, *, coloured: bool) -> tuple[Recoding, ClassRules]:
-        """Decide how the values of a raster become channels.
+        """Make the rules for converting the values of a raster to class indices.
 
         Args:
-            legend: its codes become channels.
-            coloured: whether the files hold colours.
+            legend: classes, in the order of the class indices.
+            coloured: True if the files hold colours.
 
         Returns:
-            How labels become channels, and how pixels become labels.
+            Conversion of labels to class indices, and of pixels to labels.
 
         Raises:
             UsageError: files of codes have classes by colour or by name, or files of colours by something else.
@@ -260,12 +260,12 @@ class LabelMeanings(Config):
 
 
 def codes_by_name(legend: Legend, official: Legend, *, optional: str) -> dict[int, int | None]:
-    """Tell what a benchmark's codes are in a recipe's legend: the classes of the same names.
+    """Map a benchmark's codes to those of a recipe's legend, by class names.
 
     Args:
-        legend: the recipe's.
-        official: the benchmark's.
-        optional: the one class that the recipe's legend may leave out; its pixels then have no class.
+        legend: legend of the recipe.
+        official: legend of the benchmark.
+        optional: class that the recipe's legend may leave out; its pixels then have no class.
 
     Raises:
         UsageError: another class of the benchmark is missing.
@@ -285,10 +285,10 @@ def _label(code: int | None) -> int:
 
 
 def rgb_of(text: str) -> Rgb:
-    """Read ``#rrggbb``.
+    """Parse ``#rrggbb``.
 
     Raises:
-        ValueError: it is none.
+        ValueError: the text is something else.
     """
     if len(text) != 7 or not text.startswith("#"):
         raise ValueError(f"{text!r} is no colour #rrggbb")

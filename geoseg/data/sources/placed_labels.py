@@ -1,4 +1,4 @@
-"""PlacedLabels: what a recipe says of labels that lie on Earth, raster or polygons, for every kind that reads such."""
+"""PlacedLabels: options of georeferenced labels, raster or polygons, for all kinds that read them."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ class PlacedLabels(LabelMeanings):
         labels: a raster, or polygons; see the kind.
         attribute: for polygons, the field of the class; None: every polygon is code 1.
         outside: for polygons, the code where none lies, or ``ignore``.
-        all_touched: for polygons, whether a pixel belongs to one that touches it; else to one that holds its centre.
+        all_touched: for polygons, label all pixels that a polygon touches; else those whose centre it contains.
         buffer_m: for vector labels, metres by which lines and points are widened to polygons; None: they are refused.
-        may_be_empty: for polygons, whether a file without any will do; every pixel of its scene is ``outside`` then.
+        may_be_empty: for polygons, accept a file without any; every pixel of its scene is then ``outside``.
         labels_hold: for rasters, ``codes`` or ``colours``.
-        resample: for rasters, whether the nearest label is taken where their grid is not the image's.
+        resample: for rasters, resample by nearest neighbour if their grid is not the image's.
     """
 
     labels: str
@@ -54,13 +54,13 @@ class PlacedLabels(LabelMeanings):
         return is_vector(self.labels)
 
     def recoding(self, legend: Legend) -> Recoding:
-        """Decide how labels become channels."""
+        """Make the conversion of labels to class indices."""
         if self._vector:
             return Recoding(legend=legend, nonzero=self.codes == "nonzero")
         return self.of_raster(legend, coloured=self.labels_hold == "colours")[0]
 
     def label_file(self, path: Path, legend: Legend, *, shared: bool = False) -> LabelFile:
-        """Say how one file of labels is read; ``shared``: it has the labels of several scenes."""
+        """Return the reader of one label file; ``shared``: it has the labels of several scenes."""
         if self._vector:
             return PolygonFile(
                 path=path,

@@ -19,11 +19,11 @@ class TownSource(SourceModel):
     """Drawn towns: every seed is another town, labelled perfectly.
 
     Attributes:
-        train_seeds: first and last seed to learn from.
-        validate_seeds: first and last seed to score on.
+        train_seeds: first and last training seed.
+        validate_seeds: first and last validation seed.
         shape: rows and columns of each town.
         gsd_m: ground sample distances, taken in turn.
-        recode: town codes and the codes of the model's legend they become, the others 0; None keeps all.
+        recode: map from town codes to codes of the model's legend, the others become 0; None keeps all.
     """
 
     kind: Literal["towns"]
@@ -34,11 +34,11 @@ class TownSource(SourceModel):
     recode: dict[int, int] | None = None
 
     def learns(self) -> bool:
-        """Whether anything of it is learnt from."""
+        """True if any of it is used for training."""
         return self.train_seeds is not None
 
     def split_words(self) -> str:
-        """Say for the card what is learnt from."""
+        """Describe the training part, for the card."""
         return "" if self.train_seeds is None else f"seeds {self.train_seeds[0]} to {self.train_seeds[1]}"
 
     def scenes(self, split: Split, folder: Path, legend: Legend) -> list[LabelledImage]:

@@ -1,4 +1,4 @@
-"""The meaning of nodata in class rasters, as users write it."""
+"""Meaning of nodata in class rasters, as given by users."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ Nodata = int | Literal["none"] | None
 
 
 def parse_nodata(text: str | None, option: str = "--nodata") -> Nodata:
-    """Read what a user says of nodata.
+    """Parse the value of a nodata option.
 
     Args:
         text: a whole number, ``none``, or None.
-        option: its name, for the message.
+        option: name of the option, for the message.
 
     Raises:
-        UsageError: it is something else.
+        UsageError: the text is something else.
     """
     if text is None or text == "none":
         return None if text is None else "none"

@@ -30,11 +30,12 @@ def write_flatgeobuf(
 ) -> int:
     """Write polygons as FlatGeobuf with its spatial index.
 
-    The polygons wait for their places in a file beside the target; of each one GDAL keeps some 60 bytes in memory.
+    The polygons are kept in a temporary file next to the target until they are sorted; GDAL keeps some 60 bytes of each
+    in memory.
 
     Args:
         path: the final ``.fgb``.
-        batches: polygons, batch by batch; None at all gives an empty layer.
+        batches: polygons, batch by batch; no batches give an empty layer.
         crs_wkt: CRS of the coordinates; None when the scene has none.
         legend: names of the class codes.
         multi: the geometries are multipolygons.
@@ -42,7 +43,7 @@ def write_flatgeobuf(
         layer: the layer's name.
 
     Returns:
-        How many polygons were written.
+        Number of polygons written.
 
     Raises:
         WriteError: the disk is full or fails; nothing is left at ``path``.

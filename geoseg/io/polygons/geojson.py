@@ -1,4 +1,4 @@
-"""GeoJSON of segments by RFC 7946, written as it comes: one feature a line."""
+"""GeoJSON of segments by RFC 7946, streamed with one feature per line."""
 
 from __future__ import annotations
 
@@ -41,24 +41,24 @@ def write_geojson(  # noqa: PLR0913 - the options a file has, each with a defaul
 ) -> int:
     """Write polygons as GeoJSON: WGS84, cut at the antimeridian, exterior rings counterclockwise, with a bbox.
 
-    A file called ``.geojsonl`` gets the features only, one JSON object a line.
+    A ``.geojsonl`` file has the features only, one JSON object per line.
 
     Args:
         path: the final ``.geojson`` or ``.geojsonl``.
-        batches: polygons, batch by batch; None at all gives a collection of nothing.
+        batches: polygons, batch by batch; no batches give an empty collection.
         crs_wkt: CRS of the coordinates.
         legend: names of the class codes.
         multi: the geometries are multipolygons.
         extra: columns of ``Segments.extra``, floats and integers; NaN becomes null.
-        layer: the layer's name; the format keeps none.
-        decimals: digits of a coordinate after the point; 7 are a centimetre. A polygon that would become invalid by
-            this keeps all its digits.
+        layer: name of the layer; ignored, since the format has none.
+        decimals: decimal places of coordinates; 7 are a centimetre. A polygon that rounding would make invalid keeps
+            all digits.
 
     Returns:
-        How many polygons were written.
+        Number of polygons written.
 
     Raises:
-        UsageError: the coordinates have no CRS, or none that leads to longitude and latitude.
+        UsageError: there is no CRS, or none that can be transformed to longitude and latitude.
         WriteError: the disk is full or fails; nothing is left at ``path``.
         LegendError: a polygon's code is not in the legend.
 
@@ -113,7 +113,7 @@ def _rounded(geometry: Geometry, decimals: int) -> Geometry:
 
 
 class _Extent:
-    """The bbox of boxes on the globe, which may lead across the antimeridian."""
+    """The bbox of boxes on the globe, which may cross the antimeridian."""
 
     def __init__(self) -> None:
         self._whole: F64 | None = None
@@ -121,7 +121,7 @@ class _Extent:
         self._at_greenwich = False
 
     def add(self, boxes: F64) -> None:
-        """Take boxes (box, 4), none of them across the antimeridian."""
+        """Add boxes (box, 4), none of them across the antimeridian."""
         known = boxes if self._whole is None else np.vstack([boxes, self._whole])
         self._whole = np.r_[known[:, :2].min(axis=0), known[:, 2:].max(axis=0)]
         east, west = boxes[:, 0] >= 0, boxes[:, 2] <= 0
@@ -130,7 +130,7 @@ class _Extent:
         self._at_greenwich |= bool((~east & ~west).any())
 
     def bbox(self) -> list[float] | None:
-        """West, south, east, north; west is the greater one where the shorter way leads across 180 degrees.
+        """West, south, east, north; west > east where the smaller box crosses the antimeridian.
 
         Source:
             RFC 7946, section 5.2.

@@ -1,4 +1,4 @@
-"""GeoPackage of segments: streamed in, styled from inside, the same bytes for the same input."""
+"""GeoPackage of segments: streamed, with its style inside, deterministic bytes."""
 
 from __future__ import annotations
 
@@ -53,21 +53,21 @@ def write_segments(  # noqa: PLR0913 - the options a file has, each with a defau
     second: SecondLayer | None = None,
     about: About | None = None,
 ) -> int:
-    """Write polygons as one GeoPackage layer with its default style inside, and maybe a second one made from them.
+    """Write polygons as one GeoPackage layer with its default style, and optionally a second layer made from them.
 
     Args:
         path: the final ``.gpkg``.
-        batches: polygons, batch by batch; one batch at a time is in memory. None at all gives an empty layer.
+        batches: polygons, batch by batch; one batch at a time is in memory. No batches give an empty layer.
         crs_wkt: CRS of the coordinates; None when the scene has none.
         legend: names and colours of the class codes.
         layer: the layer's name.
         multi: the geometries are multipolygons.
         extra: columns of ``Segments.extra``, floats and integers; NaN becomes NULL.
         second: a layer made from polygons of this one, with the same columns and colours.
-        about: title and description of the layers, as GeoPackages hold them and QGIS shows them.
+        about: title and description of the layers, which QGIS shows.
 
     Returns:
-        How many polygons were written to the first layer.
+        Number of polygons written to the first layer.
 
     Raises:
         WriteError: the disk is full or fails; nothing is left at ``path``.
@@ -102,7 +102,7 @@ def _described(layer: str, about: About | None) -> OgrFormat:
 
 
 def add_style(part: Path, layer: str, qml: str, description: str = "Classes by colour") -> None:
-    """Put a layer's default style into a GeoPackage that is not finished yet."""
+    """Add a layer's default style to an unfinished GeoPackage."""
     with closing(sqlite3.connect(part)) as db, db:
         db.execute("PRAGMA journal_mode = MEMORY")  # a part that breaks is thrown away: nothing to roll back to
         db.execute(_LAYER_STYLES)
@@ -120,7 +120,7 @@ def add_style(part: Path, layer: str, qml: str, description: str = "Classes by c
 
 
 def settle(part: Path) -> None:
-    """Take the moment of writing out of a GeoPackage that has all its tables: time stamps and the count of commits."""
+    """Reset time stamps and the change counter of a complete GeoPackage, so that its bytes are deterministic."""
     with closing(sqlite3.connect(part)) as db, db:
         db.execute("PRAGMA journal_mode = MEMORY")
         db.execute("UPDATE gpkg_contents SET last_change = ?", (_LAST_CHANGE,))
@@ -128,10 +128,10 @@ def settle(part: Path) -> None:
 
 
 def _verify(part: Path, streams: Mapping[str, SegmentStream]) -> None:
-    """Check the finished file as a GeoPackage, and every value in it against what went in.
+    """Check the format of the finished file, and compare every value with the input.
 
     Raises:
-        OSError: it is not whole, or holds something else.
+        OSError: the file is damaged, or a value differs.
     """
     check_geopackage(part)
     with read_only(part) as db:

@@ -1,4 +1,4 @@
-"""GeoParquet 1.1 of segments: columns, compressed, in an order that lets readers skip what is far away."""
+"""GeoParquet 1.1 of segments: compressed columns in spatial order, so that readers can skip distant row groups."""
 
 from __future__ import annotations
 
@@ -61,15 +61,15 @@ def write_geoparquet(
 
     Args:
         path: the final ``.parquet``.
-        batches: polygons, batch by batch; None at all gives an empty layer.
+        batches: polygons, batch by batch; no batches give an empty layer.
         crs_wkt: CRS of the coordinates; None when the scene has none.
         legend: names of the class codes.
-        multi: the geometries are multipolygons; only an empty layer needs to be told.
+        multi: the geometries are multipolygons; only needed for an empty layer.
         extra: columns of ``Segments.extra``, floats and integers; NaN becomes null.
         layer: the layer's name; the format keeps none.
 
     Returns:
-        How many polygons were written.
+        Number of polygons written.
 
     Raises:
         WriteError: the disk is full or fails; nothing is left at ``path``.
@@ -100,7 +100,7 @@ def write_geoparquet(
 
 
 class _Seen:
-    """What the metadata says of all polygons together."""
+    """Totals over all polygons, for the metadata."""
 
     def __init__(self) -> None:
         self.types: set[str] = set()
@@ -124,7 +124,7 @@ def _rows(stream: SegmentStream, segments: Segments, seen: _Seen, half_side: flo
 
 
 def _places(segments: Segments, bounds: F64, half_side: float) -> npt.NDArray[np.int64]:
-    """Place polygons in the file: large ones first, then along the curve, by the middles of their boxes."""
+    """Sort keys of polygons: large ones first, then along the curve, by the centres of their boxes."""
     middle = (bounds[:, :2] + bounds[:, 2:]) / 2
     cell = np.floor((middle / half_side + 1) * 2 ** (_BITS - 1))
     cell = np.clip(cell, 0, 2**_BITS - 1).astype(np.int64)
@@ -142,7 +142,7 @@ def _half_side(crs: CRS | None) -> float:
 
 
 def _groups(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
-    """Cut sorted rows into row groups: where one is full, holds many bytes, or the large polygons end."""
+    """Cut sorted rows into row groups: when one is full or holds many bytes, and after the large polygons."""
     held: list[pa.RecordBatch] = []
     rows = size_bytes = 0
     large = False

@@ -1,4 +1,4 @@
-"""Polygons on a grid of whole units, without the vertices that the grid makes needless."""
+"""Snapping of polygons to a grid of whole units, dropping redundant vertices."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ Geometry = npt.NDArray[np.object_]
 
 @dataclass(frozen=True, slots=True)
 class _Rings:
-    """Open rings one after the other: points (point, 2), and how many each has."""
+    """Open rings, concatenated: points (point, 2), and the number of points of each."""
 
     points: F64
     count: I64
 
     def near(self, steps: int) -> F64:
-        """For each point the one so many steps further on its ring."""
+        """Return for each point the one a number of steps further on its ring."""
         starts = np.cumsum(self.count) - self.count
         place = np.arange(len(self.points)) - np.repeat(starts, self.count) + steps
         return self.points[np.repeat(starts, self.count) + place % np.repeat(self.count, self.count)]
@@ -33,14 +33,14 @@ class _Rings:
 
 
 def on_grid(geometry: Geometry, units: int) -> tuple[Bools, Geometry]:
-    """Move vertices to multiples of so many units, and drop those that repeat or lie between two others on a line.
+    """Snap vertices to multiples of ``units``, and drop duplicate and collinear ones.
 
     Args:
         geometry: Polygons or MultiPolygons, none of them empty.
         units: side of the grid's cells.
 
     Returns:
-        Of which something is left, and what is left of those, maybe invalid.
+        (geometry,) bool, True where the result is not empty, and these results, possibly invalid.
     """
     if not len(geometry):
         return np.zeros(0, bool), geometry
@@ -55,7 +55,7 @@ def on_grid(geometry: Geometry, units: int) -> tuple[Bools, Geometry]:
 
 
 def _closed(kind: shapely.GeometryType, rings: _Rings, levels: list[I64]) -> tuple[Bools, Geometry]:
-    """Make polygons of open rings; a ring of two points is none, and takes its polygon along if it is the shell."""
+    """Make polygons from open rings; a ring of two points is dropped, with its polygon if it is the shell."""
     polygons = levels[0]
     alive = rings.count >= 3
     alive &= alive[np.repeat(polygons[:-1], np.diff(polygons))]

@@ -1,4 +1,4 @@
-"""Places along the Hilbert curve: what is near on the curve is near on the ground."""
+"""Positions along the Hilbert curve, for spatial sorting."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def hilbert_keys(x: I64, y: I64, bits: int) -> I64:
         bits: levels of the curve, at most 31.
 
     Returns:
-        Place of each cell on the curve, 0 to ``4**bits - 1``.
+        Position of each cell on the curve, 0 to ``4**bits - 1``.
 
     Source:
         D. Hilbert, "Ueber die stetige Abbildung einer Linie auf ein Flaechenstueck", Math. Ann. 38 (1891): each

@@ -1,4 +1,4 @@
-"""Polygons in longitude and latitude, as web formats want them: WGS84, cut at the antimeridian."""
+"""Polygons in longitude and latitude for web formats: WGS84, cut at the antimeridian."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ _POLE = 90 - 1e-9
 
 
 class ToLonLat:
-    """Turns polygons of a CRS into longitude and latitude on WGS84.
+    """Transformation of polygons from a CRS to longitude and latitude on WGS84.
 
     Args:
-        path: the file that wants them, for the refusal.
+        path: the output file, for error messages.
         crs_wkt: CRS of the polygons.
 
     Raises:
-        UsageError: there is no CRS, or none that leads to the Earth.
+        UsageError: there is no CRS, or none that can be transformed to longitude and latitude.
     """
 
     def __init__(self, path: Path, crs_wkt: str | None) -> None:
@@ -51,16 +51,16 @@ class ToLonLat:
             raise UsageError(f"{self._refusal} ({' '.join(str(error).split())}). {cure}") from error
 
     def __call__(self, geometry: Geometry) -> Geometry:
-        """Transform polygons; what crosses the antimeridian or holds a pole becomes a MultiPolygon where it must.
+        """Transform polygons; one that crosses the antimeridian or contains a pole may become a MultiPolygon.
 
         Args:
             geometry: shapely Polygons or MultiPolygons in the CRS.
 
         Returns:
-            As many, with longitudes in [-180, 180].
+            The same number of geometries, with longitudes in [-180, 180].
 
         Raises:
-            UsageError: a point lies where the CRS has no longitude and latitude.
+            UsageError: a point has no longitude and latitude.
 
         Source:
             RFC 7946, section 3.1.9.
@@ -105,7 +105,7 @@ def _cut_one(polygon: Polygon) -> list[Polygon]:
 
 
 def _unrolled(ring: shapely.LinearRing) -> Polygon:
-    """Make a polygon of a ring, continuous in longitude; one that runs round the Earth encloses the nearer pole."""
+    """Make a polygon of a ring, continuous in longitude; one around the Earth encloses the nearer pole."""
     lon, lat = shapely.get_coordinates(ring)[:-1].T
     polar = np.abs(lat) > _POLE
     if polar.any() and not polar.all():

@@ -31,19 +31,19 @@ _SCHEMA = pa.schema(
 
 
 def merge_segments(path: Path, sources: Sequence[tuple[str, Path]], *, crs_wkt: str, legend: Legend) -> list[str]:
-    """Copy the segments of scenes in one CRS into one layer, its default style inside.
+    """Copy the segments of scenes in one CRS into one layer, with its default style.
 
     Args:
         path: the final ``.gpkg``.
-        sources: name of each scene and its GeoPackage, at least one; one batch of one of them is in memory at a time.
+        sources: name of each scene and its GeoPackage, at least one; one batch is in memory at a time.
         crs_wkt: CRS of all of them.
         legend: names and colours.
 
     Returns:
-        The scenes whose polygons cannot be read; some of them may be missing.
+        Names of the scenes whose polygons cannot be read completely.
 
     Raises:
-        WriteError: the disk is full or fails; ``path`` is left as it was.
+        WriteError: the disk is full or fails; ``path`` is unchanged.
     """
     rows = 0
     unreadable: list[str] = []

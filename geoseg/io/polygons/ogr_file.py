@@ -1,4 +1,4 @@
-"""Segments through GDAL's vector drivers: streamed into a part, counted when read back."""
+"""Writing of segments with GDAL's vector drivers: streamed, and verified by reading back."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ _BATCH_ROWS = 4096
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OgrFormat:
-    """How GDAL is asked for a file.
+    """GDAL driver and options of a file.
 
     Attributes:
         driver: GDAL's name of the format.
-        suffix: how a file of the format must end for GDAL to take it for one, and not for a folder.
+        suffix: suffix by which GDAL recognises a file of the format, and not a folder.
         dataset_options: the driver's creation options.
-        layer_options: of the layer.
+        layer_options: creation options of the layer.
     """
 
     driver: str
@@ -50,7 +50,7 @@ class OgrFormat:
 
 
 def keep_quiet() -> None:
-    """Keep GDAL's warnings off stderr for good; its errors are raised all the same.
+    """Permanently suppress GDAL's warnings on stderr; its errors are still raised.
 
     pyogrio catches warnings only in the thread that imported it; a worker of a cluster writes in any thread.
     """
@@ -60,11 +60,11 @@ def keep_quiet() -> None:
 def write_layer(
     part: Path, stream: SegmentStream, how: OgrFormat, *, layer: str, crs_wkt: str | None, multi: bool
 ) -> None:
-    """Write all segments of a stream as one layer, of a file that may have others already.
+    """Write all segments of a stream as one layer of a new or existing file.
 
     Raises:
         OSError: GDAL cannot write the file.
-        BaseException: whatever the stream itself raised, as it was.
+        BaseException: an error of the stream itself, unchanged.
     """
     try:
         with quiet(), plainly_named(part, how.suffix) as path:
@@ -86,7 +86,7 @@ def write_layer(
 
 
 def read_sums(part: Path, schema: pa.Schema) -> ColumnSums:
-    """Sum up the columns of a finished file of one layer, one batch in memory at a time.
+    """Compute the column sums of a finished file of one layer, with one batch in memory at a time.
 
     Raises:
         OSError: GDAL cannot read the file.
@@ -106,7 +106,7 @@ def read_sums(part: Path, schema: pa.Schema) -> ColumnSums:
 
 
 def _even(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Cut batches anew, all of one length: some drivers' files show where one ended."""
+    """Re-chunk batches to equal lengths, since the files of some drivers depend on batch boundaries."""
     held: list[pa.RecordBatch] = []
     rows = 0
     for batch in batches:
@@ -125,7 +125,7 @@ def _even(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
 
 @contextmanager
 def plainly_named(part: Path, suffix: str) -> Iterator[str]:
-    """Name a file so that pyogrio and GDAL take it for what it is.
+    """Return a path of a file by which pyogrio and GDAL recognise it correctly.
 
     pyogrio looks for archives and addresses in a path, GDAL's drivers for a suffix.
     """

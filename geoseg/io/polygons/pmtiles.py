@@ -1,4 +1,4 @@
-"""PMTiles of segments: a pyramid of vector tiles in one file, shown by a web map from any file server."""
+"""PMTiles of segments: a pyramid of vector tiles in one file, for web maps on any file server."""
 
 from __future__ import annotations
 
@@ -49,24 +49,24 @@ def write_pmtiles(
 ) -> int:
     """Write polygons as PMTiles 3: Mapbox vector tiles with one layer.
 
-    At the finest zoom a pixel of the scene is one on the screen, and every polygon is there to an eighth of a pixel; at
-    the others polygons below four screen pixels are left out, down to the zoom where nothing is left. Features carry
-    class_code, class_name, area_m2 and confidence, objects their object_id too; and their number in the stream as id.
+    At the finest zoom a pixel of the scene is one on the screen, and every polygon is kept, to an eighth of a pixel; at
+    the others polygons below four screen pixels are left out, down to the zoom where none is left. Features have
+    class_code, class_name, area_m2 and confidence, objects also object_id; their id is their number in the stream.
 
     Args:
         path: the final ``.pmtiles``.
-        batches: polygons, batch by batch; None at all gives one empty tile.
+        batches: polygons, batch by batch; no batches give one empty tile.
         crs_wkt: CRS of the coordinates.
-        legend: names and colours of the class codes; stands in the metadata as ``classes``.
+        legend: names and colours of the class codes; written to the metadata as ``classes``.
         multi: the geometries are multipolygons.
-        extra: columns of ``Segments.extra``; of them tiles carry the ids of objects only.
-        layer: the layer's name.
+        extra: columns of ``Segments.extra``; only the ids of objects are written to tiles.
+        layer: name of the layer.
 
     Returns:
-        How many polygons were written. Those beyond 85 degrees of latitude lie in no tile.
+        Number of polygons written. Those beyond 85 degrees of latitude are in no tile.
 
     Raises:
-        UsageError: the coordinates have no CRS, or none that leads to longitude and latitude.
+        UsageError: there is no CRS, or none that can be transformed to longitude and latitude.
         WriteError: the disk is full or fails; nothing is left at ``path``.
         LegendError: a polygon's code is not in the legend.
 
@@ -125,7 +125,7 @@ class _Extent:
 
 
 def _cut(stream: SegmentStream, to_lonlat: ToLonLat, extent: _Extent, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-    """Yield what every tile holds of every batch, by tile number."""
+    """Yield the pieces of every batch, by tile number."""
     max_zoom: int | None = None
     before = 0
     for segments in stream.segments():
@@ -148,21 +148,21 @@ def _cut(stream: SegmentStream, to_lonlat: ToLonLat, extent: _Extent, schema: pa
 
 
 def _finest_zoom(segments: Segments, lat: float) -> int:
-    """The zoom at which pixels of the scene are about as large as the screen's, by the first polygon."""
+    """Return the zoom at which scene pixels are about as large as screen pixels, by the first polygon."""
     gsd_m = sqrt(segments.area_m2[0] / segments.pixels[0])
     zoom = log2(_EQUATOR_M * max(cos(radians(lat)), 0.01) / (_SCREEN_PX * gsd_m))
     return int(np.clip(np.ceil(zoom - 0.1), 0, _FINEST_ZOOM))
 
 
 def _add(writer: Writer, number: int, tile: bytes) -> int:
-    """Add a tile and tell its zoom."""
+    """Add a tile and return its zoom."""
     writer.write_tile(number, gzip.compress(tile, compresslevel=6, mtime=0))
     zoom, _, _ = tileid_to_zxy(number)
     return int(zoom)
 
 
 def _tiles(batches: Iterable[pa.RecordBatch], layer: str, shown: list[str]) -> Iterator[tuple[int, bytes]]:
-    """Encode sorted rows, tile by tile; if there are none, one empty tile, for an archive must have one."""
+    """Encode sorted rows, tile by tile; without rows one empty tile, since an archive must have one."""
     held: list[pa.RecordBatch] = []
     number = -1
     for batch in batches:

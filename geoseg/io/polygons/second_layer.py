@@ -1,4 +1,4 @@
-"""SecondLayer: polygons made from some of those of a layer, written behind it into the same file."""
+"""SecondLayer: polygons derived from some of those of a layer, written after it into the same file."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from geoseg.core.segments import Segments
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SecondLayer:
-    """What a second layer holds.
+    """Definition of a second layer.
 
     Attributes:
         codes: classes whose polygons of the first layer it is made from.
-        make: those polygons, in batches that may be gone through several times -> its polygons.
-        name: of the layer.
+        make: function from those polygons, in re-iterable batches, to its polygons.
+        name: name of the layer.
     """
 
     codes: tuple[int, ...]
@@ -31,17 +31,17 @@ class SecondLayer:
     name: str = "segments_regular"
 
     def of_legend(self, legend: Legend) -> Legend:
-        """Keep the classes of this layer."""
+        """Return the legend with the classes of this layer only."""
         return legend.model_copy(update={"classes": tuple(c for c in legend.classes if c.code in self.codes)})
 
 
 class Spill:
-    """Polygons of some classes, kept on disk while all pass by; iterates over them as often as asked.
+    """Temporary file of the polygons of some classes, collected from a stream; can be iterated repeatedly.
 
-    The file has no name: nobody else can open it, and it goes with the process.
+    The file has no name: other processes cannot open it, and it is removed with this process.
 
     Args:
-        folder: on the disk that holds it.
+        folder: folder on the file system of the temporary file.
         codes: the classes to keep.
     """
 
@@ -51,7 +51,7 @@ class Spill:
         self._starts: list[int] = []
 
     def passing(self, batches: Iterable[Segments]) -> Iterator[Segments]:
-        """Keep what is wanted of all that passes.
+        """Pass batches through and keep the polygons of the classes.
 
         Raises:
             OSError: the disk is full.

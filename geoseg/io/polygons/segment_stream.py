@@ -1,4 +1,4 @@
-"""SegmentStream: batches of segments on their way into a file, as Arrow columns."""
+"""SegmentStream: batches of segments as Arrow record batches, checked and counted on the way into a file."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _LARGEST_BATCH_BYTES = 2**29
 
 
 class SegmentStream:
-    """Segments once through, checked and counted; remembers what passed and what broke.
+    """One-pass stream of segments that checks and counts them and keeps the error that ended it.
 
     Args:
         batches: polygons, batch by batch.
@@ -48,7 +48,7 @@ class SegmentStream:
         pixels: sum of their pixels.
         codes: sum of their class codes.
         sums: of all columns of the record batches.
-        broke: the error that ended the stream, which Arrow's C stream cannot carry; None while all is well.
+        broke: the error that ended the stream, which Arrow's C stream cannot carry; None if there was none.
     """
 
     def __init__(self, batches: Iterable[Segments], legend: Legend, extra: np.dtype[np.void] = NO_COLUMNS) -> None:
@@ -94,7 +94,7 @@ class SegmentStream:
                 yield segments
 
     def columns(self, segments: Segments) -> list[pa.Array]:
-        """Make the columns of ``attributes``; what is unknown is null."""
+        """Make the columns of ``attributes``; unknown values are null."""
         columns = [
             segments.class_code.astype(np.int32),
             self._names[segments.class_code],
@@ -108,7 +108,7 @@ class SegmentStream:
         return [pa.array(c, type=f.type, from_pandas=True) for c, f in zip(columns, self.attributes, strict=True)]
 
     def expect_sums(self, found: ColumnSums) -> None:
-        """Compare every value that a finished file holds with what went in as record batches.
+        """Compare the column sums of a finished file with those of the record batches.
 
         Raises:
             OSError: they differ.
@@ -118,7 +118,7 @@ class SegmentStream:
             raise OSError(f"the polygons read back with {difference}")
 
     def expect(self, rows: int, pixels: int, codes: int) -> None:
-        """Compare what a finished file holds with what went in.
+        """Compare the counts of a finished file with those of the stream.
 
         Raises:
             OSError: they differ.
@@ -131,7 +131,7 @@ class SegmentStream:
 
 
 def to_wkb(geometry: npt.NDArray[np.object_]) -> npt.NDArray[np.object_]:
-    """Encode geometries as the file formats want them: ISO WKB, little-endian on every machine."""
+    """Encode geometries as ISO WKB, little-endian on every machine."""
     return np.asarray(shapely.to_wkb(geometry, flavor="iso", byte_order=1))
 
 

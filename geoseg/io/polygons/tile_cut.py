@@ -23,7 +23,7 @@ EXTENT = 4096
 """Units along the side of a tile."""
 
 MAX_LATITUDE = 85.0511287798066
-"""Where the square Web Mercator map ends, degrees."""
+"""Largest latitude of the square Web Mercator map, degrees."""
 
 _BUFFER = 64
 # seen on 512 screen pixels a tile, a unit is an eighth of a pixel; away from the finest zoom half a pixel will do, and
@@ -34,13 +34,13 @@ _LEAST_UNITS2 = 256
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TilePieces:
-    """What some polygons have in one tile.
+    """Pieces of polygons in one tile.
 
     Attributes:
         zoom: level of the pyramid.
-        column: of the tile, from 180 degrees west.
-        row: of the tile, from the north.
-        owner: for each piece the index of its polygon, ascending.
+        column: column of the tile, from 180 degrees west.
+        row: row of the tile, from the north.
+        owner: (piece,) index of its polygon, ascending.
         geometry: the pieces in units of the tile, y downward, exterior rings clockwise as seen.
     """
 
@@ -52,10 +52,10 @@ class TilePieces:
 
 
 def cut_into_tiles(lonlat: Geometry, max_zoom: int) -> Iterator[TilePieces]:
-    """Cut polygons into tiles of every zoom at which something of them can be seen.
+    """Cut polygons into tiles of every zoom at which any of them is visible.
 
-    Neighbours stay neighbours: their common vertices move to the same places. At each zoom below the finest, what is
-    smaller than four screen pixels is left out.
+    Shared edges stay shared: common vertices are snapped to the same places. At each zoom below the finest, polygons
+    smaller than four screen pixels are left out.
 
     Args:
         lonlat: Polygons or MultiPolygons in longitude and latitude.
@@ -80,7 +80,7 @@ def cut_into_tiles(lonlat: Geometry, max_zoom: int) -> Iterator[TilePieces]:
 
 
 def _to_units(lonlat: Geometry, zoom: int) -> tuple[I64, Geometry]:
-    """Put polygons on the map of a zoom: units from its north-western corner, to the right and downward."""
+    """Transform polygons to the map of a zoom: units from its north-western corner, to the right and downward."""
     owner = np.arange(len(lonlat))
     bounds = shapely.bounds(lonlat)
     far = np.maximum(bounds[:, 3], -bounds[:, 1]) > MAX_LATITUDE
@@ -101,7 +101,7 @@ def _to_units(lonlat: Geometry, zoom: int) -> tuple[I64, Geometry]:
 
 
 def _polygons_of(geometry: Geometry) -> Geometry:
-    """Leave lines and points out of geometries."""
+    """Keep the polygonal parts of geometries."""
     mixed = ~np.isin(shapely.get_type_id(geometry), (shapely.GeometryType.POLYGON, shapely.GeometryType.MULTIPOLYGON))
     if not mixed.any():
         return geometry
@@ -128,7 +128,7 @@ class _Window(NamedTuple):
 
 
 class _Part(NamedTuple):
-    """Polygons, or what is left of them."""
+    """Polygons, or their clipped parts."""
 
     owner: I64
     geometry: Geometry
@@ -139,9 +139,9 @@ class _Part(NamedTuple):
 
 
 def _split(part: _Part, window: _Window) -> Iterator[TilePieces]:
-    """Halve a window of tiles until one tile is left, and clip on the way what crosses the middle.
+    """Halve a window of tiles recursively down to one tile, clipping polygons that cross the middle.
 
-    So a polygon that covers the whole map is cut in few pieces first, never as a whole by every tile.
+    So a polygon that covers the whole map is first cut into few pieces, and never clipped as a whole by every tile.
     """
     bounds = shapely.bounds(part.geometry)
     low = np.floor((bounds[:, :2] - _BUFFER) / EXTENT).astype(np.int64)

@@ -1,4 +1,4 @@
-"""The vector formats that segments can be written in, by the file's suffix."""
+"""Registry of the vector formats of segments, by the file's suffix."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from geoseg.io.publish.style_file import write_style
 
 
 class WriteSegments(Protocol):
-    """What every format's writer is called with; see ``geoseg.io.polygons.geopackage.write_segments``."""
+    """Protocol of the writers of all formats; see ``geoseg.io.polygons.geopackage.write_segments``."""
 
     def __call__(  # noqa: D102
         self,
@@ -42,11 +42,11 @@ _WRITERS = {
     ".pmtiles": "geoseg.io.polygons.pmtiles:write_pmtiles",
 }
 VECTOR_SUFFIXES = tuple(_WRITERS)
-"""Suffixes of the formats that can be written, the default first."""
+"""Suffixes of the supported formats, the default first."""
 
 
 def polygons_beside(raster: Path, layer: str = SEGMENTS) -> Path:
-    """Name the file of a layer of polygons beside a class raster, as it is written where nothing else is asked for."""
+    """Return the default path of a layer of polygons of a class raster."""
     return raster.with_name(raster.stem + vector_suffix(layer))
 
 
@@ -54,7 +54,7 @@ def writer_for(path: Path) -> WriteSegments:
     """Find the writer of a file before any work is done for it.
 
     Raises:
-        UsageError: the suffix is not known, or a library that the format needs is missing.
+        UsageError: the suffix is unknown, or a library that the format needs is missing.
     """
     target = _WRITERS.get(path.suffix.lower())
     if target is None:
@@ -86,11 +86,11 @@ def write_vectors(
 ) -> int:
     """Write polygons in the format that the file's suffix names.
 
-    A style file is written beside it (QML for QGIS, a MapLibre style for PMTiles); GeoPackages hold theirs.
+    A style file is written next to it (QML for QGIS, a MapLibre style for PMTiles); GeoPackages contain theirs.
 
     Args:
         path: the final file, ``.gpkg``, ``.fgb``, ``.parquet``, ``.geojson``, ``.geojsonl`` or ``.pmtiles``.
-        batches: polygons, batch by batch; one batch at a time is in memory. None at all gives an empty layer.
+        batches: polygons, batch by batch; one batch at a time is in memory. No batches give an empty layer.
         crs_wkt: CRS of the coordinates; None when the scene has none.
         legend: names and colours of the class codes.
         multi: the geometries are multipolygons.
@@ -98,11 +98,11 @@ def write_vectors(
         layer: the layer's name, where the format keeps one.
 
     Returns:
-        How many polygons were written.
+        Number of polygons written.
 
     Raises:
-        UsageError: the suffix is not known, a library is missing, or the format wants longitude and latitude and the
-            CRS does not lead there.
+        UsageError: the suffix is unknown, a library is missing, or the format needs longitude and latitude and the CRS
+            cannot be transformed.
         WriteError: the disk is full or fails; nothing is left at ``path``.
         LegendError: a polygon's code is not in the legend.
 

@@ -22,9 +22,9 @@ def encode_tile(layer: str, geometry: npt.NDArray[np.object_], ids: I64, columns
     """Encode polygons as a tile of one layer.
 
     Args:
-        layer: its name.
+        layer: name of the layer.
         geometry: Polygons or MultiPolygons in whole units of the tile, y downward, exterior rings with positive area.
-        ids: of the features.
+        ids: ids of the features.
         columns: properties: whole numbers, floats or texts; a null is left out.
 
     Source:
@@ -52,13 +52,13 @@ def encode_tile(layer: str, geometry: npt.NDArray[np.object_], ids: I64, columns
 
 
 def polygon_commands(geometry: npt.NDArray[np.object_]) -> tuple[I64, I64]:
-    """Turn polygons into drawing commands.
+    """Encode polygons as drawing commands.
 
     Args:
         geometry: Polygons or MultiPolygons in whole units.
 
     Returns:
-        The commands of all, and where each one's begin, with the end of the last.
+        The commands of all polygons, and the start of each one's commands, with the end of the last.
 
     Source:
         Mapbox Vector Tile 2.1, section 4.3: a ring is MoveTo, LineTo and ClosePath; numbers are differences, zigzag.
@@ -89,7 +89,7 @@ def polygon_commands(geometry: npt.NDArray[np.object_]) -> tuple[I64, I64]:
 
 
 def _places(column: pa.Array, known: pa.Array) -> I64:
-    """Find each value among the known ones; 0 for null."""
+    """Return the index of each value among the distinct ones; 0 for null."""
     return np.asarray(pc.fill_null(pc.index_in(column, known), 0).to_numpy(), np.int64)
 
 

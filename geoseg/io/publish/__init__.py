@@ -1,1 +1,1 @@
-"""What surrounds the layers: styles, QGIS projects, STAC items, previews, indexes of archives."""
+"""Files that accompany layers: styles, QGIS projects, STAC items, previews, indexes of archives."""

@@ -1,4 +1,4 @@
-"""About: what a layer is, under which licence and how it was made, as GIS programs show it."""
+"""About: title, licence and lineage of a layer, for GIS programs."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ class About:
     """Title, abstract, licence and lineage of a layer or a project.
 
     Attributes:
-        title: of the scene or the archive.
+        title: title of the scene or the archive.
         abstract: a few sentences.
-        licence: under which licences what it was made with stands; empty when unknown.
+        licence: licences of the data and the model it was made with; empty when unknown.
         history: the lineage, one step each, the oldest first.
-        keywords: words to find it by.
+        keywords: search terms.
     """
 
     title: str
@@ -28,22 +28,22 @@ class About:
     keywords: tuple[str, ...] = ()
 
     def of_layer(self, name: str, says: str = "") -> About:
-        """Describe one layer of it: its own name and a sentence of its own before the abstract."""
+        """Return the metadata of one layer: its own name, and a sentence before the abstract."""
         return replace(self, title=name, abstract=" ".join(part for part in (says, self.abstract) if part))
 
     def tags(self) -> dict[str, str]:
-        """The tags that baseline TIFF has for it."""
+        """Return the metadata as baseline TIFF tags."""
         tags = {"TIFFTAG_IMAGEDESCRIPTION": self.abstract, "TIFFTAG_COPYRIGHT": self.licence}
         return {name: text for name, text in tags.items() if text}
 
     def text(self) -> str:
-        """All of it in one paragraph, for formats that hold one text."""
+        """Return the metadata as one paragraph, for formats with a single text field."""
         licence = f"Licence: {self.licence}." if self.licence else ""
         return " ".join(part for part in (self.abstract, licence, *_sentences(self.history)) if part)
 
 
 def metadata_node(about: About, tag: str = "resourceMetadata") -> ET.Element:
-    """Write it as QGIS keeps the metadata of a layer (``resourceMetadata``) or a project (``projectMetadata``).
+    """Write it as QGIS metadata of a layer (``resourceMetadata``) or a project (``projectMetadata``).
 
     Source:
         ``QgsAbstractMetadataBase::writeMetadataXml`` and ``QgsLayerMetadata::writeMetadataXml`` of QGIS 3.22.

@@ -24,21 +24,21 @@ _NAME_MAX = 255
 _LONGEST_SUFFIX = raster_suffix(MUTUAL_INFORMATION) + ".aux.xml"
 _PART_SUFFIX = len(".tiles.4194304.part")
 ARCHIVE_RECORDS = Path(".geoseg", "scenes")
-"""Where an archive keeps what it knows of its scenes, in the folder that holds their bundles."""
+"""Folder of an archive's manifest, inside the folder of its bundles."""
 _NOT_IN_ADDRESSES = re.compile(r"[%#?\\\x01-\x1f\x7f\udc80-\udcff]")
-"""What a link must escape and a path must not, so that no one text would be both; bytes that are no UTF-8."""
+"""Characters that must be escaped in links but not in paths, so that no text could be both; undecodable bytes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bundle:
-    """Names of the files that one run writes for one scene; nothing is opened or made.
+    """Paths of the files that one run writes for one scene; nothing is opened or created.
 
     Attributes:
-        directory: the folder that holds them.
-        stem: what every name but ``run.json`` starts with.
+        directory: their folder.
+        stem: prefix of all names but ``run.json``.
 
     Raises:
-        UsageError: the stem is empty, leads out of the folder or is longer than a file name may be.
+        UsageError: the stem is empty, leaves the folder or is too long for a file name.
 
     Example:
         >>> Bundle(directory=Path("out/scene"), stem="scene").classes.name
@@ -56,10 +56,10 @@ class Bundle:
 
     @classmethod
     def in_folder(cls, out: Path, stem: str) -> Bundle:
-        """Name the files of a scene in its own folder ``out/stem``.
+        """Return the files of a scene in its own folder ``out/stem``.
 
-        A stem that is too long is cut, and characters that a relative link cannot hold as they are become ``_``; such a
-        stem ends in a digest of the whole.
+        A stem that is too long is cut, and characters that a relative link cannot contain unescaped become ``_``; such
+        a stem ends in a digest of the original.
         """
         raw = stem.encode(errors="surrogateescape")
         linkable = _NOT_IN_ADDRESSES.sub("_", stem)
@@ -70,7 +70,7 @@ class Bundle:
 
     @property
     def in_archive(self) -> bool:
-        """Whether the folder lies in that of an archive, whose catalogue stands one level up."""
+        """True if the folder lies in that of an archive, whose catalogue is one level up."""
         return (self.directory.parent / ARCHIVE_RECORDS).is_dir()
 
     def file_of(self, layer: Layer) -> Path:
@@ -104,19 +104,19 @@ class Bundle:
 
     @property
     def preview(self) -> Path:
-        """Picture of image and labels."""
+        """Preview of image and labels."""
         return self._beside("_preview.png")
 
     @property
     def run_record(self) -> Path:
-        """What ran, on what, how long."""
+        """Run record: input, model, options, timings."""
         return self.directory / "run.json"
 
     def by_role(self) -> dict[str, Path]:
-        """List the layers and documents that are there: ``classes``, ``confidence``, ``entropy``, ``segments``...
+        """List the existing layers and documents: ``classes``, ``confidence``, ``entropy``, ``segments``...
 
         Returns:
-            Role to file, in the order of the names; styles and sidecars have no role.
+            Files by role, in the order of the names; styles and sidecars have no role.
         """
         named = {
             self.project.name: "project",
@@ -137,5 +137,5 @@ class Bundle:
 
 
 def longest_stem() -> int:
-    """Bytes a stem may have so that every file made from it, parts included, has a legal name."""
+    """Return the most bytes a stem may have so that all files made from it, parts included, have legal names."""
     return _NAME_MAX - len(_LONGEST_SUFFIX) - _PART_SUFFIX

@@ -1,4 +1,4 @@
-"""Classes as STAC's classification extension lists them."""
+"""Classes in the form of STAC's classification extension."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from geoseg.core.legend import Legend
 
 
 def classification(legend: Legend) -> list[dict[str, Any]]:
-    """List the classes of a legend, and its nodata last: names are unique and have no characters that STAC forbids."""
+    """List the classes of a legend, nodata last; names are unique and have no characters that STAC forbids."""
     names: set[str] = set()
     found = []
     for entry in legend.classes:

@@ -1,4 +1,4 @@
-"""LayerGrid: where a written layer lies, and the ground it covers."""
+"""LayerGrid: georeference of written layers, and their footprint."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ _M_PER_DEGREE = 111_195.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayerGrid:
-    """The scene's grid, as layers carry it.
+    """The scene's grid, as written to layers.
 
     Attributes:
         geobox: size, CRS and transform.
-        gcps: ground control points; when there are any, layers carry them and no transform.
-        gcps_crs: CRS of the ground control points: anything that rasterio takes as a CRS; None when there are none.
+        gcps: ground control points; if there are any, layers have them and no transform.
+        gcps_crs: CRS of the ground control points: anything that rasterio accepts; None if there are none.
     """
 
     geobox: GeoBox
@@ -44,13 +44,13 @@ class LayerGrid:
 
     @property
     def crs_wkt(self) -> str | None:
-        """WKT of the CRS that the layer's coordinates are in; None when the scene has none."""
+        """WKT of the CRS of the layer's coordinates; None if the scene has none."""
         if self.gcps:
             return None if self.gcps_crs is None else str(self.gcps_crs.to_wkt())
         return None if self.geobox.crs is None else str(self.geobox.crs.to_wkt())
 
     def outline(self) -> npt.NDArray[np.float64]:
-        """Follow the edge of the grid once around, in CRS units: (point, 2) x and y, closed."""
+        """Return the outline of the grid in CRS units: (point, 2) x and y, closed."""
         height, width = self.shape
         step = np.linspace(0, 1, _STEPS, endpoint=False)
         zero, one = np.zeros(_STEPS), np.ones(_STEPS)
@@ -61,7 +61,7 @@ class LayerGrid:
     def to_world(
         self, cols: npt.NDArray[np.float64], rows: npt.NDArray[np.float64]
     ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        """Turn pixel-corner coordinates into x and y in CRS units, as GDAL does it for ground control points."""
+        """Convert pixel-corner coordinates to x and y in CRS units, as GDAL does for ground control points."""
         if self.gcps:
             with GCPTransformer(list(self.gcps)) as transformer:
                 x, y = transformer.xy(rows.tolist(), cols.tolist(), offset="ul")
@@ -77,16 +77,16 @@ class LayerGrid:
 
 
 def footprint(grid: LayerGrid) -> tuple[dict[str, Any], list[float]] | None:
-    """Outline a grid on the Earth, in longitude and latitude.
+    """Compute the footprint of a grid in longitude and latitude.
 
     An edge that stays within half a pixel of the line between its corners is that line; others have points between.
 
     Args:
-        grid: the grid; rotated, geographic or across the antimeridian as it may be.
+        grid: the grid; it may be rotated, geographic or across the antimeridian.
 
     Returns:
         GeoJSON geometry (a MultiPolygon where it crosses the antimeridian) and its bbox ``[west, south, east, north]``
-        (west > east there); None when the CRS does not lead to the Earth.
+        (west > east there); None if the CRS cannot be transformed.
 
     Source:
         RFC 7946, sections 3.1.6 (outer rings run counterclockwise), 3.1.9 and 5.2.
@@ -118,7 +118,7 @@ def footprint(grid: LayerGrid) -> tuple[dict[str, Any], list[float]] | None:
 def _corners_and_bends(
     lon: npt.NDArray[np.float64], lat: npt.NDArray[np.float64], shape: tuple[int, int]
 ) -> npt.NDArray[np.bool_]:
-    """Find the points of an outline that it needs: its corners, and all between two corners that no line joins.
+    """Select points of an outline: its corners, and all points between two corners whose edge is not straight.
 
     Args:
         lon: (point,) degrees, without a jump, as ``LayerGrid.outline`` goes around.

@@ -1,4 +1,4 @@
-"""Kinds of layers: how each is grouped and styled in QGIS and described in STAC. The one list of them."""
+"""Registry of layer kinds: grouping and style in QGIS, and description in STAC."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ def _no_fields(_layer: Layer, _legend: Legend) -> Mapping[str, Any]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayerKind:
-    """How a kind of layer is shown and described.
+    """Presentation of a kind of layer.
 
     Attributes:
-        group: of QGIS's layer tree. Of the results the uppermost is shown at first, of the others none.
-        media_type: of its file.
-        stac_roles: of its STAC asset.
+        group: group in QGIS's layer tree. Of the results the uppermost is visible initially, of the others none.
+        media_type: media type of its file.
+        stac_roles: roles of its STAC asset.
         style: makes its QGIS style from the layer and the legend.
         stac_fields: makes further fields of its STAC asset from the layer and the legend.
     """
@@ -48,7 +48,7 @@ class LayerKind:
 
 
 def ramp_of(layer: RasterLayer) -> Ramp:
-    """Choose the colours of a layer in percent: uncertainty from black to pale yellow, else from violet to yellow."""
+    """Return the colour ramp of a layer in percent: uncertainty from black to pale yellow, else violet to yellow."""
     return uncertainty_ramp(round(layer.shown_to or 100)) if layer.role == "uncertainty" else CONFIDENCE_RAMP
 
 
@@ -80,13 +80,13 @@ KINDS: dict[str, LayerKind] = {
         style=lambda _, legend: segments_style(legend),
     ),
 }
-"""Role of a layer to its kind. A package of its own may add some; see docs/adr/0012."""
+"""Kinds by the role of the layer. Other packages may add entries; see docs/adr/0012."""
 
 
 def kind_of(layer: Layer) -> LayerKind:
     """Find the kind of a layer.
 
     Raises:
-        KeyError: its role is not known.
+        KeyError: its role is not registered.
     """
     return KINDS[layer.role]

@@ -18,7 +18,7 @@ def maplibre_style(tiles: str, legend: Legend, layer: str = SEGMENTS) -> str:
 
     Args:
         tiles: name of the ``.pmtiles`` file. The source's address ``pmtiles://NAME`` is relative: the ``pmtiles``
-            protocol of a page fetches it from the page's own folder. Elsewhere, put the file's whole address there.
+            protocol of a page loads it from the page's own folder. Elsewhere, replace it by the file's full address.
         legend: names and colours. The background is left out.
         layer: the one of the tiles; also the name of the source.
 
@@ -55,7 +55,7 @@ def maplibre_style(tiles: str, legend: Legend, layer: str = SEGMENTS) -> str:
 
 
 def _by_class(colours: dict[int, str]) -> Any:
-    """Choose a colour by class code; a legend of the background alone has nothing to choose from."""
+    """Return the expression for colours by class code; a constant for a legend of the background alone."""
     if not colours:
         return "#808080"
     pairs = [part for code, colour in colours.items() for part in (code, colour)]

@@ -1,4 +1,4 @@
-"""One VRT over rasters of many scenes: what GDAL's gdalbuildvrt makes, without opening them."""
+"""One VRT over rasters of many scenes, like GDAL's gdalbuildvrt, but without opening them."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ class MosaicTile:
     Attributes:
         path: the raster.
         shape: rows and columns.
-        west: of its upper left corner, in CRS units.
-        north: likewise.
+        west: x of its upper left corner, in CRS units.
+        north: y of its upper left corner.
         across: CRS units from one column to the next.
         down: CRS units from one row to the next, positive.
     """
@@ -68,8 +68,8 @@ class MosaicGrid:
 
     Attributes:
         shape: rows and columns.
-        west: of the upper left corner, in CRS units.
-        north: likewise.
+        west: x of the upper left corner, in CRS units.
+        north: y of the upper left corner.
         across: CRS units from one column to the next.
         down: CRS units from one row to the next, positive.
         bounds: west, south, east and north of the tiles.
@@ -84,7 +84,7 @@ class MosaicGrid:
 
     @classmethod
     def over(cls, tiles: Sequence[MosaicTile]) -> MosaicGrid:
-        """Lay a grid over at least one tile."""
+        """Make the grid of at least one tile."""
         edges = [tile.bounds for tile in tiles]
         west, south = min(edge[0] for edge in edges), min(edge[1] for edge in edges)
         east, north = max(edge[2] for edge in edges), max(edge[3] for edge in edges)
@@ -96,7 +96,7 @@ class MosaicGrid:
         return cls(shape=shape, west=west, north=north, across=across, down=down, bounds=bounds)
 
     def place(self, tile: MosaicTile) -> str:
-        """Say which pixels of the mosaic a tile covers, as a VRT says it."""
+        """Return the pixels of the mosaic that a tile covers, as VRT attributes."""
         rows, cols = tile.shape
         left, top = (tile.west - self.west) / self.across, (self.north - tile.north) / self.down
         wide, high = cols * tile.across / self.across, rows * tile.down / self.down
@@ -107,12 +107,12 @@ class MosaicGrid:
 
 
 def upright(raster: Path, vrt: Path, *, nodata: int | None) -> MosaicTile:
-    """Write a VRT that turns a rotated raster, or one on ground control points, north up by nearest neighbours.
+    """Write a VRT that warps a rotated raster, or one on ground control points, to north up by nearest neighbour.
 
     Args:
         raster: a GeoTIFF on any grid.
         vrt: the final ``.vrt``; it names the raster by a relative path.
-        nodata: code around and inside it where there is no answer; None: an alpha band says where there is none.
+        nodata: code of pixels without a result; None: an alpha band marks them.
 
     Raises:
         WriteError: the raster cannot be read, the disk is full or fails.
@@ -135,7 +135,7 @@ def upright(raster: Path, vrt: Path, *, nodata: int | None) -> MosaicTile:
 
 
 def is_geotiff(path: Path) -> bool:
-    """Whether a file can be opened as a GeoTIFF."""
+    """Return True if a file can be opened as a GeoTIFF."""
     try:
         with rasterio.open(gdal_name(path), driver="GTiff"):
             return True
@@ -148,10 +148,10 @@ def _has_alpha(source: rasterio.DatasetReader) -> bool:
 
 
 def write_mosaic(path: Path, tiles: Sequence[MosaicTile], *, crs_wkt: str, legend: Legend | None) -> Bounds:
-    """Write a VRT of one-band tiles in one CRS: later tiles over earlier ones, nodata never over an answer.
+    """Write a VRT of one-band tiles in one CRS: later tiles over earlier ones, nodata transparent.
 
     Args:
-        path: the final ``.vrt``; its sources are named by relative paths, none is opened.
+        path: the final ``.vrt``; its sources have relative paths and are not opened.
         tiles: at least one.
         crs_wkt: CRS of all of them.
         legend: colours, category names and nodata of class codes; None: they are percentages.
@@ -160,7 +160,7 @@ def write_mosaic(path: Path, tiles: Sequence[MosaicTile], *, crs_wkt: str, legen
         West, south, east and north in CRS units.
 
     Raises:
-        WriteError: the disk is full or fails, or GDAL does not read what was written.
+        WriteError: the disk is full or fails, or GDAL cannot read the file.
     """
     grid = MosaicGrid.over(tiles)
     nodata = _NODATA if legend is None else legend.nodata
@@ -186,7 +186,7 @@ def write_vrt(path: Path, grid: MosaicGrid, crs_wkt: str, bands: Iterable[str]) 
         bands: ``VRTRasterBand`` elements, in pieces.
 
     Raises:
-        WriteError: the disk is full or fails, or GDAL does not read what was written.
+        WriteError: the disk is full or fails, or GDAL cannot read the file.
 
     Source:
         https://gdal.org/en/stable/drivers/raster/vrt.html; ``SourceProperties`` let GDAL open it without the sources.
@@ -208,7 +208,7 @@ def write_vrt(path: Path, grid: MosaicGrid, crs_wkt: str, bands: Iterable[str]) 
 
 
 def _axes(crs_wkt: str) -> str:
-    """Coordinates are x before y; say so where the CRS itself has latitude first."""
+    """Return the axis mapping for coordinates with x first, needed if the CRS has latitude first."""
     crs = rasterio.CRS.from_wkt(crs_wkt)
     return "2,1" if crs.is_geographic else "1,2"
 
@@ -238,5 +238,5 @@ def _source(tile: MosaicTile, vrt: Path, grid: MosaicGrid, nodata: int) -> str:
 
 
 def relative(path: Path, vrt: Path) -> str:
-    """Name a source by its path from a VRT's folder, as XML."""
+    """Return the path of a source relative to a VRT's folder, as XML."""
     return escape(os.path.relpath(path, vrt.parent))

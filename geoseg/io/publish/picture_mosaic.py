@@ -1,4 +1,4 @@
-"""One VRT over the imagery of many scenes: three bands of 8 bits, each scene stretched as its network saw it."""
+"""One VRT over the imagery of many scenes: three 8-bit bands, each scene with the stretch of its network input."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ GDAL_TYPES = {
     "float32": "Float32",
     "float64": "Float64",
 }
-"""Types of pixels to GDAL's names of them; no other type of imagery can be shown."""
+"""GDAL's names of the pixel types that can be shown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,11 +29,11 @@ class Picture:
     """A scene's imagery in a mosaic.
 
     Attributes:
-        tile: where it lies; its path is the file, or what turns it north up.
-        source: address of a file that is not local, instead of the path; None: it is local.
+        tile: its place; the path is that of the file, or of a VRT that turns it north up.
+        source: address of a remote file, instead of the path; None: it is local.
         bands: three 1-based bands for red, green and blue, or one for grey.
         stretch: for each band the values shown as black and as white.
-        dtype: of its pixels, a key of ``GDAL_TYPES``.
+        dtype: pixel type, a key of ``GDAL_TYPES``.
         block_px: rows and columns of the file's blocks.
     """
 
@@ -46,7 +46,7 @@ class Picture:
 
 
 def shown_imagery(record: Any) -> dict[str, Any] | None:
-    """Check what a run record tells of its imagery; None when it is not what ``geoseg predict`` writes.
+    """Validate the imagery entry of a run record; None if it is not as ``geoseg predict`` writes it.
 
     Args:
         record: ``imagery`` of a ``run.json``, which may be anything.
@@ -68,7 +68,7 @@ def write_picture_mosaic(path: Path, pictures: Sequence[Picture], *, crs_wkt: st
     """Write a VRT of imagery in one CRS: later scenes over earlier ones, transparent where no scene has a valid pixel.
 
     Args:
-        path: the final ``.vrt``; local sources are named by relative paths, none is opened.
+        path: the final ``.vrt``; local sources have relative paths and are not opened.
         pictures: at least one.
         crs_wkt: CRS of all of them.
 
@@ -76,7 +76,7 @@ def write_picture_mosaic(path: Path, pictures: Sequence[Picture], *, crs_wkt: st
         West, south, east and north in CRS units.
 
     Raises:
-        WriteError: the disk is full or fails, or GDAL does not read what was written.
+        WriteError: the disk is full or fails, or GDAL cannot read the file.
     """
     grid = MosaicGrid.over([picture.tile for picture in pictures])
 
@@ -93,7 +93,7 @@ def write_picture_mosaic(path: Path, pictures: Sequence[Picture], *, crs_wkt: st
 
 
 def _band(picture: Picture, number: int, vrt: Path, grid: MosaicGrid) -> str:
-    """Stretch a band to 0-255, by GDAL's own rounding and clamping; invalid pixels hide nothing below."""
+    """Stretch a band to 0-255, by GDAL's own rounding and clamping; invalid pixels are transparent."""
     index = min(number, len(picture.bands) - 1)
     low, high = picture.stretch[index]
     ratio = 255 / (high - low)

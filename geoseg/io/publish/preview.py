@@ -1,4 +1,4 @@
-"""Preview: a picture of the image beside the prediction, with the legend below."""
+"""Preview: the image next to the prediction, with the legend below."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ def write_preview(
 
     Args:
         path: the final ``.png``.
-        image: (3, y, x) uint8, the scene as people see it, reduced to about a thousand pixels a side.
+        image: (3, y, x) uint8, the scene in display colours, reduced to about a thousand pixels a side.
         codes: (y, x) uint8, on the image's pixels.
         legend: names and colours.
         title: a line above both.
-        valid: (y, x) bool, True where there is an image; None for everywhere.
+        valid: (y, x) bool, True where the image is valid; None: everywhere.
 
     Raises:
         WriteError: the disk is full or fails.
@@ -79,7 +79,7 @@ def _colours(legend: Legend) -> npt.NDArray[np.uint8]:
 
 
 def _panel(rgb: npt.NDArray[np.uint8], shown: npt.NDArray[np.bool_], *, smooth: bool) -> Image.Image:
-    """Fit (y, x, 3) pixels into a panel; hatch what has no answer, so that it is never taken for a class."""
+    """Fit (y, x, 3) pixels into a panel; pixels without a result are hatched, so that they do not look like a class."""
     height, width = shown.shape
     scale = _PANEL_PX / max(height, width)
     scale = max(1, int(scale)) if scale >= 1 else scale
@@ -95,7 +95,7 @@ def _panel(rgb: npt.NDArray[np.uint8], shown: npt.NDArray[np.bool_], *, smooth: 
 
 
 def _shares(codes: npt.NDArray[np.uint8], legend: Legend) -> list[_Entry]:
-    """List the classes that the map holds, in the legend's order, with their share of the answered pixels."""
+    """List the classes of the map, in the legend's order, with their share of the pixels that have a class."""
     counts = np.bincount(codes.ravel(), minlength=256)
     total = max(1, int(counts.sum() - counts[legend.nodata]))
     found = []
@@ -139,7 +139,7 @@ def _compose(image: Image.Image, labels: Image.Image, entries: list[_Entry], tit
 
 
 def _fonts(*sizes: int) -> list[Font]:
-    """Take a font of the system that has accents, Greek and Cyrillic; Pillow's own knows only ASCII."""
+    """Load a system font with accents, Greek and Cyrillic, since Pillow's own has only ASCII."""
     for name in _SYSTEM_FONTS:
         with suppress(OSError):
             return [ImageFont.truetype(name, size) for size in sizes]
@@ -147,7 +147,7 @@ def _fonts(*sizes: int) -> list[Font]:
 
 
 def _readable(text: str, font: Font) -> str:
-    """Leave out control characters, and accents where the font has none."""
+    """Remove control characters, and accents that the font lacks."""
     line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     if isinstance(font, ImageFont.FreeTypeFont) and font.getname()[0] in {"DejaVu Sans", "Liberation Sans"}:
         return line

@@ -23,20 +23,20 @@ from geoseg.io.publish.stac_item import without_secrets
 from geoseg.io.publish.styles import xml_text
 
 MANY_POLYGONS_BYTES = 30_000_000
-"""A GeoPackage beyond this takes QGIS seconds to draw as a whole: some fifty thousand polygons."""
+"""Size of a GeoPackage, bytes, beyond which QGIS takes seconds to draw it: some fifty thousand polygons."""
 
 _DEGREE_M = 111_320
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Imagery:
-    """The scene, as the project shows it.
+    """Display settings of the scene in the project.
 
     Attributes:
         uri: local path, ``https://`` or ``s3://`` address.
         bands: 1-based bands shown as red, green and blue, or one band shown as grey.
-        alpha: 1-based band that says how opaque a pixel is; None: the file has none.
-        stretch: lowest and highest value shown, for each of ``bands``; None for 8-bit pictures, shown as they are.
+        alpha: 1-based opacity band; None: the file has none.
+        stretch: lowest and highest value shown, for each of ``bands``; None for 8-bit images, shown unchanged.
     """
 
     uri: str
@@ -60,17 +60,17 @@ def write_project(
     legend: Legend,
     imagery: Imagery | None = None,
 ) -> None:
-    """Write ``bundle.project``: results over percentages (hidden) over the imagery, which is seen through the results.
+    """Write ``bundle.project``: translucent results over percentages (hidden) over the imagery.
 
-    Of the results the uppermost is shown: polygons, and not the class raster, which says the same. Where there are very
-    many polygons, the raster stands for them until the map is near. Layers of the bundle that do not exist are left
-    out. Paths are relative, so that the folder may be moved.
+    Of the results the uppermost is visible: polygons, not the equivalent class raster. If there are very many polygons,
+    the raster is shown instead at small map scales. Layers of the bundle that do not exist are left out. Paths are
+    relative, so that the folder may be moved.
 
     Args:
-        bundle: where the layers are and the project goes.
-        schema: the layers that there may be.
-        about: of the scene's layers; the title is the scene's name.
-        grid: the layers' grid: CRS of the project, and what it shows first.
+        bundle: paths of the layers and the project.
+        schema: the possible layers.
+        about: metadata of the scene's layers; the title is the scene's name.
+        grid: the layers' grid, which gives the CRS and the initial extent of the project.
         legend: names and colours.
         imagery: the scene; None leaves it out.
 
@@ -99,7 +99,7 @@ def write_project(
 
 
 def _layers(bundle: Bundle, schema: OutputSchema, about: About, grid: LayerGrid, legend: Legend) -> list[Shown]:
-    """Describe the layers of the bundle that there are."""
+    """Describe the existing layers of the bundle."""
     place: dict[str, Any] = {"crs_wkt": grid.crs_wkt, "bounds": grid.bounds()}
     listed: tuple[Layer, ...] = (*schema.vectors, *schema.rasters)
     there = [layer for layer in listed if bundle.file_of(layer).exists()]
@@ -137,9 +137,9 @@ def _layers(bundle: Bundle, schema: OutputSchema, about: About, grid: LayerGrid,
 
 
 def near_scale(pixel: float, crs_wkt: str | None) -> int:
-    """Choose the map scale, one to this number, from which on a screen shows few enough polygons to draw them.
+    """Return the denominator of the map scale from which a screen shows few enough polygons to draw them.
 
-    A pixel of a screen (0.28 mm, as OGC has it) is then four of the raster's.
+    A screen pixel (0.28 mm, by the OGC) is then four raster pixels wide.
 
     Args:
         pixel: side of the raster's pixels in units of the CRS, in which map scales are counted.
@@ -151,7 +151,7 @@ def near_scale(pixel: float, crs_wkt: str | None) -> int:
 
 
 def imagery_source(uri: str, directory: Path) -> str:
-    """Name a scene as GDAL opens it: a local file by its path from a folder, an address without its secrets."""
+    """Return the GDAL name of a scene: a local file's path relative to a folder, or an address without credentials."""
     if uri.startswith("s3://"):
         return "/vsis3/" + uri.removeprefix("s3://")
     if re.match(r"https?://", uri):
@@ -163,7 +163,7 @@ def imagery_source(uri: str, directory: Path) -> str:
 
 
 def imagery_pipe(imagery: Imagery) -> ET.Element:
-    """Show the bands of a scene as red, green and blue, or one as grey: the ``pipe`` of a raster style."""
+    """Make the ``pipe`` of a raster style that shows bands as red, green and blue, or one as grey."""
     pipe = ET.Element("pipe")
     if len(imagery.bands) == 1:
         renderer = ET.SubElement(

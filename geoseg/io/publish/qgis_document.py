@@ -1,4 +1,4 @@
-"""QGIS projects (.qgz) without QGIS: a zip of one XML file, with relative paths, the same bytes every time."""
+"""Writing of QGIS projects (.qgz) without QGIS: a zip of one XML file, relative paths, deterministic bytes."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ class Shown:
     """A layer of a project.
 
     Attributes:
-        key: starts its id.
-        name: as the layer tree shows it.
-        source: relative to the project, as QGIS writes it.
-        style: ``pipe`` of a raster or ``renderer-v2`` of polygons, and after it what else a style holds.
-        group: of the layer tree; None: beside the groups.
+        key: prefix of its id.
+        name: name in the layer tree.
+        source: source relative to the project, as QGIS writes it.
+        style: ``pipe`` of a raster or ``renderer-v2`` of polygons, followed by further style elements.
+        group: group in the layer tree; None: top level.
         about: its metadata.
         crs_wkt: its CRS; None when it has none.
         bounds: west, south, east and north in its CRS.
-        checked: whether it is shown at first.
-        expanded: whether the tree shows its classes at first.
-        display: field that names a polygon.
-        closest: it is shown only at map scales larger than one to this number; None: at all.
-        farthest: it is shown only at map scales smaller than one to this number; None: at all.
+        checked: True if it is visible initially.
+        expanded: True if the tree shows its classes initially.
+        display: display name field of polygons.
+        closest: it is shown only at map scales larger than one to this number; None: at all scales.
+        farthest: it is shown only at map scales smaller than one to this number; None: at all scales.
     """
 
     key: str
@@ -64,12 +64,12 @@ class Shown:
 
     @property
     def is_vector(self) -> bool:
-        """Whether it is a layer of polygons."""
+        """True if it is a layer of polygons."""
         return self.style[0].tag == "renderer-v2"
 
     @property
     def provider(self) -> str:
-        """QGIS's name of what reads it."""
+        """QGIS's name of its data provider."""
         return "ogr" if self.is_vector else "gdal"
 
 
@@ -81,7 +81,7 @@ def write_document(path: Path, layers: Sequence[Shown], *, about: About, crs_wkt
         layers: the uppermost first; those of one group follow each other.
         about: its metadata; the title is shown in QGIS's title bar.
         crs_wkt: CRS of the map; None when there is none.
-        bounds: what the map shows first, and a margin of a twentieth.
+        bounds: initial extent of the map, to which a margin of a twentieth is added.
 
     Raises:
         WriteError: the disk is full or fails.
@@ -107,7 +107,7 @@ def write_document(path: Path, layers: Sequence[Shown], *, about: About, crs_wkt
 
 
 def _tree(layers: Sequence[Shown]) -> ET.Element:
-    """List the layers in their groups; a group of hidden layers is closed."""
+    """Build the layer tree; a group of hidden layers is collapsed."""
     tree = ET.Element("layer-tree-group")
     for group, members in groupby(layers, key=lambda layer: layer.group):
         listed = list(members)
@@ -160,7 +160,7 @@ def _layer(layer: Shown) -> ET.Element:
 
 
 def _add_view(root: ET.Element, crs_wkt: str | None, bounds: Bounds) -> None:
-    """Start with the whole of it in view, and a margin of a twentieth."""
+    """Set the initial extent to the bounds plus a margin of a twentieth."""
     west, south, east, north = bounds
     dx, dy = (east - west) / 20, (north - south) / 20
     view = (west - dx, south - dy, east + dx, north + dy)

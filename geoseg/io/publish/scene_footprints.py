@@ -1,4 +1,4 @@
-"""Footprints of an archive's scenes as a GeoPackage, styled by state: what desktop GIS opens of the index."""
+"""Footprints of an archive's scenes as a GeoPackage, styled by state, for desktop GIS."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ _WKB = pa.field(_GEOM, pa.binary(), metadata={"ARROW:extension:name": "geoarrow.
 
 
 def write_footprints(path: Path, index: Path) -> int:
-    """Write the rows of an index as layer ``scenes`` of a GeoPackage, its default style by state inside.
+    """Write the rows of an index as layer ``scenes`` of a GeoPackage, with a default style by state.
 
     Args:
         path: the final ``.gpkg``.
         index: the file that ``scene_index.write_scene_index`` wrote; some thousand rows are in memory at a time.
 
     Returns:
-        How many scenes were written; those without footprint are rows without geometry.
+        Number of scenes written; those without footprint are rows without geometry.
 
     Raises:
-        WriteError: the disk is full or fails; ``path`` is left as it was.
+        WriteError: the disk is full or fails; ``path`` is unchanged.
 
     Source:
         OGC GeoPackage 1.3 (QGIS 3.22 warns of 1.4).

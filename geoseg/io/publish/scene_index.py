@@ -1,4 +1,4 @@
-"""The index of an archive's scenes: GeoParquet 1.1, one row a scene, written as the rows come."""
+"""The index of an archive's scenes: GeoParquet 1.1, one row per scene, streamed."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ _GROUP_ROWS = 2000
 
 
 def area_columns(legend: Legend | None) -> dict[str, str]:
-    """Name the column of each class's area: class name to ``area_m2_NAME``, letters and digits only, each once."""
+    """Map class names to unique area columns ``area_m2_NAME`` of letters and digits."""
     found: dict[str, str] = {}
     for entry in () if legend is None else legend.classes:
         column = "area_m2_" + (re.sub(r"\W+", "_", entry.name).strip("_").lower() or f"class_{entry.code}")
@@ -73,13 +73,13 @@ def write_scene_index(path: Path, rows: Iterable[Mapping[str, Any]], legend: Leg
         path: the final ``.parquet``.
         rows: values by column; ``geometry`` is a GeoJSON geometry in longitude and latitude or None. A column that a
             row leaves out is null there.
-        legend: which classes have a column of areas, see ``area_columns``.
+        legend: classes that get a column of areas, see ``area_columns``.
 
     Returns:
-        How many rows were written.
+        Number of rows written.
 
     Raises:
-        WriteError: the disk is full or fails; ``path`` is left as it was.
+        WriteError: the disk is full or fails; ``path`` is unchanged.
 
     Source:
         OGC GeoParquet 1.1.0, https://geoparquet.org/releases/v1.1.0/. Without a ``crs`` the coordinates are those of
@@ -114,7 +114,7 @@ def read_batches(path: Path, columns: Sequence[str] | None = None) -> Iterator[p
 
 
 def columns_of(path: Path) -> pa.Schema:
-    """Read which columns an index has."""
+    """Read the column names of an index."""
     return pq.read_schema(path)
 
 
@@ -125,7 +125,7 @@ def _groups(rows: Iterable[Mapping[str, Any]]) -> Iterator[list[Mapping[str, Any
 
 
 def _table(group: list[Mapping[str, Any]], schema: pa.Schema, kinds: set[str], bounds: Any) -> pa.Table:
-    """Turn rows into columns; widens what the metadata says of all."""
+    """Convert rows to columns; extends the totals for the metadata."""
     shapes = np.array([None if row.get(GEOMETRY) is None else shape(row[GEOMETRY]) for row in group], dtype=object)
     shapes = shapely.orient_polygons(shapes, exterior_cw=False)
     there = np.flatnonzero(shapely.is_valid_input(shapes) & ~shapely.is_empty(shapes) & (shapes != None))  # noqa: E711

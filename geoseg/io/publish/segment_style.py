@@ -1,4 +1,4 @@
-"""How polygons of classes look and read in QGIS: translucent fills, crisp outlines, aliases and map tips."""
+"""QGIS style of polygons of classes: translucent fills, outlines, aliases and map tips."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ ALIASES = {
     "confidence_min": "Confidence, lowest (0-1)",
     "pixels": "Pixels",
 }
-"""Column to the words that people read."""
+"""Display names of columns."""
 
 OBJECT_ALIASES = {"object_id": "Object", "touches_edge": "Cut by the edge (0 or 1)"}
-"""The same of the columns that only objects have."""
+"""Display names of the columns that only objects have."""
 
 MAP_TIP = """<div style="font-family: sans-serif">
 <b>[% coalesce("class_name", 'class ' || "class_code") %]</b><br/>
@@ -35,13 +35,13 @@ MAP_TIP = """<div style="font-family: sans-serif">
 def segments_style(legend: Legend, columns: Sequence[str] = ()) -> list[ET.Element]:
     """Describe a layer of segments: renderer, opacity, aliases, map tip and display name.
 
-    Where the legend has a background, the other classes are objects on it: lightly filled, with outlines in full
-    colour; polygons of the background are not drawn (their class can be ticked). Without one, classes are land cover:
-    filled, the whole layer at 60 %, so that neighbours do not shine through each other's edges.
+    If the legend has a background, the other classes are objects on it: lightly filled, with outlines in full colour;
+    polygons of the background are not drawn (their class can be ticked). Otherwise classes are land cover: filled, with
+    the opacity of 60 % applied to the whole layer, so that edges of neighbours do not overlap visibly.
 
     Args:
         legend: names and colours.
-        columns: those that the layer has besides the ones of all segments.
+        columns: its columns besides those of all segments.
     """
     opacity = ET.Element("layerOpacity")
     opacity.text = "1" if legend.background is not None else repr(LAND_COVER_OPACITY)
@@ -55,7 +55,7 @@ def segments_style(legend: Legend, columns: Sequence[str] = ()) -> list[ET.Eleme
 
 
 def segments_renderer(legend: Legend) -> ET.Element:
-    """Fill polygons by class: the ``renderer-v2`` of a vector style."""
+    """Make the ``renderer-v2`` of a vector style that fills polygons by class."""
     renderer = ET.Element(
         "renderer-v2", type="categorizedSymbol", attr="class_code", forceraster="0", enableorderby="0"
     )
@@ -84,14 +84,14 @@ def segments_renderer(legend: Legend) -> ET.Element:
 
 
 def segments_qml(legend: Legend, columns: Sequence[str] = ()) -> str:
-    """Write the style of a polygon layer as a QML file: inside GeoPackages, beside files of other formats."""
+    """Write the style of a polygon layer as QML: stored inside GeoPackages, next to files of other formats."""
     kind = ET.Element("layerGeometryType")
     kind.text = "2"
     return qml(*segments_style(legend, columns), kind)
 
 
 def outline_rgb(entry: LegendClass, *, objects: bool) -> tuple[int, int, int]:
-    """Choose the colour of a class's outlines: its own on a background, else darker than its fill."""
+    """Return the colour of a class's outlines: its own on a background, else darker than its fill."""
     red, green, blue = entry.rgb
     return (red, green, blue) if objects else (red * 6 // 10, green * 6 // 10, blue * 6 // 10)
 

@@ -1,4 +1,4 @@
-"""STAC item of one output: what the layers are, where they lie, and what they were made from."""
+"""STAC item of one output: its layers, footprint and provenance."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ DOCUMENTS: Final[Mapping[str, tuple[str, str, tuple[str, ...]]]] = MappingProxyT
         "run": ("Run record", "application/json", ("metadata",)),
     }
 )
-"""Assets of a bundle that are no layers: key to title, media type and roles."""
+"""Assets of a bundle other than layers: key to title, media type and roles."""
 SHA256_PREFIX = "1220"  # multihash: function 0x12 (sha2-256), 0x20 bytes
 
 
@@ -51,8 +51,8 @@ class Source:
 
     Attributes:
         uri: path or address.
-        sha256: digest of its content, hexadecimal; empty when it was not taken.
-        acquired: when the imagery was taken, with its time zone; None when nobody knows.
+        sha256: digest of its content, hexadecimal; empty if not computed.
+        acquired: acquisition time of the imagery, with time zone; None if unknown.
     """
 
     uri: str
@@ -65,7 +65,7 @@ class Run:
     """The run that made the layers.
 
     Attributes:
-        finished: when, with its time zone.
+        finished: end of the run, with time zone.
         software: versions by name.
         facts: anything more, JSON values by name; they appear as ``geoseg:NAME``.
     """
@@ -80,23 +80,23 @@ def write_item(
 ) -> None:
     """Write ``bundle.item`` for the files of the bundle that exist.
 
-    In an archive's folder the item belongs to the archive's collection and links to it and to the catalogue; by itself
-    it has neither. It has no link to itself: that would have to be absolute, and the folder may be moved.
+    In an archive's folder the item belongs to the archive's collection and links to it and to the catalogue; elsewhere
+    it has neither. It has no self link, which would have to be absolute, so that the folder may be moved.
 
     Args:
-        bundle: where the layers are and the item goes.
-        schema: the layers that there may be.
-        grid: the layers' grid. A CRS that does not lead to the Earth gives an item without geometry.
-        card: the network.
+        bundle: paths of the layers and the item.
+        schema: the possible layers.
+        grid: the layers' grid. A CRS that cannot be transformed gives an item without geometry.
+        card: the model's card.
         source: the scene.
-        run: when and with what.
+        run: time and software of the run.
 
     Raises:
         WriteError: the disk is full or fails.
 
     Source:
-        STAC 1.1.0; extensions classification 2.0, file 2.1, processing 1.2, projection 2.0, raster 2.0. What MLM 1.4
-        says of a model stands in ``geoseg:model``, by MLM's names without its prefix: MLM's own fields belong to an
+        STAC 1.1.0; extensions classification 2.0, file 2.1, processing 1.2, projection 2.0, raster 2.0. The MLM 1.4
+        fields of the model are in ``geoseg:model``, under MLM's names without its prefix: MLM's own fields belong to an
         item that holds the weights, and its schema refuses any other. ``stac_model`` writes such an item.
     """
     place = footprint(grid)
@@ -117,7 +117,7 @@ def write_item(
 
 
 def catalogue_links(archive: str) -> list[dict[str, str]]:
-    """Links of an item to the catalogue and the collection in its archive's folder.
+    """Return the links of an item to the catalogue and the collection in its archive's folder.
 
     Args:
         archive: relative address of the folder.
@@ -127,15 +127,15 @@ def catalogue_links(archive: str) -> list[dict[str, str]]:
 
 
 def href(path: str) -> str:
-    """Write a path as an IRI reference: only what a URL parser takes for something else is escaped.
+    """Convert a path to an IRI reference; only characters with a meaning in URLs are escaped.
 
-    Readers of local catalogues open a link's text as a path: whatever is escaped, they do not find.
+    Readers of local catalogues open a link's text as a path, so they do not find paths with escaped characters.
     """
     return re.sub(r"[%#?\\\x00-\x1f\x7f\udc80-\udcff]", lambda found: f"%{ord(found[0]) & 0xFF:02X}", path)
 
 
 def without_secrets(uri: str) -> str:
-    """Drop user, password and query (where signatures stand) from an address; leave a path as it is."""
+    """Remove user, password and query (which may hold signatures) from an address; a path is unchanged."""
     if uri.startswith("/vsicurl/"):
         return "/vsicurl/" + without_secrets(uri.removeprefix("/vsicurl/"))
     if not re.match(r"[a-z][a-z0-9+.-]+://", uri, re.IGNORECASE):
@@ -180,13 +180,13 @@ def _properties(grid: LayerGrid, card: ModelCard, source: Source, run: Run) -> d
 
 
 def _name(uri: str) -> str:
-    """Name of the scene's file as text."""
+    """Return the name of the scene's file as text."""
     name = without_secrets(uri).rstrip("/").rpartition("/")[2]
     return name.encode(errors="surrogateescape").decode(errors="replace")
 
 
 def moment(when: datetime) -> str:
-    """Write a time as STAC wants it: UTC, to the second."""
+    """Format a time for STAC: UTC, to the second."""
     return when.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 

@@ -1,4 +1,4 @@
-"""STAC item of a model, with the MLM extension: what the network is, what it reads and answers, where its file lies."""
+"""STAC item of a model, with the MLM extension: network, inputs, outputs and file."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _NAME = re.compile(r"[a-zA-Z][a-zA-Z0-9_.\- ]+[a-zA-Z0-9]")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelFacts:
-    """What the items of scenes tell of the model that made their layers.
+    """Facts about a model, collected from the items of scenes.
 
     Attributes:
         mlm: the fields of MLM without their prefix: name, architecture, framework, tasks, input, output.
-        version: of the model.
-        licence: of the model, an SPDX name or words.
-        checksum: of the weights, a multihash; empty when the card has none.
-        since: when it was first used, RFC 3339.
+        version: version of the model.
+        licence: licence of the model, an SPDX name or free text.
+        checksum: multihash of the weights; empty if the card has none.
+        since: time of its first use, RFC 3339.
     """
 
     mlm: Mapping[str, Any] = field(hash=False)
@@ -37,7 +37,7 @@ class ModelFacts:
 
     @property
     def ident(self) -> str:
-        """Name, version and the start of the checksum, fit for a file's name."""
+        """Identifier for file names: name, version and the start of the checksum."""
         words = (str(self.mlm["name"]), self.version, self.checksum.removeprefix(SHA256_PREFIX)[:8])
         return re.sub(r"[^0-9A-Za-z._-]+", "_", "-".join(word for word in words if word))
 
@@ -47,9 +47,9 @@ def write_model_item(path: Path, model: ModelFacts, *, weights: Path | None, roo
 
     Args:
         path: the final ``.stac.json``.
-        model: what to tell.
-        weights: the model's file, in the folder of ``path``; None: the item points at a file of the facts, which is
-            written beside it.
+        model: facts about the model.
+        weights: the model's file, in the folder of ``path``; None: the item links to a file of the facts, which is
+            written next to it.
         root: relative address of the catalogue.
 
     Raises:
@@ -58,7 +58,7 @@ def write_model_item(path: Path, model: ModelFacts, *, weights: Path | None, roo
     Source:
         STAC 1.1.0; MLM 1.4: required fields, an asset with the role ``mlm:model`` and its ``mlm:artifact_type``, and
         ``bands`` for the names that ``mlm:input`` refers to: among the properties, where MLM looks for them, and in the
-        asset, without which STAC allows none there. The geometry is null: nobody said where it may be used.
+        asset, without which STAC allows none there. The geometry is null: the area of use is unknown.
     """
     name = str(model.mlm["name"])
     fields = dict(model.mlm) | {"name": name if _NAME.fullmatch(name) else f"model-{name}-of-geoseg"}
@@ -109,5 +109,5 @@ def _asset(file: Path, title: str, kind: str, artifact: str, roles: list[str]) -
 
 
 def _licence(licence: str) -> str:
-    """Return an SPDX name as it is, and ``other`` for anything else, as STAC wants it."""
+    """Return an SPDX name unchanged, and ``other`` for other text, as STAC requires."""
     return licence if re.fullmatch(r"[\w\-.+]+", licence) else "other"

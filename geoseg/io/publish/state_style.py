@@ -1,4 +1,4 @@
-"""How the states of an archive's scenes look: one colour each, in QGIS as in reports."""
+"""Colours of the states of an archive's scenes, for QGIS and reports."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from geoseg.io.publish.styles import qml
 STATE_COLOURS: MappingProxyType[str, str] = MappingProxyType(
     {"done": "#2a9d6f", "failed": "#d1495b", "running": "#3f7fc1", "waiting": "#9aa5b1"}
 )
-"""State to colour, ``#rrggbb``; told apart also without red and green by their lightness."""
+"""Colours by state, ``#rrggbb``; distinguishable by lightness for colour-blind readers."""
 
 
 def states_renderer() -> ET.Element:
-    """Outline footprints by state: the ``renderer-v2`` of a vector style."""
+    """Make the ``renderer-v2`` of a vector style that draws footprints by state."""
     renderer = ET.Element("renderer-v2", type="categorizedSymbol", attr="state", forceraster="0", enableorderby="0")
     categories = ET.SubElement(renderer, "categories")
     symbols = ET.SubElement(renderer, "symbols")
@@ -41,7 +41,7 @@ def states_qml() -> str:
 
 
 def _outline(colour: str, *, filled: bool) -> dict[str, str]:
-    """Fill what has no map yet lightly; leave what has one open, so that the map is seen."""
+    """Make a symbol: lightly filled for scenes without a map yet, outline only for scenes with one."""
     rgb = ",".join(str(int(colour[i : i + 2], 16)) for i in (1, 3, 5))
     return {
         "color": f"{rgb},{90 if filled else 0}",

@@ -1,4 +1,4 @@
-"""Style files beside vector files that cannot hold their own: QML for QGIS, a MapLibre style for PMTiles."""
+"""Style files next to vector files that cannot contain a style: QML for QGIS, a MapLibre style for PMTiles."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from geoseg.io.publish.segment_style import segments_qml
 
 
 def style_path(path: Path) -> Path | None:
-    """Name the style file of a vector file, which QGIS loads with it; None for formats that hold their style."""
+    """Return the path of a vector file's style file, which QGIS loads with it; None for formats with a style inside."""
     suffix = path.suffix.lower()
     if suffix == ".gpkg":
         return None
@@ -22,16 +22,16 @@ def style_path(path: Path) -> Path | None:
 
 
 def write_style(path: Path, legend: Legend, layer: str = SEGMENTS, columns: Sequence[str] = ()) -> Path | None:
-    """Write the style of a vector file of segments beside it.
+    """Write the style file of a vector file of segments.
 
     Args:
         path: the vector file.
         legend: names and colours of its classes.
         layer: the layer's name.
-        columns: those that it has besides the ones of all segments.
+        columns: its columns besides those of all segments.
 
     Returns:
-        The style file; None for a format that holds its own style.
+        The style file; None for a format with its style inside.
 
     Raises:
         WriteError: the disk is full or fails.
@@ -45,10 +45,10 @@ def write_style(path: Path, legend: Legend, layer: str = SEGMENTS, columns: Sequ
 def check_style(
     path: Path, legend: Legend, layer: str = SEGMENTS, columns: Sequence[str] = (), *, overwrite: bool
 ) -> None:
-    """Refuse to replace a style file that is another layer's, or that somebody has changed.
+    """Refuse to replace a style file of another layer, or one that was edited.
 
     Raises:
-        OutputError: a file that may not be replaced stands where the style would go.
+        OutputError: the path of the style is taken by a file that must not be replaced.
     """
     target = style_path(path)
     if target is None or not target.exists():

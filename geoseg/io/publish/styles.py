@@ -1,4 +1,4 @@
-"""How rasters look in QGIS: styles of classes and percentages, and a legend for GDAL."""
+"""QGIS styles of class and percentage rasters, and a legend for GDAL."""
 
 from __future__ import annotations
 
@@ -22,26 +22,26 @@ CONFIDENCE_RAMP: Ramp = (
 )
 
 OBJECT_OPACITY = 0.35
-"""Of fills of objects: the imagery is seen through them."""
+"""Opacity of the fills of objects, which shows the imagery below."""
 
 LAND_COVER_OPACITY = 0.6
-"""Of maps whose classes cover all ground."""
+"""Opacity of maps whose classes cover all ground."""
 
 _MAGMA = ("#000004", "#3b0f70", "#8c2981", "#de4968", "#fe9f6d", "#fcfdbf")
 
 
 def uncertainty_ramp(top: int) -> Ramp:
-    """Colour 0 to ``top`` percent from black to pale yellow: what is uncertain stands out."""
+    """Return a ramp over 0 to ``top`` percent from black to pale yellow, which highlights uncertain pixels."""
     return tuple((round(top * step / (len(_MAGMA) - 1)), colour) for step, colour in enumerate(_MAGMA))
 
 
 def xml_text(text: str) -> str:
-    """Replace what XML 1.0 cannot hold (control characters, lone surrogates) by U+FFFD."""
+    """Replace characters that XML 1.0 cannot contain (control characters, lone surrogates) by U+FFFD."""
     return _ILLEGAL.sub("\ufffd", text)
 
 
 def class_pipe(legend: Legend) -> ET.Element:
-    """Render codes by the legend's colours, translucent, the background not at all: the ``pipe`` of a raster style."""
+    """Make the ``pipe`` of a raster style for codes: the legend's colours, translucent, background transparent."""
     pipe = ET.Element("pipe")
     opacity = LAND_COVER_OPACITY if legend.background is None else OBJECT_OPACITY
     renderer = ET.SubElement(
@@ -55,7 +55,7 @@ def class_pipe(legend: Legend) -> ET.Element:
 
 
 def percent_pipe(ramp: Ramp = CONFIDENCE_RAMP) -> ET.Element:
-    """Render percentages by a ramp, the confidence's from violet to yellow: the ``pipe`` of a raster style."""
+    """Make the ``pipe`` of a raster style for percentages with a colour ramp; default from violet to yellow."""
     top = str(ramp[-1][0])
     pipe = ET.Element("pipe")
     renderer = ET.SubElement(
@@ -94,11 +94,11 @@ def percent_qml(ramp: Ramp = CONFIDENCE_RAMP) -> str:
 
 
 def gdal_metadata(legend: Legend | None, crs_wkt: str | None = None) -> str:
-    """Write what a TIFF cannot hold as GDAL reads it beside a raster (``NAME.aux.xml``).
+    """Write metadata that a TIFF cannot contain as GDAL's sidecar (``NAME.aux.xml``).
 
     Args:
-        legend: category names and attribute table; None for a raster that is no class map.
-        crs_wkt: a CRS that has no GeoTIFF keys, such as a rotated pole.
+        legend: category names and attribute table; None for a raster other than a class map.
+        crs_wkt: a CRS without GeoTIFF keys, such as a rotated pole.
 
     Source:
         GDAL's Persistent Auxiliary Metadata, https://gdal.org/en/stable/drivers/raster/gtiff.html#metadata.

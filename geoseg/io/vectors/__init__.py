@@ -1,1 +1,1 @@
-"""Vector files that carry areas, objects or labels, read in one way by every command."""
+"""Reading of vector files with areas, objects or labels, the same for every command."""

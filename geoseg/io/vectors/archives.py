@@ -1,4 +1,4 @@
-"""Zipped vector files: the one file, or the parts of one Shapefile, that an archive holds."""
+"""Zipped vector files: an archive of one file, or of the parts of one Shapefile."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ _MAX_MEMBERS = 10_000
 
 @contextmanager
 def unzipped(path: Path, layer: str | None) -> Iterator[tuple[Path, str | None]]:
-    """Unpack the vector file of an archive for as long as it is read.
+    """Unpack the vector file of an archive for the duration of the ``with``.
 
     Args:
         path: the archive.
-        layer: stem of the file where there are several; else a layer of the one file.
+        layer: stem of the file if there are several; else a layer of the only file.
 
     Yields:
-        The file, and the layer that is still to be chosen in it.
+        The file, and the layer to choose in it.
 
     Raises:
-        ValueError: there is none, several, or the archive is damaged or too large.
+        ValueError: there is no vector file or several, or the archive is damaged or too large.
     """
     try:
         with zipfile.ZipFile(path) as archive, TemporaryDirectory() as folder:

@@ -1,4 +1,4 @@
-"""Polygons into another projection: straight edges become lines of as many parts as it takes to follow them."""
+"""Projection of polygons with densification: vertices are added so that projected edges follow the original ones."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ _HALVINGS = 24
 def bend(
     geometry: npt.NDArray[np.object_], project: Project, *, tolerance: float, reach: float, on_globe: bool = False
 ) -> npt.NDArray[np.object_]:
-    """Project polygons, with vertices added where a straight edge does not stay straight.
+    """Project polygons, adding vertices where a straight edge becomes curved.
 
-    Edges are halved, and both ends of an edge count alike, so neighbours that share an edge still share it.
+    Edges are halved symmetrically, so neighbours that share an edge still share it.
 
     Args:
         geometry: shapely Polygons or MultiPolygons.
         project: (point, 2) -> (point, 2).
-        tolerance: how far the middle of an edge may lie from the projected middle, in units of the result.
-        reach: edges not longer than this, in units of the result, are taken to stay straight.
-        on_globe: the result is longitude and latitude: 360 degrees are none, and a degree of longitude counts as its
-            length on the ground.
+        tolerance: largest distance of the middle of an edge from the projected middle, in units of the result.
+        reach: edges up to this length, in units of the result, are not divided.
+        on_globe: the result is longitude and latitude: longitudes are equal modulo 360 degrees, and a degree of
+            longitude counts as its length on the ground.
     """
     kind, points, offsets = shapely.to_ragged_array(geometry, include_z=False)
     projected = project(points)

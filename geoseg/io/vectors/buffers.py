@@ -1,4 +1,4 @@
-"""Lines and points widened to polygons, in metres on the ground."""
+"""Buffers of lines and points, in metres on the ground."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LINE_PARTS = 256
 
 
 def widened(geometry: Geometry, source: CRS, geobox: GeoBox, buffer_m: float) -> Geometry:
-    """Widen lines and points near a grid; polygons stay as they are.
+    """Buffer lines and points near a grid; polygons are unchanged.
 
     Args:
         geometry: (feature,) shapely geometries of any kind, or None.
@@ -31,7 +31,7 @@ def widened(geometry: Geometry, source: CRS, geobox: GeoBox, buffer_m: float) ->
         (feature,) geometries in ``source``; None for lines and points far from the grid.
 
     Raises:
-        ProjectionError: no operation leads from the CRS to the ground.
+        ProjectionError: there is no transformation from the CRS to longitude and latitude.
     """
     thin = (shapely.get_dimensions(geometry) < 2) & ~shapely.is_missing(geometry) & ~shapely.is_empty(geometry)
     if not thin.any():
@@ -56,7 +56,7 @@ def widened(geometry: Geometry, source: CRS, geobox: GeoBox, buffer_m: float) ->
 
 
 def _plane(geobox: GeoBox, target: CRS) -> CRS:
-    """Make an azimuthal plane of true distances around the middle of a grid."""
+    """Make an azimuthal equidistant CRS around the centre of a grid."""
     height, width = geobox.shape
     middle = np.array([geobox.transform * (width / 2, height / 2)])
     lon, lat = projector(target, CRS.from_epsg(4326))(middle)[0]

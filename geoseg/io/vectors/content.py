@@ -1,4 +1,4 @@
-"""Which vector files may be read: local ones, told by their content, of formats that name no other file."""
+"""Supported vector files: local files, identified by content, of formats that refer to no other files."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _TIMEOUT_S = 60
 
 
 class VectorFormat(StrEnum):
-    """Formats that are read; none of them names another file or an address."""
+    """Supported formats; none of them refers to another file or an address."""
 
     geopackage = "GeoPackage"
     flatgeobuf = "FlatGeobuf"
@@ -57,22 +57,22 @@ _REFUSED_XML = (
 
 
 def is_address(name: str) -> bool:
-    """Tell whether a name is an address, also one that was a ``Path`` and lost one of its two slashes."""
+    """Return True if a name is an address, even one that lost one of its slashes as a ``Path``."""
     return is_remote(name) or bool(_LOST_SLASH.match(name))
 
 
 @contextmanager
 def local_vector(name: str, *, allow_remote: bool = False, cure: str = DOWNLOAD) -> Iterator[Path]:
-    """Give the local file of a vector file's name; one of the web is downloaded for as long as it is read.
+    """Provide the local file of a vector file's name; a remote one is downloaded for the duration of the ``with``.
 
     Args:
         name: path, or address of the web.
-        allow_remote: whether an address may be asked.
-        cure: what a user can do where it may not.
+        allow_remote: True to allow a request to an address.
+        cure: advice for the user if it is not allowed.
 
     Raises:
-        UsageError: it is an address and ``allow_remote`` is off, or one that is not http(s).
-        SceneError: it is missing, or cannot be fetched.
+        UsageError: it is an address and ``allow_remote`` is off, or an address other than http(s).
+        SceneError: it is missing, or cannot be downloaded.
     """
     if not is_address(name):
         yield _existing(name)
@@ -89,14 +89,14 @@ def local_vector(name: str, *, allow_remote: bool = False, cure: str = DOWNLOAD)
 
 
 def format_of(name: str, path: Path) -> VectorFormat:
-    """Tell the format of a local file by its first bytes, never by its name.
+    """Identify the format of a local file by its first bytes, never by its name.
 
     Args:
         name: for messages.
-        path: the file, as ``local_vector`` gives it; a folder is a file geodatabase.
+        path: the file from ``local_vector``; a folder is a file geodatabase.
 
     Raises:
-        SceneError: it is none of those that are read.
+        SceneError: the format is not supported.
     """
     if path.is_dir():
         return VectorFormat.geodatabase

@@ -1,4 +1,4 @@
-"""Features: what every reader of a vector format gives."""
+"""Features: the common result of the readers of all vector formats."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class Features:
 
     Attributes:
         geometry: (feature,) shapely geometries of any kind, None where a feature has none.
-        columns: values of fields that were asked for and are there, (feature,) each.
+        columns: values of the requested fields that exist, (feature,) each.
         fields: names of all fields.
-        crs: None where the file names none.
+        crs: None if the file has none.
     """
 
     geometry: Geometry
@@ -31,11 +31,11 @@ class Features:
 
 
 class LayerChoiceError(ValueError):
-    """No layer of a file is meant, or it is not clear which.
+    """The requested layer of a file does not exist, or the choice is ambiguous.
 
     Args:
-        cause: what is wrong.
-        layers: names of those that are there.
+        cause: cause of the error.
+        layers: names of the existing layers.
     """
 
     def __init__(self, cause: str, layers: Sequence[str]) -> None:
@@ -47,12 +47,12 @@ def choose_layer(layers: Sequence[str], named: str | None, default: str | None =
     """Choose one of a file's layers.
 
     Args:
-        layers: those with geometries.
-        named: by the user.
-        default: taken where it is among several and none is named.
+        layers: layers with geometries.
+        named: name from the user, or None.
+        default: used if no name is given and it is among several.
 
     Raises:
-        LayerChoiceError: there is none, none of that name, or several and none is named.
+        LayerChoiceError: there is no layer, none of that name, or several without a name given.
     """
     if not layers:
         raise LayerChoiceError("it has no layer with geometries", layers)

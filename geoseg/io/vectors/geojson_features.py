@@ -1,6 +1,6 @@
 """GeoJSON, GeoJSON text sequences and newline-delimited GeoJSON, parsed without GDAL.
 
-GDAL follows links that a file's ``crs`` member may hold, and takes JSON of other kinds for lists of things to open.
+GDAL follows links in a file's ``crs`` member, and interprets other kinds of JSON as lists of files to open.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _CRS_NAME = re.compile(r"^(urn:(x-)?ogc:def:crs:[\w.:-]+|[A-Za-z]{2,10}:+[\w.-]+
 
 
 class GeoJsonError(ValueError):
-    """A text that is not GeoJSON, or not as RFC 7946 has it."""
+    """A text that is not valid GeoJSON by RFC 7946."""
 
 
 def read_geojson(path: Path, columns: tuple[str, ...]) -> Features:
@@ -36,10 +36,10 @@ def read_geojson(path: Path, columns: tuple[str, ...]) -> Features:
 
     Args:
         path: the file, UTF-8.
-        columns: properties wanted.
+        columns: requested properties.
 
     Raises:
-        GeoJsonError: it is not GeoJSON; the message says why.
+        GeoJsonError: it is not GeoJSON; the message has the reason.
 
     Source:
         RFC 7946, RFC 8142; the ``crs`` member is that of GeoJSON 2008.
@@ -112,7 +112,7 @@ def _shapes(values: list[Any]) -> Geometry:
 
 
 def _polygons(coordinates: list[Any]) -> Geometry:
-    """Make many polygons at once, an eighth of the time it takes one by one."""
+    """Make many polygons at once, in an eighth of the time of one by one."""
     rings = [ring for polygon in coordinates for ring in polygon]
     points = np.array([point[:2] for ring in rings for point in ring], float).reshape(-1, 2)
     ring_starts = np.cumsum([0, *(len(ring) for ring in rings)])

@@ -1,4 +1,4 @@
-"""KML and KMZ, parsed without GDAL: nothing that they link to is followed."""
+"""KML and KMZ, parsed without GDAL: no links are followed."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ def read_kml(path: Path, columns: tuple[str, ...], layer: str | None = None) -> 
     Args:
         path: the file.
         columns: ``name``, ``description`` or names of extended data.
-        layer: name of the folder; None: the only one that holds placemarks.
+        layer: name of the folder; None: the only one with placemarks.
 
     Raises:
-        ValueError: it is no KML, links to other files, or has several folders.
+        ValueError: it is not KML, links to other files, or has several folders.
 
     Source:
         OGC KML 2.3.
@@ -67,7 +67,7 @@ def _text(element: ET.Element | None) -> str | None:
 
 
 def _folders(root: ET.Element, stem: str) -> Iterator[tuple[str, list[ET.Element]]]:
-    """Find the elements that hold placemarks themselves; two of one name are numbered."""
+    """Find the elements that contain placemarks directly; equal names are numbered."""
     taken: set[str] = set()
     for element in root.iter():
         marks = [child for child in element if _tag(child) == "Placemark"]

@@ -1,4 +1,4 @@
-"""Names of vector files: which suffixes they have, and ``FILE:LAYER`` for one layer of several."""
+"""Names of vector files: their suffixes, and ``FILE:LAYER`` for one layer of several."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ VECTOR_SUFFIXES = frozenset(
         ".gdb",
     }
 )
-"""Endings by which a file is taken for polygons where a raster may stand too; the content decides how it is read."""
+"""Suffixes by which an argument counts as polygons where a raster is possible too; the content decides the format."""
 
 
 def is_vector(name: str | Path) -> bool:
-    """Tell by its ending whether a file, or a ``FILE:LAYER``, is a vector file."""
+    """Return True if a file, or a ``FILE:LAYER``, has the suffix of a vector file."""
     return Path(split_layer(name)[0]).suffix.lower() in VECTOR_SUFFIXES
 
 
 def is_folder(name: str | Path) -> bool:
-    """Tell whether a name is a folder of files, and not a file geodatabase, which is a folder too."""
+    """Return True if a name is a folder of files, other than a file geodatabase."""
     return Path(name).is_dir() and not is_vector(name)
 
 
 def split_layer(name: str | Path) -> tuple[str, str | None]:
-    """Split ``FILE:LAYER``; a colon that belongs to the name of an existing file or to an address stays.
+    """Split ``FILE:LAYER``; a colon in the name of an existing file or in an address is not a separator.
 
     Example:
         >>> split_layer("town.gpkg:roofs"), split_layer("town.gpkg")

@@ -1,4 +1,4 @@
-"""Binary vector formats through GDAL, which is shown nothing but the files of the one format."""
+"""Binary vector formats through GDAL, isolated so that it can open only the files of the one format."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ def read_ogr(
     """Read one layer.
 
     Args:
-        path: the file, whose content is of that format.
+        path: the file, with content of that format.
         form: its format.
-        columns: fields wanted.
-        layer: which layer.
-        default: layer to take where several have geometries and none is named.
+        columns: requested fields.
+        layer: name of the layer, or None.
+        default: layer to use if several have geometries and none is named.
 
     Raises:
-        ValueError: the layer is not clear, or the file is damaged or cut short.
+        ValueError: the choice of the layer is ambiguous, or the file is damaged or truncated.
     """
     if form is VectorFormat.shapefile:
         _refuse_torn_shapefile(path)
@@ -85,7 +85,7 @@ def read_tables(path: Path, layers: tuple[str, ...]) -> list[Any]:
 
 
 def _refuse_torn_shapefile(path: Path) -> None:
-    """Refuse a Shapefile without its index, or shorter than its header says: GDAL reads what is left without a word."""
+    """Refuse a Shapefile without its index, or shorter than by its header: GDAL would silently read the rest."""
     present = {part.suffix.lower() for part in path.absolute().parent.iterdir() if part.stem == path.stem}
     if ".shx" not in present:
         raise ValueError(f"{path.stem}.shx, which belongs to it, is not beside it")
@@ -97,10 +97,10 @@ def _refuse_torn_shapefile(path: Path) -> None:
 
 @contextmanager
 def shown_alone(path: Path, form: VectorFormat) -> Iterator[Path]:
-    """Link a file, and what belongs to it, into a folder of its own under a plain name of its format's ending.
+    """Link a file and its parts into a folder of their own, under a plain name with the suffix of the format.
 
-    GDAL chooses a driver by names and neighbours as well as by content, and pyogrio looks for archives and addresses in
-    a path.
+    GDAL chooses a driver by names and sibling files as well as by content, and pyogrio looks for archives and addresses
+    in a path.
 
     Raises:
         ValueError: a GeoPackage has virtual tables that read other files.

@@ -13,13 +13,13 @@ _AREAL = (GeometryType.POLYGON, GeometryType.MULTIPOLYGON)
 
 
 def polygonal(geometry: Geometry) -> Geometry:
-    """Keep the polygons that geometries are or hold, at any depth of collections.
+    """Extract the polygons of geometries, at any depth of collections.
 
     Args:
         geometry: (feature,) shapely geometries, or None.
 
     Returns:
-        (feature,) Polygons and MultiPolygons without z; None where a geometry holds none.
+        (feature,) Polygons and MultiPolygons without z; None where a geometry has none.
     """
     flat: Geometry = geometry.copy()
     high = shapely.has_z(geometry) | shapely.has_m(geometry)
@@ -33,11 +33,11 @@ def polygonal(geometry: Geometry) -> Geometry:
 
 
 def other_kinds(geometry: Geometry, areas: Geometry) -> tuple[int, int]:
-    """Count geometries without any polygon: those with lines, and those of points only.
+    """Count geometries without polygons: those with lines, and those of points only.
 
     Args:
         geometry: (feature,) of any kind, or None.
-        areas: (feature,) what ``polygonal`` makes of them.
+        areas: (feature,) result of ``polygonal``.
     """
     rest = geometry[shapely.is_missing(areas)]
     dimension = shapely.get_dimensions(rest[~(shapely.is_empty(rest) | shapely.is_missing(rest))])
@@ -55,9 +55,9 @@ def parts_of(geometry: Geometry) -> tuple[Geometry, npt.NDArray[np.int64]]:
 
 
 def mended(geometry: Geometry) -> Geometry:
-    """Make polygons valid; what is valid stays as it is, what has no area becomes None.
+    """Make polygons valid; valid ones are unchanged, those without area become None.
 
-    An outline that crosses itself encloses what the even-odd rule says; parts that overlap are joined.
+    The interior of a self-crossing outline follows the even-odd rule; overlapping parts are united.
     """
     valid = geometry.copy()
     for place in np.flatnonzero(~shapely.is_valid(geometry)):

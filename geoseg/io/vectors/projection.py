@@ -1,4 +1,4 @@
-"""Polygons taken to another CRS, their straight edges followed, and only what lies near a grid."""
+"""Projection of polygons to another CRS with densified edges, limited to those near a grid."""
 
 from __future__ import annotations
 
@@ -24,24 +24,24 @@ _MARGIN = 0.1
 
 
 class ProjectionError(ValueError):
-    """A place has no coordinates in a CRS, or no operation leads from one CRS to another."""
+    """A point has no coordinates in a CRS, or there is no transformation between two CRS."""
 
 
 def same_crs(one: CRS, other: CRS) -> bool:
-    """Whether coordinates, x first, mean the same in both."""
+    """Return True if two CRS are equal for coordinates with x first."""
     return bool(one == other or one.equals(other, ignore_axis_order=True))
 
 
 def crs_of(geobox: GeoBox) -> CRS | None:
-    """The CRS of a grid as pyproj has it."""
+    """Return the CRS of a grid as a pyproj CRS."""
     return None if geobox.crs is None else CRS.from_wkt(geobox.crs.to_wkt())
 
 
 def projector(source: CRS, target: CRS) -> Callable[[F64], F64]:
-    """Make the function that takes points from one CRS to another; points that it cannot take become infinite.
+    """Return a function that transforms points from one CRS to another; failing points become infinite.
 
     Raises:
-        ProjectionError: no operation leads from one to the other, as for a local CRS.
+        ProjectionError: there is no transformation, as for a local CRS.
     """
     refusal = f"its CRS ({source.name}) does not lead to {target.name}"
     if source.is_engineering or target.is_engineering:
@@ -59,10 +59,10 @@ def projector(source: CRS, target: CRS) -> Callable[[F64], F64]:
 
 
 def near_grid(geobox: GeoBox, source: CRS) -> shapely.Geometry:
-    """Draw the ground of a grid, and somewhat more, in another CRS; of longitudes, all copies 360 degrees apart.
+    """Return the footprint of a grid, with a margin, in another CRS; in longitudes with all copies 360 degrees apart.
 
     Raises:
-        ProjectionError: no operation leads from one to the other, or no point of the grid has a place there.
+        ProjectionError: there is no transformation, or no point of the grid can be transformed.
     """
     target = crs_of(geobox)
     if target is None or same_crs(source, target):
@@ -85,7 +85,7 @@ def near_grid(geobox: GeoBox, source: CRS) -> shapely.Geometry:
 
 
 def onto_grid(geometry: Geometry, source: CRS, geobox: GeoBox) -> Geometry:
-    """Project polygons onto a grid's CRS, to 0.002 pixels also between their vertices.
+    """Project polygons onto a grid's CRS, accurate to 0.002 pixels between their vertices too.
 
     Args:
         geometry: (feature,) valid Polygons and MultiPolygons in ``source``.
@@ -93,10 +93,10 @@ def onto_grid(geometry: Geometry, source: CRS, geobox: GeoBox) -> Geometry:
         geobox: the grid, which has a CRS.
 
     Returns:
-        (feature,) polygons; None for those, and without the parts, that lie far from the grid.
+        (feature,) polygons; None for those far from the grid, and without their parts far from it.
 
     Raises:
-        ProjectionError: no operation leads from one CRS to the other, or a vertex near the grid has no place there.
+        ProjectionError: there is no transformation, or a vertex near the grid cannot be transformed.
     """
     target = crs_of(geobox)
     if target is None or same_crs(source, target):
@@ -128,16 +128,16 @@ def onto_grid(geometry: Geometry, source: CRS, geobox: GeoBox) -> Geometry:
 
 
 def to_crs(geometry: Geometry, source: CRS, target: CRS, *, tolerance: float) -> Geometry:
-    """Project polygons as a whole, with vertices added where a straight edge would not stay straight.
+    """Project whole polygons, adding vertices where a straight edge becomes curved.
 
     Args:
         geometry: (feature,) Polygons and MultiPolygons in ``source``.
         source: their CRS.
-        target: the CRS wanted.
-        tolerance: units of ``target``.
+        target: the CRS of the result.
+        tolerance: in units of ``target``.
 
     Raises:
-        ProjectionError: no operation leads from one to the other, or a vertex has no place in it.
+        ProjectionError: there is no transformation, or a vertex cannot be transformed.
     """
     if same_crs(source, target) or not len(geometry):
         return geometry

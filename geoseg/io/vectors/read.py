@@ -1,4 +1,4 @@
-"""The one way in which polygons of a vector file are read, whatever they are for."""
+"""Reading of polygons from vector files, for all purposes."""
 
 from __future__ import annotations
 
@@ -49,26 +49,26 @@ Others = Literal["refuse", "leave out"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VectorRequest:
-    """What is wanted of a vector file.
+    """Request for the polygons of a vector file.
 
     Attributes:
         name: path or ``FILE:LAYER``; with ``allow_remote`` also an address of the web.
-        layer: which layer, where ``name`` does not say it.
-        default_layer: taken where the file has several layers, this one among them, and none is named.
-        columns: fields that must be there.
-        optional: fields that are read where they are there.
-        grid: the grid they are for; None: they stay in their own CRS.
-        of_grid: what the grid is, for messages.
-        must_meet: what has to lie on the grid: a polygon; the rectangle around all polygons, for a file that serves
+        layer: name of the layer, if ``name`` does not include it.
+        default_layer: used if no layer is named and it is among several.
+        columns: required fields.
+        optional: fields that are read if they exist.
+        grid: the target grid; None: polygons stay in their own CRS.
+        of_grid: description of the grid, for messages.
+        must_meet: required overlap with the grid: a polygon; the rectangle around all polygons, for a file that serves
             several grids; or nothing.
-        others: what is done when lines or points stand among polygons; where there is no polygon, they are refused.
-        buffer_m: metres by which lines and points are widened to polygons; None: they are not.
-        cure_of_others: what a user can do about lines and points.
-        cure_of_empty: what a user can do about a file without polygons.
-        parts: split MultiPolygons, each part a feature of its own.
-        may_be_empty: whether a file without any polygon will do.
-        allow_remote: download the file where ``name`` is an address.
-        cure_of_remote: what a user can do about an address where that is not allowed.
+        others: treatment of lines or points among polygons; without any polygon they are refused.
+        buffer_m: metres by which lines and points are buffered to polygons; None: they are not.
+        cure_of_others: advice on lines and points, for messages.
+        cure_of_empty: advice on a file without polygons.
+        parts: split MultiPolygons, each part becoming a feature.
+        may_be_empty: True to accept a file without polygons.
+        allow_remote: download the file if ``name`` is an address.
+        cure_of_remote: advice on an address that is not allowed.
     """
 
     name: str
@@ -90,11 +90,11 @@ class VectorRequest:
 
 
 def read_polygons(request: VectorRequest) -> geopandas.GeoDataFrame:
-    """Read the polygons of a vector file, on the ground of the grid they are for.
+    """Read the polygons of a vector file, projected onto the target grid.
 
     Returns:
-        Valid Polygons and MultiPolygons without z, with the columns asked for; with a grid in its CRS, and only what
-        lies near it.
+        Valid Polygons and MultiPolygons without z, with the requested columns; if there is a grid, in its CRS, and only
+        those near it.
 
     Raises:
         UsageError: it is an address, and remote files are not allowed.
@@ -104,12 +104,12 @@ def read_polygons(request: VectorRequest) -> geopandas.GeoDataFrame:
 
 
 def read_everywhere(request: VectorRequest) -> geopandas.GeoDataFrame:
-    """Read the polygons of a vector file in its own CRS, wherever they lie.
+    """Read all polygons of a vector file in its own CRS.
 
     Raises:
         UsageError: it is an address, and remote files are not allowed.
-        SceneError: it cannot be read, its layer is not clear, a field is missing, it has a CRS and the grid none or the
-            other way round, or it holds no polygon.
+        SceneError: it cannot be read, its layer is ambiguous, a field is missing, only one of file and grid has a CRS,
+            or it has no polygons.
     """
     file, layer = split_layer(request.name)
     try:
@@ -131,11 +131,11 @@ def read_everywhere(request: VectorRequest) -> geopandas.GeoDataFrame:
 
 
 def laid_on_grid(frame: geopandas.GeoDataFrame, request: VectorRequest) -> geopandas.GeoDataFrame:
-    """Take polygons to the CRS of the grid that they are for; those far from it are left out.
+    """Project polygons to the CRS of the target grid; those far from it are left out.
 
     Raises:
-        ElsewhereError: what has to lie on the grid does not.
-        SceneError: no operation leads from their CRS to the grid's.
+        ElsewhereError: the required overlap with the grid is missing.
+        SceneError: there is no transformation from their CRS to the grid's.
     """
     grid, file = request.grid, split_layer(request.name)[0]
     if grid is None or not len(frame):
@@ -163,7 +163,7 @@ def read_tables_of(name: str, layers: tuple[str, ...]) -> list[pd.DataFrame]:
     """Read tables of a GeoPackage without their geometries.
 
     Raises:
-        SceneError: it is missing, no GeoPackage, or has no such tables.
+        SceneError: it is missing, not a GeoPackage, or lacks a table.
     """
     with local_vector(name) as path:
         if format_of(name, path) is not VectorFormat.geopackage:

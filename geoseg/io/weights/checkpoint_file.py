@@ -1,4 +1,4 @@
-"""Read checkpoints of other projects: tensors and plain values only; what would run code is refused."""
+"""Reading of checkpoints of other projects: tensors and plain values only; files that would run code are refused."""
 
 from __future__ import annotations
 
@@ -42,20 +42,20 @@ _PARSING: Final = (
     struct.error,
     zlib.error,
 )
-"""What the parsers of pickles and archives raise at bytes that are neither."""
+"""Errors that the parsers of pickles and archives raise for invalid bytes."""
 _DEEPEST: Final = 4
 _CURE: Final = "Ask its author for a plain state dict or safetensors."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checkpoint:
-    """What a file held.
+    """Content of a checkpoint.
 
     Attributes:
-        path: of the file with the tensors.
-        sha256: of that file.
-        content: a state dict, or what a trainer writes around one.
-        hints: plain values beside the tensors: ``config`` of smp's folder, ``hyper_parameters``, ``meta``.
+        path: path of the file with the tensors.
+        sha256: digest of that file.
+        content: a state dict, or a trainer's wrapper of one.
+        hints: plain values next to the tensors: ``config`` of smp's folder, ``hyper_parameters``, ``meta``.
     """
 
     path: Path
@@ -68,11 +68,11 @@ def read_checkpoint(path: Path, sha256: str | None = None) -> Checkpoint:
     """Read a checkpoint: safetensors, a file of ``torch.save``, or a folder of smp's ``save_pretrained``.
 
     Args:
-        path: of the file or folder.
-        sha256: digest that the file must have.
+        path: path of the file or folder.
+        sha256: required digest of the file.
 
     Raises:
-        ModelError: the file is missing, empty, damaged, another one than the digest names, or holds code.
+        ModelError: the file is missing, empty, damaged, of another digest, or holds code.
     """
     hints: dict[str, Any] = {}
     if path.is_dir():
@@ -173,7 +173,7 @@ def _unpickled(path: Path) -> dict[str, Any]:
 
 
 def _whole_object(content: object) -> str | None:
-    """Name the class of an object that was stored in the place of a state dict; None where there are tensors."""
+    """Return the class name of an object stored instead of a state dict; None if there are tensors."""
     if _holds_tensors(content, _DEEPEST):
         return None
     places = (content, *(content.values() if isinstance(content, Mapping) else ()))
@@ -181,7 +181,7 @@ def _whole_object(content: object) -> str | None:
 
 
 def _holds_tensors(value: object, depth: int) -> bool:
-    """Whether some mapping of this depth at most has a tensor among its values; a stand-in only as a state dict."""
+    """Return True if a mapping, down to a depth, has a tensor among its values; a stand-in only as a state dict."""
     if not isinstance(value, Mapping) or depth == 0:
         return False
     inner = list(value.values())

@@ -1,4 +1,4 @@
-"""Ensemble files: JSON that lists the models whose answers are averaged.
+"""Ensemble files: JSON that lists the models whose predictions are averaged.
 
 .. code-block:: json
 
@@ -34,22 +34,22 @@ class _Ensemble(BaseModel):
 
 
 def is_ensemble_file(name_or_path: str) -> bool:
-    """Tell the name of an ensemble file from that of a model."""
+    """Return True if a name is that of an ensemble file."""
     return Path(name_or_path).suffix.lower() == ".json"
 
 
 def read_members(name_or_path: str, weight: float = 1.0) -> list[tuple[str, float]]:
-    """List the models that a name stands for.
+    """List the models of an ensemble file, or the single model of another name.
 
     Args:
-        name_or_path: an ensemble file (``.json``), or any other name, which stands for itself.
-        weight: of the whole; an ensemble's members share it.
+        name_or_path: an ensemble file (``.json``), or the name of a single model.
+        weight: total weight, which is divided among the members.
 
     Returns:
         Names or paths, each with its weight.
 
     Raises:
-        ModelError: the file cannot be read or is no ensemble file.
+        ModelError: the file cannot be read or is not an ensemble file.
     """
     if not is_ensemble_file(name_or_path):
         return [(name_or_path, weight)]
@@ -72,7 +72,7 @@ def read_members(name_or_path: str, weight: float = 1.0) -> list[tuple[str, floa
 
 
 def _beside(path: Path, model: str) -> str:
-    """A file name is relative to the ensemble file; anything else is a bundled name."""
+    """Resolve a file name relative to the ensemble file; other text is a bundled name."""
     if is_ensemble_file(model):
         raise ModelError(f"{path}: lists another ensemble file, {model}. List its models instead.")
     return str(path.parent / model) if Path(model).suffix or "/" in model else model

@@ -33,15 +33,15 @@ Tensors = Mapping[str, npt.NDArray[Any]]
 
 
 def write_model(path: Path, tensors: Tensors, card: ModelCard, *, exact: bool = False) -> ModelCard:
-    """Write weights and card as one safetensors file, whole or not at all.
+    """Write weights and card as one safetensors file, atomically.
 
     Floating-point tensors are stored as float16 wherever that keeps their values to three digits, else as float32.
 
     Args:
         path: the file to write, usually ``NAME.safetensors``.
         tensors: weights by name.
-        exact: store float32 as float32, so that every answer stays what it was.
-        card: what they are; its ``weights_sha256`` is filled in.
+        exact: store float32 as float32, so that outputs are unchanged.
+        card: the model's card; its ``weights_sha256`` is filled in.
 
     Returns:
         The card as stored.
@@ -69,10 +69,10 @@ def read_model(path: Path, sha256: str | None = None) -> tuple[dict[str, npt.NDA
 
     Args:
         path: a file that ``write_model`` wrote.
-        sha256: digest the whole file must have.
+        sha256: required digest of the file.
 
     Raises:
-        ModelError: the file is missing, of another kind, damaged, or not the one the digest names.
+        ModelError: the file is missing, of another kind, damaged, or of another digest.
     """
     content = _content(path)
     if sha256 is not None and (found := hashlib.sha256(content).hexdigest()) != sha256:
@@ -91,7 +91,7 @@ def read_model(path: Path, sha256: str | None = None) -> tuple[dict[str, npt.NDA
 
 
 def read_card(path: Path) -> ModelCard:
-    """Read a model's card alone; the weights are neither read nor checked.
+    """Read only a model's card; the weights are neither read nor checked.
 
     Raises:
         ModelError: the file is missing, of another kind, or its card is broken.
@@ -108,7 +108,7 @@ def read_card(path: Path) -> ModelCard:
 
 
 def weights_sha256(tensors: Tensors) -> str:
-    """Hash weights whatever file holds them: name, dtype, shape and little-endian bytes, sorted by name."""
+    """Hash weights independently of their file: name, dtype, shape and little-endian bytes, sorted by name."""
     total = hashlib.sha256()
     for name in sorted(tensors):
         tensor = np.asarray(tensors[name])
@@ -178,12 +178,12 @@ def parsed_card(path: Path, text: str, *, cure: str) -> ModelCard:
     """Read a card from JSON.
 
     Args:
-        path: of the file that it comes from, for the message.
+        path: path of the file, for the message.
         text: JSON.
-        cure: what a user can do about a card that is not valid, one sentence.
+        cure: advice for the user on an invalid card, one sentence.
 
     Raises:
-        ModelError: it is not a card; the first fault is named with its place.
+        ModelError: it is not a valid card; the message names the first error and its place.
     """
     try:
         return ModelCard.model_validate_json(text)

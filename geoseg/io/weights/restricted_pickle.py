@@ -1,8 +1,8 @@
-"""An unpickler for checkpoints that makes tensors and plain values, and inert stand-ins of every other class.
+"""Unpickler for checkpoints: tensors and plain values, and inert stand-ins for objects of other classes.
 
-``torch.load(..., pickle_module=restricted_pickle, weights_only=False)`` reads with it. Nothing is imported and nothing
-is called but what torch's own restricted reader allows. A global of the standard library, of Python's builtins, of
-torch or numpy that no checkpoint needs is refused: such a file was made to run code.
+``torch.load(..., pickle_module=restricted_pickle, weights_only=False)`` uses it. Nothing is imported or called except
+what torch's own restricted reader allows. A global of the standard library, of Python's builtins, of torch or numpy
+that no checkpoint needs is refused: such a file was made to run code.
 """
 
 from __future__ import annotations
@@ -23,24 +23,24 @@ import torch
 from torch._weights_only_unpickler import _get_allowed_globals
 
 _OLD_NAMES: Final[dict[str, str]] = {**_compat_pickle.IMPORT_MAPPING, "exceptions": "builtins"}
-"""Python 2's modules by the names that they have now."""
+"""Python 2 module names and their current names."""
 _PLAIN: Final = frozenset(
     f"builtins.{kind.__name__}" for kind in (list, dict, tuple, int, float, str, bytes, bool, frozenset, slice, range)
 ) | {"builtins.object", "builtins.type"}
-"""Builtins of which there may be stand-ins: types of plain values."""
+"""Builtins that may have stand-ins: types of plain values."""
 _STANDARD: Final = ("collections", "copyreg", "datetime", "decimal", "enum", "fractions", "pathlib", "typing", "uuid")
-"""Modules of the standard library whose values trainers keep beside their weights."""
+"""Modules of the standard library whose values trainers store next to weights."""
 _SINGLE: Final = frozenset({"functools.partial", "types.SimpleNamespace", "types.MappingProxyType", "types.NoneType"})
 _PARTS: Final = ("torch.nn.", "torch.optim.", "torch.amp.", "torch.cuda.amp.", "torch.utils.data.", "numpy.random.")
-"""Parts of torch and numpy whose objects trainers keep."""
+"""Parts of torch and numpy whose objects trainers store."""
 _OWN: Final = frozenset({"torch", "numpy", "builtins", "geoseg"})
 
 
 class RefusedGlobalError(pickle.UnpicklingError):
-    """The pickle names something that a checkpoint has no need of.
+    """The pickle refers to a global that no checkpoint needs.
 
     Attributes:
-        name: of what would be called, with its module.
+        name: name of the global, with its module.
     """
 
     def __init__(self, name: str) -> None:
@@ -49,11 +49,11 @@ class RefusedGlobalError(pickle.UnpicklingError):
 
 
 class StandIn(dict[Any, Any]):
-    """In the place of an object of an unknown class: its attributes and items, and nothing that runs.
+    """Inert replacement of an object of an unknown class: its attributes and items, no code.
 
     Attributes:
-        source: the class's name, with its module.
-        parts: what was appended to it or given to make it.
+        source: name of the class, with its module.
+        parts: constructor arguments and appended items.
     """
 
     source: str = ""
@@ -75,7 +75,7 @@ def _stand_in(name: str) -> type[StandIn]:
 
 
 def _attribute(owner: Any, name: Any, *default: Any) -> type[StandIn]:
-    """In the place of ``getattr``: methods are pickled by it. Gives a stand-in for a stand-in's attribute."""
+    """Replacement of ``getattr``, by which methods are pickled; returns a stand-in for a stand-in's attribute."""
     del default
     if not (isinstance(owner, type) and issubclass(owner, StandIn)) or not isinstance(name, str):
         raise RefusedGlobalError("builtins.getattr")
@@ -83,7 +83,7 @@ def _attribute(owner: Any, name: Any, *default: Any) -> type[StandIn]:
 
 
 def _reconstructed(owner: Any, base: Any, state: Any) -> StandIn:
-    """In the place of ``copyreg._reconstructor``, as protocols 0 and 1 make objects."""
+    """Replacement of ``copyreg._reconstructor``, by which protocols 0 and 1 make objects."""
     if not (isinstance(owner, type) and issubclass(owner, StandIn)):
         raise RefusedGlobalError("copyreg._reconstructor")
     del base
@@ -91,7 +91,7 @@ def _reconstructed(owner: Any, base: Any, state: Any) -> StandIn:
 
 
 def _harmless() -> dict[str, Any]:
-    """Name what is made as it is beside tensors: namespaces, arrays and numbers of numpy."""
+    """Return a class that is safe to make besides tensors: namespaces, arrays and numbers of numpy."""
     kinds = (argparse.Namespace, np.ndarray, np.dtype, *{type(np.dtype(code)) for code in "?bBhHiIlLqQefd"})
     found: dict[str, Any] = {f"{kind.__module__}.{kind.__qualname__}": kind for kind in kinds}
     multiarray = import_module("numpy._core.multiarray")  # where numpy keeps how its arrays and scalars are pickled
@@ -112,7 +112,7 @@ _REPLACED: Final[dict[str, Callable[..., Any]]] = {
 
 
 def _known(name: str) -> bool:
-    """Tell whether there may be a stand-in of this name."""
+    """Return True if a stand-in for this name is allowed."""
     top = name.partition(".")[0]
     if name in _PLAIN or name in _SINGLE or name.startswith(_PARTS):
         return True
@@ -122,7 +122,7 @@ def _known(name: str) -> bool:
 
 
 class _Bounded:
-    """A stream that never makes room for more than it holds."""
+    """Stream that never allocates more than it contains."""
 
     def __init__(self, stream: IO[bytes]) -> None:
         self._stream = stream
@@ -152,7 +152,7 @@ _Base: Any = vars(pickle)["_Unpickler"]  # Python's own in Python, whose operati
 
 
 class Unpickler(_Base):  # type: ignore[misc]
-    """Python's unpickler, narrowed to tensors, plain values and stand-ins."""
+    """Python's unpickler, restricted to tensors, plain values and stand-ins."""
 
     dispatch: ClassVar[dict[int, Callable[[Any], None]]] = dict(_Base.dispatch)
     persistent_load: Callable[[Any], Any]
@@ -166,10 +166,10 @@ class Unpickler(_Base):  # type: ignore[misc]
         self._types = {value for value in self._real.values() if isinstance(value, type)}
 
     def find_class(self, module: str, name: str) -> Any:
-        """Give what a name stands for: what torch allows, a stand-in, or nothing.
+        """Resolve a global: one that torch allows, or a stand-in.
 
         Raises:
-            RefusedGlobalError: it is neither.
+            RefusedGlobalError: the global is neither.
         """
         full = f"{_OLD_NAMES.get(module, module)}.{name}"
         if full in self._real:
@@ -302,5 +302,5 @@ class Unpickler(_Base):  # type: ignore[misc]
 
 
 def load(stream: IO[bytes], **options: Any) -> Any:
-    """Read one pickle, as torch asks of a pickle module."""
+    """Read one pickle; part of the interface that torch requires of a pickle module."""
     return Unpickler(stream, **options).load()
