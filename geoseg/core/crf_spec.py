@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
@@ -67,6 +67,8 @@ _FIELDS = ("weight", "xy_px", "rgb", "smooth_weight", "smooth_xy_px", "iteration
 def parse_crf(text: str) -> CrfSpec | None:
     """Parse ``none``, a preset's name or ``W,SXY,SRGB[,SMOOTH_W,SMOOTH_SXY[,ITERATIONS]]``.
 
+    A preset or numbers may end in ``,symmetric`` or ``,pixel``, the normalisation.
+
     Raises:
         ValueError: it is none of these, or a number is out of range.
 
@@ -76,14 +78,17 @@ def parse_crf(text: str) -> CrfSpec | None:
     """
     if text == "none":
         return None
-    if text in PRESETS:
-        return PRESETS[text]
-    parts = text.split(",")
+    *before, last = text.split(",")
+    named = last.strip() in get_args(Normalise)
+    parts = before if named else [*before, last]
+    changes: dict[str, Any] = {"normalise": last.strip()} if named else {}
+    if len(parts) == 1 and parts[0] in PRESETS:
+        return PRESETS[parts[0]].model_copy(update=changes)
     if len(parts) not in (3, 5, 6):
-        numbers = "W,SXY,SRGB[,SMOOTH_W,SMOOTH_SXY[,ITERATIONS]]"
+        numbers = "W,SXY,SRGB[,SMOOTH_W,SMOOTH_SXY[,ITERATIONS]][,symmetric]"
         raise ValueError(f"{text} is not one of none, {', '.join(PRESETS)}, {numbers}")
     try:
-        return CrfSpec.model_validate(dict(zip(_FIELDS, parts, strict=False)))
+        return CrfSpec.model_validate({**dict(zip(_FIELDS, parts, strict=False)), **changes})
     except ValidationError as error:
         faults = [f"{fault['loc'][0]} {fault['input']}: {fault['msg'].lower()}" for fault in error.errors()]
         raise ValueError("; ".join(faults)) from error

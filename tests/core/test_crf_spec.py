@@ -53,3 +53,13 @@ def test_a_crf_is_part_of_what_names_the_answer() -> None:
 def test_a_kernel_without_weight_needs_no_context() -> None:
     assert CrfSpec(weight=0, xy_px=100, rgb=3, smooth_weight=1, smooth_xy_px=2).reach_px < 20
     assert CrfSpec(weight=0, xy_px=100, rgb=3, smooth_weight=0).reach_px == 0
+
+
+def test_the_normalisation_can_be_told_after_a_preset_or_numbers() -> None:
+    assert parse_crf("deeplabv2,symmetric") == PRESETS["deeplabv2"].model_copy(update={"normalise": "symmetric"})
+    assert parse_crf("deeplabv1,pixel") == PRESETS["deeplabv1"]
+    told = parse_crf("4,67,3,3,1,5,symmetric")
+    assert told is not None
+    assert (told.iterations, told.normalise) == (5, "symmetric")
+    with pytest.raises(ValueError, match="is not one of none, deeplabv1"):
+        parse_crf("symmetric")

@@ -81,9 +81,11 @@ def test_every_pair_gives_what_the_definition_gives(normalise: str, classes: int
     np.testing.assert_allclose(found, by_definition(probs, colour, valid, spec), atol=2e-6)
 
 
+@pytest.mark.parametrize("spec", [SMALL, *PRESETS.values()], ids=["small", *PRESETS])
 @pytest.mark.parametrize("normalise", ["pixel", "symmetric"])
-def test_the_lattice_agrees_with_every_pair(normalise: str) -> None:
-    spec = SMALL.model_copy(update={"normalise": normalise, "iterations": 10})
+def test_the_lattice_agrees_with_every_pair(normalise: str, spec: CrfSpec) -> None:
+    """The mean error of a probability is below 0.01, although single ones may be as wrong as can be."""
+    spec = spec.model_copy(update={"normalise": normalise, "iterations": 10})
     same, apart, changed = [], [], []
     for seed in range(4):
         colour = image((48, 40), seed)
@@ -94,7 +96,7 @@ def test_the_lattice_agrees_with_every_pair(normalise: str) -> None:
         apart.append(np.abs(fast - exact).mean())
         changed.append((exact.argmax(0) != probs[:, valid].argmax(0)).mean())
     assert np.mean(same) >= 0.98
-    assert np.mean(apart) <= 0.015
+    assert np.mean(apart) <= 0.01
     assert np.mean(changed) > 0.02  # or there was nothing to agree on
 
 
