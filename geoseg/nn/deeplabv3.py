@@ -7,7 +7,7 @@ As torchvision builds it: no multi-grid, rates 12, 24, 36 at output stride 8. ``
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, get_args
 
 from torch import nn
 
@@ -19,6 +19,7 @@ from geoseg.nn.parts.convolution import convolve
 from geoseg.nn.parts.heads import fcn_head
 from geoseg.nn.parts.segmenter import Segmenter, Side
 
+Form = Literal["torchvision", "mmseg", "kazuto"]
 RATES = {8: (12, 24, 36), 16: (6, 12, 18)}
 
 
@@ -27,6 +28,11 @@ def torchvision_head(channels: int, classes: int, rates: Sequence[int], width: i
     return nn.Sequential(
         ASPP(channels, width, rates), nn.Dropout(0.5), convolve(width, width, 3), nn.Conv2d(width, classes, 1)
     )
+
+
+def kazuto_head(channels: int, classes: int, rates: Sequence[int], width: int = 256) -> nn.Sequential:
+    """Build the ASPP and the classifier, nothing between them."""
+    return nn.Sequential(ASPP(channels, width, rates), nn.Conv2d(width, classes, 1))
 
 
 def mmseg_head(channels: int, classes: int, rates: Sequence[int], width: int = 512) -> nn.Sequential:
@@ -47,7 +53,8 @@ def build(  # noqa: PLR0913 - a registry's options are keywords
     multi_grid_form: MultiGrid = "factors",
     rates: Sequence[int] | None = None,
     width: int | None = None,
-    form: Literal["torchvision", "mmseg"] = "torchvision",
+    form: Form = "torchvision",
+    caffe: bool = False,
     auxiliary: bool = True,
     auxiliary_width: int | None = None,
     align_corners: bool = False,
@@ -68,7 +75,8 @@ def build(  # noqa: PLR0913 - a registry's options are keywords
             themselves (mmsegmentation's ``mg124``: 1, 2, 4).
         rates: of the parallel convolutions; as the output stride asks unless given.
         width: channels of the head; 256, for mmsegmentation's form 512, unless given.
-        form: ``torchvision`` or ``mmseg``.
+        form: ``torchvision``, ``mmseg`` or ``kazuto`` (no convolution between the ASPP and the classifier).
+        caffe: see ``ResNetForm``.
         auxiliary: a second head on the third stage, for training; its loss weighs 0.5 (mmsegmentation 0.4).
         auxiliary_width: channels before its classifier; a quarter of those of the third stage unless given.
         align_corners: how the logits are resized; mmsegmentation's models of 769 x 769 pixels align them.
@@ -76,21 +84,25 @@ def build(  # noqa: PLR0913 - a registry's options are keywords
     Raises:
         ModelError: no such backbone, output stride or form.
     """
-    if output_stride not in RATES or form not in ("torchvision", "mmseg"):
+    if output_stride not in RATES or form not in get_args(Form):
         raise ModelError(
-            f"network 'deeplabv3' takes output_stride 8 or 16 and form torchvision or mmseg, "
+            f"network 'deeplabv3' takes output_stride 8 or 16 and form torchvision, mmseg or kazuto, "
             f"not {output_stride}, {form!r}"
         )
     if rates is not None and not rates:
         raise ModelError("network 'deeplabv3' needs at least one rate")
     shape = ResNetForm(
-        output_stride=output_stride, first_block=first_block, block_rates=block_rates, dilate_second=dilate_second
+        output_stride=output_stride,
+        first_block=first_block,
+        block_rates=block_rates,
+        dilate_second=dilate_second,
+        caffe=caffe,
     )
     body = resnet(backbone, in_channels, shape)
     apply_multi_grid(body, multi_grid, multi_grid_form, output_stride)
     *_, third, fourth = widths(body)
     mmseg = form == "mmseg"
-    make = mmseg_head if mmseg else torchvision_head
+    make = {"torchvision": torchvision_head, "mmseg": mmseg_head, "kazuto": kazuto_head}[form]
     head = make(fourth, classes, rates or RATES[output_stride], width or (512 if mmseg else 256))
     side = Side(
         fcn_head(third, auxiliary_width or third // 4, classes, channelwise_dropout=mmseg), -2, 0.4 if mmseg else 0.5

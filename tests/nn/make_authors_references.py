@@ -100,11 +100,72 @@ def _unet(clones: Path, *, bilinear: bool) -> tuple[nn.Module, Forward]:
     return names["UNet"](3, CLASSES, bilinear=bilinear), _call
 
 
-def _fcn(clones: Path, stride: int) -> tuple[nn.Module, Forward]:
-    sys.modules["fcn"] = SimpleNamespace(data=None)  # type: ignore[assignment]
-    with _importing(clones / "wkentaro+pytorch-fcn" / "torchfcn" / "models"):
-        module = importlib.import_module(f"fcn{stride}s")
-    return getattr(module, f"FCN{stride}s")(n_class=CLASSES), _call
+def _nested(clones: Path, *, deep: bool) -> tuple[nn.Module, Forward]:
+    with _importing(clones / "4uiiurz1+pytorch-nested-unet"):
+        module = importlib.import_module("archs")
+    return module.NestedUNet(
+        CLASSES, 3, deep
+    ), lambda network, x: answer[-1] if isinstance(answer := network(x), list) else answer
+
+
+def _vainf(clones: Path, head: str) -> tuple[nn.Module, Forward]:
+    with _importing(clones / "VainF+DeepLabV3Plus-Pytorch"):
+        module = importlib.import_module("network.modeling")
+    return getattr(module, f"{head}_resnet50")(CLASSES, 16, False), _call
+
+
+def _jfzhang(clones: Path) -> tuple[nn.Module, Forward]:
+    with _importing(clones / "jfzhang95+pytorch-deeplab-xception"):
+        module = importlib.import_module("modeling.deeplab")
+        body = importlib.import_module("modeling.backbone.resnet")
+    module.build_backbone = lambda _name, stride, norm: body.ResNet(body.Bottleneck, [3, 4, 6, 3], stride, norm, False)
+    return module.DeepLab(num_classes=CLASSES, sync_bn=False), _call
+
+
+def _kazuto(clones: Path, file: str, network: str) -> tuple[nn.Module, Forward]:
+    with _importing(clones / "kazuto1011+deeplab-pytorch" / "libs"):
+        module = importlib.import_module(f"models.{file}")
+
+    def forward(network: nn.Module, x: Tensor) -> Tensor:
+        logits = network(x.flip(1))  # its bands are blue, green, red
+        return functional.interpolate(logits, size=x.shape[2:], mode="bilinear", align_corners=False)
+
+    return getattr(module, network)(CLASSES, [3, 4, 6, 3], [6, 12, 18], [1, 2, 4], 16), forward
+
+
+def _zijundeng(clones: Path, file: str, network: str) -> tuple[nn.Module, Forward]:
+    from torchvision import models
+
+    with _importing(clones), _shallow(models):
+        folder = "zijundeng+pytorch-semantic-segmentation"
+        names = {"models": models, "torch": torch, "nn": nn, "F": functional, "initialize_weights": lambda *_: None}
+        source = (clones / folder / "models" / f"{file}.py").read_text().splitlines()
+        exec("\n".join(line for line in source if not line.startswith(("import", "from"))), names)  # noqa: S102
+        functional.upsample = functional.interpolate
+        made = names[network](CLASSES, pretrained=False)  # type: ignore[operator]
+    return made, _call
+
+
+@contextmanager
+def _shallow(models: Any) -> Iterator[None]:
+    """Let deep ResNets be built with 50 layers."""
+    kept = models.resnet101, models.resnet152
+    models.resnet101 = models.resnet152 = lambda **_: models.resnet50()
+    try:
+        yield
+    finally:
+        models.resnet101, models.resnet152 = kept
+
+
+def _segnet(clones: Path) -> tuple[nn.Module, Forward]:
+    folder = clones / "guanfuchen+semseg" / "semseg" / "modelloader"
+    names: dict[str, Any] = {"torch": torch, "nn": nn, "F": functional}
+    for file, kept in (("utils.py", ("class conv2D", "class segnet")), ("segnet.py", ("class segnet(",))):
+        for piece in (folder / file).read_text().split("\nclass ")[1:]:
+            if f"class {piece}".startswith(kept):
+                exec(f"class {piece}", names)  # noqa: S102 - the clone's own module
+    names["segnet"].init_weights = lambda *_, **__: None
+    return names["segnet"](CLASSES), _call
 
 
 NETWORKS: dict[str, tuple[str, Callable[[Path], tuple[nn.Module, Forward]]]] = {
@@ -113,9 +174,26 @@ NETWORKS: dict[str, tuple[str, Callable[[Path], tuple[nn.Module, Forward]]]] = {
     "hrnet_ocr_aligned": ("hrnet_ocr_w18", lambda clones: _hrnet(clones, "seg_hrnet_ocr", align_corners=True)),
     "milesial_unet": ("unet", lambda clones: _unet(clones, bilinear=False)),
     "milesial_unet_bilinear": ("unet", lambda clones: _unet(clones, bilinear=True)),
+    "nested_unet": ("unetplusplus", lambda clones: _nested(clones, deep=False)),
+    "nested_unet_supervised": ("unetplusplus", lambda clones: _nested(clones, deep=True)),
+    "vainf_deeplabv3": ("deeplabv3_r50", lambda clones: _vainf(clones, "deeplabv3")),
+    "vainf_deeplabv3plus": ("deeplabv3plus_r50", lambda clones: _vainf(clones, "deeplabv3plus")),
+    "jfzhang_deeplabv3plus": ("deeplabv3plus_r50", _jfzhang),
+    "kazuto_deeplabv3": ("deeplabv3_r50", lambda clones: _kazuto(clones, "deeplabv3", "DeepLabV3")),
+    "kazuto_deeplabv3plus": ("deeplabv3plus_r50", lambda clones: _kazuto(clones, "deeplabv3plus", "DeepLabV3Plus")),
+    "zijundeng_duc_hdc": ("duc_hdc_r152", lambda clones: _zijundeng(clones, "duc_hdc", "ResNetDUCHDC")),
+    "zijundeng_duc": ("duc_hdc_r152", lambda clones: _zijundeng(clones, "duc_hdc", "ResNetDUC")),
+    "zijundeng_pspnet": ("pspnet_r50", lambda clones: _zijundeng(clones, "psp_net", "PSPNet")),
+    "guanfuchen_segnet": ("segnet", _segnet),
 }
 """Name of the file to the network of ours and what builds the authors'."""
-SIZES: dict[str, tuple[int, int]] = {}
+SIZES: dict[str, tuple[int, int]] = {
+    "nested_unet": (64, 96),
+    "nested_unet_supervised": (64, 96),
+    "zijundeng_duc_hdc": (64, 96),
+    "zijundeng_duc": (64, 96),
+}
+"""Where the authors' network takes certain multiples alone."""
 
 
 def main(clones: Path, names: list[str]) -> None:

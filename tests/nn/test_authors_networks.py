@@ -16,11 +16,22 @@ AUTHORS = Path(__file__).parent / "references" / "authors"
 CHOSEN: dict[str, dict[str, Any]] = {
     "hrnet_aligned": {"align_corners": True},
     "hrnet_ocr_aligned": {"width": "w18_small_v1"},
+    "zijundeng_duc_hdc": {"backbone": "resnet50"},
+    "zijundeng_duc": {"backbone": "resnet50", "third_rates": [2], "fourth_rates": [4]},
 }
 """What no tensor tells: options that stand in the authors' own configuration, or make a small network."""
 
 
-@pytest.mark.parametrize("name", sorted(path.stem for path in AUTHORS.glob("*.npz")))
+QUICK = {"hrnet", "hrnet_ocr_aligned", "milesial_unet", "nested_unet_supervised", "guanfuchen_segnet"}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(path.stem, marks=[] if path.stem in QUICK else [pytest.mark.slow])
+        for path in sorted(AUTHORS.glob("*.npz"))
+    ],
+)
 def test_the_authors_weights_answer_as_in_their_code(name: str) -> None:
     with np.load(AUTHORS / f"{name}.npz") as file:
         lines = [line.split() for line in str(file["tensors"]).splitlines()]

@@ -5,21 +5,24 @@ kazuto1011/deeplab-pytorch (DeepLab V2) and wkentaro/pytorch-fcn (FCN on VGG16).
 
 from __future__ import annotations
 
-from geoseg.nn.checkpoints.layout import Layout
+from geoseg.nn.checkpoints.layout import Layout, Rename
 
 _LAYERS = (("reduce", "1"), ("conv3x3", "2"), ("increase", "3"))
+RESNET: tuple[Rename, ...] = (
+    (r"^layer1\.conv1\.conv\.", "body.backbone.conv1."),
+    (r"^layer1\.conv1\.bn\.", "body.backbone.bn1."),
+    (r"^layer(\d)\.block(\d+)\.", r"body.backbone.layer<\1-1>.<\2-1>."),
+    *((rf"\.{name}\.conv\.", rf".conv{place}.") for name, place in _LAYERS),
+    *((rf"\.{name}\.bn\.", rf".bn{place}.") for name, place in _LAYERS),
+    (r"\.shortcut\.conv\.", ".downsample.0."),
+    (r"\.shortcut\.bn\.", ".downsample.1."),
+)
 DEEPLABV2 = Layout(
     source="kazuto1011/deeplab-pytorch",
     networks={"deeplabv2_r101": {}},
     marks=(r"^layer5\.block3\.increase\.conv\.weight$", r"^aspp\.c3\.weight$"),
     renames=(
-        (r"^layer1\.conv1\.conv\.", "body.backbone.conv1."),
-        (r"^layer1\.conv1\.bn\.", "body.backbone.bn1."),
-        (r"^layer(\d)\.block(\d+)\.", r"body.backbone.layer<\1-1>.<\2-1>."),
-        *((rf"\.{name}\.conv\.", rf".conv{place}.") for name, place in _LAYERS),
-        *((rf"\.{name}\.bn\.", rf".bn{place}.") for name, place in _LAYERS),
-        (r"\.shortcut\.conv\.", ".downsample.0."),
-        (r"\.shortcut\.bn\.", ".downsample.1."),
+        *RESNET,
         (r"^aspp\.c(\d)\.", r"body.head.branches.\1."),
     ),
     classifier="aspp.c0.weight",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from geoseg.nn.checkpoints import (
     caffe,
+    deeplabs,
     fastfcn,
     hrnet,
     libraries,
@@ -14,6 +15,7 @@ from geoseg.nn.checkpoints import (
     torchseg,
     torchvision,
     unet,
+    zijundeng,
 )
 from geoseg.nn.checkpoints.layout import Layout
 
@@ -31,6 +33,8 @@ LAYOUTS: tuple[Layout, ...] = tuple(
         unet,
         libraries,
         caffe,
+        deeplabs,
+        zijundeng,
     )
     for layout in module.LAYOUTS
 )

@@ -52,6 +52,7 @@ class Layout:
         single: the source's names of a classifier that may have one channel (a sigmoid); see ``remap``.
         resnet: what the source writes before the names of a ResNet, whose depth and stem they tell.
         sizes: options that are the first side of a tensor of the source.
+        cells: channels of the classifier for each class: the pixels of a cell, where all are classified at once.
         untold: options that nothing in the tensors tells, where the source has models of several kinds.
     """
 
@@ -71,6 +72,7 @@ class Layout:
     single: tuple[str, ...] = field(default=())
     resnet: str | None = None
     sizes: Mapping[str, str] = field(default_factory=dict)
+    cells: int = 1
     untold: tuple[str, ...] = ()
 
     def fits(self, names: Iterable[str]) -> bool:

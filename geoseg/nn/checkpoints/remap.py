@@ -102,7 +102,7 @@ def fit(
         raise ModelError(f"looks like {layout.source}, but has no {layout.classifier}")
     if tensors[layout.classifier].ndim == 0:
         raise ModelError(f"looks like {layout.source}, but its {layout.classifier} is a single number")
-    classes = tensors[layout.classifier].shape[0]
+    classes = max(1, tensors[layout.classifier].shape[0] // layout.cells)
     first, shapes = _plan(name, 3, classes, wanted)
     state = _moved(tensors, layout, shapes)
     bands = state[first].shape[1] if first in state and state[first].ndim == 4 else 3

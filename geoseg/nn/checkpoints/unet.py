@@ -1,4 +1,4 @@
-"""The U-Net of milesial/Pytorch-UNet, on either way up; bands are divided by 255 there."""
+"""The U-Net of milesial/Pytorch-UNet, on either way up, whose bands are divided by 255; 4uiiurz1's UNet++."""
 
 from __future__ import annotations
 
@@ -37,4 +37,30 @@ BILINEAR = Layout(
     single=_SINGLE,
 )
 
-LAYOUTS = (TRANSPOSE, BILINEAR)
+_NESTED: tuple[Rename, ...] = (
+    *(
+        (rf"^conv(\d)_(\d)\.{layer}\.", rf"body.nodes.\1_\2.{place}.")
+        for layer, place in (("conv1", 0), ("bn1", 1), ("conv2", 3), ("bn2", 4))
+    ),
+    (r"^final(\d)\.", r"body.heads.<\1-1>."),
+    (r"^final\.", "body.heads.0."),
+)
+_NESTED_FORM = {"norm": "batch", "up": "bilinear"}
+NESTED = Layout(
+    source="4uiiurz1/pytorch-nested-unet",
+    networks={"unetplusplus": {**_NESTED_FORM, "deep_supervision": False}},
+    marks=(r"^conv0_4\.conv2\.weight$", r"^conv1_1\.conv1\.weight$", r"^final\.weight$"),
+    renames=_NESTED,
+    classifier="final.weight",
+    single=("final.weight", "final.bias"),
+)
+NESTED_SUPERVISED = Layout(
+    source="4uiiurz1/pytorch-nested-unet",
+    networks={"unetplusplus": {**_NESTED_FORM, "deep_supervision": True}},
+    marks=(r"^conv0_4\.conv2\.weight$", r"^conv1_1\.conv1\.weight$", r"^final4\.weight$"),
+    renames=_NESTED,
+    classifier="final4.weight",
+    single=("final4.weight", "final4.bias", *(f"final{i}.{part}" for i in (1, 2, 3) for part in ("weight", "bias"))),
+)
+
+LAYOUTS = (TRANSPOSE, BILINEAR, NESTED, NESTED_SUPERVISED)

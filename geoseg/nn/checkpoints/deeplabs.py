@@ -1,0 +1,125 @@
+"""DeepLab V3 and V3+ as VainF, jfzhang95 and kazuto1011 build them.
+
+https://github.com/VainF/DeepLabV3Plus-Pytorch, https://github.com/jfzhang95/pytorch-deeplab-xception,
+https://github.com/kazuto1011/deeplab-pytorch. The last two count the multi-grid as factors, and give all blocks of a
+dilated stage its rate.
+"""
+
+from __future__ import annotations
+
+from geoseg.nn.checkpoints.caffe import RESNET as CAFFE_RESNET
+from geoseg.nn.checkpoints.layout import Layout, Rename
+
+_VAINF = "VainF/DeepLabV3Plus-Pytorch"
+_KAZUTO = "kazuto1011/deeplab-pytorch"
+_GRID = {"output_stride": 16, "first_block": "same", "multi_grid": (1, 2, 4)}
+_V3_NAMES = ("deeplabv3_r50", "deeplabv3_r101")
+_V3PLUS_NAMES = ("deeplabv3plus_r50", "deeplabv3plus_r101", "deeplabv3plus")
+
+
+def _vainf_aspp(source: str, ours: str) -> tuple[Rename, ...]:
+    return (
+        (rf"^{source}\.convs\.4\.1\.", f"{ours}.image_pool.0."),
+        (rf"^{source}\.convs\.4\.2\.", f"{ours}.image_pool.1."),
+        (rf"^{source}\.convs\.", f"{ours}.branches."),
+        (rf"^{source}\.project\.", f"{ours}.merge."),
+    )
+
+
+VAINF_V3 = Layout(
+    source=_VAINF,
+    networks={name: {"output_stride": 16} for name in _V3_NAMES},
+    marks=(r"^backbone\.layer4\.", r"^classifier\.classifier\.0\.convs\.4\.1\.weight$"),
+    renames=(
+        (r"^backbone\.", "body.backbone."),
+        *_vainf_aspp(r"classifier\.classifier\.0", "body.head.0"),
+        (r"^classifier\.classifier\.1\.", "body.head.2.0."),
+        (r"^classifier\.classifier\.2\.", "body.head.2.1."),
+        (r"^classifier\.classifier\.4\.", "body.head.3."),
+    ),
+    classifier="classifier.classifier.4.weight",
+    resnet="backbone.",
+    untold=("output_stride",),
+)
+VAINF_V3PLUS = Layout(
+    source=_VAINF,
+    networks={name: {"output_stride": 16, "form": "single", "width": 256} for name in _V3PLUS_NAMES},
+    marks=(r"^backbone\.layer4\.", r"^classifier\.aspp\.convs\.4\.1\.weight$", r"^classifier\.project\.0\.weight$"),
+    renames=(
+        (r"^backbone\.", "body.backbone."),
+        *_vainf_aspp(r"classifier\.aspp", "body.aspp"),
+        (r"^classifier\.project\.", "body.low_level."),
+        (r"^classifier\.classifier\.([01])\.", r"body.decoder.0.\1."),
+        (r"^classifier\.classifier\.3\.", "body.head.1."),
+    ),
+    classifier="classifier.classifier.3.weight",
+    resnet="backbone.",
+    untold=("output_stride",),
+)
+JFZHANG_V3PLUS = Layout(
+    source="jfzhang95/pytorch-deeplab-xception",
+    networks={name: {**_GRID, "form": "full", "width": 256, "align_corners": True} for name in _V3PLUS_NAMES},
+    marks=(r"^backbone\.layer4\.", r"^aspp\.aspp4\.atrous_conv\.weight$", r"^decoder\.last_conv\.8\.weight$"),
+    renames=(
+        (r"^backbone\.", "body.backbone."),
+        (r"^aspp\.aspp(\d)\.atrous_conv\.", r"body.aspp.branches.<\1-1>.0."),
+        (r"^aspp\.aspp(\d)\.bn\.", r"body.aspp.branches.<\1-1>.1."),
+        (r"^aspp\.global_avg_pool\.1\.", "body.aspp.image_pool.0."),
+        (r"^aspp\.global_avg_pool\.2\.", "body.aspp.image_pool.1."),
+        (r"^aspp\.conv1\.", "body.aspp.merge.0."),
+        (r"^aspp\.bn1\.", "body.aspp.merge.1."),
+        (r"^decoder\.conv1\.", "body.low_level.0."),
+        (r"^decoder\.bn1\.", "body.low_level.1."),
+        (r"^decoder\.last_conv\.([01])\.", r"body.decoder.0.\1."),
+        (r"^decoder\.last_conv\.4\.", "body.decoder.1.0."),
+        (r"^decoder\.last_conv\.5\.", "body.decoder.1.1."),
+        (r"^decoder\.last_conv\.8\.", "body.head.1."),
+    ),
+    classifier="decoder.last_conv.8.weight",
+    resnet="backbone.",
+    untold=("output_stride",),
+)
+_STAGES: tuple[Rename, ...] = ((r"\.conv\.(?=weight$|bias$)", ".0."), (r"\.bn\.(?=\w+$)", ".1."))
+
+
+def _kazuto_aspp(ours: str) -> tuple[Rename, ...]:
+    return (
+        *CAFFE_RESNET,
+        *_STAGES,
+        (r"^aspp\.stages\.c(\d)\.", rf"{ours}.branches.\1."),
+        (r"^aspp\.stages\.imagepool\.conv\.", f"{ours}.image_pool."),
+        (r"^fc1\.", f"{ours}.merge."),
+    )
+
+
+KAZUTO_V3 = Layout(
+    source=_KAZUTO,
+    networks={name: {**_GRID, "form": "kazuto", "caffe": True, "auxiliary": False} for name in _V3_NAMES},
+    marks=(r"^layer5\.block3\.increase\.conv\.", r"^aspp\.stages\.imagepool\.conv\.conv\.", r"^fc2\.weight$"),
+    renames=(*_kazuto_aspp("body.head.0"), (r"^fc2\.", "body.head.1.")),
+    classifier="fc2.weight",
+    scaling="caffe",
+    bgr=True,
+    untold=("output_stride",),
+)
+KAZUTO_V3PLUS = Layout(
+    source=_KAZUTO,
+    networks={
+        name: {**_GRID, "backbone": backbone, "form": "full", "width": 256, "caffe": True}
+        for name, backbone in zip(_V3PLUS_NAMES, ("resnet50", "resnet101", "resnet101"), strict=True)
+    },
+    marks=(r"^layer5\.block3\.increase\.conv\.", r"^aspp\.stages\.imagepool\.conv\.conv\.", r"^fc2\.conv3\.weight$"),
+    renames=(
+        *_kazuto_aspp("body.aspp"),
+        (r"^reduce\.", "body.low_level."),
+        (r"^fc2\.conv1\.", "body.decoder.0."),
+        (r"^fc2\.conv2\.", "body.decoder.1."),
+        (r"^fc2\.conv3\.", "body.head.1."),
+    ),
+    classifier="fc2.conv3.weight",
+    scaling="caffe",
+    bgr=True,
+    untold=("output_stride",),
+)
+
+LAYOUTS = (VAINF_V3, VAINF_V3PLUS, JFZHANG_V3PLUS, KAZUTO_V3, KAZUTO_V3PLUS)
