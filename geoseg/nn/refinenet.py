@@ -13,21 +13,24 @@ from geoseg.nn.parts.rcu import CRP, RCU
 from geoseg.nn.parts.segmenter import Segmenter
 
 
-def _convolution(before: int, after: int) -> nn.Conv2d:
-    return nn.Conv2d(before, after, 3, padding=1, bias=False)
+def _convolution(before: int, after: int, size: int) -> nn.Conv2d:
+    return nn.Conv2d(before, after, size, padding=size // 2, bias=False)
 
 
 class _Refinement(nn.Module):
     """Adapt a stage, add the coarser answer, pool in a chain, refine."""
 
-    def __init__(self, stage: int, width: int, after: int, *, coarsest: bool, dropout: float) -> None:
+    def __init__(self, channels: tuple[int, int, int], *, coarsest: bool, dropout: float, light: bool) -> None:
+        """Make the layers; ``channels`` are those of the stage, within and of the answer, 0 for as within."""
         super().__init__()
-        self.narrow = nn.Sequential(nn.Dropout(dropout), _convolution(stage, width))
-        self.adapt = nn.Sequential(RCU(width), RCU(width))
-        self.join = nn.Identity() if coarsest else _convolution(width, width)
-        self.pool = CRP(width)
-        self.refine = nn.Sequential(RCU(width), RCU(width), RCU(width))
-        self.hand_on = nn.Identity() if after == 0 else _convolution(width, after)
+        stage, width, after = channels
+        size = 1 if light else 3
+        self.narrow = nn.Sequential(nn.Dropout(dropout), _convolution(stage, width, size))
+        self.adapt = nn.Sequential(*(RCU(width) for _ in range(0 if light else 2)))
+        self.join = nn.Identity() if coarsest else _convolution(width, width, size)
+        self.pool = CRP(width, size=size)
+        self.refine = nn.Sequential(*(RCU(width) for _ in range(0 if light else 3)))
+        self.hand_on = nn.Identity() if after == 0 else _convolution(width, after, size)
 
     def forward(self, stage: Tensor, coarser: Tensor | None) -> Tensor:
         x = self.join(self.adapt(self.narrow(stage)))
@@ -40,7 +43,7 @@ class _Refinement(nn.Module):
 class _Cascade(nn.Module):
     """Neck that hands the coarsest stage down to the finest."""
 
-    def __init__(self, stages: Sequence[int], width: int) -> None:
+    def __init__(self, stages: Sequence[int], width: int, *, light: bool) -> None:
         super().__init__()
         self.levels = nn.ModuleList()
         for level, stage in enumerate(reversed(stages)):
@@ -48,7 +51,8 @@ class _Cascade(nn.Module):
             wide = 2 * width if coarsest else width
             # the two coarsest stages are dropped from, as is the last answer
             dropout = 0.5 if level < 2 else 0.0
-            self.levels.append(_Refinement(stage, wide, 0 if finest else width, coarsest=coarsest, dropout=dropout))
+            channels = stage, wide, 0 if finest else width
+            self.levels.append(_Refinement(channels, coarsest=coarsest, dropout=dropout, light=light))
 
     def forward(self, features: list[Tensor]) -> list[Tensor]:
         answer: Tensor | None = None
@@ -57,7 +61,9 @@ class _Cascade(nn.Module):
         return [] if answer is None else [answer]
 
 
-def build(in_channels: int, classes: int, *, backbone: str = "resnet101", width: int = 256) -> Padded:
+def build(
+    in_channels: int, classes: int, *, backbone: str = "resnet101", width: int = 256, light: bool = False
+) -> Padded:
     """Build a RefineNet.
 
     Args:
@@ -65,11 +71,12 @@ def build(in_channels: int, classes: int, *, backbone: str = "resnet101", width:
         classes: output channels.
         backbone: a timm ResNet.
         width: channels of the refinements; the coarsest has twice as many.
+        light: 1x1 convolutions, and no residual units (Nekrasov, Shen, Reid 2018, https://arxiv.org/abs/1810.03272).
 
     Raises:
         ModelError: no such backbone.
     """
     body = resnet(backbone, in_channels, ResNetForm(output_stride=32))
-    neck = _Cascade(widths(body), width)
-    head = nn.Sequential(nn.Dropout(0.5), nn.Conv2d(width, classes, 3, padding=1))
-    return Padded(Segmenter(body, head, neck=neck, align_corners=True), stride=1)
+    neck = _Cascade(widths(body), width, light=light)
+    head = nn.Sequential(nn.Dropout(0.0 if light else 0.5), nn.Conv2d(width, classes, 3, padding=1))
+    return Padded(Segmenter(body, head, neck=neck, align_corners=not light), stride=1)

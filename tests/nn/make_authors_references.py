@@ -168,6 +168,16 @@ def _segnet(clones: Path) -> tuple[nn.Module, Forward]:
     return names["segnet"](CLASSES), _call
 
 
+def _light_refinenet(clones: Path) -> tuple[nn.Module, Forward]:
+    with _importing(clones / "DrSleep+light-weight-refinenet"):
+        module = importlib.import_module("models.resnet")
+
+    def forward(network: nn.Module, x: Tensor) -> Tensor:
+        return functional.interpolate(network(x), size=x.shape[2:], mode="bilinear", align_corners=False)
+
+    return module.ResNetLW(module.Bottleneck, [3, 4, 6, 3], CLASSES), forward
+
+
 NETWORKS: dict[str, tuple[str, Callable[[Path], tuple[nn.Module, Forward]]]] = {
     "hrnet": ("hrnet_w18s_v1", lambda clones: _hrnet(clones, "seg_hrnet", align_corners=False)),
     "hrnet_aligned": ("hrnet_w18s_v1", lambda clones: _hrnet(clones, "seg_hrnet", align_corners=True)),
@@ -184,6 +194,7 @@ NETWORKS: dict[str, tuple[str, Callable[[Path], tuple[nn.Module, Forward]]]] = {
     "zijundeng_duc_hdc": ("duc_hdc_r152", lambda clones: _zijundeng(clones, "duc_hdc", "ResNetDUCHDC")),
     "zijundeng_duc": ("duc_hdc_r152", lambda clones: _zijundeng(clones, "duc_hdc", "ResNetDUC")),
     "zijundeng_pspnet": ("pspnet_r50", lambda clones: _zijundeng(clones, "psp_net", "PSPNet")),
+    "light_refinenet": ("refinenet_lw_r50", _light_refinenet),
     "guanfuchen_segnet": ("segnet", _segnet),
 }
 """Name of the file to the network of ours and what builds the authors'."""

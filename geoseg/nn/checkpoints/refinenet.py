@@ -1,4 +1,4 @@
-"""The RefineNet of DrSleep/refinenet-pytorch, whose names are those of the authors' Matlab code."""
+"""DrSleep's RefineNet and light-weight RefineNet, whose names are those of the authors' Matlab code."""
 
 from __future__ import annotations
 
@@ -28,4 +28,14 @@ REFINENET = Layout(
     classifier="clf_conv.weight",
 )
 
-LAYOUTS = (REFINENET,)
+LIGHT = Layout(
+    source="DrSleep/light-weight-refinenet",
+    networks={"refinenet_lw_r50": {}, "refinenet_lw_r101": {}, "refinenet_lw_r152": {}},
+    marks=(r"^p_ims1d2_outl4_dimred\.", r"^mflow_conv_g4_pool\.0\.", r"^layer4\.", r"^clf_conv\.weight$"),
+    strangers=(r"^adapt_stage1_b\.",),
+    renames=REFINENET.renames,
+    classifier="clf_conv.weight",
+    resnet="",
+)
+
+LAYOUTS = (REFINENET, LIGHT)

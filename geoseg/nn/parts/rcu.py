@@ -27,9 +27,11 @@ class RCU(nn.Module):
 class CRP(nn.Module):
     """Pools of 5x5 in a chain, each followed by a convolution, all added to the input after its ReLU."""
 
-    def __init__(self, channels: int, length: int = 4) -> None:
+    def __init__(self, channels: int, length: int = 4, *, size: int = 3) -> None:
         super().__init__()
-        self.links = nn.ModuleList(nn.Conv2d(channels, channels, 3, padding=1, bias=False) for _ in range(length))
+        self.links = nn.ModuleList(
+            nn.Conv2d(channels, channels, size, padding=size // 2, bias=False) for _ in range(length)
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, channels, h, w) to the same shape."""
