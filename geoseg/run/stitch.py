@@ -1,9 +1,10 @@
-"""Objects that blocks have seen, each in a window wider than itself, become the objects of a scene.
+"""Stitching: join the objects found in overlapping windows of blocks into the objects of a scene.
 
-Each pixel belongs to the block whose core holds it, and is of the object that this block sees there. Two blocks see one
-object where they see one thing in the strip that both have read: pieces of masks in the strip, connected there, are one
-by intersection over union. A network that is right about every pixel gives equal pieces to both, whatever it calls one
-object in its own window; so an object may be larger than any window, a ring, or a line one pixel wide.
+Each pixel belongs to the block whose core contains it, and to the object that this block has there. Objects of two
+blocks are the same if they agree in the strip that both have read: connected pieces of their masks in the strip are
+matched by intersection over union. A network that is right about every pixel gives equal pieces to both blocks,
+however it divides its own window into objects; so an object may be larger than any window, a ring, or a line one pixel
+wide.
 """
 
 from __future__ import annotations
@@ -28,12 +29,12 @@ I64 = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeenBlock:
-    """One block of a scene.
+    """Windows of one block of a scene.
 
     Attributes:
-        core: the pixels that it owns; cores partition the scene.
-        read: the pixels in which its objects were looked for; at least one more than ``core`` on each side that is not
-            the scene's edge.
+        core: window that it owns; cores partition the scene.
+        read: window in which its objects were detected; at least one pixel larger than ``core`` on each side that is
+            not the scene's edge.
     """
 
     core: Window
@@ -42,12 +43,12 @@ class SeenBlock:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StitchedObjects:
-    """Objects of a scene, put together from blocks.
+    """Objects of a scene, joined from blocks.
 
     Attributes:
         objects: ids and classes; its ``label`` has one entry for each row of each block's table, block by block.
         score: (object,) float32 mean of the scores of its views, by their pixels.
-        starts: place of each block's first row in ``objects.label``.
+        starts: index of each block's first row in ``objects.label``.
     """
 
     objects: Objects
@@ -62,16 +63,16 @@ def stitch_objects(
     *,
     least_iou: float = 0.5,
 ) -> StitchedObjects:
-    """Join what several blocks have seen of one object.
+    """Join the objects of blocks into objects of the scene.
 
-    The result depends neither on the order of the blocks nor on the labels in their tables. One table is in memory with
-    those of the blocks beside it.
+    The result depends neither on the order of the blocks nor on the labels in their tables. The tables of one block and
+    its neighbours are in memory at a time.
 
     Args:
-        blocks: of the scene.
+        blocks: blocks of the scene.
         read_table: number of a block in ``blocks`` -> its objects; masks on the scene's grid, none on another.
         shape: (rows, columns) of the scene.
-        least_iou: intersection over union from which two pieces are one, above 0.
+        least_iou: least intersection over union of matching pieces, above 0.
     """
     counts = [len(read_table(number)) for number in range(len(blocks))]
     starts = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
@@ -100,7 +101,7 @@ def stitch_objects(
 
 
 class _Views(NamedTuple):
-    """What each row of each table has in the core of its block; ``total`` is the sum of scores over pixels."""
+    """Per row of each table, the pixels in the core of its block; ``total`` is the sum of scores over pixels."""
 
     last: I64
     pixels: I64
@@ -110,7 +111,7 @@ class _Views(NamedTuple):
 
 
 def _gathered(root: I64, views: _Views, starts: I64) -> StitchedObjects:
-    """Make one row of all views of one object; views without a pixel of their own block do not count."""
+    """Merge the views of each object into one row; views without pixels in the core of their block are ignored."""
     sets, member = np.unique(root, return_inverse=True)
     last = np.full(len(sets), -1, np.int64)
     np.maximum.at(last, member, views.last)
@@ -130,14 +131,14 @@ def _box(window: Window) -> shapely.Polygon:
 
 
 def _painted(table: ObjectTable, window: Window) -> I32:
-    """Draw the objects of a table into a window: their places in the table plus one, 0 elsewhere."""
+    """Rasterise the objects of a table in a window: their index in the table plus one, 0 elsewhere."""
     out = np.zeros(window.shape, np.int32)
     paint(out, window, table, np.arange(1, len(table) + 1, dtype=np.int32))
     return out
 
 
 def _ends(own: I32, core: Window, count: int, scene_width: int) -> tuple[I64, I64]:
-    """Find the number of the last pixel of each object in a core, -1 without any, and how many it has there."""
+    """Return the number of the last pixel of each object in a core, -1 if none, and its number of pixels there."""
     last = np.full(count + 1, -1, np.int64)
     rows, cols = np.nonzero(own)
     # of several, the last assignment stays
@@ -160,7 +161,7 @@ def _at_edge(own: I32, core: Window, count: int, shape: tuple[int, int]) -> npt.
 
 
 def _same(one: ObjectTable, other: ObjectTable, strip: Window, least_iou: float) -> I32:
-    """Find which objects of two tables are one: (pairs, 2) places in the tables."""
+    """Match objects of two tables: (pair, 2) indices in the tables."""
     drawn = [_painted(table, strip) for table in (one, other)]
     pieces = []
     for labels in drawn:

@@ -1,1 +1,1 @@
-"""Scores: what a map is worth against a reference, over whole mosaics in bounded memory."""
+"""Scores of maps against references, over whole mosaics in bounded memory."""

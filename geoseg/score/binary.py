@@ -1,4 +1,4 @@
-"""One class against the rest: pixels over the whole set, and the scores of the competitions, image by image."""
+"""Scores of one class against the rest: over all pixels, and by the rules of competitions per image."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from geoseg.score.single_masks import LineCounts, dice, mask_precision
 from geoseg.score.view import Comparison, Hidden
 
 MOST_REGION_PX: Final = 16_777_216
-"""Images with more pixels get no region scores: these need the whole image at once."""
+"""Largest image, pixels, for region scores, which need the whole image at once."""
 
 
 @dataclass(slots=True)
 class BinaryCounts:
-    """What is added up over the images; each image also leaves its own scores."""
+    """Counts summed over the images, and the scores of each image."""
 
     matrix: Matrix = field(default_factory=lambda: np.zeros((256, 256), np.int64))
     lines: LineCounts = field(default_factory=LineCounts)
@@ -38,7 +38,7 @@ class BinaryCounts:
 
         Args:
             comparison: codes 1 and 0.
-            unanswered: what a labelled pixel without prediction is.
+            unanswered: treatment of labelled pixels without prediction.
         """
         self.hidden = comparison.hidden
         matrix, lines = np.zeros((256, 256), np.int64), LineCounts()

@@ -1,4 +1,4 @@
-"""Boundary F1 and boundary IoU: how well the outlines of classes agree, at several distances."""
+"""Boundary F1 and boundary IoU: agreement of the outlines of classes, at several distances."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ Distance = tuple[float, str]
 """A number and its unit, ``px`` or ``m``."""
 
 _SLACK = {"px": 1e-9, "m": 1e-3}
-"""Share by which a distance may be exceeded. A metre of a UTM grid is up to a thousandth longer or shorter on the
-ground, and two pixels of half a metre shall be within a metre wherever in the zone they lie."""
+"""Relative tolerance of distances. A metre of a UTM grid is up to a thousandth longer or shorter on the ground, and two
+pixels of half a metre must be within a metre anywhere in the zone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,10 +32,10 @@ class PixelSides:
 
 @dataclass(slots=True)
 class BoundaryCounts:
-    """Counts for both scores; added up view by view and scene by scene.
+    """Counts for both scores, summed over views and scenes.
 
     Args:
-        distances: what is still near.
+        distances: distances within which outlines match.
         sides: pixel size of this scene.
 
     A boundary pixel of a class has a pixel of another class above, below, left or right of it. The edge of the scene
@@ -49,7 +49,7 @@ class BoundaryCounts:
 
     @property
     def halo_px(self) -> int:
-        """Surroundings that a view needs."""
+        """Halo that a view needs, pixels."""
         smallest = min(self.sides.down, self.sides.right)
         reach = (value * (1 + _SLACK[unit]) / (1.0 if unit == "px" else smallest) for value, unit in self.distances)
         return 2 + int(np.ceil(max(reach)))
@@ -95,10 +95,10 @@ class BoundaryCounts:
                 mine[key] = mine.get(key, np.zeros_like(counts)) + counts
 
     def as_json(self, names: dict[int, str]) -> list[dict[str, Any]]:
-        """List, for every distance, the means over the classes and the scores of each class.
+        """Return the means over the classes and the scores of each class, for every distance.
 
         Args:
-            names: of the codes that are scored.
+            names: names of the scored codes.
         """
         rows: list[dict[str, Any]] = []
         for distance in self.distances:
@@ -135,13 +135,13 @@ class BoundaryCounts:
 
 
 def outline(mask: Bool, unknown: Bool) -> Bool:
-    """Mark the pixels of a mask that have a known pixel outside it above, below, left or right of them."""
+    """Mark the pixels of a mask with a 4-neighbour outside it that has a class."""
     other = ~mask & ~unknown
     return np.asarray(mask & ndimage.binary_dilation(other, ndimage.generate_binary_structure(2, 1)))
 
 
 def distance_to(marked: Bool, sampling: tuple[float, float] = (1.0, 1.0)) -> npt.NDArray[np.float64]:
-    """Measure from every pixel to the nearest marked one, centre to centre; infinite where none is marked."""
+    """Return the distance from every pixel to the nearest marked one, centre to centre; infinite if none is marked."""
     if not marked.any():
         return np.full(marked.shape, np.inf)
     return np.asarray(ndimage.distance_transform_edt(~marked, sampling=sampling))
@@ -152,7 +152,7 @@ def depth(mask: Bool, unknown: Bool, *, edge: bool = False) -> npt.NDArray[np.in
 
     Args:
         mask: (y, x).
-        unknown: pixels that nobody knows the class of: no boundary.
+        unknown: pixels without a class, which make no boundary.
         edge: the image's edge is a boundary too, as in the authors' own implementation, which scores single objects.
 
     Source:

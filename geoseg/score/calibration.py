@@ -1,4 +1,4 @@
-"""Expected calibration error: whether confidence means what it says."""
+"""Expected calibration error: the gap between confidence and accuracy."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from geoseg.score.view import View
 def calibration_error(
     confidence: npt.NDArray[np.floating[Any]], correct: npt.NDArray[np.bool_], *, bins: int = 15
 ) -> float:
-    """Measure the expected calibration error of a set of answers.
+    """Compute the expected calibration error of a set of predictions.
 
     Args:
         confidence: in [0, 1], any shape: the probability of the chosen class.
-        correct: same shape: whether the choice is right.
-        bins: of equal width; (0, 1/bins], ..., and 0 in the first.
+        correct: same shape, bool: True where the class is right.
+        bins: number of bins of equal width; (0, 1/bins], ..., and 0 in the first.
 
     Returns:
-        The mean over all answers of the gap, in their bin, between mean confidence and share of right answers;
-        NaN without answers.
+        The mean over all predictions of the gap, in their bin, between mean confidence and accuracy; NaN without
+        predictions.
 
     Source:
         Naeini, Cooper and Hauskrecht 2015; Guo et al. 2017, equation 3.
@@ -38,7 +38,7 @@ def calibration_error(
 
 @dataclass(slots=True)
 class CalibrationCounts:
-    """Answers and right answers by percent of confidence; added up view by view."""
+    """Predictions and correct predictions by percent of confidence, summed over views."""
 
     answers: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(101, np.int64))
     right: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(101, np.int64))
@@ -60,10 +60,10 @@ class CalibrationCounts:
         self.right += other.right
 
     def as_json(self, bins: int = 20) -> dict[str, Any] | None:
-        """Give the error and the reliability diagram; None without answers.
+        """Return the error and the reliability diagram; None without predictions.
 
         Args:
-            bins: of equal width; a divisor of 100.
+            bins: number of bins of equal width; a divisor of 100.
         """
         total = int(self.answers.sum())
         if not total:

@@ -1,4 +1,4 @@
-"""What labels mean: from whole numbers of any file to the codes that are compared."""
+"""Conversion of the labels of any file to the codes that are compared."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from geoseg.score.matrix import NONE, U8
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recoded:
-    """Labels become codes by a table; other labels are refused.
+    """Conversion of labels to codes by a table; other labels are refused.
 
     Attributes:
-        table: from label to code; ``NONE`` for a label that means no class.
+        table: map from label to code; ``NONE`` for a label that means no class.
     """
 
     table: Mapping[int, int]
@@ -25,7 +25,7 @@ class Recoded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Positive:
-    """Labels become 1 or 0.
+    """Conversion of labels to 1 or 0.
 
     Attributes:
         labels: those that become 1; empty: all but 0.
@@ -35,7 +35,7 @@ class Positive:
 
 
 Meaning = Recoded | Positive | None
-"""None: labels from 0 to 254 are codes."""
+"""Meaning of labels; None: labels from 0 to 254 are codes."""
 
 
 def read_meaning(layer: LabelLayer, window: Window, meaning: Meaning) -> U8:
@@ -45,7 +45,7 @@ def read_meaning(layer: LabelLayer, window: Window, meaning: Meaning) -> U8:
         (y, x) uint8, 255 where there is no class.
 
     Raises:
-        SceneError: a label has no meaning; file and label are named.
+        SceneError: a label has no defined meaning; the message names file and label.
     """
     if isinstance(meaning, Positive):
         labels, valid = layer.read(window)

@@ -1,4 +1,4 @@
-"""Class borders taken out of a reference, as the ISPRS benchmark does it."""
+"""Removal of class borders from a reference, as in the ISPRS benchmark."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from scipy import ndimage
 from geoseg.score.matrix import NONE, U8
 
 ISPRS_RADIUS_PX: Final = 3
-"""Radius of the disc that the benchmark erodes every class with."""
+"""Radius of the disc by which the benchmark erodes every class."""
 
 
 def without_borders(codes: U8, radius_px: int = ISPRS_RADIUS_PX) -> U8:
-    """Take the class away from every pixel that has another class within ``radius_px``, measured centre to centre.
+    """Unlabel every pixel with another class within ``radius_px``, measured centre to centre.
 
     This is the erosion of each class by a disc. The edge of the image and unlabelled pixels are no borders.
 
     Args:
-        codes: (y, x), 255 where unlabelled. A window needs ``radius_px`` of surroundings.
-        radius_px: of the disc.
+        codes: (y, x), 255 where unlabelled. A window needs a halo of ``radius_px``.
+        radius_px: radius of the disc.
 
     Returns:
         (y, x), 255 also along the borders.

@@ -1,4 +1,4 @@
-"""Evaluate predictions against references, scene by scene, and put the report together."""
+"""Evaluation of predictions against references, scene by scene, and its report."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ _SYNONYMS = {"clutterbackground": "clutter", "background": "clutter", "lowveg": 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What is asked for.
+    """Options of an evaluation.
 
     Attributes:
-        protocol: what is reported.
-        reading: how files become codes; the protocol adds what it knows.
+        protocol: the evaluation protocol.
+        reading: conversion of files to codes; completed by the protocol.
         legend: names and colours of the classes; None: the prediction's own.
-        distances: of boundary scores; empty: none are wanted.
-        unanswered: what a labelled pixel without prediction is.
+        distances: distances of boundary scores; empty: none.
+        unanswered: treatment of labelled pixels without prediction.
     """
 
     protocol: ScoreProtocol = "classes"
@@ -57,15 +57,15 @@ class Plan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """What came out.
+    """Report of an evaluation.
 
     Attributes:
         protocol: its name.
         sections: tables, in order.
         scenes: one line per scene.
         calibration: see ``CalibrationCounts.as_json``; None without confidence.
-        boundary: see ``BoundaryCounts.as_json``; None where none was wanted.
-        notes: what a reader of the numbers must know.
+        boundary: see ``BoundaryCounts.as_json``; None if not requested.
+        notes: notes for the interpretation of the numbers.
     """
 
     protocol: str
@@ -76,7 +76,7 @@ class Report:
     notes: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
-        """Turn into JSON values."""
+        """Convert to JSON values."""
         values: dict[str, Any] = {
             "protocol": self.protocol,
             "results": {section.key: section.as_json() for section in self.sections},
@@ -91,13 +91,12 @@ class Report:
 
 
 def evaluate(pairs: Sequence[Pair], plan: Plan) -> Report:
-    """Compare every pair and report over all of them together: one confusion matrix, every pixel counted once.
+    """Compare every pair and report over all of them: one confusion matrix, every pixel counted once.
 
-    Of several predictions with one file of polygons for all, those that lie elsewhere are left out, and the report says
-    so.
+    If several predictions share one file of polygons, those outside its area are left out, with a note in the report.
 
     Raises:
-        SceneError: a file cannot be read, lies on another grid or elsewhere, or holds a class that nobody knows.
+        SceneError: a file cannot be read, has another grid or place, or holds an unknown class.
     """
     evaluation = Evaluation(plan)
     outside: ElsewhereError | None = None
@@ -120,10 +119,10 @@ def count_pair(pair: Pair, plan: Plan) -> Counts | BinaryCounts:
     """Compare one pair.
 
     Returns:
-        What it adds to the report.
+        Its counts for the report.
 
     Raises:
-        SceneError: a file cannot be read, lies on another grid, or holds a class that nobody knows.
+        SceneError: a file cannot be read, has another grid, or holds an unknown class.
     """
     with Comparison(pair, _reading(plan, pair)) as comparison:
         if plan.protocol == "binary":
@@ -137,10 +136,10 @@ def count_pair(pair: Pair, plan: Plan) -> Counts | BinaryCounts:
 
 
 class Evaluation:
-    """An evaluation in progress: pairs are added one by one, and none is kept.
+    """An evaluation in progress: pairs are added one by one; only sums are kept.
 
     Args:
-        plan: what is asked for.
+        plan: options of the evaluation.
     """
 
     def __init__(self, plan: Plan) -> None:
@@ -153,7 +152,7 @@ class Evaluation:
 
     @property
     def empty(self) -> bool:
-        """Whether nothing was added."""
+        """True if nothing was added."""
         return self._first is None
 
     def leave_out(self, pair: Pair) -> None:
@@ -161,7 +160,7 @@ class Evaluation:
         self._outside.append(pair.name)
 
     def add(self, pair: Pair, counts: Counts | BinaryCounts) -> None:
-        """Add what ``count_pair`` gave for a pair under the same plan."""
+        """Add the result of ``count_pair`` for a pair under the same plan."""
         self._first = self._first or pair
         if isinstance(self._total, BinaryCounts) and isinstance(counts, BinaryCounts):
             self._total.merge(counts)
@@ -241,7 +240,7 @@ def _reading(plan: Plan, pair: Pair) -> Reading:
 
 
 def _table(path: Path, official: Legend) -> dict[int, int]:
-    """Tell what a file's codes are among the official ones: by its own names of the classes, or as they are."""
+    """Map a file's codes to the official ones: by its own class names, or unchanged."""
     table = {code: code for code in official.codes}
     if path.suffix.lower() not in {".tif", ".tiff"}:
         return table

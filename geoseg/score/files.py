@@ -1,4 +1,4 @@
-"""Score files against files: what ``geoseg evaluate`` and ``geoseg.evaluate`` do."""
+"""Scoring of files against files: the function behind ``geoseg evaluate`` and ``geoseg.evaluate``."""
 
 from __future__ import annotations
 
@@ -47,30 +47,30 @@ def evaluate(  # noqa: PLR0913 - an evaluation's options, each with a default
         prediction: a class raster, a scene's output folder, or a folder of either.
         reference: a class raster, coloured raster, polygons (``FILE`` or ``FILE:LAYER``) or ``.mat``; or a folder,
             matched by name.
-        protocol: what is counted, see ``docs/evaluate.md``.
+        protocol: the evaluation protocol, see ``docs/evaluate.md``.
         eroded: ``isprs``: the eroded references; None: derived.
-        confidence: confidence raster, 0 to 100; None: the one beside the prediction, if any.
-        legend: names and colours of the classes, a ``ValueLegend`` where values of the files are no codes; None: the
+        confidence: confidence raster, 0 to 100; None: the one next to the prediction, if any.
+        legend: names and colours of the classes, a ``ValueLegend`` if values of the files are not codes; None: the
             prediction's own.
         distances: of boundary scores, such as ``(1, "px")`` or ``(0.5, "m")``; empty: none are wanted.
-        unanswered: what a labelled pixel without prediction is.
-        resample: take the nearest label where grids differ, instead of refusing.
+        unanswered: treatment of labelled pixels without prediction.
+        resample: resample by nearest neighbour where grids differ, instead of refusing.
         positive: ``binary``: labels that count; empty: all but 0.
         reference_positive: the same for the reference; empty: as ``positive``.
         column: polygons: field of the class, code or name.
         outside: polygons: code where none lies; None for unlabelled.
         reference_layer: polygons: layer of a file that has several.
-        allow_empty_reference: polygons: take a file that holds none, where nothing is to be found.
+        allow_empty_reference: polygons: accept a file without any, for an area without objects.
         nodata: one more value of the reference that means no class; ``"none"``: its own nodata value is a class.
         prediction_nodata: the same of the prediction.
-        thresholds: ``bsds``: how many to try.
+        thresholds: ``bsds``: number of thresholds.
 
     Returns:
         The report; ``as_json()`` gives its numbers.
 
     Raises:
-        UsageError: options do not go together, or files do not match one to one.
-        SceneError: a file cannot be read, lies on another grid, or holds a class that nobody knows.
+        UsageError: options conflict, or files do not match one to one.
+        SceneError: a file cannot be read, has another grid, or holds an unknown class.
 
     Example:
         >>> report = geoseg.evaluate("out/scene", "labels.tif")  # doctest: +SKIP

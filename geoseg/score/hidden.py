@@ -1,4 +1,4 @@
-"""HiddenClasses: what nodata values of the files take out of an evaluation, said in its notes."""
+"""HiddenClasses: possible classes excluded from an evaluation by nodata values, for its notes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from geoseg.score.view import Hidden
 
 @dataclass(slots=True)
 class HiddenClasses:
-    """Added up pair by pair.
+    """Excluded classes, summed over pairs.
 
     Attributes:
         references: files whose nodata value might be a class, with that value and the pixels that have it.
@@ -37,7 +37,7 @@ class HiddenClasses:
             self.labelled_px += int(matrix[:NONE].sum())
 
     def notes(self) -> tuple[str, ...]:
-        """Say what is hidden: one sentence for the references, one for the predictions, where there is anything."""
+        """Return up to two notes on excluded classes: one for the references, one for the predictions."""
         notes = []
         if self.references:
             told = _told(self.references, self.predicted_px, "predicted pixels have no label there and are left out")

@@ -1,4 +1,4 @@
-"""Confusion matrices and every score that follows from one."""
+"""Confusion matrices and the scores derived from them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ U8 = npt.NDArray[np.uint8]
 Matrix = npt.NDArray[np.int64]
 
 NONE: Final = 255
-"""Code of a pixel without a class: in the reference unlabelled, in the prediction unanswered."""
+"""Code of a pixel without a class: unlabelled in the reference, unanswered in the prediction."""
 
 
 def count(reference: U8, predicted: U8) -> Matrix:
@@ -61,10 +61,10 @@ class ClassScore:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scores:
-    """What a confusion matrix says.
+    """Scores derived from a confusion matrix.
 
     Attributes:
-        classes: in the order asked for.
+        classes: scores per class, in the requested order.
         overall_accuracy: share of the scored pixels whose class is right.
         mean_f1: over the classes that occur in either map.
         mean_iou: same.
@@ -84,7 +84,7 @@ class Scores:
     unanswered_px: int
 
     def as_json(self) -> dict[str, Any]:
-        """Turn into JSON values; NaN becomes None."""
+        """Convert to JSON values; NaN becomes None."""
         values: dict[str, Any] = {
             name: jsonable(getattr(self, name))
             for name in (
@@ -104,7 +104,7 @@ class Scores:
 
 
 def jsonable(value: Any) -> Any:
-    """Turn a number into one that JSON knows: NaN into None, numpy's into Python's."""
+    """Convert a number for JSON: NaN to None, numpy types to Python's."""
     if isinstance(value, float | np.floating):
         return float(value) if np.isfinite(value) else None
     return int(value) if isinstance(value, np.integer) else value

@@ -1,4 +1,4 @@
-"""Scores of the ISBI 2012 challenge: how regions, parted by thin borders, agree."""
+"""Scores of the ISBI 2012 challenge: agreement of regions that are separated by thin borders."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def rand_and_information(reference: Bool, predicted: Bool) -> tuple[float, float
 
     Source:
         Arganda-Carreras et al. 2015, Crowdsourcing the creation of image segmentation algorithms for connectomics,
-        equations 2 to 5 with alpha = 0.5: what the challenge ranks by.
+        equations 2 to 5 with alpha = 0.5: the ranking scores of the challenge.
     """
     return compare_regions(regions(reference), regions(predicted))
 
@@ -31,8 +31,8 @@ def rand_and_information(reference: Bool, predicted: Bool) -> tuple[float, float
 def regions(inside: Bool) -> Labels:
     """Label the regions between borders thinned to one pixel: 4-connected, 0 on the borders.
 
-    The image is framed by a border while it is thinned, so that a wide border cannot draw back from the edge and join
-    the regions it parts.
+    The image is framed by a border during thinning, so that a wide border cannot retreat from the edge and join the
+    regions it separates.
     """
     labels, _ = ndimage.label(~thin(~np.asarray(inside, bool), framed=True))
     return np.asarray(labels, np.int64)

@@ -1,4 +1,4 @@
-"""Objects of a prediction against the polygons of a reference, whatever files they come in."""
+"""Evaluation of objects of a prediction against reference polygons, from files of any kind."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ class Objects:
     Attributes:
         frame: their geometries.
         source: the file they come from.
-        area: ground that was looked at, in the frame's CRS; None: not known.
-        tolerance: to which a straight edge is followed in that CRS, a tenth of a pixel.
+        area: mapped area, in the frame's CRS; None: unknown.
+        tolerance: tolerance for densifying edges in that CRS, a tenth of a pixel.
     """
 
     frame: geopandas.GeoDataFrame
@@ -64,24 +64,24 @@ def evaluate_objects(  # noqa: PLR0913 - an evaluation's options, each with a de
     """Compare the objects of a prediction with reference polygons.
 
     Args:
-        prediction: folder of a scene (its polygons are taken, or its class raster where it has none), a vector file
+        prediction: folder of a scene (its polygons are used, or its class raster if it has none), a vector file
             (``FILE`` or ``FILE:LAYER``), or a class raster (its regions are traced).
         reference: vector file, any CRS; ``FILE`` or ``FILE:LAYER``.
         wanted: name or code of the class in the prediction; None: the only one, or the only one but code 0.
-        layer: of the prediction's vector file; None: ``segments``, or the only one.
-        reference_layer: of the reference; None: the only one.
+        layer: layer of the prediction's vector file; None: ``segments``, or the only one.
+        reference_layer: layer of the reference; None: the only one.
         reference_column: field of the reference that names classes; None: all its polygons.
-        reference_class: what that field holds for the objects wanted.
+        reference_class: value of that field for the requested objects.
         iou: least intersection over union of a pair.
         keep_multiparts: a MultiPolygon is one object; else each of its parts is one.
 
     Returns:
-        Counts, precision, recall, F1 and distances, see ``object_scores``. Where the prediction's raster is known,
-        reference polygons whose middle lies outside it are left out.
+        Counts, precision, recall, F1 and distances, see ``object_scores``. If the prediction's raster is known,
+        reference polygons with their centre outside it are left out.
 
     Raises:
         SceneError: a file cannot be read.
-        UsageError: it is not clear which class is meant.
+        UsageError: the class is ambiguous or unknown.
     """
     if reference_class is not None and reference_column is None:
         raise UsageError(f"--reference-class {reference_class}: name the field too, with --reference-column.")
@@ -148,7 +148,7 @@ def read_objects(path: Path, wanted: str | None, layer: str | None = None, *, pa
 
     Raises:
         SceneError: it cannot be read.
-        UsageError: it is not clear which class is meant.
+        UsageError: the class is ambiguous or unknown.
     """
     if is_vector(path):
         return Objects(frame=_chosen(path, _predicted(path, layer, parts=parts), wanted), source=path)

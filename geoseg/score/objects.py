@@ -1,4 +1,4 @@
-"""Objects: which predicted polygon is which of the reference, and how far their outlines lie apart."""
+"""Objects: one-to-one matching of predicted and reference polygons, and the distances of their outlines."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ class Matching:
     """Pairs of one predicted and one reference polygon.
 
     Attributes:
-        predicted: (pair,) places in the predicted list.
-        reference: (pair,) places in the reference list.
+        predicted: (pair,) indices in the predicted list.
+        reference: (pair,) indices in the reference list.
         iou: (pair,) intersection over union.
-        predicted_count: all predicted polygons.
-        reference_count: all reference polygons.
+        predicted_count: number of predicted polygons.
+        reference_count: number of reference polygons.
     """
 
     predicted: npt.NDArray[np.int64]
@@ -37,7 +37,7 @@ class Matching:
 
 
 def match_objects(predicted: Polygons, reference: Polygons, *, iou: float = 0.5) -> Matching:
-    """Pair polygons one to one.
+    """Match polygons one to one.
 
     Args:
         predicted: shapely polygons or multipolygons in one plane, of equal area preferably.
@@ -45,8 +45,8 @@ def match_objects(predicted: Polygons, reference: Polygons, *, iou: float = 0.5)
         iou: least intersection over union of a pair, inclusive.
 
     Returns:
-        The pairing with the most pairs and, of those, the largest sum of IoU (Hungarian method). Where the polygons of
-        either list do not overlap each other and ``iou`` is above 0.5, it is the only one there is.
+        The matching with the most pairs and, of those, the largest sum of IoU (Hungarian method). If the polygons of
+        either list do not overlap each other and ``iou`` is above 0.5, it is unique.
     """
     places = shapely.STRtree(reference).query(predicted, predicate="intersects") if len(reference) else None
     if places is None or not places.size:
@@ -100,7 +100,7 @@ def _matching(
 
 
 def polis(one: Polygons, other: Polygons) -> npt.NDArray[np.float64]:
-    """Measure the PoLiS distance of polygons, pair by pair, in units of their coordinates.
+    """Compute the PoLiS distance of polygons, pair by pair, in units of their coordinates.
 
     The mean distance of the corners of one to the outline of the other, averaged over both directions. Holes count.
 
@@ -111,12 +111,12 @@ def polis(one: Polygons, other: Polygons) -> npt.NDArray[np.float64]:
 
 
 def hausdorff(one: Polygons, other: Polygons, *, densify: float = 0.05) -> npt.NDArray[np.float64]:
-    """Measure the Hausdorff distance of the outlines of polygons, pair by pair, in units of their coordinates.
+    """Compute the Hausdorff distance of the outlines of polygons, pair by pair, in units of their coordinates.
 
     Args:
         one: polygons.
-        other: as many.
-        densify: share of a segment between two points that are measured; corners alone can miss the farthest point.
+        other: the same number of polygons.
+        densify: spacing of measured points as a share of a segment; corners alone can miss the farthest point.
     """
     return np.asarray(shapely.hausdorff_distance(shapely.boundary(one), shapely.boundary(other), densify=densify))
 
@@ -134,11 +134,11 @@ def _corners_to_outline(one: Polygons, other: Polygons) -> npt.NDArray[np.float6
 
 
 def object_scores(matching: Matching, predicted: Polygons, reference: Polygons) -> dict[str, Any]:
-    """Turn a matching into precision, recall, F1 and the distances of the matched outlines.
+    """Compute precision, recall, F1 and the distances of the matched outlines.
 
     Args:
-        matching: of the polygons.
-        predicted: in metres, or in units that the caller names.
+        matching: matching of the polygons.
+        predicted: polygons in metres, or in units that the caller names.
         reference: same.
     """
     pairs = len(matching.iou)

@@ -1,4 +1,4 @@
-"""Which prediction is compared with which reference: by name, or not at all."""
+"""Pairing of predictions with references by name."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _ROLE = re.compile(r"[_-](?:classes|labels?|noboundary|masks?|sat|gt|irrg|rgbir|
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pair:
-    """One prediction and what it is compared with.
+    """One prediction and its reference.
 
     Attributes:
-        name: the scene's.
+        name: name of the scene.
         prediction: class raster.
         reference: class raster, Matlab file or polygons (``FILE`` or ``FILE:LAYER``).
         eroded: reference without class borders, or None.
@@ -45,16 +45,16 @@ def find_pairs(
         prediction: a class raster, the folder of a scene as ``geoseg predict`` writes it, a folder of such, or a folder
             of class rasters.
         reference: a raster, a vector file for all predictions, or a folder of either.
-        eroded: as reference.
-        confidence: raster for a single prediction; None: the one beside each prediction, where there is one.
+        eroded: same for the eroded reference.
+        confidence: raster for a single prediction; None: the one next to each prediction, if any.
 
     Returns:
-        One pair per prediction, by name. Names match when they are equal without endings that say what a file is for,
-        such as ``_classes``, ``_RGB``, ``_label`` or ``_noBoundary``.
+        One pair per prediction, by name. Names match if they are equal without suffixes for the kind of file, such as
+        ``_classes``, ``_RGB``, ``_label`` or ``_noBoundary``.
 
     Raises:
-        SceneError: nothing there, or a prediction has no reference.
-        UsageError: the choice is not clear, or a reference would count twice.
+        SceneError: there is no prediction, or a prediction has no reference.
+        UsageError: the choice is ambiguous, or a reference would count twice.
     """
     predictions = list_predictions(prediction)
     if confidence is not None and len(predictions) > 1:
@@ -92,7 +92,7 @@ def list_predictions(path: Path) -> list[tuple[str, Path]]:
     """List class rasters as (scene name, file), sorted.
 
     Raises:
-        SceneError: there are none.
+        SceneError: there are no predictions.
     """
     if not path.exists():
         raise SceneError(str(path), "there is no such file or folder.", "Check the path.")
@@ -109,7 +109,7 @@ def list_predictions(path: Path) -> list[tuple[str, Path]]:
 
 
 def scene_of(stem: str) -> str:
-    """Take the endings off a stem that say what a file is for.
+    """Remove suffixes for the kind of file from a stem.
 
     Example:
         >>> scene_of("top_potsdam_2_10_label_noBoundary")
@@ -125,10 +125,10 @@ def _scene_name(path: Path) -> str:
 
 
 def partner(name: str, reference: Path, predictions: int) -> Path:
-    """Find the reference of one of so many predictions, by its name.
+    """Find the reference of a prediction by its name.
 
     Raises:
-        SceneError: there is none.
+        SceneError: there is no reference.
         UsageError: there are several, or one raster for many predictions.
     """
     if is_address(str(reference)):

@@ -1,4 +1,4 @@
-"""A plane to measure polygons in, in metres, wherever on Earth they lie."""
+"""Local metric planes for measuring polygons anywhere on Earth."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ _TOLERANCE_M = 0.01
 
 
 def metric(frame: geopandas.GeoDataFrame, like: geopandas.GeoDataFrame) -> tuple[Any, Any, str]:
-    """Bring two sets of polygons into one plane.
+    """Project two sets of polygons to one metric plane.
 
     Args:
         frame: polygons.
-        like: the reference; it decides where the plane touches the Earth.
+        like: the reference, which defines the centre of the plane.
 
     Returns:
         Shapely geometries of both (object arrays) and the unit: ``m`` in an azimuthal equal-area plane around the
-        middle of ``like`` (lengths are true to 0.02 % within 250 km), or ``units`` where they have no CRS, or a local
+        centre of ``like`` (lengths are true to 0.02 % within 250 km), or ``units`` if they have no CRS, or a local
         one.
 
     Raises:
-        ProjectionError: a CRS does not lead to the Earth.
+        ProjectionError: a CRS cannot be transformed to longitude and latitude.
     """
     one, other = frame.geometry.to_numpy(), like.geometry.to_numpy()
     if frame.crs is None or like.crs is None:

@@ -1,4 +1,4 @@
-"""Protocols: what is counted over all scenes, and what is reported of it."""
+"""Evaluation protocols: counting over all scenes, and the report."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ class Section:
     """One table of a report.
 
     Attributes:
-        key: for machines.
-        title: for people.
-        scores: from a confusion matrix, or None.
-        values: single numbers by name; None where one cannot be had.
+        key: key in JSON.
+        title: heading.
+        scores: scores from a confusion matrix, or None.
+        values: single numbers by name; None where undefined.
     """
 
     key: str
@@ -39,20 +39,20 @@ class Section:
     values: dict[str, float | int | None] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
-        """Turn into JSON values."""
+        """Convert to JSON values."""
         return {"title": self.title} | ({} if self.scores is None else self.scores.as_json()) | self.values
 
 
 @dataclass(slots=True)
 class Counts:
-    """Everything that is added up over the scenes.
+    """Counts that are summed over the scenes.
 
     Attributes:
         full: confusion matrix.
-        eroded: the same against the reference without class borders, or None where that is not asked for.
-        confidence: for the calibration error.
-        boundary: for boundary scores, or None.
-        hidden: of one scene, classes that nodata values take away.
+        eroded: the same against the reference without class borders, or None if not requested.
+        confidence: counts for the calibration error.
+        boundary: counts for boundary scores, or None.
+        hidden: classes of one scene that nodata values exclude.
     """
 
     full: Matrix = field(default_factory=lambda: np.zeros((256, 256), np.int64))
@@ -63,12 +63,12 @@ class Counts:
 
     @classmethod
     def empty(cls, protocol: ScoreProtocol, comparison: Comparison, distances: Sequence[Distance]) -> Counts:
-        """Start with nothing counted.
+        """Make zero counts.
 
         Args:
-            protocol: decides whether borders are taken out.
+            protocol: protocol, which decides if class borders are removed.
             comparison: the scene, for its pixel size.
-            distances: of boundary scores; empty: none are wanted.
+            distances: distances of boundary scores; empty: none.
         """
         counts = cls(hidden=comparison.hidden)
         if protocol == "isprs":
@@ -80,7 +80,7 @@ class Counts:
 
     @property
     def halo_px(self) -> int:
-        """Surroundings that a view needs."""
+        """Halo that a view needs, pixels."""
         return max(0 if self.eroded is None else ISPRS_RADIUS_PX, 0 if self.boundary is None else self.boundary.halo_px)
 
     def add(self, view: View) -> None:
@@ -110,7 +110,7 @@ class Counts:
 def isprs(counts: Counts, unanswered: Unanswered) -> list[Section]:
     """Report full and eroded references, each with and without clutter.
 
-    Without clutter, clutter is left out of the means only: its pixels stay in the matrix, so that a house taken for
+    Without clutter, clutter is left out of the means only: its pixels stay in the matrix, so that a house classified as
     clutter is still an error. ``overall_accuracy_off_clutter`` leaves the reference's clutter pixels out.
     """
     sections = []

@@ -1,4 +1,4 @@
-"""Seam error: whether a map would look otherwise had the tiles been laid elsewhere."""
+"""Seam error: difference between maps of two tilings near tile borders, compared with elsewhere."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _BINS = (0, 1, 2, 4, 8, 16, 32, 64, 128, 256)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TiledMap:
-    """Where one map's tiles meet, on the grid of the comparison.
+    """Tile borders of one map, on the grid of the comparison.
 
     Attributes:
-        rows: pixel rows that are the first of a core, the scene's own edge left out.
+        rows: pixel rows that are the first of a core, without the scene's own edge.
         cols: the same for columns.
-        window: where the map lies; may reach past the comparison.
-        margin_px: beside its own edge, pixels that see less than they would inside.
+        window: window of the map; may reach past the comparison.
+        margin_px: width of the margin at its own edge where pixels have less context than inside.
     """
 
     rows: Lines
@@ -36,12 +36,12 @@ class TiledMap:
 
 
 def tiled_map(tiling: Tiling, *, row: int = 0, col: int = 0) -> TiledMap:
-    """Find where the tiles of a map meet.
+    """Find the tile borders of a map.
 
     Args:
-        tiling: of the map.
-        row: where the map's first row lies in the comparison.
-        col: where its first column lies.
+        tiling: tiling of the map.
+        row: row of the comparison at which the map begins.
+        col: column at which it begins.
     """
     down, right = tiling.shape
     rows = [tiling.tile(r, 0).core.row_start for r in range(1, down)]
@@ -56,14 +56,14 @@ def tiled_map(tiling: Tiling, *, row: int = 0, col: int = 0) -> TiledMap:
 
 
 def distance_to_lines(window: Window, maps: Sequence[TiledMap]) -> npt.NDArray[np.int64]:
-    """Count, for each pixel of a window, the steps to the nearest border between two tiles; 0 beside a border."""
+    """Return the number of pixels to the nearest tile border, for each pixel of a window; 0 next to a border."""
     rows = _nearest(np.arange(window.row_start, window.row_stop), np.concatenate([m.rows for m in maps]))
     cols = _nearest(np.arange(window.col_start, window.col_stop), np.concatenate([m.cols for m in maps]))
     return np.minimum(rows[:, None], cols[None, :])
 
 
 def trustworthy(window: Window, maps: Sequence[TiledMap]) -> npt.NDArray[np.bool_]:
-    """Mark the pixels of a window that no map's own edge robs of context that another map had there."""
+    """Mark the pixels of a window whose context is not reduced by the edge of either map."""
     fair = np.ones(window.shape, bool)
     common = maps[0].window
     for entry in maps[1:]:
@@ -85,7 +85,7 @@ def trustworthy(window: Window, maps: Sequence[TiledMap]) -> npt.NDArray[np.bool
 
 @dataclass(slots=True)
 class SeamCounts:
-    """Pixels and differing pixels by distance to the nearest border; added up window by window."""
+    """Pixels and differing pixels by distance to the nearest border, summed over windows."""
 
     near_px: int
     pixels: npt.NDArray[np.int64]
@@ -93,7 +93,7 @@ class SeamCounts:
 
     @classmethod
     def empty(cls, near_px: int) -> SeamCounts:
-        """Start with nothing counted."""
+        """Make zero counts."""
         length = max(near_px, _BINS[-1]) + 1
         return cls(near_px, np.zeros(length, np.int64), np.zeros(length, np.int64))
 
@@ -105,7 +105,7 @@ class SeamCounts:
         self.differing += np.bincount(away[known & (one != other)], minlength=len(self.pixels))
 
     def as_json(self) -> dict[str, Any]:
-        """Give the shares near borders and elsewhere, their quotient, and the profile over the distance."""
+        """Return the shares of differing pixels near borders and elsewhere, their ratio, and a profile by distance."""
         near, away = slice(0, self.near_px), slice(self.near_px, None)
         shares = [ratio(self.differing[part].sum(), self.pixels[part].sum()) for part in (near, away)]
         edges = [*_BINS, len(self.pixels)]
@@ -131,7 +131,7 @@ class SeamCounts:
 
 
 def _nearest(places: Lines, lines: Lines) -> Lines:
-    """Steps from each place to the nearest line; a line lies between the place of its number and the one before."""
+    """Return the distance from each position to the nearest line; line n lies between positions n - 1 and n."""
     if not lines.size:
         return np.full(places.size, np.iinfo(np.int64).max)
     lines = np.unique(lines)

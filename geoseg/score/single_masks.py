@@ -25,8 +25,8 @@ def mask_precision(both: int, either: int, reference: int) -> float:
         reference: pixels of the reference mask.
 
     Returns:
-        The share of the IoU thresholds 0.50, 0.55, ..., 0.95 that the IoU is above. An empty reference scores 1 when
-        the prediction is empty too, else 0.
+        The share of the IoU thresholds 0.50, 0.55, ..., 0.95 that the IoU exceeds. An empty reference scores 1 if the
+        prediction is empty too, else 0.
     """
     if not reference:
         return float(either == 0)
@@ -54,7 +54,7 @@ class LineCounts:
 
     @property
     def halo_px(self) -> int:
-        """Surroundings that a view needs."""
+        """Halo that a view needs, pixels."""
         return max(self.tolerances_px) + 1
 
     def add(self, view: View) -> None:
@@ -77,7 +77,7 @@ class LineCounts:
         self.reference_px += other.reference_px
 
     def scores(self) -> dict[int, tuple[float, float, float]]:
-        """Give precision, recall and F by tolerance; all 0 where one of the maps has no line, NaN where neither has."""
+        """Return precision, recall and F by tolerance; all 0 if one of the maps has no line, NaN if neither has."""
         results = {}
         for tolerance, hit, found in zip(self.tolerances_px, self.hit.tolist(), self.found.tolist(), strict=True):
             precision = hit / self.predicted_px if self.predicted_px else 0.0

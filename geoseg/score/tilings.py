@@ -1,4 +1,4 @@
-"""Compare a map with one of another tiling, as two runs left them."""
+"""Comparison of a map with one of another tiling, from the outputs of two runs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _BLOCK_PX = 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TileSize:
-    """How a map was tiled, where no run record says it; both in pixels of the map.
+    """Tile size of a map without a run record, in pixels of the map.
 
     Attributes:
         tile_px: side of a tile.
@@ -43,23 +43,23 @@ def compare_tilings(
     tiles: TileSize | None = None,
     shifted_tiles: TileSize | None = None,
 ) -> dict[str, Any]:
-    """Measure the seam error of a map.
+    """Compute the seam error of a map.
 
     Args:
         prediction: class raster or the folder of one scene.
-        shifted: a map of the same imagery by the same model whose tiles lie elsewhere: of a cropped scene, or with
-            another tile size. The grids share pixels; what they have in common is compared.
-        near_px: a pixel is near a seam when it is among that many pixels on either side of it.
-        tiles: of the prediction; None: its ``run.json`` says.
-        shifted_tiles: of the other map; same.
+        shifted: a map of the same imagery by the same model with other tile borders: of a cropped scene, or with
+            another tile size. The grids share pixels; their common area is compared.
+        near_px: number of pixels on either side of a seam that count as near.
+        tiles: tile size of the prediction; None: from its ``run.json``.
+        shifted_tiles: the same of the other map.
 
     Returns:
-        See ``SeamCounts.as_json``; seams are the borders between cores of either map. Pixels that one map's own edge
-        robs of context are left out.
+        See ``SeamCounts.as_json``; seams are the borders between cores of either map. Pixels with reduced context at
+        the edge of either map are left out.
 
     Raises:
         SceneError: a map cannot be read, or the two do not share pixels.
-        UsageError: how a map was tiled is not known, or the tilings are the same.
+        UsageError: the tiling of a map is unknown, or the tilings are the same.
     """
     files = [_one(path) for path in (prediction, shifted)]
     with ExitStack() as opened:
@@ -84,7 +84,7 @@ def compare_tilings(
 
 
 def _offset(one: LabelLayer, other: LabelLayer) -> tuple[int, int]:
-    """Find where the first pixel of another layer lies in a grid, in rows and columns."""
+    """Return the row and column in a grid of the first pixel of another layer."""
     if one.geobox.crs is None and other.geobox.crs is None:
         return 0, 0
     height, width = other.geobox.shape

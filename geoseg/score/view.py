@@ -1,4 +1,4 @@
-"""View: the codes of two maps over one window with its surroundings; a mosaic is compared view by view."""
+"""View: the codes of two maps over one window with a halo; mosaics are compared view by view."""
 
 from __future__ import annotations
 
@@ -32,21 +32,21 @@ _BLOCK_PX = 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """How files become codes.
+    """Options for converting files to codes.
 
     Attributes:
-        predicted: what the prediction's labels mean.
-        reference: what the reference's labels mean.
-        colours: what colours mean, for both.
+        predicted: meaning of the prediction's labels.
+        reference: meaning of the reference's labels.
+        colours: meaning of colours, for both.
         column: for polygons, the field of the class; None: every polygon is ``positive``.
         names: for polygons, codes of class names.
         outside: for polygons, the label where none lies; None: unlabelled.
-        layer: of the reference's vector file; None: the only one.
+        layer: layer of the reference's vector file; None: the only one.
         shared: one file of polygons is the reference of several predictions, some of which may have no polygon.
-        may_be_empty: a file of polygons may hold none, where nothing is to be found.
-        nodata: what the reference's nodata is, see ``Nodata``.
+        may_be_empty: accept a file without polygons, for an area without objects.
+        nodata: nodata of the reference, see ``Nodata``.
         prediction_nodata: the same of the prediction.
-        resample: bring prediction and reference onto one grid by the nearest label.
+        resample: resample to one grid by nearest neighbour.
     """
 
     predicted: Meaning = None
@@ -89,7 +89,7 @@ class View:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hidden:
-    """Labels of classes that a file's own nodata value takes away, of which the user has said nothing.
+    """Labels of classes that a file's own nodata value excludes without a setting by the user.
 
     Attributes:
         reference: in the reference, or None.
@@ -101,7 +101,7 @@ class Hidden:
 
 
 class Comparison:
-    """An opened pair: both maps on one grid, that of the reference, or of the prediction when that is burnt.
+    """An opened pair: both maps on one grid, that of the reference, or of the prediction for a polygon reference.
 
     Raises:
         SceneError: a file cannot be read, or the grids differ and ``reading.resample`` is off.
@@ -136,14 +136,14 @@ class Comparison:
 
     @property
     def hidden(self) -> Hidden:
-        """Classes that nodata values of the files take away."""
+        """Classes that nodata values of the files exclude."""
         known = classes_of(self._reading.reference), classes_of(self._reading.predicted)
         labels = self._reference.hidden, self._predicted.hidden
         found = [label if label in classes else None for label, classes in zip(labels, known, strict=True)]
         return Hidden(reference=found[0], predicted=found[1])
 
     def views(self, halo_px: int = 0, *, block_px: int = _BLOCK_PX) -> Iterator[View]:
-        """Read the whole grid, each pixel in one core, with ``halo_px`` of surroundings where there are any."""
+        """Iterate over the whole grid in views, each pixel in one core, with a halo of ``halo_px`` inside the grid."""
         tiling = Tiling(self.shape, self.shape, tile_px=block_px + 2 * halo_px, halo_px=halo_px)
         for tile in tiling:
             read = tile.read.intersection(Window.whole(self.shape))
@@ -170,8 +170,8 @@ def open_labels(path: Path, colours: dict[Rgb, int] | None, nodata: Nodata = Non
 
     Args:
         path: the file.
-        colours: what colours mean; None: it has codes.
-        nodata: what a raster's nodata is.
+        colours: meaning of colours; None: it has codes.
+        nodata: meaning of a raster's nodata.
 
     Raises:
         SceneError: it cannot be read.
@@ -182,7 +182,7 @@ def open_labels(path: Path, colours: dict[Rgb, int] | None, nodata: Nodata = Non
 
 
 def colours_of(legend: Legend) -> dict[Rgb, int]:
-    """List what a legend's colours mean."""
+    """Map a legend's colours to codes."""
     return {entry.rgb: entry.code for entry in legend.classes}
 
 

@@ -91,7 +91,7 @@ def _reconstructed(owner: Any, base: Any, state: Any) -> StandIn:
 
 
 def _harmless() -> dict[str, Any]:
-    """Return a class that is safe to make besides tensors: namespaces, arrays and numbers of numpy."""
+    """Return the globals that are safe to use besides torch's, by name: namespaces, arrays and numbers of numpy."""
     kinds = (argparse.Namespace, np.ndarray, np.dtype, *{type(np.dtype(code)) for code in "?bBhHiIlLqQefd"})
     found: dict[str, Any] = {f"{kind.__module__}.{kind.__qualname__}": kind for kind in kinds}
     multiarray = import_module("numpy._core.multiarray")  # where numpy keeps how its arrays and scalars are pickled

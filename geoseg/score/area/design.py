@@ -1,4 +1,4 @@
-"""Where to look: a stratified random sample of a map, as good practice for area estimation asks for."""
+"""Sampling design: a stratified random sample of a map, by the good practices for area estimation."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _STRIP_PX = 8_000_000
 
 
 class CodeSource(Protocol):
-    """A map, read by window."""
+    """Protocol of a map read by window."""
 
     shape: tuple[int, int]
 
@@ -94,12 +94,12 @@ def measure_strata(source: CodeSource, geobox: GeoBox) -> Strata:
 def sample_size(
     weights: npt.NDArray[np.float64], expected: npt.NDArray[np.float64], standard_error: float = 0.01
 ) -> int:
-    """Say how many points make the overall accuracy as certain as wanted.
+    """Compute the number of points for a requested standard error of the overall accuracy.
 
     Args:
         weights: share of each class in the map.
-        expected: user's accuracy expected of each class.
-        standard_error: of the overall accuracy.
+        expected: expected user's accuracy of each class.
+        standard_error: requested standard error of the overall accuracy.
 
     Source:
         Olofsson et al. 2014, equation 13 (Cochran 1977, equation 5.25), for a large map.
@@ -120,14 +120,14 @@ def allocate(
     minimum: int = 50,
     expected: Mapping[int, float] | None = None,
 ) -> npt.NDArray[np.int64]:
-    """Share points out among the classes.
+    """Allocate points to the classes.
 
     Args:
-        strata: of the map.
-        total: points to draw; more where the minimum asks for it.
+        strata: strata of the map.
+        total: points to draw; exceeded if the minimum requires it.
         how: by area, the same number each, or by area times expected spread (least variance of the overall accuracy).
-        minimum: points that every class gets at least, as far as it has pixels; the others share what is left.
-        expected: user's accuracy expected of a class by code, for ``neyman``; 0.8 for those not named.
+        minimum: least number of points per class, limited by its pixels; the other classes get the rest.
+        expected: expected user's accuracy by code, for ``neyman``; 0.8 for other classes.
 
     Returns:
         (class,) int64; no class gets more points than it has pixels.
@@ -152,7 +152,7 @@ def allocate(
 def _between(
     share: npt.NDArray[np.float64], least: npt.NDArray[np.int64], most: npt.NDArray[np.int64], total: int
 ) -> npt.NDArray[np.float64]:
-    """Find the multiple of the shares that makes ``total``, each held between its bounds."""
+    """Scale shares so that they sum to ``total``, each within its bounds."""
     share = np.maximum(share, 1e-12 * share.max())
     low, high = 0.0, float((most / share).max())
     for _ in range(200):
@@ -165,14 +165,14 @@ def _between(
 
 
 def draw(source: CodeSource, strata: Strata, points: npt.NDArray[np.int64], *, seed: int) -> Points:
-    """Draw pixels at random, uniformly over the ground of each class, none twice.
+    """Draw pixels at random without replacement, uniformly over the ground of each class.
 
-    Where rows differ in area, a pixel's chance is proportional to its area as long as only a small share is drawn.
+    If rows differ in area, a pixel's probability is proportional to its area as long as a small share is drawn.
 
     Args:
         source: the map.
-        strata: measured on it.
-        points: wanted of each class.
+        strata: strata measured on it.
+        points: (class,) number of points to draw.
         seed: the same seed draws the same points.
     """
     rng = np.random.default_rng(seed)
@@ -227,7 +227,7 @@ def _strips(shape: tuple[int, int]) -> list[Window]:
 
 
 def _whole(wanted: npt.NDArray[np.float64], most: npt.NDArray[np.int64], total: int) -> npt.NDArray[np.int64]:
-    """Round so that the sum is ``total``: the largest remainders go up."""
+    """Round to integers with the sum ``total``, by largest remainders."""
     down = np.floor(wanted + 1e-9).astype(np.int64)
     remainder = np.where(down < most, wanted - down, -1.0)
     down[np.argsort(-remainder, kind="stable")[: total - int(down.sum())]] += 1

@@ -1,4 +1,4 @@
-"""What the sample says: accuracies and areas freed from the map's bias, with confidence intervals."""
+"""Estimation from a sample: accuracies and bias-adjusted areas, with confidence intervals."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class AreaEstimate:
     area_se_m2: Floats
 
     def as_json(self, names: Sequence[str]) -> dict[str, Any]:
-        """Turn into JSON values; half-widths of 95 % intervals under ``..._ci95``."""
+        """Convert to JSON values; half-widths of 95 % intervals under ``..._ci95``."""
         columns = {
             "users_accuracy": self.users,
             "users_accuracy_ci95": Z_95 * self.users_se,
@@ -75,10 +75,10 @@ def estimate(counts: npt.NDArray[np.int64], mapped_m2: Floats, codes: Sequence[i
     Args:
         counts: (map class, reference class), points.
         mapped_m2: (class,), area of each class in the map, from all its pixels; any unit.
-        codes: of the classes.
+        codes: codes of the classes.
 
     Raises:
-        UsageError: a class of the map has fewer than two points, so its variance is not known.
+        UsageError: a class of the map has fewer than two points, so its variance is unknown.
 
     Source:
         Olofsson et al. 2014, Good practices for estimating area and assessing accuracy of land change, equations 4 to

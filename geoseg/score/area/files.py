@@ -1,4 +1,4 @@
-"""From a class raster to points for interpreters, and from interpreted points to areas."""
+"""Sampling of a class raster for interpreters, and area estimation from interpreted points."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ _EXPECTED = 0.8
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Design:
-    """How a sample is drawn.
+    """Options of the sampling design.
 
     Attributes:
-        points: in all; None: as many as ``standard_error`` needs.
-        standard_error: of the overall accuracy.
-        how: how classes share the points.
-        minimum: points of every class at least.
-        expected: user's accuracy expected of a class by code, 0.8 for the others.
+        points: total number; None: as many as ``standard_error`` needs.
+        standard_error: standard error of the overall accuracy.
+        how: allocation of the points to classes.
+        minimum: least number of points per class.
+        expected: expected user's accuracy by code, 0.8 for other classes.
         seed: the same seed draws the same points.
     """
 
@@ -54,7 +54,7 @@ def draw_sample(
         The number of points and the strata with their weights and points.
 
     Raises:
-        SceneError: the map cannot be read, or has a class that the legend does not know.
+        SceneError: the map cannot be read, or has a class that is not in the legend.
         WriteError: the disk is full or fails.
     """
     values = legend if isinstance(legend, ValueLegend) else None

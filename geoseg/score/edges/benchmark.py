@@ -1,4 +1,4 @@
-"""ODS, OIS and AP of boundary maps against several people's drawings: the Berkeley segmentation benchmark."""
+"""ODS, OIS and AP of boundary maps against several annotations: the Berkeley segmentation benchmark."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ def thresholds(number: int = 99) -> npt.NDArray[np.float64]:
 def count_edges(
     strength: npt.NDArray[np.floating[Any]], drawings: Sequence[Bool], at: npt.NDArray[np.float64]
 ) -> Counts:
-    """Match one image's boundary map with every drawing, at every threshold.
+    """Match one image's boundary map with every annotation, at every threshold.
 
     Args:
-        strength: (y, x) in [0, 1], of a boundary.
-        drawings: boundaries (y, x), one per person.
-        at: thresholds; a pixel is a boundary where its strength reaches them. The map is thinned first.
+        strength: (y, x) boundary strength in [0, 1].
+        drawings: boundaries (y, x), one per annotator.
+        at: thresholds; a pixel is a boundary if its strength is at least the threshold. The map is thinned first.
 
     Returns:
-        (threshold, 4) int64: matched pixels of all drawings, pixels of all drawings, pixels of the map that match any
-        drawing, pixels of the map.
+        (threshold, 4) int64: matched pixels of all annotations, pixels of all annotations, pixels of the map that match
+        any annotation, pixels of the map.
     """
     reach = TOLERANCE * float(np.hypot(*strength.shape))
     counts = np.zeros((len(at), 4), np.int64)
@@ -59,13 +59,13 @@ def count_edges(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EdgeScores:
-    """What the benchmark reports.
+    """Scores of the benchmark.
 
     Attributes:
-        threshold: the one that is best for the whole set, between those tried.
-        recall: there.
-        precision: there.
-        ods: F there: optimal data set scale.
+        threshold: best threshold for the whole set, interpolated.
+        recall: recall at this threshold.
+        precision: precision at this threshold.
+        ods: F at this threshold: optimal data set scale.
         ois: F with the best threshold of every image: optimal image scale.
         ap: area under the curve of precision over recall.
     """
@@ -82,7 +82,7 @@ def summarise(counts: Sequence[Counts], at: npt.NDArray[np.float64]) -> EdgeScor
     """Summarise a set of images.
 
     Args:
-        counts: of each image, see ``count_edges``.
+        counts: counts of each image, see ``count_edges``.
         at: thresholds.
 
     Source:

@@ -1,4 +1,4 @@
-"""The Berkeley benchmark over folders: boundary maps as images, drawings as Matlab files."""
+"""The Berkeley benchmark over folders: boundary maps as images, annotations as Matlab files."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def evaluate_edges(pairs: Sequence[Pair], *, number: int = 99) -> Report:
     """Score boundary maps by ODS, OIS and AP.
 
     Args:
-        pairs: an image of boundary strength (first band; 0-255, 0-65535 or 0-1) and a .mat file of drawings each.
-        number: of thresholds.
+        pairs: an image of boundary strength (first band; 0-255, 0-65535 or 0-1) and a .mat file of annotations each.
+        number: number of thresholds.
 
     Raises:
         SceneError: a file cannot be read, or sizes differ.

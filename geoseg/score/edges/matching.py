@@ -13,11 +13,11 @@ from geoseg.score.edges.thinning import Bool
 _OUTLIER = 100.0
 """Cost of leaving a pixel unmatched, in units of the largest distance."""
 _STEPS = 1000
-"""Parts of a pixel that distances are told apart by."""
+"""Resolution of distances: parts of a pixel."""
 
 
 def match_boundaries(one: Bool, other: Bool, reach_px: float) -> tuple[Bool, Bool]:
-    """Match the pixels of two boundary maps, each at most once, at the least cost.
+    """Match the pixels of two boundary maps one to one at the least cost.
 
     Args:
         one: (y, x).
@@ -25,8 +25,8 @@ def match_boundaries(one: Bool, other: Bool, reach_px: float) -> tuple[Bool, Boo
         reach_px: largest distance of a match, centre to centre.
 
     Returns:
-        The matched pixels of either map. A pair costs its distance and an unmatched pixel a hundred times
-        ``reach_px``, so that as many pairs as possible are made, and of those the nearest.
+        The matched pixels of either map. A pair costs its distance and an unmatched pixel a hundred times ``reach_px``,
+        so the number of pairs is maximal and, given that, their distances are minimal.
 
     Source:
         Martin, Fowlkes and Malik 2004, appendix B. They add random outlier links and solve to a precision; this is
@@ -46,7 +46,7 @@ def match_boundaries(one: Bool, other: Bool, reach_px: float) -> tuple[Bool, Boo
 def _assignments(
     i: npt.NDArray[np.int64], j: npt.NDArray[np.int64], distance: npt.NDArray[np.float64], reach: float
 ) -> list[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
-    """Solve all groups of pixels that can reach each other in one sparse assignment."""
+    """Solve all groups of pixels within reach of each other as one sparse assignment."""
     if not len(i):
         return []
     rows, i = np.unique(i, return_inverse=True)

@@ -1,4 +1,4 @@
-"""Thinning of binary images to lines one pixel wide, as the boundary benchmarks do before they match."""
+"""Thinning of binary images to lines one pixel wide, as boundary benchmarks do before matching."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ _FULL = 255
 
 
 def thin(image: Bool, *, framed: bool = False) -> Bool:
-    """Thin until nothing changes; what is connected stays connected (8 for lines, 4 for what they part).
+    """Thin until nothing changes; connectivity is preserved (8 for lines, 4 for the background).
 
     Args:
         image: (y, x).
-        framed: beyond the image's edge lies a line that stays; else nothing.
+        framed: the image is surrounded by a line that stays; else by background.
 
     Source:
         Guo and Hall 1989, Parallel thinning with two-subiteration algorithms, algorithm A1, in the form of Lam, Lee and
@@ -65,7 +65,7 @@ def _around(flat: Bool, places: npt.NDArray[np.int64], steps: npt.NDArray[np.int
 
 @cache
 def _tables() -> tuple[Bool, Bool]:
-    """Whether a pixel goes, for each of 256 neighbourhoods, in either sub-iteration."""
+    """Lookup tables: True if a pixel is removed, for each of 256 neighbourhoods, in either sub-iteration."""
     x = [(np.arange(256) >> bit & 1).astype(bool) for bit in range(8)]
     crossings = sum((~x[2 * i] & (x[2 * i + 1] | x[(2 * i + 2) % 8])).astype(int) for i in range(4))
     first = sum((x[2 * i] | x[2 * i + 1]).astype(int) for i in range(4))
