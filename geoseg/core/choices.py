@@ -20,7 +20,7 @@ SimplifyMethod = Literal["visvalingam", "douglas-peucker"]
 """Algorithms that simplify polygons."""
 
 SplitMethod = Literal["none", "distance", "confidence"]
-"""What says where touching objects of one class are parted."""
+"""Criteria for splitting touching objects of one class."""
 
 Alpha = Literal["auto", "yes", "no"]
 """Does a band of a scene say which pixels are valid?"""

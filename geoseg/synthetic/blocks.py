@@ -1,4 +1,4 @@
-"""Blocks: what is built and grown on the ground between streets, by land use."""
+"""Blocks: buildings and vegetation on the ground between streets, by land use."""
 
 from __future__ import annotations
 

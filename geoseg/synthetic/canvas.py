@@ -50,7 +50,7 @@ class Spot:
 
 @dataclass(slots=True)
 class Canvas:
-    """What the town looks like before light falls on it; mutable while the town is drawn.
+    """Reflectance, height and labels of the town before lighting; mutable while the town is drawn.
 
     Attributes:
         shape: (rows, columns) in samples, margin included.

@@ -1,4 +1,4 @@
-"""The tools at hand where a block is built, and the frame of a block's side."""
+"""Context for building a block, and the coordinate frame of a block's side."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What stands on a town's ground, collected before it is drawn from low to high."""
+"""Objects on a town's ground, collected before they are drawn from low to high."""
 
 from __future__ import annotations
 

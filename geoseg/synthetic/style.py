@@ -1,4 +1,4 @@
-"""What differs between towns: sun, season, building materials and camera, drawn from the seed."""
+"""Random style of a town: sun, season, building materials and camera, drawn from the seed."""
 
 from __future__ import annotations
 

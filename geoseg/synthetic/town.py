@@ -89,7 +89,7 @@ def draw_town(seed: int, shape: tuple[int, int], gsd_m: float = 0.09) -> Town:
 
 
 def _raise_stock(canvas: Canvas, stock: Stock, style: Style, rng: np.random.Generator) -> None:
-    """Draw what stands on the ground, low things first, so that crowns cover cars and never the reverse."""
+    """Draw the objects on the ground, low ones first, so that crowns cover cars and never the reverse."""
     species: tuple[Species, ...] = draw_species(style, rng, stock.kinds)
     for house in stock.houses:
         draw_house(canvas, house, style, rng)

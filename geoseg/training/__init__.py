@@ -1,1 +1,1 @@
-"""Training: recipes, losses, the learner, its report and the model file that comes of it."""
+"""Training: recipes, losses, the Lightning module, reports and the resulting model file."""

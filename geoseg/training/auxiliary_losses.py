@@ -1,4 +1,4 @@
-"""What the auxiliary heads of a network are told while it is trained."""
+"""Losses of the auxiliary heads of a network."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ _FOCUS = 2.0
 def auxiliary_loss(
     beside: Sequence[Auxiliary], target: Tensor, mix: LossMix, *, ignore: int, class_weights: Tensor | None = None
 ) -> Tensor:
-    """Sum the losses of the auxiliary answers by their published weights.
+    """Sum the losses of the auxiliary outputs by their published weights.
 
     Args:
-        beside: answers of ``forward_all``.
-        target: (B, H, W) int64 channels, ``ignore`` where unlabelled.
-        mix: the losses of answers that tell each pixel's class.
+        beside: auxiliary outputs of ``forward_all``.
+        target: (B, H, W) int64 class indices, ``ignore`` where unlabelled.
+        mix: losses of outputs with a class per pixel.
         ignore: the value of unlabelled pixels.
-        class_weights: (classes,), for those losses; None for all alike.
+        class_weights: (classes,), for those losses; None for equal weights.
 
     Returns:
-        A scalar; 0 when there are no such answers.
+        A scalar; 0 without auxiliary outputs.
     """
     total = torch.zeros((), device=target.device)
     for answer in beside:
@@ -42,11 +42,11 @@ def auxiliary_loss(
 
 
 def presence_loss(logits: Tensor, target: Tensor, *, ignore: int) -> Tensor:
-    """Compute the binary cross-entropy of which classes a tile holds.
+    """Compute the binary cross-entropy of the presence of classes in a tile.
 
     Args:
         logits: (B, classes).
-        target: (B, H, W) int64 channels.
+        target: (B, H, W) int64 class indices.
         ignore: the value of unlabelled pixels.
 
     Source:
@@ -58,11 +58,11 @@ def presence_loss(logits: Tensor, target: Tensor, *, ignore: int) -> Tensor:
 
 
 def border_loss(logits: Tensor, target: Tensor, *, ignore: int) -> Tensor:
-    """Compute the focal loss of where a pixel of another class is next to a pixel.
+    """Compute the focal loss of class borders.
 
     Args:
         logits: (B, 1, H, W).
-        target: (B, H, W) int64 channels.
+        target: (B, H, W) int64 class indices.
         ignore: the value of unlabelled pixels.
 
     Source:
@@ -79,7 +79,7 @@ def borders(target: Tensor, *, ignore: int) -> Tensor:
     """Mark the labelled pixels that have a labelled pixel of another class among their eight neighbours.
 
     Args:
-        target: (B, H, W) int64 channels.
+        target: (B, H, W) int64 class indices.
         ignore: the value of unlabelled pixels.
 
     Returns:

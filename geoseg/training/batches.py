@@ -1,4 +1,4 @@
-"""Batches for the trainer: cut by threads ahead of the network, the same ones in the same order after any pause."""
+"""Prefetched batches for the trainer: cut by threads, in a fixed order that survives interruptions."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from geoseg.data.chips import Batch, ChipMaker
 
 
 class BatchesAhead:
-    """All batches of a run that are still to come.
+    """Iterable over the remaining batches of a run.
 
     Args:
         chips: cuts batch number n.
         total: batches in the whole run.
-        workers: threads; as many batches and one more are held ready.
+        workers: number of threads; this many batches and one more are prefetched.
         share: rank of this process and number of processes; each takes its own batches.
         begin: number of the first batch.
     """
@@ -33,7 +33,7 @@ class BatchesAhead:
         return self._total
 
     def __iter__(self) -> Iterator[Batch]:
-        """Go through the batches from the first on."""
+        """Iterate over the batches."""
         rank, ranks = self._share
         numbers = iter(range(self._begin, self._total))
         pool = ThreadPoolExecutor(self._workers, "chips")

@@ -1,4 +1,4 @@
-"""Fit a model's temperature on labelled images that its weights never saw, and write it into the card."""
+"""Fitting of a model's temperature on labelled images not used in training, and writing it into the card."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ _IMAGES_NAMED = 4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Calibration:
-    """A fitted temperature and what it mends.
+    """A fitted temperature and its effect on calibration.
 
     Attributes:
-        temperature: to divide logits by, fitted on all pixels; 0.01 to 100.
+        temperature: divisor of logits, fitted on all pixels; 0.01 to 100.
         error_before: expected calibration error over 15 bins, at temperature 1.
         error_after: the same of the first half of the pixels, image by image and row by row, at the temperature that
             fits the second, and the other way round: no pixel is measured at a temperature that it helped to fit.
         surprise_before, surprise_after: mean negative log-likelihood of the labels, in nats, at 1 and ``temperature``.
-        pixels: how many were looked at.
-        on: the images, for the card's scores.
+        pixels: number of pixels used.
+        on: description of the images, for the card's scores.
     """
 
     temperature: float
@@ -49,7 +49,7 @@ class Calibration:
     on: str
 
     def card(self, card: ModelCard) -> ModelCard:
-        """Give a card this temperature, and both errors as scores."""
+        """Return the card with this temperature, and both errors as scores."""
         kept = tuple(score for score in card.scores if score.metric not in (BEFORE, AFTER))
         errors = ((BEFORE, self.error_before), (AFTER, self.error_after))
         scores = tuple(Score(on=self.on, metric=metric, value=round(error, 4)) for metric, error in errors)
@@ -67,13 +67,13 @@ def calibrate(
     """Fit the temperature of a network on labelled images.
 
     Args:
-        network: returns logits (tile, class, y, x); in evaluation mode, on the CPU. A temperature that the card has
-            already plays no part.
-        images: of a validation split; pixels without a label are left out.
+        network: returns logits (tile, class, y, x); in evaluation mode, on the CPU. The card's present temperature is
+            not applied.
+        images: images of a validation split; pixels without a label are left out.
         card: bands, tile and halo.
-        pixels: at most so many, drawn at random over all images alike, whatever the classes: calibration is about
-            the mix that a map meets.
-        seed: of the draw.
+        pixels: largest number of pixels, drawn uniformly over all images without balancing classes, since calibration
+            depends on the class frequencies of a map.
+        seed: seed of the draw.
 
     Raises:
         UsageError: no pixel has a label.
@@ -99,13 +99,13 @@ def calibrate(
 
 
 def calibrate_file(model: Path, images: Sequence[LabelledScene], out: Path, **options: Any) -> ModelCard:
-    """Fit the temperature of a model file and write the model anew, weights untouched.
+    """Fit the temperature of a model file and write the model again with the same weights.
 
     Args:
         model: a model file.
         images: see ``calibrate``.
         out: the file to write; may be ``model`` itself.
-        options: of ``calibrate``.
+        options: options of ``calibrate``.
 
     Returns:
         The card as written.
@@ -123,7 +123,7 @@ def calibrate_file(model: Path, images: Sequence[LabelledScene], out: Path, **op
 def _logits_at(
     network: nn.Module, image: LabelledScene, card: ModelCard, places: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.float32]:
-    """Logits (sample, class) at flat places of an image."""
+    """Return logits (sample, class) at flat indices of an image."""
     rows, cols = np.divmod(places, image.channels.shape[1])
     found = np.empty((len(places), len(card.legend)), np.float32)
     for core, logits in core_logits(network, image, card):

@@ -1,4 +1,4 @@
-"""Checkpoints: whole or not there, plain tensors and numbers only, and of one recipe."""
+"""Checkpoints: written atomically, with plain tensors and numbers only, and bound to one recipe."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from geoseg.io.files.writing import whole_file
 from geoseg.training.recipe import Recipe
 
 KEY = "geoseg"
-"""Where a checkpoint holds what Lightning does not know."""
+"""Key of geoseg's own state in a checkpoint."""
 
 _DECIDES = {
     "architecture",
@@ -35,24 +35,24 @@ _DECIDES_TOO = {"precision", "channels_last", "devices"}
 
 
 class WholeFiles(TorchCheckpointIO):  # type: ignore[misc]
-    """Write checkpoints through ``whole_file``: a kill leaves the last one as it was."""
+    """Lightning plug-in that writes checkpoints atomically by ``whole_file``, so that a kill keeps the last one."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
-        """Write one."""
+        """Write a checkpoint."""
         del storage_options
         with whole_file(Path(path)) as part:
             torch.save(checkpoint, part)
 
 
 def recipe_digest(recipe: Recipe) -> str:
-    """Digest what the weights depend on; titles, scores and logs may change under a running training."""
+    """Digest the part of a recipe that the weights depend on; titles, scores and logs may change during training."""
     values = recipe.model_dump(mode="json", include=_DECIDES)
     trainer = recipe.trainer.model_dump(mode="json", include=_DECIDES_TOO, exclude_defaults=True)
     return sha256_of_json(values | ({"trainer": trainer} if trainer else {}))
 
 
 def read_checkpoint(path: Path, recipe: Recipe) -> dict[str, Any]:
-    """Read a checkpoint that a run of this recipe left.
+    """Read a checkpoint of a run of this recipe.
 
     Raises:
         OutputError: it cannot be resumed, or belongs to another recipe.

@@ -1,4 +1,4 @@
-"""Weights of classes in a loss: as the recipe gives them, or by how rare the classes are."""
+"""Class weights of a loss: from the recipe, or by the rarity of the classes."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from geoseg.errors import UsageError
 from geoseg.training.losses import LossMix
 
 _BATCHES = 24
-"""Cut to count classes in: enough for weights within some percent."""
+"""Number of chips for counting classes: enough for weights within some percent."""
 
 
 def weights_of(mix: LossMix, legend: Legend, chips: ChipMaker) -> Tensor | None:
-    """Find the weight of each class.
+    """Compute the weight of each class.
 
     Args:
-        mix: what the recipe wants.
-        legend: its class names.
-        chips: where classes are counted, as often as training will show them.
+        mix: losses of the recipe.
+        legend: its classes.
+        chips: source of the chips in which classes are counted.
 
     Returns:
-        (classes,) float32; None when all weigh alike.
+        (classes,) float32; None for equal weights.
 
     Raises:
-        UsageError: a name is no class of the legend.
+        UsageError: a name is not a class of the legend.
 
     Source:
         Median frequency balancing: Eigen and Fergus 2015, https://arxiv.org/abs/1411.4734, section 6.3.2.

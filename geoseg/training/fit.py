@@ -1,4 +1,4 @@
-"""Run a learner with Lightning: devices, precision, logs, checkpoints; quietly, and so that it can go on."""
+"""Training with Lightning: devices, precision, logs, resumable checkpoints."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ _PRECISIONS: dict[str, Any] = {"bf16": "bf16-mixed", "fp32": "32-true"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Places:
-    """Where a run writes.
+    """Output paths of a training run.
 
     Attributes:
-        checkpoint: a file.
-        log: a file, a table.
-        tensorboard: a folder.
+        checkpoint: checkpoint file.
+        log: log file, a table.
+        tensorboard: folder of the TensorBoard log.
     """
 
     checkpoint: Path
@@ -53,22 +53,22 @@ def fit(
     report: Report | None = None,
     resume: bool = False,
 ) -> bool:
-    """Learn until the schedule, the clock or the patience is used up.
+    """Train until the schedule, the time limit or the patience is exhausted.
 
     Args:
-        learner: learns; with weights to begin with.
-        chips: cuts what it learns from.
-        places: where checkpoints and logs go; their folder exists.
-        look: at the held-out data.
+        learner: the module with its initial weights.
+        chips: cuts the training batches.
+        places: paths of checkpoint and logs; their folder exists.
+        look: validation function.
         report: called after every step.
-        resume: go on from the checkpoint, which is there and belongs to the recipe.
+        resume: resume from the checkpoint, which exists and belongs to the recipe.
 
     Returns:
-        Whether this is the first process, which writes the model; the others have nothing left to do.
+        True in the process of rank 0, which writes the model.
 
     Raises:
         UsageError: the training diverged.
-        ResourceError: a device is not there, or its memory does not suffice.
+        ResourceError: a device does not exist, or its memory does not suffice.
     """
     recipe = learner.recipe
     watch = Watch(places.checkpoint, places.log, report, look)
@@ -143,13 +143,13 @@ def _wanted(recipe: Recipe, key: str, *, extra: str) -> Iterator[None]:
 
 
 def _board(folder: Path, step: int) -> TensorBoardLogger:
-    """Log to a folder; what a killed run logged after its last checkpoint is taken back."""
+    """Open the TensorBoard log; entries of a killed run after its last checkpoint are purged."""
     return TensorBoardLogger(folder.parent, name=folder.name, version="", default_hp_metric=False, purge_step=step + 1)
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep Lightning's advice from the user, who did not choose what it is about."""
+    """Suppress Lightning's messages about settings that the user did not choose."""
     log = logging.getLogger("lightning.pytorch")
     level = log.level
     log.setLevel(logging.ERROR)

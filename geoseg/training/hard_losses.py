@@ -1,7 +1,7 @@
-"""Losses that look where it is hard: focal, hard pixels only, and borders. Unlabelled pixels do not count.
+"""Losses that emphasise hard pixels: focal, hard-example mining, and boundary. Unlabelled pixels are ignored.
 
-The ready ones were not taken: segmentation-models-pytorch's multi-class focal loss sums one-against-all sigmoids,
-torchvision's knows two classes and no unlabelled pixels, and neither has the other two.
+Existing implementations do not fit: segmentation-models-pytorch's multi-class focal loss sums one-against-all
+sigmoids, torchvision's supports two classes and no unlabelled pixels, and neither has the other two losses.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ def focal_loss(
 
     Args:
         logits: (B, classes, H, W) float32.
-        target: (B, H, W) int64 channels.
-        class_weights: (classes,), or None for all alike.
+        target: (B, H, W) int64 class indices.
+        class_weights: (classes,), or None for equal weights.
         ignore: the value of unlabelled pixels.
         gamma: 0 makes it the cross-entropy.
 
@@ -48,11 +48,11 @@ def ohem_loss(
 
     Args:
         logits: (B, classes, H, W) float32.
-        target: (B, H, W) int64 channels.
-        class_weights: (classes,), or None for all alike.
+        target: (B, H, W) int64 class indices.
+        class_weights: (classes,), or None for equal weights.
         ignore: the value of unlabelled pixels.
-        below: pixels count whose own class has a lower probability than this,
-        keep: and at least this share of the labelled pixels, the worst ones.
+        below: pixels with a lower probability of their true class count.
+        keep: least share of the labelled pixels that count, the worst ones.
 
     Source:
         Shrivastava, Gupta, Girshick 2016, https://arxiv.org/abs/1604.03540; with a threshold and a least number as in
@@ -70,13 +70,13 @@ def ohem_loss(
 
 
 def boundary_loss(probs: Tensor, target: Tensor, *, ignore: int, tolerance_px: int) -> Tensor:
-    """Compute one minus the F1 of soft borders, over the whole batch, averaged over the classes that have borders.
+    """Compute one minus the F1 of soft boundaries, over the whole batch, averaged over the classes with boundaries.
 
     Args:
         probs: (B, classes, H, W), sums to 1 over classes.
-        target: (B, H, W) int64 channels.
-        ignore: the value of unlabelled pixels; borders beside them do not count.
-        tolerance_px: how far a border may lie from its counterpart.
+        target: (B, H, W) int64 class indices.
+        ignore: the value of unlabelled pixels; boundaries next to them are ignored.
+        tolerance_px: largest distance of matching boundaries.
 
     Source:
         Bokhovkin and Burnaev 2019, Boundary Loss for Remote Sensing Imagery Semantic Segmentation,

@@ -1,4 +1,4 @@
-"""What a finished network answers on the held-out data: scores for its card, and its best and worst squares."""
+"""Validation of a finished network: scores for its card, and its best and worst crops."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from geoseg.data.labelled import UNLABELLED, LabelledScene
 from geoseg.training.score import Confusion, confusion, headline, image_scores, predict_channels
 
 SHOWN = 5
-"""Squares kept of each end."""
+"""Number of crops kept of the best and of the worst."""
 
 _SQUARE_PX = 256
 _LEAST_LABELLED = 0.5
@@ -25,13 +25,13 @@ Channels = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Square:
-    """A piece of a held-out image with what is there and what was answered.
+    """A crop of a validation image with labels and prediction.
 
     Attributes:
-        name: image and place.
+        name: image and position.
         score: IoU of the foreground class, or mean IoU, within the square.
-        values: (band, y, x), as the image holds them.
-        truth, answer: (y, x) channels, ``UNLABELLED`` where nothing is known.
+        values: (band, y, x) values of the image.
+        truth, answer: (y, x) class indices of labels and prediction, ``UNLABELLED`` where unknown.
     """
 
     name: str
@@ -43,12 +43,12 @@ class Square:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeldOut:
-    """All that the held-out data say of a network.
+    """Result of the validation of a network.
 
     Attributes:
-        scores: of each image, for the card.
-        counts: (true class, answered class) pixels of all images.
-        squares: from worst to best, only the worst and the best ``SHOWN``; those without a score are left out.
+        scores: scores of each image, for the card.
+        counts: (true class, predicted class) pixels of all images.
+        squares: crops from worst to best, only the worst and the best ``SHOWN``; crops without a score are left out.
     """
 
     scores: tuple[Score, ...]
@@ -57,11 +57,11 @@ class HeldOut:
 
 
 def hold_out(network: nn.Module, images: Sequence[LabelledScene], card: ModelCard) -> HeldOut:
-    """Predict the held-out images and compare.
+    """Predict the validation images and compare with their labels.
 
     Args:
         network: in evaluation mode.
-        images: of the validation split.
+        images: images of the validation split.
         card: tile, halo, normalisation and legend.
     """
     classes = len(card.legend)

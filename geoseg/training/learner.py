@@ -1,4 +1,4 @@
-"""Learner: a network, the moving average of its weights, and one step of learning, for Lightning to run."""
+"""Learner: Lightning module of a network, the moving average of its weights, and the training step."""
 
 from __future__ import annotations
 
@@ -35,21 +35,21 @@ from geoseg.training.schedule import learning_rate
 
 
 class Learner(LightningModule):  # type: ignore[misc]
-    """What learns, and how far it is.
+    """Lightning module of the training: network, averaged network and progress.
 
     Args:
-        recipe: what to learn and how.
-        class_weights: (classes,), of the losses that are means over pixels; None for all alike.
+        recipe: the training recipe.
+        class_weights: (classes,), for the losses that are means over pixels; None for equal weights.
 
     Attributes:
-        network: learns.
-        average: follows it; the result.
-        steps_taken, batches_seen: by this process and those it goes on from.
-        counts: (true class, answered class) pixels of the chips since somebody last set it to 0.
-        lines: of the log.
-        best: score and weights of the best look at the held-out data, where the schedule keeps them.
-        looks_since_best: at the held-out data.
-        done: nothing is left to learn.
+        network: the network being trained.
+        average: moving average of its weights; the result.
+        steps_taken, batches_seen: totals, including those before a resumption.
+        counts: (true class, predicted class) pixels of the chips since the last reset.
+        lines: lines of the log.
+        best: score and weights of the best validation, if the schedule keeps them.
+        looks_since_best: validations since the best one.
+        done: True when training is finished.
     """
 
     class_weights: Tensor | None
@@ -78,12 +78,12 @@ class Learner(LightningModule):  # type: ignore[misc]
 
     @property
     def elapsed_s(self) -> float:
-        """Seconds this run has taken, pauses not counted."""
+        """Seconds this run has taken, without interruptions."""
         return self._elapsed_before_s + time.monotonic() - self._begun
 
     @property
     def share_done(self) -> float:
-        """Share of the schedule that is used up, by steps or by time."""
+        """Completed share of the schedule, by steps or by time."""
         schedule = self.recipe.schedule
         by_time = 0.0 if schedule.minutes is None else self.elapsed_s / 60 / schedule.minutes
         return max(self.steps_taken / schedule.step_limit, by_time)
@@ -98,12 +98,12 @@ class Learner(LightningModule):  # type: ignore[misc]
         return make_optimiser(self.network, self.recipe.optimiser, self.recipe.schedule)
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
-        """Move a batch."""
+        """Move a batch to the device."""
         del dataloader_idx
         return Batch(batch.inputs.to(device, non_blocking=True), batch.channels.to(device, non_blocking=True))
 
     def on_train_start(self) -> None:
-        """Start the clock; what came before was preparation."""
+        """Start the clock, so that preparation is not counted."""
         self._begun = time.monotonic()
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
@@ -117,7 +117,7 @@ class Learner(LightningModule):  # type: ignore[misc]
         """Compute the loss of a batch.
 
         Raises:
-            UsageError: the training diverged, or the network cannot learn from single chips.
+            UsageError: the training diverged, or the network cannot be trained on batches of one chip.
         """
         del batch_idx
         # dropout must not depend on what ran before, or a resumed run would differ
@@ -152,12 +152,12 @@ class Learner(LightningModule):  # type: ignore[misc]
         gradient_clip_val: float | None = None,
         gradient_clip_algorithm: str | None = None,
     ) -> None:
-        """Bound the norm of the gradient."""
+        """Clip the norm of the gradient."""
         del optimizer, gradient_clip_val, gradient_clip_algorithm
         nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.schedule.clip_norm)
 
     def note_batch(self) -> bool:
-        """Count a batch; when it completed a step, let the average follow and return True."""
+        """Count a batch; if it completes a step, update the average and return True."""
         self.batches_seen += 1
         if self.trainer.global_step == self.steps_taken:
             return False
@@ -166,10 +166,10 @@ class Learner(LightningModule):  # type: ignore[misc]
         return True
 
     def begin_with(self, model: str) -> ModelCard:
-        """Take the weights of a bundled model or a model file; returns its card.
+        """Load initial weights from a bundled model or a model file; return its card.
 
         Raises:
-            ModelError: it is unknown or broken, or its weights do not fit the network.
+            ModelError: the model is unknown or broken, or its weights do not fit the network.
         """
         tensors, card = read_model(*resolve(model))
         weights = {name: torch.from_numpy(np.array(array)) for name, array in tensors.items()}
@@ -184,11 +184,11 @@ class Learner(LightningModule):  # type: ignore[misc]
         return card
 
     def begin_with_encoder(self, path: Path) -> None:
-        """Take the encoder's weights that the recipe names.
+        """Load the initial encoder weights named by the recipe.
 
         Raises:
             UsageError: the recipe names none.
-            ModelError: the file is not the one that it names.
+            ModelError: the file has another digest.
         """
         if self.recipe.encoder_weights is None:
             raise UsageError(f"{self.recipe.name}: the recipe names no encoder_weights; leave out --encoder-weights.")
@@ -196,13 +196,13 @@ class Learner(LightningModule):  # type: ignore[misc]
         self.average.load_state_dict(self.network.state_dict())
 
     def result(self) -> nn.Module:
-        """Give the network that the run is for, in evaluation mode, on the CPU."""
+        """Return the trained network, in evaluation mode, on the CPU."""
         if self.recipe.schedule.keep == "best" and self.best is not None:
             self.average.load_state_dict(self.best[1])
         return self.average.eval().cpu()
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add what Lightning does not know; plain numbers and tensors only."""
+        """Add geoseg's own state, as plain numbers and tensors."""
         checkpoint[KEY] = {
             "recipe": recipe_digest(self.recipe),
             "steps_taken": self.steps_taken,
@@ -216,7 +216,7 @@ class Learner(LightningModule):  # type: ignore[misc]
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Go on where a checkpoint was taken."""
+        """Restore geoseg's own state."""
         state = checkpoint[KEY]
         self.steps_taken, self.batches_seen = state["steps_taken"], state["batches_seen"]
         self._elapsed_before_s, self.done = state["elapsed_s"], state["done"]
@@ -234,7 +234,7 @@ class Learner(LightningModule):  # type: ignore[misc]
 
     @torch.no_grad()
     def _follow(self) -> None:
-        """Move the average towards the network; quickly at first, when the network is not yet worth averaging."""
+        """Update the moving average; with a smaller decay at first, when the weights still change fast."""
         decay = min(self.recipe.schedule.ema, (1 + self.steps_taken) / (10 + self.steps_taken))
         ours, theirs = self.average.state_dict(), self.network.state_dict()
         smooth = [name for name, value in theirs.items() if value.is_floating_point()]

@@ -1,4 +1,4 @@
-"""Losses for training: cross-entropy, Dice and Lovász-softmax, mixed by weights. Unlabelled pixels do not count."""
+"""Losses for training: cross-entropy, Dice and Lovász-softmax, as a weighted sum. Unlabelled pixels are ignored."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ class LossMix(Settings):
     Attributes:
         cross_entropy, dice, lovasz, focal, ohem, boundary: the weights.
         smoothing: label smoothing of the cross-entropy.
-        focal_gamma: how much the focal loss turns from pixels that are right already.
-        ohem_below: the hard-pixel loss counts pixels whose own class has a lower probability than this,
+        focal_gamma: focusing parameter of the focal loss, which down-weights easy pixels.
+        ohem_below: the hard-pixel loss counts pixels with a lower probability of their true class,
         ohem_keep: and at least this share of all pixels, the worst ones.
-        boundary_px: how far a predicted border may lie from a true one.
-        class_weights: by class name, for cross-entropy, focal and hard-pixel loss; classes not named weigh 1.
+        boundary_px: largest distance of matching boundaries.
+        class_weights: by class name, for cross-entropy, focal and hard-pixel loss; the others have weight 1.
             ``balanced`` weighs each by the median of the classes' frequencies over its own.
     """
 
@@ -50,14 +50,14 @@ class LossMix(Settings):
 def mixed_loss(
     logits: Tensor, target: Tensor, mix: LossMix, *, ignore: int, class_weights: Tensor | None = None
 ) -> Tensor:
-    """Sum the losses by their weights.
+    """Compute the weighted sum of the losses.
 
     Args:
         logits: (B, classes, H, W).
-        target: (B, H, W) int64 channels, ``ignore`` where unlabelled.
+        target: (B, H, W) int64 class indices, ``ignore`` where unlabelled.
         mix: the weights.
         ignore: the value of unlabelled pixels.
-        class_weights: (classes,), for the losses that are means over pixels; None for all alike.
+        class_weights: (classes,), for the losses that are means over pixels; None for equal weights.
 
     Returns:
         A scalar; 0 with a gradient of 0 when nothing is labelled.
@@ -86,7 +86,7 @@ def mixed_loss(
 
 
 def _mass(target: Tensor, known: Tensor, class_weights: Tensor | None) -> Tensor:
-    """What a sum over pixels is divided by: their number, or the sum of their weights."""
+    """Return the divisor of a sum over pixels: their number, or the sum of their weights."""
     if class_weights is None:
         return known.sum().clamp(min=1)
     return class_weights[target[known]].sum().clamp(min=1e-6)

@@ -1,4 +1,4 @@
-"""The optimiser of a recipe: which one, and which parameters it decays or moves more slowly."""
+"""The optimiser of a recipe: its kind, weight decay and learning rates of parameter groups."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ _ENCODERS = ("body.encoder", "body.backbone", "encoder", "backbone")
 
 
 class OptimiserSettings(Settings):
-    """How weights follow their gradients.
+    """Settings of the optimiser.
 
     Attributes:
         name: ``adamw`` or ``sgd``.
         betas: decay of the first and second moments of ``adamw``.
-        momentum: of ``sgd``.
-        nesterov: whether ``sgd`` looks ahead.
-        decay_vectors: also decay norms and biases, as papers with SGD do.
-        encoder_rate: learning rate of the encoder as a share of that of all else.
+        momentum: momentum of ``sgd``.
+        nesterov: use Nesterov momentum with ``sgd``.
+        decay_vectors: decay norms and biases too, as papers with SGD do.
+        encoder_rate: learning rate of the encoder relative to that of the rest.
 
     Source:
         Loshchilov and Hutter 2019, Decoupled Weight Decay Regularization, https://arxiv.org/abs/1711.05101.
@@ -44,7 +44,7 @@ def make_optimiser(network: nn.Module, settings: OptimiserSettings, schedule: Sc
     """Make the optimiser of a network; each of its groups has ``scale``, its share of the learning rate.
 
     Raises:
-        ModelError: the encoder shall have a rate of its own, and the network has none.
+        ModelError: the encoder has a rate of its own, but the network has no encoder.
     """
     groups: list[dict[str, Any]] = []
     for scale, parameters in _by_scale(network, settings):
@@ -64,7 +64,7 @@ def make_optimiser(network: nn.Module, settings: OptimiserSettings, schedule: Sc
 
 
 def encoder_of(network: nn.Module) -> nn.Module | None:
-    """Find the part of a network that may have been trained before; None when it has no such part."""
+    """Return the encoder of a network; None if it has none."""
     modules = dict(network.named_modules())
     return next((modules[name] for name in _ENCODERS if name in modules), None)
 

@@ -1,4 +1,4 @@
-"""Progress: what a training run tells whoever watches it, and the lines that it keeps for its curves."""
+"""Progress of a training run, and the lines of its log."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from pathlib import Path
 from geoseg.io.files.writing import write_bytes
 
 COLUMNS = ("step", "loss", "learning_rate", "iou", "held_out_iou", "images_per_s", "elapsed_s")
-"""Of the log; what is not known on a line is left out."""
+"""Columns of the log; unknown values of a line are left empty."""
 
 Line = dict[str, float]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """Where a training run stands.
+    """Progress of a training run.
 
     Attributes:
-        step, steps: steps taken, and steps of the whole run; None where only the clock ends it.
-        loss: of the last step.
-        learning_rate: of the last step.
-        elapsed_s: since the run began, pauses not counted.
-        iou: on the chips of the last lines of the log, varied as they are: of the one foreground class, or the mean.
-        held_out_iou: at the last look at the held-out data; None before the first.
-        images_per_s: chips learnt from per second, lately.
-        share: of the run that is done, by steps or by time, whichever is further.
+        step, steps: steps taken, and steps of the whole run; None if only the time limit ends it.
+        loss: loss of the last step.
+        learning_rate: learning rate of the last step.
+        elapsed_s: seconds since the run began, without interruptions.
+        iou: IoU on recent augmented training chips: of the single foreground class, or the mean.
+        held_out_iou: IoU of the last validation; None before the first.
+        images_per_s: recent number of training chips per second.
+        share: completed share of the run, by steps or by time, whichever is larger.
     """
 
     step: int
@@ -43,7 +43,7 @@ class Progress:
 
     @property
     def left_s(self) -> float:
-        """Seconds that are left at this pace."""
+        """Estimated remaining seconds."""
         return self.elapsed_s * (1 / self.share - 1) if self.share > 0 else float("nan")
 
 
@@ -51,7 +51,7 @@ Report = Callable[[Progress], None]
 
 
 def write_log(path: Path, lines: Sequence[Line]) -> None:
-    """Write the lines as a CSV table, whole.
+    """Write the lines as a CSV table, atomically.
 
     Raises:
         WriteError: the disk is full or fails.

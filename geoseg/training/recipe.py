@@ -1,4 +1,4 @@
-"""Recipe: everything a training run is told, as data. Read from YAML, checked whole, never executed."""
+"""Recipe: the configuration of a training run, as plain data from YAML, validated as a whole."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from geoseg.training.trainer_settings import TrainerSettings
 
 
 def _as_text(version: object) -> object:
-    """Take ``version: 1``, which YAML reads as a number, for the text it is meant to be."""
+    """Convert ``version: 1``, which YAML reads as a number, to text."""
     return str(version) if isinstance(version, int | float) and not isinstance(version, bool) else version
 
 
 class Recipe(Settings):
-    """A model to be: what it is for, what it learns from and how. See ``configs/train`` and ``docs/training.md``."""
+    """Training recipe: model, data and training settings. See ``configs/train`` and ``docs/training.md``."""
 
     later: ClassVar[frozenset[str]] = frozenset({"optimiser", "trainer"})
 
@@ -55,7 +55,7 @@ class Recipe(Settings):
 
     @model_validator(mode="after")
     def _fits_a_card(self) -> Recipe:
-        """Refuse before the training what its card would refuse after it."""
+        """Validate the fields of the card before training."""
         try:
             self.card()
         except ValidationError as error:
@@ -93,6 +93,6 @@ def read_recipe(path: Path) -> Recipe:
     """Read a training recipe from YAML.
 
     Raises:
-        UsageError: the file cannot be read, is not YAML, or holds what a recipe must not; all errors at once.
+        UsageError: the file cannot be read, is not YAML, or is invalid; all errors at once.
     """
     return read_config(path, Recipe)

@@ -1,4 +1,4 @@
-"""Gradient checkpointing for any network: activations inside its blocks are computed again instead of being kept."""
+"""Gradient checkpointing for any network: activations inside its blocks are recomputed instead of stored."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ _FEWEST, _MOST = 2, 8
 
 
 def recompute_blocks(network: nn.Module) -> int:
-    """Make the blocks of a network forget their inner activations in training.
+    """Apply gradient checkpointing to the blocks of a network.
 
     A block is the largest module with 2 to 8 layers that have weights: a residual block, a transformer layer, a double
     convolution. The gradient is the same, and so are the running means of batch norms, which see each batch once.
 
     Args:
-        network: changed in place; its parameters keep their names.
+        network: modified in place; its parameters keep their names.
 
     Returns:
         The number of blocks.
@@ -61,7 +61,7 @@ def _forget(block: nn.Module) -> None:
 
 @contextmanager
 def _norms_at_rest(block: nn.Module) -> Iterator[None]:
-    """Let the second look at a batch leave the running means as the first one made them."""
+    """Keep running means unchanged in the second forward pass of a batch."""
     norms = [part for part in block.modules() if isinstance(part, _BatchNorm) and part.track_running_stats]
     before = [(norm.momentum, norm.num_batches_tracked) for norm in norms]
     for norm in norms:

@@ -1,4 +1,4 @@
-"""Pictures of a training report: curves, confusion matrix, and squares of held-out images beside their labels."""
+"""Figures of a training report: curves, confusion matrix, and crops of validation images with labels."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def confusion_picture(counts: Confusion, legend: Legend) -> bytes:
 
 
 def squares_picture(squares: Sequence[Square], legend: Legend) -> bytes:
-    """Show squares one below the other, each as image, labels, answer and where the two differ, as PNG."""
+    """Draw crops in rows of image, labels, prediction and their difference, as PNG."""
     figure = Figure(figsize=(11, 3.0 * len(squares)), layout="constrained")
     grid = figure.subplots(len(squares), 4, squeeze=False)
     palette = np.full((256, 3), _UNKNOWN, np.uint8)
@@ -88,7 +88,7 @@ def _curve(axes: Axes, lines: Sequence[Line], columns: dict[str, str], title: st
 
 
 def _displayed(values: npt.NDArray[np.generic]) -> npt.NDArray[np.uint8]:
-    """Turn bands into a picture: the first three, or the first in grey; other than 8-bit values are stretched."""
+    """Convert bands to an image: the first three, or the first in grey; values other than 8-bit are stretched."""
     chosen = values[:3] if len(values) >= 3 else np.repeat(values[:1], 3, axis=0)
     picture = np.moveaxis(chosen, 0, -1)
     if picture.dtype == np.uint8:

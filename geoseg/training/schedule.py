@@ -1,4 +1,4 @@
-"""Schedule: how long and how fast to learn, and when to look at the held-out data."""
+"""Schedule: duration, learning rate and validation of a training."""
 
 from __future__ import annotations
 
@@ -15,25 +15,24 @@ Kind = Literal["cosine", "poly", "one_cycle", "constant"]
 
 
 class Schedule(Settings):
-    """How long and how fast to learn.
+    """Settings of duration, learning rate, averaging and validation.
 
     Attributes:
         steps: steps of the optimiser; None: ``minutes`` alone ends the training.
-        minutes: stop the fall of the learning rate so that training ends within this time; the result then depends on
-            the machine's speed. None: only ``steps`` count, and the same seed on the same machine gives the same
-            weights.
-        kind: how the learning rate goes; see ``learning_rate``.
-        learning_rate: its peak.
-        power: of the fall of ``poly``.
-        warm_up: share of the run in which it rises.
-        weight_decay: of weights; of norms and biases only where the optimiser says so.
+        minutes: time limit, to which the learning rate schedule is fitted; the result then depends on the machine's
+            speed. None: only ``steps`` count, and the same seed on the same machine gives the same weights.
+        kind: shape of the learning rate schedule; see ``learning_rate``.
+        learning_rate: peak learning rate.
+        power: exponent of ``poly``.
+        warm_up: share of the run with a rising rate.
+        weight_decay: decay of weights; of norms and biases only if the optimiser is set so.
         clip_norm: largest norm of the gradient.
         ema: decay of the moving average of the weights that is kept as the result; 0 for none.
-        accumulate: batches whose gradients are added up to one step.
+        accumulate: batches whose gradients are accumulated to one step.
         save_every: steps between checkpoints.
-        validate_every: steps between looks at the held-out data; 0 for none before the end.
-        patience: looks without a better score after which to stop; None to use up all steps.
-        keep: the weights that become the model: the last, or the best of all looks.
+        validate_every: steps between validations; 0 for none before the end.
+        patience: validations without a better score after which to stop; None to run all steps.
+        keep: weights that become the model: the last ones, or the best of all validations.
     """
 
     later: ClassVar[frozenset[str]] = frozenset({"kind", "power", "accumulate", "validate_every", "patience", "keep"})
@@ -55,7 +54,7 @@ class Schedule(Settings):
 
     @property
     def step_limit(self) -> int:
-        """Steps after which the training ends at the latest."""
+        """Upper bound of the number of steps."""
         return _UNLIMITED_STEPS if self.steps is None else self.steps
 
     @model_validator(mode="after")
@@ -72,7 +71,7 @@ class Schedule(Settings):
 
 
 def learning_rate(progress: float, schedule: Schedule) -> float:
-    """Compute the rate at a share of the run.
+    """Compute the learning rate at a share of the run.
 
     Args:
         progress: in [0, 1].

@@ -1,4 +1,4 @@
-"""Scores: a network's answers over whole labelled images, counted in one confusion matrix."""
+"""Scores of a network over whole labelled images, from one confusion matrix."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def predict_channels(network: nn.Module, image: LabelledScene, card: ModelCard) 
         card: tile, halo and normalisation.
 
     Returns:
-        Channels (y, x) uint8, the most probable class of every pixel.
+        Class indices (y, x) uint8, the most probable class of every pixel.
     """
     answer = np.zeros(image.shape, np.uint8)
     for core, logits in core_logits(network, image, card):
@@ -65,14 +65,14 @@ def core_logits(
 
 
 def confusion(truth: npt.NDArray[np.uint8], answer: npt.NDArray[np.uint8], classes: int) -> Confusion:
-    """Count pixels by (true channel, answered channel); unlabelled ones are left out."""
+    """Count pixels by (true class, predicted class); unlabelled ones are left out."""
     known = truth != UNLABELLED
     pairs = truth[known].astype(np.int64) * classes + answer[known]
     return np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
 
 
 def iou(counts: Confusion) -> npt.NDArray[np.float64]:
-    """Compute intersection over union of each class; NaN for one that neither occurs nor is answered."""
+    """Compute intersection over union of each class; NaN for a class in neither labels nor prediction."""
     both = np.diag(counts).astype(float)
     either = counts.sum(0) + counts.sum(1) - both
     shares: npt.NDArray[np.float64] = np.divide(both, either, out=np.full(len(both), np.nan), where=either > 0)
@@ -80,7 +80,7 @@ def iou(counts: Confusion) -> npt.NDArray[np.float64]:
 
 
 def headline(counts: Confusion) -> float:
-    """Sum a confusion matrix up in one number: the IoU of a single foreground class, or the mean over classes."""
+    """Summarise a confusion matrix as one number: the IoU of a single foreground class, or the mean over classes."""
     shares = iou(counts)
     if len(shares) == 2:
         return float(shares[1])
@@ -100,7 +100,7 @@ def score(network: nn.Module, images: Sequence[LabelledScene], card: ModelCard) 
 
 
 def image_scores(on: str, counts: Confusion, legend: Legend) -> list[Score]:
-    """Turn the confusion matrix of one or more images into scores for a card."""
+    """Convert the confusion matrix of one or more images to scores for a card."""
     values = dict(zip(legend.names, iou(counts), strict=True))
     if len(values) == 2:
         values = dict([list(values.items())[1]])

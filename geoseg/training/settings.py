@@ -1,4 +1,4 @@
-"""Settings: the parts of a recipe. Checked whole, frozen, and written out so that older digests and cards hold."""
+"""Settings: base of the parts of a recipe, frozen and serialised so that older digests stay valid."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ class Settings(BaseModel):
     """A part of a recipe.
 
     Attributes:
-        later: keys that came after the first recipes. They are written out only where they differ from their defaults,
-            so that a recipe that does not name them keeps the digest and the card it had before they were there.
+        later: keys added after the first version. They are serialised only if they differ from their defaults, so that
+            a recipe without them keeps its digest and its card.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -1,4 +1,4 @@
-"""Train a network from a recipe, and write it as a model file with its card and a report."""
+"""Training of a network from a recipe, up to the model file with its card and a report."""
 
 from __future__ import annotations
 
@@ -52,24 +52,24 @@ def train(
     """Train a model and write it, scored, as ``OUT/NAME.safetensors``, with ``OUT/NAME_report/report.html`` beside it.
 
     Args:
-        recipe: what to learn and how, or the YAML file of it.
+        recipe: the recipe, or its YAML file.
         data: folder that the recipe's files are relative to.
         out: folder of the model and of the checkpoint; made when missing.
-        start: a bundled model's name, or a model file, whose weights to begin with; of the same architecture, bands and
+        start: a bundled model's name, or a model file, for the initial weights; of the same architecture, bands and
             number of classes.
         encoder: the file of ``encoder_weights``, when the recipe names some and ``start`` is None; published ones are
             fetched.
-        resume: go on from the checkpoint in ``out`` when there is one.
+        resume: resume from the checkpoint in ``out`` if there is one.
         report: called after every step.
 
     Returns:
         The model file and its card, with scores of the weights as stored.
 
     Raises:
-        UsageError: the recipe and the data do not fit, the training diverged, or what training needs is not installed.
+        UsageError: recipe and data do not fit, the training diverged, or a required library is not installed.
         ModelError: the model to start from is broken or another network.
         OutputError: ``out`` holds the model already, or a checkpoint of another recipe.
-        ResourceError: a device is not there, or memory or disk do not suffice.
+        ResourceError: a device does not exist, or memory or disk do not suffice.
 
     Example:
         >>> model, card = train("my_buildings.yaml", "data", "runs/mine", resume=True)  # doctest: +SKIP
@@ -148,7 +148,7 @@ def _train(
 
 
 def use_command(model: Path) -> str:
-    """Give the command that uses a model."""
+    """Return the command line that uses a model."""
     return f"geoseg predict SCENE.tif --model {shlex.quote(str(model))} --out maps"
 
 
@@ -171,7 +171,7 @@ def _count(network: torch.nn.Module, images: list[LabelledScene], card: ModelCar
 
 
 def _checked(card: ModelCard, found: HeldOut, chips: ChipMaker, network: torch.nn.Module) -> ModelCard:
-    """Add warnings to a card: by the validation data, or by the training's own chips where there are none."""
+    """Add warnings to a card, from the validation data, or from training chips if there are none."""
     counts, on = found.counts, "the validation data"
     if not counts.sum():
         counts, on = count_on_chips(network, chips, len(card.legend)), "the training data"
@@ -179,7 +179,7 @@ def _checked(card: ModelCard, found: HeldOut, chips: ChipMaker, network: torch.n
 
 
 def _descended(card: ModelCard, origin: ModelCard | None) -> ModelCard:
-    """Add to a card what the weights it began with had learnt from, and how: their licences hold for it too."""
+    """Add the training data of the initial weights to a card, since their licences apply too."""
     if origin is None:
         return card
     known = {(source.name, source.split) for source in card.trained_on}
@@ -192,7 +192,7 @@ def _descended(card: ModelCard, origin: ModelCard | None) -> ModelCard:
 def _scored(
     target: Path, weights: dict[str, npt.NDArray[np.generic]], card: ModelCard, held_out: list[LabelledScene]
 ) -> tuple[ModelCard, HeldOut]:
-    """Score weights as they are stored, since storing rounds them, and fit the temperature of their confidence."""
+    """Score the stored weights, which are rounded, and fit the temperature."""
     with scratch_file(target) as unscored:
         card = write_model(unscored, weights, card)
         stored, _ = read_model(unscored)

@@ -1,4 +1,4 @@
-"""How a training runs on the machine: precision, memory, devices, logs."""
+"""Machine settings of a training: precision, memory, devices, logs."""
 
 from __future__ import annotations
 
@@ -10,19 +10,18 @@ from geoseg.training.settings import Settings
 
 
 class TrainerSettings(Settings):
-    """How a training runs.
+    """Machine settings of a training.
 
     Attributes:
-        precision: of the network's arithmetic: ``bf16`` where it is safe, or ``fp32`` throughout.
-        channels_last: keep a pixel's channels together in memory, which convolutions like.
-        recompute: keep fewer activations and compute them again for the gradient: less memory, a third more time,
-            the same weights.
+        precision: arithmetic precision: ``bf16`` where it is safe, or ``fp32`` throughout.
+        channels_last: use the channels-last memory format, which speeds up convolutions.
+        recompute: gradient checkpointing: less memory, a third more time, the same weights.
         accelerator: ``auto`` takes a GPU when there is one.
-        devices: how many; each gets its own chips, so a step sees ``devices`` times ``chips.batch`` of them.
-        strategy: of Lightning, when there is more than one device.
-        workers: threads that cut chips ahead of the network.
+        devices: number of devices; each gets its own chips, so a step has ``devices`` times ``chips.batch`` of them.
+        strategy: Lightning's strategy for more than one device.
+        workers: threads that prefetch chips.
         log_every: steps between lines of the log.
-        tensorboard: write a log for TensorBoard beside the table.
+        tensorboard: write a log for TensorBoard in addition to the table.
         mlflow: address of an MLflow server or folder to log to, such as ``http://localhost:5000``; None for none.
     """
 

@@ -1,4 +1,4 @@
-"""Checks of a finished training: a network whose answers do not depend on the image is reported, never passed over."""
+"""Checks of a finished training: detects a network whose predictions do not depend on the image."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from geoseg.data.chips import ChipMaker
 from geoseg.training.score import Confusion, confusion
 
 LEAST_KAPPA = 0.05
-"""Cohen's kappa below which a network agrees with the labels hardly better than chance."""
+"""Cohen's kappa below which the agreement with the labels is hardly better than chance."""
 
 _BATCHES = 8
 
@@ -22,10 +22,10 @@ def training_warnings(counts: Confusion, legend: Legend, *, on: str) -> tuple[st
     Args:
         counts: (true class, predicted class) pixels.
         legend: its classes, in the order of the matrix.
-        on: the data that were counted, for the sentences ("the validation data").
+        on: name of the counted data, for the sentences ("the validation data").
 
     Returns:
-        One sentence each; none where nothing is wrong, or where nothing was counted.
+        One sentence per reason; empty if there is none, or if nothing was counted.
 
     Source:
         Cohen 1960, https://doi.org/10.1177/001316446002000104 (kappa).
@@ -57,8 +57,8 @@ def count_on_chips(network: nn.Module, chips: ChipMaker, classes: int) -> Confus
 
     Args:
         network: in evaluation mode, on the CPU.
-        chips: the training's own.
-        classes: how many.
+        chips: chips of the training.
+        classes: number of classes.
     """
     counts = np.zeros((classes, classes), np.int64)
     for number in range(_BATCHES):

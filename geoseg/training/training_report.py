@@ -1,4 +1,4 @@
-"""The report of a training: one page that holds everything, and its pictures as files beside it."""
+"""The report of a training: one self-contained page, and its figures as separate files."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ def write_report(folder: Path, use: str, card: ModelCard, found: HeldOut, lines:
     """Write ``report.html``, which needs no other file, and its pictures.
 
     Args:
-        folder: made when missing.
-        use: the command that uses the model.
-        card: with scores.
-        found: on the held-out data.
-        lines: of the log.
+        folder: folder of the report; created when missing.
+        use: command line that uses the model.
+        card: card with scores.
+        found: result of the validation.
+        lines: lines of the log.
 
     Returns:
         The page.

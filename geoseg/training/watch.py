@@ -1,4 +1,4 @@
-"""Callbacks of a training run: tell how it goes, look at the held-out data, keep checkpoints, stop in time."""
+"""Callbacks of a training run: progress, validation, checkpoints, stopping."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from geoseg.training.progress import Line, Progress, Report, write_log
 from geoseg.training.score import Confusion, headline
 
 Look = Callable[[torch.nn.Module, tuple[int, int]], Confusion]
-"""Counts a network's answers on the held-out data: on this process's share of it, by its rank and the number of all."""
+"""Counts a network's predictions on this process's share of the validation data, by rank and number of processes."""
 
 
 class Watch(Callback):  # type: ignore[misc]
-    """Do after each step what is due, in one order that holds for a resumed run too.
+    """Callback that runs the due actions after each step, in an order that also holds for a resumed run.
 
     Args:
-        checkpoint: its file.
-        log: file of the log, a table.
+        checkpoint: checkpoint file.
+        log: log file, a table.
         report: called after every step of the first process.
-        look: at the held-out data; every process takes its share.
+        look: validation function; every process takes its share.
     """
 
     def __init__(self, checkpoint: Path, log: Path, report: Report | None, look: Look) -> None:
@@ -40,19 +40,19 @@ class Watch(Callback):  # type: ignore[misc]
         self.stopped_by: BaseException | None = None
 
     def on_exception(self, trainer: Trainer, pl_module: Any, exception: BaseException) -> None:
-        """Remember what stopped the run, which Lightning may hide."""
+        """Keep the exception that stopped the run, which Lightning may hide."""
         del trainer, pl_module
         self.stopped_by = exception
 
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
-        """Begin to measure the speed."""
+        """Start measuring the speed."""
         del trainer
         self._last_line = (pl_module.batches_seen, time.monotonic())
         looks = [line["held_out_iou"] for line in pl_module.lines if "held_out_iou" in line]
         self._held_out = looks[-1] if looks else None
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
-        """Note the loss, and do what is due when a step was taken."""
+        """Record the loss, and run the due actions after a step."""
         del batch, batch_idx
         self._last_loss = float(outputs["loss"]) * pl_module.recipe.schedule.accumulate
         self._losses.append(self._last_loss)
@@ -80,11 +80,11 @@ class Watch(Callback):  # type: ignore[misc]
             self._report(self._progress(learner, rate))
 
     def _agreed(self, trainer: Trainer, decision: bool) -> bool:
-        """Clocks differ: all processes stop when one would."""
+        """Return True if any process would stop, since their clocks differ."""
         return bool(trainer.strategy.reduce_boolean_decision(decision, all=False))
 
     def _judge(self, trainer: Trainer, learner: Learner) -> bool:
-        """Score the average; tell whether patience is at its end."""
+        """Validate the averaged weights; return True if the patience is exhausted."""
         learner.average.eval()
         began = time.monotonic()
         counts = torch.from_numpy(self._look(learner.average, (trainer.global_rank, trainer.world_size)))

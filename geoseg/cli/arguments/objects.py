@@ -28,7 +28,7 @@ COUNTABLE = "countable"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ObjectOptions:
-    """What the command line says of objects.
+    """Object options of the command line.
 
     Attributes:
         classes: names or codes with commas between them, or ``countable``; None: no objects, but segments.
