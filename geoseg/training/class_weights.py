@@ -12,7 +12,7 @@ from geoseg.errors import UsageError
 from geoseg.training.losses import LossMix
 
 _BATCHES = 24
-"""Number of chips for counting classes: enough for weights within some percent."""
+"""Batches cut for counting classes: enough for weights within some percent."""
 
 
 def weights_of(mix: LossMix, legend: Legend, chips: ChipMaker) -> Tensor | None:
