@@ -2,14 +2,14 @@
 
     GeosegError
     ├── UsageError (ValueError)        2  a wrong option or configuration
-    ├── LegendError (KeyError)         2  a class code that the legend does not know
+    ├── LegendError (KeyError)         2  a class code that is not in the legend
     ├── SceneError (ValueError)        3  an input that cannot be read as it is
     │   ├── ElsewhereError             3  a vector file of which nothing lies where it should
     │   └── MatchError                 3  a scene that the model cannot read
     ├── ModelError (ValueError)        4  a model file that is broken or does not fit
     ├── ResourceError (RuntimeError)   5  disk, memory or device
     │   ├── WriteError (OSError)       5  a file could not be written whole
-    │   └── ClusterLostError           5  the scheduler of a Dask cluster is gone
+    │   └── ClusterLostError           5  the connection to a Dask cluster was lost
     └── OutputError (RuntimeError)     6  output exists, is locked or failed its check
 
 Each carries its exit code (``exit_code``) and a message of one line that names the file, the cause and the cure.
@@ -27,7 +27,7 @@ class GeosegError(Exception):
     exit_code: ClassVar[int] = 1
 
     def reword(self, rewrite: Callable[[str], str]) -> None:
-        """Replace the message by what ``rewrite`` makes of it."""
+        """Replace the message by the result of ``rewrite``."""
         self.args = tuple(rewrite(part) if isinstance(part, str) else part for part in self.args)
 
 
@@ -38,7 +38,7 @@ class UsageError(GeosegError, ValueError):
 
 
 class LegendError(GeosegError, KeyError):
-    """A class code that the legend does not know."""
+    """A class code that is not in the legend."""
 
     exit_code = 2
 
@@ -51,8 +51,8 @@ class SceneError(GeosegError, ValueError):
 
     Args:
         uri: The scene's path or address.
-        cause: What is wrong with it.
-        cure: What the user can do, one sentence.
+        cause: Cause of the refusal.
+        cure: Advice for the user, one sentence.
     """
 
     exit_code = 3
@@ -93,11 +93,11 @@ class ResourceError(GeosegError, RuntimeError):
 
 
 class WriteError(ResourceError, OSError):
-    """A file could not be written whole; nothing stands at its final path."""
+    """A file could not be written completely; nothing was created at its final path."""
 
 
 class ClusterLostError(ResourceError):
-    """The cluster that does the work is gone; what it finished is kept."""
+    """The Dask cluster was lost; finished work is kept."""
 
 
 class OutputError(GeosegError, RuntimeError):

@@ -28,8 +28,8 @@ class Opening(_Config):
 
     Attributes:
         assume_crs: CRS of scenes that carry none, ``EPSG:32633``.
-        assume_gsd_m: pixel side, metres, of pictures with no georeference at all; they are laid out at a made-up place.
-        alpha: whether a band says which pixels are valid: ``auto``, ``yes`` or ``no``; see ``OpenOptions``.
+        assume_gsd_m: pixel side, metres, of images without georeference; they are placed at a made-up location.
+        alpha: use of a band as mask: ``auto``, ``yes`` or ``no``; see ``OpenOptions``.
         nodata: one more value that means no measurement, in all bands.
         allow_vrt: read .vrt files.
         vrt_root: folder that holds all sources of a VRT; default: the VRT's own.

@@ -86,8 +86,8 @@ class ModelCard(_Value):
         temperature: logits are divided by it before the softmax, so that probabilities are calibrated; above 1 for an
             overconfident network. See ``geoseg.training.calibrate``.
         warnings: reasons not to trust the network, one sentence each: a training that ended in one class, for instance.
-        min_area_m2: polygons smaller than this are specks, which join a neighbour unless a run asks for another limit;
-            0, also where a card does not say: every region is a polygon.
+        min_area_m2: polygons smaller than this are merged into a neighbour unless a run sets another limit; 0, the
+            default: every region is a polygon.
     """
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")]

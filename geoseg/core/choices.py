@@ -8,7 +8,7 @@ RuntimeName = Literal["auto", "torch", "openvino", "onnxruntime"]
 """The library that runs a network; ``auto``: the fastest that is installed."""
 
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
-"""Arithmetic of a network; ``auto``: what the device is fast in."""
+"""Arithmetic of a network; ``auto``: the fastest of the device."""
 
 Tta = Literal["none", "flip", "d4"]
 """Views of a tile that are averaged: itself, 4 flips, or the 8 symmetries of the square."""
@@ -23,7 +23,7 @@ SplitMethod = Literal["none", "distance", "confidence"]
 """Criteria for splitting touching objects of one class."""
 
 Alpha = Literal["auto", "yes", "no"]
-"""Does a band of a scene say which pixels are valid?"""
+"""Use of a band of a scene as mask."""
 
 ScoreProtocol = Literal["classes", "isprs", "deepglobe", "binary"]
 """Protocols for comparing maps with references."""

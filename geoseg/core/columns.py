@@ -1,4 +1,4 @@
-"""Names for columns made from what files call their bands."""
+"""Column names made from the band names of files."""
 
 from __future__ import annotations
 

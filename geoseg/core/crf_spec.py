@@ -29,7 +29,7 @@ class CrfSpec(BaseModel):
         smooth_weight: weight of the smoothness kernel, over position alone.
         smooth_xy_px: its standard deviation in pixels of the scene.
         iterations: mean-field updates.
-        normalise: ``pixel``: a message is the mean of what other pixels hold, weighted by the kernel, as the code of
+        normalise: ``pixel``: a message is the mean over the other pixels, weighted by the kernel, as the code of
             2011 and DeepLab have it; ``symmetric``: the sum over the square roots of both pixels' total weights, as
             the code of 2013 and pydensecrf have it. Constant probabilities stay constant with ``pixel`` only.
     """

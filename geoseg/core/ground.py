@@ -63,7 +63,7 @@ def ground_form(crs: object, x: npt.ArrayLike, y: npt.ArrayLike) -> npt.NDArray[
 
     Args:
         crs: anything that makes a CRS, or None for a plane in metres.
-        x: first coordinate, as it stands in files (longitude in degrees, easting).
+        x: first coordinate, in the order of files (longitude in degrees, easting).
         y: second coordinate, same shape.
 
     Returns:

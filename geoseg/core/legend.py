@@ -30,10 +30,10 @@ class LegendClass(BaseModel):
 
     Attributes:
         code: in the raster.
-        name: for people.
+        name: display name.
         colour: ``#rrggbb``.
         countable: whether its regions are things that can be counted, as buildings are, and not ground, as forest is.
-            Cards and legends that do not say it mean no, and are written without it.
+            Cards and legends without this field mean False, and are written without it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

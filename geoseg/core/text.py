@@ -1,4 +1,4 @@
-"""Text that is printed, logged or recorded: no control characters, no logins."""
+"""Cleaning of text that is printed, logged or recorded: control characters and credentials."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _LOGIN, _QUERY = re.compile(r"(?<=://)[^\s/@]+@"), re.compile(r"(://[^\s?]*)\?\S
 
 
 def without_logins(text: str) -> str:
-    """Take out of addresses in a text what may open a store: it ends up in logs.
+    """Remove credentials and query strings from the addresses in a text, since it ends up in logs.
 
     Example:
         >>> without_logins("https://me:secret@example.org/a.tif?token=1: no such file")

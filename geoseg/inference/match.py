@@ -22,13 +22,13 @@ MAX_ENLARGEMENT = 2.0
 """Largest factor by which a scene may be coarser than the card's range; it is then enlarged."""
 
 MAX_EXPLICIT_ENLARGEMENT = 16.0
-"""The same when the user asks for it by --gsd-m."""
+"""The same for a resolution set by --gsd-m."""
 
 MAX_ANISOTROPY = 1.25
 """Pixels more oblong on the ground than this are read as squares."""
 
 DISPLAY_WHITE_REFLECTANCE = 0.3
-"""Reflectance shown as white when a network that learnt on 8-bit pictures reads reflectance; the usual true-colour
+"""Reflectance shown as white when a network trained on 8-bit images reads reflectance; the usual true-colour
 stretch of Sentinel-2 and Landsat pictures."""
 
 

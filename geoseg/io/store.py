@@ -1,4 +1,4 @@
-"""Store: block results on disk, one file a block, each whole under its checksum or not there."""
+"""Store: block results on disk, one checksummed file per block, written atomically."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ _HEADER = struct.Struct("<8sI")  # magic, CRC-32 of all that follows
 _SIZE = struct.Struct("<Q")  # bytes of the rest before compression
 _MAGIC = b"GSBLOCK3"
 _OBJECTS = "objects/"
-"""Begins the names of columns of objects; planes of layers have no slash in theirs."""
+"""Prefix of the names of object columns; names of planes have no slash."""
 
 
 class Store:
     """Results of finished blocks: planes of any type, and tables of objects.
 
     A block is one file: a header with a CRC-32, then planes and columns as safetensors, compressed by zstd. The file is
-    written under another name and renamed, so it is there and whole, or the block counts as not done; writers in
-    several processes are safe. Nothing waits for the disk: what a power failure takes is found by its checksum.
+    written under another name and renamed, so it either exists complete or the block counts as not done; several
+    processes may write. Files are not synced: damage by a power failure is detected by the checksum.
 
     Args:
-        path: the folder; made when it is not there, emptied when it belongs to another run.
+        path: the folder; created if missing, emptied if it belongs to another run.
         blocks: the blocks of the run.
         key: digest of everything that can change a pixel (input, model, options).
         schema: the layers whose planes are kept.
@@ -57,10 +57,10 @@ class Store:
 
     @classmethod
     def of_run(cls, path: Path, blocks: Blocks, key: str, schema: OutputSchema) -> Store:
-        """Open the store that the run has made already, maybe on another machine.
+        """Open the existing store of a run, possibly created on another machine.
 
         Raises:
-            WriteError: it cannot be seen from here.
+            WriteError: the store is not accessible from this machine.
         """
         if _read_about(path) != _about(blocks, key, schema):
             raise WriteError(
@@ -70,7 +70,7 @@ class Store:
         return cls(path, blocks, key, schema)
 
     def write(self, result: BlockResult) -> None:
-        """Store one block; replaces what was there.
+        """Store one block, replacing an existing one.
 
         Raises:
             WriteError: the disk is full or fails.
@@ -94,7 +94,7 @@ class Store:
             ) from error
 
     def read(self, block: Block) -> BlockResult | None:
-        """Return the result of a block; None when it is not stored or damaged."""
+        """Return the result of a block; None if it is not stored or damaged."""
         try:
             content = self._file(block).read_bytes()
         except OSError:
@@ -112,7 +112,7 @@ class Store:
         return BlockResult(block=block, planes=planes, objects=objects)
 
     def left(self) -> list[Block]:
-        """Blocks that are not done; every stored block is read and checked."""
+        """Return the blocks that are not done; every stored block is read and checked."""
         return [block for block in self._blocks if self.read(block) is None]
 
     def remove(self) -> None:
@@ -126,7 +126,7 @@ class Store:
         """Compare planes with the schema.
 
         Raises:
-            ValueError: one is missing or too much, or has another type or shape.
+            ValueError: a plane is missing, unknown, or has another type or shape.
         """
         expected = {layer.name: (np.dtype(layer.dtype), block.window.shape) for layer in self._schema.planes}
         found = {name: (plane.dtype, plane.shape) for name, plane in planes.items()}
@@ -138,7 +138,7 @@ _CODEC = pa.Codec("zstd", compression_level=1)
 
 
 def _unpacked(content: bytes) -> dict[str, npt.NDArray[Any]] | None:
-    """Take a block's file apart; None where it is damaged."""
+    """Unpack a block's file; None if it is damaged."""
     if len(content) < _HEADER.size + _SIZE.size:
         return None
     magic, crc = _HEADER.unpack_from(content)
@@ -157,7 +157,7 @@ def _about(blocks: Blocks, key: str, schema: OutputSchema) -> dict[str, Any]:
 
 
 def _read_about(path: Path) -> dict[str, Any] | None:
-    """Read whose blocks lie in a folder; None where nobody can tell."""
+    """Read the description of the run whose blocks are in a folder; None if it is missing or invalid."""
     try:
         about = json.loads((path / _ABOUT).read_bytes())
     except (OSError, ValueError):

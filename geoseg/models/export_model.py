@@ -46,7 +46,7 @@ def export_model(
     """Export a model's network and compare its output with the original.
 
     The exported network maps ``tiles``, (1, band, tile_px, tile_px) float32, to ``logits``, (1, class, tile_px,
-    tile_px). Bands come scaled as the card says, which is written into the file under ``geoseg_card``.
+    tile_px). Bands are scaled by the card, which is written into the file under ``geoseg_card``.
 
     Args:
         model: name of a bundled model, or a model file.

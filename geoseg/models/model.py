@@ -101,7 +101,7 @@ class Model:
         """The runtime of a single network.
 
         Raises:
-            UsageError: it has several, each of which reads a scene in its own way, or runs elsewhere.
+            UsageError: the model has several networks, each with its own reading of a scene, or runs on a cluster.
         """
         if self._runtime is None:
             cause = "has several networks" if len(self.members) > 1 else "runs on the workers of a cluster"

@@ -31,7 +31,7 @@ KNOWN_PACKAGES = {
     "dask_gateway": "geoseg[gateway]",
     "dask_cuda": "geoseg[cuda]",
 }
-"""Packages whose cluster classes a configuration may name, and what installs each."""
+"""Packages whose cluster classes a configuration may name, with their pip requirements."""
 
 _SETTINGS = {
     "distributed.scheduler.allowed-failures": 1,  # a block that saw two workers die is tried alone, and as often again

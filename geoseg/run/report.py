@@ -28,10 +28,10 @@ class Silence:
     """Reporter that discards everything."""
 
     def stage(self, name: str, total_px: int, done_px: int = 0) -> None:
-        """Say nothing."""
+        """Do nothing."""
 
     def advance(self, pixels: int) -> None:
-        """Say nothing."""
+        """Do nothing."""
 
     def note(self, text: str) -> None:
-        """Say nothing."""
+        """Do nothing."""

@@ -1,4 +1,4 @@
-"""A model, loaded where its scenes are predicted: in this process, in processes of this machine, or on a cluster."""
+"""Loading of a model on its executor: this process, processes of this machine, or a cluster."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from geoseg.run.workers import Slot, ThisProcess, Workers
 def loaded_on_workers(
     source: ModelSource, workers: int | None = None, scheduler: str | None = None, *, slot: Slot = nullcontext
 ) -> Iterator[tuple[Model, Workers]]:
-    """Load a model on what predicts the blocks of scenes; processes that are started here are stopped at the end.
+    """Open an executor and load a model on it; processes started here are stopped at the end.
 
     Args:
         source: the model.
-        workers: processes to start on this machine; None: this process predicts.
+        workers: processes to start on this machine; None: predict in this process.
         scheduler: address of a Dask scheduler whose workers predict.
-        slot: held while blocks of a scene are predicted.
+        slot: context manager held while blocks of a scene are predicted.
 
     Raises:
         UsageError: both are given.
         ModelError: the model cannot be loaded.
-        ResourceError: no scheduler answers, or no worker comes.
+        ResourceError: the scheduler does not respond, or no worker starts.
     """
     if workers is not None and scheduler is not None:
         raise UsageError("--workers starts processes here, --scheduler joins a cluster. Pass one of them.")

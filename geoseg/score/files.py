@@ -52,7 +52,7 @@ def evaluate(  # noqa: PLR0913 - an evaluation's options, each with a default
         confidence: confidence raster, 0 to 100; None: the one next to the prediction, if any.
         legend: names and colours of the classes, a ``ValueLegend`` if values of the files are not codes; None: the
             prediction's own.
-        distances: of boundary scores, such as ``(1, "px")`` or ``(0.5, "m")``; empty: none are wanted.
+        distances: distances of boundary scores, such as ``(1, "px")`` or ``(0.5, "m")``; empty: none.
         unanswered: treatment of labelled pixels without prediction.
         resample: resample by nearest neighbour where grids differ, instead of refusing.
         positive: ``binary``: labels that count; empty: all but 0.

@@ -224,7 +224,7 @@ def _chosen(path: Path, frame: geopandas.GeoDataFrame, wanted: str | None) -> ge
 
 
 def _mended(shapes: Any) -> Any:
-    """Make polygons valid. A spike becomes a line beside the polygon, and a collection of both has no outline."""
+    """Make polygons valid and drop the lines that spikes become, since a mixed collection has no outline."""
     valid = shapely.make_valid(shapes)
     areal = np.isin(shapely.get_type_id(valid), [shapely.GeometryType.POLYGON, shapely.GeometryType.MULTIPOLYGON])
     return np.where(areal, valid, shapely.buffer(valid, 0))

@@ -49,7 +49,7 @@ def train(
     resume: bool = False,
     report: Report | None = None,
 ) -> tuple[Path, ModelCard]:
-    """Train a model and write it, scored, as ``OUT/NAME.safetensors``, with ``OUT/NAME_report/report.html`` beside it.
+    """Train a model, score it and write ``OUT/NAME.safetensors`` and ``OUT/NAME_report/report.html``.
 
     Args:
         recipe: the recipe, or its YAML file.

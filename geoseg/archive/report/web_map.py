@@ -134,7 +134,7 @@ def draw_map(view: View, shapes: Iterable[str], *, label: str) -> str:
     """Draw shapes over a graticule with a scale bar.
 
     Args:
-        view: what is shown.
+        view: viewport of the map.
         shapes: SVG elements, see ``draw_footprints`` and ``draw_cells``.
         label: description for screen readers.
     """

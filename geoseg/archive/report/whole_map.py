@@ -160,7 +160,7 @@ class WholeMap:
         Args:
             path: the final ``.qgz``, in the archive's folder.
             title: shown in QGIS's title bar.
-            footprints: GeoPackage with the layer ``scenes``, beside ``path``.
+            footprints: GeoPackage with the layer ``scenes``, in the same folder as ``path``.
             bbox: west, south, east and north of all footprints, degrees; None when there is none.
 
         Returns:

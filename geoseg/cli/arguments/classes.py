@@ -9,11 +9,11 @@ if TYPE_CHECKING:
 
 
 def chosen_codes(option: str, asked: str, legend: Legend) -> tuple[int, ...]:
-    """Find the codes of the classes that are named.
+    """Return the codes of the named classes.
 
     Args:
-        option: what stands before them on the command line.
-        asked: names or codes, with commas between them.
+        option: name of the option, for the message.
+        asked: names or codes, separated by commas.
         legend: the map's classes.
 
     Raises:

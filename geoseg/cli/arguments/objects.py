@@ -1,4 +1,4 @@
-"""``--objects CLASS,...``: which classes become objects, how touching ones are parted, and a raster of their ids."""
+"""``--objects CLASS,...``: classes that become objects, the splitting of touching ones, and a raster of their ids."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from geoseg.vector.spec import VectorSpec
 
 COUNTABLE = "countable"
-"""In place of classes: those that the legend marks as countable."""
+"""Value in place of classes: those that the legend marks as countable."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,8 +31,8 @@ class ObjectOptions:
     """Object options of the command line.
 
     Attributes:
-        classes: names or codes with commas between them, or ``countable``; None: no objects, but segments.
-        split: None: by confidence where there is one, else by distance.
+        classes: names or codes separated by commas, or ``countable``; None: no objects, but segments.
+        split: criterion for splitting; None: by confidence if there is one, else by distance.
         neck: see ``ObjectSpec``.
         ids: raster of ids to write, or None.
         confidence: raster of confidence, or None.
@@ -52,10 +52,10 @@ class ObjectOptions:
         return SEGMENTS if self.classes is None else OBJECTS
 
     def check(self, scheduler: str | None) -> None:
-        """Refuse options that do not go together, before any file is opened.
+        """Refuse conflicting options, before any file is opened.
 
         Raises:
-            UsageError: some do not.
+            UsageError: options conflict.
         """
         from geoseg.errors import UsageError
 
@@ -71,7 +71,7 @@ class ObjectOptions:
             raise UsageError(f"--object-ids {self.ids}: ids are written as GeoTIFF; choose a name that ends in .tif.")
 
     def spec(self, legend: Legend, limits: VectorSpec) -> ObjectSpec:
-        """Say what becomes an object.
+        """Make the specification of objects.
 
         Args:
             legend: the map's classes.
@@ -92,7 +92,7 @@ class ObjectOptions:
         )
 
     def columns(self, others: np.dtype[np.void]) -> np.dtype[np.void]:
-        """List the columns of the layer besides those of all segments; ``others`` are there anyway."""
+        """List the columns of the layer besides those of all segments, ``others`` included."""
         import numpy as np
 
         from geoseg.vector.objects.scene import COLUMNS
@@ -105,10 +105,10 @@ class ObjectOptions:
     def labels(
         self, source: CodeSource, geobox: GeoBox, spec: ObjectSpec | None, run: BlockRun
     ) -> Iterator[tuple[LabelSource, LabelTable]]:
-        """Find the objects, where some are asked for, and say which labels are to be traced.
+        """Return the labels to trace: those of objects if requested, else the classes.
 
         Raises:
-            UsageError: the grid is of another size.
+            UsageError: the grid has another size.
         """
         from geoseg.vector.objects.scene import SceneObjects
         from geoseg.vector.source import LabelTable
@@ -120,10 +120,10 @@ class ObjectOptions:
             yield found, found.table
 
     def write_ids(self, found: Any, grid: LayerGrid, block_px: int) -> None:
-        """Write the ids of objects as a cloud-optimised GeoTIFF, where that is asked for.
+        """Write the ids of objects as a cloud-optimised GeoTIFF, if requested.
 
         Raises:
-            WriteError: the disk is full or fails; nothing is left in the file's place.
+            WriteError: the disk is full or fails; nothing is left at the path.
         """
         from geoseg.core.layer import object_id_layer
         from geoseg.io.raster.cog import write_value_cog

@@ -11,7 +11,7 @@ from geoseg.core import choices
 AssumeCrs = Annotated[str | None, typer.Option(help="CRS of scenes that carry none, e.g. EPSG:32633.")]
 Alpha = Annotated[
     choices.Alpha,
-    typer.Option(help="Does a band say which pixels are valid? auto: one tagged so and not described as data."),
+    typer.Option(help="Use of a band as mask; auto: a band tagged as alpha and not described as data."),
 ]
 Nodata = Annotated[
     float | None, typer.Option(help="One more value that means no measurement, in all bands, e.g. 255; may be nan.")

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _LISTED = 20
 
-archive = typer.Typer(help="Segment the scenes of an archive, and say what was done.", no_args_is_help=True)
+archive = typer.Typer(help="Segment the scenes of an archive, and show their states.", no_args_is_help=True)
 
 Config = Annotated[Path, typer.Argument(metavar="CONFIG.yaml", help="The archive; see configs/archives.")]
 Workers = Annotated[int | None, typer.Option(min=0, max=1024, help="Processes on this machine, instead of the file's.")]
@@ -65,7 +65,7 @@ def retry_failed(
 
 @archive.command()
 def status(config: Config, as_json: AsJson = False) -> int:
-    """Say where an archive stands; nothing is read but names, sizes and times. 7 when scenes failed."""
+    """Show the states of an archive's scenes from names, sizes and times. Exit code 7 when scenes failed."""
     from geoseg.archive.archive import Archive
     from geoseg.run.lock import holder
 

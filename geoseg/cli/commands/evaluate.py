@@ -35,9 +35,9 @@ def compare(
     reference: Annotated[
         Path | None, typer.Option(help="Class raster, coloured raster, polygons or .mat; or a folder, matched by name.")
     ] = None,
-    protocol: Annotated[FileProtocol, typer.Option(help="What is counted, see docs/evaluate.md.")] = "classes",
+    protocol: Annotated[FileProtocol, typer.Option(help="Evaluation protocol, see docs/evaluate.md.")] = "classes",
     eroded: Annotated[Path | None, typer.Option(help="isprs: the eroded reference; default: derived.")] = None,
-    confidence: Annotated[Path | None, typer.Option(help="Confidence raster; default: beside the prediction.")] = None,
+    confidence: Annotated[Path | None, typer.Option(help="Confidence raster; default: next to the prediction.")] = None,
     legend: Annotated[Path | None, typer.Option(help="Class names and colours, YAML or JSON.")] = None,
     column: Annotated[str | None, typer.Option(help="Polygons: field of the class, code or name.")] = None,
     outside: Annotated[str, typer.Option(help="Polygons: code where none lies, or none for unlabelled.")] = "0",
@@ -45,7 +45,7 @@ def compare(
         str | None, typer.Option(help="Polygons: layer of a file that has several; or FILE:LAYER.")
     ] = None,
     allow_empty_reference: Annotated[
-        bool, typer.Option("--allow-empty-reference", help="Polygons: take a file that holds none.")
+        bool, typer.Option("--allow-empty-reference", help="Polygons: accept a file without any.")
     ] = False,
     positive: Annotated[
         str | None, typer.Option(help="binary: labels that count, e.g. 2 or 1,3; default: all but 0.")

@@ -22,10 +22,10 @@ def sample(
     standard_error: Annotated[
         float, typer.Option(min=0.0001, max=0.5, help="Of the overall accuracy, where --points is not given.")
     ] = 0.01,
-    allocation: Annotated[Allocation, typer.Option(help="How classes share the points.")] = "proportional",
-    minimum: Annotated[int, typer.Option(min=0, max=1_000_000, help="Points of every class at least.")] = 50,
+    allocation: Annotated[Allocation, typer.Option(help="Allocation of the points to classes.")] = "proportional",
+    minimum: Annotated[int, typer.Option(min=0, max=1_000_000, help="Least number of points per class.")] = 50,
     expected: Annotated[
-        str | None, typer.Option(help="User's accuracies expected, e.g. 1:0.7,2:0.95; 0.8 for the others.")
+        str | None, typer.Option(help="Expected user's accuracies, e.g. 1:0.7,2:0.95; 0.8 for the others.")
     ] = None,
     legend: Annotated[Path | None, typer.Option(help="Class names, YAML or JSON.")] = None,
     nodata: NodataOption = None,
@@ -33,7 +33,7 @@ def sample(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the points, also interpreted ones.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
 ) -> None:
-    """Draw a stratified random sample of a map for interpreters to look at."""
+    """Draw a stratified random sample of a map for interpreters."""
     from geoseg.cli.output.reports import check_out
     from geoseg.core.text import printable
     from geoseg.io.labels.legend_file import read_value_legend
@@ -63,7 +63,7 @@ def sample(
 
 def estimate(
     points: Annotated[Path, typer.Argument(metavar="POINTS", help="Interpreted points of geoseg evaluate sample.")],
-    column: Annotated[str, typer.Option(help="Field with the class that was seen.")] = "reference_code",
+    column: Annotated[str, typer.Option(help="Field with the reference class.")] = "reference_code",
     out: Annotated[Path | None, typer.Option(help="Also write the report here, JSON.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the report.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,

@@ -17,7 +17,7 @@ def objects(
         str | None, typer.Option(help="Layer of the reference's polygons; or FILE:LAYER.")
     ] = None,
     reference_column: Annotated[str | None, typer.Option(help="Field of the reference that names classes.")] = None,
-    reference_class: Annotated[str | None, typer.Option(help="What that field holds for these objects.")] = None,
+    reference_class: Annotated[str | None, typer.Option(help="Value of that field for these objects.")] = None,
     iou: Annotated[float, typer.Option(min=0.0, max=1.0, help="Least intersection over union of a pair.")] = 0.5,
     keep_multiparts: Annotated[
         bool, typer.Option("--keep-multiparts", help="A MultiPolygon is one object; default: each of its parts is.")

@@ -164,7 +164,7 @@ def _show_model(entry: dict[str, Any]) -> None:
     print(
         f"{name}: reads bands {', '.join(map(str, entry['bands']))} as {rows} x {cols} px; "
         f"{entry['tiles']} tiles in {entry['blocks']} blocks, "
-        f"about {entry['memory_bytes'] / 1e6:.0f} MB beside the network, {entry['disk_bytes'] / 1e6:.0f} MB on disk"
+        f"about {entry['memory_bytes'] / 1e6:.0f} MB plus the network, {entry['disk_bytes'] / 1e6:.0f} MB on disk"
     )
     for note in entry["notes"]:
         print(f"       {note}")

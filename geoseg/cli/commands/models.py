@@ -70,7 +70,7 @@ def show(
     model: Annotated[str, typer.Argument(help="Name of a bundled model or of a network, or a model file.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print the card as JSON.")] = False,
 ) -> None:
-    """Show a model's card, or what is known of a network."""
+    """Show a model's card, or the description of a network."""
     from geoseg.models.bundled import BUNDLED
     from geoseg.nn import NETWORKS
 
@@ -105,7 +105,7 @@ def show(
 def halo(
     model: Annotated[str, typer.Argument(help="Name of a bundled model or a model file.")],
     scene: Annotated[Path | None, typer.Option(help="Measure on tiles of this scene instead of noise.")] = None,
-    share: Annotated[float, typer.Option(help="Share of the influence that the halo shall hold.")] = 0.99,
+    share: Annotated[float, typer.Option(help="Share of the influence that the halo must cover.")] = 0.99,
 ) -> None:
     """Measure how far the network looks, and the halo that follows from it."""
     from geoseg.inference.receptive_field import measure
@@ -121,11 +121,11 @@ def calibrate(
     recipe: Annotated[Path, typer.Option(help="Training recipe whose validation rows the temperature is fitted on.")],
     data: Annotated[Path, typer.Option(help="Folder that the recipe's images and labels are relative to.")],
     out: Annotated[
-        Path | None, typer.Option(help="Model file to write; default: MODEL_calibrated.safetensors beside it.")
+        Path | None, typer.Option(help="Model file to write; default: MODEL_calibrated.safetensors next to it.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the card as JSON on stdout.")] = False,
 ) -> None:
-    """Fit the temperature that makes confidence mean what it says, and write it into the card."""
+    """Fit the temperature that calibrates the confidence, and write it into the card."""
     from geoseg.cli.commands.calibrate import run
 
     run(model, recipe, data, out, as_json=as_json)

@@ -19,11 +19,11 @@ def export(
         int | None, typer.Option(min=1, max=8192, help="Side of the tiles; default: the card's.")
     ] = None,
     any_size: Annotated[
-        bool, typer.Option("--any-size", help="ONNX: take tiles of any multiple of 32 px, not of one size alone.")
+        bool, typer.Option("--any-size", help="ONNX: accept tiles with sides of any multiple of 32 px.")
     ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file.")] = False,
 ) -> None:
-    """Export a model's network, and compare its answers before the file is written."""
+    """Export a model's network, and compare its output before the file is written."""
     from geoseg.models.export_model import export_model
 
     apart = export_model(model, cast("Format", to), out, tile_px=tile_px, any_size=any_size, overwrite=overwrite)

@@ -20,26 +20,30 @@ def import_(
         ),
     ],
     network: Annotated[
-        str, typer.Option("--as", metavar="NETWORK", help="Network that it becomes; see geoseg models.")
+        str, typer.Option("--as", metavar="NETWORK", help="Network of the checkpoint; see geoseg models.")
     ],
     out: Annotated[Path | None, typer.Option(help="Model file; default: NAME.safetensors here.")] = None,
-    name: Annotated[str | None, typer.Option(help="Name of the model; default: of the file.")] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the model; default: that of the file.")] = None,
     legend: Annotated[
-        str | None, typer.Option(help="Legend file, or voc, cityscapes, isprs, loveda; default: what the file tells.")
+        str | None, typer.Option(help="Legend file, or voc, cityscapes, isprs, loveda; default: from the checkpoint.")
     ] = None,
-    bands: Annotated[str | None, typer.Option(help="Band names in the network's order, by commas.")] = None,
-    mean: Annotated[str | None, typer.Option(help="Mean of each band, of values 0 to 1, by commas.")] = None,
-    std: Annotated[str | None, typer.Option(help="Deviation of each band, of values 0 to 1, by commas.")] = None,
-    reflectance: Annotated[bool, typer.Option("--reflectance", help="It learnt on reflectance, not pictures.")] = False,
-    bgr: Annotated[bool, typer.Option("--bgr", help="Its bands are blue, green, red: turn the first layer.")] = False,
+    bands: Annotated[str | None, typer.Option(help="Band names in the network's order, separated by commas.")] = None,
+    mean: Annotated[str | None, typer.Option(help="Mean of each band for values 0 to 1, e.g. 0.4,0.4,0.4.")] = None,
+    std: Annotated[str | None, typer.Option(help="Standard deviation of each band, likewise.")] = None,
+    reflectance: Annotated[
+        bool, typer.Option("--reflectance", help="Trained on reflectance, not on 8-bit images.")
+    ] = False,
+    bgr: Annotated[
+        bool, typer.Option("--bgr", help="Its bands are blue, green, red: reverse the first layer.")
+    ] = False,
     gsd_m: Annotated[str | None, typer.Option(help="MIN,MAX pixel size in metres; default: any.")] = None,
     tile_px: Annotated[
-        int | None, typer.Option(help="Side of a tile; default: 512, or what its positions fit.")
+        int | None, typer.Option(help="Side of a tile; default: 512, or that of its position embedding.")
     ] = None,
     halo_px: Annotated[int | None, typer.Option(help="Context on each side; default: 64.")] = None,
     licence: Annotated[str | None, typer.Option(help="Licence of the weights.")] = None,
     option: Annotated[list[str] | None, typer.Option(help="KEY=VALUE of the network; may be repeated.")] = None,
-    sha256: Annotated[str | None, typer.Option(help="Digest that the checkpoint must have.")] = None,
+    sha256: Annotated[str | None, typer.Option(help="Required digest of the checkpoint.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the model file.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:

@@ -40,18 +40,16 @@ def predict(
     scenes: Annotated[
         list[str], typer.Argument(metavar="SCENE...", help="Files, folders, patterns, STAC items; VRT when allowed.")
     ],
-    model: Annotated[
-        list[str], typer.Option(help="Bundled model, model file or ensemble file; given several times: their mean.")
-    ],
+    model: Annotated[list[str], typer.Option(help="Bundled model, model file or ensemble file; repeated: averaged.")],
     out: Annotated[Path, typer.Option(help="Folder for the layers; each scene gets its own inside.")],
-    weights: Annotated[str | None, typer.Option(help="Weight of each --model, e.g. 2,1; default: alike.")] = None,
+    weights: Annotated[str | None, typer.Option(help="Weight of each --model, e.g. 2,1; default: equal.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
-    runtime: Annotated[RuntimeName, typer.Option(help="What runs the network.")] = "auto",
+    runtime: Annotated[RuntimeName, typer.Option(help="Library that runs the network.")] = "auto",
     precision: Annotated[Precision, typer.Option(help="Arithmetic of the network.")] = "auto",
     tile_px: Annotated[int | None, typer.Option(help="Side of a tile; default: the model's.")] = None,
     halo_px: Annotated[int | None, typer.Option(help="Context on each side of a tile; default: the model's.")] = None,
     block_px: Annotated[int, typer.Option(help="Side of a block, the unit of memory and of resuming.")] = 2048,
-    blend: Annotated[Blend, typer.Option(help="Cut tiles at their cores, or fade them into each other.")] = "core",
+    blend: Annotated[Blend, typer.Option(help="Cut tiles at their cores, or taper them into each other.")] = "core",
     tta: Annotated[Tta, typer.Option(help="Average over flips (4 views) or all symmetries (8).")] = "none",
     tta_scales: Annotated[
         str | None, typer.Option(help="Average over the scene read at these scales too, e.g. 0.75,1,1.25.")
@@ -74,7 +72,7 @@ def predict(
     no_vector: Annotated[bool, typer.Option("--no-vector", help="Write no polygons.")] = False,
     no_confidence: Annotated[bool, typer.Option("--no-confidence", help="Write no confidence raster.")] = False,
     uncertainty: Annotated[
-        bool, typer.Option("--uncertainty", help="Write entropy and, of several answers, mutual information.")
+        bool, typer.Option("--uncertainty", help="Write entropy and, for several predictions, mutual information.")
     ] = False,
     probabilities: Annotated[
         bool, typer.Option("--probabilities", help="Write the probability of each class as a raster of its own.")

@@ -16,9 +16,7 @@ def train(
     recipe: Annotated[Path, typer.Argument(metavar="CONFIG.yaml", help="Training recipe; see configs/train.")],
     data: Annotated[Path, typer.Option(help="Folder that the recipe's images and labels are relative to.")] = Path(),
     out: Annotated[Path | None, typer.Option(help="Folder for all that is written; default: runs/NAME.")] = None,
-    start_from: Annotated[
-        str | None, typer.Option(help="Bundled model, or model file, whose weights to begin with.")
-    ] = None,
+    start_from: Annotated[str | None, typer.Option(help="Bundled model or model file for the initial weights.")] = None,
     encoder_weights: Annotated[Path | None, typer.Option(help="File of the recipe's encoder_weights.")] = None,
     threads: Annotated[int | None, typer.Option(min=1, max=1024, help="CPU threads; default: all.")] = None,
     restart: Annotated[bool, typer.Option("--restart", help="Start anew instead of resuming.")] = False,

@@ -73,7 +73,9 @@ def vectorise(  # noqa: PLR0915 - a third of the statements are imports
     workers: Annotated[
         int | None, typer.Option(min=1, max=1024, help="Blocks at once; default: all processors.")
     ] = None,
-    scheduler: Annotated[str | None, typer.Option(help="Dask scheduler whose workers shall trace the blocks.")] = None,
+    scheduler: Annotated[
+        str | None, typer.Option(help="Address of a Dask scheduler whose workers trace the blocks.")
+    ] = None,
     assume_crs: Annotated[str | None, typer.Option(help="CRS of a raster that carries none.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the output.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,

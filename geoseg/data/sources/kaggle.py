@@ -43,7 +43,7 @@ class CloudSource(ListedSource):
         return find_files(folder, f"{self.images}/*.jpg")
 
     def items(self, names: Sequence[str], split: Split, folder: Path, legend: Legend) -> list[Item]:
-        """Say what some images are made of."""
+        """Return the items of images: files, labels and recoding."""
         found = self.files(folder)
         path = folder / self.table
         masks: dict[str, dict[str, str]] = {}
@@ -90,7 +90,7 @@ class SaltSource(ListedSource):
         return find_files(folder, f"{self.images}/*.png")
 
     def items(self, names: Sequence[str], split: Split, folder: Path, legend: Legend) -> list[Item]:
-        """Say what some images are made of."""
+        """Return the items of images: files, labels and recoding."""
         found = self.files(folder)
         runs = _pairs(folder / self.table, "rle_mask")
         depths = {} if self.depth_range is None else _pairs(folder / self.depths, "z")

@@ -34,7 +34,7 @@ class Lattice:
         colour: (band, y, x) float32 over the window, up to 3 bands.
         xy_px, rgb: standard deviations of the Gaussian in place and colour.
         origin: (row, column) of the window's corner in the scene. The lattice lies still in the scene, so that a pair
-            of pixels has nearly the same weight in whatever window it is met.
+            of pixels has nearly the same weight in every window.
 
     Raises:
         ValueError: place or colour spans too many standard deviations to be counted.
@@ -108,7 +108,7 @@ def _elevated(scaled: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 
 
 def _fraction_of_lattice(point: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """The point less a lattice point near it: what is left of a place when the lattice is moved onto itself."""
+    """Return the point minus a lattice point near it: its position modulo the lattice."""
     whole = np.round(point / len(point))
     whole[0] -= whole.sum()
     fraction: npt.NDArray[np.float64] = point - whole * len(point)

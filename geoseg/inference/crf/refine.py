@@ -41,10 +41,10 @@ def refine(
         exact: sum over every pair of pixels instead of the lattice; small windows only.
 
     Returns:
-        (class, y, x) float32: marginals where valid, ``probs`` elsewhere. A single class stays as it is.
+        (class, y, x) float32: marginals where valid, ``probs`` elsewhere. A single class is unchanged.
 
     Raises:
-        ValueError: ``exact`` was asked for a large window.
+        ValueError: the window is too large for ``exact``.
 
     Example:
         >>> half, grey = np.full((2, 4, 4), 0.5, np.float32), np.zeros((3, 4, 4), np.float32)

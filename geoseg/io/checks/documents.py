@@ -11,7 +11,7 @@ from xml.etree import ElementTree as ET
 
 
 def check_json(path: Path) -> Any:
-    """Parse a JSON file and return what it holds.
+    """Parse a JSON file and return its content.
 
     Raises:
         OSError: it cannot be read.

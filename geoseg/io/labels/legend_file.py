@@ -1,4 +1,4 @@
-"""Legend files: class names and colours as users write them, YAML or JSON."""
+"""Legend files: class names and colours written by users, YAML or JSON."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def read_legend(path: Path) -> Legend:
 
 
 def read_value_legend(path: Path) -> ValueLegend:
-    """Read the legend of a raster, whose classes may list the ``values`` that stand for them.
+    """Read the legend of a raster, whose classes may list their raster ``values``.
 
     Raises:
         UsageError: it cannot be read, or holds something else; all that is wrong is said, with its line.

@@ -1,1 +1,1 @@
-"""Writers of polygons: GeoPackage, FlatGeobuf, GeoParquet, GeoJSON, PMTiles and what GDAL adds."""
+"""Writers of polygons: GeoPackage, FlatGeobuf, GeoParquet, GeoJSON, PMTiles, and drivers of GDAL."""
