@@ -165,7 +165,7 @@ class _Run:
     def _crew(self) -> Workers:
         if self.window == 0:
             self.pool = ThreadPoolExecutor(MOST_SCENES, thread_name_prefix="scene")
-            # closed after the workers: when they are gone, what waits for them ends
+            # closed after the workers: once they are stopped, threads that wait for them end
             self.opened.callback(self.pool.shutdown, wait=True, cancel_futures=True)
             if self.workers is None:
                 self.workers = self.opened.enter_context(crew(self.archive.config))

@@ -188,7 +188,7 @@ def _choose_bands(
         return [by_name[name.lower()] for name in wanted]
     if all(name in by_name for name in card.band_names):
         return [by_name[name] for name in card.band_names]
-    # a number or word that nobody knows was put there by somebody who did: not to be guessed over
+    # a description that is not understood was written on purpose: the order of the bands is not assumed then
     nameless = all(band.name == f"band_{band.index}" and says_nothing(band.description) for band in scene.bands)
     if nameless and len(scene.bands) == len(card.bands):
         notes.append(f"the scene's bands have no names: taken as {needs} in this order")

@@ -55,7 +55,7 @@ def measure(model: str | Path, *, scene: Path | None = None, share: float = 0.99
         UsageError: the share is not between 0 and 1.
     """
     if not 0 < share < 1:
-        raise UsageError(f"--share {share}: a number between 0 and 1 is wanted.")
+        raise UsageError(f"--share {share}: a number between 0 and 1 is expected.")
     network, card = load_network(model)
     pixels = _noise(card, tiles) if scene is None else _from_scene(card, scene, tiles)
     profile = influence(network, pixels)

@@ -41,7 +41,9 @@ def fit_temperature(logits: Floats, labels: npt.NDArray[np.integer[Any]]) -> flo
         1.82
     """
     if logits.ndim != 2 or labels.shape != logits.shape[:1] or not len(labels):
-        raise ValueError(f"logits (sample, class) and one label each are wanted, not {logits.shape} and {labels.shape}")
+        raise ValueError(
+            f"logits (sample, class) and one label each are expected, not {logits.shape} and {labels.shape}"
+        )
     scores = logits.astype(np.float64)
     scores -= scores.max(axis=1, keepdims=True)
     chosen = scores[np.arange(len(labels)), labels]

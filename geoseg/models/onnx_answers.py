@@ -54,7 +54,7 @@ def activation(path: Path | str, card: ModelCard) -> Activation:
         known = ", ".join(get_args(Activation))
         raise ModelError(f"{path}: its card says {ACTIVATION_OPTION} {named!r}. Known: {known}.")
     if named in _OF_TWO and len(card.legend) != 2:
-        raise ModelError(f"{path}: one answer tells two classes apart, its card has {len(card.legend)}.")
+        raise ModelError(f"{path}: an output of one channel is for two classes, its card has {len(card.legend)}.")
     return cast("Activation", named)
 
 

@@ -54,7 +54,7 @@ def local_cluster(workers: int) -> Iterator[Client]:
     import distributed  # noqa: PLC0415 - a second, only for those who want a cluster
 
     if workers < 1:
-        raise UsageError(f"--workers {workers}: at least 1 is wanted.")
+        raise UsageError(f"--workers {workers}: at least 1 is expected.")
     with dask.config.set(_SETTINGS):
         try:
             with _quiet_processes():

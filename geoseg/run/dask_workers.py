@@ -282,11 +282,11 @@ class DaskWorkers:
             yield
         except GeosegError:
             raise
-        except Exception as error:  # a client that is closed in mid-call raises whatever comes first
+        except Exception as error:  # a client that is closed during a call raises arbitrary errors
             gone = isinstance(error, CancelledError | OSError | TimeoutError) or self._client.status != "running"
             if not gone:
                 raise
-            raise ClusterLostError(f"{what}: the Dask cluster is gone. Run again to resume.") from error
+            raise ClusterLostError(f"{what}: the Dask cluster was lost. Run again to resume.") from error
 
     def _result(
         self, call: Callable[..., T], *arguments: Any, what: str, resources: dict[str, float] | None = None

@@ -120,7 +120,7 @@ def _refuse_unknown(bundle: Bundle, *, overwrite: bool) -> None:
         raise OutputError(f"{directory}: exists, and geoseg did not make it. Choose another --out or move it away.")
     if not overwrite:
         raise OutputError(
-            f"{bundle.run_record}: is damaged, so nobody can tell what the layers beside it are made from."
+            f"{bundle.run_record}: is damaged, so the origin of the layers next to it is unknown."
             " Pass --overwrite to make them anew or choose another --out."
         )
     _refuse_link(bundle)

@@ -62,7 +62,7 @@ class FinishedBlocks:
         result = self._source.read(self.blocks.block(row, col))
         if result is None:
             folder = self._source.path
-            raise OutputError(f"{folder}: a finished block is gone or damaged. Run again: it will be redone.")
+            raise OutputError(f"{folder}: a finished block is missing or damaged. Run again: it will be redone.")
         return result
 
     def plane(self, layer: RasterLayer) -> Iterator[tuple[Window, npt.NDArray[Any]]]:

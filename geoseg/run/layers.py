@@ -79,7 +79,7 @@ def write_layers(job: Job, source: BlockSource, grid: LayerGrid, reporter: Repor
             while wait(running, _TICK_S, FIRST_EXCEPTION).not_done:
                 look_up()
             look_up()
-        except BaseException:  # an interruption too: nobody wants to wait for the other layers
+        except BaseException:  # an interruption too, which must not wait for the other layers
             blocks.stop()
             raise
     return Written(facts=facts, seconds={layer.name: seconds[layer.name] for layer in published})

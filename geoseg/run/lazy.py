@@ -92,7 +92,7 @@ class _Described:
 
 def _describe(pixels: xr.DataArray) -> _Described:
     if pixels.dims != ("band", "y", "x"):
-        raise UsageError(f"segment: dimensions are {pixels.dims}; (band, y, x) are wanted.")
+        raise UsageError(f"segment: dimensions are {pixels.dims}; (band, y, x) are expected.")
     if pixels.rio.crs is None:
         raise UsageError("segment: the array has no CRS. Give it one with .rio.write_crs(...).")
     count = pixels.sizes["band"]

@@ -75,7 +75,7 @@ class BinaryCounts:
         self.dices.append(dice(both, both + missed, both + wrong))
 
     def _add_regions(self, maps: U8) -> None:
-        # a pixel that nobody knows belongs to no region of the reference and is left out with the borders
+        # a pixel without a class belongs to no region of the reference and is left out with the borders
         known = (maps != NONE).all(axis=0)
         rand, information = rand_and_information((maps[0] == 1) & known, (maps[1] == 1) & known)
         self.rands.append(rand)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from geoseg.archive.report.wording import area, duration, share
 
-# for classes that no legend knows, and for stages
+# for classes without a legend, and for stages
 _SPARE = ("#4c78a8", "#e09f3e", "#7a9e7e", "#9a6fb0", "#b5654a", "#6c8ea0")
 
 

@@ -37,7 +37,7 @@ def max_pixels(max_mpx: float | None) -> int:
     if max_mpx is None:
         return OpenOptions().max_pixels
     if not 0 < max_mpx < 1e12:
-        raise UsageError(f"--max-mpx {max_mpx:g}: a number above 0 is wanted, million pixels.")
+        raise UsageError(f"--max-mpx {max_mpx:g}: a number above 0 is expected, million pixels.")
     return int(max_mpx * 1e6)
 
 

@@ -38,4 +38,4 @@ def numbers(option: str, text: str | None) -> tuple[float, ...]:
     try:
         return () if text is None else tuple(float(part) for part in text.split(","))
     except ValueError as error:
-        raise UsageError(f"{option} {text}: numbers between commas are wanted.") from error
+        raise UsageError(f"{option} {text}: numbers between commas are expected.") from error

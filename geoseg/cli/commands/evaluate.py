@@ -114,7 +114,7 @@ def _outside(text: str) -> int | None:
     if text == "none":
         return None
     if not text.isdigit() or int(text) > 254:
-        raise UsageError(f"--outside {text}: a code from 0 to 254 is wanted, or none.")
+        raise UsageError(f"--outside {text}: a code from 0 to 254 is expected, or none.")
     return int(text)
 
 
@@ -126,7 +126,7 @@ def _labels(text: str | None, option: str) -> frozenset[int]:
     try:
         return frozenset(int(part) for part in text.split(","))
     except ValueError as error:
-        raise UsageError(f"{option} {text}: whole numbers are wanted, with commas between.") from error
+        raise UsageError(f"{option} {text}: whole numbers are expected, with commas between.") from error
 
 
 def _distances(text: str | None) -> tuple[Distance, ...]:

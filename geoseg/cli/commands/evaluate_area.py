@@ -87,7 +87,7 @@ def _accuracies(text: str | None) -> dict[int, float]:
         pairs = [part.split(":") for part in ([] if text is None else text.split(","))]
         accuracies = {int(code): float(share) for code, share in pairs}
     except ValueError as error:
-        raise UsageError(f"--expected {text}: CODE:SHARE pairs are wanted, with commas between.") from error
+        raise UsageError(f"--expected {text}: CODE:SHARE pairs are expected, with commas between.") from error
     if any(not 0 <= share <= 1 for share in accuracies.values()):
         raise UsageError(f"--expected {text}: accuracies go from 0 to 1.")
     return accuracies

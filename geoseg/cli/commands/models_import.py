@@ -107,7 +107,7 @@ def _numbers(option: str, text: str | None) -> tuple[float, ...] | None:
     try:
         return tuple(float(part) for part in text.split(","))
     except ValueError as error:
-        raise UsageError(f"{option} {text}: numbers by commas are wanted.") from error
+        raise UsageError(f"{option} {text}: numbers by commas are expected.") from error
 
 
 def _range(text: str | None) -> tuple[float, float]:
@@ -115,5 +115,5 @@ def _range(text: str | None) -> tuple[float, float]:
 
     numbers = _numbers("--gsd-m", text or "0.01,1000")
     if numbers is None or len(numbers) != 2:
-        raise UsageError(f"--gsd-m {text}: MIN,MAX in metres is wanted.")
+        raise UsageError(f"--gsd-m {text}: MIN,MAX in metres is expected.")
     return numbers[0], numbers[1]

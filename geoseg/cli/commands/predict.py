@@ -246,5 +246,5 @@ def _range(text: str | None) -> tuple[float, float] | str | None:
     try:
         low, high = (float(part) for part in text.split(","))
     except ValueError as error:
-        raise UsageError(f"--value-range {text}: two numbers LOW,HIGH are wanted, or auto.") from error
+        raise UsageError(f"--value-range {text}: two numbers LOW,HIGH are expected, or auto.") from error
     return low, high

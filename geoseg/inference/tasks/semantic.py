@@ -86,7 +86,7 @@ class SemanticAssembler:
         probs, tiling = answer[PROBABILITIES], self._pass.tiling
         expected = (len(self._legend), *tiling.read_shape)
         if probs.shape != expected:
-            raise ModelError(f"the network answers a tile in shape {probs.shape}, {expected} is wanted.")
+            raise ModelError(f"the network answers a tile in shape {probs.shape}, {expected} is expected.")
         part = tile.support.intersection(self._window)
         here = part.within(self._window)
         on_grid = on_scene(self._pass.read, tile, probs, part)

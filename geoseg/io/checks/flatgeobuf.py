@@ -63,7 +63,7 @@ def check_flatgeobuf(path: Path) -> None:
         file.seek(start)
         starts = _starts(file, size_bytes - start)
     if layout.features and len(starts) != layout.features:
-        raise OSError(f"it has {len(starts)} features, its header tells {layout.features}")
+        raise OSError(f"it has {len(starts)} features, its header says {layout.features}")
     if layout.features and not layout.nodes:
         raise OSError("it has no spatial index")
     boxes = _boxes(path)

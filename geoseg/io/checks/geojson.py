@@ -60,7 +60,7 @@ def _collection(text: str) -> list[Any]:
 
 def _check(feature: Any) -> None:
     if not isinstance(feature, dict) or feature.get("type") != "Feature" or "properties" not in feature:
-        raise OSError("a feature of it is none")
+        raise OSError("an element of it is not a feature")
     geometry = feature.get("geometry")
     if geometry is None:
         return

@@ -32,7 +32,7 @@ def check_geoparquet(path: Path) -> None:
             told = geo["columns"][name]
             rows = sum(_check(batch, name, told) for batch in file.iter_batches(4096))
             if rows != file.metadata.num_rows:
-                raise OSError(f"it has {rows} rows, its footer tells {file.metadata.num_rows}")
+                raise OSError(f"it has {rows} rows, its footer says {file.metadata.num_rows}")
     except (pa.ArrowException, KeyError) as error:
         raise OSError(str(error)) from error
 
@@ -45,7 +45,7 @@ def _check(batch: pa.RecordBatch, name: str, told: dict[str, Any]) -> int:
     there = np.flatnonzero(shapely.is_geometry(shapes))
     kinds = {shape.geom_type for shape in shapes[there]}
     if not kinds <= set(told["geometry_types"]):
-        raise OSError(f"it holds {', '.join(sorted(kinds))}, its metadata tells {', '.join(told['geometry_types'])}")
+        raise OSError(f"it holds {', '.join(sorted(kinds))}, its metadata says {', '.join(told['geometry_types'])}")
     bounds = shapely.bounds(shapes[there])
     if "bbox" in batch.schema.names:
         box = batch["bbox"].take(pa.array(there))

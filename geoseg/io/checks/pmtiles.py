@@ -37,7 +37,7 @@ def _check(file: BinaryIO, size_bytes: int) -> None:
     header = deserialize_header(head)
     for part in ("root", "metadata", "leaf_directory", "tile_data"):
         if header[f"{part}_offset"] + header[f"{part}_length"] > size_bytes:
-            raise OSError(f"its header tells more bytes than the {size_bytes} that it has")
+            raise OSError(f"its header gives more bytes than the {size_bytes} of the file")
     metadata = json.loads(gzip.decompress(_read(file, header["metadata_offset"], header["metadata_length"])))
     if not isinstance(metadata, dict):
         raise OSError("its metadata is no JSON object")
@@ -49,11 +49,11 @@ def _check(file: BinaryIO, size_bytes: int) -> None:
             raise OSError("two entries tell different lengths of one tile")
         zoom = tileid_to_zxy(entry.tile_id)[0]
         if not header["min_zoom"] <= zoom <= header["max_zoom"]:
-            raise OSError(f"it has a tile of zoom {zoom} beyond those that its header tells")
+            raise OSError(f"it has a tile of zoom {zoom} outside the range of its header")
     _check_tiles(file, header, seen)
     told = header["tile_entries_count"], header["addressed_tiles_count"], header["tile_contents_count"]
     if told != (entries, tiles, len(seen)):
-        raise OSError(f"it has {len(seen)} tiles, its header tells {told[2]}")
+        raise OSError(f"it has {len(seen)} tiles, its header says {told[2]}")
 
 
 def _check_tiles(file: BinaryIO, header: Any, lengths: dict[int, int]) -> None:
@@ -67,7 +67,7 @@ def _check_tiles(file: BinaryIO, header: Any, lengths: dict[int, int]) -> None:
         if header["tile_compression"] == Compression.GZIP:
             gzip.decompress(content)
     if end != header["tile_data_length"]:
-        raise OSError(f"its tiles have {end} bytes, its header tells {header['tile_data_length']}")
+        raise OSError(f"its tiles have {end} bytes, its header says {header['tile_data_length']}")
 
 
 def _entries(file: BinaryIO, header: Any, offset: int, length: int, depth: int = 0) -> Iterator[Entry]:

@@ -31,7 +31,7 @@ def fetch(url: str, folder: Path) -> Path:
     """
     parts = urlparse(url)
     if parts.scheme not in ("https", "http", "file"):
-        raise ModelError(f"{url}: cannot be fetched: an https, http or file address is wanted.")
+        raise ModelError(f"{url}: cannot be fetched: an https, http or file address is expected.")
     target = folder / Path(unquote(parts.path)).name
     if target.exists():
         return target

@@ -217,7 +217,7 @@ def _write(path: Path, layer: _Layer, blocks: Iterable[tuple[Window, npt.NDArray
         part.with_name(part.name + ".aux.xml").unlink(missing_ok=True)
         check_cog(part)
         keeps_crs = _verify(part, layer, sums) == crs
-        # an old legend must never stand beside a new map, at whatever point a crash strikes
+        # an old legend must never be next to a new map, even after a crash at any point
         beside.unlink(missing_ok=True)
 
     height, width = layer.grid.shape
@@ -263,7 +263,7 @@ def _write_tiles(
         for window, values in blocks:
             if values.dtype != layer.dtype or values.shape != window.shape:
                 found = f"{values.dtype} {values.shape}"
-                raise ValueError(f"{window} came with {found}, {layer.dtype} {window.shape} is wanted")
+                raise ValueError(f"{window} came with {found}, {layer.dtype} {window.shape} is expected")
             odd = layer.odd_values(values)
             if odd:
                 raise ValueError(f"{window} holds the values {odd}, which have no meaning")

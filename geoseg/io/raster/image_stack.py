@@ -129,7 +129,7 @@ def _indexes(scene: Scene, layer: Layer) -> list[int]:
     if ranges is None and any(band.dtype != "uint8" for band in chosen):
         raise SceneError(
             scene.uri,
-            f"{chosen[0].dtype} pixels, and nobody says which values mean black and white.",
+            f"{chosen[0].dtype} pixels, and the values of black and white are unknown.",
             "Give value_range: [LOW, HIGH] in the recipe.",
         )
     return [band.index for band in chosen]

@@ -125,7 +125,7 @@ def _shape(value: Any, number: int) -> Any:
     if value is None:
         return None
     if not isinstance(value, dict) or value.get("type") not in _GEOMETRIES:
-        raise GeoJsonError(f"the geometry of feature {number} is none of GeoJSON")
+        raise GeoJsonError(f"the geometry of feature {number} is not GeoJSON")
     try:
         return shape(value)
     except (*_MALFORMED, AttributeError, RecursionError) as error:

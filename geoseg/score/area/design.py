@@ -141,7 +141,7 @@ def allocate(
     if how == "neyman":
         accuracy = np.array([(expected or {}).get(code, 0.8) for code in strata.codes])
         share *= np.sqrt(accuracy * (1 - accuracy))
-    if not share.any():  # nobody expects an error anywhere
+    if not share.any():  # no error is expected in any class
         share = strata.weights
     most = strata.pixels.sum(axis=1)
     least = np.minimum(minimum, most)
