@@ -199,6 +199,11 @@ class Archive:
         A bad scene gives a failed record, with its cause and the exit code of ``geoseg predict``. If the archive is
         closed meanwhile, the workers are lost (``lost``), or another thread is segmenting the same scene, the scene
         stays ``waiting``.
+
+        Args:
+            ref: the scene.
+            workers: executor that segments it.
+            reporter: receives progress.
         """
         waiting = SceneRecord(name=ref.name, uri=printable_uri(ref.uri))
         with self._state:

@@ -11,6 +11,11 @@ from geoseg.errors import MatchError
 def spec_for(ref: SceneRef, spec: PredictSpec, card: ModelCard) -> PredictSpec:
     """Resolve band names to band numbers where the archive names the bands of a scene.
 
+    Args:
+        ref: the scene, with its band names.
+        spec: options of the prediction.
+        card: the model's card.
+
     Raises:
         MatchError: the scene has no band of a requested name.
     """

@@ -23,7 +23,12 @@ class BlockCache:
         self._lock = threading.Lock()
 
     def sample(self, key: Hashable, decode: Callable[[], Sample]) -> Sample:
-        """Return the sample of a key; decode and cache it if missing. The arrays are read-only."""
+        """Return the sample of a key; decode and cache it if missing. The arrays are read-only.
+
+        Args:
+            key: identifies scene and block.
+            decode: makes the sample.
+        """
         with self._lock:
             known = self._kept.get(key)
             if known is not None:

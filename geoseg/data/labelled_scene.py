@@ -135,7 +135,12 @@ def unit(values: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
 
 
 def read_padded(scene: LabelledScene, window: Window) -> Sample:
-    """Read a window that may leave the scene; pixels outside are invalid and unlabelled."""
+    """Read a window that may leave the scene; pixels outside are invalid and unlabelled.
+
+    Args:
+        scene: the scene.
+        window: any window of its grid.
+    """
     inside = window.intersection(Window.whole(scene.shape))
     sample = scene.read(inside)
     if inside == window:

@@ -111,6 +111,14 @@ class Recoding:
 def channels_of(codes: npt.NDArray[np.integer], legend: Legend, where: str) -> U8:
     """Convert codes of a legend to class indices; its nodata becomes ``UNLABELLED``.
 
+    Args:
+        codes: (y, x) codes.
+        legend: classes, in the order of the class indices.
+        where: the file, for the message.
+
+    Returns:
+        (y, x) uint8.
+
     Raises:
         UsageError: a code is not in the legend.
     """

@@ -53,7 +53,15 @@ class Cells:
         )
 
     def touched(self, geobox: GeoBox, polygons: Sequence[shapely.Geometry]) -> Flags:
-        """Mark the cells that polygons in the grid's CRS touch."""
+        """Mark the cells that polygons in the grid's CRS touch.
+
+        Args:
+            geobox: grid of the scene.
+            polygons: polygons in its CRS.
+
+        Returns:
+            (row, column) bool over the cells.
+        """
         flags = np.zeros(self.shape, bool)
         tree = shapely.STRtree(list(polygons))
         for row in range(self.shape[0]):
@@ -63,7 +71,16 @@ class Cells:
         return flags
 
     def drawn(self, share: float, seed: int, name: str) -> Flags:
-        """Mark a random share of the cells, at least one and not all of several; determined by seed and name."""
+        """Mark a random share of the cells, at least one and not all of several; determined by seed and name.
+
+        Args:
+            share: share of the cells.
+            seed: seed of the draw.
+            name: name of the scene.
+
+        Returns:
+            (row, column) bool over the cells.
+        """
         count = self.shape[0] * self.shape[1]
         chosen = min(max(1, round(share * count)), max(1, count - 1))
         salt = int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big")

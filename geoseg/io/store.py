@@ -59,6 +59,12 @@ class Store:
     def of_run(cls, path: Path, blocks: Blocks, key: str, schema: OutputSchema) -> Store:
         """Open the existing store of a run, possibly created on another machine.
 
+        Args:
+            path: the folder.
+            blocks: the blocks of the run.
+            key: digest of everything that can change a pixel.
+            schema: the layers whose planes are stored.
+
         Raises:
             WriteError: the store is not accessible from this machine.
         """

@@ -165,6 +165,11 @@ def job_of(scene: Scene, model: Model, begun: Begun) -> Job:
 def plan_of(scene: Scene, model: Model, spec: PredictSpec) -> RunPlan:
     """Match and tile a scene; the area of interest is read once, so that a broken one is refused before any work.
 
+    Args:
+        scene: the scene.
+        model: the model.
+        spec: options of the prediction.
+
     Raises:
         MatchError, UsageError: the model cannot read the scene, or an option is wrong.
         SceneError: the area of interest cannot be used.
@@ -176,7 +181,12 @@ def plan_of(scene: Scene, model: Model, spec: PredictSpec) -> RunPlan:
 
 
 def check_unchanged(scene: Scene, state: State, work: Workplace) -> None:
-    """Check that no file of the scene changed since its digest was computed.
+    """Check that no file of the scene changed since its digest was computed; if one did, remove the unfinished files.
+
+    Args:
+        scene: the scene.
+        state: state of its files when the digest was computed.
+        work: paths of the unfinished files.
 
     Raises:
         SceneError: a file changed.

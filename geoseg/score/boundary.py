@@ -135,13 +135,29 @@ class BoundaryCounts:
 
 
 def outline(mask: Bool, unknown: Bool) -> Bool:
-    """Mark the pixels of a mask with a 4-neighbour outside it that has a class."""
+    """Mark the pixels of a mask with a 4-neighbour outside it that has a class.
+
+    Args:
+        mask: (y, x) bool.
+        unknown: (y, x) bool, pixels without a class.
+
+    Returns:
+        (y, x) bool.
+    """
     other = ~mask & ~unknown
     return np.asarray(mask & ndimage.binary_dilation(other, ndimage.generate_binary_structure(2, 1)))
 
 
 def distance_to(marked: Bool, sampling: tuple[float, float] = (1.0, 1.0)) -> npt.NDArray[np.float64]:
-    """Return the distance from every pixel to the nearest marked one, centre to centre; infinite if none is marked."""
+    """Return the distance from every pixel to the nearest marked one, centre to centre; infinite if none is marked.
+
+    Args:
+        marked: (y, x) bool.
+        sampling: length of a step down and of a step right.
+
+    Returns:
+        (y, x) float64, in the unit of ``sampling``.
+    """
     if not marked.any():
         return np.full(marked.shape, np.inf)
     return np.asarray(ndimage.distance_transform_edt(~marked, sampling=sampling))

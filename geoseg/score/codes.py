@@ -41,6 +41,11 @@ Meaning = Recoded | Positive | None
 def read_meaning(layer: LabelLayer, window: Window, meaning: Meaning) -> U8:
     """Read the codes of a window.
 
+    Args:
+        layer: the labels.
+        window: window inside the layer.
+        meaning: conversion of labels to codes.
+
     Returns:
         (y, x) uint8, 255 where there is no class.
 

@@ -95,6 +95,10 @@ def evaluate(pairs: Sequence[Pair], plan: Plan) -> Report:
 
     If several predictions share one file of polygons, those outside its area are left out, with a note in the report.
 
+    Args:
+        pairs: predictions with their references.
+        plan: options of the evaluation.
+
     Raises:
         SceneError: a file cannot be read, has another grid or place, or holds an unknown class.
     """
@@ -117,6 +121,10 @@ def evaluate(pairs: Sequence[Pair], plan: Plan) -> Report:
 
 def count_pair(pair: Pair, plan: Plan) -> Counts | BinaryCounts:
     """Compare one pair.
+
+    Args:
+        pair: prediction and reference.
+        plan: options of the evaluation.
 
     Returns:
         Its counts for the report.

@@ -120,6 +120,11 @@ def evaluate_objects(  # noqa: PLR0913 - an evaluation's options, each with a de
 def read_reference(request: VectorRequest, column: str | None, of_class: str | None) -> geopandas.GeoDataFrame:
     """Read the reference polygons of one class.
 
+    Args:
+        request: the vector file and its layer.
+        column: field that names classes; None: all polygons.
+        of_class: value of that field.
+
     Raises:
         SceneError: the file cannot be read, holds no polygon, or none of the class.
         UsageError: a column is named without a class.

@@ -104,6 +104,13 @@ def polis(one: Polygons, other: Polygons) -> npt.NDArray[np.float64]:
 
     The mean distance of the corners of one to the outline of the other, averaged over both directions. Holes count.
 
+    Args:
+        one: polygons.
+        other: the same number of polygons.
+
+    Returns:
+        (pair,) float64.
+
     Source:
         Avbelj, Mueller and Bamler 2015, A metric for polygon comparison and building extraction evaluation, equation 2.
     """

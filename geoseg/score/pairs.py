@@ -127,6 +127,11 @@ def _scene_name(path: Path) -> str:
 def partner(name: str, reference: Path, predictions: int) -> Path:
     """Find the reference of a prediction by its name.
 
+    Args:
+        name: name of the scene.
+        reference: file or folder of references.
+        predictions: number of predictions.
+
     Raises:
         SceneError: there is no reference.
         UsageError: there are several, or one raster for many predictions.

@@ -112,6 +112,10 @@ def isprs(counts: Counts, unanswered: Unanswered) -> list[Section]:
 
     Without clutter, clutter is left out of the means only: its pixels stay in the matrix, so that a house classified as
     clutter is still an error. ``overall_accuracy_off_clutter`` leaves the reference's clutter pixels out.
+
+    Args:
+        counts: counts over all scenes.
+        unanswered: treatment of labelled pixels without prediction.
     """
     sections = []
     references = (("full", "full reference", counts.full), ("eroded", "eroded reference", counts.eroded))
@@ -145,6 +149,10 @@ def deepglobe(counts: Counts, unanswered: Unanswered) -> list[Section]:
 
     ``mean_iou_unknown_counts`` keeps them: there every prediction but unknown is a false positive, as in the code
     behind several published figures (GLNet and those that compare with it).
+
+    Args:
+        counts: counts over all scenes.
+        unanswered: treatment of labelled pixels without prediction.
     """
     six = [(code, name) for code, name in class_list(DEEPGLOBE) if code != UNKNOWN]
     kept = scores(
@@ -161,7 +169,13 @@ def deepglobe(counts: Counts, unanswered: Unanswered) -> list[Section]:
 
 
 def classes(counts: Counts, legend: Legend, unanswered: Unanswered) -> list[Section]:
-    """Report every class of a legend."""
+    """Report every class of a legend.
+
+    Args:
+        counts: counts over all scenes.
+        legend: the classes.
+        unanswered: treatment of labelled pixels without prediction.
+    """
     return [
         Section(key="all", title="all classes", scores=scores(counts.full, class_list(legend), unanswered=unanswered))
     ]

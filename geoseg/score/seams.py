@@ -56,14 +56,30 @@ def tiled_map(tiling: Tiling, *, row: int = 0, col: int = 0) -> TiledMap:
 
 
 def distance_to_lines(window: Window, maps: Sequence[TiledMap]) -> npt.NDArray[np.int64]:
-    """Return the number of pixels to the nearest tile border, for each pixel of a window; 0 next to a border."""
+    """Return the number of pixels to the nearest tile border, for each pixel of a window; 0 next to a border.
+
+    Args:
+        window: window of the comparison.
+        maps: tile borders of the maps.
+
+    Returns:
+        (y, x) int64.
+    """
     rows = _nearest(np.arange(window.row_start, window.row_stop), np.concatenate([m.rows for m in maps]))
     cols = _nearest(np.arange(window.col_start, window.col_stop), np.concatenate([m.cols for m in maps]))
     return np.minimum(rows[:, None], cols[None, :])
 
 
 def trustworthy(window: Window, maps: Sequence[TiledMap]) -> npt.NDArray[np.bool_]:
-    """Mark the pixels of a window whose context is not reduced by the edge of either map."""
+    """Mark the pixels of a window whose context is not reduced by the edge of either map.
+
+    Args:
+        window: window of the comparison.
+        maps: tile borders of the maps.
+
+    Returns:
+        (y, x) bool.
+    """
     fair = np.ones(window.shape, bool)
     common = maps[0].window
     for entry in maps[1:]:
@@ -98,7 +114,14 @@ class SeamCounts:
         return cls(near_px, np.zeros(length, np.int64), np.zeros(length, np.int64))
 
     def add(self, window: Window, one: U8, other: U8, maps: Sequence[TiledMap]) -> None:
-        """Count a window where both maps have a class."""
+        """Count a window where both maps have a class.
+
+        Args:
+            window: window of the comparison.
+            one: (y, x) codes of one map.
+            other: (y, x) codes of the other map.
+            maps: tile borders of both maps.
+        """
         known = (one != NONE) & (other != NONE) & trustworthy(window, maps)
         away = np.minimum(distance_to_lines(window, maps), len(self.pixels) - 1)
         self.pixels += np.bincount(away[known], minlength=len(self.pixels))

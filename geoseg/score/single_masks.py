@@ -35,7 +35,13 @@ def mask_precision(both: int, either: int, reference: int) -> float:
 
 
 def dice(both: int, reference: int, predicted: int) -> float:
-    """Score one mask as Kaggle's Understanding Clouds does: 2 |A and B| / (|A| + |B|), 1 where both are empty."""
+    """Score one mask as Kaggle's Understanding Clouds does: 2 |A and B| / (|A| + |B|), 1 where both are empty.
+
+    Args:
+        both: pixels of the intersection.
+        reference: pixels of the reference mask.
+        predicted: pixels of the predicted mask.
+    """
     return 2 * both / (reference + predicted) if reference + predicted else 1.0
 
 

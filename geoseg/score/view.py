@@ -143,7 +143,12 @@ class Comparison:
         return Hidden(reference=found[0], predicted=found[1])
 
     def views(self, halo_px: int = 0, *, block_px: int = _BLOCK_PX) -> Iterator[View]:
-        """Iterate over the whole grid in views, each pixel in one core, with a halo of ``halo_px`` inside the grid."""
+        """Iterate over the whole grid in views, each pixel in one core, with a halo of ``halo_px`` inside the grid.
+
+        Args:
+            halo_px: width of the halo.
+            block_px: side of a core.
+        """
         tiling = Tiling(self.shape, self.shape, tile_px=block_px + 2 * halo_px, halo_px=halo_px)
         for tile in tiling:
             read = tile.read.intersection(Window.whole(self.shape))

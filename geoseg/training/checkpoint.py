@@ -54,6 +54,10 @@ def recipe_digest(recipe: Recipe) -> str:
 def read_checkpoint(path: Path, recipe: Recipe) -> dict[str, Any]:
     """Read a checkpoint of a run of this recipe.
 
+    Args:
+        path: the checkpoint.
+        recipe: the recipe of the run.
+
     Raises:
         OutputError: it cannot be resumed, or belongs to another recipe.
     """

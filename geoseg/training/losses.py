@@ -95,6 +95,11 @@ def _mass(target: Tensor, known: Tensor, class_weights: Tensor | None) -> Tensor
 def dice_loss(probs: Tensor, target: Tensor, *, ignore: int) -> Tensor:
     """Compute one minus the Dice coefficient, over the whole batch, averaged over the classes present in it.
 
+    Args:
+        probs: (B, classes, H, W), sums to 1 over classes.
+        target: (B, H, W) int64 class indices.
+        ignore: the value of unlabelled pixels.
+
     Source:
         Milletari, Navab, Ahmadi 2016, V-Net, https://arxiv.org/abs/1606.04797 (squares in the denominator).
     """
@@ -111,6 +116,11 @@ def dice_loss(probs: Tensor, target: Tensor, *, ignore: int) -> Tensor:
 
 def lovasz_softmax(probs: Tensor, target: Tensor, *, ignore: int) -> Tensor:
     """Compute the Lovász-softmax loss over the whole batch, averaged over the classes present in it.
+
+    Args:
+        probs: (B, classes, H, W), sums to 1 over classes.
+        target: (B, H, W) int64 class indices.
+        ignore: the value of unlabelled pixels.
 
     Source:
         Berman, Triki, Blaschko 2018, https://arxiv.org/abs/1705.08790, algorithm 1.

@@ -43,6 +43,11 @@ class OptimiserSettings(Settings):
 def make_optimiser(network: nn.Module, settings: OptimiserSettings, schedule: Schedule) -> torch.optim.Optimizer:
     """Make the optimiser of a network; each of its groups has ``scale``, its share of the learning rate.
 
+    Args:
+        network: the network.
+        settings: settings of the optimiser.
+        schedule: weight decay and learning rate.
+
     Raises:
         ModelError: the encoder has a rate of its own, but the network has no encoder.
     """

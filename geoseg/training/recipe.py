@@ -63,7 +63,12 @@ class Recipe(Settings):
         return self
 
     def card(self, scores: tuple[Score, ...] = (), run: dict[str, Any] | None = None) -> ModelCard:
-        """Make the card of the trained model."""
+        """Make the card of the trained model.
+
+        Args:
+            scores: scores of the model.
+            run: facts about the training run.
+        """
         trained_on = [
             TrainingSource(name=s.name, licence=s.licence, split=s.split_words()) for s in self.sources if s.learns()
         ]

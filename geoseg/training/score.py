@@ -65,7 +65,16 @@ def core_logits(
 
 
 def confusion(truth: npt.NDArray[np.uint8], answer: npt.NDArray[np.uint8], classes: int) -> Confusion:
-    """Count pixels by (true class, predicted class); unlabelled ones are left out."""
+    """Count pixels by (true class, predicted class); unlabelled ones are left out.
+
+    Args:
+        truth: (y, x) class indices, ``UNLABELLED`` where unknown.
+        answer: (y, x) predicted class indices.
+        classes: number of classes.
+
+    Returns:
+        (class, class) int64, rows true, columns predicted.
+    """
     known = truth != UNLABELLED
     pairs = truth[known].astype(np.int64) * classes + answer[known]
     return np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
@@ -91,6 +100,11 @@ def score(network: nn.Module, images: Sequence[LabelledScene], card: ModelCard) 
     """Score a network on images: IoU of a single foreground class, or of each class and their mean.
 
     Images that are scored under one name are counted in one confusion matrix.
+
+    Args:
+        network: in evaluation mode.
+        images: labelled images.
+        card: tile, halo, normalisation and legend.
     """
     counted: dict[str, Confusion] = {}
     for image in images:
@@ -100,7 +114,13 @@ def score(network: nn.Module, images: Sequence[LabelledScene], card: ModelCard) 
 
 
 def image_scores(on: str, counts: Confusion, legend: Legend) -> list[Score]:
-    """Convert the confusion matrix of one or more images to scores for a card."""
+    """Convert the confusion matrix of one or more images to scores for a card.
+
+    Args:
+        on: name of the images.
+        counts: (true class, predicted class) pixels.
+        legend: the classes.
+    """
     values = dict(zip(legend.names, iou(counts), strict=True))
     if len(values) == 2:
         values = dict([list(values.items())[1]])

@@ -110,7 +110,14 @@ def list_scenes(source: ListSource) -> Iterator[SceneRef]:
 
 
 def takes(path: str, glob: str | None, exclude: tuple[str, ...], *, allow_vrt: bool = False) -> bool:
-    """Return True if a relative path matches the patterns of a source."""
+    """Return True if a relative path matches the patterns of a source.
+
+    Args:
+        path: path relative to the folder, with ``/``.
+        glob: pattern of names to take; None: all rasters.
+        exclude: patterns of names to leave out.
+        allow_vrt: take .vrt files.
+    """
     suffix = os.path.splitext(path)[1].lower()  # noqa: PTH122 - a relative path of a listing, not of a file here
     if any(_fits(path, pattern) for pattern in exclude) or (suffix == ".vrt" and not allow_vrt):
         return False

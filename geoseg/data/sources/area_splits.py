@@ -90,6 +90,11 @@ class Ground:
 def divide(scene: FileScene, split: AreaSplit, folder: Path) -> Ground:
     """Divide a scene.
 
+    Args:
+        scene: the scene.
+        split: the split from the recipe.
+        folder: folder that vector files are relative to.
+
     Raises:
         UsageError: rows are outside of the scene.
         SceneError: an area cannot be read.
@@ -122,7 +127,16 @@ def whole(scene: FileScene, *, scored: bool) -> Ground:
 
 
 def learnt(scenes: Sequence[FileScene], grounds: Sequence[Ground], guard_px: int) -> list[tuple[FileScene, Window]]:
-    """Shrink training ground to keep ``guard_px`` away from the validation ground of all scenes."""
+    """Shrink training ground to keep ``guard_px`` away from the validation ground of all scenes.
+
+    Args:
+        scenes: all scenes of the source.
+        grounds: ground of each scene.
+        guard_px: width of the guard band.
+
+    Returns:
+        Windows of scenes for training.
+    """
     parts = []
     for scene, ours in zip(scenes, grounds, strict=True):
         avoided = list(ours.scored)

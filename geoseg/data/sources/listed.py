@@ -32,7 +32,14 @@ class ListedSource(FileSourceModel):
 
     @abstractmethod
     def items(self, names: Sequence[str], split: Split, folder: Path, legend: Legend) -> list[Item]:
-        """Return the items of images: files, labels and recoding."""
+        """Return the items of images: files, labels and recoding.
+
+        Args:
+            names: names of the images.
+            split: side of the split.
+            folder: folder of the source.
+            legend: legend of the recipe.
+        """
 
     def name_of(self, entry: str) -> str:
         """Extract the name from an entry of a list."""

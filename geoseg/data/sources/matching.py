@@ -13,6 +13,13 @@ def find_files(folder: Path, pattern: str) -> dict[str, Path]:
 
     A pattern without a star is one file, named by its stem; a folder is all files in it, named by their stems.
 
+    Args:
+        folder: folder that the pattern is relative to.
+        pattern: path with at most one ``*``.
+
+    Returns:
+        Files by name.
+
     Raises:
         SceneError: there are no files.
         UsageError: the pattern cannot give names.
@@ -52,7 +59,13 @@ def name_of(pattern: str, entry: str) -> str:
 
 
 def partner(folder: Path, pattern: str, name: str) -> Path:
-    """Return the file that a pattern gives for a name."""
+    """Return the file that a pattern gives for a name.
+
+    Args:
+        folder: folder that the pattern is relative to.
+        pattern: path with at most one ``*``.
+        name: name of the image.
+    """
     path = folder / pattern
     if is_folder(path):
         found = sorted(file for file in path.iterdir() if file.stem == name and not file.name.startswith("."))

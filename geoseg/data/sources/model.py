@@ -135,6 +135,12 @@ def open_items(
 ) -> list[FileScene]:
     """Open the images of a source.
 
+    Args:
+        source: the source with its options.
+        items: the images.
+        cache: cache of decoded blocks.
+        inside: polygons outside of which pixels are unlabelled.
+
     Raises:
         SceneError: an image cannot be read.
     """

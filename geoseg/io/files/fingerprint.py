@@ -13,6 +13,10 @@ from geoseg.io.files.input_file import open_input
 def digest_files(uri: str, files: Iterable[str]) -> str:
     """Hash the content of files with SHA-256, as the hash of their hashes; names are not included.
 
+    Args:
+        uri: name for messages.
+        files: paths.
+
     Raises:
         SceneError: one cannot be read.
     """
@@ -28,6 +32,10 @@ def digest_files(uri: str, files: Iterable[str]) -> str:
 
 def state_of_files(uri: str, files: Iterable[str]) -> tuple[tuple[str, int, int, int], ...]:
     """Return the state of files without reading them: name, size in bytes, time of change in ns, inode.
+
+    Args:
+        uri: name for messages.
+        files: paths.
 
     Raises:
         SceneError: a file is missing.

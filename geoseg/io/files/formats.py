@@ -119,6 +119,10 @@ def local_path(uri: str) -> Path:
 def driver_of(uri: str, path: Path) -> str:
     """Choose the only driver allowed to open a local file.
 
+    Args:
+        uri: name for messages.
+        path: the file.
+
     Raises:
         SceneError: the content is of no supported format, or contradicts the suffix.
     """
@@ -134,6 +138,10 @@ def driver_of(uri: str, path: Path) -> str:
 
 def first_bytes(uri: str, path: Path) -> bytes:
     """Read the head of a file, enough for ``sniff``.
+
+    Args:
+        uri: name for messages.
+        path: the file.
 
     Raises:
         SceneError: the operating system refuses.

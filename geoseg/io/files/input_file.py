@@ -27,6 +27,10 @@ def open_input(path: Path) -> BufferedReader:
 def read_input(path: Path, most_bytes: int = -1) -> bytes:
     """Read a regular file, or at most a number of its first bytes.
 
+    Args:
+        path: the file.
+        most_bytes: number of bytes; -1: all.
+
     Raises:
         OSError: see ``open_input``.
     """

@@ -19,6 +19,10 @@ def is_this_host(address: str) -> bool:
 def ask(question: str | Request, *, timeout_s: float) -> HTTPResponse:
     """Open an address; redirections are followed, except from another server to this machine.
 
+    Args:
+        question: address or request.
+        timeout_s: timeout, seconds.
+
     Raises:
         OSError: the request fails, or a redirection is refused (``urllib.error.URLError`` and ``HTTPError``).
         ValueError: the text is not an address.

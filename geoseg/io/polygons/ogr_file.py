@@ -62,6 +62,14 @@ def write_layer(
 ) -> None:
     """Write all segments of a stream as one layer of a new or existing file.
 
+    Args:
+        part: the file to write or extend.
+        stream: the polygons.
+        how: driver and options.
+        layer: name of the layer.
+        crs_wkt: CRS of the coordinates, or None.
+        multi: the geometries are multipolygons.
+
     Raises:
         OSError: GDAL cannot write the file.
         BaseException: an error of the stream itself, unchanged.
@@ -87,6 +95,10 @@ def write_layer(
 
 def read_sums(part: Path, schema: pa.Schema) -> ColumnSums:
     """Compute the column sums of a finished file of one layer, with one batch in memory at a time.
+
+    Args:
+        part: the file.
+        schema: schema of its columns.
 
     Raises:
         OSError: GDAL cannot read the file.

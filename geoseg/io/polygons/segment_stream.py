@@ -120,6 +120,11 @@ class SegmentStream:
     def expect(self, rows: int, pixels: int, codes: int) -> None:
         """Compare the counts of a finished file with those of the stream.
 
+        Args:
+            rows: number of polygons.
+            pixels: sum of their pixels.
+            codes: sum of their class codes.
+
         Raises:
             OSError: they differ.
         """

@@ -61,7 +61,15 @@ class LayerGrid:
     def to_world(
         self, cols: npt.NDArray[np.float64], rows: npt.NDArray[np.float64]
     ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        """Convert pixel-corner coordinates to x and y in CRS units, as GDAL does for ground control points."""
+        """Convert pixel-corner coordinates to x and y in CRS units, as GDAL does for ground control points.
+
+        Args:
+            cols: columns; (0, 0) is the top-left corner of the top-left pixel.
+            rows: rows, same shape.
+
+        Returns:
+            x and y, in the same shape.
+        """
         if self.gcps:
             with GCPTransformer(list(self.gcps)) as transformer:
                 x, y = transformer.xy(rows.tolist(), cols.tolist(), offset="ul")

@@ -54,7 +54,13 @@ class MosaicTile:
 
 
 def north_up(path: Path, shape: tuple[int, int], transform: Affine) -> MosaicTile | None:
-    """Describe a raster as a tile of a mosaic; None when it is rotated, sheared or south-up: see ``upright``."""
+    """Describe a raster as a tile of a mosaic; None when it is rotated, sheared or south-up: see ``upright``.
+
+    Args:
+        path: the raster.
+        shape: (rows, columns).
+        transform: affine transform of the raster.
+    """
     if transform.b or transform.d or transform.a <= 0 or transform.e >= 0:
         return None
     return MosaicTile(

@@ -108,7 +108,12 @@ def write_scene_index(path: Path, rows: Iterable[Mapping[str, Any]], legend: Leg
 
 
 def read_batches(path: Path, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
-    """Read an index back, some thousand rows at a time."""
+    """Read an index back, some thousand rows at a time.
+
+    Args:
+        path: the index.
+        columns: columns to read; None: all.
+    """
     with path.open("rb") as source, pq.ParquetFile(source) as file:
         yield from file.iter_batches(4096, columns=None if columns is None else list(columns))
 

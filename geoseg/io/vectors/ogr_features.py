@@ -75,6 +75,10 @@ def _read(
 def read_tables(path: Path, layers: tuple[str, ...]) -> list[Any]:
     """Read tables of a GeoPackage without their geometries, one DataFrame each.
 
+    Args:
+        path: the GeoPackage.
+        layers: names of the tables.
+
     Raises:
         ValueError: the file is unsafe.
         pyogrio.errors.DataSourceError: it is damaged.
@@ -101,6 +105,10 @@ def shown_alone(path: Path, form: VectorFormat) -> Iterator[Path]:
 
     GDAL chooses a driver by names and sibling files as well as by content, and pyogrio looks for archives and addresses
     in a path.
+
+    Args:
+        path: the file.
+        form: its format.
 
     Raises:
         ValueError: a GeoPackage has virtual tables that read other files.

@@ -40,6 +40,13 @@ def crs_of(geobox: GeoBox) -> CRS | None:
 def projector(source: CRS, target: CRS) -> Callable[[F64], F64]:
     """Return a function that transforms points from one CRS to another; failing points become infinite.
 
+    Args:
+        source: CRS of the points.
+        target: CRS of the result.
+
+    Returns:
+        Function (point, 2) -> (point, 2) float64, x first.
+
     Raises:
         ProjectionError: there is no transformation, as for a local CRS.
     """
@@ -60,6 +67,10 @@ def projector(source: CRS, target: CRS) -> Callable[[F64], F64]:
 
 def near_grid(geobox: GeoBox, source: CRS) -> shapely.Geometry:
     """Return the footprint of a grid, with a margin, in another CRS; in longitudes with all copies 360 degrees apart.
+
+    Args:
+        geobox: the grid.
+        source: CRS of the result.
 
     Raises:
         ProjectionError: there is no transformation, or no point of the grid can be transformed.

@@ -133,6 +133,10 @@ def read_everywhere(request: VectorRequest) -> geopandas.GeoDataFrame:
 def laid_on_grid(frame: geopandas.GeoDataFrame, request: VectorRequest) -> geopandas.GeoDataFrame:
     """Project polygons to the CRS of the target grid; those far from it are left out.
 
+    Args:
+        frame: polygons in their own CRS.
+        request: the request, with the target grid.
+
     Raises:
         ElsewhereError: the required overlap with the grid is missing.
         SceneError: there is no transformation from their CRS to the grid's.
@@ -161,6 +165,10 @@ def laid_on_grid(frame: geopandas.GeoDataFrame, request: VectorRequest) -> geopa
 
 def read_tables_of(name: str, layers: tuple[str, ...]) -> list[pd.DataFrame]:
     """Read tables of a GeoPackage without their geometries.
+
+    Args:
+        name: path of the GeoPackage.
+        layers: names of the tables.
 
     Raises:
         SceneError: it is missing, not a GeoPackage, or lacks a table.

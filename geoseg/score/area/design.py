@@ -71,6 +71,10 @@ class Points:
 def measure_strata(source: CodeSource, geobox: GeoBox) -> Strata:
     """Count the pixels of every class, row by row; reads the map once.
 
+    Args:
+        source: the map.
+        geobox: grid of the map.
+
     Raises:
         UsageError: no pixel has a class.
     """

@@ -50,6 +50,13 @@ def draw_sample(
 ) -> dict[str, Any]:
     """Draw a stratified random sample of a class raster and write it for interpreters.
 
+    Args:
+        path: class raster.
+        out: GeoPackage of points to write.
+        design: options of the sampling design.
+        legend: classes of the map; None: from the raster.
+        nodata: see ``Nodata``.
+
     Returns:
         The number of points and the strata with their weights and points.
 
@@ -103,6 +110,13 @@ def estimate_sample(path: Path, *, column: str = "reference_code") -> dict[str, 
 
     Points without a reference class are left out and counted in ``points_without_class``: they must be missing at
     random.
+
+    Args:
+        path: sample file.
+        column: field of the points with the reference class.
+
+    Returns:
+        Accuracies and areas with 95 % intervals, as JSON values.
 
     Raises:
         SceneError: the file cannot be read.
