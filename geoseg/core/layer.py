@@ -199,6 +199,11 @@ def segment_layer() -> VectorLayer:
     return VectorLayer(name=SEGMENTS, role="segments", source=CLASSES, label="Segments", title="Polygons of classes")
 
 
+def object_layer() -> VectorLayer:
+    """The layer of polygons of one object each."""
+    return VectorLayer(name=OBJECTS, role="objects", source=CLASSES, label="Objects", title="Polygons of objects")
+
+
 def object_id_layer(shape: tuple[int, int]) -> RasterLayer:
     """The layer of the ids of objects, which are numbers of pixels.
 
@@ -232,19 +237,24 @@ def class_map_schema(spec: PredictSpec, legend: Legend, members: int = 1) -> Out
         layers += [_mutual_information()] if spec.answers(members) > 1 else []
     if spec.probabilities:
         layers += _probabilities(legend)
-    return OutputSchema((*layers, *((segment_layer(),) if spec.vector else ())))
+    return OutputSchema((*layers, *_polygons(spec)))
 
 
 def usual_schema(spec: PredictSpec) -> OutputSchema:
     """List the layers of a class map that do not depend on the model: codes, confidence and polygons."""
     layers = (class_layer(nodata=255), confidence_layer(published=spec.confidence))
-    return OutputSchema((*layers, *((segment_layer(),) if spec.vector else ())))
+    return OutputSchema((*layers, *_polygons(spec)))
+
+
+def _polygons(spec: PredictSpec) -> tuple[VectorLayer, ...]:
+    objects = () if spec.objects is None else (object_layer(),)
+    return (*objects, segment_layer()) if spec.vector else objects
 
 
 def whole_class_map_schema(legend: Legend) -> OutputSchema:
     """List every layer that a class map can have; most runs make some of them."""
     percentages = (confidence_layer(), _entropy(), _mutual_information(), *_probabilities(legend))
-    return OutputSchema((class_layer(legend.nodata), *percentages, segment_layer()))
+    return OutputSchema((class_layer(legend.nodata), *percentages, object_layer(), segment_layer()))
 
 
 def probability_name(code: int) -> str:

@@ -5,13 +5,37 @@ from __future__ import annotations
 import math
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationInfo,
+    field_validator,
+    model_serializer,
+)
 
-from geoseg.core.choices import Blend, Tta
+from geoseg.core.choices import Blend, SplitMethod, Tta
 from geoseg.core.crf_spec import Crf
 from geoseg.core.digest import sha256_of_json
 
 Scale = Annotated[float, Field(ge=0.25, le=4)]
+
+
+class ObjectChoice(BaseModel):
+    """Which classes of a map become objects, and what parts touching ones.
+
+    Attributes:
+        classes: names or codes with commas between them, or ``countable``: those that the model's legend marks so.
+        split: see ``geoseg.vector.objects.spec.ObjectSpec``; None: by confidence where it is written, else by distance.
+        neck: see there.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    classes: Annotated[str, Field(min_length=1)]
+    split: SplitMethod | None = None
+    neck: Annotated[float, Field(ge=0, le=1)] | None = None
 
 
 class PredictSpec(BaseModel):
@@ -31,6 +55,8 @@ class PredictSpec(BaseModel):
         uncertainty: keep the entropy of the probabilities and, where several predictions are averaged, their mutual
             information.
         probabilities: keep the probability of every class.
+        objects: classes that are counted, each thing as one polygon; None: none. Objects below ``min_area_m2`` are left
+            out.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -52,6 +78,7 @@ class PredictSpec(BaseModel):
     confidence: bool = True
     uncertainty: bool = False
     probabilities: bool = False
+    objects: ObjectChoice | None = None
 
     @field_validator("value_range")
     @classmethod
@@ -69,6 +96,20 @@ class PredictSpec(BaseModel):
         if len(set(scales)) != len(scales):
             raise ValueError(f"a scale stands twice: {scales}")
         return tuple(sorted(scales))
+
+    @field_validator("objects")
+    @classmethod
+    def _confidence_is_kept(cls, objects: ObjectChoice | None, info: ValidationInfo) -> ObjectChoice | None:
+        if objects is not None and objects.split == "confidence" and not info.data.get("confidence", True):
+            raise ValueError("they are parted by the confidence, which is not written; keep it, or split by distance")
+        return objects
+
+    @model_serializer(mode="wrap")
+    def _as_before_objects(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        values: dict[str, Any] = write(self)
+        if self.objects is None:  # so that runs without objects stay the runs they were
+            values.pop("objects", None)
+        return values
 
     def answers(self, members: int = 1) -> int:
         """Count the predictions averaged for each pixel: networks times views times scales."""

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from geoseg.core.class_choice import object_codes
 from geoseg.core.ground import pixel_sides_m
 from geoseg.core.layer import CONFIDENCE, Layer, RasterLayer, VectorLayer
 from geoseg.core.segments import Segments
@@ -20,8 +21,10 @@ from geoseg.io.raster.cog import write_class_cog, write_percent_cog
 from geoseg.run.finished_blocks import FinishedBlocks
 from geoseg.run.lineage import about_layers
 from geoseg.run.plan import Job
+from geoseg.vector.objects.scene import COLUMNS, BlockRun, SceneObjects
+from geoseg.vector.objects.spec import ObjectSpec
 from geoseg.vector.spec import VectorSpec
-from geoseg.vector.vectorise import vectorise_codes
+from geoseg.vector.vectorise import Tracing, vectorise_codes, vectorise_labels
 
 Codes = npt.NDArray[np.uint8]
 
@@ -116,12 +119,46 @@ def write_polygons(layer: LayerJob) -> Mapping[str, Any]:
     return {layer.layer.name: count}
 
 
+def write_objects(layer: LayerJob) -> Mapping[str, Any]:
+    """Find the objects of the classes that are counted, draw them and count them."""
+    assert isinstance(layer.layer, VectorLayer)  # noqa: S101 - its role says so
+    plan, legend, grid = layer.job.plan, layer.job.model.card.legend, layer.grid
+    choice = plan.spec.objects
+    assert choice is not None  # noqa: S101 - the schema has the layer
+    confidence = plan.schema.raster(CONFIDENCE)
+    source = _StoredCodes(
+        layer.blocks, plan.schema.raster(layer.layer.source), confidence if confidence.published else None
+    )
+    spec = ObjectSpec(
+        codes=object_codes(choice.classes, legend),
+        split=choice.split or ("confidence" if confidence.published else "distance"),
+        neck=choice.neck,
+        min_area_m2=plan.spec.min_area_m2 or 0.0,
+    )
+    path = layer.job.work.building.file_of(layer.layer)
+    with SceneObjects.find(source, grid.geobox, spec, BlockRun(nodata=legend.nodata, folder=path.parent)) as found:
+
+        def batches() -> Iterator[Segments]:
+            layer.tick(0)
+            how = Tracing(
+                spec=VectorSpec(simplify_m=plan.spec.simplify_m), to_world=grid.to_world if grid.gcps else None
+            )
+            for batch in vectorise_labels(found, grid.geobox, found.table, how):
+                layer.tick(0)
+                yield batch
+
+        facts: dict[str, Any] = {"crs_wkt": grid.crs_wkt, "legend": legend, "about": about_layers(layer.job)}
+        count = write_segments(path, batches(), **facts, layer=layer.layer.name, extra=COLUMNS)
+    return {layer.layer.name: count}
+
+
 WRITERS: dict[str, Writer] = {
     "classes": write_classes,
     "confidence": write_percentages,
     "probability": write_percentages,
     "uncertainty": write_percentages,
     "segments": write_polygons,
+    "objects": write_objects,
 }
 """Writers by the role of the layer. Other packages may add entries; see docs/adr/0012."""
 

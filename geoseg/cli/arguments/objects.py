@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from geoseg.cli.arguments.classes import chosen_codes
 from geoseg.core.choices import SplitMethod
 
 if TYPE_CHECKING:
@@ -21,9 +20,6 @@ if TYPE_CHECKING:
     from geoseg.vector.objects.spec import ObjectSpec
     from geoseg.vector.source import CodeSource, LabelSource, LabelTable
     from geoseg.vector.spec import VectorSpec
-
-COUNTABLE = "countable"
-"""Value in place of classes: those that the legend marks as countable."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,11 +76,12 @@ class ObjectOptions:
         Raises:
             UsageError: there is no such class, or a number makes no sense.
         """
+        from geoseg.core.class_choice import object_codes
         from geoseg.vector.objects.spec import ObjectSpec
 
         best: SplitMethod = "distance" if self.confidence is None else "confidence"
         return ObjectSpec(
-            codes=_codes(self.classes or "", legend),
+            codes=object_codes(self.classes or "", legend),
             split=self.split or best,
             neck=self.neck,
             min_area_m2=limits.min_area_m2,
@@ -135,14 +132,3 @@ class ObjectOptions:
             (window, found.ids(window, int(layer.nodata)).astype(layer.dtype)) for window in found.blocks(block_px)
         )
         write_value_cog(self.ids, grid, blocks, layer, tags={})
-
-
-def _codes(asked: str, legend: Legend) -> tuple[int, ...]:
-    from geoseg.errors import UsageError
-
-    if asked != COUNTABLE or COUNTABLE in legend.names:
-        return chosen_codes("--objects", asked, legend)
-    if not legend.countable:
-        names = ", ".join(legend.names)
-        raise UsageError(f"--objects {COUNTABLE}: the legend marks no class as countable. Name some of {names}.")
-    return legend.countable

@@ -28,7 +28,7 @@ def regular_layer(
     Raises:
         UsageError: there is no such class, the tolerance makes no sense, or the library is not installed.
     """
-    from geoseg.cli.arguments.classes import chosen_codes
+    from geoseg.core.class_choice import chosen_codes
     from geoseg.core.ground import gsd_m
     from geoseg.io.polygons.second_layer import SecondLayer
     from geoseg.vector.regularise import RegulariseSpec, regulariser

@@ -22,12 +22,12 @@ from geoseg.cli.arguments.opening import (
     asset_names,
     max_pixels,
 )
-from geoseg.core.choices import Blend, Precision, RuntimeName, Tta
+from geoseg.core.choices import Blend, Precision, RuntimeName, SplitMethod, Tta
 from geoseg.core.text import printable
 from geoseg.process.command import failure, print_message
 
 if TYPE_CHECKING:
-    from geoseg.core.spec import PredictSpec
+    from geoseg.core.spec import ObjectChoice, PredictSpec
     from geoseg.errors import GeosegError
     from geoseg.io.raster.options import OpenOptions
     from geoseg.io.raster.scene import Scene
@@ -68,6 +68,20 @@ def predict(
     simplify_m: Annotated[float, typer.Option(help="Tolerance for simpler polygons, metres; 0 is exact.")] = 0.0,
     min_area_m2: Annotated[
         float | None, typer.Option(help="Smaller polygons join a neighbour, square metres; default: the model's.")
+    ] = None,
+    objects: Annotated[
+        str | None,
+        typer.Option(
+            metavar="CLASS,...", help="Also write objects of these classes; or 'countable', as the model's legend says."
+        ),
+    ] = None,
+    split: Annotated[
+        SplitMethod | None,
+        typer.Option(help="Where touching objects are parted; default: confidence, or distance with --no-confidence."),
+    ] = None,
+    neck: Annotated[
+        float | None,
+        typer.Option(help="Passage, as share of the narrower part, from which two parts are one object; 0 to 1."),
     ] = None,
     no_vector: Annotated[bool, typer.Option("--no-vector", help="Write no polygons.")] = False,
     no_confidence: Annotated[bool, typer.Option("--no-confidence", help="Write no confidence raster.")] = False,
@@ -124,6 +138,7 @@ def predict(
         confidence=not no_confidence,
         uncertainty=uncertainty,
         probabilities=probabilities,
+        objects=_objects(objects, split, neck),
     )
     opening = OpenOptions(
         assume_crs=assume_crs,
@@ -218,6 +233,7 @@ def _one(ready: _Ready, scene: Scene, name: str | None, *, quiet: bool) -> dict[
         "output": str(layers.bundle.directory),
         "fresh": layers.fresh,
         "segments": layers.record["segments"],
+        **({"objects": layers.record["objects"]} if "objects" in layers.record else {}),
         "classes": layers.record["classes"],
         "notes": layers.record["notes"],
         "pixels_per_s": layers.record["pixels_per_s"],
@@ -234,8 +250,21 @@ def _tell(scene: Scene, layers: Layers) -> None:
     for entry in record["classes"]:
         print(f"  {entry['name']:<24} {entry['area_m2']:>16,.1f} m2")
     polygons = "" if record["segments"] is None else f"{record['segments']:,} polygons, "
+    polygons += f"{record['objects']:,} objects, " if "objects" in record else ""
     speed, project = record["pixels_per_s"] / 1e6, printable(str(layers.bundle.project))
     print(f"{scene.stem}: {polygons}{speed:.2f} Mpx/s; open {project} in QGIS")
+
+
+def _objects(classes: str | None, split: SplitMethod | None, neck: float | None) -> ObjectChoice | None:
+    from geoseg.cli.arguments.options import checked
+    from geoseg.core.spec import ObjectChoice
+    from geoseg.errors import UsageError
+
+    if classes is not None:
+        return checked(ObjectChoice, classes=classes, split=split, neck=neck)
+    if (split, neck) != (None, None):
+        raise UsageError("--split and --neck are about objects; name classes with --objects.")
+    return None
 
 
 def _range(text: str | None) -> tuple[float, float] | str | None:

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from geoseg.core.block_result import BlockResult
+from geoseg.core.class_choice import object_codes
 from geoseg.core.layer import (
     CLASSES,
     CONFIDENCE,
@@ -34,7 +35,13 @@ class SemanticTask:
     """One class for each pixel, of the network's classes; see ``Task``."""
 
     def schema(self, spec: PredictSpec, legend: Legend, members: int) -> OutputSchema:
-        """List the layers: class codes, confidence, polygons and the optional ones requested."""
+        """List the layers: class codes, confidence, polygons and the optional ones requested.
+
+        Raises:
+            UsageError: objects of a class are requested that the legend lacks.
+        """
+        if spec.objects is not None:
+            object_codes(spec.objects.classes, legend)
         return class_map_schema(spec, legend, members)
 
     def undo(self, answer: Answer, view: View) -> Answer:
