@@ -69,6 +69,7 @@ def test_the_same_layers_give_the_same_bytes(tmp_path):
     before = bundle.project.read_bytes()
     write_project(
         bundle,
+        whole_class_map_schema(LEGEND),
         about=ABOUT,
         grid=GRID,
         legend=LEGEND,
