@@ -23,7 +23,7 @@ Scale = Annotated[float, Field(ge=0.25, le=4)]
 
 
 class ObjectChoice(BaseModel):
-    """Which classes of a map become objects, and what parts touching ones.
+    """Options for objects: the classes that are counted, and how touching things are parted.
 
     Attributes:
         classes: names or codes with commas between them, or ``countable``: those that the model's legend marks so.
