@@ -6,15 +6,15 @@ from geoseg.core.legend import Legend
 from geoseg.errors import UsageError
 
 COUNTABLE = "countable"
-"""In place of classes of objects: those that the legend marks as countable."""
+"""Value in place of classes: those that the legend marks as countable."""
 
 
 def chosen_codes(option: str, asked: str, legend: Legend) -> tuple[int, ...]:
-    """Find the codes of the classes that are named.
+    """Return the codes of the named classes.
 
     Args:
-        option: what stands before them on the command line; for messages.
-        asked: names or codes, with commas between them.
+        option: name of the option, for the message.
+        asked: names or codes, separated by commas.
         legend: the map's classes.
 
     Raises:
@@ -32,7 +32,7 @@ def chosen_codes(option: str, asked: str, legend: Legend) -> tuple[int, ...]:
 
 
 def object_codes(asked: str, legend: Legend) -> tuple[int, ...]:
-    """Find the codes of the classes that are counted.
+    """Return the codes of the classes that are counted.
 
     Args:
         asked: as of ``--objects``: names or codes, with commas between them, or ``countable``.
