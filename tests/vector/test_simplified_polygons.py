@@ -42,6 +42,33 @@ def assert_tiles(codes: np.ndarray, spec: VectorSpec, block_px: int = 2048) -> N
     valid_area = (codes != NODATA).sum()
     if (codes != NODATA).all():
         assert shapely.area(segments.geometry).sum() == pytest.approx(valid_area)
+    assert_no_gap(exact.geometry, segments.geometry, spec)
+
+
+def assert_no_gap(exact: np.ndarray, simplified: np.ndarray, spec: VectorSpec) -> None:
+    """Beside nodata the border may move by the tolerance; nothing else is left free, and each hole is around nodata."""
+    valid, covered = shapely.union_all(exact), shapely.union_all(simplified)
+    free = shapely.box(*shapely.total_bounds(exact)).difference(valid)
+    holes = [shapely.Polygon(ring) for part in shapely.get_parts(covered) for ring in part.interiors]
+    assert all(hole.intersection(free).area > 0 for hole in holes)
+    # a vertex goes with a triangle of at most the tolerance's square, whose base is half a pixel or more
+    most = spec.simplify_m + 1 if spec.method == "douglas-peucker" else 2 * spec.simplify_m**2 + 1
+    border = valid.boundary.buffer(most)
+    assert shapely.symmetric_difference(valid, covered).difference(border).area == pytest.approx(0, abs=1e-9)
+
+
+def test_a_gap_beside_nodata_would_be_found() -> None:
+    codes = mosaic(61, nodata=True)
+    spec = VectorSpec(simplify_m=1.0)
+    exact, segments = vectorised(codes), vectorised(codes, spec=spec)
+    assert exact is not None
+    assert segments is not None
+    torn = segments.geometry.copy()
+    widest = int(shapely.area(torn).argmax())
+    torn[widest] = torn[widest].buffer(-0.05)
+    assert_no_gap(exact.geometry, segments.geometry, spec)
+    with pytest.raises(AssertionError):
+        assert_no_gap(exact.geometry, torn, spec)
 
 
 @settings(max_examples=300, deadline=None)

@@ -1,0 +1,111 @@
+"""What a plan says of memory and disk holds: no run takes more, and none is refused for many times what it takes."""
+
+from __future__ import annotations
+
+import threading
+import tracemalloc
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import WriteScene, blobs, tiny_card
+
+from geoseg.core.spec import PredictSpec
+from geoseg.io.files.formats import READ_CACHE_BYTES
+from geoseg.io.raster.scene import open_scene
+from geoseg.models.model import Model, ModelSource
+from geoseg.run.plan import RunPlan
+from geoseg.run.predict import predict
+from geoseg.run.stages import plan_of
+from geoseg.runtimes.runtime import PROBABILITIES, Answer, RuntimeInfo
+
+CARD = tiny_card(tile_px=128, halo_px=16)
+
+
+class BandsAsClasses:
+    """Probabilities are the bands, of which there are as many as classes: maps as busy as the image."""
+
+    info = RuntimeInfo(name="bands", device="cpu", precision="fp32", version="1")
+    batch = 1
+
+    def run(self, tiles: np.ndarray[Any, np.dtype[np.float32]]) -> Answer:
+        powers = np.exp(tiles)
+        return {PROBABILITIES: powers / powers.sum(axis=1, keepdims=True)}
+
+
+def model() -> Model:
+    return Model(CARD, ModelSource(name_or_path="bands"), info=BandsAsClasses.info, runtime=BandsAsClasses())
+
+
+def planned(path: Path, spec: PredictSpec) -> RunPlan:
+    with open_scene(path) as scene:
+        return plan_of(scene, model(), spec)
+
+
+@contextmanager
+def most_on_disk(folder: Path) -> Iterator[list[int]]:
+    """Watch a folder; the list holds the most bytes that its files had together."""
+    most, ended = [0], threading.Event()
+
+    def watch() -> None:
+        while not ended.wait(0.003):
+            total = 0
+            for path in folder.rglob("*"):
+                try:
+                    total += path.stat().st_size if path.is_file() else 0
+                except FileNotFoundError:
+                    continue
+            most[0] = max(most[0], total)
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        yield most
+    finally:
+        ended.set()
+        thread.join()
+
+
+OPTIONS: dict[str, dict[str, Any]] = {
+    "usual": {},
+    "all layers": {"uncertainty": True, "probabilities": True},
+    "no polygons": {"vector": False, "confidence": False},
+}
+
+
+@pytest.mark.parametrize("options", OPTIONS)
+def test_no_run_takes_more_disk_than_its_plan_says(write_scene: WriteScene, tmp_path: Path, options: str) -> None:
+    spec = PredictSpec(block_px=512, **OPTIONS[options])
+    scene = write_scene(blobs((1100, 1300)))
+    out = tmp_path / "out"
+    out.mkdir()
+    with most_on_disk(out) as most:
+        predict(scene, model(), out, spec=spec)
+    estimate = planned(scene, spec).disk_bytes()
+    assert most[0] <= estimate
+    assert estimate < 12 * most[0], "so much is not needed"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"blend": "taper"}, {"tta": "flip"}, {"probabilities": True}, {"gsd_m": 0.7}, {"tta_scales": (0.75, 1.25)}],
+    ids=str,
+)
+def test_no_block_takes_more_memory_than_the_plan_says(
+    write_scene: WriteScene, tmp_path: Path, options: dict[str, Any]
+) -> None:
+    spec = PredictSpec(block_px=512, vector=False, **options)
+    scene = write_scene(blobs((1000, 1000)))
+    predict(scene, model(), tmp_path / "first", spec=spec)  # imports and caches
+    tracemalloc.start()
+    try:
+        predict(scene, model(), tmp_path / "out", spec=spec)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    estimate = planned(scene, spec).memory_bytes(CARD)
+    assert peak <= estimate
+    assert estimate - READ_CACHE_BYTES < 6 * peak, "so much is not needed"
