@@ -22,6 +22,7 @@ from geoseg.inference.tasks.registry import task_of
 from geoseg.io.files.formats import READ_CACHE_BYTES
 from geoseg.io.labels.area_of_interest import Mask, area_digest
 from geoseg.io.publish.bundle import Bundle
+from geoseg.io.raster.pyramid import bytes_with_overviews
 from geoseg.io.raster.read_ahead import READ_AHEAD_BYTES
 from geoseg.io.raster.scene import Scene
 
@@ -123,11 +124,10 @@ class RunPlan:
         return sum(np.dtype(layer.dtype).itemsize for layer in self.schema.planes)
 
     def disk_bytes(self) -> int:
-        """Estimate the peak disk use of a run, bytes."""
+        """Estimate the peak disk use of a run, bytes; a noisy map, with a polygon every few pixels, takes more."""
         rows, cols = self.read.scene_shape
-        scratch, stored_and_written = 1.34, 0.5  # an uncompressed raster with overviews; the rest as maps compress
-        more = 0.7 * (self._pixel_bytes() - _NAMED)  # stored and written, and less smooth than classes
-        return int(rows * cols * (scratch + stored_and_written + more)) + 2_000_000
+        stored_and_written = 0.5 + 0.7 * (self._pixel_bytes() - _NAMED)  # as maps compress; percentages are less smooth
+        return bytes_with_overviews((rows, cols)) + int(rows * cols * stored_and_written) + 2_000_000
 
 
 def make_plan(scene: Described, card: ModelCard, spec: PredictSpec, *, others: Sequence[ModelCard] = ()) -> RunPlan:

@@ -37,6 +37,24 @@ def add_overviews(path: Path, halve: Callable[[Pixels, int], Pixels], nodata: in
         path = smaller
 
 
+def bytes_with_overviews(shape: tuple[int, int]) -> int:
+    """Size of an uncompressed raster of one byte a pixel with its overviews, in whole tiles.
+
+    Args:
+        shape: rows and columns.
+
+    Example:
+        >>> bytes_with_overviews((512, 1024))
+        786432
+    """
+    total = 0
+    while True:
+        total += -(-shape[0] // _TILE_PX) * -(-shape[1] // _TILE_PX) * _TILE_PX**2
+        if max(shape) <= _TILE_PX:
+            return total
+        shape = -(-shape[0] // 2), -(-shape[1] // 2)
+
+
 def halve_by_mode(pixels: Pixels, nodata: int) -> Pixels:
     """Take the most frequent value of each 2 x 2 square, the first of equals.
 
