@@ -15,8 +15,9 @@ from geoseg.io.raster.picture_file import write_picture
 from geoseg.io.raster.scene import open_scene
 from geoseg.models.model import load_model
 from geoseg.run.predict import predict
+from geoseg.score.matrix import iou
 from geoseg.synthetic.town import draw_town
-from geoseg.training.score import confusion, iou
+from geoseg.training.score import confusion
 
 _SEED = 2026
 _SHAPE = (1536, 1536)

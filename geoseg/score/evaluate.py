@@ -12,7 +12,7 @@ from geoseg.core.choices import ScoreProtocol, Unanswered
 from geoseg.core.deepglobe_legend import DEEPGLOBE
 from geoseg.core.legend import Legend, ValueLegend
 from geoseg.errors import ElsewhereError, SceneError
-from geoseg.io.labels.label_layer import UNLABELLED
+from geoseg.io.labels.label_layer import NO_LABEL
 from geoseg.io.labels.raster_legend import legend_of
 from geoseg.io.vectors.names import is_vector
 from geoseg.score.binary import BinaryCounts
@@ -237,7 +237,7 @@ def _reading(plan: Plan, pair: Pair) -> Reading:
     official = ISPRS if plan.protocol == "isprs" else DEEPGLOBE
     colours = colours_of(official)
     if plan.protocol == "isprs":
-        colours[0, 0, 0] = UNLABELLED
+        colours[0, 0, 0] = NO_LABEL
     return replace(
         reading,
         colours=colours,

@@ -36,6 +36,22 @@ def count(reference: U8, predicted: U8) -> Matrix:
     return np.bincount(pairs, minlength=65536).reshape(256, 256)
 
 
+def iou(matrix: Matrix) -> npt.NDArray[np.float64]:
+    """Compute intersection over union of each class; NaN for a class that occurs in neither map.
+
+    Args:
+        matrix: (class, class) int64, rows reference, columns prediction.
+
+    Example:
+        >>> iou(np.array([[3, 1], [0, 0]])).tolist()
+        [0.75, 0.0]
+    """
+    both = np.diag(matrix).astype(float)
+    either = matrix.sum(axis=0) + matrix.sum(axis=1) - both
+    shares: npt.NDArray[np.float64] = np.divide(both, either, out=np.full(len(both), np.nan), where=either > 0)
+    return shares
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClassScore:
     """One class; a ratio is NaN where its denominator is 0.

@@ -13,7 +13,8 @@ from geoseg.core.card import ModelCard, Score
 from geoseg.core.legend import Legend
 from geoseg.core.tiling import Tiling
 from geoseg.core.window import Window
-from geoseg.data.labelled_scene import UNLABELLED, LabelledScene, unit
+from geoseg.data.labelled_scene import LabelledScene, unit
+from geoseg.score.matrix import count, iou
 
 Confusion = npt.NDArray[np.int64]
 
@@ -65,27 +66,8 @@ def core_logits(
 
 
 def confusion(truth: npt.NDArray[np.uint8], answer: npt.NDArray[np.uint8], classes: int) -> Confusion:
-    """Count pixels by (true class, predicted class); unlabelled ones are left out.
-
-    Args:
-        truth: (y, x) class indices, ``UNLABELLED`` where unknown.
-        answer: (y, x) predicted class indices.
-        classes: number of classes.
-
-    Returns:
-        (class, class) int64, rows true, columns predicted.
-    """
-    known = truth != UNLABELLED
-    pairs = truth[known].astype(np.int64) * classes + answer[known]
-    return np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
-
-
-def iou(counts: Confusion) -> npt.NDArray[np.float64]:
-    """Compute intersection over union of each class; NaN for a class in neither labels nor prediction."""
-    both = np.diag(counts).astype(float)
-    either = counts.sum(0) + counts.sum(1) - both
-    shares: npt.NDArray[np.float64] = np.divide(both, either, out=np.full(len(both), np.nan), where=either > 0)
-    return shares
+    """Count pixels by (true class, predicted class); unlabelled ones are left out."""
+    return count(truth, answer)[:classes, :classes]
 
 
 def headline(counts: Confusion) -> float:

@@ -87,8 +87,7 @@ def test_the_batch_is_halved_until_it_fits_and_the_answer_is_the_same(limit: int
     network = Greedy(limit)
     runtime = TorchRuntime(network, batch=8, precision="fp32")
     found = runtime.run(tiles(8))["probabilities"]
-    expected = TorchRuntime(Greedy(8), batch=8, precision="fp32").run(tiles(8))["probabilities"]
-    np.testing.assert_array_equal(found, expected)
+    np.testing.assert_allclose(found, tiles(8)[:, :2], atol=1e-6)  # the network gives bands back, and the head nothing
     assert runtime.batch <= max(limit, 1) or limit == 8
     network.sizes.clear()
     runtime.run(tiles(runtime.batch))

@@ -18,12 +18,13 @@ from geoseg.data.labelled import read_source
 from geoseg.errors import ModelError, OutputError, UsageError
 from geoseg.io.weights.model_file import read_model
 from geoseg.nn import build
+from geoseg.score.matrix import iou
 from geoseg.synthetic.town import draw_town
 from geoseg.training.fit import Places, fit
 from geoseg.training.learner import Learner
 from geoseg.training.recipe import Recipe, read_recipe
 from geoseg.training.schedule import learning_rate
-from geoseg.training.score import confusion, iou
+from geoseg.training.score import confusion
 from geoseg.training.train import Progress, train
 
 

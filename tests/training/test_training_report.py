@@ -13,9 +13,10 @@ from PIL import Image
 from small_training import recipe, write_squares
 
 from geoseg.data.labelled import UNLABELLED, LabelledImage
+from geoseg.score.matrix import iou
 from geoseg.training.held_out import HeldOut, hold_out
 from geoseg.training.report_pictures import confusion_picture
-from geoseg.training.score import confusion, iou
+from geoseg.training.score import confusion
 from geoseg.training.train import train
 from geoseg.training.training_report import write_report
 

@@ -19,7 +19,7 @@ from geoseg.data.sources.matching import find_files
 from geoseg.data.sources.model import Item, Range, Split, codes_by_name
 from geoseg.errors import SceneError, UsageError
 from geoseg.io.labels.class_raster import ClassRules
-from geoseg.io.labels.label_layer import UNLABELLED
+from geoseg.io.labels.label_layer import NO_LABEL
 from geoseg.io.raster.image_stack import Layer
 
 Reference = Literal["full", "eroded"]
@@ -232,9 +232,7 @@ _POTSDAM: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
     "IRRG": ("3_Ortho_IRRG", ("nir", "red", "green")),
     "RGBIR": ("4_Ortho_RGBIR", ("red", "green", "blue", "nir")),
 }
-_RULES: Final = ClassRules(
-    colours=(*((entry.rgb, entry.code) for entry in TOWN_LEGEND.classes), ((0, 0, 0), UNLABELLED))
-)
+_RULES: Final = ClassRules(colours=(*((entry.rgb, entry.code) for entry in TOWN_LEGEND.classes), ((0, 0, 0), NO_LABEL)))
 """Official colours; black is no class."""
 
 

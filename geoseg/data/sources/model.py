@@ -20,7 +20,7 @@ from geoseg.data.labelled_scene import LabelledScene
 from geoseg.data.recoding import Others, Recoding
 from geoseg.errors import UsageError
 from geoseg.io.labels.class_raster import ClassRules
-from geoseg.io.labels.label_layer import UNLABELLED, Rgb
+from geoseg.io.labels.label_layer import NO_LABEL, Rgb
 from geoseg.io.labels.nodata import Nodata
 from geoseg.io.raster.image_stack import ImageStack, Layer
 from geoseg.io.raster.options import ConfiguredAlpha, OpenOptions
@@ -287,7 +287,7 @@ def codes_by_name(legend: Legend, official: Legend, *, optional: str) -> dict[in
 
 
 def _label(code: int | None) -> int:
-    return UNLABELLED if code is None else code
+    return NO_LABEL if code is None else code
 
 
 def rgb_of(text: str) -> Rgb:

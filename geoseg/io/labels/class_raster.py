@@ -14,7 +14,7 @@ from geoseg.core.closing import Closing
 from geoseg.core.legend import Legend
 from geoseg.core.window import Window
 from geoseg.errors import SceneError
-from geoseg.io.labels.label_layer import UNLABELLED, Labels, Rgb, Valid
+from geoseg.io.labels.label_layer import NO_LABEL, Labels, Rgb, Valid
 from geoseg.io.labels.nodata import Nodata
 from geoseg.io.raster.scene import Scene, open_scene
 
@@ -26,7 +26,7 @@ class ClassRules:
     """Rules for converting pixels to labels.
 
     Attributes:
-        colours: label of each colour, ``UNLABELLED`` for no class; needed where the raster has three bands or more.
+        colours: label of each colour, ``NO_LABEL`` for no class; needed where the raster has three bands or more.
         other_colours: label of all other colours; None: they are refused.
         nodata: see ``Nodata``.
         assume_crs: CRS of a raster that carries none.
@@ -107,7 +107,7 @@ class ClassRaster(Closing):
         values = _whole(self.name, raster.values, raster.valid)
         if self.coloured:
             labels = self._decoded(values, raster.valid, window)
-            valid = raster.valid & (labels != UNLABELLED)
+            valid = raster.valid & (labels != NO_LABEL)
         else:
             labels, valid = values[0], raster.valid
         return labels, valid if self.rules.nodata in {None, "none"} else valid & (labels != self.rules.nodata)
@@ -142,8 +142,8 @@ class ClassRaster(Closing):
         label = int(tag)
         if self.coloured:
             red, green, blue = self._channels(np.full(3, label, np.int64)).tolist()
-            label = self._colours.get((red, green, blue), UNLABELLED)
-        return None if label in {UNLABELLED, self.rules.nodata} else label
+            label = self._colours.get((red, green, blue), NO_LABEL)
+        return None if label in {NO_LABEL, self.rules.nodata} else label
 
     def close(self) -> None:
         """Close the raster."""

@@ -19,7 +19,7 @@ Valid = npt.NDArray[np.bool_]
 Codes = npt.NDArray[np.uint8]
 Rgb = tuple[int, int, int]
 
-UNLABELLED: Final = -1
+NO_LABEL: Final = -1
 """Label of pixels without a class, as used in tables of colours."""
 NO_CLASS: Final = 255
 """Code of a pixel without a class."""

@@ -13,7 +13,7 @@ from rasterio.features import rasterize
 from geoseg.core.closing import Closing
 from geoseg.core.window import Window
 from geoseg.errors import SceneError
-from geoseg.io.labels.label_layer import UNLABELLED, Labels, Valid
+from geoseg.io.labels.label_layer import NO_LABEL, Labels, Valid
 from geoseg.io.raster.georeference import crop
 from geoseg.io.vectors.read import VectorRequest, laid_on_grid, read_everywhere
 
@@ -62,7 +62,7 @@ class PolygonLabels(Closing):
             frame[_CODE] = np.ones(len(frame), np.int64)
         elif code_of is not None:
             codes = [code_of(value) for value in frame[column]]
-            frame[_CODE] = np.array([UNLABELLED if code is None else code for code in codes], np.int64)
+            frame[_CODE] = np.array([NO_LABEL if code is None else code for code in codes], np.int64)
         else:
             frame[_CODE] = _class_codes(self.name, frame[column], names or {})
         frame = laid_on_grid(frame, request)
@@ -75,7 +75,7 @@ class PolygonLabels(Closing):
         grid = crop(self.geobox, window)
         corners = [grid.transform * (col, row) for row in (0, window.height) for col in (0, window.width)]
         found = np.sort(self._tree.query(shapely.MultiPoint(corners).envelope))
-        fill = UNLABELLED if self._outside is None else self._outside
+        fill = NO_LABEL if self._outside is None else self._outside
         if not found.size:
             labels = np.full(window.shape, fill, np.int64)
         else:
@@ -89,7 +89,7 @@ class PolygonLabels(Closing):
                 all_touched=self._all_touched,
             )
             labels = np.concatenate([[fill], self._codes[found]])[places]
-        return labels, labels != UNLABELLED if self._gaps else np.ones(window.shape, bool)
+        return labels, labels != NO_LABEL if self._gaps else np.ones(window.shape, bool)
 
     def close(self) -> None:
         """Do nothing: no file is open."""
