@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+import types
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -178,6 +179,52 @@ def _light_refinenet(clones: Path) -> tuple[nn.Module, Forward]:
     return module.ResNetLW(module.Bottleneck, [3, 4, 6, 3], CLASSES), forward
 
 
+def _deeplabv2(clones: Path) -> tuple[nn.Module, Forward]:
+    with _importing(clones / "kazuto1011+deeplab-pytorch" / "libs"):
+        module = importlib.import_module("models.deeplabv2")
+        scales = importlib.import_module("models.msc")
+
+    def forward(network: nn.Module, x: Tensor) -> Tensor:
+        logits = network(x.flip(1))
+        return functional.interpolate(logits, size=x.shape[2:], mode="bilinear", align_corners=False)
+
+    base = module.DeepLabV2(CLASSES, [3, 4, 6, 3], [6, 12, 18, 24])
+    return scales.MSC(base=base, scales=[0.5, 0.75]), forward
+
+
+def _wkentaro(clones: Path, stride: int) -> tuple[nn.Module, Forward]:
+    sys.modules["fcn"] = types.ModuleType("fcn")
+    with _importing(clones / "wkentaro+pytorch-fcn" / "torchfcn"):
+        module = importlib.import_module(f"models.fcn{stride}s")
+    return getattr(module, f"FCN{stride}s")(n_class=CLASSES), lambda network, x: network(x.flip(1))
+
+
+def _semseg(clones: Path) -> tuple[nn.Module, Forward]:
+    with _importing(clones / "hszhao+semseg"):
+        module = importlib.import_module("model.pspnet")
+    return module.PSPNet(classes=CLASSES, pretrained=False), _call
+
+
+def _fastfcn(clones: Path, name: str, network: str, **options: Any) -> tuple[nn.Module, Forward]:
+    folder = clones / "wuhuikai+FastFCN"
+    for stub in ("encoding.datasets", "encoding.parallel"):
+        sys.modules[stub] = types.ModuleType(stub)
+    with _importing(folder):
+        encoding = types.ModuleType("encoding")
+        encoding.__path__ = [str(folder / "encoding")]
+        sys.modules["encoding"] = encoding
+        for part in ("functions", "utils", "nn", "dilated"):
+            setattr(encoding, part, importlib.import_module(f"encoding.{part}"))
+        base = importlib.import_module("encoding.dilated.resnet")
+        base.get_model_file = lambda *_, **__: None
+        made = base.resnet50
+        encoding.dilated.resnet50 = lambda pretrained=False, **keys: made(pretrained=False, **keys)  # type: ignore[attr-defined]
+        module = importlib.import_module(f"encoding.models.{name}")
+    norm = nn.SyncBatchNorm if name == "encnet" else nn.BatchNorm2d  # the first takes codes too
+    network_ = getattr(module, network)(CLASSES, backbone="resnet50", aux=True, jpu="JPU", norm_layer=norm, **options)
+    return network_, _call
+
+
 NETWORKS: dict[str, tuple[str, Callable[[Path], tuple[nn.Module, Forward]]]] = {
     "hrnet": ("hrnet_w18s_v1", lambda clones: _hrnet(clones, "seg_hrnet", align_corners=False)),
     "hrnet_aligned": ("hrnet_w18s_v1", lambda clones: _hrnet(clones, "seg_hrnet", align_corners=True)),
@@ -194,6 +241,18 @@ NETWORKS: dict[str, tuple[str, Callable[[Path], tuple[nn.Module, Forward]]]] = {
     "zijundeng_duc_hdc": ("duc_hdc_r152", lambda clones: _zijundeng(clones, "duc_hdc", "ResNetDUCHDC")),
     "zijundeng_duc": ("duc_hdc_r152", lambda clones: _zijundeng(clones, "duc_hdc", "ResNetDUC")),
     "zijundeng_pspnet": ("pspnet_r50", lambda clones: _zijundeng(clones, "psp_net", "PSPNet")),
+    "kazuto_deeplabv2": ("deeplabv2_r101", _deeplabv2),
+    "wkentaro_fcn32s": ("fcn32s", lambda clones: _wkentaro(clones, 32)),
+    "wkentaro_fcn16s": ("fcn16s", lambda clones: _wkentaro(clones, 16)),
+    "wkentaro_fcn8s": ("fcn8s", lambda clones: _wkentaro(clones, 8)),
+    "semseg_pspnet": ("pspnet_r50", _semseg),
+    "fastfcn_fcn": ("fastfcn_fcn_r50", lambda clones: _fastfcn(clones, "fcn", "FCN", se_loss=False)),
+    "fastfcn_psp": ("fastfcn_psp_r50", lambda clones: _fastfcn(clones, "psp", "PSP", se_loss=False)),
+    "fastfcn_deeplab": (
+        "fastfcn_deeplabv3_r50",
+        lambda clones: _fastfcn(clones, "deeplabv3", "DeepLabV3", se_loss=False),
+    ),
+    "fastfcn_encnet": ("fastfcn_encnet_r50", lambda clones: _fastfcn(clones, "encnet", "EncNet", lateral=False)),
     "light_refinenet": ("refinenet_lw_r50", _light_refinenet),
     "guanfuchen_segnet": ("segnet", _segnet),
 }

@@ -16,6 +16,7 @@ AUTHORS = Path(__file__).parent / "references" / "authors"
 CHOSEN: dict[str, dict[str, Any]] = {
     "hrnet_aligned": {"align_corners": True},
     "hrnet_ocr_aligned": {"width": "w18_small_v1"},
+    "kazuto_deeplabv2": {"backbone": "resnet50"},
     "zijundeng_duc_hdc": {"backbone": "resnet50"},
     "zijundeng_duc": {"backbone": "resnet50", "third_rates": [2], "fourth_rates": [4]},
 }
