@@ -42,8 +42,10 @@ def _mmseg() -> Any:
     sys.modules["mmcv.ops"] = absent
     import mmseg.models
     from mmengine.config import Config
+    from mmengine.registry import init_default_scope
     from mmseg.registry import MODELS
 
+    init_default_scope("mmseg")
     del mmseg
     return MODELS, Config
 
@@ -140,6 +142,12 @@ HR18S: dict[str, Any] = {
     "backbone.extra.stage4.num_channels": (16, 32, 64, 128),
 }
 ALIGNED = {"decode_head.align_corners": True}
+UNET: dict[str, Any] = {
+    "backbone.base_channels": 8,
+    "decode_head.in_channels": 8,
+    "auxiliary_head.in_channels": 16,
+    "auxiliary_head.channels": 10,
+}
 OPTIONS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "fcn_aligned": ("fcn_r18", "fcn_r50-d8", {**SMALL, **ALIGNED}),
     "fcn_rate_6": ("fcn_r18", "fcn_r50-d8", {**SMALL, "decode_head.dilation": 6}),
@@ -220,6 +228,9 @@ OPTIONS: dict[str, tuple[str, str, dict[str, Any]]] = {
     ),
     "setr_naive_bicubic_aligned": ("setr_naive_b", "setr_naive", {"backbone.interpolate_mode": "bicubic", **ALIGNED}),
     "setr_pup_aligned": ("setr_pup_b", "setr_pup", ALIGNED),
+    "unet_fcn": ("unet_s5_d16", "fcn_unet_s5-d16", {**UNET, "decode_head.channels": 12}),
+    "unet_psp_aligned": ("unet_s5_d16", "pspnet_unet_s5-d16", {**UNET, **ALIGNED}),
+    "unet_deeplabv3": ("unet_s5_d16", "deeplabv3_unet_s5-d16", {**UNET, "decode_head.dilations": (1, 2, 4, 6)}),
     "setr_mla_class_token": ("setr_mla_b", "setr_mla", {"backbone.with_cls_token": True, **ALIGNED}),
 }
 """What a configuration can say, each by a small network: ours, the base of its configuration, the changes."""
@@ -245,7 +256,7 @@ def _write_options(models: Any, configs: Any, folder: Path) -> None:
         network = models.build(config).eval()
         shapes = {key: tuple(value.shape) for key, value in network.state_dict().items()}
         network.load_state_dict(drawn(shapes))
-        size = (65, 97)
+        size = (64, 96) if name.startswith("unet") else (65, 97)
         with torch.inference_mode():
             logits = network.encode_decode(pixels(*size), [{"img_shape": size, "ori_shape": size, "pad_shape": size}])
         keys = "\n".join(f"{key} {' '.join(map(str, shape))}".strip() for key, shape in shapes.items())

@@ -33,6 +33,7 @@ FORMS: dict[str, tuple[str, dict[str, object]]] = {
     "unet of the paper": ("unet", {"width": 4, "convolution": "valid", "norm": None}),
     "unet bilinear": ("unet", {"width": 4, "up": "bilinear"}),
     "unet light": ("unet", {"widths": [8, 12, 16], "stem_stride": 2, "residual": True}),
+    "unet_s5_d16": ("unet_s5_d16", {"width": 4, "head": "deeplabv3"}),
     "timm_unet": ("timm_unet", {"widths": [32, 24, 16, 16]}),
     "timm_unet resnet": ("timm_unet", {"encoder": "resnet18", "widths": [32, 24, 16, 16]}),
     "unetplusplus": ("unetplusplus", {"widths": [4, 8, 16, 32]}),

@@ -204,6 +204,20 @@ def _hrnet(part: _Part) -> dict[str, Any]:
     return {"form": "mmseg"}
 
 
+def _unet(part: _Part) -> dict[str, Any]:
+    part.layers()
+    part.norm("norm_cfg")
+    part.only("num_stages", (5,))
+    for key, value in (("strides", 1), ("enc_num_convs", 2), ("enc_dilations", 1), ("downsamples", True)):
+        part.only(key, ((value,) * (4 if key == "downsamples" else 5),))
+    part.only("dec_num_convs", ((2,) * 4,))
+    part.only("dec_dilations", ((1,) * 4,))
+    upsample = part.take("upsample_cfg", default=None)
+    if upsample not in (None, {"type": "InterpConv"}):
+        part.refuse("upsample_cfg", upsample)
+    return {}
+
+
 def _vit(part: _Part) -> dict[str, Any]:
     part.layers("GELU")
     part.norm("norm_cfg", ("LN",), eps=1e-6)
@@ -313,6 +327,7 @@ _BACKBONES = {
     "ResNet": _resnet,
     "ResNetV1c": _resnet,
     "HRNet": _hrnet,
+    "UNet": _unet,
     "VisionTransformer": _vit,
 }
 _HEADS = {

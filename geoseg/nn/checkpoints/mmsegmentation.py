@@ -255,7 +255,45 @@ HRNET_OCR = Layout(
     untold=("align_corners",),
 )
 
+_UNET: tuple[Rename, ...] = (
+    *_PAIRS,
+    (r"^backbone\.encoder\.0\.0\.convs\.", "body.backbone.down.0."),
+    (r"^backbone\.encoder\.(\d)\.1\.convs\.", r"body.backbone.down.\1."),
+    (r"^backbone\.decoder\.(\d)\.conv_block\.convs\.", r"body.backbone.merge.\1."),
+    (r"^backbone\.decoder\.(\d)\.upsample\.interp_upsample\.1\.", r"body.backbone.rise.\1.1."),
+    (r"^auxiliary_head\.convs\.", "body.sides.0."),
+    (r"^auxiliary_head\.conv_seg\.", "body.sides.0.2."),
+)
+_UNET_MARK = r"^backbone\.decoder\.3\.upsample\.interp_upsample\.1\."
+_UNET_SIZES = {"width": "backbone.encoder.0.0.convs.0.conv.weight", **_SIDE_SIZE}
+
+
+def _unet(head: str, mark: str, renames: tuple[Rename, ...], first: str) -> Layout:
+    return Layout(
+        source=_SOURCE,
+        networks={"unet_s5_d16": {"head": head}},
+        marks=(_UNET_MARK, mark),
+        renames=(*_UNET, *renames),
+        classifier=_SEG,
+        sides=_SIDES,
+        single=_SINGLE,
+        sizes={**_UNET_SIZES, "head_width": first},
+        untold=("align_corners",),
+    )
+
+
+_UNET_FCN: tuple[Rename, ...] = (
+    (r"^decode_head\.convs\.", "body.head."),
+    (r"^decode_head\.conv_seg\.", "body.head.2."),
+)
+UNETS = (
+    _unet("fcn", r"^decode_head\.convs\.0\.", _UNET_FCN, "decode_head.convs.0.conv.weight"),
+    _unet("psp", r"^decode_head\.psp_modules\.", _PSP, _MERGED),
+    _unet("deeplabv3", r"^decode_head\.aspp_modules\.1\.conv\.", _ASPP, _MERGED),
+)
+
 LAYOUTS = (
+    *UNETS,
     FCN,
     PSPNET,
     DEEPLABV3,

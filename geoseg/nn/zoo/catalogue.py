@@ -80,6 +80,9 @@ FAMILIES: MappingProxyType[str, Family] = MappingProxyType(
             "Ronneberger, Fischer, Brox 2015", "MICCAI", "https://arxiv.org/abs/1505.04597", 1,
             "geoseg's bundled models", "the paper; milesial/Pytorch-UNet",
         ),
+        "geoseg.nn.unet_mmseg:build": _family(
+            "Ronneberger, Fischer, Brox 2015", "MICCAI", "https://arxiv.org/abs/1505.04597", 1, _MMSEG, "mmsegmentation"
+        ),
         "geoseg.nn.timm_unet:build": _family(
             "Ronneberger, Fischer, Brox 2015", "MICCAI", "https://arxiv.org/abs/1505.04597", 2,
             "encoders of timm, each its own licence", "none: a form of ours",

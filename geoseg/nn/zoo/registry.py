@@ -26,6 +26,7 @@ NETWORKS: MappingProxyType[str, tuple[str, dict[str, Any]]] = MappingProxyType(
         "segnet": ("geoseg.nn.segnet:build", {}),
         "parsenet": ("geoseg.nn.parsenet:build", {}),
         "unet": ("geoseg.nn.unet:build", {}),
+        "unet_s5_d16": ("geoseg.nn.unet_mmseg:build", {}),
         "timm_unet": ("geoseg.nn.timm_unet:build", {}),
         "unetplusplus": ("geoseg.nn.unetplusplus:build", {}),
         "deeplabv1": ("geoseg.nn.deeplabv1:build", {}),
