@@ -1,0 +1,125 @@
+"""Write the table of docs/checkpoints.md: what each layout of weights was compared with, at which sizes, how near.
+
+Run in the repository's root: ``python docs/checkpoints.py``. It runs every network that tests/nn/references has the
+answers of, which takes some minutes. The tests hold that the table lists every layout and every comparison.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from geoseg.nn.checkpoints import fit, unwrap
+from geoseg.nn.checkpoints.known import LAYOUTS
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = ROOT / "docs" / "checkpoints.md"
+TESTS = ROOT / "tests" / "nn"
+BEGIN, END = "<!-- table of docs/checkpoints.py -->", "<!-- end of the table -->"
+HEAD = """| source | networks | compared | sizes | largest difference, of the largest logit |
+|---|---|---|---|---|
+"""
+BY_TESTS = {
+    "torchvision": "its own networks, in the tests",
+    "segmentation-models-pytorch": "its own networks, in the tests",
+    "torchgeo": "its own networks, in the tests",
+    "ycszen/TorchSeg": "its forward pass, written anew in the tests",
+    "DrSleep/refinenet-pytorch": "its forward pass, written anew in the tests",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """One file of tests/nn/references: the answers of a network of others."""
+
+    name: str
+    network: str
+    size: tuple[int, int]
+    tensors: dict[str, tuple[int, ...]]
+    logits: Any
+    meta: dict[str, str]
+
+
+def comparisons() -> list[Comparison]:
+    """Read every file."""
+    found = []
+    for path in sorted((TESTS / "references").rglob("*.npz")):
+        with np.load(path) as file:
+            lines = [line.split() for line in str(file["tensors"]).splitlines()]
+            logits = file["logits"]
+            network = str(file["network"]) if "network" in file else path.stem.removeprefix("mmsegmentation_")
+            size = tuple(file["size"].tolist()) if "size" in file else None
+            meta = {"cfg": str(file["config"])} if "config" in file else {}
+        if size is None:  # every fourth pixel is kept
+            size = (64, 96) if logits.shape[2:] == (16, 24) else (65, 97)
+        tensors = {key: tuple(map(int, sides)) for key, *sides in lines}
+        found.append(Comparison(name=path.stem, network=network, size=size, tensors=tensors, logits=logits, meta=meta))
+    return found
+
+
+def rows() -> list[tuple[Any, list[Comparison]]]:
+    """Every layout with its comparisons."""
+    every = comparisons()
+    return [
+        (layout, [one for one in every if one.network in layout.networks and layout.fits(_bare(one))])
+        for layout in LAYOUTS
+    ]
+
+
+def _bare(one: Comparison) -> list[str]:
+    return [name.removeprefix("base.") for name in one.tensors]
+
+
+def difference(one: Comparison) -> float:
+    """Largest difference of a network of ours from the other's answers, as a share of the largest logit."""
+    if str(TESTS) not in sys.path:
+        sys.path.insert(0, str(TESTS))
+    weights = importlib.import_module("published_weights")
+    chosen = {
+        **importlib.import_module("test_checkpoint_layouts").SMALL,
+        **importlib.import_module("test_mmseg_configuration").CHOSEN,
+        **importlib.import_module("test_authors_networks").CHOSEN,
+    }
+    hints = {"meta": one.meta} if one.meta else {}
+    options = chosen.get(one.name.removeprefix("mmsegmentation_"))
+    fitted = fit(one.network, unwrap(weights.drawn(one.tensors)), chosen=options, hints=hints)
+    with torch.inference_mode():
+        answer = fitted.network(weights.pixels(*one.size)).numpy()[..., ::4, ::4]
+    expected = one.logits
+    if fitted.sigmoid:
+        expected = np.concatenate([0 * expected, expected - np.log(fitted.threshold / (1 - fitted.threshold))], axis=1)
+    return float(np.abs(answer - expected).max() / np.abs(expected).max())
+
+
+def line(layout: Any, compared: list[Comparison], nearness: str) -> str:
+    """One row of the table."""
+    networks = ", ".join(f"`{name}`" for name in layout.networks)
+    if layout.source == "segmentation-models-pytorch":
+        networks = "`smp_*`"
+    names = ", ".join(f"`{one.name.removeprefix('mmsegmentation_')}`" for one in compared)
+    sizes = ", ".join(dict.fromkeys(f"{rows} x {cols}" for rows, cols in (one.size for one in compared)))
+    how = names or BY_TESTS.get(layout.source, "names and shapes")
+    return f"| {layout.source} | {networks} | {how} | {sizes} | {nearness} |"
+
+
+def main() -> None:
+    """Write the table."""
+    lines = []
+    for layout, compared in rows():
+        worst = max((difference(one) for one in compared), default=None)
+        nearness = "" if worst is None else "0" if worst == 0 else f"{worst:.0e}"
+        lines.append(line(layout, compared, nearness))
+        sys.stderr.write(f"{lines[-1]}\n")
+    before, _, rest = PAGE.read_text().partition(BEGIN)
+    after = rest.partition(END)[2]
+    PAGE.write_text(f"{before}{BEGIN}\n{HEAD}" + "\n".join(lines) + f"\n{END}{after}")
+
+
+if __name__ == "__main__":
+    main()
