@@ -100,7 +100,7 @@ class Board:
         self._tell(lambda: create_link_artifact(address, link_text=text, key=f"{self._subject}-{key}"))
 
     def shows(self, key: str) -> bool:
-        """Whether an artifact of this key is there, of this run or an earlier one; not when the API is lost."""
+        """Return whether an artifact of this key exists, of this run or an earlier one; False when the API is lost."""
         return self._tell(lambda: Artifact.get(f"{self._subject}-{key}")) is not None
 
     def _tell(self, call: Callable[[], Any]) -> Any:

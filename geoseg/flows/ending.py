@@ -26,7 +26,7 @@ NOT_REPORTED = 8
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What a flow computed.
+    """Result of a flow: a summary and the exit code.
 
     Attributes:
         summary: one line.
@@ -40,7 +40,7 @@ class Outcome:
 
 
 _UNHEARD = (httpx.HTTPError, PrefectException, OSError, RuntimeError)
-"""What Prefect's client raises when its API is not there, refuses or does not make sense."""
+"""Errors of Prefect's client when the API is absent, refuses or answers nonsense."""
 
 _computed: ContextVar[Outcome | None] = ContextVar("computed", default=None)
 

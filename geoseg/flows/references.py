@@ -1,4 +1,4 @@
-"""Which reference belongs to which finished scene of an archive, and how they are compared."""
+"""Pairs of finished scenes of an archive and references, and their comparison."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ _SHOWN = 1000
 
 @dataclass(slots=True, kw_only=True)
 class Tally:
-    """What a run found, and what became of it.
+    """Counts of the scenes of a run by their outcome.
 
     Attributes:
         left: scenes to be segmented when the run began.

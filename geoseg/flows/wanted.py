@@ -1,4 +1,4 @@
-"""What a flow was asked to do: parameters that a scheduler can keep as JSON, turned into a configuration."""
+"""Parameters of flows: JSON values, as a scheduler keeps them, converted to configurations."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SET_HELP = "Any other field of the configuration, e.g. workers=4 or predict.simp
 
 
 class SceneOptions(BaseModel):
-    """What the flow of one scene may be told beside scene, model and output; see ``geoseg predict``.
+    """Options of the flow of one scene, other than scene, model and output; see ``geoseg predict``.
 
     Attributes:
         workers: processes on this machine that share the blocks; None: this one.

@@ -1,4 +1,4 @@
-"""What a network promises: laws to inherit for one's own."""
+"""Contract tests of networks, to inherit for one's own."""
 
 from __future__ import annotations
 

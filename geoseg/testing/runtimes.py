@@ -1,4 +1,4 @@
-"""What a runtime promises: laws to inherit for what runs networks on a device of one's own."""
+"""Contract tests of runtimes, to inherit for a library or device of one's own."""
 
 from __future__ import annotations
 

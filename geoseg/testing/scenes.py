@@ -1,4 +1,4 @@
-"""What a reader of scenes promises: laws to inherit for a format, a folder layout or a reader of one's own."""
+"""Contract tests of scenes, to inherit for a format, a folder layout or a reader of one's own."""
 
 from __future__ import annotations
 

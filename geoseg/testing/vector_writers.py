@@ -1,4 +1,4 @@
-"""What a writer of polygons promises: laws to inherit for a format of one's own."""
+"""Contract tests of writers of polygons, to inherit for a format of one's own."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ class VectorWriterTests:
         assert [len(shape.geoms) for shape in frame.geometry] == [2, 2, 2]
 
     def test_an_error_of_the_polygons_leaves_no_file(self, path: Path) -> None:
-        """What the batches raise comes through as it is."""
+        """An exception of the batches reaches the caller unchanged."""
 
         def torn() -> Iterator[Segments]:
             yield segments_of(10)
