@@ -46,6 +46,6 @@ def crew(config: ArchiveConfig, *, slot: Slot = nullcontext) -> Iterator[Workers
 
 def scenes_in_flight(config: ArchiveConfig, workers: Workers) -> int:
     """Return the largest number of scenes in flight: enough that no worker idles when a scene ends."""
-    if not isinstance(workers, DaskWorkers):
+    if not workers.concurrent:
         return 1
     return config.scenes_in_flight or min(MOST_SCENES, max(2, 2 * workers.slots()))

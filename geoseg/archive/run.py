@@ -17,7 +17,7 @@ from geoseg.archive.sources.files import watch_scenes
 from geoseg.archive.sources.ref import SceneRef
 from geoseg.errors import UsageError
 from geoseg.run.report import Reporter, Silence
-from geoseg.run.workers import ThisProcess, Workers
+from geoseg.run.workers import Workers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,7 +130,7 @@ class _Run:
     def submit(self, ref: SceneRef) -> None:
         """Start a scene when fewer than the largest number are in flight."""
         workers = self._crew()
-        if isinstance(workers, ThisProcess):
+        if not workers.concurrent:
             self._note(self.archive.segment(ref, workers, reporter=self.reporter))
             return
         assert self.pool is not None  # noqa: S101 - _crew makes it

@@ -22,14 +22,9 @@ from geoseg.errors import ClusterLostError, GeosegError, MatchError, SceneError
 from geoseg.io.files.formats import is_remote
 from geoseg.io.publish.bundle import Bundle
 from geoseg.io.publish.stac_item import without_secrets
-from geoseg.io.raster.scene import Scene
-from geoseg.models.model import Model, ModelSource, load
-from geoseg.run.dask_workers import DaskWorkers
-from geoseg.run.on_worker import SceneOrder
-from geoseg.run.predict import predict
+from geoseg.models.model import Model, ModelSource
 from geoseg.run.report import Reporter
-from geoseg.run.stages import State
-from geoseg.run.workers import Workers
+from geoseg.run.workers import SceneRequest, State, Workers
 
 _NEVER = re.compile(r"\bHTTP (?:error|\w+ code(?: on \S+)? ?:) (?:400|401|403|404|405|410)\b", re.IGNORECASE)
 """Server errors that a retry will not change, as worded by urllib and GDAL; rows have numbers too."""
@@ -73,7 +68,6 @@ class SceneRun:
         self._card = card
         self._models: dict[int, tuple[Workers, Model]] = {}
         self._loading = threading.Lock()
-        self._here = threading.Lock()
 
     def run(
         self, ref: SceneRef, record: SceneRecord, workers: Workers, *, reporter: Reporter, keep: Keep, tried: int
@@ -131,20 +125,15 @@ class SceneRun:
         spec = spec_for(ref, config.predict, self._card)
         model = self.model(workers)
         bundle = Bundle.in_folder(config.out, ref.name)
-        if isinstance(workers, DaskWorkers):
-            order = SceneOrder(
-                uri=ref.uri,
-                options=config.opening.options(),
-                name=ref.name,
-                out=str(config.out),
-                spec=spec,
-                overwrite=True,
-                model=workers.describe(model),
-            )
-            return bundle, *workers.segment(order, reporter)
-        options: dict[str, Any] = {"spec": spec, "overwrite": True, "name": ref.name, "workers": workers}
-        with self._here, Scene(ref.uri, config.opening.options()) as scene:
-            return bundle, predict(scene, model, config.out, **options, reporter=reporter).record, scene.opened_state
+        request = SceneRequest(
+            uri=ref.uri,
+            options=config.opening.options(),
+            name=ref.name,
+            out=str(config.out),
+            spec=spec,
+            overwrite=True,
+        )
+        return bundle, *workers.segment(request, model, reporter)
 
     def model(self, workers: Workers) -> Model:
         """Load the model on the workers, once.
@@ -162,8 +151,7 @@ class SceneRun:
                     runtime=config.runtime,
                     precision=config.precision,
                 )
-                loaded = workers.load(source) if isinstance(workers, DaskWorkers) else load(source)
-                known = self._models[id(workers)] = (workers, loaded)
+                known = self._models[id(workers)] = (workers, workers.load(source))
             return known[1]
 
     def _worth_retrying(self, ref: SceneRef, error: SceneError) -> bool:

@@ -24,8 +24,8 @@ from geoseg.run.on_worker import BLOCKS_AT_ONCE, DescribedModel, Order, SceneOrd
 from geoseg.run.plan import Job
 from geoseg.run.publish import Facts
 from geoseg.run.report import Reporter
-from geoseg.run.stages import Begun, State, disk_errors, workplace
-from geoseg.run.workers import Done, Slot
+from geoseg.run.stages import Begun, disk_errors, workplace
+from geoseg.run.workers import Done, SceneRequest, Slot, State
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -53,6 +53,8 @@ class DaskWorkers:
         threads: CPU threads of each worker's network; None: as many as the worker declares.
         slot: context manager held for each scene while its blocks are predicted.
     """
+
+    concurrent = True
 
     def __init__(self, client: Client, *, threads: int | None = None, slot: Slot = nullcontext) -> None:
         self._client = client
@@ -98,31 +100,24 @@ class DaskWorkers:
             advance(done.block.window.pixels)
             yield done
 
-    def segment(self, order: SceneOrder, reporter: Reporter) -> tuple[dict[str, Any], State]:
-        """Run a whole scene on the workers: begin, blocks and layers; this process holds the lock and reports progress.
-
-        Args:
-            order: the scene, its model and its options.
-            reporter: receives progress.
-
-        Returns:
-            The run record, and the state of the files that the scene was read from.
+    def segment(self, request: SceneRequest, model: Model, reporter: Reporter) -> tuple[dict[str, Any], State]:
+        """See ``Workers``: begin, blocks and layers on the workers; this process holds the lock and counts.
 
         Raises:
             GeosegError: as ``geoseg.run.predict.predict``, and ``predict`` above.
         """
-        order = replace(order, uri=_absolute(order.uri), out=str(Path(order.out).absolute()))
-        model = order.model.model()
-        work = workplace(Path(order.out), order.name)
-        with disk_errors(Path(order.out)), locked(work.lock):
-            begun: Begun = self._result(on_worker.begin_on_worker, order, what=f"{order.uri}: opening it")
+        request = replace(request, uri=_absolute(request.uri), out=str(Path(request.out).absolute()))
+        order = SceneOrder(request=request, model=DescribedModel.of(model, model.source))
+        work = workplace(Path(request.out), request.name)
+        with disk_errors(Path(request.out)), locked(work.lock):
+            begun: Begun = self._result(on_worker.begin_on_worker, order, what=f"{request.uri}: opening it")
             if begun.finished is not None:
                 return begun.finished, begun.state
             for note in begun.notes:
                 reporter.note(note)
             blocks = Order(
-                uri=order.uri,
-                options=order.options,
+                uri=request.uri,
+                options=request.options,
                 model=self._there(model.source),
                 digest=model.digest(),
                 plan=begun.plan,
@@ -130,13 +125,9 @@ class DaskWorkers:
                 key=begun.store_key,
             )
             facts = self._predict(blocks, begun, self._needs(model), reporter)
-            what, needs = f"{order.uri}: writing its layers", {LAYERS: 1.0} if LAYERS in self._declared() else None
+            what, needs = f"{request.uri}: writing its layers", {LAYERS: 1.0} if LAYERS in self._declared() else None
             record = self._result(on_worker.finish_on_worker, order, begun, facts, what=what, resources=needs)
             return record, begun.state
-
-    def describe(self, model: Model) -> DescribedModel:
-        """Return the description of a model from ``load``, for ``segment``."""
-        return DescribedModel.of(model, model.source)
 
     def slots(self) -> int:
         """Return the number of blocks that the workers hold at once; refreshed regularly, since a cluster may grow."""

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 import torch
 
 from geoseg.core.card import ModelCard
-from geoseg.core.spec import PredictSpec
 from geoseg.core.tiling import Block
 from geoseg.errors import GeosegError, ModelError, WriteError
 from geoseg.io.labels.area_of_interest import Mask, read_area
@@ -26,7 +25,7 @@ from geoseg.run.publish import Facts
 from geoseg.run.report import Silence
 from geoseg.run.stages import Begun, begin, disk_errors, finish, plan_of, workplace
 from geoseg.run.worker_device import own_index
-from geoseg.run.workers import answer, inputs
+from geoseg.run.workers import SceneRequest, answer, inputs
 from geoseg.runtimes.runtime import RuntimeInfo
 
 if TYPE_CHECKING:
@@ -58,21 +57,11 @@ class SceneOrder:
     """Input of a worker for beginning and finishing one scene.
 
     Attributes:
-        uri: path or address, absolute.
-        options: options for opening it.
-        name: folder and stem of the output.
-        out: folder of all outputs, absolute.
-        spec: options of the prediction.
-        overwrite: replace a bundle of another input, model or options.
-        model: description of the model, not loaded.
+        request: the scene; its paths are absolute.
+        model: described, not loaded.
     """
 
-    uri: str
-    options: OpenOptions
-    name: str
-    out: str
-    spec: PredictSpec
-    overwrite: bool
+    request: SceneRequest
     model: DescribedModel
 
 
@@ -153,21 +142,23 @@ def predict_on_worker(order: Order, block: Block, network: OwnNetwork | None = N
 
 @_plainly
 def begin_on_worker(order: SceneOrder) -> Begun:
-    """Open a scene, match it, compute its digest and list its pending blocks; see ``geoseg.run.stages.begin``."""
-    work = workplace(Path(order.out), order.name)
-    with disk_errors(work.lock.parent), Scene(order.uri, order.options) as scene:
+    """Open a scene, match it, take its digest and see what is left of it; see ``geoseg.run.stages.begin``."""
+    request = order.request
+    work = workplace(Path(request.out), request.name)
+    with disk_errors(work.lock.parent), Scene(request.uri, request.options) as scene:
         if not work.lock.exists():
-            raise WriteError(f"{order.out}: not there for a worker. Choose an output folder that all workers see.")
+            raise WriteError(f"{request.out}: not there for a worker. Choose an output folder that all workers see.")
         model = order.model.model()
-        plan = plan_of(scene, model, order.spec)
-        return begin(scene, model, plan, work, overwrite=order.overwrite)
+        plan = plan_of(scene, model, request.spec)
+        return begin(scene, model, plan, work, overwrite=request.overwrite)
 
 
 @_plainly
 def finish_on_worker(order: SceneOrder, begun: Begun, facts: Facts) -> dict[str, Any]:
     """Write the layers of a scene, one scene at a time in a process; see ``geoseg.run.stages.finish``."""
     keep_quiet()
-    with _FINISHING, disk_errors(begun.work.lock.parent), Scene(order.uri, order.options) as scene:
+    request = order.request
+    with _FINISHING, disk_errors(begun.work.lock.parent), Scene(request.uri, request.options) as scene:
         return finish(scene, order.model.model(), begun, facts, Silence())
 
 

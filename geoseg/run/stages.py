@@ -24,8 +24,7 @@ from geoseg.run.finished import Standing, recover, replace_broken, standing_bund
 from geoseg.run.plan import Job, RunPlan, Workplace, identity, make_plan
 from geoseg.run.publish import Facts, publish
 from geoseg.run.report import Reporter
-
-State = tuple[tuple[str, int, int, int], ...]
+from geoseg.run.workers import State
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

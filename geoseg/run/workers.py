@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
 from geoseg.core.block_result import BlockResult
+from geoseg.core.spec import PredictSpec
 from geoseg.core.tiling import Block
 from geoseg.inference.crf import refiner
 from geoseg.inference.passes import BlockPixels, block_pixels
@@ -17,14 +19,19 @@ from geoseg.inference.predict import predict_block
 from geoseg.inference.tasks.registry import task_of
 from geoseg.inference.tasks.task import Assembly
 from geoseg.io.labels.area_of_interest import Mask
+from geoseg.io.raster.options import OpenOptions
 from geoseg.io.raster.read_ahead import read_ahead
 from geoseg.io.raster.scene import Scene
 from geoseg.io.store import Store
-from geoseg.models.model import Model
+from geoseg.models.model import Model, ModelSource, load
 from geoseg.run.ahead import ahead
 from geoseg.run.plan import Job, RunPlan
+from geoseg.run.report import Reporter
 from geoseg.run.tile_progress import TileProgress
 from geoseg.runtimes.runtime import Runtime
+
+State = tuple[tuple[str, int, int, int], ...]
+"""Files with size, time of change and inode, as they were when a digest was taken of them."""
 
 Slot = Callable[[], AbstractContextManager[None]]
 """Makes the context manager held while the blocks of a scene are predicted, such as a share of a GPU."""
@@ -43,8 +50,58 @@ class Done:
     empty: bool
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SceneRequest:
+    """A whole scene to be segmented.
+
+    Attributes:
+        uri: path or address.
+        options: how to open it.
+        name: folder and stem of the output.
+        out: folder of all outputs.
+        spec: options of the prediction.
+        overwrite: replace a bundle that was made otherwise.
+    """
+
+    uri: str
+    options: OpenOptions
+    name: str
+    out: str
+    spec: PredictSpec
+    overwrite: bool
+
+
 class Workers(Protocol):
-    """Protocol of the executors that predict blocks into a store."""
+    """Loads models and predicts with them: this process, or a cluster. The bytes are the same.
+
+    Attributes:
+        concurrent: whether several scenes may be segmented at a time, each from its own thread.
+    """
+
+    concurrent: bool
+
+    def load(self, source: ModelSource) -> Model:
+        """Load a model where it will run.
+
+        Raises:
+            ModelError, ResourceError, UsageError: it cannot be loaded there.
+        """
+        ...
+
+    def slots(self) -> int:
+        """Blocks that are held at once; a cluster may grow."""
+        ...
+
+    def segment(self, request: SceneRequest, model: Model, reporter: Reporter) -> tuple[dict[str, Any], State]:
+        """Segment a whole scene with a model that ``load`` gave.
+
+        Returns:
+            The run record, and the state of the files that the scene was read from.
+
+        Raises:
+            GeosegError: as ``geoseg.run.predict.predict``.
+        """
+        ...
 
     def predict(self, job: Job, store: Store, left: list[Block], advance: Callable[[int], None]) -> Iterator[Done]:
         """Predict blocks and store each; yield each once it is stored, in any order.
@@ -65,8 +122,28 @@ class ThisProcess:
         slot: context manager held while blocks are predicted.
     """
 
+    concurrent = False
+
     def __init__(self, *, slot: Slot = nullcontext) -> None:
         self._slot = slot
+        self._one_scene = threading.Lock()
+
+    def load(self, source: ModelSource) -> Model:
+        """See ``Workers``."""
+        return load(source)
+
+    def slots(self) -> int:
+        """See ``Workers``."""
+        return 1
+
+    def segment(self, request: SceneRequest, model: Model, reporter: Reporter) -> tuple[dict[str, Any], State]:
+        """See ``Workers``; one scene at a time."""
+        from geoseg.run.predict import predict  # noqa: PLC0415 - it uses this class
+
+        options: dict[str, Any] = {"spec": request.spec, "overwrite": request.overwrite, "name": request.name}
+        with self._one_scene, Scene(request.uri, request.options) as scene:
+            layers = predict(scene, model, request.out, **options, workers=self, reporter=reporter)
+            return layers.record, scene.opened_state
 
     def predict(self, job: Job, store: Store, left: list[Block], advance: Callable[[int], None]) -> Iterator[Done]:
         """See ``Workers``."""
