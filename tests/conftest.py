@@ -23,6 +23,15 @@ from geoseg.io.weights.model_file import write_model
 settings.register_profile("geoseg", deadline=None)  # machines that run tests are busy
 settings.load_profile("geoseg")
 
+
+@pytest.fixture(scope="session", autouse=True)
+def _cache_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep compiled networks for one run of the tests: neither the user's are seen, nor any left."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("GEOSEG_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 LEGEND = Legend(
     classes=[
         LegendClass(code=0, name="ground", colour="#c8b48c"),

@@ -4,36 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-
-import torch
-from torch import nn
+from typing import TYPE_CHECKING
 
 from geoseg.core.card import ModelCard
 from geoseg.errors import ModelError
 from geoseg.runtimes.runtime import PROBABILITIES
 
-
-class SoftmaxHead(nn.Module):
-    """A network followed by a softmax in float32, regardless of the network's precision.
-
-    Args:
-        network: returns logits (tile, class, y, x).
-        temperature: logits are divided by it.
-    """
-
-    def __init__(self, network: nn.Module, temperature: float) -> None:
-        super().__init__()
-        self.network = network
-        self.temperature = temperature
-
-    def forward(self, tiles: torch.Tensor) -> torch.Tensor:
-        """Run tiles (tile, band, y, x) to probabilities (tile, class, y, x)."""
-        return torch.softmax(tempered(self.network(tiles), self.temperature), dim=1)
-
-
-def tempered(logits: torch.Tensor, temperature: float) -> torch.Tensor:
-    """Divide logits by a temperature, in float32; a temperature of 1 leaves them bit-identical."""
-    return logits.float() if temperature == 1 else logits.float() / temperature
+if TYPE_CHECKING:
+    from torch import nn
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,8 +27,14 @@ class Head:
     attach: Callable[[nn.Module, ModelCard], nn.Module]
 
 
+def _softmax(network: nn.Module, card: ModelCard) -> nn.Module:
+    from geoseg.models.softmax_head import SoftmaxHead  # noqa: PLC0415 - torch; a compiled network is run without it
+
+    return SoftmaxHead(network, card.temperature)
+
+
 HEADS: dict[str, Head] = {
-    "semantic": Head(answers=(PROBABILITIES,), attach=lambda network, card: SoftmaxHead(network, card.temperature)),
+    "semantic": Head(answers=(PROBABILITIES,), attach=_softmax),
 }
 """Heads by the task in a model's card. Other packages may add entries; see docs/adr/0012."""
 

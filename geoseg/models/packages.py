@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from geoseg.core.card import Architecture, CardBand, GsdRange, ModelCard
+from geoseg.core.digest import sha256_of_json
 from geoseg.core.legend import Legend, LegendClass
 from geoseg.core.legend_presets import bit_colour
 from geoseg.errors import ModelError, UsageError
@@ -49,6 +50,15 @@ class GeosegPackage(TorchPackage):
         self._path, self._sha256 = path, sha256
         self.card = model_file.read_card(path)
 
+    @property
+    def fingerprint(self) -> str | None:
+        """See ``ModelPackage``.
+
+        Raises:
+            ModelError: the file is not the one that it should be.
+        """
+        return model_file.checked_sha256(self._path, self._sha256)
+
     def network(self) -> nn.Module:
         """See ``ModelPackage``."""
         from geoseg.models.network import load_weights  # noqa: PLC0415 - torch; a card is read without it
@@ -79,6 +89,11 @@ class OnnxPackage:
         digest = hashlib.sha256(content).hexdigest()
         self.card = _onnx_card(path).model_copy(update={"weights_sha256": digest})
         self._activation = activation(path, self.card)
+
+    @property
+    def fingerprint(self) -> str | None:
+        """See ``ModelPackage``; the digest of the file is in the card."""
+        return sha256_of_json(self.card.model_dump(mode="json"))
 
     def check_graph(self, graph: OnnxGraph) -> None:
         """See ``ModelPackage``."""

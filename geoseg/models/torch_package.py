@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from geoseg.core.card import ModelCard
 from geoseg.errors import ModelError
+from geoseg.models.heads import head_of
 from geoseg.runtimes.onnx_graph import OnnxGraph
 from geoseg.runtimes.runtime import Answer
 
@@ -31,10 +32,13 @@ class TorchPackage(ABC):
     onnx: Path | None = None
 
     @property
+    def fingerprint(self) -> str | None:
+        """See ``ModelPackage``; nothing is known of a network that is in memory alone."""
+        return None
+
+    @property
     def answers(self) -> tuple[str, ...]:
         """See ``ModelPackage``."""
-        from geoseg.models.heads import head_of  # noqa: PLC0415 - torch; a card is read without it
-
         return head_of(self.card).answers
 
     @abstractmethod
@@ -43,8 +47,6 @@ class TorchPackage(ABC):
 
     def answering_network(self) -> nn.Module:
         """See ``ModelPackage``."""
-        from geoseg.models.heads import head_of  # noqa: PLC0415 - same
-
         return head_of(self.card).attach(self.network(), self.card)
 
     def check_graph(self, graph: OnnxGraph) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import threading
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -15,6 +17,7 @@ import numpy.typing as npt
 
 from geoseg.core.choices import Precision
 from geoseg.errors import ModelError, UsageError
+from geoseg.runtimes.compiled_cache import CompiledCache, cache_folder
 from geoseg.runtimes.onnx_graph import graph_of, mirrored
 from geoseg.runtimes.registry import RuntimeRequest
 from geoseg.runtimes.runtime import Answer, ModelPackage, RuntimeInfo
@@ -36,7 +39,8 @@ class OpenvinoRuntime:
         named: maps its outputs to arrays by name.
         precision: arithmetic precision: fp32 or bf16.
         threads: CPU threads; None: all.
-        tile_px: fixed side of the model's tiles; None: any size.
+        tile_px: side of the tiles that the model takes; None where it takes any size.
+        cache: keeps compiled forms for later processes; None: nothing does.
     """
 
     batch = 1
@@ -49,13 +53,14 @@ class OpenvinoRuntime:
         precision: str,
         threads: int | None = None,
         tile_px: int | None = None,
+        cache: CompiledCache | None = None,
     ) -> None:
         openvino = openvino_module()
         self.info = RuntimeInfo(
             name="openvino", device="cpu", precision=precision, version=f"openvino {openvino.__version__}"
         )
         self._convert, self._named, self._tile_px = convert, named, tile_px
-        self._threads = threads
+        self._threads, self._cache = threads, cache
         self._compiled: dict[tuple[int, ...], Any] = {}
         self._lock = threading.Lock()  # a request runs one tile at a time; dask computes blocks in several threads
 
@@ -82,9 +87,21 @@ class OpenvinoRuntime:
             }
             if self._threads is not None:
                 hints["INFERENCE_NUM_THREADS"] = self._threads
-            model = self._convert(shape)
-            self._compiled[shape] = openvino_module().Core().compile_model(model, "CPU", hints).create_infer_request()
+            self._compiled[shape] = self._compile(shape, hints).create_infer_request()
         return self._compiled[shape]
+
+    def _compile(self, shape: tuple[int, ...], hints: dict[str, str | int]) -> Any:
+        """Compile the model for a tile's shape, or take the form that an earlier process compiled."""
+        core = openvino_module().Core()
+        form = _form(core, self.info, shape, hints)
+        kept = None if self._cache is None else self._cache.read(form)
+        if kept is not None:
+            with suppress(RuntimeError):  # OpenVINO refuses it: it is compiled again
+                return core.import_model(kept, "CPU", hints)
+        compiled = core.compile_model(self._convert(shape), "CPU", hints)
+        if self._cache is not None:
+            self._cache.write(form, compiled.export_model().getvalue())
+        return compiled
 
 
 def of_network(package: ModelPackage, request: RuntimeRequest) -> OpenvinoRuntime:
@@ -97,13 +114,17 @@ def of_network(package: ModelPackage, request: RuntimeRequest) -> OpenvinoRuntim
     Raises:
         UsageError: OpenVINO does not support this precision.
     """
-    import torch  # noqa: PLC0415 - an ONNX file is run without it
-
-    from geoseg.runtimes.torch_runtime import cpu_gains_from_bf16  # noqa: PLC0415 - same
-
-    network = package.answering_network().eval()
+    cache = _cache_of(package)
+    # what was compiled before is known to work: torch is not even loaded, unless tiles of another size come
+    network = None if cache is not None and cache.filled else package.answering_network()
 
     def convert(shape: tuple[int, ...]) -> Any:
+        import torch  # noqa: PLC0415 - a compiled network is run without it
+
+        nonlocal network
+        if network is None:
+            network = package.answering_network()
+        network.eval()
         example: torch.Tensor = torch.zeros(1, *shape)
         with torch.inference_mode(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # tracing warns of branches on the shape, which is fixed here
@@ -111,12 +132,12 @@ def of_network(package: ModelPackage, request: RuntimeRequest) -> OpenvinoRuntim
             traced = torch.jit.trace(network, example, check_trace=False)  # type: ignore[no-untyped-call]
             return openvino_module().convert_model(traced, example_input=example, input=[1, *shape])
 
-    chosen = _precision(request.precision, "bf16" if cpu_gains_from_bf16() else "fp32")
     return OpenvinoRuntime(
         convert,
         package.named,
-        precision=chosen,
+        precision=_precision(request.precision),
         threads=request.threads,
+        cache=cache,
     )
 
 
@@ -151,13 +172,13 @@ def of_onnx(package: ModelPackage, path: Path, request: RuntimeRequest) -> Openv
             raise ModelError(f"{path}: the network cannot run on a tile of {shape[-1]} px.") from error
         return model
 
-    capable = "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     return OpenvinoRuntime(
         convert,
         package.named,
         tile_px=facts.tile_px,
-        precision=_precision(request.precision, "bf16" if capable else "fp32"),
+        precision=_precision(request.precision),
         threads=request.threads,
+        cache=_cache_of(package),
     )
 
 
@@ -174,10 +195,24 @@ def make(package: ModelPackage, request: RuntimeRequest) -> OpenvinoRuntime:
     return of_network(package, request) if package.onnx is None else of_onnx(package, package.onnx, request)
 
 
-def _precision(wanted: Precision, fast: str) -> str:
-    if wanted == "fp16":
+def _precision(asked: Precision) -> str:
+    if asked == "fp16":
         raise UsageError("--precision fp16: OpenVINO on a CPU computes in fp32 or bf16. Pass one of these.")
-    return fast if wanted == "auto" else wanted
+    if asked != "auto":
+        return asked
+    capable = "BF16" in openvino_module().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return "bf16" if capable else "fp32"
+
+
+def _cache_of(package: ModelPackage) -> CompiledCache | None:
+    folder, fingerprint = cache_folder(), package.fingerprint
+    return None if folder is None or fingerprint is None else CompiledCache(folder, fingerprint)
+
+
+def _form(core: Any, info: RuntimeInfo, shape: tuple[int, ...], hints: dict[str, str | int]) -> str:
+    """Name a compiled form by everything that it depends on besides the network."""
+    processor = [core.get_property("CPU", name) for name in ("FULL_DEVICE_NAME", "OPTIMIZATION_CAPABILITIES")]
+    return json.dumps([info.version, processor, list(shape), hints], sort_keys=True)
 
 
 def _size(dimension: Any) -> int | None:

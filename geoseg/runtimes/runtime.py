@@ -74,6 +74,11 @@ class ModelPackage(Protocol):
         ...
 
     @property
+    def fingerprint(self) -> str | None:
+        """Digest of the files that the network's answers depend on; None: compiled forms of it are not to be kept."""
+        ...
+
+    @property
     def answers(self) -> tuple[str, ...]:
         """Names of the outputs of ``answering_network``, in order."""
         ...

@@ -19,6 +19,7 @@ from geoseg.archive.archive import Archive
 from geoseg.archive.config import ArchiveConfig
 from geoseg.archive.record import SceneRecord
 from geoseg.archive.run import run_archive
+from geoseg.core.block_result import BlockResult
 from geoseg.errors import ClusterLostError, SceneError, UsageError
 from geoseg.io.store import Store
 from geoseg.run.cluster import DaskWorkers, local_cluster, started_cluster
@@ -51,11 +52,11 @@ def test_a_scene_killed_between_its_blocks_goes_on_from_them(
     config = make_archive(1)
     write, stored = Store.write, []
 
-    def die_at_third(store: Store, block: Any, *arrays: Any) -> None:
+    def die_at_third(store: Store, result: BlockResult) -> None:
         if len(stored) == 3:
             raise KeyboardInterrupt
-        write(store, block, *arrays)
-        stored.append((block.row, block.col))
+        write(store, result)
+        stored.append((result.block.row, result.block.col))
 
     monkeypatch.setattr(Store, "write", die_at_third)
     with pytest.raises(KeyboardInterrupt):
@@ -135,7 +136,7 @@ def test_a_cluster_that_cannot_be_is_said_so(name: str, cause: str) -> None:
 
 
 def test_only_the_network_is_tried_again(make_archive: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    import geoseg.archive.scene_run as module
+    import geoseg.run.workers as module
 
     config = make_archive(1, backoff_s=0.0)
     real, calls = module.Scene, []
@@ -149,7 +150,7 @@ def test_only_the_network_is_tried_again(make_archive: Any, monkeypatch: pytest.
     monkeypatch.setattr(module, "Scene", stumbling)
     assert run_archive(config).exit_code == 7
     assert len(calls) == 1, "a file on the disk is not read better the second time"
-    monkeypatch.setattr(module, "is_remote", lambda uri: True)
+    monkeypatch.setattr("geoseg.archive.scene_run.is_remote", lambda uri: True)
     over_network = config.model_copy(update={"opening": config.opening.model_copy(update={"allow_remote": True})})
     seen: list[SceneRecord] = []
     report = run_archive(over_network, retry_failed=True, on_record=seen.append)
@@ -169,7 +170,7 @@ def test_only_the_network_is_tried_again(make_archive: Any, monkeypatch: pytest.
 def test_what_a_host_denies_is_not_asked_again(
     make_archive: Any, monkeypatch: pytest.MonkeyPatch, cause: str, attempts: int
 ) -> None:
-    import geoseg.archive.scene_run as module
+    import geoseg.run.workers as module
 
     calls = []
 
@@ -178,7 +179,7 @@ def test_what_a_host_denies_is_not_asked_again(
         raise SceneError(uri, cause)
 
     monkeypatch.setattr(module, "Scene", denied)
-    monkeypatch.setattr(module, "is_remote", lambda uri: True)
+    monkeypatch.setattr("geoseg.archive.scene_run.is_remote", lambda uri: True)
     config = make_archive(1, backoff_s=0.0, opening={"allow_remote": True})
     assert run_archive(config).failed[0].exit_code == 3
     assert len(calls) == attempts

@@ -119,7 +119,7 @@ def test_a_refusal_stands_only_for_what_was_allowed_then(make_archive: Any, writ
 def test_what_may_go_by_itself_is_tried_again_and_fails_again(
     make_archive: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import geoseg.archive.scene_run as module
+    import geoseg.run.predict as module
 
     def full(*arguments: Any, **options: Any) -> Any:
         raise WriteError("no space left")
@@ -331,7 +331,7 @@ def test_a_scene_that_is_in_work_already_is_no_failure(make_archive: Any) -> Non
 
 
 def test_a_bug_in_one_scene_does_not_stop_the_others(make_archive: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    import geoseg.archive.scene_run as module
+    import geoseg.run.predict as module
 
     def buggy(scene: Any, *arguments: Any, **options: Any) -> Any:
         if options["name"] == "area1":

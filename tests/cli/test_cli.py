@@ -327,7 +327,7 @@ def test_networks_are_listed_beside_the_models_and_shown(capsys: pytest.CaptureF
     assert "buildings-unet" in listed
     assert all(name in listed for name in ("hrnet_ocr_w48", "70,375,146", "Yuan, Chen, Wang 2020, ECCV"))
     assert geoseg("models", "list") == 0
-    shipped = Path(bundled.__file__).parents[1] / "models"
+    shipped = Path(bundled.__file__).parent / "shipped"
     assert capsys.readouterr().out.split() == sorted(path.stem for path in shipped.iterdir())
     assert geoseg("models", "show", "hrnet_ocr_w48") == 0
     shown = capsys.readouterr().out

@@ -74,10 +74,10 @@ def test_every_layer_is_there_told_of_and_holds_what_it_says(
     np.testing.assert_allclose(found["entropy"][valid], spread, atol=4)
     assert (found["mutual_information"][valid] <= found["entropy"][valid]).all()
     assert found["mutual_information"][valid].max() > 1
-    with rasterio.open(bundle.percentages("entropy")) as layer:
+    with rasterio.open(bundle.by_role()["entropy"]) as layer:
         assert layer.descriptions == ("entropy",)
         assert layer.units == ("%",)
-    assert bundle.percentages("entropy").with_suffix(".qml").exists()
+    assert bundle.by_role()["entropy"].with_suffix(".qml").exists()
     if CHECK.exists():
         command = [sys.executable, str(CHECK), str(bundle.directory), str(scene), "--exact"]
         checked = subprocess.run(command, capture_output=True, text=True)

@@ -121,8 +121,10 @@ def replace_file(path: Path, data: bytes) -> None:
     try:
         part.write_bytes(data)
         os.replace(part, path)  # noqa: PTH105 - as every file is put in its place
-    finally:
-        part.unlink(missing_ok=True)
+    except BaseException:
+        with suppress(OSError):
+            part.unlink()
+        raise
 
 
 def write_json(path: Path, value: Any) -> None:

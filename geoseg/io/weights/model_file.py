@@ -75,8 +75,7 @@ def read_model(path: Path, sha256: str | None = None) -> tuple[dict[str, npt.NDA
         ModelError: the file is missing, of another kind, damaged, or of another digest.
     """
     content = _content(path)
-    if sha256 is not None and (found := hashlib.sha256(content).hexdigest()) != sha256:
-        raise ModelError(f"{path}: hash mismatch: sha256 {found[:12]}… found, {sha256[:12]}… expected. Fetch it again.")
+    _digest(path, content, sha256)
     card = _card(path, _header(path, content))
     try:
         stored = load(content)
@@ -88,6 +87,19 @@ def read_model(path: Path, sha256: str | None = None) -> tuple[dict[str, npt.NDA
             "Fetch or train it again."
         )
     return {name: _loaded(stored[name]) for name in sorted(stored)}, card
+
+
+def checked_sha256(path: Path, sha256: str | None = None) -> str:
+    """Hash a model file without taking it apart.
+
+    Args:
+        path: the file.
+        sha256: digest that it must have; None: any.
+
+    Raises:
+        ModelError: the file is missing, of another kind, or has another digest.
+    """
+    return _digest(path, _content(path), sha256)
 
 
 def read_card(path: Path) -> ModelCard:
@@ -132,6 +144,15 @@ def _stored(name: str, tensor: npt.NDArray[Any], *, exact: bool) -> npt.NDArray[
 
 def _loaded(tensor: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return tensor.astype(np.float32) if tensor.dtype == np.float16 else tensor
+
+
+def _digest(path: Path, content: bytes, expected: str | None) -> str:
+    found = hashlib.sha256(content).hexdigest()
+    if expected is not None and found != expected:
+        raise ModelError(
+            f"{path}: hash mismatch: sha256 {found[:12]}… found, {expected[:12]}… expected. Fetch it again."
+        )
+    return found
 
 
 def _content(path: Path) -> bytes:
