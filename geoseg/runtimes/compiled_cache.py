@@ -11,7 +11,6 @@ from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 
-import geoseg
 from geoseg.core.digest import sha256_of_json
 from geoseg.io.files.writing import replace_file
 
@@ -121,8 +120,8 @@ def _files(folder: Path) -> Iterator[tuple[int, int, Path]]:
 
 @lru_cache(maxsize=1)
 def _code_digest() -> str:
-    root = Path(geoseg.__file__).parent
-    found = hashlib.sha256(geoseg.__version__.encode())
+    root = Path(__file__).resolve().parents[1]
+    found = hashlib.sha256(_version("geoseg").encode())
     for part in _CODE:
         for path in sorted((root / part).rglob("*.py")) if (root / part).is_dir() else [root / part]:
             found.update(path.read_bytes())
