@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import entr
 
 from geoseg.inference.naming import Part, Probs
 
@@ -29,6 +28,8 @@ def entropy(probs: Probs) -> Plane:
     Returns:
         (y, x) float32: Shannon's entropy divided by the logarithm of the number of classes; 0 for a single class.
     """
+    from scipy.special import entr  # noqa: PLC0415 - for entropy alone
+
     total = np.zeros(probs.shape[1:], np.float32)
     if len(probs) == 1:
         return total

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -9,22 +11,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from geoseg.core.class_choice import object_codes
 from geoseg.core.ground import pixel_sides_m
-from geoseg.core.layer import CONFIDENCE, Layer, RasterLayer, VectorLayer
-from geoseg.core.segments import Segments
+from geoseg.core.layer import Layer, RasterLayer
 from geoseg.core.window import Window
-from geoseg.io.polygons.geopackage import write_segments
 from geoseg.io.publish.grid import LayerGrid
 from geoseg.io.publish.layer_kinds import ramp_of
 from geoseg.io.raster.cog import write_class_cog, write_percent_cog
 from geoseg.run.finished_blocks import FinishedBlocks
 from geoseg.run.lineage import about_layers
 from geoseg.run.plan import Job
-from geoseg.vector.objects.scene import COLUMNS, BlockRun, SceneObjects
-from geoseg.vector.objects.spec import ObjectSpec
-from geoseg.vector.spec import VectorSpec
-from geoseg.vector.vectorise import Tracing, vectorise_codes, vectorise_labels
 
 Codes = npt.NDArray[np.uint8]
 
@@ -99,57 +94,27 @@ def write_percentages(layer: LayerJob) -> Mapping[str, Any]:
     return {}
 
 
-def write_polygons(layer: LayerJob) -> Mapping[str, Any]:
-    """Draw the polygons of a class raster and count them."""
-    assert isinstance(layer.layer, VectorLayer)  # noqa: S101 - its role says so
-    plan, legend, grid = layer.job.plan, layer.job.model.card.legend, layer.grid
-    spec = VectorSpec(simplify_m=plan.spec.simplify_m, min_area_m2=plan.spec.min_area_m2 or 0.0)
-    codes = plan.schema.raster(layer.layer.source)
-    confidence = plan.schema.raster(CONFIDENCE) if CONFIDENCE in plan.schema else None
-    source = _StoredCodes(layer.blocks, codes, confidence if confidence and confidence.published else None)
-    world = grid.to_world if grid.gcps else None
+def import_vectoriser() -> None:
+    """Import the modules of polygons in a thread, so that numba and pandas are loaded before the network has finished.
 
-    def batches() -> Iterator[Segments]:
-        for batch in vectorise_codes(source, grid.geobox, nodata=legend.nodata, spec=spec, to_world=world):
-            layer.tick(0)
-            yield batch
+    pyogrio itself is left to the thread that writes: it catches GDAL's warnings only in the one that imported it.
+    """
 
-    facts: dict[str, Any] = {"crs_wkt": grid.crs_wkt, "legend": legend, "about": about_layers(layer.job)}
-    count = write_segments(layer.job.work.building.file_of(layer.layer), batches(), **facts)
-    return {layer.layer.name: count}
+    def load() -> None:
+        for module in ("geoseg.vector.vectorise", "geoseg.vector.objects.scene", "geopandas"):
+            importlib.import_module(module)
+
+    threading.Thread(target=load, daemon=True).start()
 
 
-def write_objects(layer: LayerJob) -> Mapping[str, Any]:
-    """Find the objects of the classes that are counted, draw them and count them."""
-    assert isinstance(layer.layer, VectorLayer)  # noqa: S101 - its role says so
-    plan, legend, grid = layer.job.plan, layer.job.model.card.legend, layer.grid
-    choice = plan.spec.objects
-    assert choice is not None  # noqa: S101 - the schema has the layer
-    confidence = plan.schema.raster(CONFIDENCE)
-    source = _StoredCodes(
-        layer.blocks, plan.schema.raster(layer.layer.source), confidence if confidence.published else None
-    )
-    spec = ObjectSpec(
-        codes=object_codes(choice.classes, legend),
-        split=choice.split or ("confidence" if confidence.published else "distance"),
-        neck=choice.neck,
-        min_area_m2=plan.spec.min_area_m2 or 0.0,
-    )
-    path = layer.job.work.building.file_of(layer.layer)
-    with SceneObjects.find(source, grid.geobox, spec, BlockRun(nodata=legend.nodata, folder=path.parent)) as found:
+def _imported_later(name: str) -> Writer:
+    """Make a writer that imports ``geoseg.run.polygon_writers`` when it is called: numba and pandas take a second."""
 
-        def batches() -> Iterator[Segments]:
-            layer.tick(0)
-            how = Tracing(
-                spec=VectorSpec(simplify_m=plan.spec.simplify_m), to_world=grid.to_world if grid.gcps else None
-            )
-            for batch in vectorise_labels(found, grid.geobox, found.table, how):
-                layer.tick(0)
-                yield batch
+    def write(layer: LayerJob) -> Mapping[str, Any]:
+        writer: Writer = getattr(importlib.import_module("geoseg.run.polygon_writers"), name)
+        return writer(layer)
 
-        facts: dict[str, Any] = {"crs_wkt": grid.crs_wkt, "legend": legend, "about": about_layers(layer.job)}
-        count = write_segments(path, batches(), **facts, layer=layer.layer.name, extra=COLUMNS)
-    return {layer.layer.name: count}
+    return write
 
 
 WRITERS: dict[str, Writer] = {
@@ -157,24 +122,10 @@ WRITERS: dict[str, Writer] = {
     "confidence": write_percentages,
     "probability": write_percentages,
     "uncertainty": write_percentages,
-    "segments": write_polygons,
-    "objects": write_objects,
+    "segments": _imported_later("write_polygons"),
+    "objects": _imported_later("write_objects"),
 }
 """Writers by the role of the layer. Other packages may add entries; see docs/adr/0012."""
-
-
-class _StoredCodes:
-    """Codes and confidence of finished blocks over any window, as input of the vectoriser. Thread-safe."""
-
-    def __init__(self, blocks: FinishedBlocks, codes: RasterLayer, confidence: RasterLayer | None) -> None:
-        self._blocks = blocks
-        self._layers = (codes,) if confidence is None else (codes, confidence)
-        self.shape = blocks.shape
-
-    def read(self, window: Window) -> tuple[Codes, Codes | None]:
-        """Read codes and confidence of a window."""
-        found = self._blocks.read_window(window, self._layers)
-        return found[0], found[1] if len(found) > 1 else None
 
 
 def _counts(codes: Codes) -> npt.NDArray[np.int64]:

@@ -16,6 +16,7 @@ from geoseg.io.publish.bundle import Bundle
 from geoseg.io.raster.scene import Scene, open_scene
 from geoseg.io.store import Store
 from geoseg.models.model import Model, load_model
+from geoseg.run.layer_writers import import_vectoriser
 from geoseg.run.lock import locked
 from geoseg.run.plan import Job
 from geoseg.run.publish import Facts
@@ -107,6 +108,8 @@ def _run(scene: Scene, model: Model, begun: Begun, workers: Workers, reporter: R
     started, clock = datetime.now(UTC), time.perf_counter()
     job = job_of(scene, model, begun)
     store = begun.store()
+    if job.plan.schema.vectors:
+        import_vectoriser()
     counts, predicted_px = _predict_blocks(job, store, begun.left, workers, reporter)
     facts = Facts(
         started=started,

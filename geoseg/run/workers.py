@@ -11,13 +11,13 @@ from typing import Any, Protocol
 import numpy as np
 
 from geoseg.core.block_result import BlockResult
+from geoseg.core.crf_spec import CrfSpec
 from geoseg.core.spec import PredictSpec
 from geoseg.core.tiling import Block
-from geoseg.inference.crf import refiner
 from geoseg.inference.passes import BlockPixels, block_pixels
 from geoseg.inference.predict import predict_block
 from geoseg.inference.tasks.registry import task_of
-from geoseg.inference.tasks.task import Assembly
+from geoseg.inference.tasks.task import Assembly, Refine
 from geoseg.io.labels.area_of_interest import Mask
 from geoseg.io.raster.options import OpenOptions
 from geoseg.io.raster.read_ahead import read_ahead
@@ -198,9 +198,15 @@ def answer(
         spec=plan.spec,
         schema=plan.schema,
         members=len(members),
-        refine=refiner(plan.spec.crf),
+        refine=None if plan.spec.crf is None else _refiner(plan.spec.crf),
     )
     return predict_block(task_of(model.card), members, assembly, source).cut(block)
+
+
+def _refiner(spec: CrfSpec) -> Refine:
+    from geoseg.inference.crf import refiner  # noqa: PLC0415 - numba, for a CRF alone
+
+    return refiner(spec)
 
 
 def _nothing(block: Block) -> BlockPixels:

@@ -15,7 +15,6 @@ from geoseg.core.digest import sha256_of_json
 from geoseg.core.window import Window
 from geoseg.io.raster.georeference import crop
 from geoseg.io.vectors.names import split_layer
-from geoseg.io.vectors.read import VectorRequest, read_polygons
 
 Mask = Callable[[Window], "npt.NDArray[np.bool_]"]
 
@@ -35,6 +34,8 @@ def read_area(name: str | Path, geobox: GeoBox, *, allow_remote: bool = False) -
         UsageError: ``name`` is an address, and remote files are not allowed.
         SceneError: the file cannot be read, holds no polygon, has no CRS, or lies outside the scene.
     """
+    from geoseg.io.vectors.read import VectorRequest, read_polygons  # noqa: PLC0415 - geopandas, for areas alone
+
     request = VectorRequest(
         name=str(name),
         grid=geobox,
