@@ -63,9 +63,9 @@ def refine(
     return out
 
 
-def refiner(spec: CrfSpec | None) -> Refine | None:
-    """Return the refinement of the probabilities of a block: a CRF over its pixels, or None."""
-    return None if spec is None else partial(_refine_block, spec)
+def refiner(spec: CrfSpec) -> Refine:
+    """Return the refinement of the probabilities of a block: a CRF over its pixels."""
+    return partial(_refine_block, spec)
 
 
 def _refine_block(spec: CrfSpec, probs: Values, source: Coloured) -> Values:
