@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-
-from geoseg.process.signals import Stopped, say_stopped, watch_signals
+from geoseg.process.signals import Stopped, leave, say_stopped, watch_signals
 from geoseg.process.streams import open_streams, use_utf8
 
 
@@ -19,7 +17,7 @@ def main() -> None:
         run()
     except Stopped as stop:
         say_stopped(stop)
-        sys.exit(stop.code)
+        leave(stop.code)
 
 
 if __name__ == "__main__":

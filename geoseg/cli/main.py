@@ -20,7 +20,7 @@ from geoseg.cli.commands.predict import predict
 from geoseg.cli.commands.train import train
 from geoseg.cli.commands.vectorise import vectorise
 from geoseg.process.command import run_command
-from geoseg.process.signals import watch_signals
+from geoseg.process.signals import leave, watch_signals
 
 app = typer.Typer(
     name="geoseg",
@@ -63,7 +63,7 @@ def main() -> None:
     """Run the command line and exit with the documented exit code."""
     watch_signals()
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
-    sys.exit(run_command(lambda: app(args=arguments, standalone_mode=False), debug="--debug" in sys.argv[1:]))
+    leave(run_command(lambda: app(args=arguments, standalone_mode=False), debug="--debug" in sys.argv[1:]))
 
 
 if __name__ == "__main__":

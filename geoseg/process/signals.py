@@ -1,4 +1,8 @@
-"""SIGINT and SIGTERM: an orderly end at the first one, an immediate end at the second. Imports nothing heavy."""
+"""SIGINT and SIGTERM: an orderly end at the first one, an immediate end at the second. Imports nothing heavy.
+
+The process ends by ``os._exit`` once its exit functions have run. Python would go on to free every module one by one:
+with torch, GDAL and Dask loaded that takes seconds, in which no thread runs and no signal is handled.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +12,9 @@ import signal
 import sys
 import threading
 from contextlib import suppress
+from pathlib import Path
 from types import FrameType
-from typing import Final
+from typing import Final, NoReturn
 
 GRACE_S: Final = 8.0
 """Longest time between the first signal and the end of the process."""
@@ -36,6 +41,8 @@ class Stopped(BaseException):
 
 
 _arrived: signal.Signals | None = None
+_ending: tuple[int, int] | None = None
+"""Process that ends, and its exit code."""
 _said = False
 _watched = False
 
@@ -65,13 +72,24 @@ def watch_signals() -> None:
     signal.set_wakeup_fd(told, warn_on_full_buffer=False)
     signal.signal(_REMINDER, _remind)
     sys.unraisablehook = _unraisable
-    atexit.register(_ignore)  # the first to be registered is the last to run
+    atexit.register(_end)  # the first to be registered is the last to run
     threading.Thread(target=_watch, args=(heard,), name="geoseg-signals", daemon=True).start()
 
 
 def stopped() -> Stopped | None:
     """The signal that arrived since the signals are handled, or None."""
     return None if _arrived is None else _error(_arrived)
+
+
+def leave(code: int) -> NoReturn:
+    """End the process with an exit code: its threads are waited for and its exit functions run, then it is gone.
+
+    Raises:
+        SystemExit: always; whoever catches it keeps the process alive.
+    """
+    global _ending  # noqa: PLW0603 - same
+    _ending = os.getpid(), code
+    sys.exit(code)
 
 
 def say_stopped(stop: Stopped) -> None:
@@ -110,12 +128,12 @@ def _remind(number: int, frame: FrameType | None) -> None:
 
 def _watch(heard: int) -> None:
     number = _next(heard)
-    timer = threading.Timer(GRACE_S, _leave, (number,))
+    timer = threading.Timer(GRACE_S, _stop_now, (number,))
     timer.daemon = True
     timer.start()
     reminder = threading.Thread(target=_keep_reminding, name="geoseg-reminder", daemon=True)
     reminder.start()
-    _leave(_next(heard))
+    _stop_now(_next(heard))
 
 
 def _next(heard: int) -> int:
@@ -132,7 +150,7 @@ def _keep_reminding() -> None:
             signal.pthread_kill(main, _REMINDER)
 
 
-def _leave(number: int) -> None:
+def _stop_now(number: int) -> None:
     stop = _error(signal.Signals(number) if _arrived is None else _arrived)
     if not _said:
         with suppress(OSError):
@@ -141,18 +159,49 @@ def _leave(number: int) -> None:
 
 
 def _exit(code: int) -> None:
-    """End this process and its workers at once."""
-    multiprocessing = sys.modules.get("multiprocessing")
-    if multiprocessing is not None:
-        for child in multiprocessing.active_children():
-            child.kill()
+    """End this process and all that it has started at once."""
+    for process in _descendants(os.getpid()):
+        with suppress(OSError):
+            os.kill(process, signal.SIGKILL)
     os._exit(code)
 
 
-def _ignore() -> None:
-    """Leave with the exit code that stands, whatever arrives while Python takes itself apart."""
+def _descendants(process: int) -> list[int]:
+    """Processes that a process has started, and theirs; but for Python's tracker, which removes what they leave.
+
+    They are those the system knows of, or else those Python does.
+    """
+    listing = list(Path(f"/proc/{process}/task").glob("*/children"))
+    if listing:
+        children = [int(child) for file in listing for child in _text(file).split()]
+    elif process == os.getpid() and (multiprocessing := sys.modules.get("multiprocessing")) is not None:
+        children = [child.pid for child in multiprocessing.active_children()]
+    else:
+        return []
+    tracker = getattr(sys.modules.get("multiprocessing.resource_tracker"), "_resource_tracker", None)
+    children = [child for child in children if child != getattr(tracker, "_pid", None)]
+    return children + [other for child in children for other in _descendants(child)]
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text()
+    except OSError:  # its thread has ended
+        return ""
+
+
+def _end() -> None:
+    """Leave with the exit code that stands, whatever arrives meanwhile."""
     for number in _CODES:
         signal.signal(number, signal.SIG_IGN)
+    if _ending is None or _ending[0] != os.getpid():
+        return
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+    if _arrived is None:
+        os._exit(_ending[1])
+    _exit(_ending[1])
 
 
 def _unraisable(unraisable: sys.UnraisableHookArgs) -> None:

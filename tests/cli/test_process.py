@@ -219,3 +219,64 @@ def test_a_limit_of_the_address_space_is_said_in_a_sentence(
     assert ended.returncode in {0, 5}, ended.stderr
     assert ended.returncode == 0 or "memory" in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+ENDS = "import sys; sys.argv = ['geoseg', '--version']; from geoseg.__main__ import main\n"
+
+
+def ended(script: str) -> tuple[subprocess.CompletedProcess[str], float]:
+    """Run a script that begins with the command's entry point, and the seconds it took."""
+    begun = time.monotonic()
+    process = subprocess.run([sys.executable, "-c", ENDS + script], capture_output=True, text=True, timeout=60)
+    return process, time.monotonic() - begun
+
+
+def test_a_command_that_is_done_does_not_wait_for_python_to_free_its_modules() -> None:
+    script = "import time\nclass Slow:\n    def __del__(self): time.sleep(20)\n"
+    process, seconds = ended(script + "sys.slow = Slow()\nmain()")
+    assert (process.returncode, process.stdout.startswith("geoseg ")) == (0, True)
+    assert seconds < 15
+
+
+def test_a_command_that_is_done_waits_for_its_threads_and_runs_its_exit_functions() -> None:
+    process, _ = ended(
+        "import atexit, threading, time\n"
+        "def late(): time.sleep(0.5); print('thread'); atexit.register(print, 'function')\n"
+        "threading.Thread(target=late).start()\n"
+        "main()"
+    )
+    assert process.stdout.splitlines()[1:] == ["thread", "function"]
+
+
+@pytest.mark.parametrize(("number", "code"), BOTH)
+@pytest.mark.parametrize("spacing_s", [0.05, 0.6])
+def test_the_second_signal_ends_at_once_what_the_first_one_lets_clean_up(
+    number: signal.Signals, code: int, spacing_s: float
+) -> None:
+    process = started(
+        "import atexit, subprocess\n"
+        "from geoseg.cli.door import enter\n"
+        "def hold():\n"
+        "    while True:\n"
+        "        try: time.sleep(60)\n"
+        "        except BaseException: pass\n"
+        "atexit.register(hold)\n"
+        "def command():\n"
+        "    child = subprocess.Popen(['sleep', '61'], stdout=-3, stderr=-3)\n"
+        "    print('ready', flush=True)\n"
+        "    print(child.pid, flush=True)\n"
+        "    time.sleep(60)\n"
+        "signals.leave(enter(command, debug=False))"
+    )
+    assert process.stdout is not None
+    child = Path("/proc") / process.stdout.readline().strip()
+    process.send_signal(number)
+    time.sleep(spacing_s)
+    begun = time.monotonic()
+    process.send_signal(number)
+    _, error = process.communicate(timeout=20)
+    assert time.monotonic() - begun < 2
+    assert (process.returncode, len(error.splitlines())) == (code, 1)
+    while child.exists() and "\nState:\tZ" not in (child / "status").read_text() and time.monotonic() - begun < 5:
+        time.sleep(0.01)
+    assert not child.exists() or "\nState:\tZ" in (child / "status").read_text()
