@@ -71,6 +71,8 @@ class Learner(LightningModule):  # type: ignore[misc]
         self.register_buffer("counts", torch.zeros(len(recipe.legend) ** 2, dtype=torch.int64), persistent=False)
         self.steps_taken = self.batches_seen = 0
         self.lines: list[Line] = []
+        self.losses: list[float] = []
+        """Of the batches since the last line."""
         self.best: tuple[float, dict[str, Tensor]] | None = None
         self.looks_since_best = 0
         self.done = False
@@ -209,6 +211,7 @@ class Learner(LightningModule):  # type: ignore[misc]
             "batches_seen": self.batches_seen,
             "elapsed_s": self.elapsed_s,
             "lines": self.lines,
+            "losses": self.losses,
             "best": self.best,
             "looks_since_best": self.looks_since_best,
             "counts": self.counts,
@@ -221,6 +224,7 @@ class Learner(LightningModule):  # type: ignore[misc]
         self.steps_taken, self.batches_seen = state["steps_taken"], state["batches_seen"]
         self._elapsed_before_s, self.done = state["elapsed_s"], state["done"]
         self.lines, self.best = state["lines"], state["best"]
+        self.losses = state.get("losses", [])  # a checkpoint of an older version has none
         self.looks_since_best = state["looks_since_best"]
         self.counts.copy_(state["counts"])
 

@@ -33,7 +33,6 @@ class Watch(Callback):  # type: ignore[misc]
 
     def __init__(self, checkpoint: Path, log: Path, report: Report | None, look: Look) -> None:
         self._checkpoint, self._log, self._report, self._look = checkpoint, log, report, look
-        self._losses: list[float] = []
         self._last_line = (0, 0.0)
         self._iou = self._speed = self._last_loss = float("nan")
         self._held_out: float | None = None
@@ -55,7 +54,7 @@ class Watch(Callback):  # type: ignore[misc]
         """Record the loss, and run the due actions after a step."""
         del batch, batch_idx
         self._last_loss = float(outputs["loss"]) * pl_module.recipe.schedule.accumulate
-        self._losses.append(self._last_loss)
+        pl_module.losses.append(self._last_loss)
         if pl_module.note_batch():
             self._after_step(trainer, pl_module)
 
@@ -71,9 +70,9 @@ class Watch(Callback):  # type: ignore[misc]
             self._write_line(trainer, learner, rate, looked=looked)
         learner.done = ended
         if ended or step % schedule.save_every == 0:
-            trainer.save_checkpoint(self._checkpoint)
-            if trainer.is_global_zero:
+            if trainer.is_global_zero:  # before the checkpoint: after a kill in between, the log is written again
                 write_log(self._log, learner.lines)
+            trainer.save_checkpoint(self._checkpoint)
         if ended:
             trainer.should_stop = True
         if self._report is not None and trainer.is_global_zero:
@@ -111,7 +110,7 @@ class Watch(Callback):  # type: ignore[misc]
         self._iou = _iou(learner.counts)
         line: Line = {
             "step": learner.steps_taken,
-            "loss": float(np.mean(self._losses)) if self._losses else float("nan"),
+            "loss": float(np.mean(learner.losses)) if learner.losses else float("nan"),
             "learning_rate": rate,
             "iou": self._iou,
             "images_per_s": self._speed,
@@ -121,7 +120,7 @@ class Watch(Callback):  # type: ignore[misc]
             line["held_out_iou"] = self._held_out
         learner.lines.append(line)
         learner.counts.zero_()
-        self._losses = []
+        learner.losses = []
         for logger in trainer.loggers:
             logger.log_metrics({k: v for k, v in line.items() if k != "step"}, step=learner.steps_taken)
 

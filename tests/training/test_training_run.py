@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import importlib.util
 import json
 import os
@@ -284,6 +285,50 @@ def test_batches_come_in_order_and_each_process_has_its_own(workers: int) -> Non
     assert numbers(begin=4) == [4, 5, 6]
     assert sorted(numbers(share=(0, 2)) + numbers(share=(1, 2))) == list(range(14))
     assert numbers(begin=2, share=(1, 2)) == [5, 7, 9, 11, 13]
+
+
+def _log(folder: Path) -> list[tuple[str, ...]]:
+    """Lines of a log, but for what the clock says."""
+    with (folder / "squares_log.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    return [tuple(row[name] for name in row if name not in ("images_per_s", "elapsed_s")) for row in rows]
+
+
+@pytest.mark.parametrize("stop_at", [4, 7])
+def test_a_resumed_run_logs_what_an_uninterrupted_one_logs(stop_at: int, data: Path, tmp_path: Path) -> None:
+    asked = recipe(schedule={"steps": 8, "save_every": 1}, trainer={"log_every": 3, "tensorboard": False})
+
+    def stop(progress: Progress) -> None:
+        if progress.step == stop_at:
+            raise InterruptedError
+
+    train(asked, data, tmp_path / "whole")
+    with pytest.raises(InterruptedError):
+        train(asked, data, tmp_path / "cut", report=stop)
+    train(asked, data, tmp_path / "cut", resume=True)
+    assert _log(tmp_path / "cut") == _log(tmp_path / "whole")
+    assert [line[0] for line in _log(tmp_path / "whole")] == ["3", "6", "8"]
+
+
+def test_a_run_killed_between_its_last_checkpoint_and_its_log_has_its_log_whole(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = recipe(schedule={"steps": 4, "save_every": 2}, trainer={"log_every": 2, "tensorboard": False})
+    train(asked, data, tmp_path / "whole")
+    for killed in ("write_log", "Trainer.save_checkpoint"):
+        calls = []
+
+        def die(*arguments: Any, calls: list[Any] = calls) -> None:
+            calls.append(arguments)
+            if len(calls) == 2:
+                raise InterruptedError
+
+        with monkeypatch.context() as patched:
+            patched.setattr(f"geoseg.engine.watch.{killed}", die)
+            with pytest.raises(InterruptedError):
+                train(asked, data, tmp_path / killed)
+        train(asked, data, tmp_path / killed, resume=True)
+        assert _log(tmp_path / killed) == _log(tmp_path / "whole")
 
 
 _SCRIPT = """
