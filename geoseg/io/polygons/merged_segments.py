@@ -14,7 +14,7 @@ from geoseg.io.files.quiet import quiet
 from geoseg.io.files.sqlite_file import read_only
 from geoseg.io.files.writing import whole_file
 from geoseg.io.polygons.geopackage import add_style, settle
-from geoseg.io.polygons.ogr_file import OGR_ERRORS, plainly_named
+from geoseg.io.polygons.ogr_file import OGR_ERRORS, arrow_stream, plainly_named
 from geoseg.io.polygons.segment_stream import ATTRIBUTES, GEOMETRY
 from geoseg.io.publish.segment_style import segments_qml
 from geoseg.io.vectors.content import VectorFormat
@@ -66,21 +66,18 @@ def merge_segments(path: Path, sources: Sequence[tuple[str, Path]], *, crs_wkt: 
                 unreadable.append(name)
 
     with whole_file(path, verify=verify) as part:
-        try:
-            with quiet(), plainly_named(part, ".gpkg") as name:
-                pyogrio.write_arrow(
-                    pa.RecordBatchReader.from_batches(_SCHEMA, stream()),
-                    name,
-                    layer=LAYER,
-                    driver="GPKG",
-                    geometry_name=GEOMETRY,
-                    geometry_type="Polygon",
-                    crs=crs_wkt,
-                    dataset_options={"VERSION": "1.3"},
-                    layer_options={"GEOMETRY_NAME": GEOMETRY, "SPATIAL_INDEX": "YES"},
-                )
-        except OGR_ERRORS as error:
-            raise OSError(str(error)) from error
+        with quiet(), plainly_named(part, ".gpkg") as name, arrow_stream(_SCHEMA, stream()) as arrow:
+            pyogrio.write_arrow(
+                arrow,
+                name,
+                layer=LAYER,
+                driver="GPKG",
+                geometry_name=GEOMETRY,
+                geometry_type="Polygon",
+                crs=crs_wkt,
+                dataset_options={"VERSION": "1.3"},
+                layer_options={"GEOMETRY_NAME": GEOMETRY, "SPATIAL_INDEX": "YES"},
+            )
         add_style(part, LAYER, segments_qml(legend))
         settle(part)
     return unreadable

@@ -17,7 +17,7 @@ from geoseg.io.files.column_sums import ColumnSums
 from geoseg.io.files.quiet import quiet
 from geoseg.io.polygons.segment_stream import GEOMETRY, SegmentStream
 
-# RuntimeError bare is what pyogrio makes of a stream that breaks
+# RuntimeError bare is what pyogrio makes of a stream that cannot be used
 OGR_ERRORS = (
     CRSError,
     DataLayerError,
@@ -74,23 +74,55 @@ def write_layer(
         OSError: GDAL cannot write the file.
         BaseException: an error of the stream itself, unchanged.
     """
+    with quiet(), plainly_named(part, how.suffix) as path, arrow_stream(stream.schema, _even(stream)) as arrow:
+        pyogrio.write_arrow(
+            arrow,
+            path,
+            layer=layer,
+            driver=how.driver,
+            geometry_name=GEOMETRY,
+            geometry_type="MultiPolygon" if multi else "Polygon",
+            crs=crs_wkt,
+            dataset_options=dict(how.dataset_options),
+            layer_options=dict(how.layer_options),
+        )
+
+
+@contextmanager
+def arrow_stream(schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatchReader]:
+    """Give batches to GDAL as an Arrow stream that never fails.
+
+    An exception of the batches, an interruption too, ends the stream early and is raised when the body is left. C code
+    can carry none: Arrow would format its traceback, which runs Python code, inside of the callback.
+
+    Args:
+        schema: of the batches.
+        batches: read once, in the thread that writes.
+
+    Yields:
+        For ``pyogrio.write_arrow``. The file that was written so far is to be thrown away where the body is left by an
+        exception.
+
+    Raises:
+        OSError: GDAL cannot write the file.
+        BaseException: whatever the batches raised, as it was.
+    """
+    broke: list[BaseException] = []
+
+    def contained() -> Iterator[pa.RecordBatch]:
+        try:
+            yield from batches
+        except GeneratorExit:  # GDAL did not read to the end
+            raise
+        except BaseException as error:  # noqa: BLE001 - raised again below
+            broke.append(error)
+
     try:
-        with quiet(), plainly_named(part, how.suffix) as path:
-            pyogrio.write_arrow(
-                pa.RecordBatchReader.from_batches(stream.schema, _even(stream)),
-                path,
-                layer=layer,
-                driver=how.driver,
-                geometry_name=GEOMETRY,
-                geometry_type="MultiPolygon" if multi else "Polygon",
-                crs=crs_wkt,
-                dataset_options=dict(how.dataset_options),
-                layer_options=dict(how.layer_options),
-            )
+        yield pa.RecordBatchReader.from_batches(schema, contained())
     except OGR_ERRORS as error:
-        if stream.broke is not None:
-            raise stream.broke from error
-        raise OSError(str(error)) from error
+        raise broke[0] if broke else OSError(str(error)) from error
+    if broke:
+        raise broke[0]
 
 
 def read_sums(part: Path, schema: pa.Schema) -> ColumnSums:

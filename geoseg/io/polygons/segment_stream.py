@@ -34,7 +34,7 @@ _LARGEST_BATCH_BYTES = 2**29
 
 
 class SegmentStream:
-    """One-pass stream of segments that checks and counts them and keeps the error that ended it.
+    """One-pass stream of segments that checks and counts them.
 
     Args:
         batches: polygons, batch by batch.
@@ -48,7 +48,6 @@ class SegmentStream:
         pixels: sum of their pixels.
         codes: sum of their class codes.
         sums: of all columns of the record batches.
-        broke: the error that ended the stream, which Arrow's C stream cannot carry; None if there was none.
     """
 
     def __init__(self, batches: Iterable[Segments], legend: Legend, extra: np.dtype[np.void] = NO_COLUMNS) -> None:
@@ -61,18 +60,13 @@ class SegmentStream:
         self._known = set(legend.codes)
         self.rows = self.pixels = self.codes = 0
         self.sums = ColumnSums()
-        self.broke: BaseException | None = None
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:
         """Yield record batches of ``schema``, none of them empty."""
-        try:
-            for segments in self.segments():
-                arrays = [*self.columns(segments), pa.array(to_wkb(segments.geometry), pa.binary())]
-                self.sums.add(dict(zip(self.schema.names, arrays, strict=True)))
-                yield pa.RecordBatch.from_arrays(arrays, schema=self.schema)
-        except BaseException as error:  # an interruption too would be lost on the way through C
-            self.broke = error
-            raise
+        for segments in self.segments():
+            arrays = [*self.columns(segments), pa.array(to_wkb(segments.geometry), pa.binary())]
+            self.sums.add(dict(zip(self.schema.names, arrays, strict=True)))
+            yield pa.RecordBatch.from_arrays(arrays, schema=self.schema)
 
     def segments(self) -> Iterator[Segments]:
         """Yield the batches, none of them empty and none too large for one Arrow array.

@@ -14,7 +14,7 @@ from geoseg.io.checks.geopackage import check_geopackage
 from geoseg.io.files.sqlite_file import read_only
 from geoseg.io.files.writing import whole_file
 from geoseg.io.polygons.geopackage import add_style, settle
-from geoseg.io.polygons.ogr_file import OGR_ERRORS, plainly_named
+from geoseg.io.polygons.ogr_file import arrow_stream, plainly_named
 from geoseg.io.polygons.segment_stream import to_wkb
 from geoseg.io.publish.scene_index import GEOMETRY, columns_of, read_batches
 from geoseg.io.publish.state_style import states_qml
@@ -60,21 +60,18 @@ def write_footprints(path: Path, index: Path) -> int:
     known = columns_of(index)
     schema = pa.schema([*(field for field in known if field.name not in _LEFT_OUT), _WKB])
     with whole_file(path, verify=verify) as part:
-        try:
-            with plainly_named(part, ".gpkg") as name:
-                pyogrio.write_arrow(
-                    pa.RecordBatchReader.from_batches(schema, stream(schema)),
-                    name,
-                    layer=LAYER,
-                    driver="GPKG",
-                    geometry_name=_GEOM,
-                    geometry_type="MultiPolygon",
-                    crs="EPSG:4326",
-                    dataset_options={"VERSION": "1.3"},
-                    layer_options={"GEOMETRY_NAME": _GEOM, "SPATIAL_INDEX": "YES"},
-                )
-        except OGR_ERRORS as error:
-            raise OSError(str(error)) from error
+        with plainly_named(part, ".gpkg") as name, arrow_stream(schema, stream(schema)) as arrow:
+            pyogrio.write_arrow(
+                arrow,
+                name,
+                layer=LAYER,
+                driver="GPKG",
+                geometry_name=_GEOM,
+                geometry_type="MultiPolygon",
+                crs="EPSG:4326",
+                dataset_options={"VERSION": "1.3"},
+                layer_options={"GEOMETRY_NAME": _GEOM, "SPATIAL_INDEX": "YES"},
+            )
         add_style(part, LAYER, states_qml(), "Scenes by state")
         settle(part)
     return rows

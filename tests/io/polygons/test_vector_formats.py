@@ -7,11 +7,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import geopandas
+import pyarrow as pa
 import pyogrio
 import pytest
 from pyproj import CRS
 
-from geoseg.errors import UsageError, WriteError
+from geoseg.errors import SceneError, UsageError, WriteError
+from geoseg.io.polygons.ogr_file import arrow_stream
 from geoseg.io.polygons.vector_formats import VECTOR_SUFFIXES, write_vectors, writer_for
 from geoseg.io.publish.style_file import style_path
 from geoseg.testing.segments import LEGEND, UTM, segments_of
@@ -196,3 +198,35 @@ def test_an_interruption_inside_arrows_stream_is_no_failure_of_the_file(tmp_path
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout == "Stop\n", done.stderr
     assert not list(tmp_path.iterdir())
+
+
+class _Stop(BaseException):
+    """As a signal handler raises it."""
+
+
+@pytest.mark.parametrize("error", [_Stop(), KeyboardInterrupt(), SceneError("a.tif", "it cannot be read.")])
+@pytest.mark.parametrize("before", [0, 2])
+def test_no_exception_crosses_arrow_s_stream(error, before):
+    """C code sees the stream end; who wrote sees the exception itself."""
+    schema = pa.schema([("a", pa.int64())])
+
+    def batches():
+        for number in range(before):
+            yield pa.record_batch([pa.array([number])], schema=schema)
+        raise error
+
+    seen = []
+    with pytest.raises(type(error)) as raised, arrow_stream(schema, batches()) as arrow:
+        seen += pa.RecordBatchReader.from_stream(arrow).read_all()["a"].to_pylist()
+    assert raised.value is error
+    assert seen == list(range(before))
+
+
+def test_a_writer_that_stops_reading_fails_with_its_own_error():
+    def batches():
+        yield from [pa.record_batch({"a": [1]})] * 3
+
+    schema = pa.schema([("a", pa.int64())])
+    with pytest.raises(OSError, match="no room"), arrow_stream(schema, batches()) as arrow:  # noqa: PT012 - same
+        arrow.read_next_batch()
+        raise RuntimeError("no room")
