@@ -45,7 +45,7 @@ def _sentence(text: str, options: frozenset[str]) -> str:
 
 
 def refuse_empty(arguments: Sequence[str]) -> None:
-    """Refuse empty arguments, which as a path would mean the current folder.
+    """Refuse arguments of no character or of blanks only; as a path one would mean the current folder, or a new one.
 
     Raises:
         UsageError: an argument is empty; the message names the option before it.
@@ -53,8 +53,8 @@ def refuse_empty(arguments: Sequence[str]) -> None:
     from geoseg.errors import UsageError
 
     for before, argument in pairwise(("", *arguments)):
-        option = argument.removesuffix("=") if argument.startswith("--") else ""
-        if argument.strip() and option in {"", argument}:
+        option, given, value = argument.partition("=") if argument.startswith("--") else ("", "", argument)
+        if value.strip() or (option and not given):
             continue
         named = option or (before if before.startswith("--") else "")
         place = f"{named}: its value" if named.strip("-") else "an argument, such as a scene's name,"

@@ -10,6 +10,7 @@ from odc.geo.geobox import GeoBox
 from geoseg.cli.output.progress import reporter
 from geoseg.core.window import Window
 from geoseg.errors import UsageError
+from geoseg.io.files.targets import check_folder, make_folder
 from geoseg.io.raster.code_file import CodeFile
 from geoseg.io.raster.picture_file import write_picture
 from geoseg.io.raster.scene import open_scene
@@ -33,8 +34,9 @@ def run_demo(out: Path, scene: Path | None, labels: Path | None) -> None:
         labels: its exact labels, a raster of the model's codes on the same grid; None leaves the scores out.
 
     Raises:
-        UsageError: the labels are missing or differ from the scene in size.
+        UsageError: the labels are missing or differ from the scene in size, or a file stands where the folder should.
     """
+    check_folder(out)
     if labels is not None and not labels.is_file():
         raise UsageError(f"--labels {labels}: no such file.")
     if scene is None:
@@ -64,7 +66,7 @@ def _print_scores(classes: Path, labels: Path, names: tuple[str, ...]) -> None:
 def _draw(out: Path) -> tuple[Path, Path]:
     town = draw_town(_SEED, _SHAPE, _GSD_M)
     grid = GeoBox(_SHAPE, (_GSD_M, 0, 497_120.16, 0, -_GSD_M, 5_419_980.0), "EPSG:32632")
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     scene, labels = out / "town.tif", out / "town_labels.tif"
     write_picture(scene, town.rgb, grid)
     write_picture(labels, town.labels[None], grid)

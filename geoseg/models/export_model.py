@@ -20,8 +20,8 @@ from torch import Tensor, nn
 from torch.export import Dim
 
 from geoseg.core.card import ModelCard
-from geoseg.errors import ModelError, OutputError, UsageError
-from geoseg.io.files.targets import keep_inputs
+from geoseg.errors import ModelError, UsageError
+from geoseg.io.files.targets import keep_existing, keep_inputs
 from geoseg.io.files.writing import whole_file
 from geoseg.models.bundled import resolve
 from geoseg.models.network import load_network
@@ -66,11 +66,10 @@ def export_model(
     """
     if to not in SUFFIXES:
         raise UsageError(f"--to {to}: unknown. Pass {', '.join(SUFFIXES)}.")
-    if out.suffix != SUFFIXES[to] or out.is_dir():
+    if out.suffix != SUFFIXES[to]:
         raise UsageError(f"{out}: a file of {to} is written, whose name ends in {SUFFIXES[to]}. Give one.")
     keep_inputs((resolve(model)[0],), out, out.with_suffix(".bin"))
-    if out.exists() and not overwrite:
-        raise OutputError(f"{out}: exists already. Pass another file, or --overwrite.")
+    keep_existing(out, overwrite=overwrite, cure="Pass another file, or --overwrite.")
     if any_size and to != "onnx":
         raise UsageError(f"--any-size: of ONNX files only, not of {to}. Leave it out.")
     network, card = load_network(model)

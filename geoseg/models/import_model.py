@@ -14,8 +14,8 @@ import torch
 from geoseg.core.card import Architecture, CardBand, GsdRange, ModelCard
 from geoseg.core.legend import Legend, LegendClass
 from geoseg.core.legend_presets import bit_colour
-from geoseg.errors import ModelError, OutputError, UsageError
-from geoseg.io.files.targets import keep_inputs
+from geoseg.errors import ModelError, UsageError
+from geoseg.io.files.targets import keep_existing, keep_inputs
 from geoseg.io.weights.checkpoint_file import Checkpoint, read_checkpoint
 from geoseg.io.weights.model_file import write_model
 from geoseg.models.named_weights import NamedWeights, is_name, local_file, look_up
@@ -98,8 +98,7 @@ def import_model(
     name = wanted.name or _slug(path.name if named is None else named.name.partition(":")[2])
     target = out or Path(f"{name}.safetensors")
     keep_inputs((path, path / "model.safetensors", path / "pytorch_model.bin"), target)
-    if target.exists() and not overwrite:
-        raise OutputError(f"{target}: exists already. Pass another --out, or --overwrite.")
+    keep_existing(target, overwrite=overwrite, cure="Pass another --out, or --overwrite.")
     checkpoint = read_checkpoint(path, sha256)
     try:
         fitted = fit(

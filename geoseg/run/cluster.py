@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import logging
 import os
+import re
 import signal
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -128,11 +129,12 @@ def joined_cluster(address: str, *, timeout_s: float = 30.0) -> Iterator[Client]
         timeout_s: longest time to wait for it, seconds.
 
     Raises:
-        ResourceError: the scheduler does not respond, or it has no workers.
+        UsageError: that is neither an address nor a file.
+        ResourceError: nothing answers there, or it has no workers.
     """
     import distributed  # noqa: PLC0415
 
-    where = {"scheduler_file": address} if Path(address).is_file() else {"address": address}
+    where = {"scheduler_file": address} if _is_file(address) else {"address": _checked(address)}
     try:
         client = distributed.Client(**where, timeout=timeout_s)
     except (OSError, ValueError, AssertionError, TypeError, LookupError) as error:  # also of a file that is no JSON
@@ -141,6 +143,29 @@ def joined_cluster(address: str, *, timeout_s: float = 30.0) -> Iterator[Client]
         if not client.scheduler_info(n_workers=-1)["workers"]:
             raise ResourceError(f"--scheduler {address}: it has no workers. Start some with: dask worker {address}")
         yield client
+
+
+def _is_file(name: str) -> bool:
+    try:
+        return Path(name).is_file()
+    except (OSError, ValueError):  # no name of a file, or one too long
+        return False
+
+
+def _checked(address: str) -> str:
+    """Return the address of a scheduler, which Dask would read in more ways than it can use.
+
+    Raises:
+        UsageError: it is none.
+    """
+    from distributed.comm.registry import backends  # noqa: PLC0415
+
+    protocol, _, place = address.rpartition("://")
+    host, _, port = place.rpartition(":")
+    usable = host and re.fullmatch("[0-9]{1,5}", port) and 0 < int(port) < 2**16 and address.isprintable()
+    if (protocol or "tcp") not in backends or not usable:
+        raise UsageError(f"--scheduler {address}: an address is wanted, tcp://host:port, or a scheduler file.")
+    return address
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from geoseg.errors import GeosegError, OutputError, WriteError
+from geoseg.io.files.targets import make_folder
 
 
 @contextmanager
@@ -23,10 +24,11 @@ def locked(path: Path, of: Path | None = None) -> Iterator[None]:
 
     Raises:
         OutputError: another run holds it.
+        UsageError: a file stands where the folder should.
         WriteError: the folder cannot be made or written.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         handle = _hold(path, of or path.parent / path.name.removeprefix(".").removesuffix(".lock"))
         os.ftruncate(handle, 0)
         os.pwrite(handle, f"pid {os.getpid()} on {socket.gethostname()}".encode(), 0)

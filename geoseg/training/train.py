@@ -15,8 +15,8 @@ from geoseg.core.card import ModelCard
 from geoseg.core.paths import path_text
 from geoseg.data.chips import ChipMaker
 from geoseg.data.labelled import LabelledScene, read_source
-from geoseg.errors import OutputError, UsageError
-from geoseg.io.files.targets import keep_inputs, make_folder
+from geoseg.errors import UsageError
+from geoseg.io.files.targets import keep_existing, keep_inputs, make_folder
 from geoseg.io.files.writing import scratch_file
 from geoseg.io.weights.model_file import read_model, write_model
 from geoseg.models.bundled import resolve
@@ -107,8 +107,7 @@ def _train(
             f"--start-from. Get it with: {wanted.get}"
         )
     target = out / f"{recipe.name}.safetensors"
-    if target.exists():
-        raise OutputError(f"{target}: exists already. Remove it or choose another --out.")
+    keep_existing(target, overwrite=False, cure="Remove it or choose another --out.")
     folders = (out / f"{recipe.name}_report", out / f"{recipe.name}_tensorboard")
     begun_with = None if start is None else resolve(str(start))[0]
     keep_inputs((begun_with, encoder), target, *(out / f"{recipe.name}{end}" for end in _ENDS), folders=folders)

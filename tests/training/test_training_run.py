@@ -324,7 +324,7 @@ def test_a_run_killed_between_its_last_checkpoint_and_its_log_has_its_log_whole(
                 raise InterruptedError
 
         with monkeypatch.context() as patched:
-            patched.setattr(f"geoseg.engine.watch.{killed}", die)
+            patched.setattr(f"geoseg.training.watch.{killed}", die)
             with pytest.raises(InterruptedError):
                 train(asked, data, tmp_path / killed)
         train(asked, data, tmp_path / killed, resume=True)

@@ -42,5 +42,14 @@ def max_pixels(max_mpx: float | None) -> int:
 
 
 def asset_names(assets: str | None) -> tuple[str, ...]:
-    """Parse ``--assets``."""
-    return () if assets is None else tuple(name.strip() for name in assets.split(",") if name.strip())
+    """Parse ``--assets``.
+
+    Raises:
+        UsageError: it names none.
+    """
+    from geoseg.errors import UsageError
+
+    names = () if assets is None else tuple(name.strip() for name in assets.split(",") if name.strip())
+    if assets is not None and not names:
+        raise UsageError(f"--assets {assets}: names of assets are wanted, e.g. red,green,nir.")
+    return names

@@ -14,8 +14,8 @@ def run(model: str, recipe_file: Path, data: Path, out: Path | None, *, as_json:
         OutputError: the file exists.
     """
     from geoseg.data.labelled import read_source
-    from geoseg.errors import OutputError, UsageError
-    from geoseg.io.files.targets import keep_inputs
+    from geoseg.errors import UsageError
+    from geoseg.io.files.targets import keep_existing, keep_inputs
     from geoseg.io.weights.model_file import read_model
     from geoseg.models.bundled import BUNDLED, resolve
     from geoseg.training.calibrate import AFTER, BEFORE, calibrate_file
@@ -26,8 +26,7 @@ def run(model: str, recipe_file: Path, data: Path, out: Path | None, *, as_json:
     path, sha256 = resolve(model)
     target = path.with_name(f"{path.stem}_calibrated.safetensors") if out is None else out
     keep_inputs((path, recipe_file), target)
-    if target.exists():
-        raise OutputError(f"{target}: exists already. Remove it or choose another --out.")
+    keep_existing(target, overwrite=False, cure="Remove it or choose another --out.")
     recipe, card = read_recipe(recipe_file), read_model(path, sha256)[1]
     for what, ours, theirs in (
         ("classes", card.legend.names, recipe.legend.names),

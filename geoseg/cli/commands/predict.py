@@ -114,11 +114,13 @@ def predict(
     from geoseg.cli.arguments.options import checked, numbers
     from geoseg.cli.arguments.sources import expand, output_names
     from geoseg.core.spec import PredictSpec
+    from geoseg.io.files.targets import check_folder
     from geoseg.io.raster.options import OpenOptions
     from geoseg.io.raster.scene import Scene
     from geoseg.models.model import ModelSource
     from geoseg.run.start_workers import loaded_on_workers
 
+    check_folder(out)
     spec = checked(
         PredictSpec,
         tile_px=tile_px,

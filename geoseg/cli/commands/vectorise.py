@@ -83,8 +83,8 @@ def vectorise(  # noqa: PLR0915 - a third of the statements are imports
     """Turn a class raster into polygons that share their edges, without seams, gaps or overlaps."""
     from geoseg.cli.arguments.regularise import regular_layer
     from geoseg.cli.arguments.zonal import open_bands
-    from geoseg.errors import OutputError, UsageError
-    from geoseg.io.files.targets import keep_inputs
+    from geoseg.errors import UsageError
+    from geoseg.io.files.targets import keep_existing, keep_inputs
     from geoseg.io.labels.class_map import ClassMap, hidden_note
     from geoseg.io.labels.class_raster import ClassRaster, ClassRules
     from geoseg.io.labels.confidence_raster import ConfidenceRaster
@@ -106,9 +106,8 @@ def vectorise(  # noqa: PLR0915 - a third of the statements are imports
     write = writer_for(target)
     outputs = [path for path in (target, style_path(target), object_ids) if path is not None]
     keep_inputs((codes, legend, confidence, *(zonal or [])), *outputs)
-    taken = [path for path in (target, object_ids) if path is not None and path.exists()]
-    if taken and not overwrite:
-        raise OutputError(f"{taken[0]} exists already. Pass --overwrite to replace it, or --out to write elsewhere.")
+    for path in filter(None, (target, object_ids)):
+        keep_existing(path, overwrite=overwrite, cure="Pass --overwrite to replace it, or --out to write elsewhere.")
     spec = VectorSpec(
         simplify_m=simplify_m,
         method=method,

@@ -20,16 +20,15 @@ def check_out(out: Path | None, inputs: Iterable[str | Path | None], *, overwrit
         UsageError: the file is one of the inputs, or a folder.
         OutputError: the file exists, or its folder does not.
     """
-    from geoseg.errors import OutputError, UsageError
-    from geoseg.io.files.targets import keep_inputs
+    from geoseg.errors import OutputError
+    from geoseg.io.files.targets import is_there, keep_existing, keep_inputs
 
-    if out is not None and out.is_dir():
-        raise UsageError(f"--out {out}: this is a folder. Give a file.")
-    if out is not None and out.exists():
+    if out is None:
+        return
+    if is_there(out):
         keep_inputs(inputs, out)
-    if out is not None and out.exists() and not overwrite:
-        raise OutputError(f"{out} exists already. Pass --overwrite to replace it, or another --out.")
-    if out is not None and not out.parent.is_dir():
+    keep_existing(out, overwrite=overwrite, cure="Pass --overwrite to replace it, or another --out.")
+    if not out.parent.is_dir():
         raise OutputError(f"{out}: the folder {out.parent} does not exist. Make it, or choose another --out.")
 
 

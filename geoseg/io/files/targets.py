@@ -1,4 +1,4 @@
-"""Checks of output paths: a command never overwrites its inputs."""
+"""Checks of output paths: a command never overwrites its inputs, and existing files only on request."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from geoseg.errors import UsageError
+from geoseg.errors import OutputError, UsageError
 from geoseg.io.files.formats import is_remote, local_name
 
 Input = str | os.PathLike[str] | None
@@ -44,16 +44,57 @@ def _file(name: str) -> Path:
     return Path(file) if file and not os.path.lexists(name) and os.path.lexists(file) else Path(name)
 
 
+def keep_existing(target: Path, *, overwrite: bool, cure: str) -> None:
+    """Refuse to write a file where something stands already; a symbolic link counts, wherever it leads.
+
+    Args:
+        target: file that will be written.
+        overwrite: whether a file or a link there may be replaced.
+        cure: what to do instead, a sentence.
+
+    Raises:
+        OutputError: something stands there and may not be replaced.
+        UsageError: a folder stands there.
+    """
+    if _is_dir(target):
+        raise UsageError(f"{target}: this is a folder; a file is needed. Give another name.")
+    if not overwrite and is_there(target):
+        raise OutputError(f"{target} exists already. {cure}")
+
+
+def is_there(path: Path) -> bool:
+    """Tell whether a name is taken: by a file, a folder, or a link, wherever it leads."""
+    try:
+        return os.path.lexists(path)
+    except ValueError:  # no name of a file
+        return False
+
+
 def make_folder(path: Path) -> None:
     """Make a folder for outputs, with its parents.
 
     Raises:
-        UsageError: the path or one of its parents is a file.
+        UsageError: the path or one of its parents is no folder.
     """
     try:
         path.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError) as error:
-        raise UsageError(f"{path}: this is, or lies in, a file; a folder is needed. Give another one.") from error
+        raise _no_folder(path) from error
+
+
+def check_folder(path: Path) -> None:
+    """Refuse what ``make_folder`` would refuse, before any work; nothing is made.
+
+    Raises:
+        UsageError: the path or one of its parents is no folder.
+    """
+    nearest = next((place for place in (path, *path.absolute().parents) if is_there(place)), path)
+    if is_there(nearest) and not _is_dir(nearest):
+        raise _no_folder(path)
+
+
+def _no_folder(path: Path) -> UsageError:
+    return UsageError(f"{path}: this is, or lies in, a file; a folder is needed. Choose another --out.")
 
 
 def _same(one: Path, other: Path) -> bool:

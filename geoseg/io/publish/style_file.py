@@ -8,6 +8,7 @@ from pathlib import Path
 from geoseg.core.layer import SEGMENTS
 from geoseg.core.legend import Legend
 from geoseg.errors import OutputError
+from geoseg.io.files.targets import is_there, keep_existing
 from geoseg.io.files.writing import write_bytes
 from geoseg.io.publish.maplibre_style import maplibre_style
 from geoseg.io.publish.segment_style import segments_qml
@@ -51,15 +52,14 @@ def check_style(
         OutputError: the path of the style is taken by a file that must not be replaced.
     """
     target = style_path(path)
-    if target is None or not target.exists():
+    if target is None or not is_there(target):
         return
-    found = target.read_bytes()
+    found = target.read_bytes() if target.is_file() else b""
     if found == _style(path, legend, layer, columns):
         return
-    if target.suffix == ".qml" and b"<renderer-v2" not in found:
+    if found and target.suffix == ".qml" and b"<renderer-v2" not in found:
         raise OutputError(f"{target} is the style of another layer. Pass --out with another name.")
-    if not overwrite:
-        raise OutputError(f"{target} exists already. Pass --overwrite to replace it, or --out to write elsewhere.")
+    keep_existing(target, overwrite=overwrite, cure="Pass --overwrite to replace it, or --out to write elsewhere.")
 
 
 def _style(path: Path, legend: Legend, layer: str, columns: Sequence[str]) -> bytes:

@@ -83,6 +83,8 @@ def open_parts(uri: str, options: OpenOptions) -> Opened:
         driver = driver_of(uri, path)
     if driver == "STAC":
         return _open_item(uri, path, options)
+    if options.assets:
+        raise UsageError(f"{uri}: not a STAC item, so it has no assets to choose from. Leave out --assets.")
     source = _open_source(uri, RasterFile(path=path, driver=driver), options)
     return Opened(driver=driver, parts=_parts(source, ()), hint=source.satellite)
 

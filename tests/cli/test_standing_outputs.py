@@ -1,0 +1,115 @@
+"""What stands where an output would go is kept: files, links wherever they lead, folders, files in a folder's place."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from test_nonsense_options import COMMANDS, command_line, geoseg, inputs, parameters
+
+__all__ = ["inputs"]
+
+FOLDERS = ("predict", "train", "demo")
+"""Commands whose ``--out`` is a folder; that of the others is a file."""
+
+FILES = {
+    "evaluate": "x.json", "evaluate seams": "x.json", "evaluate objects": "x.json", "evaluate estimate": "x.json",
+    "evaluate sample": "x.gpkg", "vectorise": "x.fgb", "models calibrate": "x.safetensors",
+    "models import": "x.safetensors", "models export": "x.pt",
+}  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def _signals() -> Iterator[None]:
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def state(path: Path) -> tuple[int, ...]:
+    facts = os.lstat(path)
+    return facts.st_ino, facts.st_mode, facts.st_size, facts.st_mtime_ns
+
+
+def run(name: str, out: Path, inputs: dict[str, str]) -> int:
+    words = inputs | {"out": str(out.with_suffix(""))}
+    chosen = {key: text.format(**words) for key, text in COMMANDS[name].items()} | {"out": str(out)}
+    return geoseg(*command_line(name, chosen))
+
+
+def test_every_command_that_writes_is_tried() -> None:
+    writing = {name for name, parameter in parameters() if parameter.name == "out" and name != "check"}
+    assert writing == {*FOLDERS, *FILES}
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("kind", ["file", "link to a file", "link to nothing", "link to itself"])
+def test_what_stands_under_an_output_s_name_is_not_replaced_unasked(
+    kind: str, name: str, inputs: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, other = tmp_path / FILES[name], tmp_path / "other"
+    if kind == "file":
+        out.write_text("mine")
+    else:
+        out.symlink_to(out if kind == "link to itself" else other)
+    if kind == "link to a file":
+        other.write_text("mine")
+    before = state(out)
+    assert run(name, out, inputs) == 6
+    assert f"{out} exists already." in capsys.readouterr().err
+    assert state(out) == before
+    assert other.exists() == (kind == "link to a file")
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_folder_is_no_file_to_write(
+    name: str, inputs: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / FILES[name]
+    out.mkdir()
+    assert run(name, out, inputs) == 2
+    assert f"{out}: this is a folder" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == [out]
+
+
+@pytest.mark.parametrize("name", FOLDERS)
+@pytest.mark.parametrize("below", ["", "a/b"])
+@pytest.mark.parametrize("kind", ["file", "link to nothing"])
+def test_a_file_is_no_folder_to_write_in_and_that_is_said_before_any_work(
+    kind: str,
+    below: str,
+    name: str,
+    inputs: dict[str, str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def work(*_: object, **__: object) -> None:
+        raise AssertionError("this is work")
+
+    for place in ("cli.demo_town.draw_town", "models.model.load", "training.train.build", "training.fit.fit"):
+        monkeypatch.setattr(f"geoseg.{place}", work)
+    file = tmp_path / "file"
+    if kind == "file":
+        file.write_text("mine")
+    else:
+        file.symlink_to(tmp_path / "nothing")
+    before = state(file)
+    assert run(name, file / below, inputs) == 2
+    assert f"{file / below}: this is, or lies in, a file" in capsys.readouterr().err
+    assert state(file) == before
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_a_link_where_a_style_would_go_is_not_replaced_unasked(inputs: dict[str, str], tmp_path: Path) -> None:
+    style = tmp_path / "x.qml"
+    style.symlink_to(tmp_path / "nothing")
+    assert geoseg("vectorise", inputs["codes"], "--out", tmp_path / "x.fgb") == 6
+    assert list(tmp_path.iterdir()) == [style]
+    assert geoseg("vectorise", inputs["codes"], "--out", tmp_path / "x.fgb", "--overwrite") == 0
+    assert not style.is_symlink()
+    assert not (tmp_path / "nothing").exists()
