@@ -255,7 +255,7 @@ def test_the_second_signal_ends_at_once_what_the_first_one_lets_clean_up(
 ) -> None:
     process = started(
         "import atexit, subprocess\n"
-        "from geoseg.cli.door import enter\n"
+        "from geoseg.process.command import run_command\n"
         "def hold():\n"
         "    while True:\n"
         "        try: time.sleep(60)\n"
@@ -266,7 +266,7 @@ def test_the_second_signal_ends_at_once_what_the_first_one_lets_clean_up(
         "    print('ready', flush=True)\n"
         "    print(child.pid, flush=True)\n"
         "    time.sleep(60)\n"
-        "signals.leave(enter(command, debug=False))"
+        "signals.leave(run_command(command, debug=False))"
     )
     assert process.stdout is not None
     child = Path("/proc") / process.stdout.readline().strip()
