@@ -91,7 +91,7 @@ def test_a_file_is_no_folder_to_write_in_and_that_is_said_before_any_work(
     def work(*_: object, **__: object) -> None:
         raise AssertionError("this is work")
 
-    for place in ("cli.demo_town.draw_town", "models.model.load", "training.train.build", "training.fit.fit"):
+    for place in ("cli.demo_town.draw_town", "models.model._load_one", "training.train.read_source"):
         monkeypatch.setattr(f"geoseg.{place}", work)
     file = tmp_path / "file"
     if kind == "file":
