@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
 
@@ -153,9 +155,19 @@ def _device(wanted: str, *, onnx: bool) -> str:
 
 
 def _torch_gpus() -> int:
+    if "torch" not in sys.modules and not _may_have_gpus():
+        return 0
     import torch  # noqa: PLC0415 - a runtime that needs no torch loads none
 
     return torch.cuda.device_count() if torch.cuda.is_available() else 0
+
+
+def _may_have_gpus() -> bool:
+    """Return False where the operating system shows no device that torch could use; torch takes seconds to ask."""
+    # the drivers of NVIDIA and AMD, and that of WSL, make these
+    return sys.platform != "linux" or any(
+        next(Path("/dev").glob(name), None) for name in ("nvidia[0-9]*", "kfd", "dxg")
+    )
 
 
 def _onnx_gpus() -> int:
