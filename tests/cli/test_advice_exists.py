@@ -16,7 +16,7 @@ from geoseg.cli.main import app
 OTHERS = {
     "--like", "--bidx",  # of rio and gdal_rasterize
     "--crs",  # of other programs, whose habit it is
-    "--limit", "--set", "--all", "--cron", "--every-s", "--restart", "--retry-failed",  # of prefect and the flows' own commands
+    "--limit", "--set", "--all", "--cron", "--every-s", "--restart", "--retry-failed",  # of prefect and the flows
 }  # fmt: skip
 OPTION = re.compile(r"(?<![\w-])--[a-z][a-z0-9]+(?:-[a-z0-9]+)*(?![\w-])")
 

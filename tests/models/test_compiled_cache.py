@@ -9,7 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import WriteScene
+from typer.testing import CliRunner
 
+from geoseg.cli.main import app
 from geoseg.models.model import load_model
 from geoseg.runtimes.compiled_cache import CompiledCache, cache_folder, clear, kept_bytes
 
@@ -46,6 +49,35 @@ def test_the_second_process_needs_no_torch_and_gives_the_same_answer(tiny_model:
     os.environ["GEOSEG_CACHE_DIR"] = ""
     fresh, _ = answer(tiny_model, folder, "fresh")
     np.testing.assert_array_equal(first, fresh)
+
+
+COMMAND = """
+import sys
+from geoseg.cli.main import app
+app(sys.argv[1:], standalone_mode=False)
+print("torch" in sys.modules)
+"""
+
+
+def test_a_warm_prediction_loads_no_torch(tiny_model: Path, folder: Path, write_scene: WriteScene) -> None:
+    loaded = []
+    for name in ("cold", "warm"):
+        out = folder.parent.parent / name
+        command = [sys.executable, "-c", COMMAND, "predict", write_scene(), "--model", tiny_model, "--out", out]
+        done = subprocess.run(
+            [*command, "--runtime", "openvino", "--device", "cpu"], check=True, capture_output=True, text=True
+        )
+        loaded.append(done.stdout.split()[-1])
+    assert loaded == ["True", "False"]
+
+
+def test_the_doctor_empties_the_cache(tiny_model: Path, folder: Path) -> None:
+    load_model(tiny_model, device="cpu", runtime="openvino").runtime.run(np.zeros((1, 3, 64, 64), np.float32))
+    assert kept_bytes(folder) > 0
+    done = CliRunner().invoke(app, ["doctor", "--clear-cache"])
+    assert done.exit_code == 0
+    assert "removed" in done.output
+    assert kept_bytes(folder) == 0
 
 
 @pytest.mark.parametrize("damage", ["flipped", "cut", "empty", "gone"])

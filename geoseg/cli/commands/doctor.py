@@ -15,8 +15,22 @@ import typer
 _LIBRARIES = ("numpy", "rasterio", "odc-geo", "pyogrio", "geopandas", "shapely", "pyarrow", "torch", "openvino", "timm")
 
 
-def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False) -> None:
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    clear_cache: Annotated[
+        bool, typer.Option("--clear-cache", help="Remove the compiled networks that are kept, and do nothing else.")
+    ] = False,
+) -> None:
     """Show versions, devices and runtimes, and try every bundled model on one small tile."""
+    from geoseg.runtimes.compiled_cache import cache_folder, clear, kept_bytes
+
+    cache = cache_folder()
+    if clear_cache:
+        freed = 0 if cache is None else kept_bytes(cache)
+        if cache is not None:
+            clear(cache)
+        print(json.dumps({"freed_bytes": freed}) if as_json else f"{freed / 1e6:.1f} MB of compiled networks removed")
+        return
     import psutil
     import torch
 
@@ -36,6 +50,10 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print one JSON 
         "disk_free_bytes": shutil.disk_usage(".").free,
         "cuda_devices": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
         "models": _try_models(),
+    }
+    facts["cache"] = {
+        "folder": None if cache is None else str(cache),
+        "bytes": 0 if cache is None else kept_bytes(cache),
     }
     if as_json:
         print(json.dumps(facts))
@@ -82,6 +100,8 @@ def _show(facts: dict[str, Any]) -> None:
     bf16 = "with" if facts["cpu_bf16"] else "without"
     print(f"{'cpu':<10} {facts['cpu_cores']} cores {bf16} bf16, {facts['memory_bytes'] / 1e9:.1f} GB of memory")
     print(f"{'disk':<10} {facts['disk_free_bytes'] / 1e9:.1f} GB free here")
+    cache = facts["cache"]
+    print(f"{'cache':<10} {cache['bytes'] / 1e6:.1f} MB of compiled networks in {cache['folder'] or 'no folder'}")
     print(f"{'cuda':<10} {', '.join(facts['cuda_devices']) or 'no device'}")
     for entry in facts["models"]:
         state = "works" if entry["works"] and not entry["why"] else entry["why"] or "answers NaN"
