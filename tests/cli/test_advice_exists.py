@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import re
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from geoseg.cli.main import app
 OTHERS = {
     "--like", "--bidx",  # of rio and gdal_rasterize
     "--crs",  # of other programs, whose habit it is
-    "--limit", "--set", "--all", "--cron", "--every-s", "--restart", "--retry-failed",  # of prefect and the flows
+    "--limit", "--all",  # of prefect
 }  # fmt: skip
 OPTION = re.compile(r"(?<![\w-])--[a-z][a-z0-9]+(?:-[a-z0-9]+)*(?![\w-])")
 
@@ -28,6 +29,10 @@ def options_of(command: Any) -> set[str]:
 
 def test_no_message_recommends_an_option_that_does_not_exist() -> None:
     known = options_of(typer.main.get_command(app)) | OTHERS | {"--help"}
+    for name in ("evaluate_archive", "resubmit", "segment_archive", "segment_scene", "serve", "train_model"):
+        flow = typer.Typer()
+        flow.command()(importlib.import_module(f"geoseg.flows.{name}").main)
+        known |= options_of(typer.main.get_command(flow))
     root = Path(geoseg.__file__).parent
     unknown = [
         f"{path.relative_to(root)}:{node.lineno} {option}"
