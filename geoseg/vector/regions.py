@@ -235,9 +235,12 @@ def sum_regions(
     lowest = np.full(count, 255, np.uint8)
     last = np.full(count, -1, np.int64)
     band0 = row0 >> shift
+    seen = 0
     for i in range(labels.shape[0]):
         for k in range(runs.row[i], runs.row[i + 1] - 1):
-            label[runs.region[k]] = labels[i, runs.start[k]]
+            if runs.region[k] == seen:  # regions are numbered by their first pixels
+                label[seen] = labels[i, runs.start[k]]
+                seen += 1
     for i in range(1, height + 1):
         line = row0 + i - 1
         band = (line >> shift) - band0
