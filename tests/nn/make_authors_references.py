@@ -225,6 +225,20 @@ def _fastfcn(clones: Path, name: str, network: str, **options: Any) -> tuple[nn.
     return network_, _call
 
 
+def _torchseg(clones: Path, folder: str, network: str, answer: Callable[[Any], Tensor]) -> tuple[nn.Module, Forward]:
+    root = clones / "ycszen+TorchSeg"
+    stub = types.ModuleType("config")
+    stub.config = SimpleNamespace(bn_eps=1e-5, bn_momentum=0.1, aux_loss_ratio=0.4)  # type: ignore[attr-defined]
+    sys.modules["config"] = stub
+    with _importing(root / "furnace"):
+        base = importlib.import_module("base_model")
+        base.resnet101 = base.resnet50
+        with _importing(root / "model" / folder):
+            module = importlib.import_module("network")
+    made = getattr(module, network)(CLASSES, None, **({"pretrained_model": None} if network != "DFN" else {}))
+    return made, lambda network, x: answer(network(x))
+
+
 NETWORKS: dict[str, tuple[str, Callable[[Path], tuple[nn.Module, Forward]]]] = {
     "hrnet": ("hrnet_w18s_v1", lambda clones: _hrnet(clones, "seg_hrnet", align_corners=False)),
     "hrnet_aligned": ("hrnet_w18s_v1", lambda clones: _hrnet(clones, "seg_hrnet", align_corners=True)),
@@ -253,6 +267,14 @@ NETWORKS: dict[str, tuple[str, Callable[[Path], tuple[nn.Module, Forward]]]] = {
         lambda clones: _fastfcn(clones, "deeplabv3", "DeepLabV3", se_loss=False),
     ),
     "fastfcn_encnet": ("fastfcn_encnet_r50", lambda clones: _fastfcn(clones, "encnet", "EncNet", lateral=False)),
+    "torchseg_pspnet": (
+        "pspnet_r50",
+        lambda clones: _torchseg(clones, "pspnet/ade.pspnet.R50_v1c", "PSPNet", lambda logits: logits),
+    ),
+    "torchseg_fcn": (
+        "fcn_r50",
+        lambda clones: _torchseg(clones, "fcn/voc.fcn32s.R101_v1c", "FCN", lambda logits: logits),
+    ),
     "light_refinenet": ("refinenet_lw_r50", _light_refinenet),
     "guanfuchen_segnet": ("segnet", _segnet),
 }
@@ -262,6 +284,8 @@ SIZES: dict[str, tuple[int, int]] = {
     "nested_unet_supervised": (64, 96),
     "zijundeng_duc_hdc": (64, 96),
     "zijundeng_duc": (64, 96),
+    "torchseg_pspnet": (64, 96),
+    "torchseg_fcn": (64, 96),
 }
 """Where the authors' network takes certain multiples alone."""
 

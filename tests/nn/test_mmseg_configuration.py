@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from geoseg.errors import ModelError
 from geoseg.nn import build
 from geoseg.nn.checkpoints import fit, unwrap
 from geoseg.nn.checkpoints.mmseg_config import UnreadableConfigError, read_mmseg_config
+from geoseg.nn.checkpoints.mmseg_options import mmseg_options, single_threshold
+from geoseg.nn.zoo.registry import options
 
 OPTIONS = Path(__file__).parent / "references" / "options"
 VIT = {"vit": "test_vit"}
@@ -246,3 +249,38 @@ def test_both_conventions_of_the_multi_grid_have_a_name(name: str, form: str, ra
     with torch.device("meta"):
         network = build(name, 3, 2, auxiliary=False, **options)
     assert tuple(block.conv2.dilation[0] for block in network.body.backbone.layer4) == rates
+
+
+WRONG = [None, True, 0, -1, 3.5, "abc", [], (), {}, (1, "a"), {"type": 3}, [{}], [None], 10**30, float("nan"), b"x"]
+
+
+def _places(value: Any, place: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, (list, tuple)) else ()
+    return [place, *(found for key, one in inner for found in _places(one, (*place, key)))]
+
+
+def _with(value: Any, place: tuple[Any, ...], wrong: Any) -> Any:
+    if not place:
+        return wrong
+    if isinstance(value, dict):
+        return {**value, place[0]: _with(value[place[0]], place[1:], wrong)}
+    return type(value)(_with(one, place[1:], wrong) if at == place[0] else one for at, one in enumerate(value))
+
+
+@pytest.mark.parametrize("option", ["fcn_one_channel", "fastfcn_aligned_rates", "setr_pup_aligned", "unet_psp_aligned"])
+def test_wrong_values_in_a_configuration_end_in_words(option: str) -> None:
+    name, _, meta, _ = written(option)
+    config = read_mmseg_config(meta)
+    assert config is not None
+    whole = {"model": dict(config.model), "data_preprocessor": {"mean": [1, 2, 3], "std": [1, 2, 3], "size": (5, 6)}}
+    chance = random.Random(0)  # noqa: S311 - damage, no secret
+    places = _places(whole)
+    for _ in range(300):
+        damaged = _with(whole, chance.choice(places), chance.choice(WRONG))
+        try:
+            read = read_mmseg_config({"cfg": damaged})
+            if read is not None:
+                single_threshold(read)
+                mmseg_options(read, name, options(name))
+        except (ModelError, UnreadableConfigError):
+            continue

@@ -130,7 +130,7 @@ class _Part:
     def parts(self, key: str) -> list[_Part]:
         value = self.values.get(key)
         found = list(value) if isinstance(value, (list, tuple)) else [value]
-        if not all(isinstance(one, Mapping) for one in found):
+        if not found or not all(isinstance(one, Mapping) for one in found):
             self.refuse(key, value)
         return [_Part(f"{self.path}.{key}", one) for one in found if isinstance(one, Mapping)]
 
@@ -170,7 +170,7 @@ def _resnet(part: _Part) -> dict[str, Any]:
     for key, known in (("avg_down", False), ("style", "pytorch"), ("num_stages", 4), ("stem_channels", 64)):
         part.only(key, (known,))
     depth = part.take("depth", default=50)
-    if depth not in _DEPTHS:
+    if not isinstance(depth, int) or depth not in _DEPTHS:
         part.refuse("depth", depth)
     strides = part.rates("strides", (1, 2, 2, 2))
     dilations = part.rates("dilations", (1, 1, 1, 1))
@@ -193,7 +193,7 @@ def _resnet(part: _Part) -> dict[str, Any]:
     options: dict[str, Any] = {"output_stride": output_stride}
     if grid is not None or dilations != _USUAL_RATES[output_stride] or (not contract and output_stride < 32):
         options["block_rates"] = [stage[:1] if len(set(stage)) == 1 else stage for stage in stages]
-    return options | ({"dilate_second": False, "head_rate": 1} if depth < 50 else {})
+    return options | ({"dilate_second": False} if depth < 50 else {})
 
 
 def _hrnet(part: _Part) -> dict[str, Any]:
@@ -291,7 +291,10 @@ def _setr_up(part: _Part) -> dict[str, Any]:
     part.layers()
     part.norm("norm_cfg")
     part.norm("norm_layer", ("LN",), usual=1e-5 if "norm_layer" in part.values else 1e-6, eps=1e-6)
-    part.only("up_scale", ({1: 4, 4: 2}.get(part.take("num_convs", default=1)),), 4)
+    convs = part.take("num_convs", default=1)
+    if convs not in (1, 4):
+        part.refuse("num_convs", convs)
+    part.only("up_scale", (4 if convs == 1 else 2,), 4)
     part.take("kernel_size", default=3)
     return {}
 

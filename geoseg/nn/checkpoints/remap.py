@@ -189,6 +189,8 @@ def recognise(name: str, tensors: Mapping[str, Tensor]) -> Layout:
     Raises:
         ModelError: it is of another network's layout, or of none that is known.
     """
+    if name not in NETWORKS:
+        raise ModelError(f"network {name!r} is unknown; {nearest(name)}")
     fitting = [layout for layout in LAYOUTS if layout.fits(tensors)]
     for layout in fitting:
         if name in layout.networks:
@@ -198,8 +200,6 @@ def recognise(name: str, tensors: Mapping[str, Tensor]) -> Layout:
         sources = " or ".join(dict.fromkeys(layout.source for layout in fitting))
         raise ModelError(f"is of {sources}, and not a {name}; import it as {', '.join(others[:6])}")
     known = sorted({layout.source for layout in LAYOUTS if name in layout.networks})
-    if name not in NETWORKS:
-        raise ModelError(f"network {name!r} is unknown; {nearest(name)}")
     listed = ", ".join(list(tensors)[:_LISTED])
     if not known:
         raise ModelError(

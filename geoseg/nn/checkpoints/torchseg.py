@@ -1,8 +1,8 @@
-"""The DFN of ycszen/TorchSeg, whose checkpoints hold ``{'model': ...}``."""
+"""DFN, PSPNet and FCN of ycszen/TorchSeg, whose checkpoints hold ``{'model': ...}``."""
 
 from __future__ import annotations
 
-from geoseg.nn.checkpoints.layout import Layout
+from geoseg.nn.checkpoints.layout import Layout, Rename
 
 DFN = Layout(
     source="ycszen/TorchSeg",
@@ -29,4 +29,38 @@ DFN = Layout(
     classifier="smooth_heads.3.conv.weight",
 )
 
-LAYOUTS = (DFN,)
+_NORMED: tuple[Rename, ...] = ((r"\.conv\.(?=weight$|bias$)", ".0."), (r"\.bn\.(?=\w+$)", ".1."))
+PSPNET = Layout(
+    source="ycszen/TorchSeg",
+    networks={"pspnet_r50": {"first_block": "prev"}, "pspnet_r101": {"first_block": "prev"}},
+    marks=(r"^psp_layer\.ppm\.3\.psp/cbr\.conv\.weight$", r"^psp_layer\.conv6\.2\.weight$"),
+    renames=(
+        *_NORMED,
+        (r"^backbone\.", "body.backbone."),
+        (r"^psp_layer\.ppm\.(\d)\.psp/cbr\.", r"body.head.0.levels.\1."),
+        (r"^psp_layer\.conv6\.", "body.head.1."),
+        (r"^aux_layer\.", "body.sides.0."),
+    ),
+    classifier="psp_layer.conv6.2.weight",
+    sides=r"^aux_layer\.",
+    resnet="backbone.",
+    sizes={"auxiliary_width": "aux_layer.0.conv.weight"},
+)
+FCN = Layout(
+    source="ycszen/TorchSeg",
+    networks={name: {"output_stride": 32, "align_corners": True} for name in ("fcn_r50", "fcn_r101")},
+    marks=(r"^backbone\.layer4\.", r"^head\.cbr\.conv\.weight$", r"^head\.conv1x1\.weight$"),
+    renames=(
+        *_NORMED,
+        (r"^backbone\.", "body.backbone."),
+        (r"^head\.cbr\.", "body.head.0."),
+        (r"^head\.conv1x1\.", "body.head.2."),
+        (r"^aux_head\.cbr\.", "body.sides.0.0."),
+        (r"^aux_head\.conv1x1\.", "body.sides.0.2."),
+    ),
+    classifier="head.conv1x1.weight",
+    sides=r"^aux_head\.",
+    resnet="backbone.",
+)
+
+LAYOUTS = (DFN, PSPNET, FCN)
