@@ -373,7 +373,9 @@ def test_tensors_of_too_few_dimensions_are_misfits_too() -> None:
 def test_another_networks_weights_name_what_they_are() -> None:
     with pytest.raises(ModelError, match="is of torchvision, and not a pspnet_r50; import it as torchvision_lraspp"):
         fit("pspnet_r50", _tiny())
-    with pytest.raises(ModelError, match=r"is of no layout known for pspnet_r50 \(hszhao/semseg, mmsegmentation, [^)]*\);"):
+    with pytest.raises(
+        ModelError, match=r"is of no layout known for pspnet_r50 \(hszhao/semseg, mmsegmentation, [^)]*\);"
+    ):
         fit("pspnet_r50", {"a.weight": torch.zeros(2)})
     with pytest.raises(ModelError, match="no layout of published weights is known for parsenet"):
         fit("parsenet", {"a.weight": torch.zeros(2)})
