@@ -25,7 +25,7 @@ from geoseg.io.files.targets import keep_existing, keep_inputs
 from geoseg.io.files.writing import whole_file
 from geoseg.models.bundled import resolve
 from geoseg.models.network import load_network
-from geoseg.runtimes.openvino_runtime import openvino_module
+from geoseg.runtimes.openvino_runtime import openvino_core, openvino_module
 
 Format = Literal["onnx", "openvino", "torchscript"]
 SUFFIXES = MappingProxyType({"onnx": ".onnx", "openvino": ".xml", "torchscript": ".pt"})
@@ -196,7 +196,7 @@ def to_openvino(network: nn.Module, tile: Tensor, path: Path, card: ModelCard | 
         converted.set_rt_info(card.model_dump_json(), [CARD_KEY])
     openvino.save_model(converted, path, compress_to_fp16=False)
     hints = {"INFERENCE_PRECISION_HINT": "f32"}
-    answer: npt.NDArray[np.float32] = openvino.Core().compile_model(path, "CPU", hints)(tile.numpy())["logits"]
+    answer: npt.NDArray[np.float32] = openvino_core().compile_model(path, "CPU", hints)(tile.numpy())["logits"]
     return answer
 
 

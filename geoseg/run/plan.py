@@ -127,7 +127,8 @@ class RunPlan:
         """Estimate the peak disk use of a run, bytes; a noisy map, with a polygon every few pixels, takes more."""
         rows, cols = self.read.scene_shape
         stored_and_written = 0.5 + 0.7 * (self._pixel_bytes() - _NAMED)  # as maps compress; percentages are less smooth
-        return bytes_with_overviews((rows, cols)) + int(rows * cols * stored_and_written) + 2_000_000
+        at_once = min(2, sum(layer.published for layer in self.schema.planes))  # rasters that are written side by side
+        return at_once * bytes_with_overviews((rows, cols)) + int(rows * cols * stored_and_written) + 2_000_000
 
 
 def make_plan(scene: Described, card: ModelCard, spec: PredictSpec, *, others: Sequence[ModelCard] = ()) -> RunPlan:

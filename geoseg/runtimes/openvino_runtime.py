@@ -8,6 +8,7 @@ import threading
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -92,7 +93,7 @@ class OpenvinoRuntime:
 
     def _compile(self, shape: tuple[int, ...], hints: dict[str, str | int]) -> Any:
         """Compile the model for a tile's shape, or take the form that an earlier process compiled."""
-        core = openvino_module().Core()
+        core = openvino_core()
         form = _form(core, self.info, shape, hints)
         kept = None if self._cache is None else self._cache.read(form)
         if kept is not None:
@@ -153,9 +154,8 @@ def of_onnx(package: ModelPackage, path: Path, request: RuntimeRequest) -> Openv
         ModelError: the file is no ONNX network, or does not match its card.
         UsageError: OpenVINO does not support this precision.
     """
-    openvino = openvino_module()
     try:
-        graph = openvino.Core().read_model(str(path))
+        graph = openvino_core().read_model(str(path))
     except RuntimeError as error:
         raise ModelError(f"{path}: no ONNX network that can be run ({' '.join(str(error).split())[:300]}).") from error
     if len(graph.inputs) != 1:
@@ -165,7 +165,7 @@ def of_onnx(package: ModelPackage, path: Path, request: RuntimeRequest) -> Openv
     package.check_graph(facts)
 
     def convert(shape: tuple[int, ...]) -> Any:
-        model = openvino.Core().read_model(str(path))
+        model = openvino_core().read_model(str(path))
         try:
             model.reshape([1, *shape])
         except RuntimeError as error:
@@ -200,7 +200,7 @@ def _precision(asked: Precision) -> str:
         raise UsageError("--precision fp16: OpenVINO on a CPU computes in fp32 or bf16. Pass one of these.")
     if asked != "auto":
         return asked
-    capable = "BF16" in openvino_module().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    capable = "BF16" in openvino_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     return "bf16" if capable else "fp32"
 
 
@@ -217,6 +217,17 @@ def _form(core: Any, info: RuntimeInfo, shape: tuple[int, ...], hints: dict[str,
 
 def _size(dimension: Any) -> int | None:
     return dimension.get_length() if dimension.is_static else None
+
+
+@lru_cache(maxsize=1)
+def openvino_core() -> Any:
+    """Return the one OpenVINO core of this process, which is kept until the process ends.
+
+    On processors with AMX the plugin gives the thread that loads it an alternate stack for signals, and frees it in the
+    thread that drops the last reference. When that is another thread, as with garbage collection, the next signal ends
+    the process by a segmentation fault.
+    """
+    return openvino_module().Core()
 
 
 def openvino_module() -> ModuleType:

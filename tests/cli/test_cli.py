@@ -373,9 +373,9 @@ def test_an_interrupted_run_says_how_to_resume(
     command = [sys.executable, "-m", "geoseg.cli.main", "predict", str(scene), "--out", str(tmp_path / "out")]
     command += [str(a) for a in on_torch(tiny_model)] + ["--block-px", "256"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
-    store = tmp_path / "out" / ".scene.blocks" / "c"
+    store = tmp_path / "out" / ".scene.blocks"
     deadline = time.monotonic() + 60
-    while not store.exists() and time.monotonic() < deadline and process.poll() is None:
+    while not list(store.glob("*.block")) and time.monotonic() < deadline and process.poll() is None:
         time.sleep(0.05)
     process.send_signal(number)
     _, error = process.communicate(timeout=30)

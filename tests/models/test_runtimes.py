@@ -211,3 +211,24 @@ def test_the_receptive_field_of_a_box_filter_is_its_radius(radius: int) -> None:
     profile = influence(box, np.ones((2, 3, 32, 32), np.float32))
     assert int(np.searchsorted(profile, 1 - 1e-9)) == radius
     assert profile[-1] == pytest.approx(1)
+
+
+FREED_ELSEWHERE = """
+import gc, signal, sys, threading
+import numpy as np
+from geoseg.models.model import load_model
+signal.signal(signal.SIGUSR1, lambda *_: print("handled"))
+models = [load_model(sys.argv[1], device="cpu", runtime="openvino")]
+models[0].runtime.run(np.zeros((1, 3, 64, 64), np.float32))
+thread = threading.Thread(target=lambda: (models.clear(), gc.collect()))
+thread.start()
+thread.join()
+signal.raise_signal(signal.SIGUSR1)
+"""
+
+
+def test_a_signal_after_a_model_was_freed_in_another_thread_is_handled(tiny_model: Path) -> None:
+    """OpenVINO's plugin leaves the main thread with a freed signal stack, where the processor has AMX."""
+    command = [sys.executable, "-c", FREED_ELSEWHERE, str(tiny_model)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "handled\n"), done.stderr

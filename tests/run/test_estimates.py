@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import tracemalloc
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -54,11 +55,10 @@ def most_on_disk(folder: Path) -> Iterator[list[int]]:
     def watch() -> None:
         while not ended.wait(0.003):
             total = 0
-            for path in folder.rglob("*"):
-                try:
-                    total += path.stat().st_size if path.is_file() else 0
-                except FileNotFoundError:
-                    continue
+            for parent, _, names in os.walk(folder):  # passes over folders that are removed meanwhile
+                for name in names:
+                    with suppress(FileNotFoundError):
+                        total += (Path(parent) / name).stat().st_size
             most[0] = max(most[0], total)
 
     thread = threading.Thread(target=watch)

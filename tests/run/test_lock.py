@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from geoseg.errors import OutputError, WriteError
+from geoseg.errors import OutputError, UsageError
 from geoseg.run import lock as lock_module
 from geoseg.run.lock import locked
 
@@ -58,5 +58,5 @@ def test_a_lock_file_that_its_holder_removed_in_between_does_not_count(
 
 def test_a_folder_that_cannot_be_made_is_said_so(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(WriteError, match="--out"), locked(tmp_path / "file" / ".scene.lock"):
+    with pytest.raises(UsageError, match="--out"), locked(tmp_path / "file" / ".scene.lock"):
         pass
