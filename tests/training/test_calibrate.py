@@ -167,7 +167,7 @@ def test_the_command_fits_writes_and_refuses(
     assert command(out, *asked, "--out", out) == 2
     assert "would replace what is read" in capsys.readouterr().err
     assert command(tiny_model, *asked, "--out", out) == 6
-    assert "mine.safetensors: exists already" in capsys.readouterr().err
+    assert "mine.safetensors exists already" in capsys.readouterr().err
     assert command("buildings-unet", *asked) == 2
     assert "a bundled model stays as it is" in capsys.readouterr().err
     recipe["legend"]["classes"][2]["name"] = "lake"
