@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 # the tests run as two processes, each with one thread: more would fight over the cores
-HALF := tests/core tests/flows tests/nn tests/run tests/sample_tiles tests/training tests/vector
+HALF := tests/vector tests/core tests/flows tests/nn tests/run tests/sample_tiles
 
 .PHONY: env demo test test-slow lint qgis bench clean
 
