@@ -93,7 +93,7 @@ def numbers() -> str:
         lines.append(f'        "{name}": ({found.parameters:_}, {found.auxiliary:_}, {found.macs:_}),')
     return "\n".join(
         [
-            '"""What the networks cost, as docs/networks.py measured it; see geoseg.nn.zoo.measure. Do not edit."""',
+            '"""Costs of the networks, measured by docs/networks.py; see geoseg.nn.zoo.measure. Do not edit."""',
             "",
             "from types import MappingProxyType",
             "",

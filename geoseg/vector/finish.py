@@ -1,4 +1,4 @@
-"""What can be finished in a patch is finished: regions that nothing outside can change are drawn and leave it."""
+"""Draw the regions of a patch that nothing outside can change, and remove them from it."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ U8 = npt.NDArray[np.uint8]
 
 
 class Minimum(NamedTuple):
-    """What is too small.
+    """Smallest regions that are kept.
 
     Attributes:
         weight: (256) minimum of each class, in the unit of ``Sums.weight``.

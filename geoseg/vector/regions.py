@@ -30,7 +30,7 @@ class Runs(NamedTuple):
 
 
 class Sums(NamedTuple):
-    """What adds up over the pixels of each region; integers, so that no order of adding matters.
+    """Sums over the pixels of each region; integers, so that no order of adding matters.
 
     Attributes:
         label: label of the pixels; of a map of classes it is the code.

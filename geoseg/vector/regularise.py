@@ -26,7 +26,7 @@ _LEAST_M, _MOST_M = 0.001, 100_000.0  # beyond them the numbers of a wall are lo
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegulariseSpec:
-    """What shall get right angles, and how far it may be changed.
+    """Options of the regularisation: classes that get right angles, and the largest change.
 
     Attributes:
         codes: classes to regularise.

@@ -23,7 +23,7 @@ _REACH = 4
 
 
 class Squaring(Protocol):
-    """What a regularisation needs to know; see ``RegulariseSpec``."""
+    """Settings of a regularisation; see ``RegulariseSpec``."""
 
     @property
     def tolerance_m(self) -> float: ...  # noqa: D102

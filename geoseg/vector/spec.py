@@ -12,7 +12,7 @@ from geoseg.errors import UsageError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VectorSpec:
-    """What to do between the pixels and the polygons.
+    """Options of the vectoriser.
 
     Attributes:
         simplify_m: tolerance on the ground, metres; 0 keeps every pixel corner.
@@ -53,12 +53,12 @@ class VectorSpec:
 
     @property
     def exact(self) -> bool:
-        """Whether boundaries keep every pixel corner."""
+        """True if boundaries keep every pixel corner."""
         return self.simplify_m == 0
 
     @property
     def generalises(self) -> bool:
-        """Whether small regions are merged into their neighbours."""
+        """True if small regions are merged into their neighbours."""
         return self.min_area_m2 > 0 or any(area > 0 for area in self.class_min_area_m2.values())
 
     def min_area_of(self, code: int) -> float:

@@ -1,4 +1,4 @@
-"""Which points of a line to keep: Douglas-Peucker, and Visvalingam-Whyatt."""
+"""Selection of the points of a line to keep: Douglas-Peucker, and Visvalingam-Whyatt."""
 
 from __future__ import annotations
 

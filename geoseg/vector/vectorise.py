@@ -48,7 +48,7 @@ _PLAIN = Tracing()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Borders:
-    """What the blocks to the right and below must know of a block: its last row and its last column."""
+    """Last row and last column of a block, for the blocks to the right and below."""
 
     row: Labels
     column: Labels

@@ -34,7 +34,7 @@ class BandSource(Protocol):
 
     @property
     def names(self) -> Sequence[str]:
-        """What the columns of each band are called before ``_mean`` and the others; each once."""
+        """Names of the columns of each band before ``_mean`` and the others; each once."""
         ...
 
     def read(self, window: Window) -> tuple[npt.NDArray[Any], Bools]:
@@ -43,7 +43,7 @@ class BandSource(Protocol):
 
 
 class BandSums(NamedTuple):
-    """What adds up over the pixels of each region, in each band; all (band, region).
+    """Sums over the pixels of each region, in each band; all (band, region).
 
     Attributes:
         known: number of pixels that count.

@@ -1,4 +1,4 @@
-"""What a checkpoint says beside its tensors, as options of the network."""
+"""Options of a network from the metadata of a checkpoint."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is known of one published layout of weights: how it is told, and how its names become ours."""
+"""Layouts of published weights: how each is recognised, and how its names are mapped to those of geoseg."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, Literal
 Rename = tuple[str, str]
 
 Scaling = Literal["imagenet", "caffe", "unit"]
-"""What the source does to pixels of 0 to 255: mean and deviation of ImageNet; its mean only; division by 255."""
+"""Normalisation of pixels of 0 to 255 in the source: mean and deviation of ImageNet; its mean only; division by 255."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +76,7 @@ class Layout:
     untold: tuple[str, ...] = ()
 
     def fits(self, names: Iterable[str]) -> bool:
-        """Whether a state dict of these names is of this layout."""
+        """Return True if a state dict with these names has this layout."""
         text = "\n".join(names)
         found = (re.search(mark, text, re.MULTILINE) for mark in self.marks)
         return all(found) and not any(re.search(mark, text, re.MULTILINE) for mark in self.strangers)

@@ -47,7 +47,7 @@ class Window:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MmsegConfig:
-    """What a configuration says of a network.
+    """Settings of a network in a configuration.
 
     Attributes:
         model: its ``model``, as plain values.

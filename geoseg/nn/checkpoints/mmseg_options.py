@@ -1,4 +1,4 @@
-"""What a configuration of mmsegmentation says, as options of our networks; what they cannot do is refused by name.
+"""Options of geoseg's networks from a configuration of mmsegmentation; unsupported settings are refused by name.
 
 Keys that are not written have the values that mmsegmentation's classes give them.
 """

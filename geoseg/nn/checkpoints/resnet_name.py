@@ -1,4 +1,4 @@
-"""Which ResNet a state dict is of, by the number of its blocks and the layers of its stem."""
+"""Identify the ResNet of a state dict by the number of its blocks and the layers of its stem."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ Interpolation = Literal["bilinear", "bicubic"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ViTForm:
-    """What a vision transformer's weights do not tell.
+    """Properties of a vision transformer that its weights do not determine.
 
     Attributes:
         depths: shares of the blocks after which the maps are taken, rounded down to whole blocks, rising, the last 1.

@@ -1,4 +1,4 @@
-"""What is known of each network: its paper, what it costs, whose weights there are. Loads no torch."""
+"""Catalogue of the networks: papers, costs and published weights. Loads no torch."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MACS_UNIT = "multiply-accumulates of one forward pass, in 1e9, for 3 bands, 21 c
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Family:
-    """What the networks of one builder share.
+    """Facts that the networks of one builder share.
 
     Attributes:
         paper: authors and year.
@@ -151,7 +151,7 @@ FAMILIES: MappingProxyType[str, Family] = MappingProxyType(
         ),
     }
 )  # fmt: skip
-"""What is known of the networks of each builder."""
+"""Facts of the networks of each builder."""
 
 
 def entry(name: str) -> Entry:

@@ -16,7 +16,7 @@ BANDS, CLASSES, SIDE_PX = 3, 21, 512
 
 
 class Measure(NamedTuple):
-    """What a network costs.
+    """Cost of a network.
 
     Attributes:
         parameters: without auxiliary heads, which a prediction does not need.

@@ -1,4 +1,4 @@
-"""What the networks cost, as docs/networks.py measured it; see geoseg.nn.zoo.measure. Do not edit."""
+"""Costs of the networks, measured by docs/networks.py; see geoseg.nn.zoo.measure. Do not edit."""
 
 from types import MappingProxyType
 

@@ -42,7 +42,7 @@ class Parts(NamedTuple):
 
 
 class Passages(NamedTuple):
-    """Where parts of one class touch; each pair once.
+    """Contacts between parts of one class; each pair once.
 
     Attributes:
         parts: (passages, 2) the parts, the lower number first.

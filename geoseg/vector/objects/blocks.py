@@ -27,7 +27,7 @@ _NO_PASSAGES = Passages(np.zeros((0, 2), np.int32), np.zeros(0, np.int32))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BlockParts:
-    """What a block tells of the objects in it.
+    """Parts of objects found in a block.
 
     Attributes:
         window: the pixels that the block owns.

@@ -56,7 +56,7 @@ class ObjectSpec:
 
     @property
     def splits(self) -> bool:
-        """Whether regions are cut."""
+        """True if regions are cut."""
         return self.split != "none"
 
     @property
