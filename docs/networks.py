@@ -1,23 +1,21 @@
-"""Write docs/networks.md from the catalogue; with ``--measure``, measure the networks anew first.
+"""Write docs/networks.md from the registry, or print the costs that the entries of networks should state.
 
-Run in the repository's root: ``python docs/networks.py``.
+Run in the repository's root: ``python docs/networks.py``, or ``python docs/networks.py --measure [NETWORK...]``.
 """
 
 from __future__ import annotations
 
-import importlib
 import json
 import sys
 from pathlib import Path
 
 from geoseg.errors import ModelError
 from geoseg.nn import NETWORKS
-from geoseg.nn.zoo import catalogue, measured
+from geoseg.nn.zoo.entry import MACS_UNIT
 from geoseg.nn.zoo.measure import measure
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "networks.md"
-NUMBERS = ROOT / "geoseg" / "nn" / "measured.py"
 TRAINED = ROOT / "docs" / "families.jsonl"
 
 HEAD = f"""# Networks
@@ -27,7 +25,7 @@ NAME` lists its options. It answers with logits `(B, classes, H, W)` at the inpu
 bands. Networks with auxiliary heads answer through them only when `geoseg.nn.parts.auxiliary.forward_all` asks, as
 training does.
 
-Parameters are without auxiliary heads. GMAC: {catalogue.MACS_UNIT}.
+Parameters are without auxiliary heads. GMAC: {MACS_UNIT}.
 Stride: pixels of the input for one of the finest features that are classified. The references are what counts, forward
 passes or layers were compared with; no code is theirs.
 
@@ -55,14 +53,14 @@ good it can become. Buildings everywhere would have an IoU of 0.40 and a kappa o
 def page() -> str:
     """The page's text."""
     lines = []
-    for entry in catalogue.catalogue():
-        family = entry.family
+    for entry in NETWORKS.values():
+        family, cost = entry.family, entry.cost
         cells = [
             f"`{entry.name}`",
             f"[{family.paper}]({family.url}), {family.venue}" if family.venue != "-" else f"[library]({family.url})",
-            "-" if entry.parameters is None else f"{entry.parameters:,}",
-            f"{entry.auxiliary:,}" if entry.auxiliary else "-",
-            "-" if entry.macs is None else f"{entry.macs / 1e9:.1f}",
+            "-" if cost is None else f"{cost.parameters:,}",
+            f"{cost.auxiliary:,}" if cost is not None and cost.auxiliary else "-",
+            "-" if cost is None else f"{cost.macs / 1e9:.1f}",
             "-" if entry.output_stride is None else str(entry.output_stride),
             family.weights,
             family.references,
@@ -81,36 +79,19 @@ def trained() -> str:
     return "".join(f"| {' | '.join(line)} |\n" for line in cells)
 
 
-def numbers() -> str:
-    """The text of ``geoseg/nn/zoo/measured.py``, measured now."""
-    lines = []
-    for name in NETWORKS:
+def print_costs(names: list[str]) -> None:
+    """Measure networks and print their costs as their entries state them."""
+    for name in names:
         try:
-            found = measure(name)
+            parameters, auxiliary, macs = measure(name)
         except ModelError as error:
             sys.stderr.write(f"{error}\n")
             continue
-        lines.append(f'        "{name}": ({found.parameters:_}, {found.auxiliary:_}, {found.macs:_}),')
-    return "\n".join(
-        [
-            '"""Costs of the networks, measured by docs/networks.py; see geoseg.nn.zoo.measure. Do not edit."""',
-            "",
-            "from types import MappingProxyType",
-            "",
-            "MEASURED: MappingProxyType[str, tuple[int, int, int]] = MappingProxyType(",
-            "    {",
-            *lines,
-            "    }",
-            ")",
-            '"""Name to parameters, those of auxiliary heads, and multiply-accumulates."""',
-            "",
-        ]
-    )
+        sys.stdout.write(f"{name}: Cost(parameters={parameters:_}, auxiliary={auxiliary:_}, macs={macs:_})\n")
 
 
 if __name__ == "__main__":
-    if "--measure" in sys.argv:
-        NUMBERS.write_text(numbers())
-        importlib.reload(measured)
-        importlib.reload(catalogue)
-    PAGE.write_text(page())
+    if sys.argv[1:2] == ["--measure"]:
+        print_costs(sys.argv[2:] or list(NETWORKS))
+    else:
+        PAGE.write_text(page())

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+from geoseg.nn import NETWORKS, build
 from geoseg.nn.padding import mirror
 from geoseg.nn.parts.auxiliary import forward_all
+from geoseg.nn.zoo.entry import NetworkEntry, Task, TinyForm
 from geoseg.training.auxiliary_losses import auxiliary_loss
 from geoseg.training.losses import LossMix
 
@@ -21,13 +23,37 @@ _BANDS, _CLASSES = 3, 4
 _STEPS = 150
 
 
+class TinyNetwork(NamedTuple):
+    """A network of the registry in a small form."""
+
+    entry: NetworkEntry
+    form: TinyForm
+
+    def make(self, bands: int, classes: int) -> nn.Module:
+        """Build it with random weights; skip the test where the library that it comes from is not installed."""
+        if self.entry.family.requires is not None:
+            pytest.importorskip(self.entry.family.requires, reason=f"{self.entry.family.requires} is an extra")
+        return build(self.entry.name, bands, classes, **self.form.options)
+
+
+def tiny_networks(task: Task = "semantic") -> dict[str, TinyNetwork]:
+    """List the small forms of the networks of a task, as their entries state them.
+
+    Returns:
+        Name and variant to the small network; the names serve as ids of parametrised tests.
+    """
+    return {
+        f"{entry.name} {form.variant}".rstrip(): TinyNetwork(entry, form)
+        for entry in NETWORKS.values()
+        if entry.task == task
+        for form in entry.tiny
+    }
+
+
 class NetworkTests:
     """Laws of a network that maps tiles (B, bands, H, W) of any size to logits (B, classes, H, W).
 
-    Attributes:
-        pools_by_maxima: maxima are taken of equal values that rounding orders otherwise, so that single logits may
-            change much in bfloat16.
-        idle_weights: parts of the names of weights that take no part in the answer.
+    Two fixtures may be overridden beside ``make_network``: ``pools_by_maxima`` and ``idle_weights``.
 
     Example:
         >>> class TestMine(NetworkTests):
@@ -37,14 +63,23 @@ class NetworkTests:
         ...         return lambda bands, classes: nn.Conv2d(bands, classes, 3, padding=1)
     """
 
-    pools_by_maxima: bool = False
-    idle_weights: tuple[str, ...] = ()
-
     @pytest.fixture(scope="class")
     @classmethod
     def make_network(cls) -> MakeNetwork:
         """Override it: make a network of (bands, classes) with random weights."""
         raise NotImplementedError("define the fixture make_network")
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def pools_by_maxima(cls) -> bool:
+        """Override it: rounding may reorder equal maxima, so that single logits may change much in bfloat16."""
+        return False
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def idle_weights(cls) -> tuple[str, ...]:
+        """Override it: parts of the names of weights that take no part in the answer."""
+        return ()
 
     @pytest.fixture(scope="class")
     @classmethod
@@ -103,7 +138,7 @@ class NetworkTests:
             whole = network(mirror(x[..., :-1, :-3], (0, 1), (0, 3)))[..., :-1, :-3]
         torch.testing.assert_close(ragged, whole)
 
-    def test_bfloat16_and_channels_last_change_little(self, network: nn.Module) -> None:
+    def test_bfloat16_and_channels_last_change_little(self, network: nn.Module, *, pools_by_maxima: bool) -> None:
         """The arithmetic that runs choose gives nearly the same logits."""
         x = torch.randn(1, _BANDS, 64, 64)
         with torch.inference_mode():
@@ -112,10 +147,10 @@ class NetworkTests:
                 half = network(x.contiguous(memory_format=torch.channels_last))
         difference = (half.float() - plain).abs()
         assert difference.mean() < 0.02 * plain.abs().max() + 0.005
-        if not self.pools_by_maxima:
+        if not pools_by_maxima:
             assert difference.max() < 0.1 * plain.abs().max() + 0.02
 
-    def test_one_batch_can_be_learnt_by_heart(self, make_network: MakeNetwork) -> None:
+    def test_one_batch_can_be_learnt_by_heart(self, make_network: MakeNetwork, idle_weights: tuple[str, ...]) -> None:
         """Gradients reach every weight, and descending along them lowers the loss."""
         torch.manual_seed(0)
         network = make_network(_BANDS, 2).train()
@@ -134,7 +169,7 @@ class NetworkTests:
             losses.append(loss.item())
         assert losses[-1] <= 0.9 * losses[0]
         for name, weight in network.named_parameters():
-            if any(part in name for part in self.idle_weights):
+            if any(part in name for part in idle_weights):
                 continue
             assert weight.grad is not None, name
             assert torch.isfinite(weight.grad).all(), name

@@ -1,4 +1,4 @@
-"""The catalogue tells every network, as measured, and the page says what the catalogue says."""
+"""The entries of networks state what is measured, and the page says what the entries say."""
 
 from __future__ import annotations
 
@@ -12,21 +12,19 @@ import pytest
 
 from geoseg.errors import ModelError
 from geoseg.nn import NETWORKS
-from geoseg.nn.zoo.catalogue import FAMILIES, catalogue, entry
+from geoseg.nn.zoo.entries import ENTRIES
 from geoseg.nn.zoo.measure import measure
-from geoseg.nn.zoo.measured import MEASURED
-from geoseg.nn.zoo.registry import options
+from geoseg.nn.zoo.registry import network_entry, options
 
 SCRIPT = Path(__file__).resolve().parents[2] / "docs" / "networks.py"
 
 
-def test_every_builder_has_its_facts_and_every_name_its_numbers() -> None:
-    assert set(FAMILIES) == {builder for builder, _ in NETWORKS.values()}
-    assert set(MEASURED) == set(NETWORKS)
-    assert [known.name for known in catalogue()] == list(NETWORKS)
+def test_no_two_entries_share_a_name_and_all_state_their_cost() -> None:
+    assert len(ENTRIES) == len(NETWORKS)
+    assert [entry.name for entry in ENTRIES if entry.cost is None] == []
 
 
-def test_the_page_says_what_the_catalogue_says() -> None:
+def test_the_page_says_what_the_entries_say() -> None:
     spec = importlib.util.spec_from_file_location("networks_page", SCRIPT)
     assert spec is not None
     assert spec.loader is not None
@@ -35,22 +33,17 @@ def test_the_page_says_what_the_catalogue_says() -> None:
     assert script.PAGE.read_text() == script.page(), "run python docs/networks.py"
 
 
-def _skip_without(name: str) -> None:
-    for prefix, library in (("smp_", "segmentation_models_pytorch"), ("torchgeo_", "torchgeo")):
-        if name.startswith(prefix):
-            pytest.importorskip(library, reason=f"{library} is an extra")
-
-
 @pytest.mark.parametrize("name", ["unet", "pspnet_r50", "fastfcn_encnet_r50"])
 def test_some_numbers_are_measured_again(name: str) -> None:
-    assert measure(name) == MEASURED[name], "run python docs/networks.py --measure"
+    assert measure(name) == NETWORKS[name].cost, f"run python docs/networks.py --measure {name}"
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NETWORKS)
 def test_all_numbers_are_measured_again(name: str) -> None:
-    _skip_without(name)
-    assert measure(name) == MEASURED[name], "run python docs/networks.py --measure"
+    if (library := NETWORKS[name].family.requires) is not None:
+        pytest.importorskip(library, reason=f"{library} is an extra")
+    assert measure(name) == NETWORKS[name].cost, f"run python docs/networks.py --measure {name}"
 
 
 @pytest.mark.parametrize(
@@ -77,15 +70,15 @@ def test_multiplications_are_as_many_as_published(
 def test_a_networks_options_are_those_of_its_name() -> None:
     assert options("fcn16s")["stride"] == 16
     assert options("setr_pup_b")["vit"] == "vit_base_patch16_384"
-    assert entry("fcn16s").output_stride == 16
+    assert network_entry("fcn16s").output_stride == 16
 
 
-@pytest.mark.parametrize("ask", [entry, options])
+@pytest.mark.parametrize("ask", [network_entry, options])
 def test_an_unknown_network_is_refused_with_the_nearest(ask: Any) -> None:
     with pytest.raises(ModelError, match="nearest: hrnet_w48"):
         ask("hrnet_w47")
 
 
-def test_the_catalogue_loads_no_torch() -> None:
-    code = "import sys, geoseg.nn.zoo.catalogue; sys.exit('torch' in sys.modules)"
+def test_the_registry_loads_no_torch() -> None:
+    code = "import sys, geoseg.nn.zoo.registry; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

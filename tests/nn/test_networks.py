@@ -17,75 +17,33 @@ from geoseg.models.export_model import to_onnx, to_torchscript
 from geoseg.nn import NETWORKS, build
 from geoseg.nn.padding import mirror
 from geoseg.nn.parts.auxiliary import forward_all
-from geoseg.testing.networks import MakeNetwork, NetworkTests
+from geoseg.testing.networks import MakeNetwork, NetworkTests, TinyNetwork, tiny_networks
 
-TINY_VIT = {"vit": "test_vit", "image_px": 64, "width": 16}
-NARROW = {"backbone": "test_resnet"}
-FORMS: dict[str, tuple[str, dict[str, object]]] = {
-    "fcn32s": ("fcn32s", {"width": 4, "hidden": 16}),
-    "fcn8s": ("fcn8s", {"width": 4, "hidden": 16, "at_once": True}),
-    "fcn_r50": ("fcn_r50", NARROW),
-    "fcn_r50 of mmsegmentation": ("fcn_r50", {**NARROW, "head": "concat"}),
-    "segnet": ("segnet", {"width": 4}),
-    "segnet plain": ("segnet", {"width": 4, "last": "plain"}),
-    "parsenet": ("parsenet", {"width": 4, "hidden": 16}),
-    "unet": ("unet", {"width": 4}),
-    "unet of the paper": ("unet", {"width": 4, "convolution": "valid", "norm": None}),
-    "unet bilinear": ("unet", {"width": 4, "up": "bilinear"}),
-    "unet light": ("unet", {"widths": [8, 12, 16], "stem_stride": 2, "residual": True}),
-    "unet_s5_d16": ("unet_s5_d16", {"width": 4, "head": "deeplabv3"}),
-    "timm_unet": ("timm_unet", {"widths": [32, 24, 16, 16]}),
-    "timm_unet resnet": ("timm_unet", {"encoder": "resnet18", "widths": [32, 24, 16, 16]}),
-    "unetplusplus": ("unetplusplus", {"widths": [4, 8, 16, 32]}),
-    "unetplusplus bilinear": ("unetplusplus", {"widths": [4, 8, 16], "norm": "batch", "up": "bilinear"}),
-    "deeplabv1": ("deeplabv1", {"width": 4, "hidden": 16}),
-    "deeplabv2_r101": ("deeplabv2_r101", NARROW),
-    "deeplabv3_r50": ("deeplabv3_r50", {**NARROW, "multi_grid": (1, 2, 4)}),
-    "deeplabv3_r50 of mmsegmentation": ("deeplabv3_r50", {**NARROW, "form": "mmseg", "output_stride": 16}),
-    "deeplabv3plus": ("deeplabv3plus", {"backbone": "test_resnet", "width": 16, "auxiliary": True}),
-    "deeplabv3plus mobilenet": ("deeplabv3plus_mobilenetv2", {"backbone": "mobilenetv2_035", "width": 16}),
-    "pspnet_r50": ("pspnet_r50", NARROW),
-    "duc_hdc_r101": ("duc_hdc_r101", NARROW),
-    "refinenet_r101": ("refinenet_r101", {**NARROW, "width": 8}),
-    "refinenet light": ("refinenet_lw_r50", {**NARROW, "width": 8}),
-    "deeplabv3plus single": ("deeplabv3plus", {"backbone": "test_resnet", "width": 16, "form": "single"}),
-    "hrnet of mmsegmentation": ("hrnet", {"width": "w18_small_v1", "form": "mmseg"}),
-    "fastfcn_fcn_r50": ("fastfcn_fcn_r50", {**NARROW, "width": 8}),
-    "fastfcn_psp_r50": ("fastfcn_psp_r50", {**NARROW, "width": 8}),
-    "fastfcn_encnet_r50": ("fastfcn_encnet_r50", {**NARROW, "width": 8}),
-    "fastfcn_encnet_r50 of mmsegmentation": ("fastfcn_encnet_r50", {**NARROW, "width": 8, "form": "mmseg"}),
-    "dfn_r101": ("dfn_r101", {**NARROW, "width": 8}),
-    "hrnet": ("hrnet", {"width": "w18_small_v1"}),
-    "hrnet_ocr": ("hrnet_ocr_w18", {"width": "w18_small_v1", "channels": 32, "keys": 16}),
-    "setr_naive_l": ("setr_naive_l", TINY_VIT),
-    "setr_pup_l": ("setr_pup_l", TINY_VIT),
-    "setr_mla_l": ("setr_mla_l", TINY_VIT),
-    "smp_unet": ("smp_unet", {"encoder": "resnet18", "decoder_channels": (32, 24, 16, 8, 8)}),
-    "torchvision_lraspp": ("torchvision_lraspp_mobilenet_v3_large", {}),
-    "torchgeo_fcn": ("torchgeo_fcn", {"filters": 8}),
-    "torchgeo_farseg": ("torchgeo_farseg", {"backbone": "resnet18"}),
-    "ocr_r101": ("ocr_r101", {**NARROW, "channels": 32, "keys": 16}),
-}
-
-
-POOLED_BY_MAXIMA = ("segnet", "segnet plain")
-
-
-def made(form: str) -> MakeNetwork:
-    name, options = FORMS[form]
-    for prefix, library in (("smp_", "segmentation_models_pytorch"), ("torchgeo_", "torchgeo")):
-        if name.startswith(prefix):
-            pytest.importorskip(library, reason=f"{library} is an extra")
-    return lambda bands, classes: build(name, bands, classes, **options)
+TINY = tiny_networks()
+VIT = TINY["setr_naive_l"].form.options
+NARROW = TINY["fcn_r50"].form.options
 
 
 class TestNetworks(NetworkTests):
-    idle_weights = ("border_after.0", "backbone.fc")  # in published weights (DFN, FarSeg)
-
-    @pytest.fixture(scope="class", params=[form for form in FORMS if form not in POOLED_BY_MAXIMA])
+    @pytest.fixture(scope="class", params=TINY)
     @classmethod
-    def make_network(cls, request: pytest.FixtureRequest) -> MakeNetwork:
-        return made(request.param)
+    def tiny(cls, request: pytest.FixtureRequest) -> TinyNetwork:
+        return TINY[request.param]
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def make_network(cls, tiny: TinyNetwork) -> MakeNetwork:
+        return tiny.make
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def pools_by_maxima(cls, tiny: TinyNetwork) -> bool:
+        return tiny.form.pools_by_maxima
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def idle_weights(cls, tiny: TinyNetwork) -> tuple[str, ...]:
+        return tiny.form.idle_weights
 
     @pytest.mark.slow
     def test_converted_to_openvino_it_answers_the_same(self, network: nn.Module) -> None:
@@ -96,22 +54,14 @@ class TestNetworks(NetworkTests):
         _as_onnx_and_torchscript_it_answers_the_same(network, tmp_path)
 
 
-class TestNetworksThatPoolByMaxima(TestNetworks):
-    pools_by_maxima = True
-
-    @pytest.fixture(scope="class", params=POOLED_BY_MAXIMA)
-    @classmethod
-    def make_network(cls, request: pytest.FixtureRequest) -> MakeNetwork:
-        return made(request.param)
-
-
 def one_of(form: str) -> nn.Module:
     torch.manual_seed(0)
-    return made(form)(3, 4).eval()
+    return TINY[form].make(3, 4).eval()
 
 
-def test_every_builder_of_the_registry_is_tested() -> None:
-    assert {NETWORKS[name][0] for name, _ in FORMS.values()} == {builder for builder, _ in NETWORKS.values()}
+def test_every_family_of_the_registry_states_a_tiny_form() -> None:
+    families = {entry.family.builder for entry in NETWORKS.values()}
+    assert {entry.family.builder for entry in NETWORKS.values() if entry.tiny} == families
 
 
 def _converted_to_openvino_it_answers_the_same(network: nn.Module) -> None:
@@ -226,14 +176,14 @@ def test_auxiliary_answers_come_at_the_inputs_size_and_only_when_asked() -> None
     plain.load_state_dict({k: v for k, v in network.state_dict().items() if ".sides." not in k})
     x = torch.randn(2, 3, 33, 50)
     with torch.inference_mode():
-        logits, (beside,) = forward_all(network, x)
-        assert beside.logits.shape == logits.shape
+        logits, (auxiliary,) = forward_all(network, x)
+        assert auxiliary.logits.shape == logits.shape
         assert torch.equal(plain(x), logits)
         assert torch.equal(network(x), logits)
         assert forward_all(plain, x)[1] == ()
 
 
-@pytest.mark.parametrize(("name", "changes"), [("pspnet_r50", NARROW), ("setr_naive_l", TINY_VIT)])
+@pytest.mark.parametrize(("name", "changes"), [("pspnet_r50", NARROW), ("setr_naive_l", VIT)])
 def test_keeping_fewer_activations_gives_the_same_gradients(name: str, changes: dict[str, object]) -> None:
     torch.manual_seed(0)
     network = build(name, 3, 4, **changes).eval()

@@ -95,7 +95,6 @@ def test_parsenet_adds_two_norms_and_a_wider_classifier_to_the_trunk() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NETWORKS)
 def test_every_name_builds_and_takes_any_number_of_bands(name: str) -> None:
-    for prefix, library in (("smp_", "segmentation_models_pytorch"), ("torchgeo_", "torchgeo")):
-        if name.startswith(prefix):
-            pytest.importorskip(library, reason=f"{library} is an extra")
+    if (library := NETWORKS[name].family.requires) is not None:
+        pytest.importorskip(library, reason=f"{library} is an extra")
     assert count(name, 1, 2) < count(name, 10, 2)

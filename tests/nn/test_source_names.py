@@ -54,7 +54,7 @@ def test_a_light_weight_refinenet_is_not_called_a_refinenet_that_lacks_tensors()
 def test_names_of_one_network_take_the_same_checkpoints() -> None:
     """``hrnet`` and ``hrnet_w48`` build the same."""
     built = {
-        name: (NETWORKS[name][0], repr(sorted(options(name).items())))
+        name: (NETWORKS[name].family.builder, repr(sorted(options(name).items())))
         for name in NETWORKS
         if "_" in name or name == "hrnet"
     }

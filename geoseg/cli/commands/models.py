@@ -14,7 +14,7 @@ from geoseg.cli.commands.models_import import import_
 
 if TYPE_CHECKING:
     from geoseg.core.card import ModelCard
-    from geoseg.nn.zoo.catalogue import Entry
+    from geoseg.nn.zoo.entry import NetworkEntry
 
 models = typer.Typer(
     help="List the bundled models and the networks; show, import or export one; measure a halo; calibrate.",
@@ -33,11 +33,12 @@ def _list(
     if context.invoked_subcommand is not None:
         return
     from geoseg.models.bundled import BUNDLED
-    from geoseg.nn.zoo.catalogue import MACS_UNIT, catalogue
+    from geoseg.nn import NETWORKS
+    from geoseg.nn.zoo.entry import MACS_UNIT
 
     cards = [_card(name) for name in BUNDLED]
     if as_json:
-        networks = [asdict(entry) for entry in catalogue()]
+        networks = [_network(entry) for entry in NETWORKS.values()]
         print(json.dumps({"models": [card.model_dump(mode="json") for card in cards], "networks": networks}))
         return
     print("Models, ready to run:")
@@ -47,10 +48,10 @@ def _list(
         print(f"{'':<18} {card.title or card.description}")
     print("\nNetworks, to be trained (architecture of a recipe):")
     print(f"{'name':<40} {'parameters':>12} {'GMAC':>7} {'stride':>6}  paper; licence of known weights; references")
-    for entry in catalogue():
+    for entry in NETWORKS.values():
         family = entry.family
         print(
-            f"{entry.name:<40} {_number(entry.parameters):>12} {_gmac(entry):>7} {entry.output_stride or '-':>6}  "
+            f"{entry.name:<40} {_parameters(entry):>12} {_gmac(entry):>7} {entry.output_stride or '-':>6}  "
             f"{family.paper}, {family.venue}; {family.weights}; {family.references}"
         )
     print(f"parameters without auxiliary heads; GMAC: {MACS_UNIT}")
@@ -138,29 +139,41 @@ def _card(model: str) -> ModelCard:
 
 
 def _show_network(name: str, *, as_json: bool) -> None:
-    from geoseg.nn.zoo.catalogue import MACS_UNIT, entry
-    from geoseg.nn.zoo.registry import options
+    from geoseg.nn.zoo.entry import MACS_UNIT
+    from geoseg.nn.zoo.registry import network_entry, options
 
-    known = entry(name)
+    entry = network_entry(name)
     choices = options(name)
     if as_json:
-        print(json.dumps({**asdict(known), "options": choices}, default=str))
+        print(json.dumps({**_network(entry), "options": choices}, default=str))
         return
-    family = known.family
-    print(f"{known.name}: a network; train it, or build it with geoseg.nn.build({name!r}, in_channels, classes)")
+    family, auxiliary = entry.family, 0 if entry.cost is None else entry.cost.auxiliary
+    print(f"{entry.name}: a network; train it, or build it with geoseg.nn.build({name!r}, in_channels, classes)")
     print(f"  paper      {family.paper}, {family.venue}: {family.url}")
-    print(f"  parameters {_number(known.parameters)}; auxiliary heads {known.auxiliary or 0:,} (3 bands, 21 classes)")
-    print(f"  GMAC       {_gmac(known)}: {MACS_UNIT}")
-    print(f"  stride     {known.output_stride or '-'}")
+    print(f"  parameters {_parameters(entry)}; auxiliary heads {auxiliary:,} (3 bands, 21 classes)")
+    print(f"  GMAC       {_gmac(entry)}: {MACS_UNIT}")
+    print(f"  stride     {entry.output_stride or '-'}")
     print(f"  weights    {family.weights}")
     print(f"  references {family.references}")
     for option, default in choices.items():
         print(f"  option     {option} = {default!r}")
 
 
-def _number(count: int | None) -> str:
-    return "-" if count is None else f"{count:,}"
+def _network(entry: NetworkEntry) -> dict[str, object]:
+    """Describe a network as JSON says it."""
+    cost = dict.fromkeys(("parameters", "auxiliary", "macs")) if entry.cost is None else entry.cost._asdict()
+    return {
+        "name": entry.name,
+        "task": entry.task,
+        "family": asdict(entry.family),
+        "output_stride": entry.output_stride,
+        **cost,
+    }
 
 
-def _gmac(entry: Entry) -> str:
-    return "-" if entry.macs is None else f"{entry.macs / 1e9:.1f}"
+def _parameters(entry: NetworkEntry) -> str:
+    return "-" if entry.cost is None else f"{entry.cost.parameters:,}"
+
+
+def _gmac(entry: NetworkEntry) -> str:
+    return "-" if entry.cost is None else f"{entry.cost.macs / 1e9:.1f}"

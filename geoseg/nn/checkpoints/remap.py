@@ -168,11 +168,13 @@ def _shown(name: str, layout: Layout, tensors: Mapping[str, Tensor], chosen: Map
 
 
 def _refuse_other_depth(name: str, layout: Layout, backbone: str) -> None:
-    preset = NETWORKS[name][1].get("backbone")
+    preset = NETWORKS[name].options.get("backbone")
     if preset is None or resnet_depth(preset) == resnet_depth(backbone):
         return
     others = [
-        other for other in layout.networks if resnet_depth(NETWORKS[other][1].get("backbone")) == resnet_depth(backbone)
+        other
+        for other in layout.networks
+        if resnet_depth(NETWORKS[other].options.get("backbone")) == resnet_depth(backbone)
     ]
     cure = f"Import it as {' or '.join(others)}" if others else f"Pass --option backbone={backbone}"
     raise ModelError(f"has a ResNet-{resnet_depth(backbone)}, and not the ResNet of {name}. {cure}")

@@ -41,7 +41,7 @@ def resnet_name(tensors: Mapping[str, Tensor], prefix: str) -> str | None:
     return None if letter is None else f"resnet{depth}{letter}"
 
 
-def resnet_depth(name: str | None) -> int | None:
+def resnet_depth(name: object) -> int | None:
     """Read the depth in the name of a timm ResNet; None where the name is of something else."""
-    match = re.fullmatch(r"resnet(\d+)[a-z]?", name or "")
+    match = re.fullmatch(r"resnet(\d+)[a-z]?", name) if isinstance(name, str) else None
     return int(match[1]) if match else None

@@ -3,30 +3,16 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any, NamedTuple
 
 import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from geoseg.nn.parts.auxiliary import forward_all
+from geoseg.nn.zoo.entry import Cost
 from geoseg.nn.zoo.registry import build
 
 BANDS, CLASSES, SIDE_PX = 3, 21, 512
-
-
-class Measure(NamedTuple):
-    """Cost of a network.
-
-    Attributes:
-        parameters: without auxiliary heads, which a prediction does not need.
-        auxiliary: parameters of those heads.
-        macs: multiply-accumulate operations of one forward pass, in convolutions and products of matrices.
-    """
-
-    parameters: int
-    auxiliary: int
-    macs: int
 
 
 def measure(
@@ -35,8 +21,8 @@ def measure(
     bands: int = BANDS,
     classes: int = CLASSES,
     size: tuple[int, int] = (SIDE_PX, SIDE_PX),
-    **options: Any,
-) -> Measure:
+    **options: object,
+) -> Cost:
     """Measure a network of the registry.
 
     Args:
@@ -58,13 +44,13 @@ def measure(
             network(x)
     total = sum(p.numel() for p in network.parameters())
     # the counter takes a multiplication and an addition for two
-    return Measure(total - idle, idle, counter.get_total_flops() // 2)
+    return Cost(total - idle, idle, counter.get_total_flops() // 2)
 
 
 def _idle(network: nn.Module, x: torch.Tensor) -> int:
-    """Parameters that train with the auxiliary answers only, or never."""
-    _, beside = forward_all(network, x)
-    if not beside:
+    """Count the parameters that only the auxiliary heads use, or none."""
+    _, auxiliary = forward_all(network, x)
+    if not auxiliary:
         return 0
     needed = torch.autograd.grad(network(x).sum(), list(network.parameters()), allow_unused=True)
     return sum(p.numel() for p, g in zip(network.parameters(), needed, strict=True) if g is None)

@@ -12,7 +12,7 @@ from geoseg.errors import ModelError
 _STRICT = ConfigDict(strict=True, allow_inf_nan=False)
 
 
-def check_types(name: str, builder: Callable[..., Any], options: Mapping[str, Any]) -> None:
+def check_types(name: str, builder: Callable[..., object], options: Mapping[str, object]) -> None:
     """Compare options with the annotations of a builder.
 
     Numbers count channels, pixels, rates or scales, so that none is below 1, or of fractions none at or below 0. Which
@@ -29,17 +29,19 @@ def check_types(name: str, builder: Callable[..., Any], options: Mapping[str, An
         try:
             TypeAdapter(hint, config=_STRICT).validate_python(value)
         except ValidationError as error:
-            wanted = error.errors()[0]["msg"]
-            raise ModelError(f"network {name!r}: option {key}={value!r}: {wanted[0].lower()}{wanted[1:]}") from error
+            expected = error.errors()[0]["msg"]
+            raise ModelError(
+                f"network {name!r}: option {key}={value!r}: {expected[0].lower()}{expected[1:]}"
+            ) from error
         if hint is not Any and any(number <= 0 for number in _numbers(value)):
             raise ModelError(f"network {name!r}: option {key}={value!r}: numbers above 0 are wanted")
 
 
-def _takes_words(hint: Any) -> bool:
+def _takes_words(hint: object) -> bool:
     return hint is str or any(get_origin(part) is Literal for part in (hint, *get_args(hint)))
 
 
-def _numbers(value: Any) -> Iterator[float]:
+def _numbers(value: object) -> Iterator[float]:
     for part in value if isinstance(value, (list, tuple)) else (value,):
         if isinstance(part, (int, float)) and not isinstance(part, bool):
             yield part

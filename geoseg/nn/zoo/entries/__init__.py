@@ -1,0 +1,14 @@
+"""The networks that geoseg can build, one ``NetworkEntry`` each. Loads no torch."""
+
+from geoseg.nn.zoo.entries import context, deeplab, fcn, hrnet, libraries, setr, unet
+
+ENTRIES = (
+    *fcn.ENTRIES,
+    *unet.ENTRIES,
+    *deeplab.ENTRIES,
+    *context.ENTRIES,
+    *hrnet.ENTRIES,
+    *setr.ENTRIES,
+    *libraries.ENTRIES,
+)
+"""All networks, in the order in which lists show them."""
