@@ -11,6 +11,7 @@ from odc.geo.geobox import GeoBox
 from geoseg.errors import UsageError
 from geoseg.io.labels.array_labels import boundary_labels, matlab_labels, painted_labels, run_length_labels
 from geoseg.io.labels.class_raster import ClassRaster, ClassRules
+from geoseg.io.labels.contact_labels import Contact, ContactLabels, NumberedLabels
 from geoseg.io.labels.label_layer import LabelLayer
 from geoseg.io.labels.polygon_layer import PolygonLabels
 from geoseg.io.labels.resampled_layer import Fit, on_grid
@@ -49,12 +50,15 @@ class RasterFile:
         rules: rules for converting its pixels to labels.
         resample: resample by nearest neighbour if its grid differs; otherwise it is refused, unless its pixels are
             those of the image, possibly in reversed order or with more around.
+        contact: rule for the pixels between objects, for a raster of object numbers, which are then read as code 1;
+            None: pixels are labels as they are.
     """
 
     kept: ClassVar[bool] = False
     path: Path
     rules: ClassRules
     resample: bool = False
+    contact: Contact | None = None
 
     @property
     def name(self) -> str:
@@ -65,7 +69,8 @@ class RasterFile:
         """Open on a grid; see ``LabelFile``."""
         cure = "Give labels on the image's grid, or resample: true."
         fit = Fit(of="the image", cure=cure, resample=self.resample, covering=True)
-        return on_grid(ClassRaster(self.path, self.rules), geobox, fit)
+        layer = on_grid(ClassRaster(self.path, self.rules), geobox, fit)
+        return layer if self.contact is None else ContactLabels(NumberedLabels(layer), self.contact)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +88,7 @@ class PolygonFile:
         must_meet: features that must overlap the image, see ``VectorRequest``.
         may_be_empty: True to accept a file without polygons.
         areas: the polygons are areas, not labels: lines and points among them are ignored.
+        contact: rule for the pixels between two polygons; None: they are like all others.
     """
 
     kept: ClassVar[bool] = True
@@ -96,6 +102,7 @@ class PolygonFile:
     must_meet: Literal["polygon", "bounds", "nothing"] = "polygon"
     may_be_empty: bool = False
     areas: bool = False
+    contact: Contact | None = None
 
     @property
     def name(self) -> str:
@@ -115,13 +122,14 @@ class PolygonFile:
             cure_of_empty="Check it, or say may_be_empty: true in the recipe where nothing is to be found.",
             may_be_empty=self.may_be_empty,
         )
-        return PolygonLabels(
+        layer = PolygonLabels(
             request,
             column=self.column,
             outside=self.outside,
             all_touched=self.all_touched,
             code_of=None if self.table is None else self._code,
         )
+        return layer if self.contact is None else ContactLabels(layer, self.contact)
 
     def _code(self, value: object) -> int | None:
         whole = isinstance(value, float) and value.is_integer()

@@ -32,6 +32,7 @@ from geoseg.training.progress import Line
 from geoseg.training.recipe import Recipe
 from geoseg.training.recompute import recompute_blocks
 from geoseg.training.schedule import learning_rate
+from geoseg.training.separation_loss import object_channels, separation_loss, separation_weights
 
 
 class Learner(LightningModule):  # type: ignore[misc]
@@ -67,6 +68,7 @@ class Learner(LightningModule):  # type: ignore[misc]
         if recipe.trainer.recompute:
             recompute_blocks(self.network)
         self._layout = layout
+        self._objects = object_channels(recipe.loss, recipe.legend)
         self.register_buffer("class_weights", class_weights, persistent=False)
         self.register_buffer("counts", torch.zeros(len(recipe.legend) ** 2, dtype=torch.int64), persistent=False)
         self.steps_taken = self.batches_seen = 0
@@ -229,7 +231,12 @@ class Learner(LightningModule):  # type: ignore[misc]
         self.counts.copy_(state["counts"])
 
     def _loss(self, logits: Tensor, channels: Tensor) -> Tensor:
-        return mixed_loss(logits, channels, self.recipe.loss, ignore=UNLABELLED, class_weights=self.class_weights)
+        mix = self.recipe.loss
+        loss = mixed_loss(logits, channels, mix, ignore=UNLABELLED, class_weights=self.class_weights)
+        if mix.separation:
+            weights = separation_weights(channels, self._objects, mix.separation_px)
+            loss = loss + mix.separation * separation_loss(logits, channels, weights, ignore=UNLABELLED)
+        return loss
 
     def _count(self, logits: Tensor, channels: Tensor) -> None:
         known = channels != UNLABELLED

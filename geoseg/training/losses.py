@@ -27,10 +27,15 @@ class LossMix(Settings):
         boundary_px: largest distance of matching boundaries.
         class_weights: by class name, for cross-entropy, focal and hard-pixel loss; the others have weight 1.
             ``balanced`` weighs each by the median of the classes' frequencies over its own.
+        separation: weight of the cross-entropy of the narrow ground between objects, as in the U-Net paper (there 10),
+        separation_px: width of that ground (sigma; there 5),
+        separation_classes: the classes whose regions are objects. None: those that the legend marks as countable, or
+            all but the first.
     """
 
     later: ClassVar[frozenset[str]] = frozenset(
         {"focal", "ohem", "boundary", "focal_gamma", "ohem_below", "ohem_keep", "boundary_px", "class_weights"}
+        | {"separation", "separation_px", "separation_classes"}
     )
 
     cross_entropy: Weight = 1.0
@@ -45,6 +50,9 @@ class LossMix(Settings):
     ohem_keep: Annotated[float, Field(gt=0, le=1)] = 0.0625
     boundary_px: Annotated[int, Field(ge=1, le=31)] = 3
     class_weights: Literal["balanced"] | dict[str, Weight] | None = None
+    separation: Weight = 0.0
+    separation_px: Annotated[float, Field(gt=0, le=50)] = 5.0
+    separation_classes: tuple[str, ...] | None = None
 
 
 def mixed_loss(

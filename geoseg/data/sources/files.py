@@ -75,8 +75,8 @@ class FileSource(SourceModel, PlacedLabels):
             path = folder / self.labels
             if path.resolve() == (folder / self.image).resolve():
                 raise SceneError(str(path), "it is the image itself, not its labels.", "Name the labels in the recipe.")
-            recoding = self.recoding(legend)
-            with self.label_file(path, legend).open(scene.geobox) as layer:
+            recoding = self.recoding(legend, split)
+            with self.label_file(path, legend, split).open(scene.geobox) as layer:
                 recoding.refuse_hidden(layer.hidden, layer.name)
                 labels, labelled = layer.read(window)
         channels = recoding.channels(labels, labelled, str(path))

@@ -87,7 +87,7 @@ class GeoreferencedSource(FileSourceModel, PlacedLabels):
         """Open one side; see ``SourceModel``."""
         place = folder / self.folder
         found = self._files(place)
-        items = self._items(found, place, legend)
+        items = self._items(found, place, legend, split)
         scenes = open_items(self, items, block_cache(self), inside=self._inside(split, place))
         for scene in scenes:
             if scene.geobox.crs is None:
@@ -118,14 +118,14 @@ class GeoreferencedSource(FileSourceModel, PlacedLabels):
             raise UsageError(f"{self.name}: two images are called {twice}. Make two sources of them.")
         return {name: path for files in found for name, path in files.items()}
 
-    def _items(self, found: dict[str, Path], folder: Path, legend: Legend) -> list[Item]:
-        recoding = self.recoding(legend)
+    def _items(self, found: dict[str, Path], folder: Path, legend: Legend, split: Split) -> list[Item]:
+        recoding = self.recoding(legend, split)
         shared = len(found) > 1 and "*" not in self.labels and not is_folder(folder / self.labels)
         return [
             Item(
                 name=name,
                 layers=(Layer(path=path, bands=self.bands, value_range=self.value_range),),
-                labels=self.label_file(partner(folder, self.labels, name), legend, shared=shared),
+                labels=self.label_file(partner(folder, self.labels, name), legend, split, shared=shared),
                 recoding=recoding,
             )
             for name, path in found.items()

@@ -10,8 +10,22 @@ from pydantic import Field, model_validator
 from geoseg.core.legend import Legend
 from geoseg.data.label_files import LabelFile, PolygonFile, RasterFile
 from geoseg.data.recoding import Recoding
-from geoseg.data.sources.model import LabelMeanings, Meaning
+from geoseg.data.sources.model import Config, LabelMeanings, Meaning, Split
+from geoseg.errors import UsageError
+from geoseg.io.labels.contact_labels import Contact
 from geoseg.io.vectors.names import is_vector
+
+
+class ContactOption(Config):
+    """Code of the pixels between two objects, in training alone.
+
+    Attributes:
+        within_px: pixels whose distances to the two nearest objects, 0 inside an object, add up to at most this.
+        code: their code: that of the ground (0), of a class of its own, or ``ignore``.
+    """
+
+    within_px: Annotated[float, Field(ge=1, le=64)] = 3
+    code: Meaning = 0
 
 
 class PlacedLabels(LabelMeanings):
@@ -26,6 +40,8 @@ class PlacedLabels(LabelMeanings):
         may_be_empty: for polygons, accept a file without any; every pixel of its scene is then ``outside``.
         labels_hold: for rasters, ``codes`` or ``colours``.
         resample: for rasters, resample by nearest neighbour if their grid is not the image's.
+        contact: for polygons and rasters of object numbers, code of the pixels between two objects, in training; None:
+            touching objects are one region.
     """
 
     labels: str
@@ -36,6 +52,7 @@ class PlacedLabels(LabelMeanings):
     may_be_empty: bool = False
     labels_hold: Literal["codes", "colours"] = "codes"
     resample: bool = False
+    contact: ContactOption | None = None
 
     @model_validator(mode="after")
     def _fitting(self) -> Self:
@@ -45,6 +62,12 @@ class PlacedLabels(LabelMeanings):
             raise ValueError(f"{self.labels} is a raster; buffer_m and may_be_empty are for vector files")
         if self._vector and (self.resample or self.labels_hold == "colours" or self.labels_nodata is not None):
             raise ValueError(f"{self.labels} holds polygons; resample, labels_hold and labels_nodata are for rasters")
+        if self.contact is not None and not self._vector and self.codes != "nonzero":
+            raise ValueError(
+                f"{self.labels}: contact needs objects: polygons, or a raster of their numbers with codes: nonzero"
+            )
+        if self.contact is not None and self._vector and self.codes == "nonzero":
+            raise ValueError("contact of polygons: leave codes: nonzero out; every polygon is code 1")
         if self._vector and self.classes is not None and self.attribute is None:
             raise ValueError("classes of polygons need attribute, the field they stand in")
         return self
@@ -53,14 +76,27 @@ class PlacedLabels(LabelMeanings):
     def _vector(self) -> bool:
         return is_vector(self.labels)
 
-    def recoding(self, legend: Legend) -> Recoding:
-        """Make the conversion of labels to class indices."""
+    def recoding(self, legend: Legend, split: Split) -> Recoding:
+        """Make the conversion of labels to class indices, for one side of the split."""
         if self._vector:
             return Recoding(legend=legend, nonzero=self.codes == "nonzero")
-        return self.of_raster(legend, coloured=self.labels_hold == "colours")[0]
+        recoding = self.of_raster(legend, coloured=self.labels_hold == "colours")[0]
+        return recoding if self._contact(split) is None else Recoding(legend=legend)
 
-    def label_file(self, path: Path, legend: Legend, *, shared: bool = False) -> LabelFile:
-        """Return the reader of one label file; ``shared``: it has the labels of several scenes."""
+    def label_file(self, path: Path, legend: Legend, split: Split, *, shared: bool = False) -> LabelFile:
+        """Return the reader of one label file.
+
+        Args:
+            path: the file.
+            legend: classes of the recipe.
+            split: side of the split; the pixels between objects have their own code in training alone.
+            shared: True if the file has the labels of several scenes.
+
+        Raises:
+            UsageError: the code of the pixels between objects is not in the legend.
+        """
+        if self.contact is not None and self.contact.code not in {"ignore", *legend.codes}:
+            raise UsageError(f"contact: code {self.contact.code} is none of the legend's {legend.codes}; or say ignore")
         if self._vector:
             return PolygonFile(
                 path=path,
@@ -72,6 +108,13 @@ class PlacedLabels(LabelMeanings):
                 buffer_m=self.buffer_m,
                 must_meet="bounds" if shared else "polygon",
                 may_be_empty=self.may_be_empty,
+                contact=self._contact(split),
             )
         rules = self.of_raster(legend, coloured=self.labels_hold == "colours")[1]
-        return RasterFile(path=path, rules=rules, resample=self.resample)
+        return RasterFile(path=path, rules=rules, resample=self.resample, contact=self._contact(split))
+
+    def _contact(self, split: Split) -> Contact | None:
+        if self.contact is None or split != "train":
+            return None
+        code = self.contact.code
+        return Contact(within_px=self.contact.within_px, code=None if code == "ignore" else code)

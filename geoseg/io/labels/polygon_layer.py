@@ -72,24 +72,36 @@ class PolygonLabels(Closing):
 
     def read(self, window: Window) -> tuple[Labels, Valid]:
         """Rasterise a window: labels and their validity mask, both (y, x)."""
+        return self.read_objects(window)[:2]
+
+    def read_objects(self, window: Window) -> tuple[Labels, Valid, Labels]:
+        """Rasterise a window: labels, their validity mask and the numbers of the polygons, 0 outside; all (y, x).
+
+        Polygons whose code is that of the pixels outside have the number 0.
+        """
+        found, places = self._burnt(window)
+        fill = NO_LABEL if self._outside is None else self._outside
+        labels = np.concatenate([[fill], self._codes[found]])[places]
+        counted = ~np.isin(self._codes[found], [fill, NO_LABEL])
+        objects = np.concatenate([[0], np.where(counted, found + 1, 0)])[places]
+        return labels, labels != NO_LABEL if self._gaps else np.ones(window.shape, bool), objects
+
+    def _burnt(self, window: Window) -> tuple[Labels, Labels]:
+        """Find the polygons near a window, and the place of each pixel's polygon among them; 0 outside, else from 1."""
         grid = crop(self.geobox, window)
         corners = [grid.transform * (col, row) for row in (0, window.height) for col in (0, window.width)]
         found = np.sort(self._tree.query(shapely.MultiPoint(corners).envelope))
-        fill = NO_LABEL if self._outside is None else self._outside
         if not found.size:
-            labels = np.full(window.shape, fill, np.int64)
-        else:
-            # burnt by place in the list, so that any code may occur
-            shapes = zip(self._shapes[found], range(1, found.size + 1), strict=True)
-            places = rasterize(
-                shapes,
-                out_shape=window.shape,
-                transform=grid.transform,
-                dtype="int32",
-                all_touched=self._all_touched,
-            )
-            labels = np.concatenate([[fill], self._codes[found]])[places]
-        return labels, labels != NO_LABEL if self._gaps else np.ones(window.shape, bool)
+            return found, np.zeros(window.shape, np.int32)
+        # burnt by place in the list, so that any code may occur
+        places = rasterize(
+            zip(self._shapes[found], range(1, found.size + 1), strict=True),
+            out_shape=window.shape,
+            transform=grid.transform,
+            dtype="int32",
+            all_touched=self._all_touched,
+        )
+        return found, places
 
     def close(self) -> None:
         """Do nothing: no file is open."""
