@@ -22,8 +22,8 @@ HEAD = f"""# Networks
 
 `geoseg.nn.build(name, in_channels, classes, **options)` builds each of these with random weights; `geoseg models show
 NAME` lists its options. It answers with logits `(B, classes, H, W)` at the input's size for any size and any number of
-bands. Networks with auxiliary heads answer through them only when `geoseg.nn.parts.auxiliary.forward_all` asks, as
-training does.
+bands. Networks for objects, at the end of the table, are described below it. Networks with auxiliary heads answer
+through them only when `geoseg.nn.parts.auxiliary.forward_all` asks, as training does.
 
 Parameters are without auxiliary heads. GMAC: {MACS_UNIT}.
 Stride: pixels of the input for one of the finest features that are classified. The references are what counts, forward
@@ -33,6 +33,22 @@ This page is written by `docs/networks.py`; do not edit it.
 
 | name | paper | parameters | auxiliary | GMAC | stride | known weights | references |
 |---|---|---|---|---|---|---|---|
+"""
+
+OBJECTS = """
+## Networks that answer with objects
+
+They follow torchvision's detection convention. `classes` counts the background, which is class 0, so that one kind of
+object needs `classes=2`. `network(images)` takes `(N, C, H, W)` or a list of `(C, H, W)` of different sizes, already
+normalised, and gives one dict an image: `boxes` (n, 4) in pixels x0, y0, x1, y1, `labels` (n), `scores` (n) and `masks`
+(n, H, W) of probabilities. In training mode `network(images, targets)` gives a dict of losses; a target has `boxes`,
+`labels`, `masks` and, for regions where nothing is known, `iscrowd`. Nothing is resized: objects are seen at the
+image's own scale. Auxiliary parameters are those that only training uses; GMAC are those of an image, whatever is on
+it.
+
+- `yolact_*`: `network.body` has the convolutions, tensor in and tensors out, for runtimes; `network.decode` makes
+  objects of its answers. `anchor_px` are the sides of the anchors, one entry a level of the pyramid; `finest=4` suits
+  objects of 10 to 60 pixels. `min_score`, `nms_iou`, `top_k` and `max_objects` tell which objects are kept.
 """
 
 TAIL = """
@@ -66,7 +82,7 @@ def page() -> str:
             family.references,
         ]
         lines.append(f"| {' | '.join(cells)} |")
-    return HEAD + "\n".join(lines) + "\n" + TAIL + trained()
+    return HEAD + "\n".join(lines) + "\n" + OBJECTS + TAIL + trained()
 
 
 def trained() -> str:

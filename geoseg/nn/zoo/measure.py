@@ -8,6 +8,7 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from geoseg.nn.instance.contract import InstanceNetwork
 from geoseg.nn.parts.auxiliary import forward_all
 from geoseg.nn.zoo.entry import Cost
 from geoseg.nn.zoo.registry import build
@@ -28,7 +29,7 @@ def measure(
     Args:
         name: of the network.
         bands: input bands.
-        classes: output channels.
+        classes: output channels; for objects, the background counted.
         size: rows and columns of the input.
         options: of the network.
 
@@ -39,11 +40,22 @@ def measure(
         warnings.filterwarnings("ignore", message=".*no-op.*")
         network = build(name, bands, classes, **options).eval()
         x = torch.empty(1, bands, *size)
+        if isinstance(network, InstanceNetwork):
+            return _instance_cost(network, x)
         idle = _idle(network, x)
         with FlopCounterMode(display=False) as counter, torch.no_grad():
             network(x)
     total = sum(p.numel() for p in network.parameters())
     # the counter takes a multiplication and an addition for two
+    return Cost(total - idle, idle, counter.get_total_flops() // 2)
+
+
+def _instance_cost(network: InstanceNetwork, x: torch.Tensor) -> Cost:
+    """Cost of a network that answers with objects; the parts that only training needs count as auxiliary."""
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        network.nominal_pass(x)
+    idle = sum(p.numel() for part in network.training_only for p in network.get_submodule(part).parameters())
+    total = sum(p.numel() for p in network.parameters())
     return Cost(total - idle, idle, counter.get_total_flops() // 2)
 
 

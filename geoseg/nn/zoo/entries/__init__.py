@@ -1,6 +1,6 @@
 """The networks that geoseg can build, one ``NetworkEntry`` each. Loads no torch."""
 
-from geoseg.nn.zoo.entries import context, deeplab, fcn, hrnet, libraries, setr, unet
+from geoseg.nn.zoo.entries import context, deeplab, fcn, hrnet, instance, libraries, setr, unet
 
 ENTRIES = (
     *fcn.ENTRIES,
@@ -10,5 +10,6 @@ ENTRIES = (
     *hrnet.ENTRIES,
     *setr.ENTRIES,
     *libraries.ENTRIES,
+    *instance.ENTRIES,
 )
 """All networks, in the order in which lists show them."""
