@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # the tests run as two processes, each with one thread: more would fight over the cores
 HALF := tests/vector tests/core tests/flows tests/nn tests/run tests/sample_tiles
 
-.PHONY: env demo test test-slow lint qgis bench clean
+.PHONY: env demo test test-slow lint qgis plugin bench clean
 
 env: $(VENV)/.made
 
@@ -40,6 +40,13 @@ qgis:
 	@/usr/bin/python3 -c "import qgis.core" 2>/dev/null || \
 	  { apt-get update -qq && apt-get install -y -qq --no-install-recommends qgis python3-qgis >/dev/null; } || \
 	  echo "QGIS cannot be installed here (not root, or not Debian): its tests will be skipped"
+
+# The zip holds the wheel too, so that the plugin can make an environment with this geoseg in it.
+plugin: env
+	rm -rf dist/wheel
+	$(BIN)/python -m build --wheel --outdir dist/wheel .
+	$(BIN)/python qgis_plugin/build_plugin.py dist/geoseg_qgis.zip dist/wheel/*.whl
+	@echo "dist/geoseg_qgis.zip: in QGIS, Plugins > Manage and Install Plugins > Install from ZIP"
 
 bench: env
 	$(BIN)/python benchmarks/predict.py

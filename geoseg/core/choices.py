@@ -16,6 +16,9 @@ Tta = Literal["none", "flip", "d4"]
 Blend = Literal["core", "taper"]
 """Blending of tiles: cut at their cores, or tapered into each other."""
 
+ProgressStyle = Literal["auto", "json"]
+"""Form of the progress on stderr: for people, or for programs."""
+
 SimplifyMethod = Literal["visvalingam", "douglas-peucker"]
 """Algorithms that simplify polygons."""
 

@@ -61,3 +61,9 @@ def resolve(name_or_path: str) -> tuple[Path, str | None]:
         return path, None
     known = ", ".join(sorted(BUNDLED))
     raise ModelError(f"model {name_or_path!r} is unknown; bundled: {known}. Or pass a .safetensors file.")
+
+
+def preview(name: str) -> Path | None:
+    """Return the picture of a bundled model, imagery beside result; None if there is none."""
+    path = MODELS / f"{name}.jpg"
+    return path if name in BUNDLED and path.is_file() else None

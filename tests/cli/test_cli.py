@@ -73,6 +73,23 @@ def test_one_scene_gives_one_json_object_and_its_layers(
     assert {entry["name"] for entry in answer["classes"]} == {"ground", "roof", "water"}
 
 
+def test_progress_for_programs_is_json_lines_that_end_at_the_whole_scene(
+    write_scene: Any, tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ran = geoseg(
+        *("predict", write_scene(), *on_torch(tiny_model), "--out", tmp_path / "out"), "--json", "--progress", "json"
+    )
+    assert ran == 0
+    said = capsys.readouterr()
+    assert json.loads(said.out)["fresh"]
+    lines = [json.loads(line) for line in said.err.splitlines()]
+    pixels = [line for line in lines if line.get("stage") == "predict"]
+    assert pixels[0]["done_px"] == 0
+    assert pixels[-1]["done_px"] == pixels[-1]["total_px"] == 200 * 260
+    assert [line["stage"] for line in lines if "stage" in line][-1] == "publish"
+    assert {line["scene"] for line in lines} == {"scene"}
+
+
 def test_plain_lines_tell_progress_and_quiet_tells_nothing(
     write_scene: Any, tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -32,14 +32,16 @@ def _list(
 ) -> None:
     if context.invoked_subcommand is not None:
         return
-    from geoseg.models.bundled import BUNDLED
+    from geoseg.models.bundled import BUNDLED, preview
     from geoseg.nn import NETWORKS
     from geoseg.nn.zoo.entry import MACS_UNIT
 
     cards = [_card(name) for name in BUNDLED]
     if as_json:
         networks = [_network(entry) for entry in NETWORKS.values()]
-        print(json.dumps({"models": [card.model_dump(mode="json") for card in cards], "networks": networks}))
+        pictures = {name: preview(name) for name in BUNDLED}
+        listed = [card.model_dump(mode="json") | {"preview": _path(pictures[card.name])} for card in cards]
+        print(json.dumps({"models": listed, "networks": networks}))
         return
     print("Models, ready to run:")
     for card in cards:
@@ -169,6 +171,10 @@ def _network(entry: NetworkEntry) -> dict[str, object]:
         "output_stride": entry.output_stride,
         **cost,
     }
+
+
+def _path(path: Path | None) -> str | None:
+    return None if path is None else str(path)
 
 
 def _parameters(entry: NetworkEntry) -> str:

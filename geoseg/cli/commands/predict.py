@@ -22,7 +22,7 @@ from geoseg.cli.arguments.opening import (
     asset_names,
     max_pixels,
 )
-from geoseg.core.choices import Blend, Precision, RuntimeName, SplitMethod, Tta
+from geoseg.core.choices import Blend, Precision, ProgressStyle, RuntimeName, SplitMethod, Tta
 from geoseg.core.text import printable
 from geoseg.process.command import failure, print_message
 
@@ -105,6 +105,9 @@ def predict(
     scheduler: Annotated[str | None, typer.Option(help="Address of a Dask scheduler whose workers predict.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace outputs made with other options.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
+    progress: Annotated[
+        ProgressStyle, typer.Option(help="Progress on stderr: for people, or one JSON object a line.")
+    ] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
 ) -> int:
     """Segment scenes and write map layers that open styled in QGIS.
@@ -166,12 +169,13 @@ def predict(
     )
     results: list[dict[str, Any]] = []
     with loaded_on_workers(source, workers, scheduler) as (loaded, executor):
-        ready = _Ready(model=loaded, workers=executor, spec=spec, out=out, overwrite=overwrite)
+        show: ProgressStyle | None = None if quiet or (as_json and progress == "auto") else progress
+        ready = _Ready(model=loaded, workers=executor, spec=spec, out=out, overwrite=overwrite, progress=show)
         for uri, name in zip(uris, output_names(list(zip(uris, stems, strict=True))), strict=True):
             try:
                 _unless_refused(refused, uri)
                 with Scene(uri, opening) as scene:
-                    results.append(_one(ready, scene, name, quiet=quiet or as_json))
+                    results.append(_one(ready, scene, name))
             except Exception as error:  # one scene's failure, even by a bug of ours, must not stop the others
                 if len(uris) == 1:
                     raise
@@ -215,17 +219,20 @@ class _Ready:
     spec: PredictSpec
     out: Path
     overwrite: bool
+    progress: ProgressStyle | None
 
 
-def _one(ready: _Ready, scene: Scene, name: str | None, *, quiet: bool) -> dict[str, Any]:
-    from geoseg.cli.output.progress import reporter
+def _one(ready: _Ready, scene: Scene, name: str | None) -> dict[str, Any]:
+    from geoseg.cli.output.progress import JsonLines, reporter
     from geoseg.run.predict import predict as run
     from geoseg.run.report import Silence
 
     options: dict[str, Any] = {"spec": ready.spec, "overwrite": ready.overwrite, "name": name}
     call = partial(run, scene, ready.model, ready.out, **options, workers=ready.workers)
-    if quiet:
+    if ready.progress is None:
         layers = call(reporter=Silence())
+    elif ready.progress == "json":
+        layers = call(reporter=JsonLines(scene.stem))
     else:
         with reporter(scene.stem) as report:
             layers = call(reporter=report)

@@ -1,7 +1,8 @@
-"""Progress on stderr: a bar on a terminal, plain lines elsewhere."""
+"""Progress on stderr: a bar on a terminal, plain lines elsewhere, JSON lines for programs."""
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 from types import TracebackType
@@ -20,6 +21,7 @@ _STAGES = {
     "catalogue": "writing the archive's catalogue",
 }
 _SECONDS_BETWEEN_LINES = 10.0
+_SECONDS_BETWEEN_JSON_LINES = 0.2
 
 
 class Bar:
@@ -105,6 +107,48 @@ class Lines:
 
     def _print(self, text: str) -> None:
         print(printable(f"{self._title}: {text}"), file=sys.stderr, flush=True)
+
+
+class JsonLines:
+    """One JSON object a line, for a program that shows the progress of the command.
+
+    A line has ``scene``, ``stage``, ``done_px`` and ``total_px``; a note has ``scene`` and ``note``.
+    """
+
+    def __init__(self, title: str) -> None:
+        self._title, self._stage = title, ""
+        self._total = self._done = 0
+        self._last = 0.0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        pass
+
+    def stage(self, name: str, total_px: int, done_px: int = 0) -> None:
+        """Print a line as a stage begins."""
+        self._stage, self._total, self._done = name, total_px, done_px
+        self._print_pixels()
+
+    def advance(self, pixels: int) -> None:
+        """Print a line, five times a second at most and at the end of the stage."""
+        self._done += pixels
+        if self._done >= self._total or time.monotonic() - self._last >= _SECONDS_BETWEEN_JSON_LINES:
+            self._print_pixels()
+
+    def note(self, text: str) -> None:
+        """Print a note."""
+        self._print({"note": printable(text)})
+
+    def _print_pixels(self) -> None:
+        self._last = time.monotonic()
+        self._print({"stage": self._stage, "done_px": self._done, "total_px": self._total})
+
+    def _print(self, entry: dict[str, str | int]) -> None:
+        print(json.dumps({"scene": self._title, **entry}), file=sys.stderr, flush=True)
 
 
 class _Meter:
