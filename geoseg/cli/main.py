@@ -14,6 +14,7 @@ from geoseg.cli.commands.check import check
 from geoseg.cli.commands.demo import demo
 from geoseg.cli.commands.doctor import doctor
 from geoseg.cli.commands.evaluate import evaluate
+from geoseg.cli.commands.init import init
 from geoseg.cli.commands.inspect import inspect
 from geoseg.cli.commands.models import models
 from geoseg.cli.commands.predict import predict
@@ -37,6 +38,7 @@ app.command()(train)
 app.add_typer(evaluate, name="evaluate")
 app.add_typer(models, name="models")
 app.add_typer(archive, name="archive")
+app.add_typer(init, name="init")
 app.command()(inspect)
 app.command()(check)
 app.command()(demo)

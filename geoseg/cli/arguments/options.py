@@ -11,7 +11,7 @@ from geoseg.errors import UsageError
 Value = TypeVar("Value", bound=BaseModel)
 
 
-def checked(kind: type[Value], **fields: Any) -> Value:
+def checked(kind: type[Value], /, **fields: Any) -> Value:
     """Build a validated model from options.
 
     Raises:

@@ -35,13 +35,29 @@ def read_config(path: Path, kind: type[Value], context: dict[str, Any] | None = 
     """
     try:
         content = read_input(path)
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read ({error.strerror}).") from error
+    return parse_config(content, kind, path, context)
+
+
+def parse_config(content: bytes, kind: type[Value], path: str | Path, context: dict[str, Any] | None = None) -> Value:
+    """Read a value from the bytes of a YAML file.
+
+    Args:
+        content: UTF-8.
+        kind: model of the content.
+        path: name of the file, for messages.
+        context: context for its validators.
+
+    Raises:
+        UsageError: it is not YAML, or is invalid; all errors at once, with their lines.
+    """
+    try:
         if len(content) > _MAX_BYTES:
             raise UsageError(f"{path}: {len(content)} bytes; a configuration has at most {_MAX_BYTES}.")
         loader = _Loader(content.decode("utf-8"))
         root = loader.get_single_node()
         document = None if root is None else loader.construct_document(root)
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be read ({error.strerror}).") from error
     except UnicodeDecodeError as error:
         raise UsageError(f"{path}: not UTF-8 (byte {error.start}). Save it as UTF-8.") from error
     except yaml.YAMLError as error:
@@ -50,6 +66,16 @@ def read_config(path: Path, kind: type[Value], context: dict[str, Any] | None = 
         return kind.model_validate(document, context=context)
     except ValidationError as error:
         raise UsageError(f"{path}: {faults(error, root)}") from error
+
+
+def yaml_scalar(text: str) -> str:
+    """Write text as a YAML scalar on one line.
+
+    Example:
+        >>> yaml_scalar("my town"), yaml_scalar("no"), yaml_scalar("a: b")
+        ('my town', "'no'", "'a: b'")
+    """
+    return yaml.safe_dump(text, width=10**6, allow_unicode=True).removesuffix("...\n").strip()
 
 
 def faults(error: ValidationError, root: yaml.Node | None = None) -> str:

@@ -60,11 +60,12 @@ def legend_of(path: Path, codes: list[int]) -> Legend:
         if not name.isprintable() or not name or name in taken:
             name = f"class {code}"
         taken.add(name)
-        classes.append(LegendClass(code=code, name=name, colour=named.colours.get(code) or _made_up(place)))
+        classes.append(LegendClass(code=code, name=name, colour=named.colours.get(code) or made_up_colour(place)))
     return Legend(classes=tuple(classes))
 
 
-def _made_up(place: int) -> str:
+def made_up_colour(place: int) -> str:
+    """Return a colour for the class at a place of a list, ``#rrggbb``; neighbours in the list differ clearly."""
     # steps of the golden angle keep neighbours in the list far apart on the colour wheel
     rgb = colorsys.hsv_to_rgb(place * 0.618034 % 1.0, 0.55, 0.85)
     return "#" + "".join(f"{round(255 * value):02x}" for value in rgb)

@@ -1,0 +1,1 @@
+"""New recipes: written from images and labels, and checked against them."""
