@@ -14,6 +14,7 @@ from geoseg.core.choices import Precision, RuntimeName
 from geoseg.core.digest import sha256_of_json
 from geoseg.core.paths import path_text
 from geoseg.errors import UsageError
+from geoseg.io.publish.notebook_html import html_legend, html_table
 from geoseg.io.weights.ensemble_file import read_members
 from geoseg.models.bundled import BUNDLED
 from geoseg.models.ensemble import check_legends, checked_weights, ensemble_card
@@ -127,6 +128,20 @@ class Model:
 
     def __reduce__(self) -> tuple[object, tuple[ModelSource]]:
         return load, (self.source,)
+
+    def _repr_html_(self) -> str:
+        """Summary of the card for notebooks."""
+        card = self.card
+        rows = [
+            ("bands", ", ".join(card.band_names)),
+            ("pixels", f"{card.gsd_m.min:g} to {card.gsd_m.max:g} m on the ground"),
+            ("tiles", f"{card.tile_px} px with a halo of {card.halo_px} px"),
+            ("runs by", f"{self.info.name}, {self.info.precision}, on {self.info.device}"),
+            ("licence", card.licence),
+            *((score.metric, f"{score.value:.3f} on {score.on}") for score in card.scores),
+            *(("warning", warning) for warning in card.warnings),
+        ]
+        return html_table(f"Model {card.name} {card.version}: {card.title}", rows, below=html_legend(card.legend))
 
     def __repr__(self) -> str:
         return f"Model({self.card.name!r}, {self.info.name} {self.info.precision} on {self.info.device})"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,14 +14,16 @@ from geoseg.core.spec import PredictSpec
 from geoseg.core.tiling import Block
 from geoseg.errors import UsageError
 from geoseg.io.publish.bundle import Bundle
+from geoseg.io.publish.notebook_html import html_table
 from geoseg.io.raster.scene import Scene, open_scene
 from geoseg.io.store import Store
 from geoseg.models.model import Model, load_model
 from geoseg.run.layer_writers import import_vectoriser
 from geoseg.run.lock import locked
+from geoseg.run.notebook_progress import default_reporter
 from geoseg.run.plan import Job
 from geoseg.run.publish import Facts
-from geoseg.run.report import Reporter, Silence
+from geoseg.run.report import Reporter
 from geoseg.run.stages import Begun, begin, disk_errors, finish, job_of, plan_of, workplace
 from geoseg.run.workers import ThisProcess, Workers
 
@@ -38,6 +41,22 @@ class Layers:
     bundle: Bundle
     record: dict[str, Any]
     fresh: bool = True
+
+    def _repr_html_(self) -> str:
+        """Areas of the classes, files and the preview, for notebooks."""
+        rows = [
+            (entry["name"], "area unknown" if entry["area_m2"] is None else f"{entry['area_m2']:,.1f} m²")
+            for entry in self.record["classes"]
+        ]
+        files = [(role, str(path)) for role, path in self.bundle.by_role().items()]
+        picture = self.bundle.preview
+        shown = ""
+        if picture.is_file():
+            encoded = base64.b64encode(picture.read_bytes()).decode()
+            shown = (
+                f'<img style="max-width:640px" alt="imagery beside prediction" src="data:image/png;base64,{encoded}">'
+            )
+        return html_table(f"Layers of {self.bundle.stem}", rows + files, below=shown)
 
 
 def predict(  # noqa: PLR0913 - a run's options, each with a default
@@ -62,7 +81,7 @@ def predict(  # noqa: PLR0913 - a run's options, each with a default
             is complete.
         name: folder and stem of the output, instead of the scene's own.
         workers: executor that predicts the blocks; default: this process (see ``geoseg.run.cluster``).
-        reporter: receives progress.
+        reporter: receives progress; default: a bar in a notebook, nothing elsewhere.
 
     Returns:
         The finished layers. A run that was interrupted is resumed; one that is done already is not done again.
@@ -79,7 +98,7 @@ def predict(  # noqa: PLR0913 - a run's options, each with a default
     """
     if spec is not None and not isinstance(spec, PredictSpec):
         raise UsageError(f"predict takes spec=PredictSpec(...), not {type(spec).__name__}.")
-    spec, reporter = spec or PredictSpec(), reporter or Silence()
+    spec, reporter = spec or PredictSpec(), reporter or default_reporter()
     out = path_text(out, function="predict", meant="the folder of the layers as out")
     if not isinstance(scene, Scene):
         uri = path_text(

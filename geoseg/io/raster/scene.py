@@ -15,12 +15,14 @@ import numpy as np
 import numpy.typing as npt
 
 from geoseg.core.closing import Closing
+from geoseg.core.ground import gsd_m
 from geoseg.core.paths import path_text
 from geoseg.core.raster import Raster
 from geoseg.core.window import Window
 from geoseg.errors import SceneError, UsageError
 from geoseg.io.files.fingerprint import digest_files, state_of_files
 from geoseg.io.files.formats import is_remote, local_name
+from geoseg.io.publish.notebook_html import html_table
 from geoseg.io.raster.bands import band_names
 from geoseg.io.raster.georeference import crop
 from geoseg.io.raster.options import OpenOptions
@@ -171,6 +173,21 @@ class Scene(Closing):
         from geoseg.io.raster.lazy_scene import lazy_scene  # noqa: PLC0415 - dask and xarray cost a second, only notebooks pay
 
         return lazy_scene(self, chunks)
+
+    def _repr_html_(self) -> str:
+        """Facts of the scene for notebooks; no pixel is read."""
+        height, width = self.geobox.shape
+        crs = self.geobox.crs
+        name = "none" if crs is None else f"EPSG:{crs.to_epsg()}" if crs.to_epsg() else str(crs)[:80]
+        sides = " x ".join(f"{side:.4g}" for side in gsd_m(self.geobox))
+        rows = [
+            ("size", f"{height} x {width} px (rows x columns), {self.dtype}, {self.driver}"),
+            ("CRS", name),
+            ("pixel on the ground", f"{sides} m"),
+            ("bands", ", ".join(f"{band.index} {band.name}" for band in self.bands)),
+            ("nodata", str(self.nodata) + (", mask or alpha band" if self.masked else "")),
+        ]
+        return html_table(f"Scene {self.uri}", rows)
 
     def digest(self) -> str:
         """Hash the content of all its files with SHA-256; of a remote scene, all its pixels.
