@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from geoseg.process.signals import Stopped, leave, say_stopped, watch_signals
 from geoseg.process.streams import open_streams, use_utf8
 
@@ -12,7 +14,11 @@ def main() -> None:
         watch_signals()
         use_utf8()
         open_streams()
-        from geoseg.cli.main import main as run  # noqa: PLC0415 - a signal may arrive while this is being imported
+        # a signal may arrive while these are being imported
+        if sys.argv[1:2] == ["flow"]:
+            from geoseg.flows.entry import main as run  # noqa: PLC0415
+        else:
+            from geoseg.cli.main import main as run  # noqa: PLC0415
 
         run()
     except Stopped as stop:

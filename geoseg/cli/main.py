@@ -27,6 +27,7 @@ app = typer.Typer(
     name="geoseg",
     cls=Commands,
     help="Turn aerial and satellite imagery into map layers that open styled in QGIS.",
+    epilog="geoseg flow NAME runs a flow of Prefect; geoseg flow --help lists them.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,

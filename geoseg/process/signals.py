@@ -21,7 +21,9 @@ GRACE_S: Final = 8.0
 
 _CODES: Final = {signal.SIGINT: ("interrupted", 130), signal.SIGTERM: ("terminated", 143)}
 _REMIND_S: Final = 0.5
-_REMINDER: Final = signal.SIGURG  # the system ignores it by default, so a handler of it takes nothing away
+_REMINDER: Final = getattr(
+    signal, "SIGURG", None
+)  # Windows has none; the system ignores it by default, so a handler of it takes nothing away
 
 
 class Stopped(BaseException):
@@ -70,7 +72,8 @@ def watch_signals() -> None:
     heard, told = os.pipe()
     os.set_blocking(told, False)
     signal.set_wakeup_fd(told, warn_on_full_buffer=False)
-    signal.signal(_REMINDER, _remind)
+    if _REMINDER is not None:
+        signal.signal(_REMINDER, _remind)
     sys.unraisablehook = _unraisable
     atexit.register(_end)  # the first to be registered is the last to run
     threading.Thread(target=_watch, args=(heard,), name="geoseg-signals", daemon=True).start()
@@ -145,7 +148,7 @@ def _next(heard: int) -> int:
 
 def _keep_reminding() -> None:
     pause, main = threading.Event(), threading.main_thread().ident
-    while main is not None and not pause.wait(_REMIND_S):
+    while main is not None and _REMINDER is not None and not pause.wait(_REMIND_S):
         with suppress(ProcessLookupError):
             signal.pthread_kill(main, _REMINDER)
 
@@ -162,7 +165,7 @@ def _exit(code: int) -> None:
     """End this process and all that it has started at once."""
     for process in _descendants(os.getpid()):
         with suppress(OSError):
-            os.kill(process, signal.SIGKILL)
+            os.kill(process, getattr(signal, "SIGKILL", signal.SIGTERM))
     os._exit(code)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
 import socket
@@ -11,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from geoseg.errors import GeosegError, OutputError, WriteError
+from geoseg.io.files.file_lock import lock_file
 from geoseg.io.files.targets import make_folder
 
 
@@ -31,7 +31,7 @@ def locked(path: Path, of: Path | None = None) -> Iterator[None]:
         make_folder(path.parent)
         handle = _hold(path, of or path.parent / path.name.removeprefix(".").removesuffix(".lock"))
         os.ftruncate(handle, 0)
-        os.pwrite(handle, f"pid {os.getpid()} on {socket.gethostname()}".encode(), 0)
+        os.write(handle, f"pid {os.getpid()} on {socket.gethostname()}".encode())
     except OSError as error:
         if isinstance(error, GeosegError):
             raise
@@ -48,7 +48,7 @@ def _hold(path: Path, target: Path) -> int:
     while True:
         handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock_file(handle)
         except BlockingIOError as error:
             holder = os.read(handle, 200).decode(errors="replace").strip() or "another run"
             os.close(handle)

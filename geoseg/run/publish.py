@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import platform
-import resource
 import shutil
+import sys
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
+import psutil
 
 import geoseg
 from geoseg.inference.passes import Pass
@@ -89,7 +90,7 @@ def publish(job: Job, store: BlockSource, facts: Facts, reporter: Reporter) -> d
         "layers": [layer.name for layer in plan.schema.published],
         "versions": versions,
         "timings": {"predict_s": round(facts.predict_s, 3)} | clock.laps | {"of_layers": written.seconds},
-        "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        "peak_memory_bytes": _peak_memory_bytes(),
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         "files": _files(bundle),
         "identity": facts.identity,
@@ -216,3 +217,13 @@ def _files(bundle: Bundle) -> dict[str, dict[str, Any]]:
     """Describe the files of a bundle; leftovers of partial writes are skipped."""
     reap_parts(bundle.directory)
     return {path.name: file_facts(path) for path in sorted(bundle.directory.iterdir()) if not is_part(path.name)}
+
+
+def _peak_memory_bytes() -> int:
+    """Largest resident memory of this process so far."""
+    if sys.platform == "win32":
+        return int(psutil.Process().memory_info().peak_wset)
+    import resource  # noqa: PLC0415 - of POSIX only
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

@@ -121,6 +121,28 @@ def init_archive(
     _print(config, draft.command(config), draft.findings, draft.warnings, lambda: None)
 
 
+@init.command("example")
+def init_example(
+    name: Annotated[str | None, typer.Argument(help="Example, e.g. train/town_unet; default: list them.")] = None,
+    target: Annotated[Path | None, typer.Argument(help="File to write; default: its name, in this folder.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file.")] = False,
+) -> None:
+    """List the recipes and configurations that come with geoseg, or copy one."""
+    from geoseg.errors import UsageError
+    from geoseg.io.files.examples import examples
+
+    known = examples()
+    if name is None:
+        print("\n".join(known))
+        return
+    if name not in known:
+        raise UsageError(f"{name}: there is no such example; there are {', '.join(known)}.")
+    path = Path(known[name].name) if target is None else target
+    _check_target(path, overwrite=overwrite)
+    _write(path, known[name].read_text(encoding="utf-8"))
+    print(path)
+
+
 class _Questions:
     """Asks for required options that are missing, if stdin is a terminal and none of them was given.
 

@@ -198,6 +198,8 @@ def _in_use(part: Path) -> Iterator[None]:
 
 def _drop_cached(path: Path) -> None:
     """Drop a synced file from the page cache, so that it is read back from the disk."""
+    if not hasattr(os, "posix_fadvise"):
+        return
     handle = os.open(path, os.O_RDONLY)
     try:
         os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)

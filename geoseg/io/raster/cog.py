@@ -277,7 +277,7 @@ def _copy_to_cog(tiles: Path, part: Path, layer: _Layer) -> None:
         "COMPRESS": layer.compress,
         "BLOCKSIZE": str(_TILE_PX),
         "BIGTIFF": "IF_SAFER",
-        "NUM_THREADS": str(len(os.sched_getaffinity(0))),
+        "NUM_THREADS": str(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1),
     }
     if layer.halve is None:
         options["OVERVIEW_RESAMPLING"] = {"mean": "AVERAGE"}.get(layer.overview, layer.overview.upper())
