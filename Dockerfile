@@ -18,7 +18,7 @@ RUN apt-get update \
  && useradd --uid 10001 --create-home geoseg \
  && mkdir /data \
  && chown geoseg /data
-RUN pip install --no-cache-dir uv==0.9.7
+RUN pip install --no-cache-dir uv==0.13.9
 ENV DO_NOT_TRACK=1 \
     PREFECT_SERVER_ANALYTICS_ENABLED=false \
     PYTHONUNBUFFERED=1

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from geoseg.models.model import Model
 
 
-@xr.register_dataarray_accessor("geoseg")
+@xr.register_dataarray_accessor("geoseg")  # type: ignore[no-untyped-call]
 class GeosegAccessor:
     """Methods of geoseg on an array.
 

@@ -16,8 +16,9 @@ _SECONDS_BETWEEN_UPDATES: Final = 0.2
 def default_reporter() -> Reporter:
     """Return a bar inside a notebook's kernel, else a reporter that discards everything."""
     ipython = sys.modules.get("IPython")  # in a kernel it is loaded already
-    shell = None if ipython is None else ipython.get_ipython()
-    return NotebookProgress(ipython.display) if getattr(shell, "kernel", None) is not None else Silence()
+    if ipython is None or getattr(ipython.get_ipython(), "kernel", None) is None:
+        return Silence()
+    return NotebookProgress(ipython.display)
 
 
 class NotebookProgress:

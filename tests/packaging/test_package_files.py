@@ -41,7 +41,7 @@ def stages() -> dict[str, list[tuple[str, str]]]:
 
 def test_both_images_run_without_rights_in_the_folder_of_the_data() -> None:
     for stage in ("cpu", "cuda"):
-        last = {name: argument for name, argument in stages()[stage]}
+        last = dict(stages()[stage])
         assert last["USER"] == "geoseg"
         assert last["WORKDIR"] == "/data"
         assert last["ENTRYPOINT"] == '["geoseg"]'
