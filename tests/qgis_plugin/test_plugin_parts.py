@@ -107,8 +107,9 @@ def test_lines_arrive_while_the_program_runs_and_output_is_whole():
 def test_a_cancelled_program_is_interrupted_and_gone(tmp_path):
     mark = tmp_path / "mark"
     script = (
-        "import sys, time\nfrom pathlib import Path\nprint('up', file=sys.stderr, flush=True)\n"
-        f"try: time.sleep(60)\nexcept KeyboardInterrupt: Path({str(mark)!r}).write_text('in order')"
+        "import sys, time\nfrom pathlib import Path\n"
+        "try:\n print('up', file=sys.stderr, flush=True)\n time.sleep(60)\n"
+        f"except KeyboardInterrupt: Path({str(mark)!r}).write_text('in order')"
     )
     up = []
     start = time.monotonic()

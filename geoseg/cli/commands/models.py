@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from geoseg.cli.commands.models_exchange import pull, push
 from geoseg.cli.commands.models_export import export
 from geoseg.cli.commands.models_import import import_
 
@@ -23,6 +24,8 @@ models = typer.Typer(
 
 models.command("import")(import_)
 models.command()(export)
+models.command()(push)
+models.command()(pull)
 
 
 @models.callback()

@@ -43,11 +43,6 @@ class LabelSurvey:
     counts: Mapping[int, int]
     vector: bool
 
-    @property
-    def countable(self) -> str:
-        """What ``counts`` are."""
-        return "polygons" if self.vector else "pixels"
-
 
 def survey_labels(folder: Path, labels: str, names: list[str], *, attribute: str | None, title: str) -> LabelSurvey:
     """Find the classes of labels.

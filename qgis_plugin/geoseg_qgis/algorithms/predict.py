@@ -71,7 +71,9 @@ class Predict(GeosegAlgorithm):
         self.advanced(
             number("PIXEL_SIZE", "Pixel size of map services, units of their CRS", double, None, True, minValue=0)
         )
-        self.advanced(QgsProcessingParameterBoolean("OVERWRITE", "Replace a result made with other options"))
+        self.advanced(
+            QgsProcessingParameterBoolean("OVERWRITE", "Replace a result made with other options", defaultValue=False)
+        )
         self.advanced(_text("EXTRA", "Further options of geoseg predict, e.g. --tta flip"))
         self.addOutput(QgsProcessingOutputRasterLayer("CLASSES", "Classes"))
         self.addOutput(QgsProcessingOutputRasterLayer("CONFIDENCE", "Confidence"))

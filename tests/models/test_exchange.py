@@ -1,0 +1,195 @@
+"""Models travel by digest: what is pulled is what was pushed, or nothing."""
+
+from __future__ import annotations
+
+import base64
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from geoseg.cli.main import app
+from geoseg.errors import UsageError
+from geoseg.models.exchange import Reference
+from geoseg.process.command import run_command
+
+HEX = "a" * 64
+
+
+def geoseg(*arguments: str | Path) -> int:
+    return run_command(lambda: app(args=["models", *map(str, arguments)], standalone_mode=False), debug=False)
+
+
+class Store(BaseHTTPRequestHandler):
+    """A web server that keeps what is PUT."""
+
+    files: dict[str, bytes]
+    logins: list[str | None]
+
+    def do_PUT(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.logins.append(self.headers.get("Authorization"))
+        if self.path.startswith("/readonly"):
+            self.send_error(405)
+            return
+        self.files[self.path] = body
+        self.send_response(201)
+        self.end_headers()
+
+    def do_GET(self) -> None:
+        if self.path not in self.files:
+            self.send_error(404)
+            return
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(self.files[self.path])
+
+    def log_message(self, *_: Any) -> None: ...
+
+
+@pytest.fixture
+def store() -> Iterator[tuple[str, type[Store]]]:
+    kind = type("Kept", (Store,), {"files": {}, "logins": []})
+    with ThreadingHTTPServer(("127.0.0.1", 0), kind) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/models", kind
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture(params=["folder", "address"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> list[str]:
+    """Arguments that name a place."""
+    if request.param == "folder":
+        return [str(tmp_path / "shared models")]
+    address, _ = request.getfixturevalue("store")
+    return [address, "--allow-remote"]
+
+
+def push(model: Path, place: list[str], capsys: pytest.CaptureFixture[str], *options: str) -> dict[str, Any]:
+    capsys.readouterr()
+    assert geoseg("push", model, *place, "--json", *options) == 0
+    return json.loads(capsys.readouterr().out)  # type: ignore[no-any-return]
+
+
+def test_what_is_pulled_is_what_was_pushed(
+    tiny_model: Path, place: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pushed = push(tiny_model, place, capsys)
+    assert pushed["file"] == "tiny-1.safetensors"
+    assert geoseg("pull", pushed["reference"], "--out", tmp_path / "mine", *place[1:]) == 0
+    said = capsys.readouterr().out
+    for word in ("tiny 1", "red, green, blue", "ground, roof, water", "CC0-1.0", pushed["sha256"]):
+        assert word in said
+    assert (tmp_path / "mine" / "tiny-1.safetensors").read_bytes() == tiny_model.read_bytes()
+    assert geoseg("pull", pushed["reference"], "--out", tmp_path / "mine", *place[1:]) == 0  # again: there already
+
+
+def test_without_a_digest_the_card_is_shown_and_nothing_fetched(
+    tiny_model: Path, place: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pushed = push(tiny_model, place, capsys)
+    assert geoseg("pull", pushed["reference"].partition("#")[0], "--out", tmp_path / "mine", *place[1:]) == 2
+    said = capsys.readouterr()
+    assert "CC0-1.0" in said.out
+    assert pushed["reference"] in said.err
+    assert not (tmp_path / "mine").exists()
+
+
+def test_a_model_that_was_replaced_is_refused(
+    write_tiny: Any, place: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = push(write_tiny(1, name="roofs"), place, capsys)
+    other = write_tiny(2, name="roofs")
+    assert geoseg("push", other, *place) == 6
+    assert first["sha256"] in capsys.readouterr().err
+    push(other, place, capsys, "--overwrite")
+    assert geoseg("pull", first["reference"], "--out", tmp_path / "mine", *place[1:]) == 4
+    assert first["sha256"] in capsys.readouterr().err
+    assert not (tmp_path / "mine").exists()
+
+
+def test_bytes_that_changed_on_the_way_never_get_the_name(
+    tiny_model: Path, store: tuple[str, type[Store]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    address, kept = store
+    pushed = push(tiny_model, [address, "--allow-remote"], capsys)
+    whole = kept.files["/models/tiny-1.safetensors"]
+    for damaged in (whole[:-1], whole[:-1] + bytes([whole[-1] ^ 1]), whole + b"more"):
+        kept.files["/models/tiny-1.safetensors"] = damaged
+        assert geoseg("pull", pushed["reference"], "--out", tmp_path / "mine", "--allow-remote") == 4
+        assert list((tmp_path / "mine").iterdir()) == []
+    assert "sha256" in capsys.readouterr().err
+
+
+def test_a_login_is_sent_and_not_shown(
+    tiny_model: Path, store: tuple[str, type[Store]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    address, kept = store
+    pushed = push(tiny_model, [address.replace("http://", "http://me:secret@"), "--allow-remote"], capsys)
+    assert "secret" not in json.dumps(pushed)
+    assert set(kept.logins) == {f"Basic {base64.b64encode(b'me:secret').decode()}"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["push", "buildings-unet", "http://127.0.0.1:9/models"], 2, "--allow-remote"),
+        (["pull", f"https://127.0.0.1:9/m-1.safetensors#sha256={HEX}"], 2, "--allow-remote"),
+        (["push", "buildings-unet", "ftp://host/models", "--allow-remote"], 2, "http"),
+        (["pull", "models/m-1.bin"], 2, ".safetensors"),
+        (["pull", "models/m-1.safetensors#sha256=abc"], 2, "64 hexadecimal digits"),
+        (["pull", f"nowhere/m-1.safetensors#sha256={HEX}"], 4, "no description"),
+        (["push", "nowhere.safetensors", "out"], 4, "nowhere.safetensors"),
+    ],
+)
+def test_refusals(
+    arguments: list[str], code: int, said: str, capsys: pytest.CaptureFixture[str], tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    assert geoseg(*arguments) == code
+    assert said in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_server_that_takes_no_files_is_named(
+    tiny_model: Path, store: tuple[str, type[Store]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    address = store[0].replace("/models", "/readonly")
+    assert geoseg("push", tiny_model, address, "--allow-remote") == 6
+    assert "405" in capsys.readouterr().err
+
+
+def test_a_file_in_the_way_is_kept(tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pushed = push(tiny_model, [str(tmp_path / "shared")], capsys)
+    mine = tmp_path / "mine" / "tiny-1.safetensors"
+    mine.parent.mkdir()
+    mine.write_bytes(b"mine")
+    assert geoseg("pull", pushed["reference"], "--out", mine.parent) == 6
+    assert mine.read_bytes() == b"mine"
+    assert geoseg("pull", pushed["reference"], "--out", mine.parent, "--overwrite") == 0
+    assert mine.read_bytes() == tiny_model.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "file"),
+    [
+        ("m-1.safetensors", ".", "m-1.safetensors"),
+        ("/m-1.safetensors", "/", "m-1.safetensors"),
+        ("https://host/a/m%201-1.safetensors", "https://host/a", "m 1-1.safetensors"),
+    ],
+)
+def test_references_are_taken_apart(text: str, place: str, file: str) -> None:
+    assert (Reference.parse(text).place, Reference.parse(text).file) == (place, file)
+
+
+@pytest.mark.parametrize("text", ["https://host/..%2Fm.safetensors", "https://host/", "", "https://host/%2e%2e/"])
+def test_no_reference_leaves_its_folder(text: str) -> None:
+    with pytest.raises(UsageError):
+        Reference.parse(text)
