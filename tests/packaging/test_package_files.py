@@ -117,6 +117,24 @@ def test_the_conda_recipe_has_the_dependencies_and_their_bounds() -> None:
     assert recipe["build"]["python"]["entry_points"] == [f"geoseg = {PROJECT['scripts']['geoseg']}"]
 
 
+IMPORTED_AS = {"pillow": "PIL", "pyyaml": "yaml", "odc-geo": "odc"}
+
+
+def test_every_dependency_is_imported_by_the_package() -> None:
+    """What only tests need belongs to the extra ``dev``."""
+    files = [path.read_text() for path in (ROOT / "geoseg").rglob("*.py")]
+    for one in map(Requirement, PROJECT["dependencies"]):
+        module = IMPORTED_AS.get(one.name, one.name.replace("-", "_"))
+        assert any(re.search(rf"^\s*(import|from) {module}\b", text, re.MULTILINE) for text in files), one.name
+
+
+def test_what_is_written_by_hand_is_where_the_table_says() -> None:
+    rows = [line for line in (ROOT / "docs" / "libraries.md").read_text().splitlines() if line.startswith("| ")]
+    named = [name for row in rows for name in re.findall(r"`(geoseg/[\w/.]+)`", row)]
+    assert len(named) > 20
+    assert [name for name in named if not (ROOT / name).exists()] == []
+
+
 @pytest.mark.parametrize("file", ["CITATION.cff", "conda.recipe/recipe.yaml"])
 def test_versions_are_those_of_the_package(file: str) -> None:
     document = yaml.safe_load((ROOT / file).read_text())
