@@ -127,22 +127,25 @@ class Place:
                 else:
                     shutil.copyfile(source, part)
             return
-        size = len(source) if isinstance(source, bytes) else source.stat().st_size
-        request = self._request(file, {"Content-Type": "application/octet-stream", "Content-Length": str(size)})
-        request.method = "PUT"
         try:
             if isinstance(source, bytes):
-                request.data = source
-                ask(request, timeout_s=_TIMEOUT_S).close()
+                self._send(file, source, len(source))
             else:
                 with source.open("rb") as stream:
-                    request.data = stream
-                    ask(request, timeout_s=_TIMEOUT_S).close()
+                    self._send(file, stream, source.stat().st_size)
         except HTTPError as error:
             cause = f"the server refuses it ({error.code} {error.reason})"
             raise OutputError(f"{self.name_of(file)}: {cause}. Does it take PUT, from you?") from error
         except (OSError, HTTPException) as error:
             raise ResourceError(f"{self.name_of(file)}: the server does not answer ({error}).") from error
+
+    def _send(self, file: str, content: bytes | BinaryIO, size_bytes: int) -> None:
+        request = self._request(file)
+        request.method = "PUT"
+        request.data = content  # type: ignore[assignment] - a file is read as it is sent
+        request.add_header("Content-Type", "application/octet-stream")
+        request.add_header("Content-Length", str(size_bytes))  # after data, whose setter takes it away
+        ask(request, timeout_s=_TIMEOUT_S).close()
 
     def _open(self, file: str) -> BinaryIO:
         if self.remote:
@@ -155,10 +158,10 @@ class Place:
         except (OSError, HTTPException) as error:
             raise SceneError(self.name_of(file), f"it cannot be read ({error}).", "Try again.") from error
 
-    def _request(self, file: str, headers: dict[str, str] | None = None) -> Request:
+    def _request(self, file: str) -> Request:
         parts = urlsplit(f"{self.address}/{quote(file)}")
         login, _, host = parts.netloc.rpartition("@")
-        headers = {"User-Agent": "geoseg", **(headers or {})}
+        headers = {"User-Agent": "geoseg"}
         if login:
             headers["Authorization"] = f"Basic {base64.b64encode(unquote(login).encode()).decode()}"
         return Request(parts._replace(netloc=host).geturl(), headers=headers)  # noqa: S310 - http and https only
