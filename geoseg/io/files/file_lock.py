@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
+import sys
 
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
+_FAR: int = 1 << 20  # beyond the text, which others read: locks of Windows are mandatory
 
 
 def lock_file(handle: int) -> None:
@@ -20,15 +18,17 @@ def lock_file(handle: int) -> None:
         BlockingIOError: another process holds the lock.
         OSError: the file system has no locks.
     """
-    if fcntl is not None:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return
-    import msvcrt  # noqa: PLC0415 - of Windows only
+    if sys.platform == "win32":
+        import msvcrt  # noqa: PLC0415 - of Windows only
 
-    os.lseek(handle, 1 << 20, os.SEEK_SET)  # beyond the text, which others read: locks of Windows are mandatory
-    try:
-        msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
-    except OSError as error:
-        raise BlockingIOError(str(error)) from error
-    finally:
-        os.lseek(handle, 0, os.SEEK_SET)
+        os.lseek(handle, _FAR, os.SEEK_SET)
+        try:
+            msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
+        except OSError as error:
+            raise BlockingIOError(str(error)) from error
+        finally:
+            os.lseek(handle, 0, os.SEEK_SET)
+    else:
+        import fcntl  # noqa: PLC0415 - of POSIX only
+
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
