@@ -142,7 +142,7 @@ class Place:
     def _send(self, file: str, content: bytes | BinaryIO, size_bytes: int) -> None:
         request = self._request(file)
         request.method = "PUT"
-        request.data = content  # type: ignore[assignment]  # a file is read as it is sent
+        request.data = content  # a file is read as it is sent
         request.add_header("Content-Type", "application/octet-stream")
         request.add_header("Content-Length", str(size_bytes))  # after data, whose setter takes it away
         ask(request, timeout_s=_TIMEOUT_S).close()
