@@ -5,8 +5,6 @@ from __future__ import annotations
 import sysconfig
 from pathlib import Path
 
-import geoseg
-
 
 def examples() -> dict[str, Path]:
     """Return the files by name, ``train/town_unet``; empty if they were not installed."""
@@ -18,7 +16,7 @@ def examples() -> dict[str, Path]:
 
 
 def _folders() -> list[Path]:
-    checkout = Path(geoseg.__file__).resolve().parents[1]
+    checkout = Path(__file__).resolve().parents[3]
     roots = sysconfig.get_path("data"), sysconfig.get_path("data", sysconfig.get_preferred_scheme("user"))
     folders = [Path(root, "share", "geoseg", "configs") for root in roots]
     return [checkout / "configs", *folders] if (checkout / "pyproject.toml").is_file() else folders
