@@ -49,6 +49,11 @@ it.
 - `yolact_*`: `network.body` has the convolutions, tensor in and tensors out, for runtimes; `network.decode` makes
   objects of its answers. `anchor_px` are the sides of the anchors, one entry a level of the pyramid; `finest=4` suits
   objects of 10 to 60 pixels. `min_score`, `nms_iou`, `top_k` and `max_objects` tell which objects are kept.
+- `maskrcnn_*`, `maskscoring_*`, `panet_r50`: torchvision's Mask R-CNN and what its authors' followers changed. Those
+  with `norm="frozen"` keep the backbone's batch normalisation as pretrained weights have it; learn from random weights
+  with `norm="batch"`. `aligned`, `sampling` and `caffe` are the differences between torchvision, detectron2,
+  mmdetection and the Caffe models in RoIAlign and in the place of the strides; `resize=[800, 1333]` resizes images as
+  the authors do. The GMAC count 1,000 proposals and 100 objects. Mask Scoring R-CNN gives `box_scores` too.
 """
 
 TAIL = """

@@ -44,6 +44,11 @@ class InstanceNetwork(nn.Module, ABC):
     ) -> Losses | list[Detections]:
         """Losses in training with targets, objects otherwise; see the module."""
 
+    @property
+    @abstractmethod
+    def encoder(self) -> nn.Module:
+        """The part that reads the image, which weights of a classifier fit."""
+
     @abstractmethod
     def nominal_pass(self, x: Tensor) -> None:
         """Run what an image costs, whatever is on it; the cost of a network is measured so.

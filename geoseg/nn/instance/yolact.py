@@ -67,6 +67,12 @@ class Yolact(InstanceNetwork):
             return losses(self.body.answers(levels), self.semantic(levels[0]), anchors, grown, self.loss_rules)
         return self.decode(self.body(batch), (batch.shape[-2], batch.shape[-1]), sizes)
 
+    @property
+    def encoder(self) -> nn.Module:
+        """The backbone."""
+        backbone: nn.Module = self.body.backbone
+        return backbone
+
     def nominal_pass(self, x: Tensor) -> None:
         """Run what an image costs, whatever is on it."""
         self.body(x)

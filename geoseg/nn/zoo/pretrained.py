@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from geoseg.errors import ModelError
+from geoseg.nn.instance.contract import InstanceNetwork
 from geoseg.nn.parts.vit import ViT
 
 _PLACES = ("encoder", "backbone", "blocks")
@@ -17,6 +18,8 @@ _VIT_NAMES = {"cls_token": "class_token", "pos_embed": "positions", "patch_embed
 
 def find_encoder(network: nn.Module) -> nn.Module | None:
     """Return the part of a network of the registry that reads the image, None where it has no such part."""
+    if isinstance(network, InstanceNetwork):
+        return network.encoder
     body = getattr(network, "body", network)
     inner = getattr(body, "network", body)
     return next((m for place in _PLACES if isinstance(m := getattr(inner, place, None), nn.Module)), None)

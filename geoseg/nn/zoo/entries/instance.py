@@ -13,8 +13,82 @@ _YOLACT = Family(
     references="dbolya/yolact",
     task="instance",
 )
+_REGIONS = "geoseg.nn.instance.mask_rcnn:build"
+_MASK_RCNN = Family(
+    builder=_REGIONS,
+    paper="He et al. 2017",
+    venue="ICCV",
+    url="https://arxiv.org/abs/1703.06870",
+    weights="torchvision, BSD-3-Clause; detectron2, Apache-2.0",
+    references="torchvision",
+    task="instance",
+)
+_MASK_SCORING = Family(
+    builder=_REGIONS,
+    paper="Huang et al. 2019",
+    venue="CVPR",
+    url="https://arxiv.org/abs/1903.00241",
+    weights="zjhuang22/maskscoring_rcnn, MIT",
+    references="zjhuang22/maskscoring_rcnn",
+    task="instance",
+)
+_PANET = Family(
+    builder=_REGIONS,
+    paper="Liu et al. 2018",
+    venue="CVPR",
+    url="https://arxiv.org/abs/1803.01534",
+    weights="ShuLiu1993/PANet, MIT",
+    references="ShuLiu1993/PANet",
+    task="instance",
+)
+_TINY = {"backbone": "resnet18", "anchor_px": (8, 16, 32, 64, 128), "norm": "batch"}
 
 ENTRIES = (
+    NetworkEntry(
+        name="maskrcnn_r50_fpn",
+        family=_MASK_RCNN,
+        options={"backbone": "resnet50", "norm": "frozen"},
+        output_stride=4,
+        cost=Cost(parameters=44_024_653, auxiliary=0, macs=114_960_015_360),
+        tiny=(TinyForm(options=_TINY), TinyForm(options={**_TINY, "form": "v2"}, variant="v2")),
+    ),
+    NetworkEntry(
+        name="maskrcnn_r50_fpn_v2",
+        family=_MASK_RCNN,
+        options={"backbone": "resnet50", "form": "v2"},
+        output_stride=4,
+        cost=Cost(parameters=45_982_669, auxiliary=0, macs=242_389_262_336),
+    ),
+    NetworkEntry(
+        name="maskrcnn_r101_fpn",
+        family=_MASK_RCNN,
+        options={"backbone": "resnet101", "norm": "frozen"},
+        output_stride=4,
+        cost=Cost(parameters=62_964_557, auxiliary=0, macs=134_354_477_056),
+    ),
+    NetworkEntry(
+        name="maskscoring_r50",
+        family=_MASK_SCORING,
+        options={"backbone": "resnet50", "form": "scoring", "norm": "frozen"},
+        output_stride=4,
+        cost=Cost(parameters=60_304_482, auxiliary=0, macs=153_968_476_160),
+        tiny=(TinyForm(options=_TINY),),
+    ),
+    NetworkEntry(
+        name="maskscoring_r101",
+        family=_MASK_SCORING,
+        options={"backbone": "resnet101", "form": "scoring", "norm": "frozen"},
+        output_stride=4,
+        cost=Cost(parameters=79_244_386, auxiliary=0, macs=173_362_937_856),
+    ),
+    NetworkEntry(
+        name="panet_r50",
+        family=_PANET,
+        options={"backbone": "resnet50", "form": "panet"},
+        output_stride=4,
+        cost=Cost(parameters=73_033_437, auxiliary=0, macs=376_552_235_008),
+        tiny=(TinyForm(options=_TINY),),
+    ),
     NetworkEntry(
         name="yolact_r50",
         family=_YOLACT,
