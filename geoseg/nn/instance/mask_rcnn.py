@@ -88,7 +88,7 @@ class RegionNetwork(InstanceNetwork):
             heads.mask_iou(pooled, masks[:, :1])
 
 
-class _Unresized(GeneralizedRCNNTransform):
+class _Unresized(GeneralizedRCNNTransform):  # type: ignore[misc] # torchvision has no types
     """Batches images as they are; torchvision's option to leave them so holds in training only."""
 
     def __init__(self, in_channels: int) -> None:
@@ -133,7 +133,7 @@ def _backbone(in_channels: int, parts: _Parts) -> nn.Module:
     widths = [body.inplanes // 8 * 2**stage for stage in range(4)]
     if parts.form == "panet":
         return PANetBackbone(body, layers, widths)
-    return BackboneWithFPN(
+    pyramid: nn.Module = BackboneWithFPN(
         body,
         layers,
         widths,
@@ -141,6 +141,7 @@ def _backbone(in_channels: int, parts: _Parts) -> nn.Module:
         extra_blocks=LastLevelMaxPool(),
         norm_layer=nn.BatchNorm2d if parts.form == "v2" else None,
     )
+    return pyramid
 
 
 def _heads(classes: int, parts: _Parts, anchors: AnchorGenerator) -> dict[str, Any]:

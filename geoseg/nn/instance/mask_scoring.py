@@ -47,7 +47,7 @@ class MaskIoUHead(nn.Module):
         return expected
 
 
-class MaskScoringHeads(RoIHeads):
+class MaskScoringHeads(RoIHeads):  # type: ignore[misc] # torchvision has no types
     """torchvision's heads with the mask-IoU head; ``scores`` are the masks', ``box_scores`` the boxes'."""
 
     def __init__(self, heads: Any, width: int, classes: int) -> None:
@@ -143,9 +143,10 @@ def mask_iou_targets(predicted: Tensor, boxes: Tensor, masks: Tensor) -> Tensor:
         return boxes.new_zeros(0)
     side = predicted.shape[-1]
     index = torch.arange(len(boxes), device=boxes.device)
-    inside = project_masks_on_boxes(masks, boxes, index, side)
+    inside: Tensor = project_masks_on_boxes(masks, boxes, index, side)
     cell = (boxes[:, 2:] - boxes[:, :2]).prod(1) / side**2
     whole = masks.flatten(1).sum(1, dtype=boxes.dtype) / cell.clamp(min=1e-6)
     shared = (predicted * inside).sum((1, 2))
     union = predicted.sum((1, 2)) + torch.maximum(whole, inside.sum((1, 2))) - shared
-    return shared / union.clamp(min=1)
+    ratio: Tensor = shared / union.clamp(min=1)
+    return ratio

@@ -13,7 +13,7 @@ LEVELS = ("0", "1", "2", "3")
 STRIDES = (4, 8, 16, 32)
 
 
-class RegionPool(MultiScaleRoIAlign):
+class RegionPool(MultiScaleRoIAlign):  # type: ignore[misc] # torchvision has no types
     """Features of regions, from the level that suits their size or from all levels.
 
     torchvision's own infers the strides from the first image that it sees, wrongly where that is small.
