@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import base64
+import sys
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from geoseg.core.paths import path_text
 from geoseg.core.spec import PredictSpec
@@ -26,6 +27,9 @@ from geoseg.run.publish import Facts
 from geoseg.run.report import Reporter
 from geoseg.run.stages import Begun, begin, disk_errors, finish, job_of, plan_of, workplace
 from geoseg.run.workers import ThisProcess, Workers
+
+if TYPE_CHECKING:
+    from distributed import Client
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +71,7 @@ def predict(  # noqa: PLR0913 - a run's options, each with a default
     spec: PredictSpec | None = None,
     overwrite: bool = False,
     name: str | None = None,
-    workers: Workers | None = None,
+    workers: Workers | Client | None = None,
     reporter: Reporter | None = None,
 ) -> Layers:
     """Segment a scene and write its layers to ``out/NAME/``.
@@ -80,7 +84,8 @@ def predict(  # noqa: PLR0913 - a run's options, each with a default
         overwrite: replace a finished output of another input, model or option; the old one stays until the new one
             is complete.
         name: folder and stem of the output, instead of the scene's own.
-        workers: executor that predicts the blocks; default: this process (see ``geoseg.run.cluster``).
+        workers: a ``distributed.Client``, whose workers predict the blocks and see all files under the same paths; or
+            another executor (see ``geoseg.run.cluster``). Default: this process.
         reporter: receives progress; default: a bar in a notebook, nothing elsewhere.
 
     Returns:
@@ -98,7 +103,7 @@ def predict(  # noqa: PLR0913 - a run's options, each with a default
     """
     if spec is not None and not isinstance(spec, PredictSpec):
         raise UsageError(f"predict takes spec=PredictSpec(...), not {type(spec).__name__}.")
-    spec, reporter = spec or PredictSpec(), reporter or default_reporter()
+    spec, reporter, executor = spec or PredictSpec(), reporter or default_reporter(), _executor(workers)
     out = path_text(out, function="predict", meant="the folder of the layers as out")
     if not isinstance(scene, Scene):
         uri = path_text(
@@ -109,7 +114,7 @@ def predict(  # noqa: PLR0913 - a run's options, each with a default
         )
         with open_scene(uri) as opened:
             options: dict[str, Any] = {"spec": spec, "overwrite": overwrite, "name": name}
-            return predict(opened, model, out, **options, workers=workers, reporter=reporter)
+            return predict(opened, model, out, **options, workers=executor, reporter=reporter)
     if not isinstance(model, Model):
         model = load_model(model)
     plan = plan_of(scene, model, spec)
@@ -118,7 +123,25 @@ def predict(  # noqa: PLR0913 - a run's options, each with a default
         begun = begin(scene, model, plan, work, overwrite=overwrite)
         if begun.finished is not None:
             return Layers(bundle=work.bundle, record=begun.finished, fresh=False)
-        return Layers(bundle=work.bundle, record=_run(scene, model, begun, workers or ThisProcess(), reporter))
+        return Layers(bundle=work.bundle, record=_run(scene, model, begun, executor, reporter))
+
+
+def _executor(workers: Workers | Client | None) -> Workers:
+    """Return the executor that is meant.
+
+    Raises:
+        UsageError: it is none.
+    """
+    if workers is None:
+        return ThisProcess()
+    distributed = sys.modules.get("distributed")
+    if distributed is not None and isinstance(workers, distributed.Client):
+        from geoseg.run.dask_workers import DaskWorkers  # noqa: PLC0415 - distributed takes a second to import
+
+        return DaskWorkers(workers)
+    if not callable(getattr(workers, "predict", None)):
+        raise UsageError(f"predict takes a distributed.Client as workers, not {type(workers).__name__}.")
+    return workers
 
 
 def _run(scene: Scene, model: Model, begun: Begun, workers: Workers, reporter: Reporter) -> dict[str, Any]:

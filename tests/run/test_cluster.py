@@ -72,6 +72,15 @@ def test_two_workers_give_the_bytes_of_one_process(
     assert not predict(scene, model, tmp_path / "shared", spec=SPEC).fresh, "one identity, whoever did the work"
 
 
+def test_a_client_is_an_executor(client: Any, model: Model, write_scene: Any, tmp_path: Path) -> None:
+    scene = write_scene(blobs((150, 150)))
+    alone = predict(scene, model, tmp_path / "alone", spec=SPEC)
+    shared = predict(scene, model, tmp_path / "shared", spec=SPEC, workers=client)
+    assert contents(shared.bundle.directory) == contents(alone.bundle.directory)
+    with pytest.raises(UsageError, match=r"distributed\.Client as workers, not int"):
+        predict(scene, model, tmp_path / "out", workers=4)  # type: ignore[arg-type]
+
+
 def test_a_scene_that_is_replaced_is_read_anew(client: Any, model: Model, write_scene: Any, tmp_path: Path) -> None:
     workers = DaskWorkers(client, threads=1)
     for seed in (1, 2):
