@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar
 
 from qgis.core import (
+    QgsLayerTree,
     QgsLayerTreeGroup,
     QgsProcessingContext,
     QgsProcessingFeedback,
     QgsProcessingLayerPostProcessorInterface,
     QgsProcessingUtils,
 )
+from qgis.PyQt.QtCore import QTimer
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,7 @@ def load_on_completion(layer: ResultLayer, placer: LayerPlacer, context: QgsProc
 
 
 class LayerPlacer(QgsProcessingLayerPostProcessorInterface):
-    """Styles a layer that was added, and moves it into the group of its run.
+    """Styles a layer that was added, moves it into the group of its run, and hides all but the first of them.
 
     Args:
         group: name of the group.
@@ -70,11 +73,23 @@ class LayerPlacer(QgsProcessingLayerPostProcessorInterface):
         layer.triggerRepaint()
         root = context.project().layerTreeRoot()
         node = root.findLayer(layer.id())
-        if node is None or node.parent().name() == self.group:  # QGIS groups it
+        if node is not None and node.parent().name() != self.group:
+            group = root.findGroup(self.group) or root.insertGroup(0, self.group)
+            group.insertChildNode(_place(group, self.index), node.clone())
+            node.parent().removeChildNode(node)
+        if self.index == 0:
             return
-        group = root.findGroup(self.group) or root.insertGroup(0, self.group)
-        group.insertChildNode(_place(group, self.index), node.clone())
-        node.parent().removeChildNode(node)
+        if node is None:  # from QGIS 3.32 on the layer comes into the tree after this
+            QTimer.singleShot(0, partial(_hide, root, layer.id()))
+        else:
+            _hide(root, layer.id())
+
+
+def _hide(root: QgsLayerTree, layer_id: str) -> None:
+    """Untick a layer: the first of a run is seen over the imagery, the others would cover it."""
+    node = root.findLayer(layer_id)
+    if node is not None:
+        node.setItemVisibilityChecked(False)
 
 
 def _place(group: QgsLayerTreeGroup, index: int) -> int:

@@ -124,7 +124,13 @@ def tree(node):
         classes = [entry.color.name() for entry in one.renderer().classes()]
     elif one.renderer().type() == "categorizedSymbol":
         classes = [entry.symbol().color().name() for entry in one.renderer().categories()]
-    return {"name": node.name(), "valid": one.isValid(), "renderer": one.renderer().type(), "colours": classes}
+    return {
+        "name": node.name(),
+        "visible": node.isVisible(),
+        "valid": one.isValid(),
+        "renderer": one.renderer().type(),
+        "colours": classes,
+    }
 
 
 out = Path(folder, "out")

@@ -127,6 +127,7 @@ def test_layers_come_in_a_group_with_the_styles_that_geoseg_wrote(seen):
     assert [layer["renderer"] for layer in layers] == ["categorizedSymbol", "paletted", "singlebandpseudocolor"]
     assert layers[0]["colours"] == layers[1]["colours"] == COLOURS
     assert all(layer["valid"] for layer in layers)
+    assert [layer["visible"] for layer in layers] == [True, False, False]  # the imagery is seen through the polygons
 
 
 def test_an_extent_is_cut_out_by_whole_pixels_of_the_same_grid(seen, scene):
