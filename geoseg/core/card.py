@@ -69,7 +69,7 @@ class Score(_Value):
     value: float
 
 
-_LATER_FIELDS = frozenset({"task", "warnings"})
+_LATER_FIELDS = frozenset({"task", "warnings", "min_score"})
 
 
 class ModelCard(_Value):
@@ -88,6 +88,7 @@ class ModelCard(_Value):
         warnings: reasons not to trust the network, one sentence each: a training that ended in one class, for instance.
         min_area_m2: polygons smaller than this are merged into a neighbour unless a run sets another limit; 0, the
             default: every region is a polygon.
+        min_score: of task ``instance``, least score of an object unless a run sets another.
     """
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")]
@@ -104,6 +105,7 @@ class ModelCard(_Value):
     legend: Legend
     temperature: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
     min_area_m2: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    min_score: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = 0.5
     licence: str
     trained_on: tuple[TrainingSource, ...] = ()
     scores: tuple[Score, ...] = ()

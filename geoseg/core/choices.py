@@ -25,6 +25,12 @@ SimplifyMethod = Literal["visvalingam", "douglas-peucker"]
 SplitMethod = Literal["none", "distance", "confidence"]
 """Criteria for splitting touching objects of one class."""
 
+Suppression = Literal["hard", "soft", "merge"]
+"""What becomes of detections of one object: the best stays, the others lose score, or they are united."""
+
+Overlaps = Literal["resolve", "keep"]
+"""Pixels of several objects: they go to the object of the highest score, or to all."""
+
 Alpha = Literal["auto", "yes", "no"]
 """Use of a band of a scene as mask."""
 

@@ -160,6 +160,11 @@ class OutputSchema:
         return tuple(layer for layer in self.layers if isinstance(layer, VectorLayer))
 
     @property
+    def detects(self) -> bool:
+        """True if layers are drawn from objects that the run detects; these are in the results of blocks alone."""
+        return any(layer.source == OBJECTS for layer in self.layers)
+
+    @property
     def published(self) -> tuple[Layer, ...]:
         """The layers that become files."""
         return tuple(layer for layer in self.layers if layer.published)

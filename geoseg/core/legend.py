@@ -114,6 +114,11 @@ class Legend(BaseModel):
         """Codes of the classes whose regions are things."""
         return tuple(c.code for c in self.classes if c.countable)
 
+    @property
+    def things(self) -> tuple[int, ...]:
+        """Codes of all classes but the background, in channel order: label ``k`` of a detector is ``things[k - 1]``."""
+        return tuple(code for code in self.codes if code != self.background)
+
     def by_code(self, code: int) -> LegendClass:
         """Look a class up by its code.
 

@@ -156,6 +156,41 @@ class ObjectTable:
             run_length=self.run_length[runs],
         )
 
+    def clipped(self, window: Window) -> tuple[npt.NDArray[np.int64], ObjectTable]:
+        """Cut the masks to a window; objects without a pixel there are left out.
+
+        Returns:
+            Index of each object that is left, and their table.
+        """
+        start = np.maximum(self.run_col, window.col_start)
+        stop = np.minimum(self.run_col + self.run_length, window.col_stop)
+        kept = (self.run_row >= window.row_start) & (self.run_row < window.row_stop) & (stop > start)
+        owner = np.repeat(np.arange(len(self)), np.diff(self.first_run))[kept]
+        counts = np.bincount(owner, minlength=len(self))
+        left = np.flatnonzero(counts)
+        return left, ObjectTable(
+            label=self.label[left],
+            code=self.code[left],
+            score=self.score[left],
+            open=self.open[left],
+            first_run=np.concatenate([[0], np.cumsum(counts[left])]).astype(np.int64),
+            run_row=self.run_row[kept],
+            run_col=start[kept],
+            run_length=(stop - start)[kept],
+        )
+
+    @classmethod
+    def concatenated(cls, tables: Sequence[ObjectTable]) -> ObjectTable:
+        """Put tables one behind the other; their labels must differ."""
+        if not tables:
+            return cls.empty()
+        starts = np.cumsum([0, *(len(table.run_row) for table in tables)])
+        first = [table.first_run[:-1] + start for table, start in zip(tables, starts, strict=False)]
+        columns = {
+            name: np.concatenate([getattr(table, name) for table in tables]) for name in _DTYPES if name != "first_run"
+        }
+        return cls(first_run=np.append(np.concatenate(first), starts[-1]).astype(np.int64), **columns)
+
     def __iter__(self) -> Iterator[tuple[int, Window, npt.NDArray[np.bool_]]]:
         for index in range(len(self)):
             yield int(self.label[index]), self.window(index), self.mask(index)

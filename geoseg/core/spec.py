@@ -15,7 +15,7 @@ from pydantic import (
     model_serializer,
 )
 
-from geoseg.core.choices import Blend, SplitMethod, Tta
+from geoseg.core.choices import Blend, Overlaps, SplitMethod, Suppression, Tta
 from geoseg.core.crf_spec import Crf
 from geoseg.core.digest import sha256_of_json
 
@@ -38,6 +38,29 @@ class ObjectChoice(BaseModel):
     neck: Annotated[float, Field(ge=0, le=1)] | None = None
 
 
+class InstanceChoice(BaseModel):
+    """Options for models of task ``instance``, which detect objects.
+
+    Attributes:
+        min_score: least score of an object; None: that of the model's card.
+        nms_iou: detections of one class with a larger intersection over union are one object.
+        suppress: what becomes of them; see ``Suppression``.
+        overlaps: what becomes of pixels of several objects; see ``Overlaps``.
+        object_ids: also write a raster of the ids of objects.
+        regularise: classes whose objects also get right angles, in a second layer: names or codes with commas between
+            them; None: none.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    min_score: Annotated[float, Field(ge=0, le=1)] | None = None
+    nms_iou: Annotated[float, Field(gt=0, le=1)] = 0.5
+    suppress: Suppression = "hard"
+    overlaps: Overlaps = "resolve"
+    object_ids: bool = False
+    regularise: Annotated[str, Field(min_length=1)] | None = None
+
+
 class PredictSpec(BaseModel):
     """Options of ``geoseg predict``; options that are None are taken from the model's card.
 
@@ -57,6 +80,7 @@ class PredictSpec(BaseModel):
         probabilities: keep the probability of every class.
         objects: classes that are counted, each thing as one polygon; None: none. Objects below ``min_area_m2`` are left
             out.
+        instances: options of models that detect objects; None: their defaults, and for all other models.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -79,6 +103,7 @@ class PredictSpec(BaseModel):
     uncertainty: bool = False
     probabilities: bool = False
     objects: ObjectChoice | None = None
+    instances: InstanceChoice | None = None
 
     @field_validator("value_range")
     @classmethod
@@ -107,8 +132,9 @@ class PredictSpec(BaseModel):
     @model_serializer(mode="wrap")
     def _as_before_objects(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
         values: dict[str, Any] = write(self)
-        if self.objects is None:  # so that runs without objects stay the runs they were
-            values.pop("objects", None)
+        for name in ("objects", "instances"):  # so that runs without objects stay the runs they were
+            if getattr(self, name) is None:
+                values.pop(name, None)
         return values
 
     def answers(self, members: int = 1) -> int:
@@ -138,4 +164,5 @@ _PIXEL_OPTIONS = {
     "aoi",
     "uncertainty",
     "probabilities",
+    "instances",
 }

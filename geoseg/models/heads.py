@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from geoseg.core.card import ModelCard
 from geoseg.errors import ModelError
-from geoseg.runtimes.runtime import PROBABILITIES
+from geoseg.runtimes.runtime import BOXES, LABELS, MASKS, PROBABILITIES, SCORES
 
 if TYPE_CHECKING:
     from torch import nn
@@ -21,10 +21,12 @@ class Head:
     Attributes:
         answers: names of its outputs, in order.
         attach: appends it to a network, with the settings of the card.
+        check: tests a bare network on one small tile: (name for messages, network, card); raises ``ModelError``.
     """
 
     answers: tuple[str, ...]
     attach: Callable[[nn.Module, ModelCard], nn.Module]
+    check: Callable[[str, nn.Module, ModelCard], None]
 
 
 def _softmax(network: nn.Module, card: ModelCard) -> nn.Module:
@@ -33,8 +35,27 @@ def _softmax(network: nn.Module, card: ModelCard) -> nn.Module:
     return SoftmaxHead(network, card.temperature)
 
 
+def _check_logits(name: str, network: nn.Module, card: ModelCard) -> None:
+    from geoseg.models.softmax_head import check_logits  # noqa: PLC0415 - as above
+
+    check_logits(name, network, card)
+
+
+def _detections(network: nn.Module, _card: ModelCard) -> nn.Module:
+    from geoseg.models.detection_head import DetectionHead  # noqa: PLC0415 - as above
+
+    return DetectionHead(network)
+
+
+def _check_detections(name: str, network: nn.Module, card: ModelCard) -> None:
+    from geoseg.models.detection_head import check_detections  # noqa: PLC0415 - as above
+
+    check_detections(name, network, card)
+
+
 HEADS: dict[str, Head] = {
-    "semantic": Head(answers=(PROBABILITIES,), attach=_softmax),
+    "semantic": Head(answers=(PROBABILITIES,), attach=_softmax, check=_check_logits),
+    "instance": Head(answers=(BOXES, LABELS, SCORES, MASKS), attach=_detections, check=_check_detections),
 }
 """Heads by the task in a model's card. Other packages may add entries; see docs/adr/0012."""
 

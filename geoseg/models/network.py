@@ -11,6 +11,7 @@ from torch import nn
 
 from geoseg.core.card import ModelCard
 from geoseg.errors import ModelError
+from geoseg.models.heads import head_of
 from geoseg.models.packages import open_package
 from geoseg.nn import build
 
@@ -37,7 +38,7 @@ def load_weights(path: Path, tensors: dict[str, npt.NDArray[np.generic]], card: 
         ModelError: the weights do not fit the network, or its output has NaN, infinity or another shape.
     """
     network = _restore(path, tensors, card)
-    check_answers(str(path), network, card)
+    head_of(card).check(str(path), network, card)
     return network
 
 
@@ -64,25 +65,3 @@ def _restore(path: Path, tensors: dict[str, npt.NDArray[np.generic]], card: Mode
         )
     network.load_state_dict({name: torch.from_numpy(np.array(array)) for name, array in tensors.items()})
     return network.eval()
-
-
-def check_answers(name: str, network: nn.Module, card: ModelCard) -> None:
-    """Test a network on one small tile, so that a broken one is found when it is loaded.
-
-    Args:
-        name: name of the model, for messages.
-        network: returns logits (tile, class, y, x).
-        card: card of the model.
-
-    Raises:
-        ModelError: the output has NaN, infinity or another shape than the card implies.
-    """
-    tile = torch.linspace(-1, 1, 64 * 64).reshape(1, 1, 64, 64).expand(1, len(card.bands), 64, 64)
-    with torch.inference_mode():
-        logits = network(tile.contiguous())
-    if tuple(logits.shape) != (1, len(card.legend), 64, 64):
-        raise ModelError(f"{name}: the network answers {tuple(logits.shape)} to a tile of 64 x 64 pixels.")
-    if not bool(torch.isfinite(logits).all()):
-        raise ModelError(
-            f"{name}: the network answers NaN or infinity; its weights are broken. Fetch or train it again."
-        )

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from geoseg.core.card import ModelCard
 from geoseg.errors import ModelError
 from geoseg.io.weights.model_file import weights_sha256
+from geoseg.models.detection_head import check_detections
 from geoseg.models.onnx_answers import ACTIVATION_OPTION, Activation, activation
 from geoseg.models.torch_package import TorchPackage
 from geoseg.nn.padding import Padded
@@ -32,6 +33,9 @@ FOREIGN_ERRORS: Final = (
     ArithmeticError,
 )
 """Errors that a foreign network may raise on a tile of an unsupported size."""
+
+DETECTS: Final = "instance"
+"""Task of the networks that detect objects."""
 
 _SIDE_PX: Final = 64
 _STRIDES: Final = (1, 2, 4, 8, 16, 32)
@@ -50,7 +54,8 @@ class OwnNetwork(TorchPackage):
     Args:
         module: returns logits (tile, class, y, x) at the size of the tile, or a mapping with them as ``out`` or
             ``logits``; of a Lightning task its ``model`` is used. Other kinds of output are named by the option
-            ``activation`` of the card's architecture (``geoseg.models.onnx_answers.Activation``).
+            ``activation`` of the card's architecture (``geoseg.models.onnx_answers.Activation``). With a card of task
+            ``instance`` it returns detections, by torchvision's convention.
         card: describes it.
 
     Attributes:
@@ -63,18 +68,24 @@ class OwnNetwork(TorchPackage):
 
     def __init__(self, module: nn.Module, card: ModelCard) -> None:
         module = _copied(unwrapped(module), card)
-        self._network = LogitsNetwork(_any_size(module, card), activation(card.name, card))
+        self._network: nn.Module = module
+        doubts: list[str] = []
+        if card.task == DETECTS:
+            _check_detector(module, card)
+        else:
+            self._network = logits = LogitsNetwork(_any_size(module, card), activation(card.name, card))
+            doubts = _doubts(logits, card)
         weights = {name: tensor.cpu().numpy() for name, tensor in module.state_dict().items()}
         self.card = card.model_copy(
             update={
                 "weights_sha256": weights_sha256(weights),
-                "warnings": (*card.warnings, *_doubts(self._network, card)),
+                "warnings": (*card.warnings, *doubts),
             }
         )
         self.structure = _structure(module)
 
     def network(self) -> nn.Module:
-        """Copy the network, in evaluation mode, on the CPU; it returns logits (tile, class, y, x)."""
+        """Copy the network, in evaluation mode, on the CPU; it returns logits (tile, class, y, x), or detections."""
         return copy.deepcopy(self._network)
 
     def check(self, runtime: Runtime) -> None:
@@ -83,7 +94,7 @@ class OwnNetwork(TorchPackage):
         Raises:
             ModelError: the runtime cannot run the network, or its output differs.
         """
-        if runtime.info.name == "torch":
+        if runtime.info.name == "torch" or not isinstance(self._network, LogitsNetwork):
             return
         tile = _tile(self.card, _side(self._network))
         with torch.inference_mode():
@@ -233,6 +244,18 @@ def _any_size(module: nn.Module, card: ModelCard) -> nn.Module:
         return Padded(network, stride=stride)
     _checked(network, card, -(-card.tile_px // _SIDE_PX) * _SIDE_PX)
     return Padded(network, stride=_SIDE_PX)
+
+
+def _check_detector(module: nn.Module, card: ModelCard) -> None:
+    try:
+        check_detections(card.name, module, card)
+    except FOREIGN_ERRORS as error:
+        if isinstance(error, ModelError):
+            raise
+        raise ModelError(
+            f"{card.name}: the network cannot run on a tile of 64 x 64 pixels with the card's {len(card.bands)} bands "
+            f"({', '.join(card.band_names)}): {_line(error)}."
+        ) from error
 
 
 def _checked(network: nn.Module, card: ModelCard, side: int) -> None:

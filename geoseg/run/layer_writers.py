@@ -6,7 +6,7 @@ import importlib
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,9 @@ from geoseg.run.finished_blocks import FinishedBlocks
 from geoseg.run.lineage import about_layers
 from geoseg.run.plan import Job
 
+if TYPE_CHECKING:
+    from geoseg.run.instances.scene import SceneInstances  # numba
+
 Codes = npt.NDArray[np.uint8]
 
 
@@ -34,6 +37,7 @@ class LayerJob:
         blocks: finished blocks of the run.
         grid: grid of the scene.
         tick: called regularly with the number of pixels written since the last call; may raise, to stop the writing.
+        instances: objects that the run detected, which layers without a plane of their own are drawn from.
     """
 
     layer: Layer
@@ -41,6 +45,7 @@ class LayerJob:
     blocks: FinishedBlocks
     grid: LayerGrid
     tick: Callable[[int], None]
+    instances: SceneInstances | None = None
 
     def tags(self) -> dict[str, str]:
         """Facts for the metadata of a raster."""
@@ -50,9 +55,19 @@ class LayerJob:
     def plane(self) -> Iterator[tuple[Window, npt.NDArray[Any]]]:
         """Read the layer's plane block by block, with progress."""
         assert isinstance(self.layer, RasterLayer)  # noqa: S101 - polygons have no plane
-        for window, values in self.blocks.plane(self.layer):
+        for window, values in self._drawn() if self.layer.source else self.blocks.plane(self.layer):
             yield window, values
             self.tick(window.pixels)
+
+    def found(self) -> SceneInstances:
+        """Return the objects that the run detected."""
+        assert self.instances is not None  # noqa: S101 - the schema has layers drawn from them
+        return self.instances
+
+    def _drawn(self) -> Iterator[tuple[Window, npt.NDArray[Any]]]:
+        assert isinstance(self.layer, RasterLayer)  # noqa: S101 - as in ``plane``
+        for block in self.blocks.blocks:
+            yield block.window, self.found().plane(self.layer, block.window)
 
 
 Writer = Callable[[LayerJob], Mapping[str, Any]]
@@ -107,11 +122,11 @@ def import_vectoriser() -> None:
     threading.Thread(target=load, daemon=True).start()
 
 
-def _imported_later(name: str) -> Writer:
-    """Make a writer that imports ``geoseg.run.polygon_writers`` when it is called: numba and pandas take a second."""
+def _imported_later(name: str, module: str = "geoseg.run.polygon_writers") -> Writer:
+    """Make a writer that imports its module when it is called: numba and pandas take a second."""
 
     def write(layer: LayerJob) -> Mapping[str, Any]:
-        writer: Writer = getattr(importlib.import_module("geoseg.run.polygon_writers"), name)
+        writer: Writer = getattr(importlib.import_module(module), name)
         return writer(layer)
 
     return write
@@ -124,6 +139,8 @@ WRITERS: dict[str, Writer] = {
     "uncertainty": write_percentages,
     "segments": _imported_later("write_polygons"),
     "objects": _imported_later("write_objects"),
+    "instances": _imported_later("write_instances", "geoseg.run.instances.writers"),
+    "object_ids": _imported_later("write_ids", "geoseg.run.instances.writers"),
 }
 """Writers by the role of the layer. Other packages may add entries; see docs/adr/0012."""
 

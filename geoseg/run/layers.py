@@ -7,15 +7,19 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from geoseg.core.layer import Layer, RasterLayer
+from geoseg.core.layer import OBJECTS, Layer, RasterLayer
+from geoseg.core.spec import InstanceChoice
 from geoseg.io.files.quiet import quiet
 from geoseg.io.publish.grid import LayerGrid
 from geoseg.run.finished_blocks import BlockSource, FinishedBlocks
 from geoseg.run.layer_writers import WRITERS, LayerJob
 from geoseg.run.plan import Job
 from geoseg.run.report import Reporter
+
+if TYPE_CHECKING:
+    from geoseg.run.instances.scene import SceneInstances
 
 _TICK_S = 0.2
 
@@ -55,13 +59,15 @@ def write_layers(job: Job, source: BlockSource, grid: LayerGrid, reporter: Repor
     published = job.plan.schema.published
     rasters = [layer for layer in published if isinstance(layer, RasterLayer)]
     running: list[Future[None]] = []
+    found: SceneInstances | None = None
 
     def write(layers: Sequence[Layer]) -> None:
         for layer in layers:
             start = time.perf_counter()
             tick = passed.put if layer is rasters[0] else _silent if isinstance(layer, RasterLayer) else look_up
-            facts.update(WRITERS[layer.role](LayerJob(layer=layer, job=job, blocks=blocks, grid=grid, tick=tick)))
-            seconds[layer.name] = round(time.perf_counter() - start, 3)
+            one = LayerJob(layer=layer, job=job, blocks=blocks, grid=grid, tick=tick, instances=found)
+            facts.update(WRITERS[layer.role](one))
+            seconds[layer.name] = round(time.perf_counter() - start + seconds.get(layer.name, 0), 3)
 
     def look_up(_pixels: int = 0) -> None:
         """Report progress in the run's own thread, and raise the error of a raster's thread."""
@@ -71,6 +77,10 @@ def write_layers(job: Job, source: BlockSource, grid: LayerGrid, reporter: Repor
             if future.done():
                 future.result()
 
+    if job.plan.schema.detects:
+        start = time.perf_counter()
+        found = _instances(job, blocks, grid)
+        seconds[OBJECTS] = round(time.perf_counter() - start, 3)
     with quiet(), ThreadPoolExecutor(2, thread_name_prefix="raster") as pool:
         try:
             running += [pool.submit(write, part) for part in (rasters[:1], rasters[1:]) if part]
@@ -83,6 +93,21 @@ def write_layers(job: Job, source: BlockSource, grid: LayerGrid, reporter: Repor
             blocks.stop()
             raise
     return Written(facts=facts, seconds={layer.name: seconds[layer.name] for layer in published})
+
+
+def _instances(job: Job, blocks: FinishedBlocks, grid: LayerGrid) -> SceneInstances:
+    """Put the objects that the blocks detected together."""
+    from geoseg.run.instances.scene import ObjectRules, SceneInstances  # noqa: PLC0415 - numba
+
+    spec, card = job.plan.spec, job.model.card
+    choice = spec.instances or InstanceChoice()
+    rules = ObjectRules(
+        legend=card.legend,
+        choice=choice,
+        min_score=card.min_score if choice.min_score is None else choice.min_score,
+        min_area_m2=spec.min_area_m2 or 0.0,
+    )
+    return SceneInstances.of_run(blocks, job.plan, grid.geobox, rules)
 
 
 def _silent(_pixels: int) -> None:

@@ -64,6 +64,10 @@ def segment(pixels: xr.DataArray | Scene, model: Model | str | Path, *, spec: Pr
         raise UsageError("segment: aoi and value_range='auto' need the whole scene; use geoseg.predict for them.")
     scene = _describe(pixels)
     plan = make_plan(scene, model.members[0].card, spec, others=[member.card for member in model.members[1:]])
+    if plan.schema.detects:
+        raise UsageError(
+            f"segment: {model.card.name} detects objects, which blocks alone do not tell apart; use geoseg.predict."
+        )
     chosen = pixels.isel(band=[number - 1 for number in plan.bands])
     rows, cols = plan.blocks.shape
     network = dask.delayed(model, pure=False, traverse=False)  # one node, which travels to a worker once

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 
 from geoseg.core.card import ModelCard
 from geoseg.core.crf_spec import MAX_SPAN
+from geoseg.core.instance_schema import MOST_PIXELS, OBJECT_IDS
 from geoseg.core.layer import OutputSchema
 from geoseg.core.spec import PredictSpec
 from geoseg.core.tiling import Block, Blocks, Tiling
@@ -126,7 +128,9 @@ class RunPlan:
     def disk_bytes(self) -> int:
         """Estimate the peak disk use of a run, bytes; a noisy map, with a polygon every few pixels, takes more."""
         rows, cols = self.read.scene_shape
-        stored_and_written = 0.5 + 0.7 * (self._pixel_bytes() - _NAMED)  # as maps compress; percentages are less smooth
+        stored_and_written = 0.5 + 0.7 * max(
+            0, self._pixel_bytes() - _NAMED
+        )  # as maps compress; percentages are less smooth
         at_once = min(2, sum(layer.published for layer in self.schema.planes))  # rasters that are written side by side
         return at_once * bytes_with_overviews((rows, cols)) + int(rows * cols * stored_and_written) + 2_000_000
 
@@ -158,12 +162,32 @@ def make_plan(scene: Described, card: ModelCard, spec: PredictSpec, *, others: S
         schema=task_of(card).schema(spec, card.legend, len(cards)),
         defaults=defaults,
     )
+    if plan.schema.detects:
+        _check_objects(plan)
     if spec.crf is not None and max(plan.seen(plan.blocks.block(0, 0)).window.shape) > MAX_SPAN * spec.crf.xy_px:
         raise UsageError(
             f"--crf: a block spans more than {MAX_SPAN:g} standard deviations of {spec.crf.xy_px:g} px. "
             "Pass a smaller --block-px."
         )
     return plan
+
+
+def _check_objects(plan: RunPlan) -> None:
+    """Refuse plans whose objects could not be joined over tiles, or not be numbered.
+
+    Raises:
+        UsageError: the halo is too small, or the scene too large for the raster of ids.
+    """
+    read, tiling = plan.read, plan.tiling
+    finer = max(work / scene for scene, work in zip(read.scene_shape, read.work_shape, strict=True))
+    least = math.ceil(2 * finer)
+    if len(tiling) > 1 and tiling.halo_px < least:
+        raise UsageError(f"--halo-px {tiling.halo_px}: objects are joined where tiles overlap; pass at least {least}.")
+    rows, cols = read.scene_shape
+    if OBJECT_IDS in plan.schema and rows * cols > MOST_PIXELS:
+        raise UsageError(
+            f"--object-ids: a scene of {rows * cols} pixels has ids that uint32 cannot hold; leave it out."
+        )
 
 
 def _with_area(spec: PredictSpec, cards: Sequence[ModelCard]) -> tuple[PredictSpec, tuple[str, ...]]:

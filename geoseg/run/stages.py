@@ -112,7 +112,7 @@ def begin(scene: Scene, model: Model, plan: RunPlan, work: Workplace, *, overwri
     if standing is None:
         return replace(begun, left=begun.store().left())
     begun = replace(begun, repair=standing, notes=(*begun.notes, *standing.notes()))
-    return begun if standing.rasters_are_whole else replace(begun, left=begun.store().left())
+    return begun if _from_rasters(begun) else replace(begun, left=begun.store().left())
 
 
 def finish(scene: Scene, model: Model, begun: Begun, facts: Facts, reporter: Reporter) -> dict[str, Any]:
@@ -135,8 +135,7 @@ def finish(scene: Scene, model: Model, begun: Begun, facts: Facts, reporter: Rep
     check_unchanged(scene, begun.state, begun.work)
     store = begun.store()
     with ExitStack() as stack:
-        repaired = begun.repair is not None and begun.repair.rasters_are_whole
-        source = stack.enter_context(_rasters(begun)) if repaired else store
+        source = stack.enter_context(_rasters(begun)) if _from_rasters(begun) else store
         record = publish(job_of(scene, model, begun), source, facts, reporter)
     check_unchanged(scene, begun.state, begun.work)
     if begun.repair is None:
@@ -145,6 +144,11 @@ def finish(scene: Scene, model: Model, begun: Begun, facts: Facts, reporter: Rep
         record = replace_broken(begun.work, begun.repair, record)
     store.remove()
     return record
+
+
+def _from_rasters(begun: Begun) -> bool:
+    """Return True if a bundle is repaired from its rasters; objects that a run detected are not in them."""
+    return begun.repair is not None and begun.repair.rasters_are_whole and not begun.plan.schema.detects
 
 
 def _rasters(begun: Begun) -> FinishedRasters:

@@ -199,6 +199,7 @@ def answer(
         schema=plan.schema,
         members=len(members),
         refine=None if plan.spec.crf is None else _refiner(plan.spec.crf),
+        min_score=model.card.min_score,
     )
     return predict_block(task_of(model.card), members, assembly, source).cut(block)
 

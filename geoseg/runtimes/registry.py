@@ -13,7 +13,7 @@ from typing import Literal
 
 from geoseg.core.choices import Precision, RuntimeName
 from geoseg.errors import ModelError, ResourceError, UsageError
-from geoseg.runtimes.runtime import ModelPackage, Runtime
+from geoseg.runtimes.runtime import PROBABILITIES, ModelPackage, Runtime
 
 RuntimeKey = Literal["torch", "openvino", "onnxruntime"]
 
@@ -104,6 +104,8 @@ def make_runtime(package: ModelPackage, request: RuntimeRequest) -> Runtime:
         raise UsageError(f"--runtime {name}: not installed. Run pip install '{entry.install}'.")
     if package.onnx is not None and not entry.runs_onnx:
         raise ModelError(f"{package.onnx}: {name} does not run ONNX files. Pass --runtime onnxruntime or openvino.")
+    if name != "torch" and package.answers != (PROBABILITIES,):
+        raise ModelError(f"{package.card.name}: it detects objects, which only torch runs. Pass --runtime torch.")
     if package.onnx is None and not entry.runs_torch:
         raise ModelError(
             f"{package.card.name}: {name} runs ONNX files only. Make one: geoseg models export {package.card.name} "
@@ -118,6 +120,8 @@ def make_runtime(package: ModelPackage, request: RuntimeRequest) -> Runtime:
 def _choose(package: ModelPackage, request: RuntimeRequest) -> RuntimeKey:
     if request.runtime != "auto":
         return request.runtime
+    if package.answers != (PROBABILITIES,):
+        return "torch"
     on_cpu = _device(request.device, onnx=package.onnx is not None) == "cpu"
     if on_cpu and importlib.util.find_spec("openvino") is not None:
         return "openvino"

@@ -23,6 +23,33 @@ Answer = Mapping[str, npt.NDArray[np.float32]]
 PROBABILITIES: Final = "probabilities"
 """Name of the output with class probabilities, (tile, class, y, x) in [0, 1], summing to 1 over class."""
 
+BOXES: Final = "boxes"
+LABELS: Final = "labels"
+SCORES: Final = "scores"
+MASKS: Final = "masks"
+"""Names of the outputs of detectors: (tile, object, 4) as x, y, x, y; (tile, object); (tile, object); (tile, object, y,
+x). Rows with label 0 are no objects: they fill up tiles of fewer objects."""
+
+
+def joined(answers: Sequence[Answer]) -> Answer:
+    """Put the outputs for batches of tiles one behind the other; detectors are filled up to the most objects.
+
+    Args:
+        answers: at least one; equal names.
+    """
+    return {name: _stacked([answer[name] for answer in answers]) for name in answers[0]}
+
+
+def _stacked(arrays: Sequence[npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:
+    most = max((array.shape[1] for array in arrays if array.ndim > 1), default=0)
+    filled = [
+        np.pad(array, [(0, 0), (0, most - array.shape[1]), *[(0, 0)] * (array.ndim - 2)])
+        if array.ndim > 1 and array.shape[1] < most
+        else array
+        for array in arrays
+    ]
+    return np.concatenate(filled)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RuntimeInfo:

@@ -12,7 +12,7 @@ from torch import nn
 
 from geoseg.errors import ResourceError
 from geoseg.runtimes.registry import RuntimeRequest
-from geoseg.runtimes.runtime import PROBABILITIES, Answer, ModelPackage, RuntimeInfo
+from geoseg.runtimes.runtime import PROBABILITIES, Answer, ModelPackage, RuntimeInfo, joined
 
 _log = logging.getLogger(__name__)
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -89,8 +89,7 @@ class TorchRuntime:
             "%s is out of memory with %d tiles: going on with %d at once", self.info.device, len(tiles), self.batch
         )
         half = len(tiles) // 2
-        first, second = self.run(tiles[:half]), self.run(tiles[half:])
-        return {name: np.concatenate([first[name], second[name]]) for name in first}
+        return joined([self.run(tiles[:half]), self.run(tiles[half:])])
 
     def _forward(self, tiles: npt.NDArray[np.float32]) -> Answer:
         batch = torch.from_numpy(np.ascontiguousarray(tiles))
@@ -116,10 +115,12 @@ def make(package: ModelPackage, request: RuntimeRequest) -> TorchRuntime:
     """
     if request.threads is not None:
         torch.set_num_threads(request.threads)
+    # boxes in bfloat16 would be off by pixels
+    detects = package.answers != (PROBABILITIES,)
     return TorchRuntime(
         package.answering_network(),
         device=request.device,
-        precision=request.precision,
+        precision="fp32" if detects and request.precision == "auto" else request.precision,
         answers=package.answers,
     )
 

@@ -22,7 +22,7 @@ from geoseg.cli.arguments.opening import (
     asset_names,
     max_pixels,
 )
-from geoseg.core.choices import Blend, Precision, ProgressStyle, RuntimeName, SplitMethod, Tta
+from geoseg.core.choices import Blend, Overlaps, Precision, ProgressStyle, RuntimeName, SplitMethod, Suppression, Tta
 from geoseg.core.text import printable
 from geoseg.process.command import failure, print_message
 
@@ -83,6 +83,27 @@ def predict(
         float | None,
         typer.Option(help="Passage, as share of the narrower part, from which two parts are one object; 0 to 1."),
     ] = None,
+    min_score: Annotated[
+        float | None, typer.Option(help="Least score of a detected object, 0 to 1; default: the model's.")
+    ] = None,
+    nms_iou: Annotated[
+        float | None,
+        typer.Option(help="Detections whose masks overlap more are one object; intersection over union. Default: 0.5."),
+    ] = None,
+    suppress: Annotated[
+        Suppression | None,
+        typer.Option(help="Repeated detections: the best stays (hard), scores decay (soft), masks are united (merge)."),
+    ] = None,
+    overlaps: Annotated[
+        Overlaps | None, typer.Option(help="Pixels of several objects: the best has them (resolve), or all (keep).")
+    ] = None,
+    object_ids: Annotated[
+        bool, typer.Option("--object-ids", help="Also write a raster of the ids of objects.")
+    ] = False,
+    regularise: Annotated[
+        str | None,
+        typer.Option(metavar="CLASS,...", help="Classes whose detected objects also get right angles, in a layer."),
+    ] = None,
     no_vector: Annotated[bool, typer.Option("--no-vector", help="Write no polygons.")] = False,
     no_confidence: Annotated[bool, typer.Option("--no-confidence", help="Write no confidence raster.")] = False,
     uncertainty: Annotated[
@@ -114,6 +135,7 @@ def predict(
 
     An interrupted run goes on where it stopped when the same command is given again.
     """
+    from geoseg.cli.arguments.instances import instance_choice
     from geoseg.cli.arguments.options import checked, numbers
     from geoseg.cli.arguments.sources import expand, output_names
     from geoseg.core.spec import PredictSpec
@@ -144,6 +166,14 @@ def predict(
         uncertainty=uncertainty,
         probabilities=probabilities,
         objects=_objects(objects, split, neck),
+        instances=instance_choice(
+            min_score=min_score,
+            nms_iou=nms_iou,
+            suppress=suppress,
+            overlaps=overlaps,
+            object_ids=object_ids or None,
+            regularise=regularise,
+        ),
     )
     opening = OpenOptions(
         assume_crs=assume_crs,

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from geoseg.core.card import ModelCard
 from geoseg.errors import ModelError
+from geoseg.inference.tasks.instance import InstanceTask
 from geoseg.inference.tasks.semantic import SemanticTask
 from geoseg.inference.tasks.task import Task
 
-TASKS: dict[str, Task] = {"semantic": SemanticTask()}
+TASKS: dict[str, Task] = {"semantic": SemanticTask(), "instance": InstanceTask()}
 """Tasks by their name in a model's card. Other packages may add entries; see docs/adr/0012."""
 
 

@@ -20,7 +20,7 @@ from geoseg.core.legend import Legend
 from geoseg.core.spec import PredictSpec
 from geoseg.core.tiling import Tile
 from geoseg.core.window import Window
-from geoseg.errors import ModelError
+from geoseg.errors import ModelError, UsageError
 from geoseg.inference.match import ReadPlan
 from geoseg.inference.mixture import Mixture
 from geoseg.inference.naming import NamedPixels, Probs, as_percent, name_classes
@@ -40,6 +40,11 @@ class SemanticTask:
         Raises:
             UsageError: objects of a class are requested that the legend lacks.
         """
+        if spec.instances is not None:
+            raise UsageError(
+                "the model names a class for each pixel and detects no objects; leave out --min-score, --nms-iou, "
+                "--suppress, --overlaps, --object-ids and --regularise, or name classes with --objects."
+            )
         if spec.objects is not None:
             object_codes(spec.objects.classes, legend)
         return class_map_schema(spec, legend, members)

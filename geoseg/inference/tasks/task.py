@@ -33,6 +33,7 @@ class Assembly:
         schema: layers of the result.
         members: number of networks.
         refine: applied to the probabilities of a block before classes are named; None: nothing is.
+        min_score: least score of an object, by the model's card.
     """
 
     legend: Legend
@@ -40,6 +41,7 @@ class Assembly:
     schema: OutputSchema
     members: int = 1
     refine: Refine | None = None
+    min_score: float = 0.5
 
 
 class Assembler(Protocol):

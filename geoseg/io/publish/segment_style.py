@@ -22,6 +22,14 @@ ALIASES = {
 OBJECT_ALIASES = {"object_id": "Object", "touches_edge": "Cut by the edge (0 or 1)"}
 """Display names of the columns that only objects have."""
 
+INSTANCE_ALIASES = {
+    "score": "Score (0-1)",
+    "major_axis_m": "Length of the major axis (m)",
+    "minor_axis_m": "Length of the minor axis (m)",
+    "orientation_deg": "Direction of the major axis (degrees from north)",
+}
+"""Display names of the columns that only detected objects have."""
+
 MAP_TIP = """<div style="font-family: sans-serif">
 <b>[% coalesce("class_name", 'class ' || "class_code") %]</b><br/>
 [% CASE WHEN "area_m2" >= 1000000 THEN format_number("area_m2" / 1000000, 2) || ' km²'
@@ -46,7 +54,8 @@ def segments_style(legend: Legend, columns: Sequence[str] = ()) -> list[ET.Eleme
     opacity = ET.Element("layerOpacity")
     opacity.text = "1" if legend.background is not None else repr(LAND_COVER_OPACITY)
     aliases = ET.Element("aliases")
-    words = ALIASES | {name: OBJECT_ALIASES[name] for name in columns if name in OBJECT_ALIASES}
+    further = OBJECT_ALIASES | INSTANCE_ALIASES
+    words = ALIASES | {name: further[name] for name in columns if name in further}
     for index, (field, alias) in enumerate(words.items()):
         ET.SubElement(aliases, "alias", index=str(index), field=field, name=alias)
     tip, display = ET.Element("mapTip"), ET.Element("previewExpression")

@@ -83,6 +83,17 @@ def percent_pipe(ramp: Ramp = CONFIDENCE_RAMP) -> ET.Element:
     return pipe
 
 
+def number_pipe() -> ET.Element:
+    """Make the ``pipe`` of a raster style for numbers such as ids: grey, stretched over the values in view."""
+    pipe = ET.Element("pipe")
+    facts = {"opacity": "1", "alphaBand": "-1", "nodataColor": "", "gradient": "BlackToWhite", "grayBand": "1"}
+    renderer = ET.SubElement(pipe, "rasterrenderer", {"type": "singlebandgray", **facts})
+    limits = ET.SubElement(renderer, "minMaxOrigin")
+    for name, value in (("limits", "MinMax"), ("extent", "UpdatedCanvas"), ("statAccuracy", "Estimated")):
+        ET.SubElement(limits, name).text = value
+    return pipe
+
+
 def class_raster_qml(legend: Legend) -> str:
     """Write the style of a class raster."""
     return qml(class_pipe(legend))

@@ -1,0 +1,199 @@
+"""Instance segmentation: objects, each with a class, a score and a mask."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import numpy.typing as npt
+
+from geoseg.core.block_result import BlockResult
+from geoseg.core.class_choice import chosen_codes
+from geoseg.core.instance_schema import VALID, instance_schema
+from geoseg.core.layer import OutputSchema
+from geoseg.core.legend import Legend
+from geoseg.core.objects import ObjectTable
+from geoseg.core.spec import InstanceChoice, PredictSpec
+from geoseg.core.tiling import Tile
+from geoseg.core.window import Window
+from geoseg.errors import ModelError, UsageError
+from geoseg.inference.match import ReadPlan
+from geoseg.inference.passes import BlockPixels, Pass
+from geoseg.inference.resample import Resampling
+from geoseg.inference.suppression import Detection, suppress
+from geoseg.inference.tasks.task import Assembly
+from geoseg.inference.tta import View, turned_back
+from geoseg.runtimes.runtime import LABELS, MASKS, SCORES, Answer
+
+LABELS_PER_TILE = 1 << 24
+"""Label of view ``k`` of tile ``t`` (row by row over the scene): ``t * LABELS_PER_TILE + k``."""
+
+LINKS = 0.5
+"""Views down to this share of the least score are kept, since they show that better views are one object."""
+
+
+class InstanceTask:
+    """Objects with class, score and mask; see ``Task``.
+
+    A block's result holds what its tiles detect, each in the whole window that it reads. What is one object over
+    several tiles is decided when all blocks are finished; see ``geoseg.run.instances``.
+    """
+
+    def schema(self, spec: PredictSpec, legend: Legend, members: int) -> OutputSchema:
+        """List the layers: class codes, scores, polygons and, on request, ids.
+
+        Raises:
+            UsageError: an option makes no sense for objects.
+        """
+        refused = {
+            "--objects": spec.objects is not None,
+            "--crf": spec.crf is not None,
+            "--uncertainty": spec.uncertainty,
+            "--probabilities": spec.probabilities,
+            "--tta-scales": len(spec.tta_scales) > 1,
+            "--blend taper": spec.blend != "core",
+            "a second --model": members > 1,
+        }
+        choice = spec.instances
+        if choice is not None and choice.regularise is not None:
+            chosen_codes("--regularise", choice.regularise, legend)
+            if choice.overlaps == "keep":
+                raise UsageError("--regularise needs objects that do not overlap; leave out --overlaps keep.")
+        named = [option for option, given in refused.items() if given]
+        if named:
+            raise UsageError(f"the model detects objects, not classes of pixels; leave out {', '.join(named)}.")
+        return instance_schema(spec, legend)
+
+    def undo(self, answer: Answer, view: View) -> Answer:
+        """Invert a flip or transposition of masks."""
+        return {**answer, MASKS: turned_back(answer[MASKS], view)}
+
+    def assembler(self, assembly: Assembly, pixels: BlockPixels) -> InstanceAssembler:
+        """Make the assembler of one block."""
+        return InstanceAssembler(assembly, pixels)
+
+
+class InstanceAssembler:
+    """Collects the detections of a block's tiles, on the scene's grid; see ``Assembler``.
+
+    Args:
+        assembly: settings of the run.
+        pixels: input of the block.
+    """
+
+    def __init__(self, assembly: Assembly, pixels: BlockPixels) -> None:
+        self._choice = assembly.spec.instances or InstanceChoice()
+        self._least = LINKS * (assembly.min_score if self._choice.min_score is None else self._choice.min_score)
+        self._codes = assembly.legend.things
+        self._pixels = pixels
+        self._schema = assembly.schema
+        self._pass: Pass | None = None
+        self._tiles: dict[int, tuple[Window, list[Detection]]] = {}
+
+    def begin(self, one: Pass, share: float) -> None:
+        """See ``Assembler``; detections of all views of a tile are put together."""
+        del share
+        self._pass = one
+
+    def add(self, tile: Tile, answer: Answer) -> None:
+        """See ``Assembler``.
+
+        Args:
+            tile: the tile.
+            answer: ``labels`` (n,) of classes, 0 for none; ``scores`` (n,); ``masks`` (n, y, x), object from 0.5.
+        """
+        assert self._pass is not None  # noqa: S101 - begin comes first
+        plan, tiling = self._pass.read, self._pass.tiling
+        labels, scores, masks = answer[LABELS], answer[SCORES], answer[MASKS]
+        if masks.shape != (len(labels), *tiling.read_shape) or len(scores) != len(labels):
+            raise ModelError(f"the network answers a tile with masks {masks.shape} of {len(labels)} objects.")
+        if not np.isfinite(scores).all() or labels.max(initial=0) > len(self._codes):
+            raise ModelError("the network answers scores that are not finite, or labels that its card does not name.")
+        seen = seen_window(plan, tile)
+        number = tile.row * tiling.shape[1] + tile.col
+        _, found = self._tiles.setdefault(number, (seen, []))
+        for label, score, mask in zip(labels, scores, masks, strict=True):
+            if label >= 1 and score >= self._least:
+                one = _on_scene(plan, tile, seen, mask)
+                if one is not None:
+                    found.append(
+                        Detection(code=self._codes[int(label) - 1], score=float(score), window=one[0], mask=one[1])
+                    )
+
+    def result(self) -> BlockResult:
+        """See ``Assembler``."""
+        result = BlockResult.empty(self._pixels.block, self._schema)
+        result.planes[VALID][...] = self._pixels.valid
+        scene = Window.whole(self._pass.read.scene_shape) if self._pass is not None else None
+        tables = []
+        for number, (seen, detections) in sorted(self._tiles.items()):
+            kept = suppress(detections, self._choice.suppress, self._choice.nms_iou, self._least)
+            assert scene is not None  # noqa: S101 - a tile was added
+            tables.append(_table(number, kept, seen, scene))
+        return BlockResult(
+            block=self._pixels.block, planes=result.planes, objects=ObjectTable.concatenated(tables) if tables else None
+        )
+
+
+def seen_window(plan: ReadPlan, tile: Tile) -> Window:
+    """Return the pixels of the scene that a tile sees: those whose centres lie in the window that it reads."""
+    if not plan.resampled:
+        return tile.read.intersection(Window.whole(plan.scene_shape))
+    axes = zip(
+        (tile.read.row_start, tile.read.col_start),
+        (tile.read.row_stop, tile.read.col_stop),
+        plan.scene_shape,
+        plan.work_shape,
+        strict=True,
+    )
+    ends = []
+    for start, stop, scene, work in axes:
+        ends += [max(0, round(start * scene / work)), min(scene, round(min(stop, work) * scene / work))]
+    return Window(*ends).union(tile.core)
+
+
+def _table(number: int, detections: Iterable[Detection], seen: Window, scene: Window) -> ObjectTable:
+    """Make the table of one tile."""
+    table = ObjectTable.from_masks(
+        [(one.code, one.score, one.window, one.mask, _is_open(one, seen, scene)) for one in detections]
+    )
+    columns = table.columns()
+    return ObjectTable(**{**columns, "label": table.label + number * LABELS_PER_TILE})
+
+
+def _is_open(one: Detection, seen: Window, scene: Window) -> bool:
+    """Return True if a mask touches the edge of what its tile sees, inside the scene."""
+    at, mask = one.window, one.mask
+    sides = (
+        (at.row_start == seen.row_start > scene.row_start, mask[0]),
+        (at.row_stop == seen.row_stop < scene.row_stop, mask[-1]),
+        (at.col_start == seen.col_start > scene.col_start, mask[:, 0]),
+        (at.col_stop == seen.col_stop < scene.col_stop, mask[:, -1]),
+    )
+    return any(there and bool(pixels.any()) for there, pixels in sides)
+
+
+def _on_scene(
+    plan: ReadPlan, tile: Tile, seen: Window, values: npt.NDArray[np.float32]
+) -> tuple[Window, npt.NDArray[np.bool_]] | None:
+    """Return the smallest window of the scene that holds a mask, and the mask there; None if it has no pixel."""
+    rows, cols = np.flatnonzero((values >= 0.5).any(axis=1)), np.flatnonzero((values >= 0.5).any(axis=0))
+    if not len(rows):
+        return None
+    box = Window(int(rows[0]), int(rows[-1]) + 1, int(cols[0]), int(cols[-1]) + 1)
+    box = box.shifted(tile.read.row_start, tile.read.col_start)
+    if not plan.resampled:
+        part = box.intersection(seen)
+        mask = values[part.within(tile.read)] >= 0.5
+    else:
+        up = Resampling(plan.scene_shape, plan.work_shape)
+        part = up.source(box.intersection(Window.whole(plan.work_shape)).expanded(1)).intersection(seen)
+        inside = tile.read.intersection(Window.whole(plan.work_shape))
+        resampling = Resampling(plan.work_shape, plan.scene_shape)
+        near = resampling.source(part).intersection(inside)
+        mask = resampling.apply(values[near.within(tile.read)].astype(np.float32), near, part) >= 0.5
+    rows, cols = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if not len(rows):
+        return None
+    held = Window(int(rows[0]), int(rows[-1]) + 1, int(cols[0]), int(cols[-1]) + 1)
+    return held.shifted(part.row_start, part.col_start), np.ascontiguousarray(mask[held.slices])

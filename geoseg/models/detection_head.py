@@ -1,0 +1,93 @@
+"""The head of instance segmentation: detections of each tile as arrays of one size."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from geoseg.core.card import ModelCard
+from geoseg.errors import ModelError
+from geoseg.runtimes.runtime import BOXES, LABELS, MASKS, SCORES
+
+OBJECT_FROM = 0.5
+"""Probability from which a pixel belongs to an object."""
+
+Detections = Mapping[str, Tensor]
+"""``boxes`` (n, 4), ``labels`` (n,), ``scores`` (n,), ``masks`` (n, y, x) or (n, 1, y, x): torchvision's convention."""
+
+
+class DetectionHead(nn.Module):
+    """A network with its detections filled up to the most objects of a tile.
+
+    Args:
+        network: returns ``Detections`` of each tile.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, tiles: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Run tiles (tile, band, y, x).
+
+        Returns:
+            ``boxes`` (tile, object, 4), ``labels`` and ``scores`` (tile, object), ``masks`` (tile, object, y, x) uint8.
+        """
+        found: Sequence[Detections] = self.network(tiles)
+        most = max((len(one[LABELS]) for one in found), default=0)
+        parts: dict[str, list[Tensor]] = {name: [] for name in (BOXES, LABELS, SCORES, MASKS)}
+        for one in found:
+            masks = one[MASKS].reshape(-1, *tiles.shape[-2:])
+            arrays = {
+                BOXES: one[BOXES].float(),
+                LABELS: one[LABELS].to(torch.int32),
+                SCORES: one[SCORES].float(),
+                MASKS: (masks >= OBJECT_FROM).to(torch.uint8),
+            }
+            for name, array in arrays.items():
+                missing = most - len(array)
+                parts[name].append(functional.pad(array, [0, 0] * (array.ndim - 1) + [0, missing]))
+        boxes, labels, scores, masks = (torch.stack(parts[name]) for name in (BOXES, LABELS, SCORES, MASKS))
+        return boxes, labels, scores, masks
+
+
+def check_detections(name: str, network: nn.Module, card: ModelCard) -> None:
+    """Test a detector on one small tile.
+
+    Args:
+        name: name of the model, for messages.
+        network: returns ``Detections`` of each tile.
+        card: card of the model.
+
+    Raises:
+        ModelError: the output is not that of a detector, has NaN, or labels that the card does not name.
+    """
+    tile = torch.linspace(-1, 1, 64 * 64).reshape(1, 1, 64, 64).repeat(1, len(card.bands), 1, 1)
+    with torch.inference_mode():
+        answer = network(tile)
+    if not isinstance(answer, Sequence) or len(answer) != 1 or not isinstance(answer[0], Mapping):
+        raise ModelError(
+            f"{name}: a network of task instance answers a list of one mapping a tile, as torchvision's detectors do; "
+            f"this one answers a {type(answer).__name__}."
+        )
+    missing = [key for key in (BOXES, LABELS, SCORES, MASKS) if key not in answer[0]]
+    if missing:
+        raise ModelError(f"{name}: the network's detections have no {', '.join(missing)}.")
+    found = answer[0]
+    count = len(found[LABELS])
+    if found[MASKS].numel() != count * 64 * 64 or len(found[SCORES]) != count:
+        raise ModelError(
+            f"{name}: the network answers masks {tuple(found[MASKS].shape)} of {count} objects to a tile of 64 x 64 "
+            "pixels; each object needs a mask over the whole tile."
+        )
+    if not bool(torch.isfinite(found[SCORES]).all()):
+        raise ModelError(f"{name}: the network answers NaN or infinity; its weights are broken. Train it again.")
+    most = len(card.legend.things)
+    if count and int(found[LABELS].max()) > most:
+        raise ModelError(
+            f"{name}: the network answers label {int(found[LABELS].max())}, its card has {most} classes of objects "
+            "besides the background. Correct the card's legend."
+        )

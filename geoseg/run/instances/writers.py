@@ -1,0 +1,65 @@
+"""Writers of the layers of detected objects."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from geoseg.core.class_choice import chosen_codes
+from geoseg.core.ground import gsd_m
+from geoseg.core.layer import RasterLayer
+from geoseg.core.segments import Segments
+from geoseg.core.spec import InstanceChoice
+from geoseg.io.polygons.geopackage import write_segments
+from geoseg.io.polygons.second_layer import SecondLayer
+from geoseg.io.raster.cog import write_value_cog
+from geoseg.run.instances.polygons import EachPart, as_multi, one_each
+from geoseg.run.instances.scene import COLUMNS, SceneInstances
+from geoseg.run.layer_writers import LayerJob
+from geoseg.run.lineage import about_layers
+from geoseg.vector.regularise import RegulariseSpec, regulariser
+from geoseg.vector.spec import VectorSpec
+from geoseg.vector.vectorise import Tracing, vectorise_labels
+
+_LEAST_M, _PIXELS = 0.5, 2
+"""Tolerance of right angles: metres, or pixels where these are larger, so that no stairs of pixels stay."""
+
+
+def write_ids(layer: LayerJob) -> Mapping[str, Any]:
+    """Write the raster of ids."""
+    assert isinstance(layer.layer, RasterLayer)  # noqa: S101 - its role says so
+    path = layer.job.work.building.file_of(layer.layer)
+    write_value_cog(path, layer.grid, layer.plane(), layer.layer, tags=layer.tags())
+    return {}
+
+
+def write_instances(layer: LayerJob) -> Mapping[str, Any]:
+    """Draw the polygons of objects and count them."""
+    found = layer.found()
+    plan, legend, grid = layer.job.plan, layer.job.model.card.legend, layer.grid
+    pixels = dict(zip(found.ids.tolist(), found.pixels[1:].tolist(), strict=True))
+
+    def batches() -> Iterator[Segments]:
+        how = Tracing(spec=VectorSpec(simplify_m=plan.spec.simplify_m), to_world=grid.to_world if grid.gcps else None)
+        for number in range(found.layers):
+            drawn = vectorise_labels(found.of_layer(number), grid.geobox, found.table, how)
+            for batch in one_each(drawn, pixels):
+                layer.tick(0)
+                yield batch
+
+    facts: dict[str, Any] = {"crs_wkt": grid.crs_wkt, "legend": legend, "about": about_layers(layer.job)}
+    second = _regular(layer, found)
+    path = layer.job.work.building.file_of(layer.layer)
+    count = write_segments(path, batches(), **facts, layer=layer.layer.name, multi=True, extra=COLUMNS, second=second)
+    return {layer.layer.name: count}
+
+
+def _regular(layer: LayerJob, found: SceneInstances) -> SecondLayer | None:
+    """Define the layer of objects with right angles, if one is asked for."""
+    choice = layer.job.plan.spec.instances or InstanceChoice()
+    if choice.regularise is None or found.layers > 1:
+        return None
+    codes = chosen_codes("--regularise", choice.regularise, layer.job.model.card.legend)
+    tolerance_m = max(_LEAST_M, _PIXELS * max(gsd_m(layer.grid.geobox)))
+    run = regulariser(RegulariseSpec(codes=codes, tolerance_m=tolerance_m), layer.grid.crs_wkt)
+    return SecondLayer(codes=codes, make=lambda kept: as_multi(run(EachPart(kept))), name=f"{layer.layer.name}_regular")
