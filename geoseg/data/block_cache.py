@@ -49,4 +49,5 @@ class BlockCache:
 
 def size_bytes(sample: Sample) -> int:
     """Bytes of a sample's arrays."""
-    return sample.values.nbytes + sample.valid.nbytes + sample.channels.nbytes
+    objects = 0 if sample.objects is None else sample.objects.nbytes
+    return sample.values.nbytes + sample.valid.nbytes + sample.channels.nbytes + objects

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 from torch import Tensor
@@ -75,10 +76,13 @@ class Batch:
     Attributes:
         inputs: (chip, band, y, x) float32, normalised; 0 where the pixel is missing.
         channels: (chip, y, x) int64 class indices; ``UNLABELLED`` where there is no label.
+        objects: (chip, y, x) int64 numbers of objects, unique within a chip, 0 for none; zeros where the labels do not
+            tell objects apart.
     """
 
     inputs: Tensor
     channels: Tensor
+    objects: Tensor = field(default_factory=lambda: torch.zeros(0, dtype=torch.int64))
 
 
 class ChipMaker:
@@ -123,26 +127,27 @@ class ChipMaker:
         """Cut one batch."""
         rng = np.random.default_rng([self._seed, number])
         chips = [self._chip(rng) for _ in range(self._spec.batch)]
-        return Batch(torch.stack([c[0] for c in chips]), torch.stack([c[1] for c in chips]))
+        inputs, channels, objects = (torch.stack(parts) for parts in zip(*chips, strict=True))
+        return Batch(inputs, channels, objects)
 
-    def _chip(self, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-        values, channels, valid = self._cut(rng)
+    def _chip(self, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
+        values, channels, valid, objects = self._cut(rng)
         values = augment(values, self._amounts, rng)
         if self._amounts.collar > 0:
             painted = torch.from_numpy(blanks((valid.shape[0], valid.shape[1]), self._amounts.collar, rng))
             values = torch.where(painted, float(rng.integers(2)), values)
-            channels = torch.where(painted, 0, channels)
+            channels, objects = torch.where(painted, 0, channels), torch.where(painted, 0, objects)
         usable = valid & torch.from_numpy(~blanks((valid.shape[0], valid.shape[1]), self._amounts.blank, rng))
         inputs = torch.where(usable, (values - self._mean) / self._std, 0.0)
-        return inputs, torch.where(usable, channels, UNLABELLED)
+        return inputs, torch.where(usable, channels, UNLABELLED), torch.where(usable, objects, 0)
 
-    def _cut(self, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
+    def _cut(self, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         around = None
         if self._spec.balance > 0 and rng.random() < self._spec.balance:
             index, around = self._places.draw(rng)
         else:
             index = int(rng.choice(len(self._images), p=self._share))
-        return cut(self._images[index], self._spec, rng, around=around)
+        return cut_objects(self._images[index], self._spec, rng, around=around)
 
 
 def cut(
@@ -159,6 +164,17 @@ def cut(
     Returns:
         Values (band, y, x) float32 in [0, 1], channels (y, x) int64, valid (y, x) bool.
     """
+    return cut_objects(image, spec, rng, around=around)[:3]
+
+
+def cut_objects(
+    image: LabelledScene, spec: ChipSpec, rng: np.random.Generator, *, around: tuple[int, int] | None = None
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Cut one chip with the objects on it; arguments as of ``cut``.
+
+    Returns:
+        Values, channels and valid as of ``cut``, and numbers of objects (y, x) int64, 0 where there is none.
+    """
     size = spec.size_px
     low = max(spec.gsd_factor[0], spec.gsd_m[0] / image.gsd_m)
     high = min(spec.gsd_factor[1], spec.gsd_m[1] / image.gsd_m)
@@ -170,7 +186,8 @@ def cut(
         side = min(side, *image.shape)
     sample = _sample(image, side, spec, rng, around)
     values = torch.from_numpy(unit(sample.values))[None]
-    labels = torch.from_numpy(np.stack([sample.channels, sample.valid]).astype(np.float32))[None]
+    planes = [sample.channels, sample.valid, _numbered(sample)]
+    labels = torch.from_numpy(np.stack(planes).astype(np.float32))[None]
     scaled = max(size, round(size * reach))
     if scaled != side:
         values = functional.interpolate(values, (scaled, scaled), mode="bilinear", antialias=True, align_corners=False)
@@ -183,7 +200,15 @@ def cut(
     quarter, flip = int(rng.integers(4)), bool(rng.integers(2))
     both = torch.rot90(torch.cat([values, labels], dim=1)[0], quarter, (1, 2))
     both = both.flip(2) if flip else both
-    return both[:-2].clamp(0, 1), both[-2].round().long(), both[-1] > 0.5
+    return both[:-3].clamp(0, 1), both[-3].round().long(), both[-2] > 0.5, both[-1].round().long()
+
+
+def _numbered(sample: Sample) -> npt.NDArray[np.int64]:
+    """Number the objects of a sample anew, from 1, so that float32 holds each; 0 where there is none."""
+    if sample.objects is None:
+        return np.zeros(sample.channels.shape, np.int64)
+    numbers, place = np.unique(sample.objects, return_inverse=True)
+    return place.reshape(sample.objects.shape) + int(numbers[0] != 0)
 
 
 def _sample(

@@ -14,9 +14,10 @@ from geoseg.core.ground import gsd_m
 from geoseg.core.window import Window
 from geoseg.data.block_cache import BlockCache
 from geoseg.data.label_files import LabelFile, PolygonFile
-from geoseg.data.labelled_scene import U8, UNLABELLED, LabelledImage, LabelledScene, Sample
+from geoseg.data.labelled_scene import U8, UNLABELLED, LabelledImage, LabelledScene, Numbers, Sample
 from geoseg.data.recoding import Recoding
 from geoseg.errors import SceneError
+from geoseg.io.labels.contact_labels import read_objects
 from geoseg.io.labels.label_layer import LabelLayer, Labels, Valid
 from geoseg.io.raster.image_stack import ImageStack
 
@@ -82,13 +83,17 @@ class FileScene:
         values = np.empty((self.bands, *window.shape), self._stack.dtype)
         valid = np.empty(window.shape, bool)
         channels = np.empty(window.shape, np.uint8)
+        objects: Numbers | None = None
         for block in self._blocks(window):
             sample = self._cache.sample((self._key, block), partial(self._decode, block))
             part = block.intersection(window)
             here, there = part.within(window), part.within(block)
             values[:, *here], valid[here] = sample.values[:, *there], sample.valid[there]
             channels[here] = sample.channels[there]
-        return Sample(values=values, valid=valid, channels=channels)
+            if sample.objects is not None:
+                objects = np.zeros(window.shape, np.int64) if objects is None else objects
+                objects[here] = sample.objects[there]
+        return Sample(values=values, valid=valid, channels=channels, objects=objects)
 
     @property
     def values(self) -> npt.NDArray[Any]:
@@ -114,21 +119,23 @@ class FileScene:
 
     def _decode(self, block: Window) -> Sample:
         values, valid = self._stack.read(block)
-        labels, labelled = self._read_labels(self._labels, block)
+        labels, labelled, objects = self._read_labels(self._labels, block)
         if self._inside is not None:
             labelled = labelled & (self._read_labels(self._inside, block)[0] > 0)
         channels = self._recoding.channels(labels, labelled, self._labels.name)
         channels[~valid] = UNLABELLED
-        return Sample(values=values, valid=valid, channels=channels)
+        if objects is not None:
+            objects = np.where(channels != UNLABELLED, objects, 0).astype(np.int64)
+        return Sample(values=values, valid=valid, channels=channels, objects=objects)
 
-    def _read_labels(self, file: LabelFile, block: Window) -> tuple[Labels, Valid]:
+    def _read_labels(self, file: LabelFile, block: Window) -> tuple[Labels, Valid, Labels | None]:
         if not file.kept:
             with file.open(self.geobox) as layer:
                 self._recoding.refuse_hidden(layer.hidden, layer.name)
-                return layer.read(block)
+                return read_objects(layer, block)
         layer = self._kept.get(file) or file.open(self.geobox)
         self._kept[file] = layer
-        return layer.read(block)
+        return read_objects(layer, block)
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_kept": {}}

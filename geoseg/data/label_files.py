@@ -12,6 +12,7 @@ from geoseg.errors import UsageError
 from geoseg.io.labels.array_labels import boundary_labels, matlab_labels, painted_labels, run_length_labels
 from geoseg.io.labels.class_raster import ClassRaster, ClassRules
 from geoseg.io.labels.contact_labels import Contact, ContactLabels, NumberedLabels
+from geoseg.io.labels.drawn_objects import DrawnLabels, DrawnObject
 from geoseg.io.labels.label_layer import LabelLayer
 from geoseg.io.labels.polygon_layer import PolygonLabels
 from geoseg.io.labels.resampled_layer import Fit, on_grid
@@ -50,14 +51,15 @@ class RasterFile:
         rules: rules for converting its pixels to labels.
         resample: resample by nearest neighbour if its grid differs; otherwise it is refused, unless its pixels are
             those of the image, possibly in reversed order or with more around.
-        contact: rule for the pixels between objects, for a raster of object numbers, which are then read as code 1;
-            None: pixels are labels as they are.
+        numbered: pixels are numbers of objects, which are read as code 1.
+        contact: rule for the pixels between objects, of a raster of object numbers; None: they are like all others.
     """
 
     kept: ClassVar[bool] = False
     path: Path
     rules: ClassRules
     resample: bool = False
+    numbered: bool = False
     contact: Contact | None = None
 
     @property
@@ -70,7 +72,10 @@ class RasterFile:
         cure = "Give labels on the image's grid, or resample: true."
         fit = Fit(of="the image", cure=cure, resample=self.resample, covering=True)
         layer = on_grid(ClassRaster(self.path, self.rules), geobox, fit)
-        return layer if self.contact is None else ContactLabels(NumberedLabels(layer), self.contact)
+        if not self.numbered:
+            return layer
+        numbered = NumberedLabels(layer)
+        return numbered if self.contact is None else ContactLabels(numbered, self.contact)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -209,6 +214,24 @@ class PaintedFiles:
     def open(self, geobox: GeoBox) -> LabelLayer:
         """Read; see ``LabelFile``."""
         return painted_labels(self.name, self.files, (int(geobox.shape[0]), int(geobox.shape[1])))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrawnFile:
+    """Objects drawn on an image; see ``DrawnLabels``.
+
+    Attributes:
+        name: file of the objects.
+        objects: each with its code; None: nothing is known of its pixels.
+    """
+
+    kept: ClassVar[bool] = True
+    name: str
+    objects: tuple[tuple[DrawnObject, int | None], ...]
+
+    def open(self, geobox: GeoBox) -> LabelLayer:
+        """Draw on a grid; see ``LabelFile``."""
+        return DrawnLabels(self.name, self.objects, (int(geobox.shape[0]), int(geobox.shape[1])))
 
 
 def _on_image(layer: LabelLayer, geobox: GeoBox) -> LabelLayer:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from geoseg.core.window import Window
 
 U8 = npt.NDArray[np.uint8]
+Numbers = npt.NDArray[np.int64]
 
 UNLABELLED: Final = 255
 """Class index of pixels without a class: no loss, no score."""
@@ -24,11 +25,13 @@ class Sample:
         values: (band, y, x), uint8 (0-255 is 0-1) or float32 in [0, 1].
         valid: (y, x) bool; True where the pixel may be used.
         channels: (y, x) uint8, index into the legend's classes, or ``UNLABELLED``; so wherever ``valid`` is False.
+        objects: (y, x) int64 numbers of objects, 0 where there is none; None: the labels do not tell objects apart.
     """
 
     values: npt.NDArray[Any]
     valid: npt.NDArray[np.bool_]
     channels: U8
+    objects: Numbers | None = None
 
 
 class LabelledScene(Protocol):
@@ -94,6 +97,7 @@ class LabelledImage:
         gsd_m: true ground sample distance.
         weight: share of the chips cut from it, relative to the others.
         labels_name: name of the labels' file, for messages; None if there is none.
+        objects: (y, x) int64, as of ``Sample``.
     """
 
     name: str
@@ -103,6 +107,7 @@ class LabelledImage:
     gsd_m: float
     weight: float = 1.0
     labels_name: str | None = None
+    objects: Numbers | None = None
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -123,7 +128,8 @@ class LabelledImage:
     def read(self, window: Window) -> Sample:
         """Read a window inside the scene; no copy."""
         at = window.slices
-        return Sample(values=self.values[:, *at], valid=self.valid[at], channels=self.channels[at])
+        objects = None if self.objects is None else self.objects[at]
+        return Sample(values=self.values[:, *at], valid=self.valid[at], channels=self.channels[at], objects=objects)
 
 
 def unit(values: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
@@ -150,4 +156,8 @@ def read_padded(scene: LabelledScene, window: Window) -> Sample:
     valid = np.zeros(window.shape, bool)
     channels = np.full(window.shape, UNLABELLED, np.uint8)
     values[:, *at], valid[at], channels[at] = sample.values, sample.valid, sample.channels
-    return Sample(values=values, valid=valid, channels=channels)
+    objects = None
+    if sample.objects is not None:
+        objects = np.zeros(window.shape, np.int64)
+        objects[at] = sample.objects
+    return Sample(values=values, valid=valid, channels=channels, objects=objects)

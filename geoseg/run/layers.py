@@ -19,7 +19,7 @@ from geoseg.run.plan import Job
 from geoseg.run.report import Reporter
 
 if TYPE_CHECKING:
-    from geoseg.run.instances.scene import SceneInstances
+    from geoseg.inference.objects.scene import SceneInstances
 
 _TICK_S = 0.2
 
@@ -97,7 +97,7 @@ def write_layers(job: Job, source: BlockSource, grid: LayerGrid, reporter: Repor
 
 def _instances(job: Job, blocks: FinishedBlocks, grid: LayerGrid) -> SceneInstances:
     """Put the objects that the blocks detected together."""
-    from geoseg.run.instances.scene import ObjectRules, SceneInstances  # noqa: PLC0415 - numba
+    from geoseg.inference.objects.scene import ObjectRules, SceneInstances  # noqa: PLC0415 - numba
 
     spec, card = job.plan.spec, job.model.card
     choice = spec.instances or InstanceChoice()
@@ -107,7 +107,7 @@ def _instances(job: Job, blocks: FinishedBlocks, grid: LayerGrid) -> SceneInstan
         min_score=card.min_score if choice.min_score is None else choice.min_score,
         min_area_m2=spec.min_area_m2 or 0.0,
     )
-    return SceneInstances.of_run(blocks, job.plan, grid.geobox, rules)
+    return SceneInstances.of_run(blocks, job.plan.read, grid.geobox, rules)
 
 
 def _silent(_pixels: int) -> None:

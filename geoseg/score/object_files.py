@@ -12,7 +12,7 @@ import shapely
 from odc.geo.geobox import GeoBox
 from pyproj import CRS
 
-from geoseg.core.layer import CLASSES, SEGMENTS, raster_suffix, vector_suffix
+from geoseg.core.layer import CLASSES, OBJECTS, SEGMENTS, raster_suffix, vector_suffix
 from geoseg.core.legend import Legend
 from geoseg.errors import ElsewhereError, SceneError, UsageError
 from geoseg.io.labels.class_map import ClassMap
@@ -22,14 +22,19 @@ from geoseg.io.labels.raster_legend import legend_of
 from geoseg.io.vectors.names import is_vector
 from geoseg.io.vectors.projection import ProjectionError, to_crs
 from geoseg.io.vectors.read import VectorRequest, read_polygons
+from geoseg.score.average_precision import average_precision, boxes_of, overlapping
+from geoseg.score.object_curves import counts_per_area, f1_by_iou, f1_by_score
 from geoseg.score.objects import match_objects, object_scores
 from geoseg.score.pairs import list_predictions
 from geoseg.score.planes import metric
+from geoseg.score.verdicts import Compared, VerdictFiles, write_files
 from geoseg.vector.spec import VectorSpec
 from geoseg.vector.vectorise import vectorise_codes
 
 _CURE = "Give polygons; widen lines and points first, with a buffer."
-_CLASSES, _SEGMENTS = raster_suffix(CLASSES), vector_suffix(SEGMENTS)
+_CLASSES, _SEGMENTS, _OBJECTS = raster_suffix(CLASSES), vector_suffix(SEGMENTS), vector_suffix(OBJECTS)
+SCORE = "score"
+"""Column of scores, by which average precision orders objects."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +65,8 @@ def evaluate_objects(  # noqa: PLR0913 - an evaluation's options, each with a de
     reference_class: str | None = None,
     iou: float = 0.5,
     keep_multiparts: bool = False,
+    cell: float = 100.0,
+    files: VerdictFiles | None = None,
 ) -> dict[str, Any]:
     """Compare the objects of a prediction with reference polygons.
 
@@ -73,10 +80,15 @@ def evaluate_objects(  # noqa: PLR0913 - an evaluation's options, each with a de
         reference_column: field of the reference that names classes; None: all its polygons.
         reference_class: value of that field for the requested objects.
         iou: least intersection over union of a pair.
-        keep_multiparts: a MultiPolygon is one object; else each of its parts is one.
+        keep_multiparts: a MultiPolygon is one object; else each of its parts is one. Layers of objects that geoseg has
+            detected are always read so.
+        cell: side of the squares in which objects are counted, metres, or units of files without a CRS.
+        files: pictures and layers of hits, misses and false alarms to write.
 
     Returns:
-        Counts, precision, recall, F1 and distances, see ``object_scores``. If the prediction's raster is known,
+        Counts, precision, recall, F1 and distances, see ``object_scores``; ``f1_by_iou``; ``per_area``, see
+        ``counts_per_area``; where the prediction has scores ``f1_by_score``, ``mask`` and ``box``, see
+        ``average_precision``. If the prediction's raster is known,
         reference polygons with their centre outside it are left out.
 
     Raises:
@@ -107,7 +119,21 @@ def evaluate_objects(  # noqa: PLR0913 - an evaluation's options, each with a de
         cure = "Save both in a CRS of the Earth."
         raise SceneError(str(reference), f"it cannot be laid over {found.source}: {error}.", cure) from error
     predicted, expected = _mended(predicted), _mended(expected)
-    scores = object_scores(match_objects(predicted, expected, iou=iou), predicted, expected)
+    matching = match_objects(predicted, expected, iou=iou)
+    scores = object_scores(matching, predicted, expected) | {
+        "f1_by_iou": f1_by_iou(predicted, expected),
+        "per_area": counts_per_area(predicted, expected, cell),
+    }
+    if SCORE in found.frame:
+        score = found.frame[SCORE].to_numpy(np.float64)
+        scores |= {
+            "f1_by_score": f1_by_score(predicted, expected, score, iou),
+            "mask": average_precision(overlapping(predicted, expected), score, len(expected)),
+            "box": average_precision(overlapping(boxes_of(predicted), boxes_of(expected)), score, len(expected)),
+        }
+    if files is not None:
+        compared = Compared(matching=matching, found=found.frame, truth=truth, predicted=predicted, expected=expected)
+        write_files(compared, files)
     return {
         "prediction": str(found.source),
         "reference": str(reference),
@@ -161,10 +187,14 @@ def read_objects(path: Path, wanted: str | None, layer: str | None = None, *, pa
     if len(files) > 1:
         raise UsageError(f"{path}: it holds {len(files)} scenes. Give one of them.")
     raster = files[0][1]
-    segments = raster.with_name(raster.name.removesuffix(_CLASSES) + _SEGMENTS)
+    stem = raster.name.removesuffix(_CLASSES)
+    segments, detected = raster.with_name(stem + _SEGMENTS), raster.with_name(stem + _OBJECTS)
     with ClassRaster(raster, ClassRules(unplaced=False)) as classes:
         area = shapely.Polygon(_corners(classes.geobox))
         ground: dict[str, Any] = {"area": area, "tolerance": 0.1 * np.sqrt(abs(classes.geobox.transform.determinant))}
+        if raster.name.endswith(_CLASSES) and not segments.is_file() and detected.is_file():
+            frame = _chosen(detected, _predicted(detected, layer or OBJECTS, parts=False), wanted)
+            return Objects(frame=frame, source=detected, **ground)
         if raster.name.endswith(_CLASSES) and segments.is_file():
             frame = _chosen(segments, _predicted(segments, layer, parts=parts), wanted)
             return Objects(frame=frame, source=segments, **ground)
@@ -176,7 +206,7 @@ def _predicted(path: Path, layer: str | None, *, parts: bool) -> geopandas.GeoDa
         name=str(path),
         layer=layer,
         default_layer=SEGMENTS,
-        optional=("class_name", "class_code"),
+        optional=("class_name", "class_code", SCORE),
         parts=parts,
         may_be_empty=True,
         cure_of_others=_CURE,

@@ -20,6 +20,7 @@ KEY = "geoseg"
 
 _DECIDES = {
     "architecture",
+    "task",
     "encoder_weights",
     "bands",
     "legend",

@@ -17,17 +17,20 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from geoseg.core.card import ModelCard
 from geoseg.data.chips import Batch
+from geoseg.data.instance_targets import label_table, targets_of, to_device
 from geoseg.data.labelled import UNLABELLED
 from geoseg.errors import ModelError, UsageError
 from geoseg.io.weights.model_file import read_model
 from geoseg.models.bundled import resolve
 from geoseg.models.encoder_weights import load_encoder
+from geoseg.models.network import load_network
 from geoseg.nn import build
 from geoseg.nn.parts.auxiliary import Auxiliary, forward_all
+from geoseg.nn.zoo.pretrained import begin, find_encoder
 from geoseg.training.auxiliary_losses import auxiliary_loss
 from geoseg.training.checkpoint import KEY, recipe_digest
 from geoseg.training.losses import mixed_loss
-from geoseg.training.optimiser import make_optimiser
+from geoseg.training.optimiser import encoder_of, make_optimiser
 from geoseg.training.progress import Line
 from geoseg.training.recipe import Recipe
 from geoseg.training.recompute import recompute_blocks
@@ -64,6 +67,9 @@ class Learner(LightningModule):  # type: ignore[misc]
         layout = torch.channels_last if recipe.trainer.channels_last else torch.contiguous_format
         network = build(recipe.architecture.name, len(recipe.bands), len(recipe.legend), **options)
         self.network = network.to(memory_format=layout)
+        self._freezes = recipe.optimiser.encoder_rate == 0
+        if self._freezes and (encoder := encoder_of(self.network)) is not None:
+            encoder.requires_grad_(requires_grad=False)
         self.average = copy.deepcopy(self.network).requires_grad_(requires_grad=False)
         if recipe.trainer.recompute:
             recompute_blocks(self.network)
@@ -104,7 +110,7 @@ class Learner(LightningModule):  # type: ignore[misc]
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
         """Move a batch to the device."""
         del dataloader_idx
-        return Batch(batch.inputs.to(device, non_blocking=True), batch.channels.to(device, non_blocking=True))
+        return Batch(*(one.to(device, non_blocking=True) for one in (batch.inputs, batch.channels, batch.objects)))
 
     def on_train_start(self) -> None:
         """Start the clock, so that preparation is not counted."""
@@ -125,19 +131,32 @@ class Learner(LightningModule):  # type: ignore[misc]
         """
         del batch_idx
         # dropout must not depend on what ran before, or a resumed run would differ
+        if self._freezes and (encoder := encoder_of(self.network)) is not None:
+            encoder.eval()
         torch.manual_seed(self.recipe.seed * 1_000_003 + self.batches_seen + 7919 * self.global_rank)
+        if self.recipe.task == "instance":
+            return self._checked(self._instance_loss(batch))
         logits, beside = self._answers(batch.inputs.contiguous(memory_format=self._layout))
         with torch.autocast(self.device.type, enabled=False):
             loss = self._loss(logits, batch.channels)
             loss = loss + auxiliary_loss(
                 beside, batch.channels, self.recipe.loss, ignore=UNLABELLED, class_weights=self.class_weights
             )
+        self._count(logits.detach(), batch.channels)
+        return self._checked(loss)
+
+    def _checked(self, loss: Tensor) -> Tensor:
         if not math.isfinite(loss.item()):
             raise UsageError(
                 f"{self.recipe.name}: the loss is {loss.item()} at step {self.steps_taken}; lower learning_rate"
             )
-        self._count(logits.detach(), batch.channels)
         return loss
+
+    def _instance_loss(self, batch: Batch) -> Tensor:
+        """Sum the losses of an instance network."""
+        targets = targets_of(batch.channels.cpu(), batch.objects.cpu(), label_table(self.recipe.legend))
+        losses = self.network(batch.inputs.contiguous(memory_format=self._layout), to_device(targets, self.device))
+        return torch.stack([loss.float() for loss in losses.values()]).sum()
 
     def _answers(self, inputs: Tensor) -> tuple[Tensor, tuple[Auxiliary, ...]]:
         try:
@@ -177,6 +196,8 @@ class Learner(LightningModule):  # type: ignore[misc]
         """
         tensors, card = read_model(*resolve(model))
         weights = {name: torch.from_numpy(np.array(array)) for name, array in tensors.items()}
+        if self.recipe.task == "instance" and card.architecture.name != self.recipe.architecture.name:
+            return self._begin_with_encoder_of(model)
         try:
             self.network.load_state_dict(weights)
         except RuntimeError as error:
@@ -185,6 +206,19 @@ class Learner(LightningModule):  # type: ignore[misc]
                 f"recipe asks for {_network_facts(self.recipe)}. Change the recipe, or start from another model."
             ) from error
         self.average.load_state_dict(weights)
+        return card
+
+    def _begin_with_encoder_of(self, model: str) -> ModelCard:
+        """Load the weights of the encoder of another network, such as one trained for class maps."""
+        network, card = load_network(model)
+        theirs, ours = find_encoder(network), find_encoder(self.network)
+        if theirs is None or ours is None:
+            raise ModelError(f"{model}: it and {self.recipe.architecture.name} do not both have an encoder.")
+        try:
+            begin(ours, theirs.state_dict())
+        except ModelError as error:
+            raise ModelError(f"{model}: its encoder is not that of {self.recipe.name}: {error}") from error
+        self.average.load_state_dict(self.network.state_dict())
         return card
 
     def begin_with_encoder(self, path: Path) -> None:

@@ -26,7 +26,7 @@ class OptimiserSettings(Settings):
         momentum: momentum of ``sgd``.
         nesterov: use Nesterov momentum with ``sgd``.
         decay_vectors: decay norms and biases too, as papers with SGD do.
-        encoder_rate: learning rate of the encoder relative to that of the rest.
+        encoder_rate: learning rate of the encoder relative to that of the rest; 0 freezes it, its norms included.
 
     Source:
         Loshchilov and Hutter 2019, Decoupled Weight Decay Regularization, https://arxiv.org/abs/1711.05101.
@@ -37,7 +37,7 @@ class OptimiserSettings(Settings):
     momentum: Share = 0.9
     nesterov: bool = False
     decay_vectors: bool = False
-    encoder_rate: Annotated[float, Field(gt=0)] = 1.0
+    encoder_rate: Annotated[float, Field(ge=0)] = 1.0
 
 
 def make_optimiser(network: nn.Module, settings: OptimiserSettings, schedule: Schedule) -> torch.optim.Optimizer:
@@ -82,4 +82,6 @@ def _by_scale(network: nn.Module, settings: OptimiserSettings) -> list[tuple[flo
         raise ModelError("optimiser.encoder_rate: the recipe's network has no encoder; leave it out")
     inside = {id(p) for p in encoder.parameters()}
     rest = [p for p in network.parameters() if id(p) not in inside]
+    if settings.encoder_rate == 0:
+        return [(1.0, rest)]
     return [(settings.encoder_rate, list(encoder.parameters())), (1.0, rest)]

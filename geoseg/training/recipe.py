@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
@@ -29,7 +29,7 @@ def _as_text(version: object) -> object:
 class Recipe(Settings):
     """Training recipe: model, data and training settings. See ``configs/train`` and ``docs/training.md``."""
 
-    later: ClassVar[frozenset[str]] = frozenset({"optimiser", "trainer"})
+    later: ClassVar[frozenset[str]] = frozenset({"optimiser", "trainer", "task"})
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")]
     version: Annotated[str, BeforeValidator(_as_text)] = "1"
@@ -37,6 +37,7 @@ class Recipe(Settings):
     description: str = ""
     licence: str
     architecture: Architecture
+    task: Literal["semantic", "instance"] = "semantic"
     encoder_weights: EncoderWeights | NamedEncoder | None = None
     bands: tuple[CardBand, ...] = Field(min_length=1)
     gsd_m: GsdRange
@@ -56,6 +57,8 @@ class Recipe(Settings):
     @model_validator(mode="after")
     def _fits_a_card(self) -> Recipe:
         """Validate the fields of the card before training."""
+        if self.task == "instance" and (self.legend.background != self.legend.codes[0] or len(self.legend) < 2):
+            raise ValueError("task: instance needs a legend whose first class is the background, and further classes")
         try:
             self.card()
         except ValidationError as error:
@@ -87,6 +90,7 @@ class Recipe(Settings):
             tile_px=self.tile_px,
             halo_px=self.halo_px,
             min_area_m2=self.min_area_m2,
+            task=self.task,
             legend=self.legend,
             trained_on=tuple(trained_on),
             scores=scores,

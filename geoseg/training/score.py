@@ -14,6 +14,7 @@ from geoseg.core.legend import Legend
 from geoseg.core.tiling import Tiling
 from geoseg.core.window import Window
 from geoseg.data.labelled_scene import LabelledScene, unit
+from geoseg.inference.objects.detect import detect, detected_channels
 from geoseg.score.matrix import count, iou
 
 Confusion = npt.NDArray[np.int64]
@@ -30,6 +31,8 @@ def predict_channels(network: nn.Module, image: LabelledScene, card: ModelCard) 
     Returns:
         Class indices (y, x) uint8, the most probable class of every pixel.
     """
+    if card.task == "instance":
+        return detected_channels(detect(network, image, card, min_score=card.min_score), card)
     answer = np.zeros(image.shape, np.uint8)
     for core, logits in core_logits(network, image, card):
         answer[core.slices] = logits.argmax(0).astype(np.uint8)

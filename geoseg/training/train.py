@@ -13,9 +13,11 @@ import torch
 
 from geoseg.core.card import ModelCard
 from geoseg.core.paths import path_text
+from geoseg.core.window import Window
 from geoseg.data.chips import ChipMaker
 from geoseg.data.labelled import LabelledScene, read_source
 from geoseg.errors import UsageError
+from geoseg.inference.objects.counted import best_min_score, object_scores_of
 from geoseg.io.files.targets import keep_existing, keep_inputs, make_folder
 from geoseg.io.files.writing import scratch_file
 from geoseg.io.weights.model_file import read_model, write_model
@@ -118,6 +120,7 @@ def _train(
     held_out = [i for s in recipe.sources for i in read_source(s, "validate", data, recipe.legend)]
     if recipe.schedule.validate_every and not held_out:
         raise UsageError(f"{recipe.name}: no source has anything to validate on, as schedule.validate_every wants.")
+    _check_objects(recipe, [*images, *held_out])
     normalisation = [band.mean for band in recipe.bands], [band.std for band in recipe.bands]
     chips = ChipMaker(images, recipe.chips, recipe.augment, normalisation, recipe.seed)
 
@@ -140,7 +143,7 @@ def _train(
         raise SystemExit(0)  # a helper of the first process, which writes what follows
     card = _descended(recipe.card(run=_run(learner)), origin)
     weights = {name: tensor.detach().contiguous().numpy() for name, tensor in learner.result().state_dict().items()}
-    card, found = _scored(target, weights, card, held_out)
+    card, found = _scored(target, weights, card, (images, held_out))
     card = _checked(card, found, chips, learner.result())
     write_report(out / f"{recipe.name}_report", use_command(target), card, found, learner.lines)
     return target, write_model(target, weights, card)
@@ -155,6 +158,15 @@ def _check_installed(recipe: Recipe) -> None:
     for name in _NEEDED:
         if importlib.util.find_spec(name) is None:
             raise UsageError(f"{recipe.name}: training needs {name}. Run pip install 'geoseg[train]'.")
+
+
+def _check_objects(recipe: Recipe, images: list[LabelledScene]) -> None:
+    for image in images if recipe.task == "instance" else ():
+        if image.read(Window(0, 1, 0, 1)).objects is None:
+            raise UsageError(
+                f"{image.name}: its labels do not tell objects apart. Give polygons, or a raster of their numbers with "
+                "codes: nonzero."
+            )
 
 
 def _run(learner: Learner) -> dict[str, float]:
@@ -172,7 +184,7 @@ def _count(network: torch.nn.Module, images: list[LabelledScene], card: ModelCar
 def _checked(card: ModelCard, found: HeldOut, chips: ChipMaker, network: torch.nn.Module) -> ModelCard:
     """Add warnings to a card, from the validation data, or from training chips if there are none."""
     counts, on = found.counts, "the validation data"
-    if not counts.sum():
+    if not counts.sum() and card.task != "instance":
         counts, on = count_on_chips(network, chips, len(card.legend)), "the training data"
     return card.model_copy(update={"warnings": training_warnings(counts, card.legend, on=on)})
 
@@ -189,14 +201,24 @@ def _descended(card: ModelCard, origin: ModelCard | None) -> ModelCard:
 
 
 def _scored(
-    target: Path, weights: dict[str, npt.NDArray[np.generic]], card: ModelCard, held_out: list[LabelledScene]
+    target: Path,
+    weights: dict[str, npt.NDArray[np.generic]],
+    card: ModelCard,
+    sides: tuple[list[LabelledScene], list[LabelledScene]],
 ) -> tuple[ModelCard, HeldOut]:
-    """Score the stored weights, which are rounded, and fit the temperature."""
+    """Score the stored weights, which are rounded; fit the temperature, or on the training side the least score."""
+    images, held_out = sides
     with scratch_file(target) as unscored:
         card = write_model(unscored, weights, card)
         stored, _ = read_model(unscored)
     network = build(card.architecture.name, len(card.bands), len(card.legend), **card.architecture.options)
     network.load_state_dict({name: torch.from_numpy(np.array(array)) for name, array in stored.items()})
-    found = hold_out(network.eval().to(memory_format=torch.channels_last), held_out, card)
+    network = network.eval().to(memory_format=torch.channels_last)
+    if card.task == "instance":
+        card = card.model_copy(update={"min_score": best_min_score(network, images, card)})
+    found = hold_out(network, held_out, card)
+    if card.task == "instance":
+        scores = (*found.scores, *object_scores_of(network, held_out, card))
+        return card.model_copy(update={"scores": scores}), found
     card = card.model_copy(update={"scores": found.scores})
     return calibrate(network, held_out, card).card(card) if found.counts.sum() else card, found

@@ -1,4 +1,4 @@
-"""Known objects, seen tile by tile by a detector that is always right, are the objects of the layers that a run writes."""
+"""Known objects, seen tile by tile by a detector that is always right, are the objects that a run writes."""
 
 from __future__ import annotations
 
@@ -18,21 +18,22 @@ from scipy import ndimage
 import geoseg
 from geoseg.core.block_result import BlockResult
 from geoseg.core.card import Architecture, CardBand, GsdRange, ModelCard
-from geoseg.core.instance_schema import VALID
 from geoseg.core.legend import Legend, LegendClass
 from geoseg.core.spec import InstanceChoice, PredictSpec
 from geoseg.core.tiling import Blocks, Tiling
 from geoseg.core.window import Window
 from geoseg.errors import UsageError
 from geoseg.inference.match import ReadPlan
+from geoseg.inference.objects.scene import ObjectRules, SceneInstances
 from geoseg.inference.passes import BlockPixels, Pass
 from geoseg.inference.tasks.instance import InstanceTask
 from geoseg.inference.tasks.task import Assembly
 from geoseg.run.finished_blocks import FinishedBlocks
-from geoseg.run.instances.scene import ObjectRules, SceneInstances
 from geoseg.testing.instances import PerfectDetector
 
 BANDS = 3
+SCORES = 4001
+"""More than there are numbers of objects, so that no two have one score."""
 LEGEND = Legend(
     classes=[
         LegendClass(code=0, name="background", colour="#d9d9d9"),
@@ -143,7 +144,7 @@ def distinct(bands: np.ndarray, scores: int) -> bool:
 
 def assembled(bands, tile_px, halo_px, block_px, choice, valid, detector) -> SceneInstances:
     """Run the task over the blocks of a scene that is in memory."""
-    import torch  # noqa: PLC0415
+    import torch
 
     shape = bands.shape[1:]
     tiling = Tiling(shape, shape, tile_px=tile_px, halo_px=halo_px)
@@ -170,21 +171,15 @@ def assembled(bands, tile_px, halo_px, block_px, choice, valid, detector) -> Sce
             answer = {name: value.numpy() for name, value in found.items()}
             assembler.add(tile, answer)
         results[block.row, block.col] = assembler.result()
-    plan = _Plan(schema=schema, read=read, tiling=tiling)
-    from odc.geo.geobox import GeoBox  # noqa: PLC0415
+    from odc.geo.geobox import GeoBox
 
     rules = ObjectRules(legend=LEGEND, choice=choice, min_score=0.0)
     geobox = GeoBox(shape, Affine(1, 0, 5e5, 0, -1, 4e6), "EPSG:32632")
-    return SceneInstances.of_run(FinishedBlocks(blocks, _Results(results)), plan, geobox, rules)
+    return SceneInstances.of_run(FinishedBlocks(blocks, _Results(results)), read, geobox, rules)
 
 
 def _ends(window: Window) -> tuple[int, int, int, int]:
     return window.row_start, window.row_stop, window.col_start, window.col_stop
-
-
-class _Plan:
-    def __init__(self, **facts) -> None:
-        self.__dict__.update(facts)
 
 
 class _Results:
@@ -220,18 +215,167 @@ def test_known_objects_come_back_exactly_for_every_tile_halo_and_block_size(
     shape, seed, count, layout, overlaps, holes
 ) -> None:
     bands = drawn_objects(shape, seed, count)
-    if not distinct(bands, 17):
+    if not distinct(bands, SCORES):
         bands[1:] = 0
     valid = np.ones(shape, bool)
     if holes:
         valid = ndimage.gaussian_filter(np.random.default_rng(seed).random(shape), 3) > 0.45
-    detector = PerfectDetector(classes=2, scores=17)
+    detector = PerfectDetector(classes=2, scores=SCORES)
     instances = assembled(bands, *layout, CHOICES[overlaps], valid, detector)
     if not holes:  # a hole may cut an object into pieces that tiles do not see together
-        assert found_in(instances) == expected(bands, 2, 17, overlaps, valid)
+        assert found_in(instances) == expected(bands, 2, SCORES, overlaps, valid)
     ids = instances.ids
     assert len(set(ids.tolist())) == len(ids)
     other = assembled(bands, *layout[:2], 48, CHOICES[overlaps], valid, detector)
     assert found_in(other) == found_in(instances)
     for name in instances.table.columns.dtype.names:
         np.testing.assert_array_equal(other.table.columns[name], instances.table.columns[name])
+
+
+@pytest.fixture
+def town(tmp_path: Path) -> tuple[Path, np.ndarray]:
+    """A scene of 300 x 420 pixels whose bands are drawn from 50 objects, one of them a ring larger than a tile."""
+    bands = drawn_objects((300, 420), 3, 50)
+    ring = np.zeros((300, 420), bool)
+    ring[20:280, 30:400] = True
+    ring[22:278, 33:397] = False
+    for band in bands:
+        touched = np.unique(band[ring])
+        band[np.isin(band, touched[touched > 0])] = 0
+    bands[0][ring] = 200
+    assert distinct(bands, SCORES)
+    return write_bands(tmp_path / "town.tif", bands), bands
+
+
+def write_bands(path: Path, bands: np.ndarray) -> Path:
+    transform = Affine(0.5, 0, 500000, 0, -0.5, 4000000)
+    facts = {"count": BANDS, "height": bands.shape[1], "width": bands.shape[2], "dtype": "uint8"}
+    with rasterio.open(path, "w", driver="GTiff", crs="EPSG:32632", transform=transform, **facts) as file:
+        file.write(bands)
+    return path
+
+
+def predicted(scene: Path, out: Path, detector: PerfectDetector, **options: object):
+    choice = InstanceChoice(min_score=0.0, nms_iou=1.0, object_ids=True, **options.pop("choice", {}))
+    model = geoseg.load_model(detector, card=detector_card())
+    return geoseg.predict(scene, model, out, spec=PredictSpec(instances=choice, **options))
+
+
+def burnt(path: Path, like: Path) -> dict:
+    """Pixels and code of each multipolygon, burnt alone by GDAL."""
+    frame = geopandas.read_file(path, layer="objects")
+    with rasterio.open(like) as file:
+        shape, transform = file.shape, file.transform
+    return {
+        frozenset(
+            np.flatnonzero(rasterio.features.rasterize([row.geometry], shape, transform=transform)).tolist()
+        ): row.class_code
+        for row in frame.itertuples()
+    }
+
+
+def test_the_layers_of_a_run_hold_exactly_the_known_objects(town, tmp_path) -> None:
+    scene, bands = town
+    layers = predicted(scene, tmp_path / "out", PerfectDetector(classes=2, scores=SCORES), block_px=128)
+    assert layers.record["layers"] == ["classes", "confidence", "object_ids", "objects"]
+    truth = expected(bands, 2, SCORES, "resolve", np.ones(bands.shape[1:], bool))
+    roles = layers.bundle.by_role()
+    assert burnt(roles["objects"], scene) == truth
+    assert layers.record["objects"] == len(truth)
+    frame = geopandas.read_file(roles["objects"], layer="objects")
+    with rasterio.open(roles["object_ids"]) as file:
+        ids = file.read(1)
+        assert file.dtypes[0] == "uint32"
+        none = int(file.nodata)
+    codes = np.zeros(ids.shape, np.uint8)
+    for pixels, code in truth.items():
+        at = np.unravel_index(list(pixels), ids.shape)
+        codes[at] = code
+        assert (ids[at] == max(pixels)).all()
+    assert set(np.unique(ids).tolist()) == {max(pixels) for pixels in truth} | {none}
+    assert frame["object_id"].tolist() == sorted(max(pixels) for pixels in truth)
+    with rasterio.open(layers.bundle.classes) as file:
+        np.testing.assert_array_equal(file.read(1), codes)
+    assert frame["area_m2"].to_numpy() == pytest.approx(frame["pixels"].to_numpy() * 0.25, rel=1e-2)
+    edge = {n for p in truth for n in [max(p)] if any(q % 420 in (0, 419) or q // 420 in (0, 299) for q in p)}
+    assert set(frame["object_id"][frame["touches_edge"] == 1]) == edge
+    assert frame["score"].between(0, 0.9001).all()
+
+
+@pytest.mark.parametrize("overlaps", ["resolve", "keep"])
+def test_files_depend_neither_on_blocks_nor_on_tiles(town, tmp_path, overlaps) -> None:
+    scene, bands = town
+    detector = PerfectDetector(classes=2, scores=SCORES)
+    one, *others = (
+        predicted(scene, tmp_path / str(number), detector, choice={"overlaps": overlaps}, **layout).bundle
+        for number, layout in enumerate(
+            ({"block_px": 64}, {"block_px": 512}, {"block_px": 4096}, {"tile_px": 128, "halo_px": 20})
+        )
+    )
+    truth = expected(bands, 2, SCORES, overlaps, np.ones(bands.shape[1:], bool))
+    assert burnt(one.by_role()["objects"], scene) == truth
+    for other in others:
+        for role in ("classes", "confidence", "object_ids", "objects"):
+            a, b = one.by_role()[role], other.by_role()[role]
+            if role == "objects":
+                one_frame, other_frame = (geopandas.read_file(path, layer="objects") for path in (a, b))
+                assert one_frame.drop(columns="geometry").equals(other_frame.drop(columns="geometry"))
+                assert shapely.equals(one_frame.geometry.to_numpy(), other_frame.geometry.to_numpy()).all()
+                continue
+            with rasterio.open(a) as first, rasterio.open(b) as second:
+                np.testing.assert_array_equal(first.read(), second.read())
+
+
+def test_an_interrupted_run_is_resumed_to_the_same_bytes(town, tmp_path) -> None:
+    scene, _ = town
+    whole = predicted(scene, tmp_path / "whole", PerfectDetector(classes=2), block_px=128)
+    calls = 0
+
+    class Dying(geoseg.run.report.Silence):
+        def advance(self, pixels: int) -> None:
+            nonlocal calls
+            calls += 1
+            if calls == 6:
+                raise KeyboardInterrupt
+
+    choice = InstanceChoice(min_score=0.0, nms_iou=1.0, object_ids=True)
+    model = geoseg.load_model(PerfectDetector(classes=2), card=detector_card())
+    spec = PredictSpec(instances=choice, block_px=128)
+    with pytest.raises(KeyboardInterrupt):
+        geoseg.predict(scene, model, tmp_path / "cut", spec=spec, reporter=Dying())
+    again = geoseg.predict(scene, model, tmp_path / "cut", spec=spec)
+    assert again.record["blocks"]["resumed"] > 0
+    for role in ("classes", "confidence", "object_ids", "objects"):
+        assert again.bundle.by_role()[role].read_bytes() == whole.bundle.by_role()[role].read_bytes()
+
+
+def test_a_lost_layer_is_made_anew(town, tmp_path) -> None:
+    scene, _ = town
+    layers = predicted(scene, tmp_path / "out", PerfectDetector(classes=2))
+    path = layers.bundle.by_role()["objects"]
+    before = path.read_bytes()
+    path.unlink()
+    again = predicted(scene, tmp_path / "out", PerfectDetector(classes=2))
+    assert again.bundle.by_role()["objects"].read_bytes() == before
+
+
+def test_views_of_flips_are_one_object(town, tmp_path) -> None:
+    scene, bands = town
+    layers = predicted(scene, tmp_path / "out", PerfectDetector(classes=2, scores=SCORES), tta="flip", choice={})
+    truth = expected(bands, 2, SCORES, "resolve", np.ones(bands.shape[1:], bool))
+    assert burnt(layers.bundle.by_role()["objects"], scene) == truth
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [({"uncertainty": True}, "--uncertainty"), ({"blend": "taper"}, "--blend taper"), ({"halo_px": 1}, "--halo-px")],
+)
+def test_options_that_make_no_sense_for_objects_are_refused(town, tmp_path, options, named) -> None:
+    with pytest.raises(UsageError, match=named):
+        predicted(town[0], tmp_path / "out", PerfectDetector(), **options)
+
+
+def test_a_class_map_has_no_options_for_objects(tiny_model, write_scene, tmp_path) -> None:
+    spec = PredictSpec(instances=InstanceChoice(min_score=0.5))
+    with pytest.raises(UsageError, match="--min-score"):
+        geoseg.predict(write_scene(np.zeros((3, 64, 64), np.uint8)), tiny_model, tmp_path / "out", spec=spec)

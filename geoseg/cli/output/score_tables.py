@@ -58,6 +58,19 @@ def print_objects(values: dict[str, Any]) -> None:
     print(f"Scores (a pair has an intersection over union of at least {values['least_iou']:g})")
     for name, key in (("precision", "precision"), ("recall", "recall"), ("F1", "f1")):
         _line(name, values[key])
+    if "mask" in values:
+        for word, key in (("masks", "mask"), ("boxes", "box")):
+            _line(f"average precision of {word} (IoU 0.5 to 0.95)", values[key]["ap"])
+            _line(f"average precision of {word} at IoU 0.5", values[key]["ap50"])
+            _line(f"average recall of {word}", values[key]["ar"])
+    print(f"Counts in squares of {values['per_area']['side']:g} {_UNITS.get(values['unit'], values['unit'])}")
+    for name, key in (
+        ("error of the total", "error"),
+        ("relative error of the total", "relative_error"),
+        ("mean absolute error", "mean_absolute_error"),
+        ("root mean square error", "root_mean_square_error"),
+    ):
+        _line(name, values["per_area"][key])
     print(f"Outlines of matched pairs (distances in {_UNITS.get(values['unit'], values['unit'])})")
     _line("mean IoU", values["mean_iou_of_matched"])
     for name, key in (("PoLiS distance", "polis"), ("Hausdorff distance", "hausdorff")):

@@ -15,6 +15,7 @@ from geoseg.data.labelled_scene import UNLABELLED, LabelledImage
 from geoseg.data.sources.model import SourceModel, Split
 from geoseg.data.sources.placed_labels import PlacedLabels
 from geoseg.errors import SceneError, UsageError
+from geoseg.io.labels.contact_labels import read_objects
 from geoseg.io.raster.options import ConfiguredAlpha
 from geoseg.io.raster.scene import open_scene
 
@@ -78,9 +79,11 @@ class FileSource(SourceModel, PlacedLabels):
             recoding = self.recoding(legend, split)
             with self.label_file(path, legend, split).open(scene.geobox) as layer:
                 recoding.refuse_hidden(layer.hidden, layer.name)
-                labels, labelled = layer.read(window)
+                labels, labelled, objects = read_objects(layer, window)
         channels = recoding.channels(labels, labelled, str(path))
         channels[~raster.valid] = UNLABELLED
+        if objects is not None:
+            objects = np.where(channels != UNLABELLED, objects, 0).astype(np.int64)
         name = f"{self.name} rows {rows[0]}-{rows[1] - 1}"
         return [
             LabelledImage(
@@ -91,5 +94,6 @@ class FileSource(SourceModel, PlacedLabels):
                 gsd_m=gsd,
                 weight=self.weight,
                 labels_name=str(path),
+                objects=objects,
             )
         ]

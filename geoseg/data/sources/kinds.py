@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from geoseg.data.sources.annotated import CocoSource, LabelmeSource
 from geoseg.data.sources.bsds import BsdsSource
 from geoseg.data.sources.crackforest import CrackSource
 from geoseg.data.sources.deepglobe import DeepGlobeSource
@@ -31,7 +32,9 @@ Source = Annotated[
     | CloudSource
     | IdridSource
     | SaltSource
-    | CrackSource,
+    | CrackSource
+    | CocoSource
+    | LabelmeSource,
     Field(discriminator="kind"),
 ]
 """One entry of a recipe's ``sources``, discriminated by its ``kind``."""

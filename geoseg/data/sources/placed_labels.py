@@ -111,7 +111,10 @@ class PlacedLabels(LabelMeanings):
                 contact=self._contact(split),
             )
         rules = self.of_raster(legend, coloured=self.labels_hold == "colours")[1]
-        return RasterFile(path=path, rules=rules, resample=self.resample, contact=self._contact(split))
+        numbered = self.codes == "nonzero"
+        return RasterFile(
+            path=path, rules=rules, resample=self.resample, numbered=numbered, contact=self._contact(split)
+        )
 
     def _contact(self, split: Split) -> Contact | None:
         if self.contact is None or split != "train":

@@ -36,7 +36,7 @@ class InstanceTask:
     """Objects with class, score and mask; see ``Task``.
 
     A block's result holds what its tiles detect, each in the whole window that it reads. What is one object over
-    several tiles is decided when all blocks are finished; see ``geoseg.run.instances``.
+    several tiles is decided when all blocks are finished; see ``geoseg.inference.objects``.
     """
 
     def schema(self, spec: PredictSpec, legend: Legend, members: int) -> OutputSchema:

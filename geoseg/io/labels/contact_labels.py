@@ -12,7 +12,9 @@ from geoseg.core.closing import Closing
 from geoseg.core.nearest_objects import two_nearest
 from geoseg.core.window import Window
 from geoseg.errors import SceneError
+from geoseg.io.labels.drawn_objects import DrawnLabels
 from geoseg.io.labels.label_layer import LabelLayer, Labels, Valid
+from geoseg.io.labels.polygon_layer import PolygonLabels
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +37,13 @@ class ObjectLayer(LabelLayer, Protocol):
     def read_objects(self, window: Window) -> tuple[Labels, Valid, Labels]:
         """Read labels, their validity mask and the numbers of the objects, 0 where there is none; all (y, x)."""
         ...
+
+
+def read_objects(layer: LabelLayer, window: Window) -> tuple[Labels, Valid, Labels | None]:
+    """Read labels, their validity mask and, where the labels tell objects apart, the numbers of objects; all (y, x)."""
+    if isinstance(layer, PolygonLabels | NumberedLabels | ContactLabels | DrawnLabels):
+        return layer.read_objects(window)
+    return *layer.read(window), None
 
 
 class NumberedLabels(Closing):
@@ -93,6 +102,10 @@ class ContactLabels(Closing):
 
     def read(self, window: Window) -> tuple[Labels, Valid]:
         """Read labels and their validity mask, both (y, x)."""
+        return self.read_objects(window)[:2]
+
+    def read_objects(self, window: Window) -> tuple[Labels, Valid, Labels]:
+        """Read; see ``ObjectLayer``. Pixels between objects belong to none."""
         margin = int(np.ceil(self._contact.within_px))
         height, width = (int(n) for n in self.geobox.shape)
         around = Window(
@@ -106,7 +119,7 @@ class ContactLabels(Closing):
         else:
             labels = np.where(between, self._contact.code, labels)
         at = window.within(around)
-        return labels[at], valid[at]
+        return labels[at], valid[at], np.where(between, 0, objects)[at]
 
     def close(self) -> None:
         """Close the layer."""

@@ -9,8 +9,8 @@ import numpy.typing as npt
 
 from geoseg.core.spec import InstanceChoice
 from geoseg.core.window import Window
-from geoseg.run.instances.join import JoinedObjects
-from geoseg.run.instances.views import TileViews
+from geoseg.inference.objects.join import JoinedObjects
+from geoseg.inference.objects.views import TileViews
 
 I32 = npt.NDArray[np.int32]
 I64 = npt.NDArray[np.int64]

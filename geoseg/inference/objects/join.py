@@ -8,8 +8,8 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
-from geoseg.run.instances.views import TileViews
-from geoseg.run.stitch import match_objects
+from geoseg.inference.objects.match import match_objects
+from geoseg.inference.objects.views import TileViews
 from geoseg.vector.regions import find_root, union
 
 I32 = npt.NDArray[np.int32]

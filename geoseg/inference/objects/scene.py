@@ -14,13 +14,12 @@ from geoseg.core.layer import CLASSES, NO_PERCENT, RasterLayer
 from geoseg.core.legend import Legend
 from geoseg.core.spec import InstanceChoice
 from geoseg.core.window import Window
-from geoseg.run.finished_blocks import FinishedBlocks
-from geoseg.run.instances.join import SCORE_UNIT, JoinedObjects, join_views
-from geoseg.run.instances.overlaps import find_overlaps, layers_of, ranks_of, without_repetitions
-from geoseg.run.instances.planes import draw_by_rank, runs_of
-from geoseg.run.instances.shape import PixelSums, add_pixels, ellipses_of
-from geoseg.run.instances.views import TileViews
-from geoseg.run.plan import RunPlan
+from geoseg.inference.match import ReadPlan
+from geoseg.inference.objects.join import SCORE_UNIT, JoinedObjects, join_views
+from geoseg.inference.objects.overlaps import find_overlaps, layers_of, ranks_of, without_repetitions
+from geoseg.inference.objects.planes import draw_by_rank, runs_of
+from geoseg.inference.objects.shape import PixelSums, add_pixels, ellipses_of
+from geoseg.inference.objects.views import BlockReader, TileViews
 from geoseg.vector.source import LabelTable
 
 I32 = npt.NDArray[np.int32]
@@ -95,18 +94,18 @@ class SceneInstances:
 
     @classmethod
     def of_run(
-        cls, blocks: FinishedBlocks, plan: RunPlan, geobox: GeoBox, rules: ObjectRules, tick: Tick | None = None
+        cls, blocks: BlockReader, read: ReadPlan, geobox: GeoBox, rules: ObjectRules, tick: Tick | None = None
     ) -> SceneInstances:
         """Put the objects of a run together.
 
         Args:
             blocks: finished blocks of the run.
-            plan: its plan.
+            read: plan for reading the scene.
             geobox: the grid.
             rules: which objects are kept.
             tick: called now and then with 0; may raise, to stop.
         """
-        return cls(TileViews(blocks, plan), geobox, rules, tick)
+        return cls(TileViews(blocks, read), geobox, rules, tick)
 
     def __len__(self) -> int:
         return len(self._joined)

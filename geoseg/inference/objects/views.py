@@ -4,25 +4,45 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from geoseg.core.block_result import BlockResult
-from geoseg.core.instance_schema import VALID
+from geoseg.core.instance_schema import valid_layer
+from geoseg.core.layer import RasterLayer
 from geoseg.core.objects import ObjectTable
+from geoseg.core.tiling import Blocks
 from geoseg.core.window import Window
+from geoseg.inference.match import ReadPlan
+from geoseg.inference.objects.match import SeenBlock
+from geoseg.inference.objects.planes import draw_planes
 from geoseg.inference.tasks.instance import LABELS_PER_TILE, seen_window
-from geoseg.run.finished_blocks import FinishedBlocks
-from geoseg.run.instances.planes import draw_planes
-from geoseg.run.plan import RunPlan
-from geoseg.run.stitch import SeenBlock
 
 _BLOCKS_KEPT = 12
 """Blocks in memory: one, its neighbours, and those that other threads read."""
 
 _TILES_KEPT = 16
 """Tiles whose pictures are in memory."""
+
+
+class BlockReader(Protocol):
+    """Protocol of the readers of finished blocks, such as ``geoseg.run.finished_blocks.FinishedBlocks``."""
+
+    @property
+    def blocks(self) -> Blocks:
+        """The blocks."""
+        ...
+
+    def read(self, row: int, col: int) -> BlockResult:
+        """Read the result of the block in a row and column of blocks."""
+        ...
+
+    def read_window(self, window: Window, layers: tuple[RasterLayer, ...]) -> tuple[npt.NDArray[Any], ...]:
+        """Read planes over any window."""
+        ...
+
 
 Tables = dict[int, ObjectTable]
 
@@ -32,19 +52,18 @@ class TileViews:
 
     Args:
         blocks: finished blocks of the run.
-        plan: plan of the run.
+        read: plan for reading the scene.
 
     Attributes:
         shape: (rows, columns) of the scene.
         tiles: windows of the tiles, row by row.
     """
 
-    def __init__(self, blocks: FinishedBlocks, plan: RunPlan) -> None:
+    def __init__(self, blocks: BlockReader, read: ReadPlan) -> None:
         self._blocks = blocks
-        self._layer = plan.schema.raster(VALID)
-        self.shape = plan.read.scene_shape
-        tiling = plan.tiling
-        self.tiles = [SeenBlock(core=tile.core, read=seen_window(plan.read, tile)) for tile in tiling]
+        self.shape = read.scene_shape
+        tiling = blocks.blocks.tiling
+        self.tiles = [SeenBlock(core=tile.core, read=seen_window(read, tile)) for tile in tiling]
         rows, cols = tiling.shape
         self._cols = cols
         self._row_reads = np.array([_ends(self.tiles[row * cols].read)[:2] for row in range(rows)])
@@ -95,7 +114,7 @@ class TileViews:
 
     def valid(self, window: Window) -> npt.NDArray[np.bool_]:
         """Read which pixels of a window were predicted."""
-        return self._blocks.read_window(window, (self._layer,))[0] > 0
+        return self._blocks.read_window(window, (valid_layer(),))[0] > 0
 
     def _read(self, place: tuple[int, int]) -> tuple[BlockResult, Tables]:
         with self._lock:

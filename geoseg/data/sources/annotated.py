@@ -1,0 +1,105 @@
+"""``kind: coco`` and ``kind: labelme``: pictures with objects drawn in JSON files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Literal
+
+from geoseg.core.legend import Legend
+from geoseg.data.label_files import DrawnFile
+from geoseg.data.recoding import Recoding
+from geoseg.data.sources.listed import ListedSource
+from geoseg.data.sources.matching import find_files, name_of, partner
+from geoseg.data.sources.model import Item, Meaning, Range, Split
+from geoseg.errors import UsageError
+from geoseg.io.labels.drawn_objects import DrawnObject, read_coco, read_labelme
+from geoseg.io.raster.image_stack import Layer
+
+
+class AnnotatedSource(ListedSource):
+    """Base of sources of pictures with drawn objects.
+
+    Attributes:
+        images: pattern of the images; one ``*`` stands for the name. A folder is all its files.
+        classes: map from a class name of the annotations to a code of the legend, or ``ignore``: nothing is learnt
+            there; None: the legend's own names.
+        bands: names or numbers of the image's bands; None: all.
+        value_range: values that mean 0 and 1, for all bands or band by band; None: 8-bit values as they are.
+    """
+
+    images: str = "images"
+    classes: dict[str, Meaning] | None = None
+    bands: tuple[str | int, ...] | None = None
+    value_range: Range | tuple[Range, ...] | None = None
+
+    def files(self, folder: Path) -> Mapping[str, Path]:
+        """Find the images by name."""
+        return find_files(folder, self.images)
+
+    def name_of(self, entry: str) -> str:
+        """Extract the name from an entry of a list."""
+        return name_of(self.images, entry)
+
+    def drawn(self, names: Sequence[str], folder: Path) -> Mapping[str, tuple[str, list[DrawnObject]]]:
+        """Read the objects of images: the file that holds them, and the objects, by name."""
+        raise NotImplementedError
+
+    def items(self, names: Sequence[str], split: Split, folder: Path, legend: Legend) -> list[Item]:
+        """Return the items of images: files, labels and recoding."""
+        del split
+        found, drawn = self.files(folder), self.drawn(names, folder)
+        return [
+            Item(
+                name=name,
+                layers=(Layer(path=found[name], bands=self.bands, value_range=self.value_range),),
+                labels=DrawnFile(
+                    name=drawn[name][0],
+                    objects=tuple((one, self._code(one.name, legend, drawn[name][0])) for one in drawn[name][1]),
+                ),
+                recoding=Recoding(legend=legend),
+            )
+            for name in names
+        ]
+
+    def _code(self, name: str, legend: Legend, where: str) -> int | None:
+        table: dict[str, Meaning] = self.classes or dict(zip(legend.names, legend.codes, strict=True))
+        if name not in table:
+            raise UsageError(f"{where}: class {name!r} is none of {', '.join(table)}. Add it to classes.")
+        code = table[name]
+        return None if code == "ignore" else code
+
+
+class CocoSource(AnnotatedSource):
+    """Images with one COCO file.
+
+    Attributes:
+        annotations: the JSON file, relative to the source's folder. Crowds are no objects: nothing is learnt there.
+    """
+
+    kind: Literal["coco"]
+    annotations: str
+
+    def drawn(self, names: Sequence[str], folder: Path) -> Mapping[str, tuple[str, list[DrawnObject]]]:
+        """See ``AnnotatedSource``; images that the file does not list have no objects."""
+        path = folder / self.annotations
+        by_name = {Path(file).stem: objects for file, objects in read_coco(path).items()}
+        files = self.files(folder)
+        return {name: (str(path), by_name.get(files[name].stem, [])) for name in names}
+
+
+class LabelmeSource(AnnotatedSource):
+    """Images with one labelme file each.
+
+    Attributes:
+        annotations: pattern of the JSON files, with the same names.
+    """
+
+    kind: Literal["labelme"]
+    annotations: str = "images/*.json"
+    images: str = "images/*.png"
+
+    def drawn(self, names: Sequence[str], folder: Path) -> Mapping[str, tuple[str, list[DrawnObject]]]:
+        """See ``AnnotatedSource``."""
+        paths = {name: partner(folder, self.annotations, name) for name in names}
+        return {name: (str(path), read_labelme(path)) for name, path in paths.items()}

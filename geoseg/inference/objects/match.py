@@ -1,0 +1,81 @@
+"""Matching: which objects of two tiles or blocks are the same, by what both see."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from geoseg.core.window import Window
+from geoseg.vector.regions import label_regions
+
+I32 = npt.NDArray[np.int32]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeenBlock:
+    """Windows of one block of a scene.
+
+    Attributes:
+        core: window that it owns; cores partition the scene.
+        read: window in which its objects were detected; at least one pixel larger than ``core`` on each side that is
+            not the scene's edge.
+    """
+
+    core: Window
+    read: Window
+
+
+def match_objects(
+    planes: tuple[Sequence[I32], Sequence[I32]],
+    codes: tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]],
+    least_iou: float,
+) -> I32:
+    """Match the objects that two tables have in one window.
+
+    Two objects of one class are the same if connected pieces of their masks agree, and these pieces are at least
+    ``least_iou`` of the smaller of the two.
+
+    Args:
+        planes: of each table its objects over the window, index plus one; see ``draw_planes``.
+        codes: class of each object of each table.
+        least_iou: least intersection over union of matching pieces.
+
+    Returns:
+        (pair, 2) int32 indices in the tables.
+    """
+    ours, theirs = ([(plane, _pieces(plane)) for plane in side if plane.any()] for side in planes)
+    if not ours or not theirs:
+        return np.zeros((0, 2), np.int32)
+    sizes = [
+        np.sum([np.bincount(plane.ravel(), minlength=len(code) + 1) for plane, _ in side], axis=0)
+        for side, code in zip((ours, theirs), codes, strict=True)
+    ]
+    found: dict[tuple[int, int], int] = {}
+    for plane, pieces in ours:
+        for other_plane, other_pieces in theirs:
+            both = (plane > 0) & (other_plane > 0)
+            key, first, shared = np.unique(
+                pieces[both].astype(np.int64) << 32 | other_pieces[both], return_index=True, return_counts=True
+            )
+            pixels = [np.bincount(piece.ravel()) for piece in (pieces, other_pieces)]
+            united = pixels[0][key >> 32] + pixels[1][key & 0xFFFFFFFF] - shared
+            places = np.stack([plane[both][first] - 1, other_plane[both][first] - 1], axis=1)
+            good = (shared >= least_iou * united) & (codes[0][places[:, 0]] == codes[1][places[:, 1]])
+            for pair, count in zip(places[good].tolist(), shared[good].tolist(), strict=True):
+                found[pair[0], pair[1]] = found.get((pair[0], pair[1]), 0) + count
+    pairs = [
+        pair for pair, count in found.items() if count >= least_iou * min(sizes[0][pair[0] + 1], sizes[1][pair[1] + 1])
+    ]
+    return np.array(sorted(pairs), np.int32).reshape(-1, 2)
+
+
+def _pieces(labels: I32) -> I32:
+    """Number the connected regions of equal labels."""
+    runs, _ = label_regions(labels)
+    lengths = np.diff(np.append(runs.start, runs.start[-1]))
+    keep = np.ones(len(runs.start), np.bool_)
+    keep[runs.row[1:] - 1] = False
+    return np.repeat(runs.region[keep], lengths[keep]).reshape(labels.shape)
