@@ -38,9 +38,9 @@ def mask_of(shape: shapely.Geometry) -> np.ndarray:
 
 
 def coco(predicted, reference, score, kind: str) -> dict[str, float]:
-    from pycocotools import mask as masks  # noqa: PLC0415
-    from pycocotools.coco import COCO  # noqa: PLC0415
-    from pycocotools.cocoeval import COCOeval  # noqa: PLC0415
+    from pycocotools import mask as masks
+    from pycocotools.coco import COCO
+    from pycocotools.cocoeval import COCOeval
 
     def entry(number: int, shape) -> dict:
         left, top, right, bottom = shape.bounds
