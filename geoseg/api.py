@@ -57,7 +57,7 @@ def _parameter(option: str) -> str:
 
 
 def _call(option: str, value: str | None) -> str:
-    from geoseg.core.spec import PredictSpec  # noqa: PLC0415 - only an error needs it
+    from geoseg.core.spec import InstanceChoice, PredictSpec  # noqa: PLC0415 - only an error needs it
     from geoseg.io.raster.options import OpenOptions  # noqa: PLC0415 - same
 
     name = _parameter(option)
@@ -69,6 +69,8 @@ def _call(option: str, value: str | None) -> str:
         if isinstance(PredictSpec.model_fields[name].default, bool):
             given = str(not option.startswith("no-"))
         return f"PredictSpec({name}={given})"
+    if name in InstanceChoice.model_fields:
+        return f"InstanceChoice({name}={given})"
     if name in {"overwrite", "resample"}:
         return f"{name}=True"
     return name if value is None else f"{name}={given}"

@@ -26,7 +26,7 @@ SplitMethod = Literal["none", "distance", "confidence"]
 """Criteria for splitting touching objects of one class."""
 
 Suppression = Literal["hard", "soft", "merge"]
-"""What becomes of detections of one object: the best stays, the others lose score, or they are united."""
+"""Treatment of repeated detections of one object: the best stays, the others lose score, or they are united."""
 
 Overlaps = Literal["resolve", "keep"]
 """Pixels of several objects: they go to the object of the highest score, or to all."""

@@ -124,9 +124,8 @@ class FileScene:
             labelled = labelled & (self._read_labels(self._inside, block)[0] > 0)
         channels = self._recoding.channels(labels, labelled, self._labels.name)
         channels[~valid] = UNLABELLED
-        if objects is not None:
-            objects = np.where(channels != UNLABELLED, objects, 0).astype(np.int64)
-        return Sample(values=values, valid=valid, channels=channels, objects=objects)
+        numbers = None if objects is None else np.where(channels != UNLABELLED, objects, 0).astype(np.int64)
+        return Sample(values=values, valid=valid, channels=channels, objects=numbers)
 
     def _read_labels(self, file: LabelFile, block: Window) -> tuple[Labels, Valid, Labels | None]:
         if not file.kept:

@@ -12,7 +12,6 @@ import numpy as np
 
 from geoseg.core.card import ModelCard
 from geoseg.core.crf_spec import MAX_SPAN
-from geoseg.core.instance_schema import MOST_PIXELS, OBJECT_IDS
 from geoseg.core.layer import OutputSchema
 from geoseg.core.spec import PredictSpec
 from geoseg.core.tiling import Block, Blocks, Tiling
@@ -20,6 +19,7 @@ from geoseg.core.window import Window
 from geoseg.errors import UsageError
 from geoseg.inference.match import Described, ReadPlan, match
 from geoseg.inference.passes import Pass, bands_read, window_read
+from geoseg.inference.tasks.instance_layers import MOST_PIXELS, OBJECT_IDS
 from geoseg.inference.tasks.registry import task_of
 from geoseg.io.files.formats import READ_CACHE_BYTES
 from geoseg.io.labels.area_of_interest import Mask, area_digest

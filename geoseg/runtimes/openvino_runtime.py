@@ -21,10 +21,11 @@ from geoseg.errors import ModelError, UsageError
 from geoseg.runtimes.compiled_cache import CompiledCache, cache_folder
 from geoseg.runtimes.onnx_graph import graph_of, mirrored
 from geoseg.runtimes.registry import RuntimeRequest
-from geoseg.runtimes.runtime import Answer, ModelPackage, RuntimeInfo
+from geoseg.runtimes.runtime import PROBABILITIES, Answer, ModelPackage, Runtime, RuntimeInfo, joined
 
 if TYPE_CHECKING:
     import torch
+    from torch import nn
 
 Convert = Callable[[tuple[int, ...]], Any]
 """Makes OpenVINO's model for tiles (band, y, x) of a shape."""
@@ -78,7 +79,7 @@ class OpenvinoRuntime:
                 if self._tile_px is not None:
                     outputs = [output[..., :rows, :cols] for output in outputs]
                 results.append(self._named(outputs))
-        return {name: np.concatenate([result[name] for result in results]) for name in results[0]}
+        return joined(results)
 
     def _request(self, shape: tuple[int, ...]) -> Any:
         if shape not in self._compiled:
@@ -119,26 +120,47 @@ def of_network(package: ModelPackage, request: RuntimeRequest) -> OpenvinoRuntim
     # what was compiled before is known to work: torch is not even loaded, unless tiles of another size come
     network = None if cache is not None and cache.filled else package.answering_network()
 
-    def convert(shape: tuple[int, ...]) -> Any:
-        import torch  # noqa: PLC0415 - a compiled network is run without it
-
+    def whole() -> nn.Module:
         nonlocal network
         if network is None:
             network = package.answering_network()
-        network.eval()
+        return network
+
+    return _traced(whole, package.named, request, cache)
+
+
+def runtime_of_module(
+    package: ModelPackage, module: nn.Module, named: Named, request: RuntimeRequest
+) -> OpenvinoRuntime:
+    """Make the runtime for a part of a package's network.
+
+    Args:
+        package: package of the network.
+        module: the part: tensor in, tensors out.
+        named: maps its outputs to arrays by name.
+        request: precision and threads.
+
+    Raises:
+        UsageError: OpenVINO does not support this precision.
+    """
+    return _traced(lambda: module, named, request, _cache_of(package))
+
+
+def _traced(
+    network: Callable[[], nn.Module], named: Named, request: RuntimeRequest, cache: CompiledCache | None
+) -> OpenvinoRuntime:
+    def convert(shape: tuple[int, ...]) -> Any:
+        import torch  # noqa: PLC0415 - a compiled network is run without it
+
         example: torch.Tensor = torch.zeros(1, *shape)
         with torch.inference_mode(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # tracing warns of branches on the shape, which is fixed here
             # traced here: OpenVINO would trace it twice and run it twice more to compare, seconds at a tile's size
-            traced = torch.jit.trace(network, example, check_trace=False)  # type: ignore[no-untyped-call]
+            traced = torch.jit.trace(network().eval(), example, check_trace=False)  # type: ignore[no-untyped-call]
             return openvino_module().convert_model(traced, example_input=example, input=[1, *shape])
 
     return OpenvinoRuntime(
-        convert,
-        package.named,
-        precision=_precision(request.precision),
-        threads=request.threads,
-        cache=cache,
+        convert, named, precision=_precision(request.precision), threads=request.threads, cache=cache
     )
 
 
@@ -182,7 +204,7 @@ def of_onnx(package: ModelPackage, path: Path, request: RuntimeRequest) -> Openv
     )
 
 
-def make(package: ModelPackage, request: RuntimeRequest) -> OpenvinoRuntime:
+def make(package: ModelPackage, request: RuntimeRequest) -> Runtime:
     """Make the runtime for a package: from its ONNX file, or from its torch network.
 
     Args:
@@ -192,6 +214,10 @@ def make(package: ModelPackage, request: RuntimeRequest) -> OpenvinoRuntime:
     Raises:
         UsageError, ModelError: see ``of_network`` and ``of_onnx``.
     """
+    if package.answers != (PROBABILITIES,):
+        from geoseg.runtimes import detector_body  # noqa: PLC0415 - torch
+
+        return detector_body.make(package, request)
     return of_network(package, request) if package.onnx is None else of_onnx(package, package.onnx, request)
 
 

@@ -104,8 +104,6 @@ def make_runtime(package: ModelPackage, request: RuntimeRequest) -> Runtime:
         raise UsageError(f"--runtime {name}: not installed. Run pip install '{entry.install}'.")
     if package.onnx is not None and not entry.runs_onnx:
         raise ModelError(f"{package.onnx}: {name} does not run ONNX files. Pass --runtime onnxruntime or openvino.")
-    if name != "torch" and package.answers != (PROBABILITIES,):
-        raise ModelError(f"{package.card.name}: it detects objects, which only torch runs. Pass --runtime torch.")
     if package.onnx is None and not entry.runs_torch:
         raise ModelError(
             f"{package.card.name}: {name} runs ONNX files only. Make one: geoseg models export {package.card.name} "
@@ -117,10 +115,14 @@ def make_runtime(package: ModelPackage, request: RuntimeRequest) -> Runtime:
     return make(package, replace(request, runtime=name, device=device))
 
 
+_PARTED = ("yolact",)
+"""Detectors whose convolutions are apart from the rest, so that OpenVINO can run them."""
+
+
 def _choose(package: ModelPackage, request: RuntimeRequest) -> RuntimeKey:
     if request.runtime != "auto":
         return request.runtime
-    if package.answers != (PROBABILITIES,):
+    if package.answers != (PROBABILITIES,) and not package.card.architecture.name.startswith(_PARTED):
         return "torch"
     on_cpu = _device(request.device, onnx=package.onnx is not None) == "cpu"
     if on_cpu and importlib.util.find_spec("openvino") is not None:

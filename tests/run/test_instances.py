@@ -368,7 +368,7 @@ def test_views_of_flips_are_one_object(town, tmp_path) -> None:
 
 @pytest.mark.parametrize(
     ("options", "named"),
-    [({"uncertainty": True}, "--uncertainty"), ({"blend": "taper"}, "--blend taper"), ({"halo_px": 1}, "--halo-px")],
+    [({"uncertainty": True}, "uncertainty"), ({"blend": "taper"}, "blend"), ({"halo_px": 1}, "halo_px")],
 )
 def test_options_that_make_no_sense_for_objects_are_refused(town, tmp_path, options, named) -> None:
     with pytest.raises(UsageError, match=named):
@@ -377,5 +377,5 @@ def test_options_that_make_no_sense_for_objects_are_refused(town, tmp_path, opti
 
 def test_a_class_map_has_no_options_for_objects(tiny_model, write_scene, tmp_path) -> None:
     spec = PredictSpec(instances=InstanceChoice(min_score=0.5))
-    with pytest.raises(UsageError, match="--min-score"):
+    with pytest.raises(UsageError, match="min_score"):
         geoseg.predict(write_scene(np.zeros((3, 64, 64), np.uint8)), tiny_model, tmp_path / "out", spec=spec)

@@ -82,8 +82,7 @@ class FileSource(SourceModel, PlacedLabels):
                 labels, labelled, objects = read_objects(layer, window)
         channels = recoding.channels(labels, labelled, str(path))
         channels[~raster.valid] = UNLABELLED
-        if objects is not None:
-            objects = np.where(channels != UNLABELLED, objects, 0).astype(np.int64)
+        numbers = None if objects is None else np.where(channels != UNLABELLED, objects, 0).astype(np.int64)
         name = f"{self.name} rows {rows[0]}-{rows[1] - 1}"
         return [
             LabelledImage(
@@ -94,6 +93,6 @@ class FileSource(SourceModel, PlacedLabels):
                 gsd_m=gsd,
                 weight=self.weight,
                 labels_name=str(path),
-                objects=objects,
+                objects=numbers,
             )
         ]

@@ -1,4 +1,4 @@
-"""Joining: which detections of tiles are one object, and which pixels it has."""
+"""Joining of the detections of tiles into objects with their pixels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Matching: which objects of two tiles or blocks are the same, by what both see."""
+"""Matching of the objects of two tiles or blocks by the window that both see."""
 
 from __future__ import annotations
 

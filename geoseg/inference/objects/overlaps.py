@@ -16,7 +16,7 @@ I32 = npt.NDArray[np.int32]
 I64 = npt.NDArray[np.int64]
 
 COVERED = 0.5
-"""Where overlaps are resolved, an object goes that a better one covers by more than this share of the smaller of both.
+"""Share of the smaller of two objects from which on the worse one goes, if overlaps are resolved.
 Source: Kirillov et al. 2019, Panoptic Segmentation, section 6."""
 
 

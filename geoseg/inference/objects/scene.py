@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 from odc.geo.geobox import GeoBox
 
-from geoseg.core.instance_schema import OBJECT_IDS
 from geoseg.core.layer import CLASSES, NO_PERCENT, RasterLayer
 from geoseg.core.legend import Legend
 from geoseg.core.spec import InstanceChoice
@@ -20,6 +19,7 @@ from geoseg.inference.objects.overlaps import find_overlaps, layers_of, ranks_of
 from geoseg.inference.objects.planes import draw_by_rank, runs_of
 from geoseg.inference.objects.shape import PixelSums, add_pixels, ellipses_of
 from geoseg.inference.objects.views import BlockReader, TileViews
+from geoseg.inference.tasks.instance_layers import OBJECT_IDS
 from geoseg.vector.source import LabelTable
 
 I32 = npt.NDArray[np.int32]
@@ -43,7 +43,7 @@ COLUMNS = np.dtype(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ObjectRules:
-    """Which objects are kept, and how.
+    """Rules for the objects that are kept.
 
     Attributes:
         legend: classes, background and nodata.

@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 
 from geoseg.core.block_result import BlockResult
-from geoseg.core.instance_schema import valid_layer
 from geoseg.core.layer import RasterLayer
 from geoseg.core.objects import ObjectTable
 from geoseg.core.tiling import Blocks
@@ -19,6 +18,7 @@ from geoseg.inference.match import ReadPlan
 from geoseg.inference.objects.match import SeenBlock
 from geoseg.inference.objects.planes import draw_planes
 from geoseg.inference.tasks.instance import LABELS_PER_TILE, seen_window
+from geoseg.inference.tasks.instance_layers import valid_layer
 
 _BLOCKS_KEPT = 12
 """Blocks in memory: one, its neighbours, and those that other threads read."""

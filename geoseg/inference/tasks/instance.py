@@ -9,7 +9,6 @@ import numpy.typing as npt
 
 from geoseg.core.block_result import BlockResult
 from geoseg.core.class_choice import chosen_codes
-from geoseg.core.instance_schema import VALID, instance_schema
 from geoseg.core.layer import OutputSchema
 from geoseg.core.legend import Legend
 from geoseg.core.objects import ObjectTable
@@ -21,6 +20,7 @@ from geoseg.inference.match import ReadPlan
 from geoseg.inference.passes import BlockPixels, Pass
 from geoseg.inference.resample import Resampling
 from geoseg.inference.suppression import Detection, suppress
+from geoseg.inference.tasks.instance_layers import VALID, instance_schema
 from geoseg.inference.tasks.task import Assembly
 from geoseg.inference.tta import View, turned_back
 from geoseg.runtimes.runtime import LABELS, MASKS, SCORES, Answer

@@ -160,14 +160,14 @@ def _properties(grid: LayerGrid, card: ModelCard, source: Source, run: Run) -> d
         "gsd": round(min(gsd_m(grid.geobox)), 6) if not grid.gcps else None,
         "processing:level": "L4",
         "processing:datetime": finished,
-        "processing:lineage": f"Semantic segmentation by the network {card.name} version {card.version}, tile by tile.",
+        "processing:lineage": f"{_words(card)} by the network {card.name} version {card.version}, tile by tile.",
         "processing:software": dict(run.software),
         **_projection(grid),
         "geoseg:model": {
             "name": card.name,
             "architecture": card.architecture.name,
             "framework": "PyTorch",
-            "tasks": ["semantic-segmentation"],
+            "tasks": [_task(card)],
             "input": [_model_input(card)],
             "output": [_model_output(card)],
         },
@@ -220,10 +220,19 @@ def _model_input(card: ModelCard) -> dict[str, Any]:
     }
 
 
+def _task(card: ModelCard) -> str:
+    """Name a card's task as MLM does."""
+    return "instance-segmentation" if card.task == "instance" else "semantic-segmentation"
+
+
+def _words(card: ModelCard) -> str:
+    return _task(card).replace("-", " ").capitalize()
+
+
 def _model_output(card: ModelCard) -> dict[str, Any]:
     return {
         "name": "classes",
-        "tasks": ["semantic-segmentation"],
+        "tasks": [_task(card)],
         "result": {
             "shape": [-1, len(card.legend), card.tile_px, card.tile_px],
             "dim_order": ["batch", "class", "height", "width"],
