@@ -18,20 +18,23 @@ import numpy as np
 import pytest
 import shapely
 from affine import Affine
-from conftest import blobs
+from conftest import blobs, tiny_card
 from odc.geo.geobox import GeoBox
 from packaging.requirements import Requirement
 from test_resume import contents
 
 import geoseg.run.on_worker as on_worker_module
 from geoseg.cli.main import app
-from geoseg.core.spec import PredictSpec
+from geoseg.core.card import CardBand
+from geoseg.core.spec import InstanceChoice, PredictSpec
 from geoseg.core.tiling import Block
 from geoseg.errors import ModelError, ResourceError, SceneError, UsageError
-from geoseg.models.model import Model, ModelSource, load_model
+from geoseg.models.model import Model, ModelSource, load, load_model
+from geoseg.models.own_network import OwnNetwork
 from geoseg.process.command import run_command
 from geoseg.run.cluster import DaskWorkers, joined_cluster, local_cluster
 from geoseg.run.predict import predict
+from geoseg.testing.instances import PerfectDetector
 from geoseg.vector.source import ArraySource
 from geoseg.vector.spec import VectorSpec
 from geoseg.vector.vectorise import vectorise_codes
@@ -79,6 +82,25 @@ def test_a_client_is_an_executor(client: Any, model: Model, write_scene: Any, tm
     assert contents(shared.bundle.directory) == contents(alone.bundle.directory)
     with pytest.raises(UsageError, match=r"distributed\.Client as workers, not int"):
         predict(scene, model, tmp_path / "out", workers=4)  # type: ignore[arg-type]
+
+
+def test_two_workers_detect_the_objects_of_one_process(client: Any, write_scene: Any, tmp_path: Path) -> None:
+    numbers = np.zeros((3, 230, 310), np.uint8)
+    for number in range(1, 60):
+        top, left = divmod(number * 37, 290)
+        numbers[number % 3, top * 3 % 200 : top * 3 % 200 + 25, left : left + 20] = number
+    card = tiny_card(
+        name="perfect",
+        task="instance",
+        bands=tuple(CardBand(name=name, mean=0, std=1 / 255) for name in ("red", "green", "blue")),
+    )
+    own = ModelSource(name_or_path="perfect", network=OwnNetwork(PerfectDetector(classes=2), card), runtime="torch")
+    scene, spec = write_scene(numbers), PredictSpec(block_px=64, instances=InstanceChoice(object_ids=True))
+    workers = DaskWorkers(client, threads=1)
+    alone = predict(scene, load(own), tmp_path / "alone", spec=spec)
+    shared = predict(scene, workers.load(own), tmp_path / "shared", spec=spec, workers=workers)
+    assert alone.record["objects"] > 20
+    assert contents(shared.bundle.directory) == contents(alone.bundle.directory)
 
 
 def test_a_scene_that_is_replaced_is_read_anew(client: Any, model: Model, write_scene: Any, tmp_path: Path) -> None:
