@@ -139,8 +139,8 @@ WRITERS: dict[str, Writer] = {
     "uncertainty": write_percentages,
     "segments": _imported_later("write_polygons"),
     "objects": _imported_later("write_objects"),
-    "instances": _imported_later("write_instances", "geoseg.run.instance_writers"),
-    "object_ids": _imported_later("write_ids", "geoseg.run.instance_writers"),
+    "instances": _imported_later("write_instances", "geoseg.run.instances.writers"),
+    "object_ids": _imported_later("write_ids", "geoseg.run.instances.writers"),
 }
 """Writers by the role of the layer. Other packages may add entries; see docs/adr/0012."""
 

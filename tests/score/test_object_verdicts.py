@@ -52,7 +52,7 @@ def test_report_layer_and_picture_agree(files, tmp_path, capsys) -> None:
     assert report["mask"]["ap50"] == pytest.approx(67 / 101)
     assert report["mask"]["ap"] == pytest.approx((3 * 67 + 7 * 34) / 1010)
     assert report["per_area"]["error"] == 0
-    frame = geopandas.read_file(layer)
+    frame = geopandas.read_file(layer, layer="verdicts")
     assert frame["verdict"].value_counts().to_dict() == {"hit": 2, "miss": 1, "false alarm": 1}
     assert frame.crs.to_epsg() == 32632
     missed = frame.geometry[frame["verdict"] == "miss"].iloc[0]

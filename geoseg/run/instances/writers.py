@@ -14,7 +14,7 @@ from geoseg.inference.objects.scene import COLUMNS, SceneInstances
 from geoseg.io.polygons.geopackage import write_segments
 from geoseg.io.polygons.second_layer import SecondLayer
 from geoseg.io.raster.cog import write_value_cog
-from geoseg.run.instance_polygons import EachPart, as_multi, one_each
+from geoseg.run.instances.polygons import EachPart, as_multi, one_each
 from geoseg.run.layer_writers import LayerJob
 from geoseg.run.lineage import about_layers
 from geoseg.vector.regularise import RegulariseSpec, regulariser

@@ -1,0 +1,1 @@
+"""Files of detected objects: polygons and rasters drawn from them."""
