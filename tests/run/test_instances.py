@@ -379,3 +379,34 @@ def test_a_class_map_has_no_options_for_objects(tiny_model, write_scene, tmp_pat
     spec = PredictSpec(instances=InstanceChoice(min_score=0.5))
     with pytest.raises(UsageError, match="min_score"):
         geoseg.predict(write_scene(np.zeros((3, 64, 64), np.uint8)), tiny_model, tmp_path / "out", spec=spec)
+
+
+@pytest.mark.parametrize("gsd_m", [0.8, 0.31])
+def test_objects_of_a_resampled_scene_keep_their_place_and_size(tmp_path, gsd_m) -> None:
+    """Half-metre pixels that the network sees larger or smaller; a scene smaller than a tile, mirrored at its edge."""
+    bands = np.zeros((BANDS, 90, 150), np.uint8)
+    bands[0, 10:40, 20:60], bands[1, 60:90, 100:150], bands[2, 30:70, 70:95] = 1, 1, 1
+    scene = write_bands(tmp_path / "scene.tif", bands)
+    choice = InstanceChoice(nms_iou=1.0, min_score=0.1)
+    card = detector_card(tile_px=256, halo_px=32)
+    model = geoseg.load_model(NearlyPerfect(classes=2), card=card)
+    spec = PredictSpec(instances=choice, gsd_m=gsd_m)
+    frame = geopandas.read_file(
+        geoseg.predict(scene, model, tmp_path / "out", spec=spec).bundle.by_role()["objects"], layer="objects"
+    )
+    truth = [shapely.box(500000 + c0 / 2, 4000000 - r1 / 2, 500000 + c1 / 2, 4000000 - r0 / 2)
+             for r0, r1, c0, c1 in ((10, 40, 20, 60), (60, 90, 100, 150), (30, 70, 70, 95))]  # fmt: skip
+    assert len(frame) == 3
+    for shape in truth:
+        best = max(frame.geometry, key=lambda one: one.intersection(shape).area)
+        assert best.intersection(shape).area / best.union(shape).area > 0.9
+    touching = frame.set_geometry(frame.geometry)[frame["touches_edge"] == 1].geometry
+    assert len(touching) == 1
+    assert touching.iloc[0].intersection(truth[1]).area > 300
+
+
+class NearlyPerfect(PerfectDetector):
+    """Takes resampled pixels of at least half the number for the object."""
+
+    def forward(self, tiles):
+        return super().forward((tiles >= 0.5).float())

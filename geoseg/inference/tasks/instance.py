@@ -186,9 +186,12 @@ def _on_scene(
         part = box.intersection(seen)
         mask = values[part.within(tile.read)] >= 0.5
     else:
+        grid = Window.whole(plan.work_shape)
+        inside, shown = tile.read.intersection(grid), box.intersection(grid)
+        if not shown.pixels:  # a mirror image beyond the scene's edge
+            return None
         up = Resampling(plan.scene_shape, plan.work_shape)
-        part = up.source(box.intersection(Window.whole(plan.work_shape)).expanded(1)).intersection(seen)
-        inside = tile.read.intersection(Window.whole(plan.work_shape))
+        part = up.source(shown.expanded(1).intersection(grid)).intersection(seen)
         resampling = Resampling(plan.work_shape, plan.scene_shape)
         near = resampling.source(part).intersection(inside)
         mask = resampling.apply(values[near.within(tile.read)].astype(np.float32), near, part) >= 0.5
