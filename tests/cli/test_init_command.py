@@ -80,6 +80,29 @@ def test_class_shares_are_those_of_the_polygons(town: Path, capsys: pytest.Captu
         assert shares[name]["train"] == pytest.approx((learnt == code).mean(), abs=1e-6)
 
 
+def test_numbers_in_a_field_are_the_codes(town: Path) -> None:
+    frame = geopandas.read_file(town / "drawn.gpkg")
+    frame["code"] = [10, 2, 7] * (len(frame) // 3) + [2] * (len(frame) % 3)
+    frame.to_file(town / "drawn.gpkg")
+    assert init_train(town, "--attribute", "code") == 0
+    legend = read_recipe(town / "my town.yaml").legend
+    assert [(entry.code, entry.name) for entry in legend.classes][1:] == [
+        (2, "class 2"),
+        (7, "class 7"),
+        (10, "class 10"),
+    ]
+
+
+def test_labels_of_one_class_are_questioned(town: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with rasterio.open(town / "ortho.tif") as image:
+        profile = {"crs": image.crs, "transform": image.transform, "height": SHAPE[0], "width": SHAPE[1]}
+    codes = (np.indices(SHAPE).sum(0) // 24 % 2).astype(np.uint8)
+    with rasterio.open(town / "m.tif", "w", driver="GTiff", count=1, dtype="uint8", nodata=0, **profile) as target:
+        target.write(codes, 1)
+    assert geoseg("init", "train", town / "m.yaml", "--data", town, "--images", "ortho.tif", "--labels", "m.tif") == 0
+    assert "check: the labels have one class only" in capsys.readouterr().out
+
+
 def test_without_an_attribute_every_polygon_is_the_one_class(town: Path) -> None:
     assert init_train(town, "--class-name", "house", "--licence", "CC-BY-4.0") == 0
     recipe = read_recipe(town / "my town.yaml")

@@ -82,9 +82,14 @@ def _of_polygons(files: list[Path], attribute: str | None, title: str) -> LabelS
     if not named:
         raise SceneError(str(files[0]), f"field {attribute} of its polygons is empty.", "Name another --attribute.")
     _check_number(len(named), f"field {attribute} of {files[0]}")
-    codes = {value: code for code, value in enumerate(named, start=1)}
+    numbered = all(value.isascii() and value.isdigit() and 0 < int(value) <= _LAST_CODE for value in named)
+    if numbered:
+        codes = {value: int(value) for value in sorted(named, key=int)}
+    else:
+        codes = {value: code for code, value in enumerate(named, start=1)}
     classes = [
-        LegendClass(code=code, name=_class_name(value), colour=made_up_colour(code)) for value, code in codes.items()
+        LegendClass(code=code, name=f"class {value}" if numbered else _class_name(value), colour=made_up_colour(place))
+        for place, (value, code) in enumerate(codes.items(), start=1)
     ]
     counts = {code: values[value] for value, code in codes.items()}
     return LabelSurvey(

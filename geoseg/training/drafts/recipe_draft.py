@@ -246,6 +246,11 @@ def _warnings(images: ImageSurvey, recipe: Recipe, shares: dict[str, tuple[float
             yield f"no pixel of {name!r} is on the side of training: change split"
         elif not validate:
             yield f"no pixel of {name!r} is on the side of validation, so it will have no score: change split"
+    if len(recipe.legend) == 1:
+        yield (
+            "the labels have one class only: if their nodata value is a class too, add labels_nodata: none to the "
+            "source and the class to the legend"
+        )
     if images.gsd_m[1] > 4 * images.gsd_m[0]:
         yield "pixel sizes differ by more than a factor of four: make two models of them"
     if recipe.licence == RecipeRequest.model_fields["licence"].default:
