@@ -22,7 +22,7 @@ from torch.export import Dim
 from geoseg.core.card import ModelCard
 from geoseg.errors import ModelError, UsageError
 from geoseg.io.files.targets import keep_existing, keep_inputs
-from geoseg.io.files.writing import whole_file
+from geoseg.io.files.writing import all_or_none, whole_file
 from geoseg.models.bundled import resolve
 from geoseg.models.network import load_network
 from geoseg.runtimes.openvino_runtime import openvino_core, openvino_module
@@ -89,9 +89,11 @@ def export_model(
         apart = float(np.abs(answer - expected).max() / max(np.abs(expected).max(), 1e-6))
         if not apart <= _TOLERANCE:
             raise ModelError(f"{model}: as {to} it answers otherwise (by {apart:.2%} of its largest logit).")
-        for part in sorted(Path(folder).iterdir(), key=lambda path: path.name == out.name):
-            with whole_file(out.with_name(part.name), size_bytes=part.stat().st_size) as target:
-                shutil.copyfile(part, target)
+        parts = sorted(Path(folder).iterdir(), key=lambda path: path.name == out.name)
+        with all_or_none(out.with_name(part.name) for part in parts):
+            for part in parts:
+                with whole_file(out.with_name(part.name), size_bytes=part.stat().st_size) as target:
+                    shutil.copyfile(part, target)
     return apart
 
 

@@ -11,6 +11,7 @@ import typer
 
 from geoseg.core.text import printable, without_logins
 from geoseg.errors import GeosegError, ResourceError
+from geoseg.io.files.interrupts import forget_outputs
 from geoseg.process.faults import resource_fault
 from geoseg.process.signals import Stopped, handle_signals, say_stopped, stopped
 from geoseg.process.streams import give_up, open_streams, reader_left, unwritten
@@ -33,6 +34,7 @@ def run_command(command: Callable[[], object], *, debug: bool) -> int:
     """
     if stopped() is None:
         handle_signals()
+    forget_outputs()
     open_streams()
     try:
         code = _code_of(command, debug=debug)

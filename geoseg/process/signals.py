@@ -16,6 +16,9 @@ from pathlib import Path
 from types import FrameType
 from typing import Final, NoReturn
 
+from geoseg.core.text import printable
+from geoseg.io.files.interrupts import finished_outputs
+
 GRACE_S: Final = 8.0
 """Longest time between the first signal and the end of the process."""
 
@@ -24,6 +27,15 @@ _REMIND_S: Final = 0.5
 _REMINDER: Final = getattr(
     signal, "SIGURG", None
 )  # Windows has none; the system ignores it by default, so a handler of it takes nothing away
+
+
+def advice() -> str:
+    """Say what an interrupted command leaves, and whether the same command may be given again."""
+    finished = finished_outputs()
+    if not finished:
+        return "what is finished is kept: run the same command again to resume."
+    names = ", ".join(printable(str(path)) for path in finished)
+    return f"finished and kept: {names}. Remove what is to be made again before you run the same command."
 
 
 class Stopped(BaseException):
@@ -39,7 +51,7 @@ class Stopped(BaseException):
         self.how, self.code = how, code
 
     def __str__(self) -> str:
-        return f"{self.how}; what is finished is kept: run the same command again to resume."
+        return f"{self.how}; {advice()}"
 
 
 _arrived: signal.Signals | None = None

@@ -11,7 +11,7 @@ from typing import Any
 
 from geoseg.errors import OutputError
 from geoseg.io.files.recorded_file import FileState, state_of_file
-from geoseg.io.files.writing import is_part, reap_parts, write_json
+from geoseg.io.files.writing import is_part, reap_parts, sync_folder, write_json
 from geoseg.io.publish.bundle import Bundle
 from geoseg.run.plan import Workplace
 
@@ -198,12 +198,23 @@ def replace_broken(work: Workplace, standing: Standing, remade: dict[str, Any]) 
 
 
 def swap(work: Workplace) -> None:
-    """Commit the new bundle by renaming; the old one is removed afterwards."""
+    """Commit the new bundle by renaming; the old one is removed afterwards.
+
+    Raises:
+        OSError: a folder cannot be renamed; the old bundle stands.
+    """
     final, replaced = work.bundle.directory, work.replaced
-    if final.exists():
+    stands = final.exists()
+    if stands:
         shutil.rmtree(replaced, ignore_errors=True)
         final.rename(replaced)
-    work.building.directory.rename(final)
+    try:
+        work.building.directory.rename(final)
+    except OSError:
+        if stands:
+            replaced.rename(final)
+        raise
+    sync_folder(final)
     shutil.rmtree(replaced, ignore_errors=True)
 
 

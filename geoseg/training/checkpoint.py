@@ -10,29 +10,12 @@ from zipfile import is_zipfile
 import torch
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
-from geoseg.core.digest import sha256_of_json
 from geoseg.errors import OutputError
 from geoseg.io.files.writing import whole_file
-from geoseg.training.recipe import Recipe
+from geoseg.training.recipe import Recipe, recipe_digest
 
 KEY = "geoseg"
 """Key of geoseg's own state in a checkpoint."""
-
-_DECIDES = {
-    "architecture",
-    "task",
-    "encoder_weights",
-    "bands",
-    "legend",
-    "sources",
-    "chips",
-    "augment",
-    "loss",
-    "schedule",
-    "optimiser",
-    "seed",
-}
-_DECIDES_TOO = {"precision", "channels_last", "devices"}
 
 
 class WholeFiles(TorchCheckpointIO):  # type: ignore[misc]
@@ -43,13 +26,6 @@ class WholeFiles(TorchCheckpointIO):  # type: ignore[misc]
         del storage_options
         with whole_file(Path(path)) as part:
             torch.save(checkpoint, part)
-
-
-def recipe_digest(recipe: Recipe) -> str:
-    """Digest the part of a recipe that the weights depend on; titles, scores and logs may change during training."""
-    values = recipe.model_dump(mode="json", include=_DECIDES)
-    trainer = recipe.trainer.model_dump(mode="json", include=_DECIDES_TOO, exclude_defaults=True)
-    return sha256_of_json(values | ({"trainer": trainer} if trainer else {}))
 
 
 def read_checkpoint(path: Path, recipe: Recipe) -> dict[str, Any]:

@@ -28,11 +28,11 @@ from geoseg.nn import build
 from geoseg.nn.parts.auxiliary import Auxiliary, forward_all
 from geoseg.nn.zoo.pretrained import begin, find_encoder
 from geoseg.training.auxiliary_losses import auxiliary_loss
-from geoseg.training.checkpoint import KEY, recipe_digest
+from geoseg.training.checkpoint import KEY
 from geoseg.training.losses import mixed_loss
 from geoseg.training.optimiser import encoder_of, make_optimiser
 from geoseg.training.progress import Line
-from geoseg.training.recipe import Recipe
+from geoseg.training.recipe import Recipe, recipe_digest
 from geoseg.training.recompute import recompute_blocks
 from geoseg.training.schedule import learning_rate
 from geoseg.training.separation_loss import object_channels, separation_loss, separation_weights

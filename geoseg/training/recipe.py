@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from geoseg.core.card import Architecture, CardBand, GsdRange, ModelCard, Score, TrainingSource
+from geoseg.core.digest import sha256_of_json
 from geoseg.core.legend import Legend
 from geoseg.data.augment import Augmentation
 from geoseg.data.chips import ChipSpec
@@ -19,6 +20,22 @@ from geoseg.training.optimiser import OptimiserSettings
 from geoseg.training.schedule import Schedule
 from geoseg.training.settings import Settings
 from geoseg.training.trainer_settings import TrainerSettings
+
+_DECIDES = {
+    "architecture",
+    "task",
+    "encoder_weights",
+    "bands",
+    "legend",
+    "sources",
+    "chips",
+    "augment",
+    "loss",
+    "schedule",
+    "optimiser",
+    "seed",
+}
+_DECIDES_TOO = {"precision", "channels_last", "devices"}
 
 
 def _as_text(version: object) -> object:
@@ -105,3 +122,10 @@ def read_recipe(path: Path) -> Recipe:
         UsageError: the file cannot be read, is not YAML, or is invalid; all errors at once.
     """
     return read_config(path, Recipe)
+
+
+def recipe_digest(recipe: Recipe) -> str:
+    """Digest the part of a recipe that the weights depend on; titles, scores and logs may change during training."""
+    values = recipe.model_dump(mode="json", include=_DECIDES)
+    trainer = recipe.trainer.model_dump(mode="json", include=_DECIDES_TOO, exclude_defaults=True)
+    return sha256_of_json(values | ({"trainer": trainer} if trainer else {}))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,11 +16,11 @@ from geoseg.core.paths import path_text
 from geoseg.core.window import Window
 from geoseg.data.chips import ChipMaker
 from geoseg.data.labelled import LabelledScene, read_source
-from geoseg.errors import UsageError
+from geoseg.errors import ModelError, OutputError, UsageError
 from geoseg.inference.objects.counted import best_min_score, object_scores_of
-from geoseg.io.files.targets import keep_existing, keep_inputs, make_folder
+from geoseg.io.files.targets import is_there, keep_existing, keep_inputs, make_folder
 from geoseg.io.files.writing import scratch_file
-from geoseg.io.weights.model_file import read_model, write_model
+from geoseg.io.weights.model_file import read_card, read_model, write_model
 from geoseg.models.bundled import resolve
 from geoseg.models.encoder_weights import NamedEncoder
 from geoseg.nn import build
@@ -28,7 +28,7 @@ from geoseg.training.calibrate import calibrate
 from geoseg.training.class_weights import weights_of
 from geoseg.training.held_out import HeldOut, hold_out
 from geoseg.training.progress import Progress, Report
-from geoseg.training.recipe import Recipe, read_recipe
+from geoseg.training.recipe import Recipe, read_recipe, recipe_digest
 from geoseg.training.score import Confusion, confusion, predict_channels
 from geoseg.training.training_checks import count_on_chips, training_warnings
 
@@ -39,6 +39,9 @@ __all__ = ["Progress", "Report", "train", "use_command"]
 
 _NEEDED = ("lightning", "matplotlib")
 _ENDS = (".checkpoint", "_log.csv")
+_RECIPE, _ORIGIN = "recipe_sha256", "started_from"
+_RESULTS = {"scores", "warnings", "temperature", "min_score", "weights_sha256"}
+"""Fields of a card that the training decides."""
 
 
 def train(
@@ -61,7 +64,8 @@ def train(
             number of classes.
         encoder: the file of ``encoder_weights``, when the recipe names some and ``start`` is None; published ones are
             fetched.
-        resume: resume from the checkpoint in ``out`` if there is one.
+        resume: resume from the checkpoint in ``out`` if there is one. A model in ``out`` that this recipe has trained
+            is returned as it is; changes of the data since are not noticed.
         report: called after every step.
 
     Returns:
@@ -70,7 +74,8 @@ def train(
     Raises:
         UsageError: recipe and data do not fit, the training diverged, or a required library is not installed.
         ModelError: the model to start from is broken or another network.
-        OutputError: ``out`` holds the model already, or a checkpoint of another recipe.
+        OutputError: ``out`` holds the model already and it is not to be resumed, or a model or checkpoint of another
+            recipe.
         ResourceError: a device does not exist, or memory or disk do not suffice.
 
     Example:
@@ -100,18 +105,14 @@ def _train(
     from geoseg.training.learner import Learner  # noqa: PLC0415
     from geoseg.training.training_report import write_report  # noqa: PLC0415
 
-    if isinstance(recipe.encoder_weights, NamedEncoder) and start is None and encoder is None:
-        encoder = recipe.encoder_weights.fetch()
-    if recipe.encoder_weights is not None and (start is None) == (encoder is None):
-        wanted = recipe.encoder_weights
-        raise UsageError(
-            f"{recipe.name}: the recipe begins with {wanted.file}. Pass --encoder-weights with it, or a model with "
-            f"--start-from. Get it with: {wanted.get}"
-        )
     target = out / f"{recipe.name}.safetensors"
-    keep_existing(target, overwrite=False, cure="Remove it or choose another --out.")
-    folders = (out / f"{recipe.name}_report", out / f"{recipe.name}_tensorboard")
     begun_with = None if start is None else resolve(str(start))[0]
+    if not resume:
+        keep_existing(target, overwrite=False, cure="Remove it or choose another --out.")
+    elif is_there(target):
+        return target, _trained_before(target, recipe, begun_with)
+    encoder = _encoder(recipe, start, encoder)
+    folders = (out / f"{recipe.name}_report", out / f"{recipe.name}_tensorboard")
     keep_inputs((begun_with, encoder), target, *(out / f"{recipe.name}{end}" for end in _ENDS), folders=folders)
     make_folder(out)
     images = [i for s in recipe.sources for i in read_source(s, "train", data, recipe.legend)]
@@ -141,7 +142,7 @@ def _train(
 
     if not learner.done and not fit(learner, chips, places, look=look, report=report, resume=resumed):
         raise SystemExit(0)  # a helper of the first process, which writes what follows
-    card = _descended(recipe.card(run=_run(learner)), origin)
+    card = _planned(recipe, origin, run=_run(learner))
     weights = {name: tensor.detach().contiguous().numpy() for name, tensor in learner.result().state_dict().items()}
     card, found = _scored(target, weights, card, (images, held_out))
     card = _checked(card, found, chips, learner.result())
@@ -169,6 +170,19 @@ def _check_objects(recipe: Recipe, images: list[LabelledScene]) -> None:
             )
 
 
+def _encoder(recipe: Recipe, start: str | Path | None, given: Path | None) -> Path | None:
+    """Return the file of the recipe's encoder weights; published ones are fetched."""
+    wanted = recipe.encoder_weights
+    if isinstance(wanted, NamedEncoder) and start is None and given is None:
+        return wanted.fetch()
+    if wanted is not None and (start is None) == (given is None):
+        raise UsageError(
+            f"{recipe.name}: the recipe begins with {wanted.file}. Pass --encoder-weights with it, or a model with "
+            f"--start-from. Get it with: {wanted.get}"
+        )
+    return given
+
+
 def _run(learner: Learner) -> dict[str, float]:
     return {"steps": learner.steps_taken, "minutes": round(learner.elapsed_s / 60, 1)}
 
@@ -189,15 +203,45 @@ def _checked(card: ModelCard, found: HeldOut, chips: ChipMaker, network: torch.n
     return card.model_copy(update={"warnings": training_warnings(counts, card.legend, on=on)})
 
 
-def _descended(card: ModelCard, origin: ModelCard | None) -> ModelCard:
-    """Add the training data of the initial weights to a card, since their licences apply too."""
+def _planned(recipe: Recipe, origin: ModelCard | None, *, run: dict[str, float]) -> ModelCard:
+    """Make the card of a training, without what its result decides.
+
+    The training data of the initial weights are added, since their licences apply too.
+    """
+    card = recipe.card(run=run)
+    made = {**card.recipe, _RECIPE: recipe_digest(recipe)}
     if origin is None:
-        return card
+        return card.model_copy(update={"recipe": made})
     known = {(source.name, source.split) for source in card.trained_on}
     before = tuple(source for source in origin.trained_on if (source.name, source.split) not in known)
-    lineage = {"model": origin.name, "weights_sha256": origin.weights_sha256, "recipe": origin.recipe}
-    recipe = {**card.recipe, "started_from": lineage}
-    return card.model_copy(update={"trained_on": (*card.trained_on, *before), "recipe": recipe})
+    made[_ORIGIN] = {"model": origin.name, "weights_sha256": origin.weights_sha256, "recipe": origin.recipe}
+    return card.model_copy(update={"trained_on": (*card.trained_on, *before), "recipe": made})
+
+
+def _trained_before(target: Path, recipe: Recipe, begun_with: Path | None) -> ModelCard:
+    """Read the card of a model that an earlier run of the same training has written.
+
+    Raises:
+        OutputError: what stands there is damaged, or another training's.
+    """
+    if target.is_dir():
+        raise UsageError(f"{target}: this is a folder; a file is needed. Give another name.")
+    origin = None if begun_with is None else read_card(begun_with)
+    try:
+        _, card = read_model(target)
+    except ModelError as error:
+        raise OutputError(f"{target} exists already, and is damaged. Remove it or choose another --out.") from error
+    if _plan_in(card) != _plan_in(_planned(recipe, origin, run={})):
+        raise OutputError(
+            f"{target} exists already, and is of another recipe or start. Remove it or choose another --out."
+        )
+    return card
+
+
+def _plan_in(card: ModelCard) -> dict[str, Any]:
+    """Return the part of a card that is known before the training."""
+    values = card.model_dump(mode="json", exclude=_RESULTS | {"recipe"})
+    return values | {key: card.recipe.get(key) for key in (_RECIPE, _ORIGIN)}
 
 
 def _scored(

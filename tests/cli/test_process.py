@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import resource
 import signal
 import subprocess
@@ -109,6 +110,37 @@ def test_a_command_that_is_still_starting_ends_as_one_that_works(
     _, error = process.communicate(timeout=60)
     assert process.returncode == code, error
     assert len(error.splitlines()) == 1
+
+
+def while_python_starts(error: str) -> bool:
+    """Tell whether a traceback is Python's own: SIGINT arrived before our first lines had run."""
+    return "Traceback" in error and re.search(r"/geoseg/(?!__init__|__main__)", error) is None
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "code"), BOTH)
+@pytest.mark.parametrize("name", ["--version", "predict"])
+def test_a_signal_at_any_moment_has_its_code_and_no_traceback(
+    name: str, number: signal.Signals, code: int, write_scene: Any, tiny_model: Path, tmp_path: Path
+) -> None:
+    """Every 20 ms of two seconds. The system ends a process that has no handler yet; a shell shows that as the code."""
+    options = [write_scene(blobs((900, 900))), "--model", tiny_model, "--runtime", "torch", "--quiet", "--out"]
+    command = list(map(str, [*COMMAND, name, *([] if name == "--version" else [*options, tmp_path / "out"])]))
+    seen: dict[int, list[int | None]] = {}
+    for after_ms in range(0, 2000, 20):
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        time.sleep(after_ms / 1000)
+        process.send_signal(number)
+        _, error = process.communicate(timeout=60)
+        if number == signal.SIGINT and while_python_starts(error):
+            continue
+        assert "Traceback" not in error, (after_ms, error)
+        assert process.returncode in {code, -number, 0}, (after_ms, error)
+        seen.setdefault(process.returncode, []).append(after_ms)
+    assert len(seen[code]) >= 5, seen
+    assert max(seen.get(-number, [0])) < max(seen[code]), seen
+    if name == "--version" and process.returncode == 0:
+        assert 0 in seen
 
 
 @pytest.mark.slow
@@ -240,8 +272,8 @@ def test_a_command_that_is_done_does_not_wait_for_python_to_free_its_modules() -
 
 def test_a_command_that_is_done_waits_for_its_threads_and_runs_its_exit_functions() -> None:
     process, _ = ended(
-        "import atexit, threading, time\n"
-        "def late(): time.sleep(0.5); print('thread'); atexit.register(print, 'function')\n"
+        "import atexit, threading\n"
+        "def late(): threading.main_thread().join(); print('thread'); atexit.register(print, 'function')\n"
         "threading.Thread(target=late).start()\n"
         "main()"
     )

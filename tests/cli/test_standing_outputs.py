@@ -6,9 +6,12 @@ import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from test_nonsense_options import COMMANDS, command_line, geoseg, inputs, parameters
+
+from geoseg.process.signals import handle_signals
 
 __all__ = ["inputs"]
 
@@ -113,3 +116,36 @@ def test_a_link_where_a_style_would_go_is_not_replaced_unasked(inputs: dict[str,
     assert geoseg("vectorise", inputs["codes"], "--out", tmp_path / "x.fgb", "--overwrite") == 0
     assert not style.is_symlink()
     assert not (tmp_path / "nothing").exists()
+
+
+@pytest.mark.parametrize("name", ["evaluate", "evaluate objects", "evaluate sample", "vectorise", "models export"])
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_an_interruption_says_whether_the_same_command_would_be_refused(
+    when: str,
+    name: str,
+    inputs: dict[str, str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The signal arrives just before or just after the output takes its name."""
+    out, replace = tmp_path / FILES[name], os.replace
+
+    def interrupted(source: Any, target: Any, **options: Any) -> None:
+        if Path(target) != out:
+            return replace(source, target, **options)
+        if when == "before":
+            signal.raise_signal(signal.SIGTERM)
+        replace(source, target, **options)
+        signal.raise_signal(signal.SIGTERM)
+        return None
+
+    monkeypatch.setattr(os, "replace", interrupted)
+    assert run(name, out, inputs) == 143
+    said = capsys.readouterr().err
+    monkeypatch.undo()
+    assert out.exists() == (f"finished and kept: {out}." in said)
+    assert out.exists() != ("run the same command again" in said)
+    assert out.exists() or list(tmp_path.iterdir()) == []
+    handle_signals()
+    assert run(name, out, inputs) == (0 if when == "before" else 6)

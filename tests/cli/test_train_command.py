@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import signal
 import typing
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,9 +21,10 @@ from small_training import document, write_squares
 from geoseg.cli.main import app
 from geoseg.cli.output.train_progress import TrainingBar, TrainingLines, describe
 from geoseg.core.legend import LegendClass
-from geoseg.io.weights.model_file import read_model
+from geoseg.io.weights.model_file import read_model, write_model
 from geoseg.models.bundled import resolve
 from geoseg.process.command import run_command
+from geoseg.process.signals import handle_signals
 from geoseg.training.progress import Progress
 from geoseg.training.recipe import Recipe
 
@@ -56,8 +58,56 @@ def test_a_config_alone_trains_and_the_printed_command_uses_the_model(
     scene = ["image.tif" if part == "SCENE.tif" else part for part in command]
     assert geoseg(*scene, "--quiet", "--runtime", "torch", "--no-vector") == 0
     assert (config.parent / "maps" / "image" / "image_classes.tif").exists()
-    assert geoseg("train", config) == 6
-    assert "exists already" in capsys.readouterr().err
+
+
+def test_a_training_that_is_done_is_not_done_again_and_another_one_replaces_nothing(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = Path("runs/squares/squares.safetensors")
+    assert geoseg("train", config) == 0
+    scores = re.findall("IoU .*", capsys.readouterr().out)
+    content = model.read_bytes()
+
+    def refused(*options: str) -> str:
+        assert geoseg("train", config, *options) == 6
+        assert model.read_bytes() == content
+        return capsys.readouterr().err
+
+    assert geoseg("train", config) == 0
+    printed = capsys.readouterr()
+    assert "squares: done already" in printed.out
+    assert re.findall("IoU .*", printed.out) == scores
+    assert "step" not in printed.err
+    assert geoseg("train", config, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["done_before"] is True
+    assert "exists already" in refused("--restart")
+    assert "of another recipe or start" in refused("--start-from", str(model))
+    for change in ({"seed": 4}, {"title": "Squares"}, {"schedule": document(steps=13)["schedule"]}):
+        config.write_text(yaml.safe_dump(document(steps=12, validate_every=6) | change))
+        assert "of another recipe or start" in refused()
+    config.write_text(yaml.safe_dump(document(steps=12, validate_every=6)))
+    content = content[:-1] + bytes([content[-1] ^ 1])
+    model.write_bytes(content)
+    assert "is damaged" in refused()
+
+
+def test_a_training_interrupted_when_its_model_stands_says_that_it_is_kept_and_is_done(
+    config: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(path: Path, *rest: Any) -> Any:
+        card = write_model(path, *rest)
+        if path.suffix == ".safetensors":
+            signal.raise_signal(signal.SIGTERM)
+        return card
+
+    monkeypatch.setattr("geoseg.training.train.write_model", interrupted)
+    assert geoseg("train", config) == 143
+    assert "run the same command again" in capsys.readouterr().err
+    monkeypatch.undo()
+    monkeypatch.chdir(config.parent)
+    handle_signals()
+    assert geoseg("train", config) == 0
+    assert "done already" in capsys.readouterr().out
 
 
 def test_a_training_that_learns_one_class_says_so_first_and_last(

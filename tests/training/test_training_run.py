@@ -22,11 +22,11 @@ from geoseg.data.labelled import UNLABELLED
 from geoseg.errors import ResourceError, UsageError
 from geoseg.io.weights.model_file import read_model
 from geoseg.training.batches import BatchesAhead
-from geoseg.training.checkpoint import read_checkpoint, recipe_digest
+from geoseg.training.checkpoint import read_checkpoint
 from geoseg.training.fit import Places, fit
 from geoseg.training.learner import Learner
 from geoseg.training.losses import mixed_loss
-from geoseg.training.recipe import Recipe
+from geoseg.training.recipe import Recipe, recipe_digest
 from geoseg.training.train import Progress, train
 
 PLAIN_SGD = {"name": "sgd", "momentum": 0.0}
@@ -335,7 +335,7 @@ _SCRIPT = """
 import json, os, signal, sys, torch
 from pathlib import Path
 torch.set_num_threads(1)
-from geoseg.training.recipe import Recipe
+from geoseg.training.recipe import Recipe, recipe_digest
 from geoseg.training.train import train
 document, data, out, kill_at = json.loads(sys.argv[1])
 def report(progress):

@@ -23,10 +23,14 @@ def train(
     quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the card as JSON on stdout.")] = False,
 ) -> None:
-    """Train a model from a recipe; an interrupted training goes on when the same command is given again."""
+    """Train a model from a recipe; an interrupted training goes on when the same command is given again.
+
+    A training that is done already is not done again.
+    """
     import torch
 
     from geoseg.cli.output.train_progress import training_reporter
+    from geoseg.io.files.targets import is_there
     from geoseg.training.recipe import read_recipe
     from geoseg.training.train import train as run
     from geoseg.training.train import use_command
@@ -35,21 +39,27 @@ def train(
         torch.set_num_threads(threads)
     wanted = read_recipe(recipe)
     place = Path("runs") / wanted.name if out is None else out
+    done_before = is_there(place / f"{wanted.name}.safetensors")
     with nullcontext() if quiet or as_json else training_reporter(wanted.name) as report:
         path, card = run(
             wanted, data, place, start=start_from, encoder=encoder_weights, resume=not restart, report=report
         )
     if as_json:
-        print(json.dumps({"model": str(path), "card": card.model_dump(mode="json"), "use": use_command(path)}))
+        told = {"model": str(path), "card": card.model_dump(mode="json"), "use": use_command(path)}
+        print(json.dumps(told | {"done_before": done_before}))
         return
     warnings = [f"warning: {text}" for text in card.warnings]
     for warning in warnings:
         print_message(warning)
+    if done_before:
+        print(f"{wanted.name}: done already, nothing to do. If its data changed, remove the model to train it again.")
     for score in card.scores:
         print(f"{score.metric} {score.value:.3f} on {score.on}")
     print(path)
     if not quiet:
-        print(f"report: {place / f'{wanted.name}_report' / 'report.html'}")
+        report_page = place / f"{wanted.name}_report" / "report.html"
+        if report_page.exists():
+            print(f"report: {report_page}")
         print(f"use it: {use_command(path)}")
     for warning in warnings:
         print_message(f"{warning}. Do not use the model before this is understood.")

@@ -85,6 +85,7 @@ def vectorise(  # noqa: PLR0915 - a third of the statements are imports
     from geoseg.cli.arguments.zonal import open_bands
     from geoseg.errors import UsageError
     from geoseg.io.files.targets import keep_existing, keep_inputs
+    from geoseg.io.files.writing import all_or_none
     from geoseg.io.labels.class_map import ClassMap, hidden_note
     from geoseg.io.labels.class_raster import ClassRaster, ClassRules
     from geoseg.io.labels.confidence_raster import ConfidenceRaster
@@ -121,7 +122,7 @@ def vectorise(  # noqa: PLR0915 - a third of the statements are imports
         raise UsageError(f"--regularise writes a second layer, which {target.suffix} has not. Pass --out with .gpkg.")
     given = None if legend is None else read_value_legend(legend)
     rules = ClassRules.of_map(given, parse_nodata(nodata), assume_crs=assume_crs)
-    with ExitStack() as stack:
+    with all_or_none(outputs), ExitStack() as stack:
         classes = stack.enter_context(ClassRaster(_absolute(codes), rules))
         grid = LayerGrid(geobox=classes.geobox, gcps=classes.scene.gcps, gcps_crs=classes.scene.gcps_crs)
         percent = None if confidence is None else ConfidenceRaster(_absolute(confidence), assume_crs, unplaced=False)

@@ -1,16 +1,20 @@
-"""Signals that arrive while C code runs, which would drop their exceptions or convert them."""
+"""Interruptions by signals: kept where C code would drop or convert them; the files that they find finished."""
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
 _Handler = Callable[[int, FrameType | None], Any]
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_expected: set[Path] = set()
+"""Files that this process is to write and the same command would refuse to replace."""
 
 
 class Interruption:
@@ -67,3 +71,18 @@ def kept_interruption() -> Iterator[Interruption]:
         for number, (keep, handler) in replaced.items():
             if signal.getsignal(number) is keep:  # a handler may have put another in its place, for the second signal
                 signal.signal(number, handler)
+
+
+def expect_output(path: Path) -> None:
+    """Note a file that does not exist, is to be written, and will not be replaced by the same command."""
+    _expected.add(path.absolute())
+
+
+def forget_outputs() -> None:
+    """Begin a command: files of an earlier one in this process are none of its own."""
+    _expected.clear()
+
+
+def finished_outputs() -> list[Path]:
+    """List the expected files that exist by now: an interrupted command that is given again would be refused."""
+    return sorted(path for path in _expected if os.path.lexists(path))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from geoseg.errors import OutputError, UsageError
 from geoseg.io.files.formats import is_remote, local_name
+from geoseg.io.files.interrupts import expect_output
 
 Input = str | os.PathLike[str] | None
 
@@ -60,6 +61,8 @@ def keep_existing(target: Path, *, overwrite: bool, cure: str) -> None:
         raise UsageError(f"{target}: this is a folder; a file is needed. Give another name.")
     if not overwrite and is_there(target):
         raise OutputError(f"{target} exists already. {cure}")
+    if not overwrite:
+        expect_output(target)
 
 
 def is_there(path: Path) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import os
@@ -10,8 +11,8 @@ import shutil
 import sqlite3
 import threading
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +23,11 @@ from geoseg.errors import GeosegError, WriteError
 from geoseg.io.files.interrupts import kept_interruption
 
 _FAILURES = (OSError, RasterioError, CPLE_BaseError, sqlite3.Error)
+_CANNOT_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EACCES, errno.EPERM, errno.EBADF}
+_LOG = logging.getLogger(__name__)
 _GDAL_LOG = logging.getLogger("rasterio._env")
 _GDAL_SIGNAL = "GDAL signalled an error"
-_PART_SUFFIX = r"\.(?:tiles\.)?(?P<pid>\d+)\.part"
+_PART_SUFFIX = r"\.(?:tiles\.|old\.)?(?P<pid>\d+)\.part"
 _PART = re.compile(r".+?" + _PART_SUFFIX, re.DOTALL)
 _parts_in_use: set[Path] = set()
 
@@ -34,6 +37,8 @@ def whole_file(
     path: Path, *, verify: Callable[[Path], None] | None = None, size_bytes: int | None = None
 ) -> Iterator[Path]:
     """Write a temporary file next to ``path`` and rename it, so that ``path`` is replaced as a whole or not at all.
+
+    A file is written once it has its name: what fails afterwards is no failure of it (see ``sync_folder``).
 
     Args:
         path: the final name; its folder must exist.
@@ -66,7 +71,6 @@ def whole_file(
                 verify(part)
             interruption.check()
             os.replace(part, target)  # noqa: PTH105 - the tests fail this very call
-            _sync(target.parent)
         except GeosegError:
             interruption.check()
             raise
@@ -75,6 +79,38 @@ def whole_file(
             raise WriteError(_explain(target, part, error, size_bytes)) from error
         finally:
             _remove(target.parent, part.name)
+        sync_folder(target)
+
+
+@contextmanager
+def all_or_none(paths: Iterable[Path]) -> Iterator[None]:
+    """Write several files, each by ``whole_file``, so that a failure or interruption leaves what stood there before.
+
+    New files are removed and replaced ones restored, from a hard link where the file system has them. A process that is
+    killed in between leaves the files that it has finished.
+
+    Args:
+        paths: the files; whether they exist is looked up at the start.
+    """
+    targets = [path.absolute() for path in paths]
+    new = [target for target in targets if not os.path.lexists(target)]
+    old = {target: _part(target, "old.") for target in targets if target not in new}
+    with ExitStack() as stack:
+        for target, link in old.items():
+            stack.enter_context(_in_use(link))
+            stack.callback(_remove, target.parent, link.name)
+            with suppress(OSError):
+                os.link(target, link, follow_symlinks=False)
+        try:
+            yield
+        except BaseException:
+            for target in new:
+                with suppress(OSError):
+                    target.unlink()
+            for target, link in old.items():
+                with suppress(OSError):
+                    os.replace(link, target)  # noqa: PTH105 - as every file is put in its place
+            raise
 
 
 @contextmanager
@@ -94,6 +130,24 @@ def scratch_file(path: Path) -> Iterator[Path]:
             yield part
         finally:
             _remove(target.parent, part.name)
+
+
+def sync_folder(path: Path) -> None:
+    """Ask the disk to keep a file's new name through a power cut; a failure is logged and never raised.
+
+    The file is complete under its name already, and renaming cannot be undone safely. SQLite ignores the failure too.
+    Some file systems cannot sync a folder, and a folder that may be written but not listed cannot be opened for it:
+    these are not mentioned.
+
+    Args:
+        path: the file or folder that was renamed.
+    """
+    try:
+        _sync(path.absolute().parent)
+    except OSError as error:
+        if error.errno not in _CANNOT_SYNC:
+            cause = error.strerror or str(error)
+            _LOG.warning("%s: is written, but after a power cut it may be missing: its folder: %s", path, cause)
 
 
 def write_bytes(path: Path, data: bytes) -> None:
