@@ -8,6 +8,8 @@ from uuid import uuid4
 
 from prefect.settings import PREFECT_API_URL
 
+from geoseg.run.loopback import check_loopback
+
 _MARK = "GEOSEG_SERVER_OF"
 _STOP_MARKED = """
 while read -r _; do :; done
@@ -27,10 +29,14 @@ def start_own_server() -> None:
     moment does a kill leave a server behind.
 
     Raises:
+        ResourceError: this machine has no loopback address.
         RuntimeError: it did not start in time.
     """
     if PREFECT_API_URL.value() is not None:
         return
+    check_loopback(
+        "Prefect's own server", "Set PREFECT_API_URL to a server, or run geoseg predict or geoseg archive run."
+    )
     from prefect.server.api.server import SubprocessASGIServer  # noqa: PLC0415 - seconds, only for plain calls
 
     mark = f"{_MARK}={uuid4().hex}"

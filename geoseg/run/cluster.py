@@ -18,6 +18,7 @@ import torch
 
 from geoseg.errors import ResourceError, UsageError
 from geoseg.run.dask_workers import BLOCK, GPU, LAYERS, DaskWorkers
+from geoseg.run.loopback import check_loopback
 from geoseg.run.on_worker import BLOCKS_AT_ONCE
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ def local_cluster(workers: int) -> Iterator[Client]:
 
     if workers < 1:
         raise UsageError(f"--workers {workers}: at least 1 is expected.")
+    check_loopback(f"--workers {workers}", "Leave out --workers.")
     with dask.config.set(_SETTINGS):
         try:
             with _quiet_processes():
@@ -71,7 +73,7 @@ def local_cluster(workers: int) -> Iterator[Client]:
         except (OSError, RuntimeError, TimeoutError) as error:
             raise ResourceError(
                 f"--workers {workers}: no processes can be started on this machine ({_cause(error)}). "
-                "They need the loopback address 127.0.0.1 and memory. Leave out --workers."
+                "They need memory and process numbers. Leave out --workers."
             ) from error
         with cluster:
             try:

@@ -6,7 +6,7 @@ import os
 import re
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from geoseg.errors import GeosegError, OutputError, WriteError
@@ -27,20 +27,24 @@ def locked(path: Path, of: Path | None = None) -> Iterator[None]:
         UsageError: a file stands where the folder should.
         WriteError: the folder cannot be made or written.
     """
-    try:
-        make_folder(path.parent)
-        handle = _hold(path, of or path.parent / path.name.removeprefix(".").removesuffix(".lock"))
-        os.ftruncate(handle, 0)
-        os.write(handle, f"pid {os.getpid()} on {socket.gethostname()}".encode())
-    except OSError as error:
-        if isinstance(error, GeosegError):
-            raise
-        raise WriteError(f"{path.parent}: cannot be written: {error.strerror}. Choose another --out.") from error
-    try:
+    with ExitStack() as stack:
+        try:
+            make_folder(path.parent)
+            handle = _hold(path, of or path.parent / path.name.removeprefix(".").removesuffix(".lock"))
+            stack.callback(os.close, handle)
+            stack.callback(_remove, path)  # while it is held: who waits for this file finds another one in its place
+            os.ftruncate(handle, 0)
+            os.write(handle, f"pid {os.getpid()} on {socket.gethostname()}".encode())
+        except OSError as error:
+            if isinstance(error, GeosegError):
+                raise
+            raise WriteError(f"{path.parent}: cannot be written: {error.strerror}. Choose another --out.") from error
         yield
-    finally:
-        path.unlink(missing_ok=True)  # while it is held: who waits for this file finds another one in its place
-        os.close(handle)
+
+
+def _remove(path: Path) -> None:
+    with suppress(OSError):  # a file that nobody holds locks nothing; the next run removes it
+        path.unlink()
 
 
 def _hold(path: Path, target: Path) -> int:

@@ -19,7 +19,7 @@ from geoseg.data.labelled import LabelledScene, read_source
 from geoseg.errors import ModelError, OutputError, UsageError
 from geoseg.inference.objects.counted import best_min_score, object_scores_of
 from geoseg.io.files.targets import is_there, keep_existing, keep_inputs, make_folder
-from geoseg.io.files.writing import scratch_file
+from geoseg.io.files.writing import reap_parts, scratch_file
 from geoseg.io.weights.model_file import read_card, read_model, write_model
 from geoseg.models.bundled import resolve
 from geoseg.models.encoder_weights import NamedEncoder
@@ -110,6 +110,7 @@ def _train(
     if not resume:
         keep_existing(target, overwrite=False, cure="Remove it or choose another --out.")
     elif is_there(target):
+        reap_parts(out)
         return target, _trained_before(target, recipe, begun_with)
     encoder = _encoder(recipe, start, encoder)
     folders = (out / f"{recipe.name}_report", out / f"{recipe.name}_tensorboard")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import errno
 import re
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -29,7 +31,7 @@ from geoseg.archive.manifest import Entry, Manifest
 from geoseg.archive.record import SceneRecord
 from geoseg.errors import OutputError, ResourceError, SceneError, UsageError
 from geoseg.flows import board as boards
-from geoseg.flows import resubmit, serve
+from geoseg.flows import ending, own_server, resubmit, serve
 from geoseg.flows.assets import asset_key
 from geoseg.flows.board import Board, artifact_key
 from geoseg.flows.ending import Outcome, computed, run, talking
@@ -304,3 +306,18 @@ def test_references_are_found_by_the_scene_s_name_or_its_file_s(tmp_path: Path) 
         find_references(tmp_path / "out", tmp_path / "none")
     with pytest.raises(SceneError, match="no scene of this archive is done"):
         find_references(tmp_path, references)
+
+
+def test_a_plain_call_without_a_loopback_address_is_refused_before_a_server_is_started(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Unset:
+        value = staticmethod(lambda: None)
+
+    def refused(*_: Any, **__: Any) -> None:
+        raise OSError(errno.ENETUNREACH, "Network is unreachable")
+
+    monkeypatch.setattr(own_server, "PREFECT_API_URL", Unset)
+    monkeypatch.setattr(socket, "create_connection", refused)
+    with pytest.raises(ResourceError, match=r"needs the loopback address 127.0.0.1 \(Network is unreachable\)"):
+        ending.run(lambda: pytest.fail("the flow was begun"))
