@@ -16,7 +16,9 @@ from geoseg.archive.sources.config import FolderSource
 from geoseg.archive.sources.files import watch_scenes
 from geoseg.archive.sources.ref import SceneRef
 from geoseg.errors import UsageError
+from geoseg.run.finished import remove_unfinished
 from geoseg.run.report import Reporter, Silence
+from geoseg.run.stages import workplace
 from geoseg.run.workers import Workers
 
 
@@ -156,6 +158,7 @@ class _Run:
             self.failed.append(record)
         else:
             self.skipped += 1
+            remove_unfinished(workplace(self.archive.config.out, record.name))
 
     def report(self) -> ArchiveReport:
         """Return the result of the run."""

@@ -13,6 +13,7 @@ from geoseg.errors import OutputError
 from geoseg.io.files.recorded_file import FileState, state_of_file
 from geoseg.io.files.writing import is_part, reap_parts, sync_folder, write_json
 from geoseg.io.publish.bundle import Bundle
+from geoseg.run.lock import holder
 from geoseg.run.plan import Workplace
 
 _RASTER = ".tif"
@@ -224,3 +225,11 @@ def recover(work: Workplace) -> None:
         work.replaced.rename(work.bundle.directory)
     shutil.rmtree(work.replaced, ignore_errors=True)
     shutil.rmtree(work.building.directory, ignore_errors=True)
+
+
+def remove_unfinished(work: Workplace) -> None:
+    """Remove what a finished run could not remove, unless another run holds the lock."""
+    if holder(work.lock) is not None:
+        return
+    for folder in (work.blocks, work.building.directory, work.replaced):
+        shutil.rmtree(folder, ignore_errors=True)

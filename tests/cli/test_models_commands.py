@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from geoseg.cli.main import app
+from geoseg.models import bundled
 from geoseg.process.command import run_command
 
 NETWORK = "torchvision_lraspp_mobilenet_v3_large"
@@ -74,3 +75,16 @@ def test_a_model_is_exported(tiny_model: Path, tmp_path: Path, capsys: pytest.Ca
     assert out.exists()
     assert geoseg("models", "export", tiny_model, out, "--to", "torchscript") == 6
     assert geoseg("models", "export", tiny_model, tmp_path / "a.b", "--to", "onnx") == 2
+
+
+def test_the_doctor_tries_runtimes_that_run_the_bundled_models_and_all_is_well(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ONNX Runtime runs exported files only; whether it is installed says nothing about the models."""
+    one = {"solar-unet": bundled.BUNDLED["solar-unet"]}
+    monkeypatch.setattr(bundled, "BUNDLED", one)
+    assert geoseg("doctor", "--json") == 0
+    tried = json.loads(capsys.readouterr().out)["models"]
+    assert [entry["model"] for entry in tried] == ["solar-unet"] * len(tried)
+    assert tried[0]["runtime"].startswith("torch")
+    assert not any("onnxruntime" in entry["runtime"] for entry in tried)

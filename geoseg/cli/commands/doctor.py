@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import importlib.metadata
+import importlib.util
 import json
 import os
 import platform
 import shutil
 import sys
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any
 
 import typer
 
@@ -73,21 +74,23 @@ def _version(name: str) -> str | None:
 def _try_models() -> list[dict[str, Any]]:
     import numpy as np
 
-    from geoseg.core.choices import RuntimeName
     from geoseg.errors import GeosegError
     from geoseg.models.bundled import BUNDLED
     from geoseg.models.model import load_model
+    from geoseg.runtimes.registry import RUNTIMES
 
     tried: list[dict[str, Any]] = []
     for name in BUNDLED:
-        for runtime in get_args(RuntimeName)[1:]:
+        for runtime, entry in RUNTIMES.items():
+            if not entry.runs_torch:  # it runs exported files only
+                continue
             try:
                 model = load_model(name, runtime=runtime)
                 answer = model.runtime.run(np.zeros((1, len(model.card.bands), 64, 64), np.float32))
                 works = all(np.isfinite(array).all() for array in answer.values())
                 tried.append({"model": name, "runtime": model.info.version, "works": works, "why": ""})
             except GeosegError as error:
-                absent = runtime == "openvino" and _version("openvino") is None
+                absent = importlib.util.find_spec(entry.library) is None
                 tried.append({"model": name, "runtime": runtime, "works": absent, "why": str(error)})
     return tried
 
