@@ -20,6 +20,8 @@ from geoseg.io.weights.checkpoint_file import Checkpoint, read_checkpoint
 from geoseg.io.weights.model_file import write_model
 from geoseg.models.named_weights import NamedWeights, is_name, local_file, look_up
 from geoseg.nn.checkpoints import Fitted, fit, unwrap
+from geoseg.nn.instance.contract import InstanceNetwork
+from geoseg.nn.zoo.registry import network_entry
 
 _IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 _CAFFE = (tuple(m / 255 for m in (122.67891434, 116.66876762, 104.00698793)), (1 / 255,) * 3)
@@ -129,8 +131,12 @@ def _meta_options(network: str, named: NamedWeights | None) -> dict[str, Any]:
 def _try(path: Path, fitted: Fitted) -> None:
     tile = torch.linspace(-1, 1, 64 * 64).reshape(1, 1, 64, 64).expand(1, fitted.bands, 64, 64)
     with torch.inference_mode():
-        logits = fitted.network(tile.contiguous())
-    if not bool(torch.isfinite(logits).all()):
+        network = fitted.network
+        if isinstance(network, InstanceNetwork):
+            answers = network.nominal_pass(tile.contiguous())
+        else:
+            answers = (network(tile.contiguous()),)
+    if not all(bool(torch.isfinite(answer).all()) for answer in answers):
         raise ModelError(f"{path}: the network answers NaN or infinity; its weights are broken. Fetch it again.")
 
 
@@ -158,6 +164,7 @@ def _card(
         return ModelCard(
             name=name,
             title=f"{network}, imported from {checkpoint.path.name}",
+            task=network_entry(network).task,
             description=f"Weights of {fitted.layout.source}'s layout, as they came: nothing here was trained again.",
             architecture=Architecture(name=network, options=_plain(fitted.options)),
             bands=_bands(fitted, wanted, meta),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import pickle
 import struct
 import tarfile
 import warnings
@@ -65,7 +66,7 @@ class Checkpoint:
 
 
 def read_checkpoint(path: Path, sha256: str | None = None) -> Checkpoint:
-    """Read a checkpoint: safetensors, a file of ``torch.save``, or a folder of smp's ``save_pretrained``.
+    """Read a checkpoint: safetensors, a file of ``torch.save``, a pickle of arrays, a folder of ``save_pretrained``.
 
     Args:
         path: path of the file or folder.
@@ -152,7 +153,9 @@ def _unpickled(path: Path) -> dict[str, Any]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of torch, that this reader is not its own restricted one
-            content = torch.load(path, map_location="cpu", pickle_module=restricted_pickle, weights_only=False)
+            content = _plain_pickle(path) or torch.load(
+                path, map_location="cpu", pickle_module=restricted_pickle, weights_only=False
+            )
     except RefusedGlobalError as error:
         raise ModelError(
             f"{path}: refused: opening it would run code ({error.name}), not only read tensors. {_CURE}"
@@ -170,6 +173,20 @@ def _unpickled(path: Path) -> dict[str, Any]:
     if not isinstance(content, Mapping):
         raise ModelError(f"{path}: holds a {type(content).__name__}, not a state dict. {_CURE}")
     return {str(key): value for key, value in content.items()}
+
+
+def _torch_file(path: Path) -> Any:
+    return torch.load(path, map_location="cpu", pickle_module=restricted_pickle, weights_only=False)
+
+
+def _plain_pickle(path: Path) -> Mapping[Any, Any] | None:
+    """Read a pickle of a mapping, as detectron2 publishes weights; None for a file of ``torch.save``."""
+    with open_input(path) as stream:
+        if stream.read(1) != pickle.PROTO:
+            return None
+        stream.seek(0)
+        first = restricted_pickle.load(stream, encoding="latin1")  # torch's begins with a number
+    return first if isinstance(first, Mapping) else None
 
 
 def _whole_object(content: object) -> str | None:

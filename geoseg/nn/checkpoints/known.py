@@ -7,6 +7,7 @@ from geoseg.nn.checkpoints import (
     deeplabs,
     fastfcn,
     hrnet,
+    instance,
     libraries,
     mmsegmentation,
     refinenet,
@@ -35,6 +36,7 @@ LAYOUTS: tuple[Layout, ...] = tuple(
         caffe,
         deeplabs,
         zijundeng,
+        instance,
     )
     for layout in module.LAYOUTS
 )

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from torch import Tensor
+
 Rename = tuple[str, str]
+
+Prepare = Callable[[Mapping[str, Tensor]], dict[str, Tensor]]
+"""Changes the tensors of a source, still under its names."""
 
 Scaling = Literal["imagenet", "caffe", "unit"]
 """Normalisation of pixels of 0 to 255 in the source: mean and deviation of ImageNet; its mean only; division by 255."""
@@ -54,6 +59,7 @@ class Layout:
         sizes: options that are the first side of a tensor of the source.
         cells: channels of the classifier for each class: the pixels of a cell, where all are classified at once.
         untold: options that nothing in the tensors tells, where the source has models of several kinds.
+        prepare: changes tensors before they are renamed, such as the order of classes.
     """
 
     source: str
@@ -74,6 +80,7 @@ class Layout:
     sizes: Mapping[str, str] = field(default_factory=dict)
     cells: int = 1
     untold: tuple[str, ...] = ()
+    prepare: Prepare | None = None
 
     def fits(self, names: Iterable[str]) -> bool:
         """Return True if a state dict with these names has this layout."""

@@ -81,6 +81,8 @@ def fit(
     """
     chosen, hints = chosen or {}, hints or {}
     layout = recognise(name, tensors)
+    if layout.prepare is not None:
+        tensors = layout.prepare(tensors)
     config = _config(layout, chosen, hints)
     wanted: dict[str, Any] = {
         **layout.networks[name],

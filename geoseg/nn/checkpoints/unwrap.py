@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -35,13 +36,21 @@ def unwrap(content: Mapping[str, Any]) -> dict[str, Tensor]:
         if place is None:
             break
         inner = inner[place]
-    found = {str(k): v for k, v in inner.items() if isinstance(v, Tensor) and not _BESIDE.match(str(k))}
+    found = {str(k): _tensor(v) for k, v in inner.items() if not _BESIDE.match(str(k))}
+    found = {name: tensor for name, tensor in found.items() if isinstance(tensor, Tensor)}
     if not found:
         raise ModelError("holds no tensors: neither a state dict nor a known way around one")
     tensors = {_bare(name): _plain(name, tensor) for name, tensor in found.items()}
     while prefix := next((p for p in _PREFIXES if all(name.startswith(p) for name in tensors)), None):
         tensors = {name[len(prefix) :]: tensor for name, tensor in tensors.items()}
     return tensors
+
+
+def _tensor(value: Any) -> Any:
+    """Make a tensor of an array of numbers (detectron2's ``.pkl``); leave anything else."""
+    if isinstance(value, np.ndarray) and value.dtype.kind in "fiu":
+        return torch.from_numpy(np.array(value, dtype=value.dtype.newbyteorder("="), copy=True, order="C"))
+    return value
 
 
 def _bare(name: str) -> str:

@@ -50,11 +50,14 @@ class InstanceNetwork(nn.Module, ABC):
         """The part that reads the image, which weights of a classifier fit."""
 
     @abstractmethod
-    def nominal_pass(self, x: Tensor) -> None:
+    def nominal_pass(self, x: Tensor) -> tuple[Tensor, ...]:
         """Run what an image costs, whatever is on it; the cost of a network is measured so.
 
         Args:
             x: (B, C, H, W).
+
+        Returns:
+            Answers of the convolutions.
         """
 
 

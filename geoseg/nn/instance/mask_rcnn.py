@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
+import torch
 from torch import Tensor, nn
 from torchvision.models import resnet
 from torchvision.models.detection import MaskRCNN
@@ -75,17 +76,32 @@ class RegionNetwork(InstanceNetwork):
         found: list[Detections] = network(list(images))
         return [{**one, "masks": one["masks"][:, 0]} for one in found]
 
-    def nominal_pass(self, x: Tensor) -> None:
+    def nominal_pass(self, x: Tensor) -> tuple[Tensor, ...]:
         """Run the backbone, the proposals' head and the heads of 1,000 proposals and 100 objects."""
         network: Any = self.network
         levels = network.backbone(x)
-        network.rpn.head(list(levels.values()))
+        objectness, _ = network.rpn.head(list(levels.values()))
         heads = network.roi_heads
-        heads.box_predictor(heads.box_head(heads.box_roi_pool.blank(_PROPOSALS, levels["0"])))
+        scores, boxes = heads.box_predictor(heads.box_head(heads.box_roi_pool.blank(_PROPOSALS, levels["0"])))
         pooled = heads.mask_roi_pool.blank(_OBJECTS, levels["0"])
         masks = heads.mask_predictor(heads.mask_head(pooled))
         if isinstance(heads, MaskScoringHeads):
             heads.mask_iou(pooled, masks[:, :1])
+        return (*objectness, scores, boxes, masks)
+
+
+class _ExactAnchors(AnchorGenerator):  # type: ignore[misc] # torchvision has no types
+    """Anchors that are not rounded to whole pixels."""
+
+    def generate_anchors(
+        self,
+        scales: Sequence[float],
+        aspect_ratios: Sequence[float],
+        dtype: torch.dtype = torch.float32,
+        device: torch.device | None = None,
+    ) -> Tensor:
+        half = [(side / ratio**0.5 / 2, side * ratio**0.5 / 2) for ratio in aspect_ratios for side in scales]
+        return torch.tensor([(-w, -h, w, h) for w, h in half], dtype=dtype, device=device)
 
 
 class _Unresized(GeneralizedRCNNTransform):  # type: ignore[misc] # torchvision has no types
@@ -168,6 +184,7 @@ def build(  # noqa: PLR0913 - a registry's options are keywords
     caffe: bool = False,
     aligned: bool = False,
     sampling: int | None = 2,
+    exact_anchors: bool = False,
     anchor_px: Sequence[float] = (32, 64, 128, 256, 512),
     aspects: Sequence[float] = (0.5, 1.0, 2.0),
     min_score: float = 0.05,
@@ -189,6 +206,7 @@ def build(  # noqa: PLR0913 - a registry's options are keywords
             MSRA, maskrcnn-benchmark, PANet).
         aligned: RoIAlign with pixel centres at half pixels, as detectron2 and mmdetection have it.
         sampling: points of RoIAlign a side of a bin; none: as many as the region has pixels (detectron2, mmdetection).
+        exact_anchors: anchors of fractions of a pixel (detectron2, mmdetection) in place of rounded ones.
         anchor_px: sides of the anchors at strides 4, 8, 16, 32 and 64.
         aspects: heights over widths of the anchors.
         min_score: least score of an object.
@@ -221,7 +239,9 @@ def build(  # noqa: PLR0913 - a registry's options are keywords
         sampling=sampling or 0,
         aligned=aligned,
     )
-    anchors = AnchorGenerator(tuple((side,) for side in anchor_px), (tuple(aspects),) * 5)
+    anchors = (_ExactAnchors if exact_anchors else AnchorGenerator)(
+        tuple((side,) for side in anchor_px), (tuple(aspects),) * 5
+    )
     least, greatest = resize or (800, 1333)
     network = MaskRCNN(
         _backbone(in_channels, parts),

@@ -57,9 +57,9 @@ class RegionPool(MultiScaleRoIAlign):  # type: ignore[misc] # torchvision has no
         return pooled
 
     def blank(self, regions: int, like: Tensor) -> Tensor:
-        """Features of so many regions without values, as ``forward`` shapes them."""
+        """Features of so many regions of zeros, as ``forward`` shapes them."""
         shape = (regions, like.shape[1], *self.output_size)
-        return like.new_empty((len(LEVELS), *shape) if self.every_level else shape)
+        return like.new_zeros((len(LEVELS), *shape) if self.every_level else shape)
 
     def _pool(self, one: Tensor, regions: Tensor, stride: int) -> Tensor:
         answer: Tensor = roi_align(

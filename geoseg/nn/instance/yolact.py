@@ -73,9 +73,9 @@ class Yolact(InstanceNetwork):
         backbone: nn.Module = self.body.backbone
         return backbone
 
-    def nominal_pass(self, x: Tensor) -> None:
+    def nominal_pass(self, x: Tensor) -> tuple[Tensor, ...]:
         """Run what an image costs, whatever is on it."""
-        self.body(x)
+        return tuple(self.body(x))
 
     def decode(
         self, raw: Sequence[Tensor], size: tuple[int, int], sizes: Sequence[tuple[int, int]] | None = None
