@@ -44,7 +44,7 @@ qgis:
 # The zip holds the wheel too, so that the plugin can make an environment with this geoseg in it.
 plugin: env
 	rm -rf dist/wheel
-	$(BIN)/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist/wheel .
+	$(BIN)/python -m build --wheel --outdir dist/wheel .
 	$(BIN)/python qgis_plugin/build_plugin.py dist/geoseg_qgis.zip dist/wheel/*.whl
 	@echo "dist/geoseg_qgis.zip: in QGIS, Plugins > Manage and Install Plugins > Install from ZIP"
 

@@ -27,7 +27,7 @@ from geoseg.core.window import Window
 from geoseg.inference import crf
 from geoseg.inference.passes import BlockPixels
 from geoseg.inference.predict import predict_block
-from geoseg.inference.prepare import Coloured, prepare, scene_window
+from geoseg.inference.prepare import HasColour, prepare, scene_window
 from geoseg.inference.tasks.registry import task_of
 from geoseg.inference.tasks.task import Assembly
 from geoseg.io.raster.scene import open_scene
@@ -50,7 +50,7 @@ class Sample:
             raster = scene.read(scene_window(plan.read, plan.tiling, block), plan.read.bands)
             source = prepare(plan.read, plan.tiling, block, raster)
 
-        def keep(probs: Probs, _: Coloured) -> Probs:
+        def keep(probs: Probs, _: HasColour) -> Probs:
             self.probs = probs
             return probs
 

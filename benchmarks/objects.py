@@ -119,7 +119,7 @@ def object_scores(name: str, data: Path) -> list[Score]:
     with tempfile.TemporaryDirectory() as folder:
         for case in CASES[name](data, Path(folder)):
             layers = geoseg.predict(case.scene, model, Path(folder) / "out", reporter=Silence())
-            found = evaluate_objects(layers.bundle.directory, case.reference, wanted=case.class_name, iou=LEAST_IOU)
+            found = evaluate_objects(layers.bundle.directory, case.reference, of_class=case.class_name, iou=LEAST_IOU)
             counts = np.array([found["predicted"], found["reference"], found["matched"]])
             counted[case.on, case.class_name] = counted.get((case.on, case.class_name), 0) + counts
     scores = []

@@ -33,6 +33,7 @@ from geoseg.core.segments import Segments
 from geoseg.core.window import Window
 from geoseg.io.labels.sample_file import Sample, write_sample
 from geoseg.io.polygons.vector_formats import VECTOR_SUFFIXES, write_vectors
+from geoseg.io.polygons.vector_schema import VectorSchema
 from geoseg.io.publish.about import About
 from geoseg.io.publish.bundle import Bundle
 from geoseg.io.publish.grid import LayerGrid
@@ -97,7 +98,7 @@ def writers(folder: Path) -> Mapping[str, tuple[Path, Callable[[], object]]]:
 
     def vectors(path: Path, count: int) -> Callable[[], object]:
         some = segments(count)
-        return lambda: write_vectors(path, [some], crs_wkt=grid.crs_wkt, legend=_LEGEND)
+        return lambda: write_vectors(path, [some], VectorSchema(crs_wkt=grid.crs_wkt, legend=_LEGEND))
 
     picture = np.stack([codes] * 3)
     about = About(title="scene")

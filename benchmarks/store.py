@@ -21,7 +21,7 @@ from geoseg.io.raster.scene import open_scene
 from geoseg.io.store import Store
 from geoseg.models.model import load_model
 from geoseg.run.stages import plan_of
-from geoseg.run.workers import answer, inputs
+from geoseg.run.workers import predict_inputs, read_inputs
 
 _ROUNDS = 9
 
@@ -36,7 +36,9 @@ def measure(side: int) -> dict[str, float]:
             plan = plan_of(scene, model, PredictSpec())
             store = Store(Path(folder) / "blocks", plan.blocks, "key", plan.schema)
             begun = time.perf_counter()
-            results = [answer(model, plan, source) for source in inputs(scene, plan, None, list(plan.blocks))]
+            results = [
+                predict_inputs(model, plan, source) for source in read_inputs(scene, plan, None, list(plan.blocks))
+            ]
             predicted_s = time.perf_counter() - begun
         write_s, read_s = [], []
         for _ in range(_ROUNDS):

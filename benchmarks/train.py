@@ -26,9 +26,9 @@ from torchgeo.trainers import SemanticSegmentationTask
 
 from geoseg.data.chips import ChipMaker
 from geoseg.data.labelled import LabelledImage, read_source
-from geoseg.training.fit import Places, fit
+from geoseg.training.fit import FitPaths, fit
 from geoseg.training.learner import Learner
-from geoseg.training.progress import Progress
+from geoseg.training.progress import TrainingProgress
 from geoseg.training.recipe import Recipe
 
 _WARM_UP = 3
@@ -91,13 +91,13 @@ def ours(wanted: Recipe, images: list[LabelledImage]) -> float:
     chips = ChipMaker(images, wanted.chips, wanted.augment, normalisation, wanted.seed)
     ends: list[float] = []
 
-    def note(progress: Progress) -> None:
+    def note(progress: TrainingProgress) -> None:
         del progress
         ends.append(time.perf_counter())
 
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
-        places = Places(checkpoint=place / "checkpoint", log=place / "log.csv", tensorboard=place / "board")
+        places = FitPaths(checkpoint=place / "checkpoint", log=place / "log.csv", tensorboard=place / "board")
         fit(Learner(wanted), chips, places, look=lambda *_: np.zeros((6, 6), np.int64), report=note)
     return _speed(ends, wanted)
 

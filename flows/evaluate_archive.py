@@ -1,7 +1,7 @@
 """Score an archive against references: ``python flows/evaluate_archive.py --help``."""
 
-from geoseg.flows.ending import command
 from geoseg.flows.evaluate_archive import evaluate_archive, main
+from geoseg.flows.outcome import command
 
 __all__ = ["evaluate_archive"]
 

@@ -1,6 +1,6 @@
 """Segment one scene: ``python flows/segment_scene.py --help``."""
 
-from geoseg.flows.ending import command
+from geoseg.flows.outcome import command
 from geoseg.flows.segment_scene import main, segment_scene
 
 __all__ = ["segment_scene"]

@@ -1,6 +1,6 @@
 """Segment an archive on a schedule, on one machine: ``python flows/serve.py --help``."""
 
-from geoseg.flows.ending import command
+from geoseg.flows.outcome import command
 from geoseg.flows.serve import main
 
 if __name__ == "__main__":

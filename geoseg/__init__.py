@@ -14,6 +14,7 @@ __version__ = "0.1.0"
 _FUNCTIONS = {
     "evaluate": "geoseg.score.files",
     "load_model": "geoseg.models.model",
+    "objects": "geoseg.vector.frame",
     "open_scene": "geoseg.io.raster.scene",
     "predict": "geoseg.run.predict",
     "save_model": "geoseg.models.save_model",
@@ -69,6 +70,7 @@ if TYPE_CHECKING:
     from geoseg.run.predict import predict as predict
     from geoseg.score.files import evaluate as evaluate
     from geoseg.training.train import train as train
+    from geoseg.vector.frame import objects as objects
     from geoseg.vector.frame import vectorise as vectorise
     from geoseg.vector.spec import VectorSpec as VectorSpec
 
@@ -98,6 +100,7 @@ __all__ = [
     "evaluate",
     "load_model",
     "nn",
+    "objects",
     "open_scene",
     "predict",
     "save_model",

@@ -11,6 +11,7 @@ from typing import Any, Self
 from uuid import uuid4
 
 from geoseg.archive.config import ArchiveConfig, in_configuration
+from geoseg.archive.fingerprints import Files, state_of
 from geoseg.archive.manifest import ANY_STATE, Entry, Manifest
 from geoseg.archive.publish import ArchiveFiles, publish_archive
 from geoseg.archive.record import SceneRecord
@@ -18,7 +19,6 @@ from geoseg.archive.report.catalogue import CATALOGUE
 from geoseg.archive.scene_run import Outcome, SceneRun, failed_by, printable_uri
 from geoseg.archive.sources.find import find_scenes
 from geoseg.archive.sources.ref import SceneRef
-from geoseg.archive.stamps import Files, state_of
 from geoseg.core.card import ModelCard
 from geoseg.core.digest import sha256_of_json
 from geoseg.errors import ClusterLostError, GeosegError, OutputError, SceneError, WriteError
@@ -84,7 +84,7 @@ class Archive:
         """
         archive = cls(config)
         with ExitStack() as held:
-            told = ""
+            last_note = ""
             while True:
                 try:
                     held.enter_context(locked(archive.lock, config.out))
@@ -96,9 +96,9 @@ class Archive:
                     error.reword(in_configuration)
                     if config.on_lock == "refuse":
                         raise
-                    if str(error) != told and reporter is not None:
+                    if str(error) != last_note and reporter is not None:
                         reporter.note(f"waiting: {error}")
-                    told = str(error)
+                    last_note = str(error)
                     time.sleep(_LOOK_AGAIN_S)
             archive._held = True
             archive._reported = archive.published
@@ -115,7 +115,7 @@ class Archive:
         """The archive's lock file."""
         return self.config.out / ".geoseg" / "archive.lock"
 
-    def survey(self) -> Iterator[tuple[SceneRef, SceneRecord]]:
+    def iter_status(self) -> Iterator[tuple[SceneRef, SceneRecord]]:
         """List every scene of the source with its current state; no pixels are read.
 
         Raises:
@@ -124,25 +124,25 @@ class Archive:
         running, empty = not self._held and holder(self.lock) is not None, True
         for ref in find_scenes(self.config):
             empty = False
-            yield ref, self.standing(ref, running=running)
+            yield ref, self.status_of(ref, running=running)
         if empty and not self.config.allow_empty:
             cure = "Check that it is mounted, its glob and its filters; set allow_empty: true where it may be empty."
             raise SceneError(str(self.config.source.path), "there is no scene in the archive's source.", cure)
 
-    def listed(self) -> Iterator[SceneRecord]:
+    def iter_records(self) -> Iterator[SceneRecord]:
         """List the state of every scene of the source, each once, then the finished scenes that left the source.
 
         Raises:
-            UsageError, SceneError: see ``survey``.
+            UsageError, SceneError: see ``iter_status``.
         """
         seen = set()
-        for ref, record in self.survey():
+        for ref, record in self.iter_status():
             if ref.name not in seen:
                 seen.add(ref.name)
                 yield record
         yield from (record for record in self.records() if record.state == "done" and record.name not in seen)
 
-    def standing(self, ref: SceneRef, *, running: bool = False) -> SceneRecord:
+    def status_of(self, ref: SceneRef, *, running: bool = False) -> SceneRecord:
         """Return the record of one scene; ``waiting`` if never tried, or tried with other imagery, model or options.
 
         Args:
@@ -173,11 +173,11 @@ class Archive:
         Args:
             retry_failed: try all failed scenes again.
         """
-        for ref, record in self.survey():
-            if self.wants(record, retry_failed=retry_failed):
+        for ref, record in self.iter_status():
+            if self.needs_run(record, retry_failed=retry_failed):
                 yield ref
 
-    def wants(self, record: SceneRecord, *, retry_failed: bool = False) -> bool:
+    def needs_run(self, record: SceneRecord, *, retry_failed: bool = False) -> bool:
         """Return True if the scene of this record must be segmented; see ``left``."""
         return record.state == "waiting" or (record.state == "failed" and (retry_failed or record.transient))
 

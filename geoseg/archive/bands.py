@@ -21,10 +21,10 @@ def spec_for(ref: SceneRef, spec: PredictSpec, card: ModelCard) -> PredictSpec:
     """
     if ref.bands is None:
         return spec
-    wanted = spec.bands or card.band_names
-    missing = [name for name in wanted if name not in ref.bands and not name.isdigit()]
+    requested = spec.bands or card.band_names
+    missing = [name for name in requested if name not in ref.bands and not name.isdigit()]
     if missing:
         cause = f"it has bands ({', '.join(ref.bands)}); model {card.name} needs {', '.join(missing)}."
         raise MatchError(ref.uri, cause, "Set predict: bands or choose another model.")
-    numbers = tuple(name if name.isdigit() else str(ref.bands.index(name) + 1) for name in wanted)
+    numbers = tuple(name if name.isdigit() else str(ref.bands.index(name) + 1) for name in requested)
     return spec.model_copy(update={"bands": numbers})

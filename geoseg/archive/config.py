@@ -72,7 +72,7 @@ class ClusterClass(_Config):
     """A Dask cluster that is started for the run and stopped after it.
 
     Attributes:
-        name: its class with its module, ``dask_jobqueue.SLURMCluster``; see ``geoseg.archive.clusters.KNOWN``.
+        name: its class with its module, ``dask_jobqueue.SLURMCluster``; see ``geoseg.run.cluster.KNOWN_PACKAGES``.
         options: keyword arguments of the class.
         scale: arguments of its ``scale`` (``{jobs: 10}``, ``{n: 4}``); none: as it starts.
         adapt: arguments of its ``adapt`` (``{minimum: 0, maximum: 50}``) instead of ``scale``.
@@ -173,8 +173,8 @@ class ArchiveConfig(_Config):
     @field_validator("model")
     @classmethod
     def _model_from_here(cls, value: str, info: ValidationInfo) -> str:
-        beside = _from_folder(Path(value), info)
-        return str(beside) if beside.suffix in {".safetensors", ".json"} else value
+        relative = _from_folder(Path(value), info)
+        return str(relative) if relative.suffix in {".safetensors", ".json"} else value
 
     @field_validator("scheduler")
     @classmethod

@@ -18,8 +18,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from geoseg.archive.fingerprints import Files
 from geoseg.archive.record import SceneRecord
-from geoseg.archive.stamps import Files
 from geoseg.errors import WriteError
 from geoseg.io.files.writing import write_json
 from geoseg.io.publish.bundle import ARCHIVE_RECORDS

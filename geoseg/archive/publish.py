@@ -13,11 +13,11 @@ from typing import Any
 from geoseg.archive.record import SceneRecord
 from geoseg.archive.report.catalogue import CATALOGUE, COLLECTION, FOLDER, ITEMS, Catalogue
 from geoseg.archive.report.facts import Facts, seconds_of, stages_of
+from geoseg.archive.report.formatting import readable
 from geoseg.archive.report.model_items import write_models
 from geoseg.archive.report.summary import markdown_of
-from geoseg.archive.report.web_report import Gathering, write_web_report
+from geoseg.archive.report.web_report import ReportData, write_web_report
 from geoseg.archive.report.whole_map import WholeMap
-from geoseg.archive.report.wording import readable
 from geoseg.core.legend import Legend, LegendClass
 from geoseg.errors import UsageError
 from geoseg.io.files.writing import reap_parts, write_bytes
@@ -131,7 +131,7 @@ class _Passing:
         self._out = out
         self._areas = area_columns(legend)
         self.facts = Facts()
-        self.gathering = Gathering()
+        self.gathering = ReportData()
         self.catalogue = Catalogue(out)
         self.map = None if legend is None else WholeMap(out, legend)
         self.missing: list[str] = []
@@ -228,13 +228,13 @@ def _legend_there(out: Path) -> Legend | None:
 
 
 def _legend(item: Mapping[str, Any]) -> Legend | None:
-    told = item["assets"].get("classes", {}).get("classification:classes", [])
+    entries = item["assets"].get("classes", {}).get("classification:classes", [])
     classes = [
         LegendClass(code=one["value"], name=one["title"], colour="#" + one["color_hint"].lower())
-        for one in told
+        for one in entries
         if not one.get("nodata")
     ]
-    nodata = next((one["value"] for one in told if one.get("nodata")), 255)
+    nodata = next((one["value"] for one in entries if one.get("nodata")), 255)
     return Legend(classes=tuple(classes), nodata=nodata) if classes else None
 
 

@@ -10,15 +10,15 @@ from dataclasses import dataclass, field
 
 from geoseg.archive.archive import Archive
 from geoseg.archive.config import ArchiveConfig
-from geoseg.archive.crew import MOST_SCENES, crew, scenes_in_flight
 from geoseg.archive.record import SceneRecord
 from geoseg.archive.sources.config import FolderSource
 from geoseg.archive.sources.files import watch_scenes
 from geoseg.archive.sources.ref import SceneRef
+from geoseg.archive.workers import MOST_SCENES, archive_workers, scenes_in_flight
 from geoseg.errors import UsageError
-from geoseg.run.finished import remove_unfinished
+from geoseg.run.output_state import remove_unfinished
 from geoseg.run.report import Reporter, Silence
-from geoseg.run.stages import workplace
+from geoseg.run.stages import run_paths
 from geoseg.run.workers import Workers
 
 
@@ -73,15 +73,15 @@ def run_archive(
     with Archive.open(config, reporter=reporter) as archive, ExitStack() as opened:
         run = _Run(archive, workers, reporter, on_record or _ignore, opened)
         try:
-            for ref, record in archive.survey() if watch is None else _watched(archive, watch):
+            for ref, record in archive.iter_status() if watch is None else _watched(archive, watch):
                 if ref is None or record is None:
                     run.collect(most=None)
                     if not run.running:
                         _publish(archive, reporter)
-                elif archive.wants(record, retry_failed=retry_failed):
+                elif archive.needs_run(record, retry_failed=retry_failed):
                     run.submit(ref)
                 else:
-                    run.pass_by(record)
+                    run.count_skipped(record)
                 if archive.lost is not None:
                     break
             run.collect(most=0)
@@ -105,7 +105,7 @@ def _watched(archive: Archive, stop: threading.Event) -> Iterator[tuple[SceneRef
     if not isinstance(source, FolderSource):
         raise UsageError(f"source: {source.kind}: only a folder can be watched.")
     for ref in watch_scenes(source, stop, allow_vrt=config.opening.allow_vrt, leave_out=config.out):
-        yield (None, None) if ref is None else (ref, archive.standing(ref))
+        yield (None, None) if ref is None else (ref, archive.status_of(ref))
 
 
 def _ignore(record: SceneRecord) -> None:
@@ -131,11 +131,11 @@ class _Run:
 
     def submit(self, ref: SceneRef) -> None:
         """Start a scene when fewer than the largest number are in flight."""
-        workers = self._crew()
+        workers = self._started_workers()
         if not workers.concurrent:
             self._note(self.archive.segment(ref, workers, reporter=self.reporter))
             return
-        assert self.pool is not None  # noqa: S101 - _crew makes it
+        assert self.pool is not None  # noqa: S101 - _started_workers makes it
         self.collect(most=self.window - 1)
         self.running.add(self.pool.submit(self.archive.segment, ref, workers))
 
@@ -150,7 +150,7 @@ class _Run:
                 return
             wait(self.running, return_when=FIRST_COMPLETED)
 
-    def pass_by(self, record: SceneRecord) -> None:
+    def count_skipped(self, record: SceneRecord) -> None:
         """Count a skipped scene."""
         if self.archive.known_bad(record):
             self.known_bad.append(record)
@@ -158,20 +158,20 @@ class _Run:
             self.failed.append(record)
         else:
             self.skipped += 1
-            remove_unfinished(workplace(self.archive.config.out, record.name))
+            remove_unfinished(run_paths(self.archive.config.out, record.name))
 
     def report(self) -> ArchiveReport:
         """Return the result of the run."""
         failed, known_bad = tuple(self.failed), tuple(self.known_bad)
         return ArchiveReport(done=self.done, skipped=self.skipped, failed=failed, known_bad=known_bad)
 
-    def _crew(self) -> Workers:
+    def _started_workers(self) -> Workers:
         if self.window == 0:
             self.pool = ThreadPoolExecutor(MOST_SCENES, thread_name_prefix="scene")
             # closed after the workers: once they are stopped, threads that wait for them end
             self.opened.callback(self.pool.shutdown, wait=True, cancel_futures=True)
             if self.workers is None:
-                self.workers = self.opened.enter_context(crew(self.archive.config))
+                self.workers = self.opened.enter_context(archive_workers(self.archive.config))
             self.archive.load(self.workers)
             self.reporter.stage("archive", 0)
         assert self.workers is not None  # noqa: S101 - set above

@@ -13,10 +13,10 @@ from typing import Any, Protocol
 
 from geoseg.archive.bands import spec_for
 from geoseg.archive.config import ArchiveConfig, in_configuration
+from geoseg.archive.fingerprints import Files
 from geoseg.archive.manifest import ANY_STATE
 from geoseg.archive.record import SceneRecord
 from geoseg.archive.sources.ref import SceneRef
-from geoseg.archive.stamps import Files
 from geoseg.core.card import ModelCard
 from geoseg.errors import ClusterLostError, GeosegError, MatchError, SceneError
 from geoseg.io.files.formats import is_remote
@@ -47,7 +47,7 @@ class Outcome:
     layers: Files
 
 
-class Keep(Protocol):
+class SaveRecord(Protocol):
     """Protocol of the callable that writes a record into the manifest and returns it."""
 
     def __call__(self, changed: SceneRecord, outcome: Outcome | None = None) -> SceneRecord:
@@ -70,7 +70,7 @@ class SceneRun:
         self._loading = threading.Lock()
 
     def run(
-        self, ref: SceneRef, record: SceneRecord, workers: Workers, *, reporter: Reporter, keep: Keep, tried: int
+        self, ref: SceneRef, record: SceneRecord, workers: Workers, *, reporter: Reporter, keep: SaveRecord, tried: int
     ) -> SceneRecord | None:
         """Segment a scene and keep its record.
 

@@ -46,8 +46,8 @@ app.command()(demo)
 app.command()(doctor)
 
 
-def _version(*, wanted: bool) -> None:
-    if wanted:
+def _version(*, requested: bool) -> None:
+    if requested:
         print(f"geoseg {geoseg.__version__}")
         raise typer.Exit
 
@@ -55,7 +55,8 @@ def _version(*, wanted: bool) -> None:
 @app.callback()
 def _root(
     version: Annotated[
-        bool, typer.Option("--version", help="Print the version.", callback=lambda v: _version(wanted=v), is_eager=True)
+        bool,
+        typer.Option("--version", help="Print the version.", callback=lambda v: _version(requested=v), is_eager=True),
     ] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
 ) -> None:

@@ -129,6 +129,6 @@ def channels_of(codes: npt.NDArray[np.integer], legend: Legend, where: str) -> U
         channels[here] = channel
         known |= here
     if not known.all():
-        strangers = np.unique(codes[~known])[:5].tolist()
-        raise UsageError(f"{where}: labels {strangers} are no codes of the legend {legend.codes}")
+        unknown_codes = np.unique(codes[~known])[:5].tolist()
+        raise UsageError(f"{where}: labels {unknown_codes} are no codes of the legend {legend.codes}")
     return channels

@@ -4,4 +4,4 @@ Annotations of flows are no strings (no ``from __future__ import annotations``):
 without entering it among the modules, so that pydantic could not find out what a string means.
 """
 
-import geoseg.flows.private  # noqa: F401 - before prefect, which reports home as it is imported
+import geoseg.flows.telemetry_off  # noqa: F401 - before prefect, which reports home as it is imported

@@ -46,5 +46,5 @@ def _run(name: str) -> None:
         raise UsageError("flows need Prefect. Run pip install 'geoseg[flows]'.")
     sys.argv = [f"geoseg flow {name}", *sys.argv[3:]]
     flow = importlib.import_module(FLOWS[name][0])
-    command = importlib.import_module("geoseg.flows.ending").command
+    command = importlib.import_module("geoseg.flows.outcome").command
     command(flow.main)

@@ -12,11 +12,11 @@ from prefect.states import Completed, Failed
 
 from geoseg.core.choices import ScoreProtocol, Unanswered
 from geoseg.errors import GeosegError, SceneError
+from geoseg.flows.artifacts import RunArtifacts
 from geoseg.flows.assets import whole_path
-from geoseg.flows.begin import begin
-from geoseg.flows.board import Board
-from geoseg.flows.ending import Outcome, computed, run
-from geoseg.flows.references import count_where_it_lies, find_references, plan_of, score_rows, total_rows
+from geoseg.flows.evaluation_pairs import count_where_it_lies, find_references, plan_of, score_rows, total_rows
+from geoseg.flows.outcome import Outcome, mark_complete, run
+from geoseg.flows.prepare import prepare_flow
 from geoseg.io.files.writing import write_json
 from geoseg.io.labels.nodata import parse_nodata
 from geoseg.io.vectors.names import is_folder
@@ -53,7 +53,7 @@ def evaluate_archive(
         resample: take the nearest label where grids differ.
         nodata: one more value of the references that means no class; ``none``: their own nodata value is a class.
     """
-    begin()
+    prepare_flow()
     pairs, without = match(archive, reference, eroded)
     shared = len(pairs) > 1 and not is_folder(reference)
     plan = plan_of(protocol, legend, unanswered, resample=resample, shared=shared, nodata=parse_nodata(nodata))
@@ -75,12 +75,12 @@ def evaluate_archive(
     failed = [{"scene": name, "cause": str(error)} for name, error in bad.items()]
     values = report.as_json() | {"scenes_without_reference": without, "scenes_failed": failed}
     write_json(archive / "evaluation.json", values)
-    board = Board(whole_path(archive).name)
-    board.table("scores", [*failed, *score_rows(report)], f"Scenes against references, protocol {report.protocol}")
-    board.table("totals", total_rows(report), "Over all scenes, one matrix")
+    artifacts = RunArtifacts(whole_path(archive).name)
+    artifacts.table("scores", [*failed, *score_rows(report)], f"Scenes against references, protocol {report.protocol}")
+    artifacts.table("totals", total_rows(report), "Over all scenes, one matrix")
     counted = f"{len(report.scenes)} scenes scored, {len(without)} have no reference"
     summary = f"{counted}{f', {len(bad)} failed' if bad else ''}: {archive / 'evaluation.json'}"
-    computed(Outcome(summary=summary, exit_code=7 if bad else 0, told=not board.lost))
+    mark_complete(Outcome(summary=summary, exit_code=7 if bad else 0, reported=not artifacts.lost))
     return Failed(message=f"{summary}; {failed[0]['cause']}") if bad else Completed(message=summary)
 
 

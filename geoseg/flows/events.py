@@ -8,7 +8,7 @@ from prefect.states import Completed, Failed
 
 from geoseg.archive.record import SceneRecord
 from geoseg.archive.sources.ref import SceneRef
-from geoseg.flows.board import artifact_key
+from geoseg.flows.artifacts import artifact_key
 
 Ended = dict[SceneRef, SceneRecord]
 """Scenes whose tasks are over, until the flow has taken them."""
@@ -24,7 +24,7 @@ def scene_id(archive: str, name: str) -> str:
     return f"geoseg.scene.{artifact_key(archive)}.{name}"
 
 
-def tell_scene(archive: str, record: SceneRecord) -> State[None]:
+def emit_scene_event(archive: str, record: SceneRecord) -> State[None]:
     """Emit ``geoseg.scene.completed`` or ``geoseg.scene.failed`` and return the state of the scene's task.
 
     Events are queued: a lost API does not hold up the scene.

@@ -14,7 +14,7 @@ from prefect.events.schemas.automations import EventTrigger, Posture
 from prefect.exceptions import ObjectNotFound
 
 from geoseg.errors import UsageError
-from geoseg.flows.ending import talking
+from geoseg.flows.outcome import api_errors
 
 
 def resubmit_on_crash(deployment: str, *, after_s: float = 30.0) -> Automation:
@@ -34,7 +34,7 @@ def resubmit_on_crash(deployment: str, *, after_s: float = 30.0) -> Automation:
             known = client.read_deployment_by_name(deployment)
         except ObjectNotFound as error:
             raise UsageError(f"{deployment}: no such deployment. Deploy it first: prefect deploy --all") from error
-    wanted = Automation(
+    automation = Automation(
         name=f"resubmit {deployment} on crash",
         description="The manifest of the archive says what is left, so that a new run goes on where the last one died.",
         trigger=EventTrigger(
@@ -54,8 +54,8 @@ def resubmit_on_crash(deployment: str, *, after_s: float = 30.0) -> Automation:
         ],
     )
     with suppress(ValueError):  # there is none of this name
-        Automation.read(name=wanted.name).delete()  # type: ignore[attr-defined]
-    return wanted.create()  # type: ignore[return-value]
+        Automation.read(name=automation.name).delete()  # type: ignore[attr-defined]
+    return automation.create()  # type: ignore[return-value]
 
 
 def parameters_of_crashed_run(deployment: DeploymentResponse) -> dict[str, Any]:
@@ -84,7 +84,7 @@ def main(
     after_s: Annotated[float, typer.Option(min=0, help="Pause before the new run, seconds.")] = 30.0,
 ) -> int:
     """Have a deployment run again when a run of it crashed: its process was killed, its machine went down."""
-    with talking():
+    with api_errors():
         made = resubmit_on_crash(deployment, after_s=after_s)
     typer.echo(f"{made.name}: {made.id}")
     return 0

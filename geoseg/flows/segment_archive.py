@@ -14,29 +14,29 @@ from prefect.futures import PrefectFuture
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from geoseg.archive.archive import Archive
-from geoseg.archive.crew import MOST_SCENES, crew, scenes_in_flight
 from geoseg.archive.sources.ref import SceneRef
+from geoseg.archive.workers import MOST_SCENES, archive_workers, scenes_in_flight
+from geoseg.flows.artifacts import LogReporter, RunArtifacts
 from geoseg.flows.assets import lineage
-from geoseg.flows.begin import begin
-from geoseg.flows.board import Board, Notes
+from geoseg.flows.bounded_submit import submit_bounded
+from geoseg.flows.concurrency import check_limit, gpu_slot
+from geoseg.flows.counts import SceneCounts, count_scenes, publish_archive
 from geoseg.flows.crashed import noted_run
-from geoseg.flows.ending import run
-from geoseg.flows.events import Ended, tell_scene
-from geoseg.flows.finish import finish
-from geoseg.flows.gpu import check_limit, gpu_slot
-from geoseg.flows.tally import Tally, publish_known, survey_archive
-from geoseg.flows.wanted import SET_HELP, archive_config, fields
-from geoseg.flows.window import spread
+from geoseg.flows.events import Ended, emit_scene_event
+from geoseg.flows.outcome import run
+from geoseg.flows.parameters import SET_HELP, archive_config, fields
+from geoseg.flows.prepare import prepare_flow
+from geoseg.flows.publish_outcome import publish_outcome
 from geoseg.run.workers import Workers
 
-survey, publish = task(cache_policy=NO_CACHE)(survey_archive), task(cache_policy=NO_CACHE)(publish_known)
+count, publish = task(cache_policy=NO_CACHE)(count_scenes), task(cache_policy=NO_CACHE)(publish_archive)
 
 
 @materialize("geoseg://layers", name="segment", task_run_name="{ref.name}", cache_policy=NO_CACHE)
 def segment(ref: SceneRef, archive: Archive, workers: Workers, ended: Ended) -> State[None]:
     """Segment one scene; its blocks go to the workers. A bad scene is a failed task that says why."""
     record = ended[ref] = archive.segment(ref, workers)
-    return tell_scene(archive.config.title or archive.config.out.name, record)
+    return emit_scene_event(archive.config.title or archive.config.out.name, record)
 
 
 @flow(name="segment-archive", task_runner=ThreadPoolTaskRunner(max_workers=MOST_SCENES))  # type: ignore[arg-type]
@@ -61,23 +61,25 @@ def segment_archive(
         retry_failed: try all failed scenes again.
         gpu_limit: a global concurrency limit; each scene holds one slot of it while its network runs.
     """
-    begin()
+    prepare_flow()
     chosen = archive_config(config, options, source=source, model=model, out=out)
-    board = Board(chosen.title or chosen.out.name)
-    with Archive.open(chosen, reporter=Notes()) as archive, noted_run(chosen.out):
-        tally = survey(archive, retry_failed=retry_failed)
-        if tally.left:
-            _segment_left(archive, tally, board, retry_failed=retry_failed, gpu_limit=gpu_limit)
+    artifacts = RunArtifacts(chosen.title or chosen.out.name)
+    with Archive.open(chosen, reporter=LogReporter()) as archive, noted_run(chosen.out):
+        counts = count(archive, retry_failed=retry_failed)
+        if counts.left:
+            _segment_left(archive, counts, artifacts, retry_failed=retry_failed, gpu_limit=gpu_limit)
         outdated = not archive.published
         if outdated:
             publish(archive)
-    return finish(board, tally, chosen.out, changed=outdated or tally.tried > 0)
+    return publish_outcome(artifacts, counts, chosen.out, changed=outdated or counts.tried > 0)
 
 
-def _segment_left(archive: Archive, tally: Tally, board: Board, *, retry_failed: bool, gpu_limit: str | None) -> None:
+def _segment_left(
+    archive: Archive, counts: SceneCounts, artifacts: RunArtifacts, *, retry_failed: bool, gpu_limit: str | None
+) -> None:
     config, ended = archive.config, Ended()
     check_limit(gpu_limit)
-    with crew(config, slot=partial(gpu_slot, gpu_limit)) as workers:
+    with archive_workers(config, slot=partial(gpu_slot, gpu_limit)) as workers:
         try:
             archive.load(workers)
 
@@ -86,12 +88,12 @@ def _segment_left(archive: Archive, tally: Tally, board: Board, *, retry_failed:
                 return one.submit(ref, archive, workers, ended)
 
             left = takewhile(lambda _: archive.lost is None, archive.left(retry_failed=retry_failed))
-            turns = spread(left, submit, lambda: scenes_in_flight(config, workers))
+            turns = submit_bounded(left, submit, lambda: scenes_in_flight(config, workers))
             for number, (ref, state) in enumerate(turns, 1):
                 if ref not in ended:
                     state.result()  # raises what kept the scene from being tried
-                tally.add(ended[ref])
-                board.scene(number, tally.left, ended.pop(ref))
+                counts.add(ended[ref])
+                artifacts.scene(number, counts.left, ended.pop(ref))
         except BaseException:
             archive.close()  # before the workers go, so that no scene is blamed for their going
             raise

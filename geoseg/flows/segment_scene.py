@@ -11,29 +11,37 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
+from geoseg.flows.artifacts import ArtifactReporter, RunArtifacts
 from geoseg.flows.assets import layer_assets, source_assets, whole_path
-from geoseg.flows.begin import begin
-from geoseg.flows.board import Board, Shown
-from geoseg.flows.ending import Outcome, computed, run
-from geoseg.flows.gpu import check_limit, gpu_slot
-from geoseg.flows.wanted import SET_HELP, SceneOptions, checked, fields
+from geoseg.flows.concurrency import check_limit, gpu_slot
+from geoseg.flows.outcome import Outcome, mark_complete, run
+from geoseg.flows.parameters import SET_HELP, SceneOptions, checked, fields
+from geoseg.flows.prepare import prepare_flow
 from geoseg.io.raster.scene import Scene
 from geoseg.models.model import ModelSource
 from geoseg.run.predict import Layers, predict
-from geoseg.run.start_workers import loaded_on_workers
+from geoseg.run.start_workers import WorkerChoice, start_workers
 
 
 @materialize("geoseg://layers", name="segment", task_run_name="{name}", cache_policy=NO_CACHE)
-def segment(scene: Scene, name: str, model: str, out: Path, options: SceneOptions, board: Board) -> Layers:
+def segment(scene: Scene, name: str, model: str, out: Path, options: SceneOptions, artifacts: RunArtifacts) -> Layers:
     """Segment the scene; its blocks go to the workers."""
     source = ModelSource(
         name_or_path=model, device=options.device, runtime=options.runtime, precision=options.precision
     )
     check_limit(options.gpu_limit)
     slot = partial(gpu_slot, options.gpu_limit)
-    with loaded_on_workers(source, options.workers, options.scheduler, slot=slot) as (loaded, workers):
-        how: dict[str, Any] = {"spec": options.predict, "overwrite": options.overwrite, "name": name}
-        return predict(scene, loaded, out, **how, workers=workers, reporter=Shown(board))
+    with start_workers(WorkerChoice(processes=options.workers, scheduler=options.scheduler), slot=slot) as workers:
+        return predict(
+            scene,
+            workers.load(source),
+            out,
+            spec=options.predict,
+            overwrite=options.overwrite,
+            name=name,
+            workers=workers,
+            reporter=ArtifactReporter(artifacts),
+        )
 
 
 @flow(name="segment-scene")
@@ -46,20 +54,20 @@ def segment_scene(scene: str, model: str, out: Path, options: dict[str, Any] | N
         out: folder of the outputs.
         options: fields of ``SceneOptions``.
     """
-    begin()
+    prepare_flow()
     chosen = checked(SceneOptions, options or {}, "options")
     out = whole_path(out)
     with Scene(scene, chosen.opening.options()) as opened:
         name = chosen.name or opened.stem
-        board = Board(name)
+        artifacts = RunArtifacts(name)
         made = layer_assets(out, name, chosen.predict)
         one = segment.with_options(assets=made, asset_deps=source_assets(scene, model))
-        layers = one(opened, name, model, out, chosen, board)
-    if layers.fresh or not board.shows("classes"):
-        board.progress(1, 1, last=True)
-        board.link("classes", layers.bundle.classes.as_uri(), "Class raster")
+        layers = one(opened, name, model, out, chosen, artifacts)
+    if layers.fresh or not artifacts.shows("classes"):
+        artifacts.progress(1, 1, last=True)
+        artifacts.link("classes", layers.bundle.classes.as_uri(), "Class raster")
     summary = f"{name}: {'done' if layers.fresh else 'done before'}, {layers.bundle.directory}"
-    computed(Outcome(summary=summary, told=not board.lost))
+    mark_complete(Outcome(summary=summary, reported=not artifacts.lost))
     return Completed(message=summary)
 
 

@@ -13,7 +13,7 @@ from prefect.types.entrypoint import EntrypointType
 from geoseg.archive.config import ArchiveConfig
 from geoseg.errors import UsageError
 from geoseg.flows.assets import whole_path
-from geoseg.flows.ending import talking
+from geoseg.flows.outcome import api_errors
 from geoseg.flows.segment_archive import segment_archive
 from geoseg.process.command import print_message
 
@@ -42,7 +42,7 @@ def main(
     limit = ConcurrencyLimitConfig(limit=1, collision_strategy=ConcurrencyLimitStrategy.CANCEL_NEW)
     signal.signal(signal.SIGINT, signal.default_int_handler)  # the one that asyncio ends in order for: it pauses then
     how, code = "interrupted", 130
-    with talking():
+    with api_errors():
         try:
             segment_archive.serve(
                 name=name,

@@ -13,18 +13,32 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
 from geoseg.core.card import ModelCard
+from geoseg.flows.artifacts import RunArtifacts
 from geoseg.flows.assets import asset_key
-from geoseg.flows.begin import begin
-from geoseg.flows.board import Board
-from geoseg.flows.ending import Outcome, computed, run
+from geoseg.flows.outcome import Outcome, mark_complete, run
+from geoseg.flows.prepare import prepare_flow
+from geoseg.training.progress import TrainingProgress
 from geoseg.training.recipe import Recipe, read_recipe
 from geoseg.training.train import train
 
 
 @materialize("geoseg://models", name="train", task_run_name="{recipe.name}", cache_policy=NO_CACHE)
-def learn(recipe: Recipe, data: Path, out: Path, board: Board, **begin: Any) -> tuple[Path, ModelCard]:
+def learn(
+    recipe: Recipe,
+    data: Path,
+    out: Path,
+    artifacts: RunArtifacts,
+    *,
+    start: str | None,
+    encoder: Path | None,
+    resume: bool,
+) -> tuple[Path, ModelCard]:
     """Train, or go on from the last checkpoint; show the steps."""
-    return train(recipe, data, out, **begin, report=lambda step: board.progress(round(1000 * step.share), 1000))
+
+    def report(progress: TrainingProgress) -> None:
+        artifacts.progress(round(1000 * progress.share), 1000)
+
+    return train(recipe, data, out, start=start, encoder=encoder, resume=resume, report=report)
 
 
 @flow(name="train-model")
@@ -49,20 +63,20 @@ def train_model(
         threads: CPU threads; default: all.
         restart: start anew instead of resuming.
     """
-    begin()
+    prepare_flow()
     if threads is not None:
         torch.set_num_threads(threads)
-    wanted = read_recipe(recipe)
-    board = Board(wanted.name)
-    model = asset_key(out / f"{wanted.name}.safetensors")
+    parsed = read_recipe(recipe)
+    artifacts = RunArtifacts(parsed.name)
+    model = asset_key(out / f"{parsed.name}.safetensors")
     one = learn.with_options(assets=[model], asset_deps=[asset_key(recipe), asset_key(data)])
-    path, card = one(wanted, data, out, board, start=start_from, encoder=encoder_weights, resume=not restart)
-    board.progress(1, 1, last=True)
+    path, card = one(parsed, data, out, artifacts, start=start_from, encoder=encoder_weights, resume=not restart)
+    artifacts.progress(1, 1, last=True)
     scores = [{"metric": score.metric, "value": score.value, "on": score.on} for score in card.scores]
-    board.table("scores", scores, f"Scores of {card.name}, of the weights as stored")
+    artifacts.table("scores", scores, f"Scores of {card.name}, of the weights as stored")
     summary = f"{path}: " + ", ".join(f"{score.metric} {score.value:.3f} on {score.on}" for score in card.scores)
     summary += "".join(f"; warning: {warning}" for warning in card.warnings)
-    computed(Outcome(summary=summary, told=not board.lost))
+    mark_complete(Outcome(summary=summary, reported=not artifacts.lost))
     return Completed(message=summary)
 
 
@@ -78,5 +92,5 @@ def main(
     restart: Annotated[bool, typer.Option("--restart", help="Start anew instead of resuming.")] = False,
 ) -> int:
     """Train a model as a Prefect flow; needs no server. The same command goes on after an interruption."""
-    begin = {"start_from": start_from, "encoder_weights": encoder_weights, "threads": threads, "restart": restart}
-    return run(partial(train_model, recipe, data, out, **begin, return_state=True))
+    call = partial(train_model, recipe, data, out, start_from=start_from, encoder_weights=encoder_weights)
+    return run(partial(call, threads=threads, restart=restart, return_state=True))

@@ -168,24 +168,24 @@ def _described(band: SceneBand) -> str:
 
 
 def _choose_bands(
-    scene: Described, card: ModelCard, wanted: tuple[str, ...] | None, notes: list[str]
+    scene: Described, card: ModelCard, requested: tuple[str, ...] | None, notes: list[str]
 ) -> list[SceneBand]:
     has = _listed([band.name if says_nothing(band.description) else _described(band) for band in scene.bands])
     needs = _listed(card.band_names)
     by_name = {band.name: band for band in reversed(scene.bands)}
     by_name |= {str(band.index): band for band in scene.bands}
-    if wanted is not None:
-        if len(wanted) != len(card.bands):
-            cause = f"--bands names {len(wanted)} bands, model {card.name} needs {len(card.bands)} {needs}."
+    if requested is not None:
+        if len(requested) != len(card.bands):
+            cause = f"--bands names {len(requested)} bands, model {card.name} needs {len(card.bands)} {needs}."
             raise MatchError(scene.uri, cause, f"The scene has {len(scene.bands)} {has}.")
-        unknown = [name for name in wanted if name.lower() not in by_name]
+        unknown = [name for name in requested if name.lower() not in by_name]
         alphas = [name for name in unknown if name in map(str, getattr(scene, "alphas", ()))]
         if alphas:
             cause = f"band {_listed(alphas)} is its alpha band, which says where pixels are valid."
             raise MatchError(scene.uri, cause, "Pass --alpha no to read it as data.")
         if unknown:
             raise MatchError(scene.uri, f"has no band {_listed(unknown)}; it has {has}.", "Change --bands.")
-        return [by_name[name.lower()] for name in wanted]
+        return [by_name[name.lower()] for name in requested]
     if all(name in by_name for name in card.band_names):
         return [by_name[name] for name in card.band_names]
     # a description that is not understood was written on purpose: the order of the bands is not assumed then
@@ -270,14 +270,14 @@ def _percentiles(scene: Described, bands: Sequence[SceneBand]) -> tuple[float, f
 
 
 def _work_shape(
-    scene: Described, card: ModelCard, gsd: tuple[float, float], wanted: float | None, notes: list[str]
+    scene: Described, card: ModelCard, gsd: tuple[float, float], requested: float | None, notes: list[str]
 ) -> tuple[int, int]:
     shape = (int(scene.geobox.shape[0]), int(scene.geobox.shape[1]))
     low, high = card.gsd_m.min, card.gsd_m.max
     mean = math.sqrt(gsd[0] * gsd[1])
     if not (math.isfinite(mean) and mean > 0):
         raise MatchError(scene.uri, "the size of its pixels on the ground is unknown.", "Check its CRS and transform.")
-    if wanted is None:
+    if requested is None:
         square = max(gsd) / min(gsd) <= MAX_ANISOTROPY
         slack = 1.02  # a card's bound is a rounded number
         if square and low / slack <= mean <= high * slack:
@@ -289,15 +289,15 @@ def _work_shape(
                 f"Choose another model, or pass --gsd-m to read it at that ground sample distance all the same "
                 f"(--gsd-m {mean:.3g} leaves the pixels as they are).",
             )
-        wanted = min(max(mean, low), high)
-    if mean / wanted > MAX_EXPLICIT_ENLARGEMENT:
+        requested = min(max(mean, low), high)
+    if mean / requested > MAX_EXPLICIT_ENLARGEMENT:
         raise MatchError(
             scene.uri,
-            f"a pixel is {mean:.3g} m on the ground; --gsd-m {wanted:g} has nothing to show.",
+            f"a pixel is {mean:.3g} m on the ground; --gsd-m {requested:g} has nothing to show.",
             "Pass a larger one.",
         )
-    work = tuple(max(1, round(length * side / wanted)) for length, side in zip(shape, gsd, strict=True))
+    work = tuple(max(1, round(length * side / requested)) for length, side in zip(shape, gsd, strict=True))
     if all(abs(new - old) <= 0.01 * old for new, old in zip(work, shape, strict=True)):
         return shape
-    notes.append(f"pixels of {mean:.3g} m on the ground are read at {wanted:.3g} m")
+    notes.append(f"pixels of {mean:.3g} m on the ground are read at {requested:.3g} m")
     return work[0], work[1]

@@ -14,7 +14,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from geoseg.inference.naming import Part, Probs
+from geoseg.inference.classify import Part, Probs
 
 Plane = npt.NDArray[np.float32]
 

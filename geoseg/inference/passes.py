@@ -18,7 +18,7 @@ from geoseg.io.raster.georeference import crop
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pass:
+class InferencePass:
     """One inference pass over the scene.
 
     Attributes:
@@ -38,7 +38,7 @@ class Pass:
         return replace(block, cells=self.tiling.cells(block.window))
 
 
-def bands_read(passes: Sequence[Pass]) -> tuple[int, ...]:
+def bands_read(passes: Sequence[InferencePass]) -> tuple[int, ...]:
     """Return the 1-based bands of the scene to read, the union over all passes."""
     first = passes[0].read.bands
     if all(one.read.bands == first for one in passes):
@@ -46,7 +46,7 @@ def bands_read(passes: Sequence[Pass]) -> tuple[int, ...]:
     return tuple(sorted({band for one in passes for band in one.read.bands}))
 
 
-def window_read(passes: Sequence[Pass], block: Block) -> Window:
+def window_read(passes: Sequence[InferencePass], block: Block) -> Window:
     """Return the window of the scene to read for a block, the union over all passes."""
     window = block.window
     for one in passes:
@@ -67,12 +67,12 @@ class BlockPixels:
 
     block: Block
     valid: npt.NDArray[np.bool_]
-    inputs: Iterator[tuple[Pass, BlockInput]]
+    inputs: Iterator[tuple[InferencePass, BlockInput]]
     colour: npt.NDArray[np.float32] | None = None
 
 
 def block_pixels(
-    passes: Sequence[Pass], block: Block, raster: Raster, wanted: npt.NDArray[np.bool_] | None = None
+    passes: Sequence[InferencePass], block: Block, raster: Raster, mask: npt.NDArray[np.bool_] | None = None
 ) -> BlockPixels:
     """Prepare a block for all passes.
 
@@ -81,11 +81,11 @@ def block_pixels(
         block: the block.
         raster: native pixels of ``bands_read(passes)`` over ``window_read(passes, block)``; a pixel that is invalid
             in a band of any pass is invalid for all.
-        wanted: (y, x) bool over ``block.window``; pixels to predict.
+        mask: (y, x) bool over ``block.window``; pixels to predict.
     """
     bands, whole = bands_read(passes), window_read(passes, block)
 
-    def prepared(one: Pass) -> tuple[Pass, BlockInput]:
+    def prepared(one: InferencePass) -> tuple[InferencePass, BlockInput]:
         own = one.block(block)
         part = scene_window(one.read, one.tiling, own)
         rows, cols = part.within(whole)
@@ -94,7 +94,7 @@ def block_pixels(
             values = values[[bands.index(band) for band in one.read.bands]]
         grid = crop(raster.geobox, part.shifted(-whole.row_start, -whole.col_start))
         cut = Raster(values=values, valid=raster.valid[rows, cols], geobox=grid)
-        return one, prepare(one.read, one.tiling, own, cut, wanted)
+        return one, prepare(one.read, one.tiling, own, cut, mask)
 
     first = prepared(passes[0])
     others = map(prepared, passes[1:])

@@ -34,7 +34,7 @@ class BlockInput:
     colour: npt.NDArray[np.float32] | None = None
 
 
-class Coloured(Protocol):
+class HasColour(Protocol):
     """Protocol of a block with colours; attributes as in ``BlockInput``."""
 
     @property
@@ -63,7 +63,7 @@ def scene_window(plan: ReadPlan, tiling: Tiling, block: Block) -> Window:
 
 
 def prepare(
-    plan: ReadPlan, tiling: Tiling, block: Block, raster: Raster, wanted: npt.NDArray[np.bool_] | None = None
+    plan: ReadPlan, tiling: Tiling, block: Block, raster: Raster, mask: npt.NDArray[np.bool_] | None = None
 ) -> BlockInput:
     """Convert the pixels that were read into network input.
 
@@ -72,7 +72,7 @@ def prepare(
         tiling: the tiles.
         block: the block.
         raster: native pixels over ``scene_window(plan, tiling, block)``.
-        wanted: (y, x) bool over ``block.window``; False for pixels not to predict (outside an area of interest).
+        mask: (y, x) bool over ``block.window``; False for pixels not to predict (outside an area of interest).
     """
     read = scene_window(plan, tiling, block)
     values = plan.normalise(raster.values, raster.valid)
@@ -81,8 +81,8 @@ def prepare(
         resampling = Resampling(plan.scene_shape, plan.work_shape)
         values, _ = resampling.apply_valid(values, raster.valid, read, work)
     valid = raster.valid[block.window.within(read)]
-    if wanted is not None:
-        valid = valid & wanted
+    if mask is not None:
+        valid = valid & mask
     colour = None if plan.colour is None else plan.colour.of(raster.values[:, *block.window.within(read)])
     return BlockInput(block=block, values=values, window=work, valid=valid, colour=colour)
 

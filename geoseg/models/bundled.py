@@ -14,7 +14,7 @@ BUNDLED: MappingProxyType[str, tuple[str, str]] = MappingProxyType(
     {
         "buildings-unet": (
             "buildings-unet.safetensors",
-            "79ee0d19fa607d47081477c3f95b2928c2bad06dd6ab23484fd67bce5d01ac2d",
+            "850b24acd9fd95c4d1f7d30eecadbec1a40c5d3f9862433c8a9ef74c8e253183",
         ),
         "forest-unet": (
             "forest-unet.safetensors",
@@ -22,7 +22,7 @@ BUNDLED: MappingProxyType[str, tuple[str, str]] = MappingProxyType(
         ),
         "landcover-unet": (
             "landcover-unet.safetensors",
-            "c64458bb68a893b1f79b37cc4f5828be8a8553e5a00792e30888aba6836429ed",
+            "354c2e006b9b1197c1d997c343178496ce3efeee4631e20a174d7a111342f62e",
         ),
         "roads-unet": (
             "roads-unet.safetensors",
@@ -30,11 +30,11 @@ BUNDLED: MappingProxyType[str, tuple[str, str]] = MappingProxyType(
         ),
         "solar-unet": (
             "solar-unet.safetensors",
-            "1962c9ec9a499ca90d8eff2e4c0ec8177493efbde0d64accbd09a9bd6893ffb5",
+            "58b635240bcfe7363836e8cdd396734f892fa5e6e987398125b4603c8344a944",
         ),
         "town-unet": (
             "town-unet.safetensors",
-            "f0a6ca182d27053ed1309a452abb8d84cf275f74c1d9bba22688fb5a950feaa2",
+            "08e03011b0da077d7de5d8f88a19ab4680e0ba6e5b8bda0aac64273451406732",
         ),
     }
 )

@@ -13,7 +13,7 @@ from geoseg.io.files.input_file import open_input
 from geoseg.io.weights.checkpoint_file import read_checkpoint
 from geoseg.models.named_weights import local_file, look_up
 from geoseg.nn.checkpoints import unwrap
-from geoseg.nn.zoo.pretrained import begin, find_encoder
+from geoseg.nn.zoo.pretrained import find_encoder, load_encoder_weights
 
 
 class EncoderWeights(BaseModel):
@@ -70,8 +70,8 @@ class NamedEncoder(BaseModel):
         return local_file(look_up(self.name))
 
 
-def load_encoder(network: nn.Module, wanted: EncoderWeights | NamedEncoder, path: Path) -> None:
-    """Load a file of plain tensors into a network's encoder; see ``geoseg.nn.zoo.pretrained.begin``.
+def load_encoder(network: nn.Module, weights: EncoderWeights | NamedEncoder, path: Path) -> None:
+    """Load a file of plain tensors into a network's encoder; see ``geoseg.nn.zoo.pretrained.load_encoder_weights``.
 
     Raises:
         ModelError: the file has another digest, or its tensors do not fit the encoder.
@@ -80,13 +80,13 @@ def load_encoder(network: nn.Module, wanted: EncoderWeights | NamedEncoder, path
         with open_input(path) as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise ModelError(f"{path}: cannot be read ({error.strerror}). Get it with: {wanted.get}") from error
-    if wanted.sha256 is not None and digest != wanted.sha256:
-        raise ModelError(f"{path}: not the {wanted.file} that the recipe pins. Get it with: {wanted.get}")
+        raise ModelError(f"{path}: cannot be read ({error.strerror}). Get it with: {weights.get}") from error
+    if weights.sha256 is not None and digest != weights.sha256:
+        raise ModelError(f"{path}: not the {weights.file} that the recipe pins. Get it with: {weights.get}")
     encoder = find_encoder(network)
     if encoder is None:
         raise ModelError("encoder_weights: the recipe's network has no encoder; leave them out or use timm_unet")
     try:
-        begin(encoder, unwrap(read_checkpoint(path).content))
+        load_encoder_weights(encoder, unwrap(read_checkpoint(path).content))
     except ModelError as error:
         raise ModelError(str(error) if str(error).startswith(str(path)) else f"{path}: {error}") from error

@@ -30,13 +30,13 @@ def check_fits(path: Path, graph: OnnxGraph, card: ModelCard) -> None:
         ModelError: bands, classes or tile differ; both values are named.
     """
     channels = 1 if activation(path, card) in _OF_TWO else len(card.legend)
-    for what, found, told in (
+    for what, found, stated in (
         ("bands", graph.bands, len(card.bands)),
         ("answers", graph.classes, channels),
         ("px a tile", graph.tile_px, card.tile_px),
     ):
-        if found is not None and found != told:
-            raise ModelError(f"{path}: the network has {found} {what}, its card {told}. Correct the card.")
+        if found is not None and found != stated:
+            raise ModelError(f"{path}: the network has {found} {what}, its card {stated}. Correct the card.")
 
 
 def activation(path: Path | str, card: ModelCard) -> Activation:

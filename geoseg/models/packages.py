@@ -127,16 +127,17 @@ def open_package(name_or_path: str) -> ModelPackage:
 
 
 def _onnx_card(path: Path) -> ModelCard:
-    beside = path.with_name(path.stem + CARD_SUFFIX)
-    if beside.is_file():
-        return model_file.parsed_card(beside, beside.read_text("utf-8", "replace"), cure="Correct it.")
+    card_file = path.with_name(path.stem + CARD_SUFFIX)
+    if card_file.is_file():
+        return model_file.parsed_card(card_file, card_file.read_text("utf-8", "replace"), cure="Correct it.")
     metadata, graph = _metadata(path)
     if model_file.CARD_KEY in metadata:
         return model_file.parsed_card(path, metadata[model_file.CARD_KEY], cure="Export it again.")
     if "class_names" in metadata and "resolution" in metadata:
         return _of_deepness(path, metadata, graph)
     raise ModelError(
-        f"{path}: nothing describes this network. Put a card beside it, {beside.name} (docs/checkpoints.md shows one)."
+        f"{path}: nothing describes this network. "
+        f"Put a card beside it, {card_file.name} (docs/checkpoints.md shows one)."
     )
 
 

@@ -37,8 +37,8 @@ class _DeepLabV2(nn.Module):
 
     def forward_all(self, x: Tensor) -> tuple[Tensor, tuple[Auxiliary, ...]]:
         logits = self._logits(x)
-        beside = tuple(Auxiliary(resize(one, x), 1.0) for one in logits) if len(logits) > 1 else ()
-        return resize(_maximum(logits), x), beside
+        auxiliary = tuple(Auxiliary(resize(one, x), 1.0) for one in logits) if len(logits) > 1 else ()
+        return resize(_maximum(logits), x), auxiliary
 
 
 def _scaled(x: Tensor, scale: float) -> Tensor:

@@ -17,7 +17,7 @@ from geoseg.nn.parts.aspp import ASPP
 from geoseg.nn.parts.backbones import FirstBlock, MultiGrid, ResNetForm, apply_multi_grid, resnet, widths
 from geoseg.nn.parts.convolution import convolve
 from geoseg.nn.parts.heads import fcn_head
-from geoseg.nn.parts.segmenter import Segmenter, Side
+from geoseg.nn.parts.segmenter import AuxiliaryHead, Segmenter
 
 Form = Literal["torchvision", "mmseg", "kazuto"]
 RATES = {8: (12, 24, 36), 16: (6, 12, 18)}
@@ -104,7 +104,7 @@ def build(  # noqa: PLR0913 - a registry's options are keywords
     mmseg = form == "mmseg"
     make = {"torchvision": torchvision_head, "mmseg": mmseg_head, "kazuto": kazuto_head}[form]
     head = make(fourth, classes, rates or RATES[output_stride], width or (512 if mmseg else 256))
-    side = Side(
+    side = AuxiliaryHead(
         fcn_head(third, auxiliary_width or third // 4, classes, channelwise_dropout=mmseg), -2, 0.4 if mmseg else 0.5
     )
     sides = [side] if auxiliary else []

@@ -20,7 +20,7 @@ from geoseg.nn.parts.backbones import ResNetForm, dilate, resnet, widths
 from geoseg.nn.parts.encoding import EncHead
 from geoseg.nn.parts.heads import fcn_head
 from geoseg.nn.parts.jpu import JPU, RATES
-from geoseg.nn.parts.segmenter import Segmenter, Side
+from geoseg.nn.parts.segmenter import AuxiliaryHead, Segmenter
 from geoseg.nn.pspnet import BINS, psp_head
 
 Head = Literal["fcn", "psp", "deeplabv3", "encnet"]
@@ -109,7 +109,7 @@ def build(  # noqa: PLR0913 - a registry's options are keywords
     stages = widths(body)
     neck = JPU(stages[-3:], width, neck_rates, align_corners=not mmseg if align_neck is None else align_neck)
     narrow = auxiliary_width or stages[-2] // 4
-    side = Side(fcn_head(stages[-2], narrow, classes, channelwise_dropout=True), -2, 0.4 if mmseg else 0.2)
+    side = AuxiliaryHead(fcn_head(stages[-2], narrow, classes, channelwise_dropout=True), -2, 0.4 if mmseg else 0.2)
     main = _head(
         head,
         neck.channels,

@@ -15,7 +15,7 @@ from geoseg.errors import ModelError
 from geoseg.nn.padding import Padded
 from geoseg.nn.parts.backbones import FirstBlock, ResNetForm, resnet, widths
 from geoseg.nn.parts.heads import ConcatHead, fcn_head
-from geoseg.nn.parts.segmenter import Segmenter, Side
+from geoseg.nn.parts.segmenter import AuxiliaryHead, Segmenter
 
 
 def build(  # noqa: PLR0913 - a registry's options are keywords
@@ -66,7 +66,7 @@ def build(  # noqa: PLR0913 - a registry's options are keywords
     )
     mmseg = head == "concat"
     narrow = auxiliary_width or third // 4
-    beside = fcn_head(third, narrow, classes, channelwise_dropout=mmseg, rate=head_rate)
-    side = Side(beside, -2, 0.4 if mmseg else 0.5)
+    auxiliary_head = fcn_head(third, narrow, classes, channelwise_dropout=mmseg, rate=head_rate)
+    side = AuxiliaryHead(auxiliary_head, -2, 0.4 if mmseg else 0.5)
     sides = [side] if auxiliary else []
     return Padded(Segmenter(body, main, sides=sides, align_corners=align_corners), stride=1)

@@ -60,8 +60,8 @@ class Padded(nn.Module):
     def forward_all(self, x: Tensor) -> tuple[Tensor, tuple[Auxiliary, ...]]:
         """Map (B, C, H, W) to the logits and to what the auxiliary heads answer, for training."""
         height, width = x.shape[-2:]
-        logits, beside = forward_all(self.body, self._padded(x))
-        cropped = (a if a.logits.ndim < 4 else a._replace(logits=a.logits[..., :height, :width]) for a in beside)
+        logits, auxiliary = forward_all(self.body, self._padded(x))
+        cropped = (a if a.logits.ndim < 4 else a._replace(logits=a.logits[..., :height, :width]) for a in auxiliary)
         return logits[..., :height, :width], tuple(cropped)
 
     def set_grad_checkpointing(self, enable: bool = True) -> None:

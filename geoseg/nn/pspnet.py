@@ -14,7 +14,7 @@ from geoseg.nn.padding import Padded
 from geoseg.nn.parts.backbones import FirstBlock, ResNetForm, resnet, widths
 from geoseg.nn.parts.heads import fcn_head
 from geoseg.nn.parts.ppm import PPM
-from geoseg.nn.parts.segmenter import Segmenter, Side
+from geoseg.nn.parts.segmenter import AuxiliaryHead, Segmenter
 
 BINS = (1, 2, 3, 6)
 
@@ -77,6 +77,6 @@ def build(  # noqa: PLR0913 - a registry's options are keywords
     body = resnet(backbone, in_channels, form)
     *_, third, fourth = widths(body)
     head = psp_head(fourth, classes, align_corners=align_corners, width=width, bins=bins)
-    side = Side(fcn_head(third, auxiliary_width or third // 4, classes, channelwise_dropout=True), -2, 0.4)
+    side = AuxiliaryHead(fcn_head(third, auxiliary_width or third // 4, classes, channelwise_dropout=True), -2, 0.4)
     sides = [side] if auxiliary else []
     return Padded(Segmenter(body, head, sides=sides, align_corners=align_corners), stride=1)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from geoseg.nn.padding import Padded
 from geoseg.nn.parts.convolution import convolve
-from geoseg.nn.parts.segmenter import Segmenter, Side
+from geoseg.nn.parts.segmenter import AuxiliaryHead, Segmenter
 from geoseg.nn.parts.vit import Interpolation, MapNorm, ViT, ViTForm
 
 LATE = (10 / 24, 15 / 24, 20 / 24, 1.0)
@@ -67,8 +67,8 @@ class _Aggregation(nn.Module):
         return [*refined, torch.cat([up(x) for up, x in zip(self.up, refined, strict=True)], dim=1)]
 
 
-def _sides(beside: Callable[[], nn.Module], count: int, *, wanted: bool) -> list[Side]:
-    return [Side(beside(), place, _SIDE_WEIGHT) for place in range(count if wanted else 0)]
+def _sides(make_head: Callable[[], nn.Module], count: int, *, present: bool) -> list[AuxiliaryHead]:
+    return [AuxiliaryHead(make_head(), place, _SIDE_WEIGHT) for place in range(count if present else 0)]
 
 
 def build_naive(  # noqa: PLR0913 - a registry's options are keywords
@@ -105,7 +105,7 @@ def build_naive(  # noqa: PLR0913 - a registry's options are keywords
         return _up_head(body.width, width, classes, (1, 1, 4), align_corners=align_corners)
 
     main = head()
-    sides = _sides(head, len(depths) - 1, wanted=auxiliary)
+    sides = _sides(head, len(depths) - 1, present=auxiliary)
     return Padded(Segmenter(body, main, sides=sides, align_corners=align_corners), stride=1)
 
 
@@ -139,11 +139,11 @@ def build_pup(  # noqa: PLR0913 - a registry's options are keywords
     """
     body = ViT(vit, in_channels, image_px, ViTForm(depths=depths, interpolation=interpolation))
 
-    def beside() -> nn.Module:
+    def make_head() -> nn.Module:
         return _up_head(body.width, width, classes, (2, 3, 4), align_corners=align_corners)
 
     main = _up_head(body.width, width, classes, (4, 3, 2), align_corners=align_corners)
-    sides = _sides(beside, len(depths) - 1, wanted=auxiliary)
+    sides = _sides(make_head, len(depths) - 1, present=auxiliary)
     return Padded(Segmenter(body, main, sides=sides, align_corners=align_corners), stride=1)
 
 
@@ -182,8 +182,8 @@ def build_mla(  # noqa: PLR0913 - a registry's options are keywords
     neck = _Aggregation(body.width, width, len(depths), align_corners=align_corners)
     head = nn.Conv2d(len(depths) * (width // 2), classes, 1)
 
-    def beside() -> nn.Module:
+    def make_head() -> nn.Module:
         return nn.Conv2d(width, classes, 1)
 
-    sides = _sides(beside, len(depths), wanted=auxiliary)
+    sides = _sides(make_head, len(depths), present=auxiliary)
     return Padded(Segmenter(body, head, neck=neck, sides=sides, align_corners=align_corners), stride=1)

@@ -17,7 +17,7 @@ from geoseg.nn.deeplabv3 import RATES, mmseg_head
 from geoseg.nn.padding import Padded
 from geoseg.nn.parts.convolution import convolve
 from geoseg.nn.parts.heads import fcn_head
-from geoseg.nn.parts.segmenter import Segmenter, Side
+from geoseg.nn.parts.segmenter import AuxiliaryHead, Segmenter
 from geoseg.nn.pspnet import BINS, psp_head
 
 Head = Literal["fcn", "psp", "deeplabv3"]
@@ -95,7 +95,7 @@ def build(  # noqa: PLR0913 - a registry's options are keywords
         main = psp_head(width, classes, align_corners=align_corners, width=head_width or 16, bins=bins)
     else:
         main = mmseg_head(width, classes, rates, head_width or 16)
-    beside = fcn_head(2 * width, auxiliary_width, classes, channelwise_dropout=True)
-    sides = [Side(beside, -2, 0.4)] if auxiliary else []
+    side = fcn_head(2 * width, auxiliary_width, classes, channelwise_dropout=True)
+    sides = [AuxiliaryHead(side, -2, 0.4)] if auxiliary else []
     network = Segmenter(_Trunk(in_channels, width), main, sides=sides, align_corners=align_corners)
     return Padded(network, stride=2**_DEPTH)

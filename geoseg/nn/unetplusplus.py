@@ -70,8 +70,8 @@ class _UNetPlusPlus(nn.Module):
 
     def forward_all(self, x: Tensor) -> tuple[Tensor, tuple[Auxiliary, ...]]:
         answers = self._columns(x)[-len(self.heads) :]
-        *beside, logits = [head(answer) for head, answer in zip(self.heads, answers, strict=True)]
-        return logits, tuple(Auxiliary(one, 1.0) for one in beside)
+        *auxiliary, logits = [head(answer) for head, answer in zip(self.heads, answers, strict=True)]
+        return logits, tuple(Auxiliary(one, 1.0) for one in auxiliary)
 
 
 def build(

@@ -57,7 +57,7 @@ class Stopped(BaseException):
 _arrived: signal.Signals | None = None
 _ending: tuple[int, int] | None = None
 """Process that ends, and its exit code."""
-_said = False
+_reported = False
 _watched = False
 
 
@@ -81,14 +81,14 @@ def watch_signals() -> None:
     if _watched:
         return
     _watched = True
-    heard, told = os.pipe()
-    os.set_blocking(told, False)
-    signal.set_wakeup_fd(told, warn_on_full_buffer=False)
+    read_end, write_end = os.pipe()
+    os.set_blocking(write_end, False)
+    signal.set_wakeup_fd(write_end, warn_on_full_buffer=False)
     if _REMINDER is not None:
         signal.signal(_REMINDER, _remind)
     sys.unraisablehook = _unraisable
     atexit.register(_end)  # the first to be registered is the last to run
-    threading.Thread(target=_watch, args=(heard,), name="geoseg-signals", daemon=True).start()
+    threading.Thread(target=_watch, args=(read_end,), name="geoseg-signals", daemon=True).start()
 
 
 def stopped() -> Stopped | None:
@@ -109,8 +109,8 @@ def leave(code: int) -> NoReturn:
 
 def say_stopped(stop: Stopped) -> None:
     """Print one line to stderr; where nobody can read it, nothing happens."""
-    global _said  # noqa: PLW0603 - same
-    _said = True
+    global _reported  # noqa: PLW0603 - same
+    _reported = True
     with suppress(OSError, ValueError):
         print(f"geoseg: {stop}", file=sys.stderr, flush=True)
 
@@ -141,19 +141,19 @@ def _remind(number: int, frame: FrameType | None) -> None:
         raise _error(_arrived)
 
 
-def _watch(heard: int) -> None:
-    number = _next(heard)
+def _watch(read_end: int) -> None:
+    number = _next(read_end)
     timer = threading.Timer(GRACE_S, _stop_now, (number,))
     timer.daemon = True
     timer.start()
     reminder = threading.Thread(target=_keep_reminding, name="geoseg-reminder", daemon=True)
     reminder.start()
-    _stop_now(_next(heard))
+    _stop_now(_next(read_end))
 
 
-def _next(heard: int) -> int:
+def _next(read_end: int) -> int:
     while True:
-        number = os.read(heard, 1)[0]
+        number = os.read(read_end, 1)[0]
         if number in _CODES:
             return number
 
@@ -167,7 +167,7 @@ def _keep_reminding() -> None:
 
 def _stop_now(number: int) -> None:
     stop = _error(signal.Signals(number) if _arrived is None else _arrived)
-    if not _said:
+    if not _reported:
         with suppress(OSError):
             os.write(2, f"geoseg: {stop}\n".encode())
     _exit(stop.code)

@@ -24,6 +24,8 @@ from geoseg.run.on_worker import BLOCKS_AT_ONCE
 if TYPE_CHECKING:
     from distributed import Client
 
+    from geoseg.run.start_workers import ClusterSpec
+
 __all__ = ["KNOWN_PACKAGES", "DaskWorkers", "joined_cluster", "local_cluster", "share_of_threads", "started_cluster"]
 
 KNOWN_PACKAGES = {
@@ -171,23 +173,11 @@ def _checked(address: str) -> str:
 
 
 @contextmanager
-def started_cluster(
-    name: str,
-    options: Mapping[str, Any],
-    *,
-    scale: Mapping[str, Any] | None = None,
-    adapt: Mapping[str, Any] | None = None,
-    timeout_s: float = 600.0,
-) -> Iterator[Client]:
+def started_cluster(spec: ClusterSpec) -> Iterator[Client]:
     """Start a cluster by the name of its class; stopped at the end.
 
     Args:
-        name: module and class, ``dask_jobqueue.SLURMCluster``; only from ``KNOWN_PACKAGES``, so that a configuration
-            runs no other code.
-        options: keyword arguments of the class.
-        scale: keyword arguments of its ``scale``.
-        adapt: keyword arguments of its ``adapt``.
-        timeout_s: longest time to wait for the first worker, seconds.
+        spec: its class, which must be of ``KNOWN_PACKAGES``, so that a configuration runs no other code, and options.
 
     Raises:
         UsageError: there is no such class, or it refuses these options.
@@ -195,24 +185,24 @@ def started_cluster(
     """
     import distributed  # noqa: PLC0415
 
-    kind = _class(name)
-    options = _with_defaults(kind, options)
+    kind = _class(spec.name)
+    options = _with_defaults(kind, spec.options)
     with dask.config.set(_SETTINGS):
         try:
             cluster = kind(**options)
         except TypeError as error:
-            raise UsageError(f"cluster {name}: its options do not fit ({error}).") from error
+            raise UsageError(f"cluster {spec.name}: its options do not fit ({error}).") from error
         except (OSError, ValueError, RuntimeError) as error:
-            raise ResourceError(f"cluster {name}: it does not start ({error}).") from error
+            raise ResourceError(f"cluster {spec.name}: it does not start ({error}).") from error
         with cluster:
-            for method, arguments in (("scale", scale), ("adapt", adapt)):
+            for method, arguments in (("scale", spec.scale), ("adapt", spec.adapt)):
                 if arguments:
                     getattr(cluster, method)(**arguments)
             with distributed.Client(cluster) as client:
                 try:
-                    client.wait_for_workers(1, timeout=timeout_s)
+                    client.wait_for_workers(1, timeout=spec.timeout_s)
                 except TimeoutError as error:
-                    raise ResourceError(f"cluster {name}: no worker within {timeout_s:.0f} s.") from error
+                    raise ResourceError(f"cluster {spec.name}: no worker within {spec.timeout_s:.0f} s.") from error
                 yield client
 
 

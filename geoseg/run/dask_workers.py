@@ -20,12 +20,12 @@ from geoseg.models.bundled import BUNDLED
 from geoseg.models.model import Model, ModelSource
 from geoseg.run import on_worker
 from geoseg.run.lock import locked
-from geoseg.run.on_worker import BLOCKS_AT_ONCE, DescribedModel, Order, SceneOrder
+from geoseg.run.on_worker import BLOCKS_AT_ONCE, DescribedModel, PredictTask, SegmentTask
 from geoseg.run.plan import Job
-from geoseg.run.publish import Facts
+from geoseg.run.publish import RunStats
 from geoseg.run.report import Reporter
-from geoseg.run.stages import Begun, disk_errors, workplace
-from geoseg.run.workers import Done, SceneRequest, Slot, State
+from geoseg.run.stages import StartedRun, disk_errors, run_paths
+from geoseg.run.workers import BlockDone, SceneRequest, Slot, State
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -78,7 +78,7 @@ class DaskWorkers:
         described = self._result(on_worker.describe_on_worker, self._there(source), what=what, resources=needs or None)
         return replace(described, source=source).model()
 
-    def predict(self, job: Job, store: Store, left: list[Block], advance: Callable[[int], None]) -> Iterator[Done]:
+    def predict(self, job: Job, store: Store, left: list[Block], advance: Callable[[int], None]) -> Iterator[BlockDone]:
         """See ``Workers``.
 
         Raises:
@@ -87,7 +87,7 @@ class DaskWorkers:
             ResourceError: a block kills every worker that takes it.
             WriteError: a worker cannot see or write the output.
         """
-        order = Order(
+        order = PredictTask(
             uri=_absolute(job.scene.uri),
             options=job.scene.options,
             model=self._there(job.model.source),
@@ -107,27 +107,27 @@ class DaskWorkers:
             GeosegError: as ``geoseg.run.predict.predict``, and ``predict`` above.
         """
         request = replace(request, uri=_absolute(request.uri), out=str(Path(request.out).absolute()))
-        order = SceneOrder(request=request, model=DescribedModel.of(model, model.source))
-        work = workplace(Path(request.out), request.name)
+        order = SegmentTask(request=request, model=DescribedModel.of(model, model.source))
+        work = run_paths(Path(request.out), request.name)
         with disk_errors(Path(request.out)), locked(work.lock):
-            begun: Begun = self._result(on_worker.begin_on_worker, order, what=f"{request.uri}: opening it")
-            if begun.finished is not None:
-                return begun.finished, begun.state
-            for note in begun.notes:
+            started: StartedRun = self._result(on_worker.start_on_worker, order, what=f"{request.uri}: opening it")
+            if started.finished is not None:
+                return started.finished, started.state
+            for note in started.notes:
                 reporter.note(note)
-            blocks = Order(
+            blocks = PredictTask(
                 uri=request.uri,
                 options=request.options,
                 model=self._there(model.source),
                 digest=model.digest(),
-                plan=begun.plan,
+                plan=started.plan,
                 store=str(work.blocks),
-                key=begun.store_key,
+                key=started.store_key,
             )
-            facts = self._predict(blocks, begun, self._needs(model), reporter)
+            facts = self._predict(blocks, started, self._needs(model), reporter)
             what, needs = f"{request.uri}: writing its layers", {LAYERS: 1.0} if LAYERS in self._declared() else None
-            record = self._result(on_worker.finish_on_worker, order, begun, facts, what=what, resources=needs)
-            return record, begun.state
+            record = self._result(on_worker.finish_on_worker, order, started, facts, what=what, resources=needs)
+            return record, started.state
 
     def slots(self) -> int:
         """Return the number of blocks that the workers hold at once; refreshed regularly, since a cluster may grow."""
@@ -137,21 +137,23 @@ class DaskWorkers:
                 self._looked = time.monotonic()
             return self._slots
 
-    def _predict(self, order: Order, begun: Begun, resources: dict[str, float], reporter: Reporter) -> Facts:
-        rows, cols = begun.plan.read.scene_shape
-        left_px = sum(block.window.pixels for block in begun.left)
+    def _predict(
+        self, order: PredictTask, started: StartedRun, resources: dict[str, float], reporter: Reporter
+    ) -> RunStats:
+        rows, cols = started.plan.read.scene_shape
+        left_px = sum(block.window.pixels for block in started.left)
         reporter.stage("predict", rows * cols, rows * cols - left_px)
-        started, clock, empty, predicted_px = datetime.now(UTC), time.perf_counter(), 0, 0
-        for done in self._spread(order, begun.left, resources):
+        began, clock, empty, predicted_px = datetime.now(UTC), time.perf_counter(), 0, 0
+        for done in self._spread(order, started.left, resources):
             empty += done.empty
             predicted_px += 0 if done.empty else done.block.window.pixels
             reporter.advance(done.block.window.pixels)
-        return Facts(
-            started=started,
+        return RunStats(
+            started=began,
             predict_s=time.perf_counter() - clock,
-            blocks=begun.counts() | {"predicted": len(begun.left) - empty, "empty": empty},
+            blocks=started.counts() | {"predicted": len(started.left) - empty, "empty": empty},
             predicted_px=predicted_px,
-            identity=begun.facts(),
+            identity=started.facts(),
         )
 
     def _there(self, source: ModelSource) -> ModelSource:
@@ -187,8 +189,8 @@ class DaskWorkers:
         return workers
 
     def _spread(
-        self, order: Order, left: list[Block], resources: dict[str, float], network: Any = None
-    ) -> Iterator[Done]:
+        self, order: PredictTask, left: list[Block], resources: dict[str, float], network: Any = None
+    ) -> Iterator[BlockDone]:
         from distributed import KilledWorker, as_completed  # noqa: PLC0415
 
         waiting, blocks, run = iter(left), dict[str, Block](), uuid4().hex[:12]
@@ -213,7 +215,7 @@ class DaskWorkers:
                     except KilledWorker as error:
                         what, deaths = f"{order.uri}: block {block.row},{block.col}", error.allowed_failures + 1
                         empty = self._alone(what, deaths, on_worker.predict_on_worker, order, block, **arguments)
-                    yield Done(block=block, empty=empty)
+                    yield BlockDone(block=block, empty=empty)
                     for following in hand_out():
                         running.add(following)
             finally:

@@ -25,7 +25,7 @@ _TICK_S = 0.2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Written:
+class WrittenLayers:
     """Result of writing the layers of one scene.
 
     Attributes:
@@ -37,7 +37,7 @@ class Written:
     seconds: dict[str, float]
 
 
-def write_layers(job: Job, source: BlockSource, grid: LayerGrid, reporter: Reporter) -> Written:
+def write_layers(job: Job, source: BlockSource, grid: LayerGrid, reporter: Reporter) -> WrittenLayers:
     """Write the files of all layers of one scene.
 
     The first raster, the other rasters and the polygons are written in parallel.
@@ -92,7 +92,7 @@ def write_layers(job: Job, source: BlockSource, grid: LayerGrid, reporter: Repor
         except BaseException:  # an interruption too, which must not wait for the other layers
             blocks.stop()
             raise
-    return Written(facts=facts, seconds={layer.name: seconds[layer.name] for layer in published})
+    return WrittenLayers(facts=facts, seconds={layer.name: seconds[layer.name] for layer in published})
 
 
 def _instances(job: Job, blocks: FinishedBlocks, grid: LayerGrid) -> SceneInstances:

@@ -26,7 +26,7 @@ from geoseg.io.raster.scene import Scene, SceneBand
 from geoseg.io.raster.validity import valid_pixels
 from geoseg.models.model import Model, load_model
 from geoseg.run.plan import RunPlan, make_plan
-from geoseg.run.workers import answer
+from geoseg.run.workers import predict_inputs
 
 
 def segment(pixels: xr.DataArray | Scene, model: Model | str | Path, *, spec: PredictSpec | None = None) -> xr.Dataset:
@@ -129,8 +129,8 @@ def _lazy_block(pixels: xr.DataArray, scene: _Described, model: Any, plan: RunPl
     rows, cols = window.slices
     valid = pixels.coords["valid"].data[rows, cols] if "valid" in pixels.coords else None
     grid = scene.geobox[rows, cols]
-    answer = dask.delayed(_predict_array)(model, plan, block, (pixels.data[:, rows, cols], valid, scene.nodata, grid))
-    return da.from_delayed(answer, (len(plan.schema.planes), *block.window.shape), np.uint8)
+    result = dask.delayed(_predict_array)(model, plan, block, (pixels.data[:, rows, cols], valid, scene.nodata, grid))
+    return da.from_delayed(result, (len(plan.schema.planes), *block.window.shape), np.uint8)
 
 
 def _predict_array(model: Model, plan: RunPlan, block: Block, source: tuple[Any, ...]) -> npt.NDArray[np.uint8]:
@@ -139,5 +139,5 @@ def _predict_array(model: Model, plan: RunPlan, block: Block, source: tuple[Any,
     if allowed is not None:
         valid &= allowed
     pixels = block_pixels(plan.passes, plan.seen(block), Raster(values=values, valid=valid, geobox=grid))
-    result = answer(model, plan, pixels)
+    result = predict_inputs(model, plan, pixels)
     return np.stack([result.planes[plane.name] for plane in plan.schema.planes])

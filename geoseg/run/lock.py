@@ -65,10 +65,10 @@ def _hold(path: Path, target: Path) -> int:
 def holder(path: Path) -> str | None:
     """Describe the holder of a lock; None if it is free. A holder on another machine counts as alive."""
     try:
-        said = path.read_text(errors="replace")
+        text = path.read_text(errors="replace")
     except OSError:
         return None
-    found = re.fullmatch(r"pid (\d+) on (.+)", said.strip())
+    found = re.fullmatch(r"pid (\d+) on (.+)", text.strip())
     if found is None:
         return None
     if found[2] == socket.gethostname():
@@ -78,4 +78,4 @@ def holder(path: Path) -> str | None:
             return None
         except OSError:
             pass
-    return said.strip()
+    return text.strip()

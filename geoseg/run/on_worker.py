@@ -21,11 +21,11 @@ from geoseg.io.raster.scene import Scene
 from geoseg.io.store import Store
 from geoseg.models.model import Model, ModelSource, combined, load
 from geoseg.run.plan import RunPlan
-from geoseg.run.publish import Facts
+from geoseg.run.publish import RunStats
 from geoseg.run.report import Silence
-from geoseg.run.stages import Begun, begin, disk_errors, finish, plan_of, workplace
+from geoseg.run.stages import StartedRun, disk_errors, finish_run, plan_of, run_paths, start_run
 from geoseg.run.worker_device import own_index
-from geoseg.run.workers import SceneRequest, answer, inputs
+from geoseg.run.workers import SceneRequest, predict_inputs, read_inputs
 from geoseg.runtimes.runtime import RuntimeInfo
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ _OPEN_SCENES = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
+class PredictTask:
     """Input of a worker for predicting blocks of one scene."""
 
     uri: str
@@ -53,7 +53,7 @@ class Order:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SceneOrder:
+class SegmentTask:
     """Input of a worker for beginning and finishing one scene.
 
     Attributes:
@@ -106,15 +106,15 @@ def _plainly(call: Callable[P, T]) -> Callable[P, T]:
         try:
             return call(*args, **kwargs)
         except GeosegError as error:
-            said = error
-        said.__cause__ = said.__context__ = None
-        raise said
+            reported = error
+        reported.__cause__ = reported.__context__ = None
+        raise reported
 
     return plain
 
 
 @_plainly
-def predict_on_worker(order: Order, block: Block, network: OwnNetwork | None = None) -> bool:
+def predict_on_worker(order: PredictTask, block: Block, network: OwnNetwork | None = None) -> bool:
     """Predict one block and store it, unless it is stored already; at most two are in flight per process.
 
     Args:
@@ -133,33 +133,33 @@ def predict_on_worker(order: Order, block: Block, network: OwnNetwork | None = N
         stored = store.read(block)
         if stored is not None:  # by a worker that died before it could say so
             return stored.is_empty(order.plan.schema)
-        (source,) = inputs(scene, order.plan, mask, [block])
+        (source,) = read_inputs(scene, order.plan, mask, [block])
         with _NETWORK:
-            result = answer(model, order.plan, source)
+            result = predict_inputs(model, order.plan, source)
         store.write(result)
         return not bool(source.valid.any())
 
 
 @_plainly
-def begin_on_worker(order: SceneOrder) -> Begun:
-    """Open a scene, match it, take its digest and see what is left of it; see ``geoseg.run.stages.begin``."""
+def start_on_worker(order: SegmentTask) -> StartedRun:
+    """Open a scene, match it, take its digest and see what is left of it; see ``geoseg.run.stages.start_run``."""
     request = order.request
-    work = workplace(Path(request.out), request.name)
+    work = run_paths(Path(request.out), request.name)
     with disk_errors(work.lock.parent), Scene(request.uri, request.options) as scene:
         if not work.lock.exists():
             raise WriteError(f"{request.out}: not there for a worker. Choose an output folder that all workers see.")
         model = order.model.model()
         plan = plan_of(scene, model, request.spec)
-        return begin(scene, model, plan, work, overwrite=request.overwrite)
+        return start_run(scene, model, plan, work, overwrite=request.overwrite)
 
 
 @_plainly
-def finish_on_worker(order: SceneOrder, begun: Begun, facts: Facts) -> dict[str, Any]:
-    """Write the layers of a scene, one scene at a time in a process; see ``geoseg.run.stages.finish``."""
+def finish_on_worker(order: SegmentTask, started: StartedRun, facts: RunStats) -> dict[str, Any]:
+    """Write the layers of a scene, one scene at a time in a process; see ``geoseg.run.stages.finish_run``."""
     keep_quiet()
     request = order.request
-    with _FINISHING, disk_errors(begun.work.lock.parent), Scene(request.uri, request.options) as scene:
-        return finish(scene, order.model.model(), begun, facts, Silence())
+    with _FINISHING, disk_errors(started.work.lock.parent), Scene(request.uri, request.options) as scene:
+        return finish_run(scene, order.model.model(), started, facts, Silence())
 
 
 @_plainly

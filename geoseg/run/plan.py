@@ -18,7 +18,7 @@ from geoseg.core.tiling import Block, Blocks, Tiling
 from geoseg.core.window import Window
 from geoseg.errors import UsageError
 from geoseg.inference.match import Described, ReadPlan, match
-from geoseg.inference.passes import Pass, bands_read, window_read
+from geoseg.inference.passes import InferencePass, bands_read, window_read
 from geoseg.inference.tasks.instance_layers import MOST_PIXELS, OBJECT_IDS
 from geoseg.inference.tasks.registry import task_of
 from geoseg.io.files.formats import READ_CACHE_BYTES
@@ -64,7 +64,7 @@ class RunPlan:
     tiling: Tiling
     blocks: Blocks
     spec: PredictSpec
-    passes: tuple[Pass, ...]
+    passes: tuple[InferencePass, ...]
     members: int
     schema: OutputSchema
     defaults: tuple[str, ...] = ()
@@ -195,11 +195,11 @@ def _with_area(spec: PredictSpec, cards: Sequence[ModelCard]) -> tuple[PredictSp
     if spec.min_area_m2 is not None:
         return spec, ()
     area_m2 = min(card.min_area_m2 for card in cards)
-    said = f"polygons under {area_m2:g} m2 merged; --min-area-m2 0 gives all"
-    return spec.model_copy(update={"min_area_m2": area_m2}), (said,) if area_m2 and spec.vector else ()
+    note = f"polygons under {area_m2:g} m2 merged; --min-area-m2 0 gives all"
+    return spec.model_copy(update={"min_area_m2": area_m2}), (note,) if area_m2 and spec.vector else ()
 
 
-def _alone(scene: Described, card: ModelCard, member: int, spec: PredictSpec) -> Pass:
+def _alone(scene: Described, card: ModelCard, member: int, spec: PredictSpec) -> InferencePass:
     """Plan the pass of one network over the scene, independently of the others."""
     read = match(scene, card, spec)
     tile_px = spec.tile_px or card.tile_px
@@ -210,10 +210,10 @@ def _alone(scene: Described, card: ModelCard, member: int, spec: PredictSpec) ->
             "Pass a larger --tile-px or a smaller --halo-px."
         )
     tiling = Tiling(read.scene_shape, read.work_shape, tile_px=tile_px, halo_px=halo_px, blend=spec.blend)
-    return Pass(member=member, scale=1.0, read=read, tiling=tiling)
+    return InferencePass(member=member, scale=1.0, read=read, tiling=tiling)
 
 
-def _scaled(one: Pass, scale: float) -> Pass:
+def _scaled(one: InferencePass, scale: float) -> InferencePass:
     """Scale a pass: read the scene at another resolution, with tiles and halos of the same size in pixels.
 
     So a halo covers ``1 / scale`` times as much ground, as the network's view does.
@@ -266,7 +266,7 @@ def identity(scene: Scene, model_digest: str, plan: RunPlan) -> dict[str, Any]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Workplace:
+class RunPaths:
     """Paths of a run's unfinished files: hidden next to the bundle, so that renames stay on one file system."""
 
     bundle: Bundle
@@ -309,5 +309,5 @@ class Job:
     model: Model
     plan: RunPlan
     mask: Mask | None
-    work: Workplace
+    work: RunPaths
     key: dict[str, Any]

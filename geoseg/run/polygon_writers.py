@@ -13,6 +13,7 @@ from geoseg.core.layer import CONFIDENCE, RasterLayer, VectorLayer
 from geoseg.core.segments import Segments
 from geoseg.core.window import Window
 from geoseg.io.polygons.geopackage import write_segments
+from geoseg.io.polygons.vector_schema import VectorSchema
 from geoseg.run.finished_blocks import FinishedBlocks
 from geoseg.run.layer_writers import LayerJob
 from geoseg.run.lineage import about_layers
@@ -39,8 +40,9 @@ def write_polygons(layer: LayerJob) -> Mapping[str, Any]:
             layer.tick(0)
             yield batch
 
-    facts: dict[str, Any] = {"crs_wkt": grid.crs_wkt, "legend": legend, "about": about_layers(layer.job)}
-    count = write_segments(layer.job.work.building.file_of(layer.layer), batches(), **facts)
+    schema = VectorSchema(crs_wkt=grid.crs_wkt, legend=legend)
+    path = layer.job.work.building.file_of(layer.layer)
+    count = write_segments(path, batches(), schema, about=about_layers(layer.job))
     return {layer.layer.name: count}
 
 
@@ -72,8 +74,8 @@ def write_objects(layer: LayerJob) -> Mapping[str, Any]:
                 layer.tick(0)
                 yield batch
 
-        facts: dict[str, Any] = {"crs_wkt": grid.crs_wkt, "legend": legend, "about": about_layers(layer.job)}
-        count = write_segments(path, batches(), **facts, layer=layer.layer.name, extra=COLUMNS)
+        schema = VectorSchema(crs_wkt=grid.crs_wkt, legend=legend, layer=layer.layer.name, extra=COLUMNS)
+        count = write_segments(path, batches(), schema, about=about_layers(layer.job))
     return {layer.layer.name: count}
 
 

@@ -23,10 +23,10 @@ from geoseg.run.layer_writers import import_vectoriser
 from geoseg.run.lock import locked
 from geoseg.run.notebook_progress import default_reporter
 from geoseg.run.plan import Job
-from geoseg.run.publish import Facts
+from geoseg.run.publish import RunStats
 from geoseg.run.report import Reporter
-from geoseg.run.stages import Begun, begin, disk_errors, finish, job_of, plan_of, workplace
-from geoseg.run.workers import ThisProcess, Workers
+from geoseg.run.stages import StartedRun, disk_errors, finish_run, make_job, plan_of, run_paths, start_run
+from geoseg.run.workers import LocalWorkers, Workers
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -118,12 +118,12 @@ def predict(  # noqa: PLR0913 - a run's options, each with a default
     if not isinstance(model, Model):
         model = load_model(model)
     plan = plan_of(scene, model, spec)
-    work = workplace(Path(out), name or scene.stem)
+    work = run_paths(Path(out), name or scene.stem)
     with disk_errors(Path(out)), locked(work.lock):
-        begun = begin(scene, model, plan, work, overwrite=overwrite)
-        if begun.finished is not None:
-            return Layers(bundle=work.bundle, record=begun.finished, fresh=False)
-        return Layers(bundle=work.bundle, record=_run(scene, model, begun, executor, reporter))
+        started = start_run(scene, model, plan, work, overwrite=overwrite)
+        if started.finished is not None:
+            return Layers(bundle=work.bundle, record=started.finished, fresh=False)
+        return Layers(bundle=work.bundle, record=_run(scene, model, started, executor, reporter))
 
 
 def _executor(workers: Workers | Client | None) -> Workers:
@@ -133,7 +133,7 @@ def _executor(workers: Workers | Client | None) -> Workers:
         UsageError: it is none.
     """
     if workers is None:
-        return ThisProcess()
+        return LocalWorkers()
     distributed = sys.modules.get("distributed")
     if distributed is not None and isinstance(workers, distributed.Client):
         from geoseg.run.dask_workers import DaskWorkers  # noqa: PLC0415 - distributed takes a second to import
@@ -144,23 +144,23 @@ def _executor(workers: Workers | Client | None) -> Workers:
     return workers
 
 
-def _run(scene: Scene, model: Model, begun: Begun, workers: Workers, reporter: Reporter) -> dict[str, Any]:
-    for note in begun.notes:
+def _run(scene: Scene, model: Model, started: StartedRun, workers: Workers, reporter: Reporter) -> dict[str, Any]:
+    for note in started.notes:
         reporter.note(note)
-    started, clock = datetime.now(UTC), time.perf_counter()
-    job = job_of(scene, model, begun)
-    store = begun.store()
+    began, clock = datetime.now(UTC), time.perf_counter()
+    job = make_job(scene, model, started)
+    store = started.store()
     if job.plan.schema.vectors:
         import_vectoriser()
-    counts, predicted_px = _predict_blocks(job, store, begun.left, workers, reporter)
-    facts = Facts(
-        started=started,
+    counts, predicted_px = _predict_blocks(job, store, started.left, workers, reporter)
+    facts = RunStats(
+        started=began,
         predict_s=time.perf_counter() - clock,
-        blocks=begun.counts() | counts,
+        blocks=started.counts() | counts,
         predicted_px=predicted_px,
-        identity=begun.facts(),
+        identity=started.facts(),
     )
-    return finish(scene, model, begun, facts, reporter)
+    return finish_run(scene, model, started, facts, reporter)
 
 
 def _predict_blocks(

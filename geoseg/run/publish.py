@@ -14,7 +14,7 @@ import numpy as np
 import psutil
 
 import geoseg
-from geoseg.inference.passes import Pass
+from geoseg.inference.passes import InferencePass
 from geoseg.io.files.gdal_name import is_utf8
 from geoseg.io.files.recorded_file import file_facts
 from geoseg.io.files.writing import is_part, reap_parts, write_json
@@ -38,7 +38,7 @@ _PREVIEW_PX = 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
+class RunStats:
     """Facts about the prediction, for the run record."""
 
     started: datetime
@@ -48,7 +48,7 @@ class Facts:
     identity: dict[str, Any]
 
 
-def publish(job: Job, store: BlockSource, facts: Facts, reporter: Reporter) -> dict[str, Any]:
+def publish(job: Job, store: BlockSource, facts: RunStats, reporter: Reporter) -> dict[str, Any]:
     """Write every file of a bundle; ``run.json`` is written last and marks the bundle as complete.
 
     Args:
@@ -157,7 +157,7 @@ def _imagery_facts(imagery: Imagery, bundle: Bundle, scene: Scene) -> dict[str, 
     }
 
 
-def _record(scene: Scene, model: Model, plan: RunPlan, facts: Facts) -> dict[str, Any]:
+def _record(scene: Scene, model: Model, plan: RunPlan, facts: RunStats) -> dict[str, Any]:
     rows, cols = plan.read.scene_shape
     speed = facts.predicted_px / facts.predict_s if facts.predict_s > 0 else 0.0
     return {
@@ -202,7 +202,7 @@ def _model_facts(model: Model) -> dict[str, Any]:
     return {} if model.card.temperature == 1 else {"temperature": model.card.temperature}
 
 
-def _pass(model: Model, one: Pass) -> dict[str, Any]:
+def _pass(model: Model, one: InferencePass) -> dict[str, Any]:
     return {
         "model": model.members[one.member].card.name,
         "scale": one.scale,

@@ -20,15 +20,15 @@ from geoseg.io.raster.finished_rasters import FinishedRasters
 from geoseg.io.raster.scene import Scene
 from geoseg.io.store import Store
 from geoseg.models.model import Model
-from geoseg.run.finished import Standing, recover, replace_broken, standing_bundle, swap
-from geoseg.run.plan import Job, RunPlan, Workplace, identity, make_plan
-from geoseg.run.publish import Facts, publish
+from geoseg.run.output_state import ExistingOutput, commit, existing_output, replace_broken, roll_back
+from geoseg.run.plan import Job, RunPaths, RunPlan, identity, make_plan
+from geoseg.run.publish import RunStats, publish
 from geoseg.run.report import Reporter
 from geoseg.run.workers import State
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Begun:
+class StartedRun:
     """State of a run at its begin; picklable.
 
     Attributes:
@@ -43,13 +43,13 @@ class Begun:
     """
 
     plan: RunPlan
-    work: Workplace
+    work: RunPaths
     key: dict[str, Any]
     left: list[Block]
     state: State
     notes: tuple[str, ...] = ()
     finished: dict[str, Any] | None = None
-    repair: Standing | None = None
+    repair: ExistingOutput | None = None
 
     @property
     def store_key(self) -> str:
@@ -69,17 +69,17 @@ class Begun:
         return {"pixels": self.key, "layers": self.plan.spec.digest()}
 
 
-def workplace(out: Path, name: str) -> Workplace:
+def run_paths(out: Path, name: str) -> RunPaths:
     """Return the paths for the unfinished files of a run; nothing is created.
 
     Args:
         out: folder of all outputs.
         name: folder and stem of the output.
     """
-    return Workplace(bundle=Bundle.in_folder(out, name))
+    return RunPaths(bundle=Bundle.in_folder(out, name))
 
 
-def begin(scene: Scene, model: Model, plan: RunPlan, work: Workplace, *, overwrite: bool) -> Begun:
+def start_run(scene: Scene, model: Model, plan: RunPlan, work: RunPaths, *, overwrite: bool) -> StartedRun:
     """Compute a scene's digest, check the existing output, prepare the block store. The caller holds the lock.
 
     Args:
@@ -100,28 +100,28 @@ def begin(scene: Scene, model: Model, plan: RunPlan, work: Workplace, *, overwri
         (*scene.files, plan.spec.aoi, *model.source.files),
         folders=(work.bundle.directory, work.building.directory, work.blocks, work.replaced),
     )
-    recover(work)
+    roll_back(work)
     key = identity(scene, model.digest(), plan)
-    begun = Begun(plan=plan, work=work, key=key, left=[], state=state, notes=(*scene.notes, *plan.notes))
-    standing = standing_bundle(work.bundle, begun.facts(), overwrite=overwrite)
-    if standing is not None and not standing.broken:
+    started = StartedRun(plan=plan, work=work, key=key, left=[], state=state, notes=(*scene.notes, *plan.notes))
+    existing = existing_output(work.bundle, started.facts(), overwrite=overwrite)
+    if existing is not None and not existing.broken:
         shutil.rmtree(work.blocks, ignore_errors=True)
-        return replace(begun, finished=standing.record)
+        return replace(started, finished=existing.record)
     check_unchanged(scene, state, work)
     _check_disk(plan, work)
-    if standing is None:
-        return replace(begun, left=begun.store().left())
-    begun = replace(begun, repair=standing, notes=(*begun.notes, *standing.notes()))
-    return begun if _from_rasters(begun) else replace(begun, left=begun.store().left())
+    if existing is None:
+        return replace(started, left=started.store().left())
+    started = replace(started, repair=existing, notes=(*started.notes, *existing.notes()))
+    return started if _from_rasters(started) else replace(started, left=started.store().left())
 
 
-def finish(scene: Scene, model: Model, begun: Begun, facts: Facts, reporter: Reporter) -> dict[str, Any]:
+def finish_run(scene: Scene, model: Model, started: StartedRun, facts: RunStats, reporter: Reporter) -> dict[str, Any]:
     """Write the layers of a scene whose blocks are all stored, and commit them. The caller holds the lock.
 
     Args:
         scene: the scene.
         model: the model.
-        begun: state from ``begin``.
+        started: state from ``start_run``.
         facts: facts about the prediction.
         reporter: receives progress.
 
@@ -132,37 +132,37 @@ def finish(scene: Scene, model: Model, begun: Begun, facts: Facts, reporter: Rep
         SceneError: the scene changed since the run began.
         WriteError: the disk is full or fails.
     """
-    check_unchanged(scene, begun.state, begun.work)
-    store = begun.store()
+    check_unchanged(scene, started.state, started.work)
+    store = started.store()
     with ExitStack() as stack:
-        source = stack.enter_context(_rasters(begun)) if _from_rasters(begun) else store
-        record = publish(job_of(scene, model, begun), source, facts, reporter)
-    check_unchanged(scene, begun.state, begun.work)
-    if begun.repair is None:
-        swap(begun.work)
+        source = stack.enter_context(_rasters(started)) if _from_rasters(started) else store
+        record = publish(make_job(scene, model, started), source, facts, reporter)
+    check_unchanged(scene, started.state, started.work)
+    if started.repair is None:
+        commit(started.work)
     else:
-        record = replace_broken(begun.work, begun.repair, record)
+        record = replace_broken(started.work, started.repair, record)
     store.remove()
     return record
 
 
-def _from_rasters(begun: Begun) -> bool:
+def _from_rasters(started: StartedRun) -> bool:
     """Return True if a bundle is repaired from its rasters; objects that a run detected are not in them."""
-    return begun.repair is not None and begun.repair.rasters_are_whole and not begun.plan.schema.detects
+    return started.repair is not None and started.repair.rasters_are_whole and not started.plan.schema.detects
 
 
-def _rasters(begun: Begun) -> FinishedRasters:
+def _rasters(started: StartedRun) -> FinishedRasters:
     """Open the rasters of the bundle that is being repaired."""
-    bundle = begun.work.bundle
-    planes = [(layer, bundle.file_of(layer) if layer.published else None) for layer in begun.plan.schema.planes]
+    bundle = started.work.bundle
+    planes = [(layer, bundle.file_of(layer) if layer.published else None) for layer in started.plan.schema.planes]
     return FinishedRasters(bundle.directory, planes)
 
 
-def job_of(scene: Scene, model: Model, begun: Begun) -> Job:
+def make_job(scene: Scene, model: Model, started: StartedRun) -> Job:
     """Combine scene, model and plan into a job, with the mask of the area of interest."""
-    area = begun.plan.spec.aoi
+    area = started.plan.spec.aoi
     mask = read_area(area, scene.geobox, allow_remote=scene.options.allow_remote) if area else None
-    return Job(scene=scene, model=model, plan=begun.plan, mask=mask, work=begun.work, key=begun.key)
+    return Job(scene=scene, model=model, plan=started.plan, mask=mask, work=started.work, key=started.key)
 
 
 def plan_of(scene: Scene, model: Model, spec: PredictSpec) -> RunPlan:
@@ -183,7 +183,7 @@ def plan_of(scene: Scene, model: Model, spec: PredictSpec) -> RunPlan:
     return plan
 
 
-def check_unchanged(scene: Scene, state: State, work: Workplace) -> None:
+def check_unchanged(scene: Scene, state: State, work: RunPaths) -> None:
     """Check that no file of the scene changed since its digest was computed; if one did, remove the unfinished files.
 
     Args:
@@ -217,7 +217,7 @@ def disk_errors(out: Path) -> Iterator[None]:
         ) from error
 
 
-def _check_disk(plan: RunPlan, work: Workplace) -> None:
+def _check_disk(plan: RunPlan, work: RunPaths) -> None:
     folder = work.lock.parent
     need, free = plan.disk_bytes(), shutil.disk_usage(folder).free
     if free < need:

@@ -1,50 +1,85 @@
-"""Loading of a model on its executor: this process, processes of this machine, or a cluster."""
+"""Start of the workers of a run: this process, processes of this machine, a Dask scheduler or a cluster."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from typing import Protocol
 
 from geoseg.errors import UsageError
-from geoseg.models.model import Model, ModelSource, load
-from geoseg.run.workers import Slot, ThisProcess, Workers
+from geoseg.run.workers import LocalWorkers, Slot, Workers
+
+
+class ClusterSpec(Protocol):
+    """Description of a Dask cluster that is started for a run and stopped after it.
+
+    Attributes:
+        name: its class with its module, ``dask_jobqueue.SLURMCluster``.
+        options: keyword arguments of the class.
+        scale: keyword arguments of its ``scale``; empty: as it starts.
+        adapt: keyword arguments of its ``adapt``.
+        timeout_s: longest time to wait for the first worker, seconds.
+    """
+
+    @property
+    def name(self) -> str: ...  # noqa: D102
+    @property
+    def options(self) -> Mapping[str, object]: ...  # noqa: D102
+    @property
+    def scale(self) -> Mapping[str, object]: ...  # noqa: D102
+    @property
+    def adapt(self) -> Mapping[str, object]: ...  # noqa: D102
+    @property
+    def timeout_s(self) -> float: ...  # noqa: D102
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerChoice:
+    """Choice of the workers of a run; by default this process predicts.
+
+    Attributes:
+        processes: processes to start on this machine.
+        scheduler: address of a Dask scheduler whose workers predict.
+        cluster: a cluster to start.
+
+    Raises:
+        UsageError: more than one is given.
+    """
+
+    processes: int | None = None
+    scheduler: str | None = None
+    cluster: ClusterSpec | None = None
+
+    def __post_init__(self) -> None:
+        if sum(choice is not None for choice in (self.processes, self.scheduler, self.cluster)) > 1:
+            raise UsageError("--workers starts processes here, --scheduler joins a cluster. Pass one of them.")
 
 
 @contextmanager
-def loaded_on_workers(
-    source: ModelSource, workers: int | None = None, scheduler: str | None = None, *, slot: Slot = nullcontext
-) -> Iterator[tuple[Model, Workers]]:
-    """Open an executor and load a model on it; processes started here are stopped at the end.
+def start_workers(choice: WorkerChoice, *, slot: Slot = nullcontext) -> Iterator[Workers]:
+    """Start or join workers; those started here are stopped at the end.
 
     Args:
-        source: the model.
-        workers: processes to start on this machine; None: predict in this process.
-        scheduler: address of a Dask scheduler whose workers predict.
+        choice: where they run.
         slot: context manager held while blocks of a scene are predicted.
 
     Raises:
-        UsageError: both are given.
-        ModelError: the model cannot be loaded.
         ResourceError: the scheduler does not respond, or no worker starts.
+        UsageError: the class of the cluster does not exist or refuses its options.
     """
-    if workers is not None and scheduler is not None:
-        raise UsageError("--workers starts processes here, --scheduler joins a cluster. Pass one of them.")
-    if workers is None and scheduler is None:
-        yield load(source), ThisProcess(slot=slot)
+    if choice == WorkerChoice():
+        yield LocalWorkers(slot=slot)
         return
 
-    from geoseg.run.cluster import (  # noqa: PLC0415 - distributed takes a second to import
-        DaskWorkers,
-        joined_cluster,
-        local_cluster,
-        share_of_threads,
-    )
+    from geoseg.run import cluster  # noqa: PLC0415 - distributed takes a second to import
 
-    if scheduler is not None:
-        with joined_cluster(scheduler) as client:
-            cluster = DaskWorkers(client, slot=slot)
-            yield cluster.load(source), cluster
-    elif workers is not None:
-        with local_cluster(workers) as client:
-            cluster = DaskWorkers(client, threads=share_of_threads(workers), slot=slot)
-            yield cluster.load(source), cluster
+    if choice.scheduler is not None:
+        with cluster.joined_cluster(choice.scheduler) as client:
+            yield cluster.DaskWorkers(client, slot=slot)
+    elif choice.cluster is not None:
+        with cluster.started_cluster(choice.cluster) as client:
+            yield cluster.DaskWorkers(client, slot=slot)
+    elif choice.processes is not None:
+        with cluster.local_cluster(choice.processes) as client:
+            yield cluster.DaskWorkers(client, threads=cluster.share_of_threads(choice.processes), slot=slot)

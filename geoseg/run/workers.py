@@ -19,12 +19,12 @@ from geoseg.inference.predict import predict_block
 from geoseg.inference.tasks.registry import task_of
 from geoseg.inference.tasks.task import Assembly, Refine
 from geoseg.io.labels.area_of_interest import Mask
+from geoseg.io.prefetch import prefetch
 from geoseg.io.raster.options import OpenOptions
 from geoseg.io.raster.read_ahead import read_ahead
 from geoseg.io.raster.scene import Scene
 from geoseg.io.store import Store
 from geoseg.models.model import Model, ModelSource, load
-from geoseg.run.ahead import ahead
 from geoseg.run.plan import Job, RunPlan
 from geoseg.run.report import Reporter
 from geoseg.run.tile_progress import TileProgress
@@ -38,7 +38,7 @@ Slot = Callable[[], AbstractContextManager[None]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Done:
+class BlockDone:
     """A finished block in the store.
 
     Attributes:
@@ -103,7 +103,7 @@ class Workers(Protocol):
         """
         ...
 
-    def predict(self, job: Job, store: Store, left: list[Block], advance: Callable[[int], None]) -> Iterator[Done]:
+    def predict(self, job: Job, store: Store, left: list[Block], advance: Callable[[int], None]) -> Iterator[BlockDone]:
         """Predict blocks and store each; yield each once it is stored, in any order.
 
         Args:
@@ -115,7 +115,7 @@ class Workers(Protocol):
         ...
 
 
-class ThisProcess:
+class LocalWorkers:
     """Executor in this process: one block after the other; the next is read while the network runs.
 
     Args:
@@ -145,19 +145,19 @@ class ThisProcess:
             layers = predict(scene, model, request.out, **options, workers=self, reporter=reporter)
             return layers.record, scene.opened_state
 
-    def predict(self, job: Job, store: Store, left: list[Block], advance: Callable[[int], None]) -> Iterator[Done]:
+    def predict(self, job: Job, store: Store, left: list[Block], advance: Callable[[int], None]) -> Iterator[BlockDone]:
         """See ``Workers``."""
         progress = TileProgress(job.plan, advance)
         with self._slot() if left else nullcontext():
-            for source in ahead(inputs(job.scene, job.plan, job.mask, left)):
+            for source in prefetch(read_inputs(job.scene, job.plan, job.mask, left), depth=2):
                 progress.start(job.plan.blocks.block(source.block.row, source.block.col))
-                result = answer(job.model, job.plan, source, watched=progress.watched)
+                result = predict_inputs(job.model, job.plan, source, watched=progress.watched)
                 store.write(result)
                 progress.finish()
-                yield Done(block=result.block, empty=not source.valid.any())
+                yield BlockDone(block=result.block, empty=not source.valid.any())
 
 
-def inputs(scene: Scene, plan: RunPlan, mask: Mask | None, blocks: Iterable[Block]) -> Iterator[BlockPixels]:
+def read_inputs(scene: Scene, plan: RunPlan, mask: Mask | None, blocks: Iterable[Block]) -> Iterator[BlockPixels]:
     """Read and prepare blocks; those outside the area of interest come first and are not read.
 
     Args:
@@ -177,7 +177,7 @@ def inputs(scene: Scene, plan: RunPlan, mask: Mask | None, blocks: Iterable[Bloc
         yield source if source.valid[block.window.within(seen.window)].any() else _nothing(block)
 
 
-def answer(
+def predict_inputs(
     model: Model, plan: RunPlan, source: BlockPixels, *, watched: Callable[[Runtime], Runtime] | None = None
 ) -> BlockResult:
     """Predict one prepared block; the result is cropped to the block's own window.

@@ -130,33 +130,33 @@ def _choose(package: ModelPackage, request: RuntimeRequest) -> RuntimeKey:
     return "torch" if package.onnx is None else "onnxruntime"
 
 
-def _place(name: RuntimeKey, entry: RuntimeEntry, wanted: str) -> str:
+def _place(name: RuntimeKey, entry: RuntimeEntry, requested: str) -> str:
     """Resolve the device; refuse one that the runtime cannot use or that does not exist."""
-    if wanted == "auto" and entry.devices == ("cpu",):
+    if requested == "auto" and entry.devices == ("cpu",):
         return "cpu"
-    device = _device(wanted, onnx=name == "onnxruntime")
+    device = _device(requested, onnx=name == "onnxruntime")
     if device.split(":")[0] not in entry.devices:
         raise UsageError(f"--runtime {name}: runs on the CPU, not on {device}. Pass --device cpu or --runtime torch.")
     return device
 
 
-def _device(wanted: str, *, onnx: bool) -> str:
+def _device(requested: str, *, onnx: bool) -> str:
     """Parse a device's name: ``cpu`` or ``cuda:N``.
 
     Raises:
         UsageError: the name is invalid.
         ResourceError: the device does not exist.
     """
-    kind, _, index = wanted.partition(":")
+    kind, _, index = requested.partition(":")
     if kind not in {"auto", "cpu", "cuda"} or (index and not index.isdecimal()) or (index and kind != "cuda"):
-        raise UsageError(f"--device {wanted}: unknown. Pass auto, cpu, cuda or cuda:N.")
+        raise UsageError(f"--device {requested}: unknown. Pass auto, cpu, cuda or cuda:N.")
     if kind == "cpu":
         return "cpu"
     count = _onnx_gpus() if onnx else _torch_gpus()
     if kind == "auto":
         return "cuda:0" if count else "cpu"
     if int(index or 0) >= count:
-        raise ResourceError(f"--device {wanted}: not there ({count} CUDA devices found). Pass --device cpu or auto.")
+        raise ResourceError(f"--device {requested}: not there ({count} CUDA devices found). Pass --device cpu or auto.")
     return f"cuda:{int(index or 0)}"
 
 

@@ -37,7 +37,7 @@ _SYNONYMS = {"clutterbackground": "clutter", "background": "clutter", "lowveg": 
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class EvaluationPlan:
     """Options of an evaluation.
 
     Attributes:
@@ -90,7 +90,7 @@ class Report:
         return values
 
 
-def evaluate(pairs: Sequence[Pair], plan: Plan) -> Report:
+def evaluate(pairs: Sequence[Pair], plan: EvaluationPlan) -> Report:
     """Compare every pair and report over all of them: one confusion matrix, every pixel counted once.
 
     If several predictions share one file of polygons, those outside its area are left out, with a note in the report.
@@ -119,7 +119,7 @@ def evaluate(pairs: Sequence[Pair], plan: Plan) -> Report:
     return evaluation.report()
 
 
-def count_pair(pair: Pair, plan: Plan) -> Counts | BinaryCounts:
+def count_pair(pair: Pair, plan: EvaluationPlan) -> Counts | BinaryCounts:
     """Compare one pair.
 
     Args:
@@ -150,7 +150,7 @@ class Evaluation:
         plan: options of the evaluation.
     """
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: EvaluationPlan) -> None:
         self._plan = plan
         self._total: Counts | BinaryCounts = BinaryCounts() if plan.protocol == "binary" else Counts()
         self._scenes: list[dict[str, Any]] = []
@@ -222,7 +222,7 @@ class Evaluation:
         return (f"{len(self._outside)} predictions lie outside the reference and are left out: {shown}",)
 
 
-def _reading(plan: Plan, pair: Pair) -> Reading:
+def _reading(plan: EvaluationPlan, pair: Pair) -> Reading:
     reading = plan.reading
     if plan.protocol == "binary":
         colours = reading.colours or {(0, 0, 0): 0, (255, 255, 255): 1}
@@ -253,10 +253,10 @@ def _table(path: Path, official: Legend) -> dict[int, int]:
     if path.suffix.lower() not in {".tif", ".tiff"}:
         return table
     named = {_plain(entry.name): entry.code for entry in legend_of(path, list(range(255))).classes}
-    wanted = {_plain(entry.name): entry.code for entry in official.classes}
-    if len(wanted.keys() & named.keys()) < len(wanted) - 1:
+    code_of = {_plain(entry.name): entry.code for entry in official.classes}
+    if len(code_of.keys() & named.keys()) < len(code_of) - 1:
         return table
-    return {named[name]: code for name, code in wanted.items() if name in named}
+    return {named[name]: code for name, code in code_of.items() if name in named}
 
 
 def _plain(name: str) -> str:
@@ -264,20 +264,18 @@ def _plain(name: str) -> str:
     return _SYNONYMS.get(letters, letters)
 
 
-def _legend(path: Path, matrix: Matrix, plan: Plan) -> Legend:
+def _legend(path: Path, matrix: Matrix, plan: EvaluationPlan) -> Legend:
     if plan.protocol != "classes":
         return ISPRS if plan.protocol == "isprs" else DEEPGLOBE
     if plan.legend is None:
         return legend_of(path, present(matrix))
-    strangers = sorted(set(present(matrix)) - set(plan.legend.codes))
-    if strangers:
-        raise SceneError(
-            str(path), f"class codes {strangers} occur and are not in the legend.", "Add them to --legend."
-        )
+    unknown = sorted(set(present(matrix)) - set(plan.legend.codes))
+    if unknown:
+        raise SceneError(str(path), f"class codes {unknown} occur and are not in the legend.", "Add them to --legend.")
     return plan.legend
 
 
-def _sections(plan: Plan, counts: Counts, legend: Legend) -> list[Section]:
+def _sections(plan: EvaluationPlan, counts: Counts, legend: Legend) -> list[Section]:
     if plan.protocol == "isprs":
         return isprs(counts, plan.unanswered)
     if plan.protocol == "deepglobe":
@@ -297,7 +295,7 @@ def _scene(pair: Pair, matrix: Matrix) -> dict[str, Any]:
     }
 
 
-def _notes(matrix: Matrix, plan: Plan) -> tuple[str, ...]:
+def _notes(matrix: Matrix, plan: EvaluationPlan) -> tuple[str, ...]:
     labelled, missing = int(matrix[:255].sum()), int(matrix[:255, 255].sum())
     if not missing:
         return ()

@@ -14,7 +14,7 @@ from geoseg.io.vectors.names import is_folder
 from geoseg.score.boundary import Distance
 from geoseg.score.codes import Positive
 from geoseg.score.edges.files import evaluate_edges
-from geoseg.score.evaluate import Plan, Report
+from geoseg.score.evaluate import EvaluationPlan, Report
 from geoseg.score.evaluate import evaluate as evaluate_pairs
 from geoseg.score.pairs import find_pairs
 from geoseg.score.view import Reading, colours_of
@@ -109,5 +109,7 @@ def evaluate(  # noqa: PLR0913 - an evaluation's options, each with a default
         prediction_nodata=prediction_nodata,
         resample=resample,
     )
-    plan = Plan(protocol=protocol, reading=reading, legend=legend, distances=tuple(distances), unanswered=unanswered)
+    plan = EvaluationPlan(
+        protocol=protocol, reading=reading, legend=legend, distances=tuple(distances), unanswered=unanswered
+    )
     return evaluate_pairs(pairs, plan)

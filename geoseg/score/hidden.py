@@ -40,15 +40,15 @@ class HiddenClasses:
         """Return up to two notes on excluded classes: one for the references, one for the predictions."""
         notes = []
         if self.references:
-            told = _told(self.references, self.predicted_px, "predicted pixels have no label there and are left out")
-            notes.append(f"{told} --nodata none")
+            note = _note(self.references, self.predicted_px, "predicted pixels have no label there and are left out")
+            notes.append(f"{note} --nodata none")
         if self.predictions:
-            told = _told(self.predictions, self.labelled_px, "labelled pixels have no prediction there")
-            notes.append(f"{told} --prediction-nodata none")
+            note = _note(self.predictions, self.labelled_px, "labelled pixels have no prediction there")
+            notes.append(f"{note} --prediction-nodata none")
         return tuple(notes)
 
 
-def _told(files: list[tuple[Path, int, int]], total: int, what: str) -> str:
+def _note(files: list[tuple[Path, int, int]], total: int, what: str) -> str:
     path, label, _ = files[0]
     more = f" (and that of {len(files) - 1} more files)" if len(files) > 1 else ""
     number = sum(pixels for _, _, pixels in files)

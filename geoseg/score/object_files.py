@@ -58,7 +58,7 @@ def evaluate_objects(  # noqa: PLR0913 - an evaluation's options, each with a de
     prediction: Path,
     reference: Path,
     *,
-    wanted: str | None = None,
+    of_class: str | None = None,
     layer: str | None = None,
     reference_layer: str | None = None,
     reference_column: str | None = None,
@@ -74,7 +74,7 @@ def evaluate_objects(  # noqa: PLR0913 - an evaluation's options, each with a de
         prediction: folder of a scene (its polygons are used, or its class raster if it has none), a vector file
             (``FILE`` or ``FILE:LAYER``), or a class raster (its regions are traced).
         reference: vector file, any CRS; ``FILE`` or ``FILE:LAYER``.
-        wanted: name or code of the class in the prediction; None: the only one, or the only one but code 0.
+        of_class: name or code of the class in the prediction; None: the only one, or the only one but code 0.
         layer: layer of the prediction's vector file; None: ``segments``, or the only one.
         reference_layer: layer of the reference; None: the only one.
         reference_column: field of the reference that names classes; None: all its polygons.
@@ -97,7 +97,7 @@ def evaluate_objects(  # noqa: PLR0913 - an evaluation's options, each with a de
     """
     if reference_class is not None and reference_column is None:
         raise UsageError(f"--reference-class {reference_class}: name the field too, with --reference-column.")
-    found = read_objects(prediction, wanted, layer, parts=not keep_multiparts)
+    found = read_objects(prediction, of_class, layer, parts=not keep_multiparts)
     truth = read_reference(
         VectorRequest(name=str(reference), layer=reference_layer, parts=not keep_multiparts, cure_of_others=_CURE),
         reference_column,
@@ -168,12 +168,12 @@ def read_reference(request: VectorRequest, column: str | None, of_class: str | N
     return truth[hit]
 
 
-def read_objects(path: Path, wanted: str | None, layer: str | None = None, *, parts: bool = True) -> Objects:
+def read_objects(path: Path, of_class: str | None, layer: str | None = None, *, parts: bool = True) -> Objects:
     """Read the polygons of one class of a prediction.
 
     Args:
         path: see ``evaluate_objects``.
-        wanted: name or code of the class.
+        of_class: name or code of the class.
         layer: of a vector file.
         parts: each part of a MultiPolygon is an object of its own.
 
@@ -182,7 +182,7 @@ def read_objects(path: Path, wanted: str | None, layer: str | None = None, *, pa
         UsageError: the class is ambiguous or unknown.
     """
     if is_vector(path):
-        return Objects(frame=_chosen(path, _predicted(path, layer, parts=parts), wanted), source=path)
+        return Objects(frame=_chosen(path, _predicted(path, layer, parts=parts), of_class), source=path)
     files = list_predictions(path)
     if len(files) > 1:
         raise UsageError(f"{path}: it holds {len(files)} scenes. Give one of them.")
@@ -193,12 +193,12 @@ def read_objects(path: Path, wanted: str | None, layer: str | None = None, *, pa
         area = shapely.Polygon(_corners(classes.geobox))
         ground: dict[str, Any] = {"area": area, "tolerance": 0.1 * np.sqrt(abs(classes.geobox.transform.determinant))}
         if raster.name.endswith(_CLASSES) and not segments.is_file() and detected.is_file():
-            frame = _chosen(detected, _predicted(detected, layer or OBJECTS, parts=False), wanted)
+            frame = _chosen(detected, _predicted(detected, layer or OBJECTS, parts=False), of_class)
             return Objects(frame=frame, source=detected, **ground)
         if raster.name.endswith(_CLASSES) and segments.is_file():
-            frame = _chosen(segments, _predicted(segments, layer, parts=parts), wanted)
+            frame = _chosen(segments, _predicted(segments, layer, parts=parts), of_class)
             return Objects(frame=frame, source=segments, **ground)
-        return Objects(frame=_traced(raster, classes, wanted), source=raster, **ground)
+        return Objects(frame=_traced(raster, classes, of_class), source=raster, **ground)
 
 
 def _predicted(path: Path, layer: str | None, *, parts: bool) -> geopandas.GeoDataFrame:
@@ -221,9 +221,9 @@ def _middles_inside(truth: geopandas.GeoDataFrame, found: Objects) -> Any:
     return shapely.within(shapely.centroid(here), found.area)
 
 
-def _traced(raster: Path, classes: ClassRaster, wanted: str | None) -> geopandas.GeoDataFrame:
+def _traced(raster: Path, classes: ClassRaster, of_class: str | None) -> geopandas.GeoDataFrame:
     source = ClassMap(classes)
-    code = _code(raster, legend_of(raster, source.present()), wanted)
+    code = _code(raster, legend_of(raster, source.present()), of_class)
     batches = vectorise_codes(source, classes.geobox, nodata=NO_CLASS, spec=VectorSpec(simplify_m=0.0))
     parts = [batch.geometry[batch.class_code == code] for batch in batches]
     crs = classes.geobox.crs
@@ -231,27 +231,27 @@ def _traced(raster: Path, classes: ClassRaster, wanted: str | None) -> geopandas
     return geopandas.GeoDataFrame(geometry=list(geometry), crs=None if crs is None else crs.to_wkt())
 
 
-def _code(path: Path, legend: Legend, wanted: str | None) -> int:
-    if wanted is None:
+def _code(path: Path, legend: Legend, of_class: str | None) -> int:
+    if of_class is None:
         codes = [code for code in legend.codes if len(legend) == 1 or code != 0]
     else:
-        codes = [entry.code for entry in legend.classes if wanted in {entry.name, str(entry.code)}]
+        codes = [entry.code for entry in legend.classes if of_class in {entry.name, str(entry.code)}]
     if len(codes) != 1:
         known = ", ".join(f"{entry.code} {entry.name}" for entry in legend.classes)
         raise UsageError(f"{path}: name one class with --class. It has: {known}.")
     return codes[0]
 
 
-def _chosen(path: Path, frame: geopandas.GeoDataFrame, wanted: str | None) -> geopandas.GeoDataFrame:
+def _chosen(path: Path, frame: geopandas.GeoDataFrame, of_class: str | None) -> geopandas.GeoDataFrame:
     fields = [name for name in ("class_name", "class_code") if name in frame]
-    if wanted is None:
+    if of_class is None:
         if "class_code" not in frame or frame["class_code"].nunique() < 2:
             return frame
         frame = frame[frame["class_code"] != 0]
         if frame["class_code"].nunique() < 2:
             return frame
     elif fields:
-        hit = np.logical_or.reduce([frame[name].astype(str) == wanted for name in fields])
+        hit = np.logical_or.reduce([frame[name].astype(str) == of_class for name in fields])
         if hit.any():
             return frame[hit]
     known = sorted({str(value) for name in fields for value in frame[name]})

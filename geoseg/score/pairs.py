@@ -61,8 +61,8 @@ def find_pairs(
         raise UsageError(f"--confidence {confidence}: one file for {len(predictions)} predictions. Leave it out.")
     pairs = []
     for name, path in predictions:
-        beside = path.with_name(path.name.removesuffix(_CLASSES) + _CONFIDENCE)
-        found = beside if path.name.endswith(_CLASSES) and beside.is_file() else None
+        candidate = path.with_name(path.name.removesuffix(_CLASSES) + _CONFIDENCE)
+        found = candidate if path.name.endswith(_CLASSES) and candidate.is_file() else None
         pairs.append(
             Pair(
                 name=name,

@@ -7,5 +7,5 @@ import sys
 
 if "pytest" in sys.modules:  # which explains failed assertions only of modules that it knows of
     sys.modules["pytest"].register_assert_rewrite(
-        *(f"{__name__}.{part}" for part in ("networks", "runtimes", "scenes", "vector_writers"))
+        *(f"{__name__}.{part}" for part in ("layer_writers", "networks", "runtimes", "scenes", "vector_writers"))
     )

@@ -17,8 +17,8 @@ import shapely
 from geoseg.core.legend import Legend
 from geoseg.core.segments import Segments
 from geoseg.errors import LegendError, SceneError
-from geoseg.io.polygons.segment_stream import NO_COLUMNS
 from geoseg.io.polygons.vector_formats import WriteSegments
+from geoseg.io.polygons.vector_schema import NO_COLUMNS, VectorSchema
 from geoseg.testing.segments import LEGEND, UTM, joined, plain, segments_of
 
 _CUTS = ((0,), (0, 1, 89), (17, 18, 60), (45, 45))
@@ -77,8 +77,8 @@ class VectorWriterTests:
         geometry = geopandas.GeoSeries(expected["geometry"][order], crs=UTM)
         geometry = geometry.to_crs(4326) if self.in_degrees else geometry
         assert frame.crs.to_epsg() == geometry.crs.to_epsg()
-        found, wanted = frame.geometry.to_numpy(), geometry.to_numpy()
-        assert shapely.equals_exact(found, wanted, _TO_7_DIGITS, normalize=True).all()
+        found, expected = frame.geometry.to_numpy(), geometry.to_numpy()
+        assert shapely.equals_exact(found, expected, _TO_7_DIGITS, normalize=True).all()
 
     def test_further_columns_come_out_too(self, path: Path) -> None:
         """Statistics of a user's own are columns; NaN is null."""
@@ -164,7 +164,7 @@ class VectorWriterTests:
         multi: bool = False,
         extra: np.dtype[np.void] = NO_COLUMNS,
     ) -> int:
-        return self.writer(path)(path, batches, crs_wkt=UTM, legend=legend, multi=multi, extra=extra)
+        return self.writer(path)(path, batches, VectorSchema(crs_wkt=UTM, legend=legend, multi=multi, extra=extra))
 
     def _needs_rows(self) -> None:
         if not self.keeps_rows:

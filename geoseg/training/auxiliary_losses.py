@@ -15,12 +15,12 @@ _FOCUS = 2.0
 
 
 def auxiliary_loss(
-    beside: Sequence[Auxiliary], target: Tensor, mix: LossMix, *, ignore: int, class_weights: Tensor | None = None
+    auxiliary: Sequence[Auxiliary], target: Tensor, mix: LossMix, *, ignore: int, class_weights: Tensor | None = None
 ) -> Tensor:
     """Sum the losses of the auxiliary outputs by their published weights.
 
     Args:
-        beside: auxiliary outputs of ``forward_all``.
+        auxiliary: auxiliary outputs of ``forward_all``.
         target: (B, H, W) int64 class indices, ``ignore`` where unlabelled.
         mix: losses of outputs with a class per pixel.
         ignore: the value of unlabelled pixels.
@@ -30,7 +30,7 @@ def auxiliary_loss(
         A scalar; 0 without auxiliary outputs.
     """
     total = torch.zeros((), device=target.device)
-    for answer in beside:
+    for answer in auxiliary:
         if answer.target == "codes":
             loss = mixed_loss(answer.logits, target, mix, ignore=ignore, class_weights=class_weights)
         elif answer.target == "presence":

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 
 from geoseg.data.chips import Batch, ChipMaker
+from geoseg.io.prefetch import prefetch_calls
 
 
-class BatchesAhead:
+class PrefetchedBatches:
     """Iterable over the remaining batches of a run.
 
     Args:
@@ -35,15 +35,5 @@ class BatchesAhead:
     def __iter__(self) -> Iterator[Batch]:
         """Iterate over the batches."""
         rank, ranks = self._share
-        numbers = iter(range(self._begin, self._total))
-        pool = ThreadPoolExecutor(self._workers, "chips")
-        waiting: deque[Future[Batch]] = deque()
-        try:
-            while True:
-                while len(waiting) <= self._workers and (number := next(numbers, None)) is not None:
-                    waiting.append(pool.submit(self._chips.batch, number * ranks + rank))
-                if not waiting:
-                    return
-                yield waiting.popleft().result()
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+        calls = (partial(self._chips.batch, number * ranks + rank) for number in range(self._begin, self._total))
+        return prefetch_calls(calls, self._workers + 1, threads=self._workers)

@@ -32,14 +32,14 @@ def weights_of(mix: LossMix, legend: Legend, chips: ChipMaker) -> Tensor | None:
     Source:
         Median frequency balancing: Eigen and Fergus 2015, https://arxiv.org/abs/1411.4734, section 6.3.2.
     """
-    wanted = mix.class_weights
-    if wanted is None:
+    requested = mix.class_weights
+    if requested is None:
         return None
-    if isinstance(wanted, dict):
-        strangers = sorted(wanted.keys() - set(legend.names))
-        if strangers:
-            raise UsageError(f"loss.class_weights: {strangers} are no classes of the legend {list(legend.names)}")
-        return torch.tensor([wanted.get(name, 1.0) for name in legend.names], dtype=torch.float32)
+    if isinstance(requested, dict):
+        unknown = sorted(requested.keys() - set(legend.names))
+        if unknown:
+            raise UsageError(f"loss.class_weights: {unknown} are no classes of the legend {list(legend.names)}")
+        return torch.tensor([requested.get(name, 1.0) for name in legend.names], dtype=torch.float32)
     counts = torch.zeros(len(legend), dtype=torch.int64)
     for number in range(_BATCHES):
         channels = chips.batch(number).channels

@@ -18,19 +18,19 @@ from lightning.pytorch.loggers import Logger, MLFlowLogger, TensorBoardLogger
 
 from geoseg.data.chips import ChipMaker
 from geoseg.errors import ResourceError, UsageError
-from geoseg.training.batches import BatchesAhead
+from geoseg.training.batches import PrefetchedBatches
+from geoseg.training.callbacks import Look, TrainingCallback
 from geoseg.training.checkpoint import WholeFiles
 from geoseg.training.learner import Learner
 from geoseg.training.progress import Report
 from geoseg.training.recipe import Recipe
 from geoseg.training.trainer_settings import TrainerSettings
-from geoseg.training.watch import Look, Watch
 
 _PRECISIONS: dict[str, Any] = {"bf16": "bf16-mixed", "fp32": "32-true"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Places:
+class FitPaths:
     """Output paths of a training run.
 
     Attributes:
@@ -47,7 +47,7 @@ class Places:
 def fit(
     learner: Learner,
     chips: ChipMaker,
-    places: Places,
+    places: FitPaths,
     *,
     look: Look,
     report: Report | None = None,
@@ -71,12 +71,14 @@ def fit(
         ResourceError: a device does not exist, or its memory does not suffice.
     """
     recipe = learner.recipe
-    watch = Watch(places.checkpoint, places.log, report, look)
+    watch = TrainingCallback(places.checkpoint, places.log, report, look)
     with _quiet():
         trainer = _trainer(recipe, places, watch, step=learner.steps_taken)
         share = (trainer.global_rank, trainer.world_size)
         total = recipe.schedule.step_limit * recipe.schedule.accumulate
-        batches = BatchesAhead(chips, total, workers=recipe.trainer.workers, share=share, begin=learner.batches_seen)
+        batches = PrefetchedBatches(
+            chips, total, workers=recipe.trainer.workers, share=share, begin=learner.batches_seen
+        )
         handler = signal.getsignal(signal.SIGINT)
         try:
             trainer.fit(learner, batches, ckpt_path=places.checkpoint if resume else None, weights_only=True)
@@ -93,7 +95,7 @@ def fit(
     return bool(trainer.is_global_zero)
 
 
-def _trainer(recipe: Recipe, places: Places, watch: Watch, step: int) -> Trainer:
+def _trainer(recipe: Recipe, places: FitPaths, watch: TrainingCallback, step: int) -> Trainer:
     settings = recipe.trainer
     present = torch.cuda.device_count()
     if settings.accelerator == "gpu" and present < settings.devices:
@@ -118,14 +120,14 @@ def _trainer(recipe: Recipe, places: Places, watch: Watch, step: int) -> Trainer
     )
 
 
-def _loggers(recipe: Recipe, places: Places, step: int) -> list[Logger]:
+def _loggers(recipe: Recipe, places: FitPaths, step: int) -> list[Logger]:
     settings: TrainerSettings = recipe.trainer
     loggers: list[Logger] = []
     if settings.tensorboard:
-        with _wanted(recipe, "trainer.tensorboard", extra="train"):
-            loggers.append(_board(places.tensorboard, step))
+        with _required(recipe, "trainer.tensorboard", extra="train"):
+            loggers.append(_tensorboard(places.tensorboard, step))
     if settings.mlflow is not None:
-        with _wanted(recipe, "trainer.mlflow", extra="mlflow"):
+        with _required(recipe, "trainer.mlflow", extra="mlflow"):
             loggers.append(MLFlowLogger(experiment_name=recipe.name, tracking_uri=settings.mlflow))
     for logger in loggers:
         logger.log_hyperparams(recipe.model_dump(mode="json", exclude={"sources", "legend", "bands"}))
@@ -133,7 +135,7 @@ def _loggers(recipe: Recipe, places: Places, step: int) -> list[Logger]:
 
 
 @contextmanager
-def _wanted(recipe: Recipe, key: str, *, extra: str) -> Iterator[None]:
+def _required(recipe: Recipe, key: str, *, extra: str) -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
@@ -142,7 +144,7 @@ def _wanted(recipe: Recipe, key: str, *, extra: str) -> Iterator[None]:
         ) from error
 
 
-def _board(folder: Path, step: int) -> TensorBoardLogger:
+def _tensorboard(folder: Path, step: int) -> TensorBoardLogger:
     """Open the TensorBoard log; entries of a killed run after its last checkpoint are purged."""
     return TensorBoardLogger(folder.parent, name=folder.name, version="", default_hp_metric=False, purge_step=step + 1)
 

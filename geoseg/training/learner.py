@@ -26,14 +26,14 @@ from geoseg.models.encoder_weights import load_encoder
 from geoseg.models.network import load_network
 from geoseg.nn import build
 from geoseg.nn.parts.auxiliary import Auxiliary, forward_all
-from geoseg.nn.zoo.pretrained import begin, find_encoder
+from geoseg.nn.zoo.pretrained import find_encoder, load_encoder_weights
 from geoseg.training.auxiliary_losses import auxiliary_loss
 from geoseg.training.checkpoint import KEY
+from geoseg.training.gradient_checkpointing import recompute_blocks
 from geoseg.training.losses import mixed_loss
 from geoseg.training.optimiser import encoder_of, make_optimiser
 from geoseg.training.progress import Line
 from geoseg.training.recipe import Recipe, recipe_digest
-from geoseg.training.recompute import recompute_blocks
 from geoseg.training.schedule import learning_rate
 from geoseg.training.separation_loss import object_channels, separation_loss, separation_weights
 
@@ -136,11 +136,11 @@ class Learner(LightningModule):  # type: ignore[misc]
         torch.manual_seed(self.recipe.seed * 1_000_003 + self.batches_seen + 7919 * self.global_rank)
         if self.recipe.task == "instance":
             return self._checked(self._instance_loss(batch))
-        logits, beside = self._answers(batch.inputs.contiguous(memory_format=self._layout))
+        logits, auxiliary = self._answers(batch.inputs.contiguous(memory_format=self._layout))
         with torch.autocast(self.device.type, enabled=False):
             loss = self._loss(logits, batch.channels)
             loss = loss + auxiliary_loss(
-                beside, batch.channels, self.recipe.loss, ignore=UNLABELLED, class_weights=self.class_weights
+                auxiliary, batch.channels, self.recipe.loss, ignore=UNLABELLED, class_weights=self.class_weights
             )
         self._count(logits.detach(), batch.channels)
         return self._checked(loss)
@@ -179,7 +179,7 @@ class Learner(LightningModule):  # type: ignore[misc]
         del optimizer, gradient_clip_val, gradient_clip_algorithm
         nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.schedule.clip_norm)
 
-    def note_batch(self) -> bool:
+    def end_batch(self) -> bool:
         """Count a batch; if it completes a step, update the average and return True."""
         self.batches_seen += 1
         if self.trainer.global_step == self.steps_taken:
@@ -188,7 +188,7 @@ class Learner(LightningModule):  # type: ignore[misc]
         self._follow()
         return True
 
-    def begin_with(self, model: str) -> ModelCard:
+    def load_initial_weights(self, model: str) -> ModelCard:
         """Load initial weights from a bundled model or a model file; return its card.
 
         Raises:
@@ -215,13 +215,13 @@ class Learner(LightningModule):  # type: ignore[misc]
         if theirs is None or ours is None:
             raise ModelError(f"{model}: it and {self.recipe.architecture.name} do not both have an encoder.")
         try:
-            begin(ours, theirs.state_dict())
+            load_encoder_weights(ours, theirs.state_dict())
         except ModelError as error:
             raise ModelError(f"{model}: its encoder is not that of {self.recipe.name}: {error}") from error
         self.average.load_state_dict(self.network.state_dict())
         return card
 
-    def begin_with_encoder(self, path: Path) -> None:
+    def load_initial_encoder(self, path: Path) -> None:
         """Load the initial encoder weights named by the recipe.
 
         Raises:

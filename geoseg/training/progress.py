@@ -17,7 +17,7 @@ Line = dict[str, float]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Progress:
+class TrainingProgress:
     """Progress of a training run.
 
     Attributes:
@@ -47,7 +47,7 @@ class Progress:
         return self.elapsed_s * (1 / self.share - 1) if self.share > 0 else float("nan")
 
 
-Report = Callable[[Progress], None]
+Report = Callable[[TrainingProgress], None]
 
 
 def write_log(path: Path, lines: Sequence[Line]) -> None:

@@ -14,9 +14,9 @@ from matplotlib.figure import Figure
 
 from geoseg.core.legend import Legend
 from geoseg.data.labelled import UNLABELLED
-from geoseg.training.held_out import Square
 from geoseg.training.progress import Line
 from geoseg.training.score import Confusion
+from geoseg.training.validation import SampleCrop
 
 _UNKNOWN = (255, 255, 255)
 
@@ -49,7 +49,7 @@ def confusion_picture(counts: Confusion, legend: Legend) -> bytes:
     return _png(figure)
 
 
-def squares_picture(squares: Sequence[Square], legend: Legend) -> bytes:
+def squares_picture(squares: Sequence[SampleCrop], legend: Legend) -> bytes:
     """Draw crops in rows of image, labels, prediction and their difference, as PNG."""
     figure = Figure(figsize=(11, 3.0 * len(squares)), layout="constrained")
     grid = figure.subplots(len(squares), 4, squeeze=False)

@@ -7,17 +7,25 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 import torch
+from affine import Affine
+from odc.geo.geobox import GeoBox
 from torch import nn
 
 from geoseg.core.card import ModelCard, Score
 from geoseg.core.legend import Legend
-from geoseg.core.tiling import Tiling
+from geoseg.core.raster import Raster
+from geoseg.core.tiling import Blocks, Tiling
 from geoseg.core.window import Window
 from geoseg.data.labelled_scene import LabelledScene, unit
+from geoseg.inference.match import ReadPlan
 from geoseg.inference.objects.detect import detect, detected_channels
+from geoseg.inference.predict import tile_answers
+from geoseg.inference.prepare import prepare, scene_window
+from geoseg.runtimes.runtime import Answer, RuntimeInfo
 from geoseg.score.matrix import count, iou
 
 Confusion = npt.NDArray[np.int64]
+_LOGITS = "logits"
 
 
 def predict_channels(network: nn.Module, image: LabelledScene, card: ModelCard) -> npt.NDArray[np.uint8]:
@@ -42,7 +50,7 @@ def predict_channels(network: nn.Module, image: LabelledScene, card: ModelCard) 
 def core_logits(
     network: nn.Module, image: LabelledScene, card: ModelCard
 ) -> Iterator[tuple[Window, npt.NDArray[np.float32]]]:
-    """Run a network over a whole image, tile by tile.
+    """Run a network over a whole image, block by block and tile by tile, as a run does.
 
     Args:
         network: in evaluation mode.
@@ -50,22 +58,57 @@ def core_logits(
         card: tile, halo and normalisation.
 
     Yields:
-        Windows that partition the image, with their logits (class, y, x) float32.
+        Windows with their logits (class, y, x) float32. They partition the image, but for tiles without a valid pixel.
     """
-    shape = image.shape
-    tiling = Tiling(shape, shape, tile_px=card.tile_px, halo_px=card.halo_px)
-    mean = np.array([band.mean for band in card.bands], np.float32)[:, None, None]
-    std = np.array([band.std for band in card.bands], np.float32)[:, None, None]
-    device = next((p.device for p in network.parameters()), torch.device("cpu"))
-    for tile in tiling:
-        read = tile.read.intersection(Window.whole(shape))
-        sample = image.read(read)
-        values = np.where(sample.valid, (unit(sample.values) - mean) / std, 0).astype(np.float32)
+    plan = _read_plan(image, card)
+    tiling = Tiling(image.shape, image.shape, tile_px=card.tile_px, halo_px=card.halo_px)
+    runtime = _LogitsRuntime(network)
+    for block in Blocks(tiling, card.tile_px):
+        window = scene_window(plan, tiling, block)
+        sample = image.read(window)
+        grid = GeoBox(window.shape, Affine.translation(window.col_start, window.row_start), None)
+        raster = Raster(values=unit(sample.values), valid=sample.valid, geobox=grid)
+        for tile, answer in tile_answers(runtime, tiling, prepare(plan, tiling, block, raster)):
+            rows, cols = tile.core.within(tile.read)
+            yield tile.core, answer[_LOGITS][:, rows, cols]
+
+
+def _read_plan(image: LabelledScene, card: ModelCard) -> ReadPlan:
+    """Plan the reading of values that are in [0, 1] and on the network's own grid."""
+    count = len(card.bands)
+    return ReadPlan(
+        bands=tuple(range(1, count + 1)),
+        gain=(1.0,) * count,
+        bias=(0.0,) * count,
+        mean=tuple(band.mean for band in card.bands),
+        std=tuple(band.std for band in card.bands),
+        scene_shape=image.shape,
+        work_shape=image.shape,
+        scene_gsd_m=(image.gsd_m, image.gsd_m),
+    )
+
+
+class _LogitsRuntime:
+    """Runtime of a network that is still being trained: where it is, as it is, without its head.
+
+    Args:
+        network: in evaluation mode; returns logits (tile, class, y, x).
+    """
+
+    batch = 1
+
+    def __init__(self, network: nn.Module) -> None:
+        self._network = network
+        self._device = next((p.device for p in network.parameters()), torch.device("cpu"))
+        version = f"torch {torch.__version__}"
+        self.info = RuntimeInfo(name="torch", device=str(self._device), precision="fp32", version=version)
+
+    def run(self, tiles: npt.NDArray[np.float32]) -> Answer:
+        """See ``geoseg.runtimes.runtime.Runtime``."""
+        inputs = torch.from_numpy(np.ascontiguousarray(tiles)).contiguous(memory_format=torch.channels_last)
         with torch.inference_mode():
-            inputs = torch.from_numpy(values)[None].contiguous(memory_format=torch.channels_last)
-            logits = network(inputs.to(device))
-        rows, cols = tile.core.within(read)
-        yield tile.core, logits[0, :, rows, cols].float().cpu().numpy()
+            logits = self._network(inputs.to(self._device))
+        return {_LOGITS: logits.float().cpu().numpy()}
 
 
 def confusion(truth: npt.NDArray[np.uint8], answer: npt.NDArray[np.uint8], classes: int) -> Confusion:

@@ -26,16 +26,16 @@ from geoseg.models.encoder_weights import NamedEncoder
 from geoseg.nn import build
 from geoseg.training.calibrate import calibrate
 from geoseg.training.class_weights import weights_of
-from geoseg.training.held_out import HeldOut, hold_out
-from geoseg.training.progress import Progress, Report
+from geoseg.training.progress import Report, TrainingProgress
 from geoseg.training.recipe import Recipe, read_recipe, recipe_digest
 from geoseg.training.score import Confusion, confusion, predict_channels
 from geoseg.training.training_checks import count_on_chips, training_warnings
+from geoseg.training.validation import ValidationResult, validate
 
 if TYPE_CHECKING:
     from geoseg.training.learner import Learner
 
-__all__ = ["Progress", "Report", "train", "use_command"]
+__all__ = ["Report", "TrainingProgress", "train", "use_command"]
 
 _NEEDED = ("lightning", "matplotlib")
 _ENDS = (".checkpoint", "_log.csv")
@@ -101,7 +101,7 @@ def _train(
     _check_installed(recipe)
     # Lightning takes seconds to import, and only a training needs it
     from geoseg.training.checkpoint import read_checkpoint  # noqa: PLC0415
-    from geoseg.training.fit import Places, fit  # noqa: PLC0415
+    from geoseg.training.fit import FitPaths, fit  # noqa: PLC0415
     from geoseg.training.learner import Learner  # noqa: PLC0415
     from geoseg.training.training_report import write_report  # noqa: PLC0415
 
@@ -127,11 +127,11 @@ def _train(
     chips = ChipMaker(images, recipe.chips, recipe.augment, normalisation, recipe.seed)
 
     learner = Learner(recipe, weights_of(recipe.loss, recipe.legend, chips))
-    origin = None if start is None else learner.begin_with(str(start))
+    origin = None if start is None else learner.load_initial_weights(str(start))
     if encoder is not None:
-        learner.begin_with_encoder(encoder)
+        learner.load_initial_encoder(encoder)
     checkpoint, log = (out / f"{recipe.name}{end}" for end in _ENDS)
-    places = Places(checkpoint=checkpoint, log=log, tensorboard=folders[1])
+    places = FitPaths(checkpoint=checkpoint, log=log, tensorboard=folders[1])
     resumed = resume and places.checkpoint.exists()
     if resumed:
         state = read_checkpoint(places.checkpoint, recipe)
@@ -173,13 +173,13 @@ def _check_objects(recipe: Recipe, images: list[LabelledScene]) -> None:
 
 def _encoder(recipe: Recipe, start: str | Path | None, given: Path | None) -> Path | None:
     """Return the file of the recipe's encoder weights; published ones are fetched."""
-    wanted = recipe.encoder_weights
-    if isinstance(wanted, NamedEncoder) and start is None and given is None:
-        return wanted.fetch()
-    if wanted is not None and (start is None) == (given is None):
+    encoder_weights = recipe.encoder_weights
+    if isinstance(encoder_weights, NamedEncoder) and start is None and given is None:
+        return encoder_weights.fetch()
+    if encoder_weights is not None and (start is None) == (given is None):
         raise UsageError(
-            f"{recipe.name}: the recipe begins with {wanted.file}. Pass --encoder-weights with it, or a model with "
-            f"--start-from. Get it with: {wanted.get}"
+            f"{recipe.name}: the recipe begins with {encoder_weights.file}. Pass --encoder-weights with it, or a model "
+            f"with --start-from. Get it with: {encoder_weights.get}"
         )
     return given
 
@@ -196,7 +196,7 @@ def _count(network: torch.nn.Module, images: list[LabelledScene], card: ModelCar
     return counts
 
 
-def _checked(card: ModelCard, found: HeldOut, chips: ChipMaker, network: torch.nn.Module) -> ModelCard:
+def _checked(card: ModelCard, found: ValidationResult, chips: ChipMaker, network: torch.nn.Module) -> ModelCard:
     """Add warnings to a card, from the validation data, or from training chips if there are none."""
     counts, on = found.counts, "the validation data"
     if not counts.sum() and card.task != "instance":
@@ -250,7 +250,7 @@ def _scored(
     weights: dict[str, npt.NDArray[np.generic]],
     card: ModelCard,
     sides: tuple[list[LabelledScene], list[LabelledScene]],
-) -> tuple[ModelCard, HeldOut]:
+) -> tuple[ModelCard, ValidationResult]:
     """Score the stored weights, which are rounded; fit the temperature, or on the training side the least score."""
     images, held_out = sides
     with scratch_file(target) as unscored:
@@ -261,7 +261,7 @@ def _scored(
     network = network.eval().to(memory_format=torch.channels_last)
     if card.task == "instance":
         card = card.model_copy(update={"min_score": best_min_score(network, images, card)})
-    found = hold_out(network, held_out, card)
+    found = validate(network, held_out, card)
     if card.task == "instance":
         scores = (*found.scores, *object_scores_of(network, held_out, card))
         return card.model_copy(update={"scores": scores}), found

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from geoseg.core.card import ModelCard
 from geoseg.io.files.writing import write_bytes
-from geoseg.training.held_out import SHOWN, HeldOut
 from geoseg.training.progress import Line
 from geoseg.training.report_pictures import confusion_picture, curves, squares_picture
+from geoseg.training.validation import SHOWN, ValidationResult
 
 _STYLE = """body{font:16px/1.5 system-ui,sans-serif;max-width:62rem;margin:2rem auto;padding:0 1rem;color:#222}
 table{border-collapse:collapse}td,th{padding:.2rem .8rem;border-bottom:1px solid #ddd;text-align:left}
@@ -20,7 +20,7 @@ table{border-collapse:collapse}td,th{padding:.2rem .8rem;border-bottom:1px solid
 img{max-width:100%}pre{background:#f4f4f4;padding:.8rem;overflow:auto}"""
 
 
-def write_report(folder: Path, use: str, card: ModelCard, found: HeldOut, lines: Sequence[Line]) -> Path:
+def write_report(folder: Path, use: str, card: ModelCard, found: ValidationResult, lines: Sequence[Line]) -> Path:
     """Write ``report.html``, which needs no other file, and its pictures.
 
     Args:
@@ -40,10 +40,10 @@ def write_report(folder: Path, use: str, card: ModelCard, found: HeldOut, lines:
     pictures = {"curves": curves(lines)}
     if found.counts.sum():
         pictures["confusion"] = confusion_picture(found.counts, card.legend)
-    if found.squares:
-        shown = min(SHOWN, max(1, len(found.squares) // 2))
-        pictures["best"] = squares_picture(found.squares[: -shown - 1 : -1], card.legend)
-        pictures["worst"] = squares_picture(found.squares[:shown], card.legend)
+    if found.crops:
+        shown = min(SHOWN, max(1, len(found.crops) // 2))
+        pictures["best"] = squares_picture(found.crops[: -shown - 1 : -1], card.legend)
+        pictures["worst"] = squares_picture(found.crops[:shown], card.legend)
     for name, content in pictures.items():
         write_bytes(folder / f"{name}.png", content)
     page = folder / "report.html"

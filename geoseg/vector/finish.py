@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from geoseg.vector.arcs import OPEN, Arcs
-from geoseg.vector.generalise import Minimum, absorb, beside
+from geoseg.vector.generalise import Minimum, merge_small, near_unsettled
 from geoseg.vector.groups import any_of_group
 from geoseg.vector.kernel import kernel
 from geoseg.vector.patch import Patch
@@ -31,8 +31,8 @@ def finish(patch: Patch, spec: VectorSpec, drawing: Drawing, minimum: Minimum) -
     """
     unsettled = held = np.zeros(len(patch.is_open), np.bool_)
     if spec.generalises:
-        patch, unsettled = absorb(patch, minimum)
-        held = beside(patch.arcs, unsettled)
+        patch, unsettled = merge_small(patch, minimum)
+        held = near_unsettled(patch.arcs, unsettled)
         # a line that has lost a node on a border of the patch is joined later
         held |= _beside_loose_ends(patch.arcs, len(held))
         patch = replace(patch, is_open=patch.is_open | (held & (patch.sums.code != minimum.nodata)))

@@ -60,7 +60,7 @@ def minimum_of(spec: VectorSpec, ground: PixelGround, nodata: int, shape: tuple[
     return Minimum(np.array(weight, np.int64), nodata, (step[0], step[1]), shape)
 
 
-def absorb(patch: Patch, minimum: Minimum) -> tuple[Patch, Bools]:
+def merge_small(patch: Patch, minimum: Minimum) -> tuple[Patch, Bools]:
     """Merge regions below the minimum into the label they share the longest boundary with.
 
     All neighbours of that label become one region with it. A region without any neighbour stays.
@@ -110,7 +110,7 @@ def _ranked(sums: Sums, minimum: Minimum) -> _Ranks:
 
 
 @kernel
-def beside(arcs: Arcs, unsettled: Bools) -> Bools:
+def near_unsettled(arcs: Arcs, unsettled: Bools) -> Bools:
     """Find regions whose bounding rectangles meet that of something unsettled, which may still change their lines."""
     count = unsettled.shape[0]
     out = unsettled.copy()

@@ -100,8 +100,8 @@ class LazyCodes:
 def _band_names(bands: xr.DataArray) -> list[str]:
     """Read names from labels of the first dimension that are words, or from ``long_name`` as rioxarray fills it."""
     labels = bands.coords[bands.dims[0]].values.tolist() if bands.dims[0] in bands.coords else []
-    said = bands.attrs.get("long_name", ())
-    names = labels if labels and all(isinstance(label, str) for label in labels) else said
+    choices_ = bands.attrs.get("long_name", ())
+    names = labels if labels and all(isinstance(label, str) for label in labels) else choices_
     names = [names] if isinstance(names, str) else list(names)
     return [str(name) for name in names] if len(names) == len(bands) else [""] * len(bands)
 
@@ -126,8 +126,8 @@ class LazyBands:
                 "Resample it: zonal.odc.reproject(codes.odc.geobox)"
             )
         self.shape: tuple[int, int] = codes.shape[0], codes.shape[1]
-        said = enumerate(_band_names(bands), start=1)
-        choices = [(plain_name(name), f"b{number}") for number, name in said]
+        choices_ = enumerate(_band_names(bands), start=1)
+        choices = [(plain_name(name), f"b{number}") for number, name in choices_]
         self.names = distinct_names(choices, reserved=OWN_NAMES)
         self._bands = bands
         nodata = _nodata_of(bands)

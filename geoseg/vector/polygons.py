@@ -55,21 +55,21 @@ class Polygons:
     segments: Segments
 
 
-def draw_regions(patch: Patch, wanted: Bools, lines: Lines, links: Links, drawing: Drawing) -> Polygons:
+def draw_regions(patch: Patch, selected: Bools, lines: Lines, links: Links, drawing: Drawing) -> Polygons:
     """Draw regions of a patch, in the order of their last pixels.
 
     Args:
         patch: holds all boundaries of the wanted regions.
-        wanted: which regions to draw.
+        selected: which regions to draw.
         lines: shapes of the patch's arcs.
         links: of the wanted regions, and maybe others.
         drawing: pixel sizes and transform.
     """
     measures = measure_arcs(lines, drawing.ground.metric)
-    rings = find_rings(patch.arcs, lines, measures, links, wanted)
-    regions = np.flatnonzero(wanted)
+    rings = find_rings(patch.arcs, lines, measures, links, selected)
+    regions = np.flatnonzero(selected)
     regions = regions[np.argsort(patch.sums.last[regions])]
-    rank = np.empty(len(wanted), np.int64)
+    rank = np.empty(len(selected), np.int64)
     rank[regions] = np.arange(len(regions))
     ring_rank = rank[rings.region]
     order = np.lexsort((rings.least, rings.area2 < 0, ring_rank))

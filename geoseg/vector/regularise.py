@@ -11,7 +11,7 @@ import shapely
 
 from geoseg.core.segments import Segments
 from geoseg.errors import UsageError
-from geoseg.vector.give_way import give_way
+from geoseg.vector.resolve_overlaps import resolve_overlaps
 from geoseg.vector.right_angles import check_library, frames_of, map_into, reach_of, square_up
 
 F64 = npt.NDArray[np.float64]
@@ -100,7 +100,7 @@ class _Tried:
     """A batch with what each polygon would become if it were alone."""
 
     segments: Segments
-    wanted: Shapes
+    replacement: Shapes
     iou: F64
 
 
@@ -110,8 +110,8 @@ def _run(batches: Iterable[Segments], spec: RegulariseSpec, crs: object) -> Iter
     held: dict[int, _Tried] = {}
     done = 0
     for n, segments in enumerate(_chosen(batches, spec)):
-        wanted, iou = square_up(segments.geometry, crs, spec)
-        held[n] = _Tried(segments=segments, wanted=wanted, iou=iou)
+        replacement, iou = square_up(segments.geometry, crs, spec)
+        held[n] = _Tried(segments=segments, replacement=replacement, iou=iou)
         while done <= n and near[done].max() <= n:
             yield _settled([held[k] for k in near[done]], near[done].tolist().index(done), spec, crs)
             done += 1
@@ -146,8 +146,8 @@ def _near(spans: F64, n: int) -> npt.NDArray[np.int64]:
 def _settled(tried: list[_Tried], place: int, spec: RegulariseSpec, crs: object) -> Segments:
     """Let a batch and those around it give way to each other, and take the batch."""
     raw = np.concatenate([batch.segments.geometry for batch in tried])
-    wanted = np.concatenate([batch.wanted for batch in tried])
-    settled = give_way(raw, wanted, np.concatenate([batch.iou for batch in tried]), spec.min_iou)
+    replacement = np.concatenate([batch.replacement for batch in tried])
+    settled = resolve_overlaps(raw, replacement, np.concatenate([batch.iou for batch in tried]), spec.min_iou)
     start = sum(len(batch.segments) for batch in tried[:place])
     segments = tried[place].segments
     geometry = settled[start : start + len(segments)]

@@ -145,22 +145,22 @@ class Links(NamedTuple):
 
 
 @kernel
-def link_arcs(arcs: Arcs, wanted: Bools, kind: I32) -> Links:
+def link_arcs(arcs: Arcs, selected: Bools, kind: I32) -> Links:
     """Find the half arcs of regions and what follows each: -1 where it is not there, UNSURE where it cannot be told.
 
     Args:
         arcs: boundaries.
-        wanted: regions to link.
+        selected: regions to link.
         kind: differs between any two regions, unless they may turn out to be one.
     """
     count = arcs.side.shape[0]
-    start = np.zeros(wanted.shape[0] + 1, np.int64)
+    start = np.zeros(selected.shape[0] + 1, np.int64)
     for arc in range(count):
         for side in range(2):
             region = arcs.side[arc, side]
-            if region >= 0 and wanted[region]:
+            if region >= 0 and selected[region]:
                 start[region + 1] += 1
-    for region in range(wanted.shape[0]):
+    for region in range(selected.shape[0]):
         start[region + 1] += start[region]
     half = np.empty(start[-1], np.int64)
     # three or more half arcs leave a node, though not all of them may be of closed regions
@@ -171,7 +171,7 @@ def link_arcs(arcs: Arcs, wanted: Bools, kind: I32) -> Links:
         a, b = arcs.offset[arc], arcs.offset[arc + 1] - 1
         for side in range(2):
             region = arcs.side[arc, side]
-            if region >= 0 and wanted[region]:
+            if region >= 0 and selected[region]:
                 half[fill[region]] = arc * 2 + side
                 fill[region] += 1
                 if arcs.end[arc, 0] != CLOSED:
@@ -204,7 +204,7 @@ def link_arcs(arcs: Arcs, wanted: Bools, kind: I32) -> Links:
 
 
 @kernel
-def find_rings(arcs: Arcs, lines: Lines, measures: Measures, links: Links, wanted: Bools) -> Rings:
+def find_rings(arcs: Arcs, lines: Lines, measures: Measures, links: Links, selected: Bools) -> Rings:
     """Walk around every wanted region; rings come region by region, in no order within a region."""
     half, follower = links.half, links.follower
     seen = np.zeros(follower.shape[0], np.bool_)
@@ -219,7 +219,7 @@ def find_rings(arcs: Arcs, lines: Lines, measures: Measures, links: Links, wante
     n = used = 0
     for k in range(half.shape[0]):
         here = half[k]
-        if seen[here] or not wanted[arcs.side[here >> 1, here & 1]]:
+        if seen[here] or not selected[arcs.side[here >> 1, here & 1]]:
             continue
         region[n] = arcs.side[here >> 1, here & 1]
         least[n] = np.iinfo(np.int64).max

@@ -352,10 +352,10 @@ def simplify_arcs(  # noqa: PLR0915 - one kernel, three passes over the same buf
                 continue
             other = links.follower[2 * arc + side]
             if other >= 0 and links.follower[other] == 2 * arc + side:
-                fellow = other >> 1
-                if length[fellow] == 0:
-                    straight[fellow] = _simplify(arcs, corners, fellow, 0, how, room, spare) == 2
-                bent |= straight[fellow]
+                paired = other >> 1
+                if length[paired] == 0:
+                    straight[paired] = _simplify(arcs, corners, paired, 0, how, room, spare) == 2
+                bent |= straight[paired]
             elif other == UNSURE:
                 unsure = True
             elif not closed[region]:

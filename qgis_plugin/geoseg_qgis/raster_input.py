@@ -79,8 +79,7 @@ class RasterInput:
         """Write what the service shows of the extent."""
         if self.extent.isEmpty() or self.pixel_size <= 0:
             raise QgsProcessingException(
-                f"{self.name} is a map service, or a part of a file. Give an extent and a pixel size, so that it is "
-                "exported."
+                f"{self.name} is a map service, not a file. Give an extent and a pixel size, so that it is exported."
             )
         cols = max(1, math.ceil(self.extent.width() / self.pixel_size))
         rows = max(1, math.ceil(self.extent.height() / self.pixel_size))

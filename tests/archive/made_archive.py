@@ -14,7 +14,7 @@ from rasterio.control import GroundControlPoint
 
 from geoseg.archive.publish import ArchiveFiles, publish_archive
 from geoseg.archive.record import SceneRecord
-from geoseg.archive.report.found_records import found_records
+from geoseg.archive.report.read_records import read_records
 from geoseg.io.files.quiet import quiet
 from geoseg.models.model import load_model
 from geoseg.run.predict import predict
@@ -67,6 +67,6 @@ def publish(home: Path, tiny_model: Path) -> Made:
                 points = [GroundControlPoint(r, c, x, y) for (r, c), (x, y) in zip(corners, ground, strict=True)]
                 target.gcps = (points, rasterio.CRS.from_epsg(32632))
         predict(path, model, home / "out")
-    records = [*found_records(home / "out"), *further(datetime(2026, 5, 4, 3, 2, 1, tzinfo=UTC))]
+    records = [*read_records(home / "out"), *further(datetime(2026, 5, 4, 3, 2, 1, tzinfo=UTC))]
     files = publish_archive(home / "out", iter(records), legend=LEGEND, title="Nördlinger <Ries>", model=tiny_model)
     return Made(home / "out", files, records)

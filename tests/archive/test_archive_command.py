@@ -93,9 +93,9 @@ def test_what_cannot_be_is_said_in_one_line(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    import geoseg.archive.crew as crew_module
+    from geoseg.run import cluster
 
-    monkeypatch.setattr(crew_module, "joined_cluster", partial(crew_module.joined_cluster, timeout_s=0.5))
+    monkeypatch.setattr(cluster, "joined_cluster", partial(cluster.joined_cluster, timeout_s=0.5))
     values = yaml.safe_load(config.read_text())
     for name, changes in (("MODEL", {"model": "no.safetensors"}), ("SOURCE", {"source": {"path": "absent"}})):
         (config.parent / f"{name}.yaml").write_text(yaml.safe_dump(values | changes))

@@ -12,9 +12,9 @@ from pyproj import Geod
 from geoseg.archive.record import SceneRecord
 from geoseg.archive.report.catalogue import around
 from geoseg.archive.report.facts import Facts
+from geoseg.archive.report.formatting import area, duration, share
 from geoseg.archive.report.summary import report_markdown
 from geoseg.archive.report.web_map import Footprint, View, draw_footprints, draw_map, places, rings_of
-from geoseg.archive.report.wording import area, duration, share
 
 NOW = datetime(2026, 5, 4, 3, 2, 1, tzinfo=UTC)
 NAMES = st.text(st.characters(), min_size=1, max_size=12)

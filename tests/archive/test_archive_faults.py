@@ -16,7 +16,7 @@ import yaml
 from test_archive_run import alone_with, layers
 
 from geoseg.archive.archive import Archive
-from geoseg.archive.config import ArchiveConfig
+from geoseg.archive.config import ArchiveConfig, ClusterClass
 from geoseg.archive.record import SceneRecord
 from geoseg.archive.run import run_archive
 from geoseg.core.block_result import BlockResult
@@ -107,7 +107,7 @@ def test_a_cluster_that_goes_is_no_scene_s_fault(make_archive: Any) -> None:
         with pytest.raises(ClusterLostError, match="Run again to resume"):
             run_archive(config.model_copy(update={"scenes_in_flight": 1}), workers=workers, on_record=close)
     with Archive.open(config) as archive:
-        assert {record.state for _, record in archive.survey()} == {"done", "waiting"}
+        assert {record.state for _, record in archive.iter_status()} == {"done", "waiting"}
     report = run_archive(config)
     assert (report.exit_code, report.done + report.skipped) == (0, 3)
     assert report.done < 3
@@ -131,7 +131,7 @@ def test_a_cluster_class_is_named_in_the_configuration(make_archive: Any, tmp_pa
     ],
 )
 def test_a_cluster_that_cannot_be_is_said_so(name: str, cause: str) -> None:
-    with pytest.raises(UsageError, match=cause), started_cluster(name, {}):
+    with pytest.raises(UsageError, match=cause), started_cluster(ClusterClass(name=name)):
         pass
 
 

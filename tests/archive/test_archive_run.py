@@ -26,7 +26,7 @@ from geoseg.models.model import load_model
 from geoseg.run.cluster import DaskWorkers
 from geoseg.run.predict import predict
 from geoseg.run.report import Silence
-from geoseg.run.workers import ThisProcess
+from geoseg.run.workers import LocalWorkers
 
 
 def layers(out: Path) -> dict[str, str]:
@@ -44,7 +44,7 @@ def alone(config: ArchiveConfig, folder: Path) -> dict[str, str]:
     """The layers that ``geoseg predict`` gives for each scene by itself."""
     model = load_model(config.model, device="cpu", runtime="torch", precision="fp32")
     with Archive.open(config) as archive:
-        for ref, _ in archive.survey():
+        for ref, _ in archive.iter_status():
             predict(ref.uri, model, folder, spec=config.predict, name=ref.name)
     return layers(folder)
 
@@ -101,7 +101,7 @@ def test_a_failure_is_reported_again_where_the_run_that_met_it_could_not(make_ar
     (tmp_path / "scenes" / "area0.tif").write_bytes(b"II*\0 and no more")
     with Archive.open(config) as archive:
         for ref in archive.left():
-            archive.segment(ref, ThisProcess())
+            archive.segment(ref, LocalWorkers())
     assert run_archive(config).exit_code == 7, "the first run ended before it published"
     assert run_archive(config).exit_code == 0
 
@@ -321,12 +321,12 @@ def test_a_scene_that_is_in_work_already_is_no_failure(make_archive: Any) -> Non
 
     class Again(Silence):
         def stage(self, name: str, total_px: int, done_px: int = 0) -> None:
-            seen.append(archive.segment(ref, ThisProcess()))
-            seen.append(archive.segment(replace(ref, uri="/other/area0.tif"), ThisProcess()))
+            seen.append(archive.segment(ref, LocalWorkers()))
+            seen.append(archive.segment(replace(ref, uri="/other/area0.tif"), LocalWorkers()))
 
     with Archive.open(make_archive(1)) as archive:
         (ref,) = archive.left()
-        assert archive.segment(ref, ThisProcess(), reporter=Again()).state == "done"
+        assert archive.segment(ref, LocalWorkers(), reporter=Again()).state == "done"
     assert {(record.uri, record.state) for record in seen} == {(ref.uri, "waiting"), ("/other/area0.tif", "failed")}
 
 

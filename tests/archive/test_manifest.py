@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from geoseg.archive.archive import Archive
+from geoseg.archive.fingerprints import state_of
 from geoseg.archive.manifest import ANY_STATE, Entry, Manifest
 from geoseg.archive.record import SceneRecord
 from geoseg.archive.run import run_archive
-from geoseg.archive.stamps import state_of
 
 
 def test_what_is_written_is_read_back(tmp_path: Path) -> None:

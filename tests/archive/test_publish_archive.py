@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import socket
+import zipfile
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
@@ -22,14 +23,17 @@ import pytest
 import rasterio
 import shapely
 from affine import Affine
-from conftest import LEGEND
+from conftest import LEGEND, blobs
 from made_archive import PLACED, Made, publish
 from pystac.extensions.mlm import MLMExtension
 from rasterio.windows import from_bounds
 from stac_rules import validate
 
+import geoseg
 from geoseg.archive.publish import publish_archive
 from geoseg.archive.record import SceneRecord
+from geoseg.archive.report.read_records import read_records
+from geoseg.core.spec import PredictSpec
 from geoseg.errors import UsageError, WriteError
 
 
@@ -177,6 +181,24 @@ def test_rotated_scenes_are_turned_north_up_in_their_place(made: Made, name: str
     # a pixel's centre lies at most half a pixel of each grid beside the one it is taken from
     assert (seen == codes).mean() > 0.85
     assert (seen[:15, :25] == 255).all()
+
+
+def test_every_raster_of_the_scenes_is_on_the_map(tiny_model: Path, write_scene: Any, tmp_path: Path) -> None:
+    spec = PredictSpec(uncertainty=True, probabilities=True, vector=False)
+    layers = geoseg.predict(write_scene(blobs((90, 110))), tiny_model, tmp_path / "out", spec=spec)
+    records = list(read_records(tmp_path / "out"))
+    files = publish_archive(tmp_path / "out", iter(records), legend=LEGEND, title="Rasters", model=tiny_model)
+    names = {"classes", "confidence", "entropy", *(f"probability_{code}" for code in LEGEND.codes)}
+    vrts = {path.name.removesuffix("-EPSG_32632.vrt"): path for path in (tmp_path / "out/_catalogue").glob("*.vrt")}
+    assert vrts.keys() - {"imagery"} == names
+    for name in names:
+        with rasterio.open(vrts[name], driver="VRT") as mosaic, rasterio.open(layers.bundle.by_role()[name]) as source:
+            np.testing.assert_array_equal(mosaic.read(), source.read())
+            assert (mosaic.nodata, mosaic.dtypes) == (source.nodata, source.dtypes)
+    assert files.project is not None
+    with zipfile.ZipFile(files.project) as project:
+        document = project.read(project.namelist()[0]).decode()
+    assert all(f"./_catalogue/{path.name}" in document for path in vrts.values())
 
 
 class _Tags(HTMLParser):

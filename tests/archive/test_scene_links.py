@@ -18,7 +18,7 @@ from stac_rules import validate
 from geoseg.archive.archive import Archive
 from geoseg.archive.config import ArchiveConfig
 from geoseg.archive.publish import publish_archive
-from geoseg.archive.report.found_records import found_records
+from geoseg.archive.report.read_records import read_records
 from geoseg.archive.run import run_archive
 from geoseg.run.predict import predict
 
@@ -102,7 +102,7 @@ def test_outputs_of_single_scenes_of_any_name_make_a_catalogue(odd: ArchiveConfi
     for path in sorted(odd.source.path.iterdir())[:3]:  # type: ignore[union-attr]
         predict(path, tiny_model, odd.out)
     before = {path: path.read_bytes() for path in odd.out.glob("*/*")}
-    publish_archive(odd.out, found_records(odd.out))
+    publish_archive(odd.out, read_records(odd.out))
     check_links(odd.out, 3)
     assert {path: path.read_bytes() for path in before} == before, "the outputs stay as they were"
 
@@ -116,7 +116,7 @@ def test_layers_in_folders_whose_names_are_none_for_an_address_are_linked_for_br
     layers.bundle.directory.rename(old)
     for path in list(old.glob("x*")):
         path.rename(old / f"{old.name}{path.name[1:]}")
-    publish_archive(odd.out, found_records(odd.out))
+    publish_archive(odd.out, read_records(odd.out))
     report = odd.out / "report.html"
     assert all(followed(report, href).exists() for href in Links(report).found if not href.startswith("#"))
     (row,) = geopandas.read_parquet(odd.out / "scenes.parquet").to_dict("records")
@@ -128,6 +128,6 @@ def test_names_without_letters_of_their_own_stay_apart(make_archive: Any, write_
     for seed, name in enumerate(("é", "e", "É", "ê", "東京", "京東")):
         write_scene(blobs((70, 60), seed=seed), name=f"{name}.tif")
     with Archive.open(config) as archive:
-        names = [ref.name for ref, _ in archive.survey()]
+        names = [ref.name for ref, _ in archive.iter_status()]
     assert len({name.lower() for name in names}) == 6
     assert "e" in names

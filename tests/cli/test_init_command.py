@@ -119,20 +119,6 @@ def test_weights_to_start_from_give_network_and_bands(town: Path, capsys: pytest
     assert capsys.readouterr().out.rstrip().endswith("--start-from buildings-unet")
 
 
-def test_models_that_a_training_could_begin_with_are_named(
-    write_scene: Any, capsys: pytest.CaptureFixture[str]
-) -> None:
-    image = write_scene(blobs((160, 200)), name="roofs.tif", transform=rasterio.Affine(0.1, 0, 5e5, 0, -0.1, 5.4e6))
-    frame = geopandas.GeoDataFrame(geometry=[shapely.box(500002, 5399990, 500008, 5399998)], crs="EPSG:32632")
-    frame.to_file(image.parent / "roofs.gpkg")
-    made = ["init", "train", image.parent / "r.yaml", "--data", image.parent, "--images", "roofs.tif"]
-    assert geoseg(*made, "--labels", "roofs.gpkg") == 0
-    said = capsys.readouterr().out
-    assert "--start-from buildings-unet" in said
-    assert "forest-unet" not in said  # of pixels a hundred times as large
-    assert "town-unet" not in said  # six classes
-
-
 def test_weights_of_other_classes_are_refused_with_the_numbers(town: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert init_train(town, "--attribute", "kind", "--start-from", "buildings-unet") == 2
     said = capsys.readouterr().err

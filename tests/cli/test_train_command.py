@@ -25,7 +25,7 @@ from geoseg.io.weights.model_file import read_model, write_model
 from geoseg.models.bundled import resolve
 from geoseg.process.command import run_command
 from geoseg.process.signals import handle_signals
-from geoseg.training.progress import Progress
+from geoseg.training.progress import TrainingProgress
 from geoseg.training.recipe import Recipe
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "training.md"
@@ -203,8 +203,8 @@ def test_a_wrong_key_is_named_with_its_place(config: Path, capsys: pytest.Captur
     assert "speed" in said
 
 
-def _standing(**values: Any) -> Progress:
-    return Progress(**{"step": 5, "steps": 20, "loss": 0.5, "learning_rate": 0.1, "elapsed_s": 30.0} | values)
+def _standing(**values: Any) -> TrainingProgress:
+    return TrainingProgress(**{"step": 5, "steps": 20, "loss": 0.5, "learning_rate": 0.1, "elapsed_s": 30.0} | values)
 
 
 def test_a_line_says_what_is_known() -> None:

@@ -39,7 +39,7 @@ def test_one_corrupt_scene_among_several_is_named_and_the_rest_is_done(
     tasks = wait_for(lambda: _tasks(api, run, 7))
     states = {row["name"].split("-")[0]: row["state_type"] for row in tasks}
     assert states.pop("area2") == "FAILED"
-    assert states == dict.fromkeys(["survey_archive", "area0", "area1", "area3", "area4", "publish_known"], "COMPLETED")
+    assert states == dict.fromkeys(["count_scenes", "area0", "area1", "area3", "area4", "publish_archive"], "COMPLETED")
     shown = {row["key"]: row for row in api.ask("artifacts/filter", artifacts={"flow_run_id": {"any_": [run["id"]]}})}
     assert shown.keys() == {f"five-areas-{key}" for key in ("progress", "scenes", "report", "catalogue")}
     assert shown["five-areas-progress"]["data"] == 100.0
@@ -65,7 +65,7 @@ def test_one_corrupt_scene_among_several_is_named_and_the_rest_is_done(
     assert rerun["id"] != run["id"]
     assert (rerun["state_type"], "1 known bad" in rerun["state"]["message"]) == ("COMPLETED", True)
     names = [row["name"] for row in wait_for(lambda: _tasks(api, rerun, 1))]
-    assert [name.split("-")[0] for name in names] == ["survey_archive"], "what is done is counted, not a task"
+    assert [name.split("-")[0] for name in names] == ["count_scenes"], "what is done is counted, not a task"
     new = api.ask("artifacts/filter", artifacts={"flow_run_id": {"any_": [rerun["id"]]}})
     assert [row["key"] for row in new if row["key"]] == [], "nothing changed"
 

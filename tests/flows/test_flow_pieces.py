@@ -30,16 +30,15 @@ from prefect.utilities.callables import parameter_schema
 from geoseg.archive.manifest import Entry, Manifest
 from geoseg.archive.record import SceneRecord
 from geoseg.errors import OutputError, ResourceError, SceneError, UsageError
-from geoseg.flows import board as boards
-from geoseg.flows import ending, own_server, resubmit, serve
+from geoseg.flows import artifacts, own_server, resubmit, serve
+from geoseg.flows.artifacts import RunArtifacts, artifact_key
 from geoseg.flows.assets import asset_key
-from geoseg.flows.board import Board, artifact_key
-from geoseg.flows.ending import Outcome, computed, run, talking
+from geoseg.flows.bounded_submit import submit_bounded
+from geoseg.flows.counts import SceneCounts
+from geoseg.flows.evaluation_pairs import find_references
 from geoseg.flows.events import scene_id
-from geoseg.flows.references import find_references
-from geoseg.flows.tally import Tally
-from geoseg.flows.wanted import archive_config, fields
-from geoseg.flows.window import spread
+from geoseg.flows.outcome import Outcome, api_errors, mark_complete, run
+from geoseg.flows.parameters import archive_config, fields
 
 ROOT = Path(__file__).parents[2]
 
@@ -51,7 +50,7 @@ def no_server_is_started() -> Iterator[None]:
 
 
 class Ticket:
-    """What ``spread`` asks of a Prefect future."""
+    """What ``submit_bounded`` asks of a Prefect future."""
 
     def __init__(self, future: Future[int]) -> None:
         self.task_run_id, self._future = uuid4(), future
@@ -89,7 +88,7 @@ def test_every_item_ends_once_and_no_more_are_taken_than_there_is_room_for(numbe
         return item * 2
 
     with ThreadPoolExecutor(16) as pool:
-        for item, state in spread(items(), lambda i: Ticket(pool.submit(work, i)), lambda: room):  # type: ignore[arg-type, return-value]
+        for item, state in submit_bounded(items(), lambda i: Ticket(pool.submit(work, i)), lambda: room):  # type: ignore[arg-type, return-value]
             ended.append((item, state))
             assert taken - len(ended) < room, "the next one is taken when there is room"
     assert sorted(ended) == [(item, item * 2) for item in range(number)]
@@ -174,31 +173,31 @@ def test_a_lost_api_costs_one_attempt_and_is_tried_again_later(monkeypatch: pyte
         calls.append(kwargs)
         raise httpx.ConnectError("refused")
 
-    monkeypatch.setattr(boards, "create_progress_artifact", refuse)
-    shown = Board("Town")
+    monkeypatch.setattr(artifacts, "create_progress_artifact", refuse)
+    shown = RunArtifacts("Town")
     for done in range(50):
         shown.progress(done, 50)
     assert (len(calls), shown.lost) == (1, True)
-    monkeypatch.setattr(boards, "create_progress_artifact", lambda **_: uuid4())
+    monkeypatch.setattr(artifacts, "create_progress_artifact", lambda **_: uuid4())
     shown.progress(50, 50, last=True)
     assert not shown.lost
 
 
-@pytest.mark.parametrize(("code", "told", "lost", "expected"), [
+@pytest.mark.parametrize(("code", "reported", "lost", "expected"), [
     (0, True, False, 0), (7, True, False, 7), (0, False, False, 8), (0, True, True, 8), (7, True, True, 7),
 ])  # fmt: skip
-def test_the_exit_code_says_what_was_computed_and_whether_it_was_told(
-    code: int, told: bool, lost: bool, expected: int, capsys: pytest.CaptureFixture[str]
+def test_the_exit_code_says_what_was_computed_and_whether_it_was_reported(
+    code: int, reported: bool, lost: bool, expected: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def flow() -> Any:
-        computed(Outcome(summary="3 scenes done", exit_code=code, told=told))
+        mark_complete(Outcome(summary="3 scenes done", exit_code=code, reported=reported))
         if lost:
             raise httpx.ConnectError("gone")
 
     assert run(flow) == expected
     said = capsys.readouterr().err
     assert "3 scenes done" in said
-    assert ("computed, not reported" in said) == (lost or not told)
+    assert ("computed, not reported" in said) == (lost or not reported)
 
 
 def test_an_api_that_is_lost_before_anything_is_final_is_an_error() -> None:
@@ -216,7 +215,7 @@ def test_an_api_that_wants_a_password_is_not_said_to_be_down(status: int) -> Non
 
     with pytest.raises(ResourceError, match="PREFECT_API_AUTH_STRING"):
         run(refuse)
-    with pytest.raises(ResourceError, match="PREFECT_API_AUTH_STRING"), talking():
+    with pytest.raises(ResourceError, match="PREFECT_API_AUTH_STRING"), api_errors():
         refuse()
 
 
@@ -266,23 +265,23 @@ def test_what_a_flow_refuses_is_raised_as_it_was() -> None:
         run(flow)
 
 
-def test_a_tally_counts_and_stays_small() -> None:
+def test_counts_stay_small() -> None:
     now = datetime.now(UTC)
-    tally = Tally()
+    counts = SceneCounts()
     for number in range(3000):
-        tally.see(SceneRecord(name=f"d{number}", uri="", state="done", finished=now), wanted=False)
-        tally.see(SceneRecord(name=f"w{number}", uri=""), wanted=True)
-        tally.see(SceneRecord(name=f"f{number}", uri="", state="failed", cause=f"c{number}"), wanted=False)
+        counts.see(SceneRecord(name=f"d{number}", uri="", state="done", finished=now), needs_run=False)
+        counts.see(SceneRecord(name=f"w{number}", uri=""), needs_run=True)
+        counts.see(SceneRecord(name=f"f{number}", uri="", state="failed", cause=f"c{number}"), needs_run=False)
         known = SceneRecord(name=f"k{number}", uri="", state="failed", cause=f"k{number}", transient=False)
-        tally.see(known, wanted=False, known_bad=True)
+        counts.see(known, needs_run=False, known_bad=True)
     for number in range(3000):
-        tally.add(SceneRecord(name=f"w{number}", uri="", state="done", finished=now + timedelta(seconds=number)))
-    tally.add(SceneRecord(name="let go", uri=""))
-    assert (tally.left, tally.skipped, tally.done, tally.failed, tally.known_bad) == (3000, 3000, 3000, 3000, 3000)
-    assert tally.summary == "3000 scenes done, 3000 done before, 3000 known bad, 3000 failed"
-    assert tally.first_cause == "c0"
-    assert len(tally.rows) == 3000
-    assert tally.rows[0]["state"] == "failed"
+        counts.add(SceneRecord(name=f"w{number}", uri="", state="done", finished=now + timedelta(seconds=number)))
+    counts.add(SceneRecord(name="let go", uri=""))
+    assert (counts.left, counts.skipped, counts.done, counts.failed, counts.known_bad) == (3000, 3000, 3000, 3000, 3000)
+    assert counts.summary == "3000 scenes done, 3000 done before, 3000 known bad, 3000 failed"
+    assert counts.first_cause == "c0"
+    assert len(counts.rows) == 3000
+    assert counts.rows[0]["state"] == "failed"
 
 
 def test_references_are_found_by_the_scene_s_name_or_its_file_s(tmp_path: Path) -> None:
@@ -320,4 +319,4 @@ def test_a_plain_call_without_a_loopback_address_is_refused_before_a_server_is_s
     monkeypatch.setattr(own_server, "PREFECT_API_URL", Unset)
     monkeypatch.setattr(socket, "create_connection", refused)
     with pytest.raises(ResourceError, match=r"needs the loopback address 127.0.0.1 \(Network is unreachable\)"):
-        ending.run(lambda: pytest.fail("the flow was begun"))
+        run(lambda: pytest.fail("the flow was begun"))

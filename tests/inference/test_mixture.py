@@ -22,7 +22,7 @@ from geoseg.core.tiling import Blocks, Tiling
 from geoseg.core.window import Window
 from geoseg.errors import ModelError
 from geoseg.inference.mixture import Mixture, entropy
-from geoseg.inference.passes import Pass, bands_read, block_pixels, window_read
+from geoseg.inference.passes import InferencePass, bands_read, block_pixels, window_read
 from geoseg.inference.predict import predict_block
 from geoseg.inference.resample import Resampling
 from geoseg.inference.tasks.semantic import SemanticTask
@@ -43,7 +43,7 @@ class Opinion(FilterRuntime):
         self._kernels = np.random.default_rng(seed).integers(-3, 4, size=shape).astype(np.float64)
 
 
-def passes_of(tiling: Tiling, members: int, scales: Sequence[float] = (1.0,)) -> tuple[Pass, ...]:
+def passes_of(tiling: Tiling, members: int, scales: Sequence[float] = (1.0,)) -> tuple[InferencePass, ...]:
     """As a run plans them: all members with the same tiles, each at all scales."""
     read = plan(tiling.scene_shape, tiling.work_shape)
     found = []
@@ -51,14 +51,14 @@ def passes_of(tiling: Tiling, members: int, scales: Sequence[float] = (1.0,)) ->
         for scale in scales:
             work = (max(1, round(read.work_shape[0] * scale)), max(1, round(read.work_shape[1] * scale)))
             scaled = replace(tiling, work_shape=work)
-            found.append(Pass(member=member, scale=scale, read=replace(read, work_shape=work), tiling=scaled))
+            found.append(InferencePass(member=member, scale=scale, read=replace(read, work_shape=work), tiling=scaled))
     return tuple(found)
 
 
 def mapped(
     scene: tuple[npt.NDArray[Any], npt.NDArray[np.bool_]],
     members: Sequence[tuple[Runtime, float]],
-    passes: tuple[Pass, ...],
+    passes: tuple[InferencePass, ...],
     spec: PredictSpec,
     *,
     block_px: int = 50,

@@ -19,7 +19,7 @@ from geoseg.core.spec import PredictSpec
 from geoseg.core.tiling import Block, Blocks, Tiling
 from geoseg.errors import ModelError
 from geoseg.inference.match import ReadPlan
-from geoseg.inference.passes import BlockPixels, Pass
+from geoseg.inference.passes import BlockPixels, InferencePass
 from geoseg.inference.predict import predict_block
 from geoseg.inference.prepare import prepare, scene_window
 from geoseg.inference.tasks.semantic import SemanticTask
@@ -70,7 +70,7 @@ class Predicted:
     def predict(self, runtime: Runtime, tiling: Tiling, block: Block, classes: int) -> BlockResult:
         task, spec = SemanticTask(), PredictSpec()
         assembly = Assembly(legend=legend(classes), spec=spec, schema=task.schema(spec, legend(classes), 1))
-        one = Pass(member=0, scale=1.0, read=self.read, tiling=tiling)
+        one = InferencePass(member=0, scale=1.0, read=self.read, tiling=tiling)
         source = self.input(tiling, block)
         pixels = BlockPixels(block=block, valid=source.valid, inputs=iter([(one, source)]))
         return predict_block(task, [(runtime, 1.0)], assembly, pixels)

@@ -25,6 +25,7 @@ from geoseg.errors import WriteError
 from geoseg.io.files.writing import write_json
 from geoseg.io.polygons.geopackage import write_segments
 from geoseg.io.polygons.vector_formats import VECTOR_SUFFIXES, write_vectors
+from geoseg.io.polygons.vector_schema import VectorSchema
 from geoseg.io.publish.about import About
 from geoseg.io.publish.bundle import Bundle
 from geoseg.io.publish.grid import LayerGrid
@@ -78,7 +79,7 @@ writers = {
     "segments": (
         bundle.segments,
         lambda: write_segments(
-            bundle.segments, (polygons(5000) for _ in range(3)), crs_wkt=grid.crs_wkt, legend=legend
+            bundle.segments, (polygons(5000) for _ in range(3)), VectorSchema(crs_wkt=grid.crs_wkt, legend=legend)
         ),
     ),
     **{
@@ -87,8 +88,7 @@ writers = {
             lambda suffix=suffix: write_vectors(
                 folder / f"scene{suffix}",
                 (polygons(5000) for _ in range(3)),
-                crs_wkt=grid.crs_wkt,
-                legend=legend,
+                VectorSchema(crs_wkt=grid.crs_wkt, legend=legend),
             ),
         )
         for suffix in VECTOR_SUFFIXES[1:]

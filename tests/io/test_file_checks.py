@@ -17,6 +17,7 @@ from geoseg.core.window import Window
 from geoseg.io.checks.formats import CHECKED_SUFFIXES, check_file
 from geoseg.io.files.writing import write_json
 from geoseg.io.polygons.vector_formats import VECTOR_SUFFIXES, write_vectors
+from geoseg.io.polygons.vector_schema import VectorSchema
 from geoseg.io.publish.about import About
 from geoseg.io.publish.bundle import Bundle
 from geoseg.io.publish.grid import LayerGrid
@@ -53,7 +54,7 @@ def written(tmp_path_factory):
     write_confidence_cog(bundle.confidence, GRID, [(Window.whole((SIDE, SIDE)), codes // 2)], tags={})
     for suffix in VECTOR_SUFFIXES:
         name = bundle.segments if suffix == ".gpkg" else folder / f"scene{suffix}"
-        write_vectors(name, [segments_of(900)], crs_wkt=UTM, legend=LEGEND)
+        write_vectors(name, [segments_of(900)], VectorSchema(crs_wkt=UTM, legend=LEGEND))
     write_preview(bundle.preview, image=np.stack([codes] * 3), codes=codes, legend=LEGEND, title="scene")
     write_project(bundle, whole_class_map_schema(LEGEND), about=About(title="scene"), grid=GRID, legend=LEGEND)
     now = Run(finished=datetime(2026, 1, 1, tzinfo=UTC), software={})
@@ -141,7 +142,7 @@ def test_empty_and_many_polygons_pass(tmp_path, suffix):
         ("map", [map_segments(200, grid.transform, grid.crs)], MAP_LEGEND),
     ):
         path = tmp_path / f"{name}{suffix}"
-        write_vectors(path, batches, crs_wkt=UTM, legend=legend)
+        write_vectors(path, batches, VectorSchema(crs_wkt=UTM, legend=legend))
         check_file(path)
 
 

@@ -12,8 +12,8 @@ from urllib.error import HTTPError
 import pytest
 
 from geoseg.errors import SceneError
+from geoseg.io.files.http import ask, is_this_host
 from geoseg.io.files.json_document import read_document
-from geoseg.io.files.web import ask, is_this_host
 
 
 @contextmanager

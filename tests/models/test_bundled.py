@@ -123,6 +123,21 @@ def test_cards_of_countable_things_tell_object_scores_beside_pixel_scores(name: 
         assert objects == pixels
 
 
+def test_things_are_countable_and_ground_is_not() -> None:
+    things = {
+        name: {entry.name for entry in read_model(*resolve(name))[1].legend.classes if entry.countable}
+        for name in BUNDLED
+    }
+    assert things == {
+        "buildings-unet": {"building"},
+        "forest-unet": set(),
+        "landcover-unet": {"building"},
+        "roads-unet": set(),
+        "solar-unet": {"solar panel"},
+        "town-unet": {"building", "tree", "car"},
+    }
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["buildings-unet", "solar-unet", "town-unet"])
 def test_its_object_scores_can_be_measured_again(name: str, monkeypatch: pytest.MonkeyPatch) -> None:

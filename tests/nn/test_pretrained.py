@@ -13,7 +13,7 @@ from timm.models._manipulate import adapt_input_conv
 from geoseg.errors import ModelError
 from geoseg.nn import build
 from geoseg.nn.parts.vit import ViT, ViTForm
-from geoseg.nn.zoo.pretrained import adapt_bands, begin, find_encoder
+from geoseg.nn.zoo.pretrained import adapt_bands, find_encoder, load_encoder_weights
 
 
 @pytest.mark.parametrize("bands", [1, 2, 3, 4, 7, 13])
@@ -46,7 +46,7 @@ def test_a_timm_networks_features_are_ours_after_loading(case: str) -> None:
     network = build(name, 3, 2, **options).eval()
     encoder = find_encoder(network)
     assert encoder is not None
-    begin(encoder, other.state_dict())
+    load_encoder_weights(encoder, other.state_dict())
     weights = other.state_dict()
     assert all(torch.equal(tensor, weights[key]) for key, tensor in encoder.state_dict().items())
 
@@ -61,7 +61,7 @@ def test_torchvisions_resnet_fits_every_librarys_encoder(name: str) -> None:
     network = build(name, 4, 2, **options)
     encoder = find_encoder(network)
     assert encoder is not None
-    begin(encoder, other.state_dict())
+    load_encoder_weights(encoder, other.state_dict())
     state, weights = encoder.state_dict(), other.state_dict()
     assert torch.equal(state["layer4.2.bn3.weight"], weights["layer4.2.bn3.weight"])
     assert torch.equal(state["conv1.weight"], adapt_bands(weights["conv1.weight"], 4))
@@ -74,22 +74,22 @@ def test_vgg_weights_begin_an_fcn() -> None:
     encoder = find_encoder(network)
     assert encoder is not None
     with pytest.raises(ModelError, match="the first that differs is 0.2.weight"):
-        begin(encoder, weights)
+        load_encoder_weights(encoder, weights)
     shapes = {f"features.{i}": tuple(t.shape) for i, t in enumerate(encoder.state_dict().values())}
-    begin(encoder, drawn(shapes))
+    load_encoder_weights(encoder, drawn(shapes))
 
 
 def test_a_transformers_positions_are_resized_and_hold_the_bias_of_its_patches() -> None:
     theirs = timm.create_model("test_vit", img_size=64, num_classes=0).eval()
     torch.nn.init.normal_(theirs.patch_embed.proj.bias)
     ours = ViT("test_vit", 3, 64, ViTForm(depths=(1.0,))).eval()
-    begin(ours, theirs.state_dict())
+    load_encoder_weights(ours, theirs.state_dict())
     x = torch.randn(1, 3, 64, 64)
     with torch.inference_mode():
         expected = theirs.forward_intermediates(x, indices=[5], norm=False, intermediates_only=True)[0]
         torch.testing.assert_close(ours(x)[0], expected, atol=1e-5, rtol=1e-4)
     larger = ViT("test_vit", 3, 96, ViTForm(depths=(1.0,)))
-    begin(larger, theirs.state_dict())
+    load_encoder_weights(larger, theirs.state_dict())
     assert larger.positions.shape == (1, 37, 64)
 
 
@@ -98,4 +98,4 @@ def test_weights_of_another_size_are_refused() -> None:
     encoder = find_encoder(network)
     assert encoder is not None
     with pytest.raises(ModelError, match=r"the first that differs is layer1\.0\."):
-        begin(encoder, timm.create_model("resnet50").state_dict())
+        load_encoder_weights(encoder, timm.create_model("resnet50").state_dict())

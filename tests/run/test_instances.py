@@ -25,7 +25,7 @@ from geoseg.core.window import Window
 from geoseg.errors import UsageError
 from geoseg.inference.match import ReadPlan
 from geoseg.inference.objects.scene import ObjectRules, SceneInstances
-from geoseg.inference.passes import BlockPixels, Pass
+from geoseg.inference.passes import BlockPixels, InferencePass
 from geoseg.inference.tasks.instance import InstanceTask
 from geoseg.inference.tasks.task import Assembly
 from geoseg.run.finished_blocks import FinishedBlocks
@@ -155,7 +155,7 @@ def assembled(bands, tile_px, halo_px, block_px, choice, valid, detector) -> Sce
         bands=(1, 2, 3), gain=(1, 1, 1), bias=(0, 0, 0), mean=(0, 0, 0), std=(1, 1, 1), scene_shape=shape,
         work_shape=shape, scene_gsd_m=(1, 1),
     )  # fmt: skip
-    one = Pass(member=0, scale=1.0, read=read, tiling=tiling)
+    one = InferencePass(member=0, scale=1.0, read=read, tiling=tiling)
     results = {}
     for block in blocks:
         here = valid[block.window.slices]

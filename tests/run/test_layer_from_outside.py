@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -18,13 +17,15 @@ from geoseg.archive.check import check_output
 from geoseg.core.layer import OutputSchema, RasterLayer
 from geoseg.core.spec import PredictSpec
 from geoseg.inference.tasks.registry import TASKS
-from geoseg.inference.tasks.semantic import SemanticAssembler, SemanticTask, on_scene
+from geoseg.inference.tasks.semantic import SemanticAssembler, SemanticTask
 from geoseg.io.publish.layer_kinds import COG, KINDS, QUALITY, LayerKind
 from geoseg.io.publish.styles import percent_pipe
 from geoseg.io.raster.cog import write_value_cog
 from geoseg.io.weights.model_file import read_model, write_model
 from geoseg.models.heads import HEADS
-from geoseg.run.layer_writers import WRITERS, LayerJob
+from geoseg.run.extensions import register_layer, register_task
+from geoseg.run.layer_writers import WRITERS, LayerJob, Writer
+from geoseg.testing.layer_writers import LayerWriterTests
 
 MARGIN = RasterLayer(
     name="margin",
@@ -39,13 +40,9 @@ MARGIN = RasterLayer(
 
 
 class MarginAssembler(SemanticAssembler):
-    def add(self, tile, answer):
-        super().add(tile, answer)
-        part = tile.support.intersection(self._window)
-        here = part.within(self._window)
-        best = np.sort(on_scene(self._pass.read, tile, answer["probabilities"], part), axis=0)
-        plane = self._result.planes["margin"]
-        plane[here] = np.where(self._pixels.valid[here], best[-1] - best[-2], MARGIN.nodata)
+    def fill_planes(self, planes, probs, valid):
+        best = np.sort(probs, axis=0)
+        planes["margin"][valid] = (best[-1] - best[-2])[valid]
 
 
 class MarginTask(SemanticTask):
@@ -64,12 +61,12 @@ def write_margin(layer: LayerJob):
 
 
 @pytest.fixture
-def margin_model(tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    monkeypatch.setitem(TASKS, "margin", MarginTask())
-    monkeypatch.setitem(HEADS, "margin", HEADS["semantic"])
-    monkeypatch.setitem(WRITERS, "margin", write_margin)
+def margin_model(tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for registry in (TASKS, HEADS, WRITERS, KINDS):  # whatever is registered goes with the test
+        monkeypatch.setitem(registry, "margin", None)
     kind = LayerKind(group=QUALITY, media_type=COG, stac_roles=("data", "margin"), style=lambda *_: [percent_pipe()])
-    monkeypatch.setitem(KINDS, "margin", kind)
+    register_layer("margin", writer=write_margin, kind=kind)
+    register_task("margin", task=MarginTask(), head=HEADS["semantic"])
     tensors, card = read_model(tiny_model)
     path = tmp_path / "margin.safetensors"
     write_model(path, tensors, card.model_copy(update={"task": "margin"}))
@@ -117,3 +114,18 @@ def test_a_task_that_is_not_known_is_refused_by_name(tiny_model: Path, tmp_path:
     write_model(path, tensors, card.model_copy(update={"task": "panoptic"}))
     with pytest.raises(geoseg.ModelError, match="panoptic.*semantic"):
         geoseg.load_model(path)
+
+
+@pytest.mark.parametrize("role", ["classes", "segments"])
+def test_geosegs_own_layers_cannot_be_replaced(role: str) -> None:
+    with pytest.raises(geoseg.UsageError, match=f"'{role}' is a role of geoseg's own"):
+        register_layer(role, writer=write_margin, kind=KINDS[role])
+    with pytest.raises(geoseg.UsageError, match="'semantic' is a task of geoseg's own"):
+        register_task("semantic", task=MarginTask(), head=HEADS["semantic"])
+
+
+class TestMarginWriter(LayerWriterTests):
+    layer = MARGIN
+
+    def writer(self) -> Writer:
+        return write_margin

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from geoseg.archive.crew import crew
 from geoseg.archive.run import run_archive
+from geoseg.archive.workers import archive_workers
 from geoseg.run import stages
 from geoseg.run.dask_workers import DaskWorkers
-from geoseg.run.workers import ThisProcess
+from geoseg.run.workers import LocalWorkers
 
 
 class Slot:
@@ -48,21 +48,21 @@ class Watcher:
 def test_one_process_holds_it_while_blocks_are_predicted(make_archive: Any, monkeypatch: Any) -> None:
     slot = Slot()
     watcher = Watcher(slot)
-    begun = stages.begin
+    begun = stages.start_run
     monkeypatch.setattr(
-        "geoseg.run.predict.begin",
+        "geoseg.run.predict.start_run",
         lambda *a, **k: watcher.stage("open", 0) or begun(*a, **k),  # type: ignore[func-returns-value]
     )
     config = make_archive(2)
-    with crew(config, slot=slot) as workers:
-        assert isinstance(workers, ThisProcess)
+    with archive_workers(config, slot=slot) as workers:
+        assert isinstance(workers, LocalWorkers)
         run_archive(config, workers=workers, reporter=watcher)
     held = {name: {number for stage, number in watcher.seen if stage == name} for name, _ in watcher.seen}
     assert held["block"] == {1}
     assert {name for name, numbers in held.items() if numbers != {0}} == {"block"}, watcher.seen
     assert {"open", "layers"} <= held.keys()
     assert (slot.taken, slot.held) == (2, 0)
-    run_archive(config, workers=ThisProcess(slot=slot))
+    run_archive(config, workers=LocalWorkers(slot=slot))
     assert slot.taken == 2, "nothing is left to predict"
 
 
@@ -81,7 +81,7 @@ def test_a_cluster_holds_it_while_blocks_are_predicted(crew_of_two: Any, make_ar
     held = {name: {number for call, number in seen if call == name} for name, _ in seen}
     assert held == {
         "describe_on_worker": {0},
-        "begin_on_worker": {0},
+        "start_on_worker": {0},
         "predict_on_worker": {1},
         "finish_on_worker": {0},
     }

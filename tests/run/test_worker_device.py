@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from geoseg.archive.config import ClusterClass
 from geoseg.models.model import ModelSource
 from geoseg.run import on_worker, worker_device
 from geoseg.run.cluster import DaskWorkers, started_cluster
@@ -98,7 +99,7 @@ def rotated() -> Iterator[Any]:
         patched.setitem(sys.modules, "dask_cuda", module)
         warnings.simplefilter("ignore", DeprecationWarning)
         options = QUIET | {"CUDA_VISIBLE_DEVICES": [1, 2]}
-        with started_cluster("dask_cuda.LocalCUDACluster", options) as client:
+        with started_cluster(ClusterClass(name="dask_cuda.LocalCUDACluster", options=options)) as client:
             client.wait_for_workers(2)
             yield client
 

@@ -17,7 +17,7 @@ from sklearn import metrics
 from geoseg.score.binary import BinaryCounts
 from geoseg.score.codes import Positive
 from geoseg.score.edges.thinning import thin
-from geoseg.score.evaluate import Plan, Report, evaluate
+from geoseg.score.evaluate import EvaluationPlan, Report, evaluate
 from geoseg.score.membranes import compare_regions, rand_and_information, regions
 from geoseg.score.pairs import Pair, find_pairs
 from geoseg.score.single_masks import dice, mask_precision
@@ -30,7 +30,7 @@ EIGHT = np.ones((3, 3))
 
 def run(prediction: Path, reference: Path, *labels: int, **options: object) -> dict:
     meaning = Positive(labels=frozenset(labels))
-    plan = Plan(protocol="binary", reading=Reading(predicted=meaning, reference=meaning), **options)  # type: ignore[arg-type]
+    plan = EvaluationPlan(protocol="binary", reading=Reading(predicted=meaning, reference=meaning), **options)  # type: ignore[arg-type]
     report: Report = evaluate(find_pairs(prediction, reference), plan)
     return {key: value for section in report.sections for key, value in section.values.items()}
 
@@ -224,7 +224,7 @@ def test_big_images_get_no_region_scores(tmp_path: Path, monkeypatch: pytest.Mon
     pair = Pair(
         name="scene", prediction=write_map(tmp_path / "a.tif", codes), reference=write_map(tmp_path / "t.tif", codes)
     )
-    report = evaluate([pair], Plan(protocol="binary"))
+    report = evaluate([pair], EvaluationPlan(protocol="binary"))
     values = {key: value for section in report.sections for key, value in section.values.items()}
     assert values["isbi_v_rand"] is None
     assert values["iou"] == 1

@@ -14,7 +14,7 @@ from maps import disturbed, patches, write_map
 from scipy import ndimage
 
 from geoseg.score.boundary import BoundaryCounts, PixelSides, depth
-from geoseg.score.evaluate import Plan, evaluate
+from geoseg.score.evaluate import EvaluationPlan, evaluate
 from geoseg.score.matrix import NONE
 from geoseg.score.pairs import Pair
 from geoseg.score.view import Comparison, Reading
@@ -95,7 +95,7 @@ def test_boundary_iou_of_a_moved_square(tmp_path: Path) -> None:
     pair = Pair(
         name="scene", prediction=write_map(tmp_path / "a.tif", answer), reference=write_map(tmp_path / "t.tif", truth)
     )
-    report = evaluate([pair], Plan(distances=((2.0, "px"), (1.0, "m"))))
+    report = evaluate([pair], EvaluationPlan(distances=((2.0, "px"), (1.0, "m"))))
     assert report.boundary is not None
     ring = 20 * 20 - 16 * 16
     shared = sum(
@@ -147,7 +147,7 @@ def test_two_pixels_of_half_a_metre_are_a_metre_all_over_a_zone(tmp_path: Path, 
         prediction=write_map(tmp_path / "a.tif", np.roll(truth, 2, axis=0), transform=grid),
         reference=write_map(tmp_path / "t.tif", truth, transform=grid),
     )
-    report = evaluate([pair], Plan(distances=((1.0, "m"), (2.0, "px"), (0.99, "m"))))
+    report = evaluate([pair], EvaluationPlan(distances=((1.0, "m"), (2.0, "px"), (0.99, "m"))))
     assert report.boundary is not None
     scores = [row["classes"][1]["boundary_f1"] for row in report.boundary]
     assert scores[0] == scores[1] == 1
@@ -165,7 +165,7 @@ def test_metres_are_those_of_the_ground(tmp_path: Path) -> None:
         prediction=write_map(tmp_path / "a.tif", answer, crs="EPSG:3857", transform=grid),
         reference=write_map(tmp_path / "t.tif", truth, crs="EPSG:3857", transform=grid),
     )
-    report = evaluate([pair], Plan(distances=((1.02, "m"), (0.9, "m"))))
+    report = evaluate([pair], EvaluationPlan(distances=((1.02, "m"), (0.9, "m"))))
     assert report.boundary is not None
     assert report.boundary[0]["classes"][1]["boundary_f1"] == 1
     assert report.boundary[1]["classes"][1]["boundary_f1"] < 1

@@ -252,7 +252,7 @@ def test_python_takes_a_legend_of_values_and_what_nodata_is(tmp_path: Path) -> N
 
 def test_an_archive_reads_nodata_of_references_as_it_is_told(tmp_path: Path) -> None:
     pytest.importorskip("prefect")
-    from geoseg.flows.references import plan_of
+    from geoseg.flows.evaluation_pairs import plan_of
     from geoseg.score.evaluate import count_pair
 
     mask = squares()

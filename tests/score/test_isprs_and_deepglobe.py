@@ -18,7 +18,7 @@ from geoseg.core.deepglobe_legend import DEEPGLOBE
 from geoseg.errors import SceneError
 from geoseg.io.raster.cog import write_class_cog
 from geoseg.score.erosion import without_borders
-from geoseg.score.evaluate import Plan, Report, evaluate
+from geoseg.score.evaluate import EvaluationPlan, Report, evaluate
 from geoseg.score.files import evaluate as evaluate_files
 from geoseg.score.matrix import NONE
 from geoseg.score.pairs import Pair, find_pairs
@@ -33,7 +33,7 @@ def coloured(codes: np.ndarray) -> np.ndarray:
 
 
 def run(prediction: Path, reference: Path, protocol: str, eroded: Path | None = None) -> Report:
-    return evaluate(find_pairs(prediction, reference, eroded=eroded), Plan(protocol=protocol))  # type: ignore[arg-type]
+    return evaluate(find_pairs(prediction, reference, eroded=eroded), EvaluationPlan(protocol=protocol))  # type: ignore[arg-type]
 
 
 @settings(max_examples=60, deadline=None)

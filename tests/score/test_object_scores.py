@@ -148,10 +148,10 @@ def test_a_scene_folder_gives_its_polygons_and_leaves_out_what_lies_elsewhere(tm
     values = evaluate_objects(folder, reference)
     assert (values["predicted"], values["reference"], values["matched"]) == (3, 4, 3)
     assert values["reference_outside"] == 1
-    assert evaluate_objects(folder, reference, wanted="roof") == values
-    assert evaluate_objects(folder, reference, wanted="ground")["matched"] == 0
+    assert evaluate_objects(folder, reference, of_class="roof") == values
+    assert evaluate_objects(folder, reference, of_class="ground")["matched"] == 0
     with pytest.raises(UsageError, match=r"name one class.*0, 1, ground, roof"):
-        evaluate_objects(folder, reference, wanted="tree")
+        evaluate_objects(folder, reference, of_class="tree")
 
 
 def test_a_class_raster_is_traced(tmp_path: Path) -> None:

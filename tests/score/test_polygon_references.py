@@ -18,7 +18,7 @@ from shapely.affinity import translate
 import geoseg
 from geoseg.cli.main import app
 from geoseg.errors import ElsewhereError, SceneError
-from geoseg.flows.references import count_where_it_lies, plan_of
+from geoseg.flows.evaluation_pairs import count_where_it_lies, plan_of
 from geoseg.process.command import run_command
 from geoseg.score.object_files import evaluate_objects
 from geoseg.score.pairs import Pair

@@ -20,7 +20,7 @@ from sklearn.metrics import confusion_matrix
 
 from geoseg.core.legend import Legend, LegendClass
 from geoseg.errors import SceneError, UsageError
-from geoseg.score.evaluate import Plan, evaluate
+from geoseg.score.evaluate import EvaluationPlan, evaluate
 from geoseg.score.pairs import Pair, find_pairs
 from geoseg.score.view import Comparison, Reading
 
@@ -81,7 +81,7 @@ def test_folders_are_matched_by_name_and_counted_together(tmp_path: Path) -> Non
         folder.mkdir(parents=True)
         write_map(folder / f"{name}_RGB_classes.tif", answer, nodata=255)
         matrix += confusion_matrix(truth.ravel(), answer.ravel(), labels=range(3))
-    report = evaluate(find_pairs(answers, truths), Plan())
+    report = evaluate(find_pairs(answers, truths), EvaluationPlan())
     assert len(report.scenes) == 3
     found = report.sections[0].scores
     assert found is not None
@@ -288,7 +288,7 @@ def test_nodata_on_either_side_is_no_class(tmp_path: Path) -> None:
     assert found[:255, 255].sum() == (SHAPE[0] - 5) * 7
     report = evaluate(
         [Pair(name="scene", prediction=tmp_path / "answer.tif", reference=tmp_path / "truth.tif")],
-        Plan(reading=Reading(nodata=99)),
+        EvaluationPlan(reading=Reading(nodata=99)),
     )
     assert "have no prediction and are left out" in report.notes[0]
     assert f"{(SHAPE[0] - 5) * 7:,} of {(SHAPE[0] - 5) * SHAPE[1]:,}" in report.notes[0]
@@ -302,15 +302,15 @@ def test_names_come_from_the_legend_and_strangers_are_refused(tmp_path: Path) ->
         reference=write_map(tmp_path / "truth.tif", codes),
     )
     entries = [LegendClass(code=code, name=f"kind {code}", colour="#000000") for code in range(3)]
-    report = evaluate([pair], Plan(legend=Legend(classes=tuple(entries))))
+    report = evaluate([pair], EvaluationPlan(legend=Legend(classes=tuple(entries))))
     assert [entry.name for entry in report.sections[0].scores.classes] == ["kind 0", "kind 1", "kind 2"]  # type: ignore[union-attr]
     truth = np.where(codes == 2, 9, codes).astype(np.uint8)
     write_map(tmp_path / "truth.tif", truth)
-    nine = evaluate([pair], Plan(legend=Legend(classes=tuple(entries), nodata=9)))
+    nine = evaluate([pair], EvaluationPlan(legend=Legend(classes=tuple(entries), nodata=9)))
     assert nine.sections[0].scores.scored_px == (codes != 2).sum()  # type: ignore[union-attr]
     write_map(tmp_path / "truth.tif", codes)
     with pytest.raises(SceneError, match=r"class codes \[2\] occur"):
-        evaluate([pair], Plan(legend=Legend(classes=tuple(entries[:2]))))
+        evaluate([pair], EvaluationPlan(legend=Legend(classes=tuple(entries[:2]))))
 
 
 def test_labels_that_are_no_codes_are_refused(tmp_path: Path) -> None:
@@ -322,7 +322,7 @@ def test_labels_that_are_no_codes_are_refused(tmp_path: Path) -> None:
         compare(prediction, write_map(tmp_path / "half.tif", np.full((20, 20), 0.5, np.float32)))
     empty = write_map(tmp_path / "empty.tif", np.full((20, 20), 255, np.uint8), nodata=255)
     with pytest.raises(SceneError, match="labels no pixel"):
-        evaluate([Pair(name="scene", prediction=prediction, reference=empty)], Plan())
+        evaluate([Pair(name="scene", prediction=prediction, reference=empty)], EvaluationPlan())
 
 
 @pytest.mark.slow
@@ -337,7 +337,7 @@ def test_memory_does_not_grow_with_the_mosaic(tmp_path: Path) -> None:
         with warnings.catch_warnings(), rasterio.open(path, "w", **profile):
             pass
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    report = evaluate([Pair(name="scene", prediction=paths[0], reference=paths[1])], Plan(protocol="isprs"))
+    report = evaluate([Pair(name="scene", prediction=paths[0], reference=paths[1])], EvaluationPlan(protocol="isprs"))
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024
     assert report.scenes[0]["labelled_px"] == 144_000_000
     assert grown < 350e6

@@ -12,7 +12,7 @@ from torch.autograd.graph import saved_tensors_hooks
 
 from geoseg.nn import build
 from geoseg.nn.parts.auxiliary import forward_all
-from geoseg.training.recompute import recompute_blocks
+from geoseg.training.gradient_checkpointing import recompute_blocks
 
 
 def _learn(network: nn.Module, x: torch.Tensor) -> tuple[list[torch.Tensor], int]:

@@ -20,12 +20,12 @@ from geoseg.io.weights.model_file import read_model
 from geoseg.nn import build
 from geoseg.score.matrix import iou
 from geoseg.synthetic.town import draw_town
-from geoseg.training.fit import Places, fit
+from geoseg.training.fit import FitPaths, fit
 from geoseg.training.learner import Learner
 from geoseg.training.recipe import Recipe, read_recipe
 from geoseg.training.schedule import learning_rate
 from geoseg.training.score import confusion
-from geoseg.training.train import Progress, train
+from geoseg.training.train import TrainingProgress, train
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ def _images(recipe: Recipe, data: Path) -> list[Any]:
 
 
 def test_twenty_steps_learn_and_the_card_says_how_well(data: Path, tmp_path: Path) -> None:
-    reports: list[Progress] = []
+    reports: list[TrainingProgress] = []
     path, card = train(_recipe(), data, tmp_path, report=reports.append)
     assert [p.step for p in reports] == list(range(1, 21))
     assert reports[-1].loss < 0.6 * reports[0].loss
@@ -64,7 +64,7 @@ def test_a_run_cut_in_two_ends_with_the_same_weights(data: Path, tmp_path: Path)
     class PulledPlug(Exception):  # noqa: N818 - not an error of ours
         pass
 
-    def pull(progress: Progress) -> None:
+    def pull(progress: TrainingProgress) -> None:
         if progress.step == 5:
             raise PulledPlug
 
@@ -89,13 +89,13 @@ def test_the_result_is_the_moving_average_of_the_weights(data: Path, tmp_path: P
     name = "head.bias"
     average = learner.average.state_dict()[name].clone()
 
-    def follow(progress: Progress) -> None:
+    def follow(progress: TrainingProgress) -> None:
         nonlocal average
         decay = min(0.5, (1 + progress.step) / (10 + progress.step))
         average = decay * average + (1 - decay) * learner.network.state_dict()[name]
         torch.testing.assert_close(learner.average.state_dict()[name], average)
 
-    places = Places(checkpoint=tmp_path / "c", log=tmp_path / "l", tensorboard=tmp_path / "t")
+    places = FitPaths(checkpoint=tmp_path / "c", log=tmp_path / "l", tensorboard=tmp_path / "t")
     assert fit(learner, chip_maker(wanted, data), places, look=no_look, report=follow)
     torch.testing.assert_close(learner.result().state_dict()[name], average)
 
@@ -116,7 +116,7 @@ def test_the_time_allowed_ends_the_run(data: Path, tmp_path: Path) -> None:
 
 def test_a_training_can_begin_with_the_weights_of_a_model(data: Path, tmp_path: Path) -> None:
     first, card = train(_recipe(), data, tmp_path / "first")
-    reports: list[Progress] = []
+    reports: list[TrainingProgress] = []
     second, tuned = train(
         _recipe(steps=2, learning_rate=1e-6), data, tmp_path / "second", start=first, report=reports.append
     )

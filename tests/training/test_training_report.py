@@ -14,20 +14,20 @@ from small_training import recipe, write_squares
 
 from geoseg.data.labelled import UNLABELLED, LabelledImage
 from geoseg.score.matrix import iou
-from geoseg.training.held_out import HeldOut, hold_out
 from geoseg.training.report_pictures import confusion_picture
 from geoseg.training.score import confusion
 from geoseg.training.train import train
 from geoseg.training.training_report import write_report
+from geoseg.training.validation import ValidationResult, validate
 
 
-def _right_on_the_left(image: LabelledImage, monkeypatch: pytest.MonkeyPatch) -> HeldOut:
+def _right_on_the_left(image: LabelledImage, monkeypatch: pytest.MonkeyPatch) -> ValidationResult:
     """Hold out a network that is right in the left half, and says 1 in the right one."""
     answer = image.channels.copy()
     answer[answer == UNLABELLED] = 0
     answer[:, image.channels.shape[1] // 2 :] = 1
-    monkeypatch.setattr("geoseg.training.held_out.predict_channels", lambda *_: answer)
-    return hold_out(None, [image], recipe().card())  # type: ignore[arg-type]
+    monkeypatch.setattr("geoseg.training.validation.predict_channels", lambda *_: answer)
+    return validate(None, [image], recipe().card())  # type: ignore[arg-type]
 
 
 def _image(shape: tuple[int, int], bands: int = 3) -> LabelledImage:
@@ -41,11 +41,11 @@ def _image(shape: tuple[int, int], bands: int = 3) -> LabelledImage:
 def test_squares_are_ranked_and_their_pixels_are_those_of_the_image(monkeypatch: pytest.MonkeyPatch) -> None:
     image = _image((300, 1024))
     found = _right_on_the_left(image, monkeypatch)
-    assert [square.score for square in found.squares] == sorted(square.score for square in found.squares)
-    assert {square.score for square in found.squares[-4:]} == {1.0}
-    assert all("column 5" in square.name or "column 7" in square.name for square in found.squares[:4])
-    assert sum(square.truth.size for square in found.squares) == image.channels.size
-    for square in found.squares:
+    assert [square.score for square in found.crops] == sorted(square.score for square in found.crops)
+    assert {square.score for square in found.crops[-4:]} == {1.0}
+    assert all("column 5" in square.name or "column 7" in square.name for square in found.crops[:4])
+    assert sum(square.truth.size for square in found.crops) == image.channels.size
+    for square in found.crops:
         counts = confusion(square.truth, square.answer, 2)
         assert square.score == pytest.approx(iou(counts)[1])
     assert found.counts.sum() == (image.channels != UNLABELLED).sum()
@@ -74,7 +74,7 @@ def test_the_page_needs_no_other_file(bands: int, tmp_path: Path, monkeypatch: p
 
 
 def test_nothing_held_out_leaves_only_curves(tmp_path: Path) -> None:
-    found = HeldOut(scores=(), counts=np.zeros((2, 2), np.int64), squares=())
+    found = ValidationResult(scores=(), counts=np.zeros((2, 2), np.int64), crops=())
     write_report(tmp_path / "report", "geoseg predict", recipe().card(), found, [])
     assert {p.name for p in (tmp_path / "report").iterdir()} == {"report.html", "curves.png"}
 

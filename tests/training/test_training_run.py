@@ -21,13 +21,13 @@ from small_training import chip_maker, document, no_look, recipe, write_squares
 from geoseg.data.labelled import UNLABELLED
 from geoseg.errors import ResourceError, UsageError
 from geoseg.io.weights.model_file import read_model
-from geoseg.training.batches import BatchesAhead
+from geoseg.training.batches import PrefetchedBatches
 from geoseg.training.checkpoint import read_checkpoint
-from geoseg.training.fit import Places, fit
+from geoseg.training.fit import FitPaths, fit
 from geoseg.training.learner import Learner
 from geoseg.training.losses import mixed_loss
 from geoseg.training.recipe import Recipe, recipe_digest
-from geoseg.training.train import Progress, train
+from geoseg.training.train import TrainingProgress, train
 
 PLAIN_SGD = {"name": "sgd", "momentum": 0.0}
 STEADY = {"kind": "constant", "warm_up": 0, "weight_decay": 0, "clip_norm": 1e9, "ema": 0, "learning_rate": 0.1}
@@ -38,8 +38,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_squares(tmp_path_factory.mktemp("data"))
 
 
-def _places(folder: Path) -> Places:
-    return Places(checkpoint=folder / "run.checkpoint", log=folder / "log.csv", tensorboard=folder / "board")
+def _places(folder: Path) -> FitPaths:
+    return FitPaths(checkpoint=folder / "run.checkpoint", log=folder / "log.csv", tensorboard=folder / "board")
 
 
 def _same_weights(one: Path, other: Path) -> None:
@@ -62,7 +62,7 @@ def test_one_step_over_two_batches_is_one_step_down_their_mean_gradient(data: Pa
         inputs = batch.inputs.contiguous(memory_format=torch.channels_last)
         losses.append(mixed_loss(twin(inputs), batch.channels, wanted.loss, ignore=UNLABELLED))
     (sum(losses, torch.zeros(())) / 2).backward()
-    reports: list[Progress] = []
+    reports: list[TrainingProgress] = []
     fit(learner, chips, _places(tmp_path), look=no_look, report=reports.append)
     assert [p.step for p in reports] == [1]
     for (name, moved), before in zip(learner.network.named_parameters(), twin.parameters(), strict=True):
@@ -89,7 +89,7 @@ def test_patience_ends_a_run_and_the_best_weights_are_kept(data: Path, tmp_path:
     wanted = recipe(schedule={"steps": 50, "validate_every": 2, "patience": 2, "keep": "best"})
     seen: list[dict[str, torch.Tensor]] = []
     learner = Learner(wanted)
-    reports: list[Progress] = []
+    reports: list[TrainingProgress] = []
     look = _looks([0.2, 0.6, 0.5, 0.6, 0.9], seen)
     fit(learner, chip_maker(wanted, data), _places(tmp_path), look=look, report=reports.append)
     assert (learner.steps_taken, len(seen), learner.done) == (8, 4, True)
@@ -103,7 +103,7 @@ def test_patience_outlives_an_interruption(data: Path, tmp_path: Path) -> None:
     wanted = recipe(schedule={"steps": 50, "validate_every": 2, "patience": 2, "keep": "best", "save_every": 3})
     places = _places(tmp_path)
 
-    def pull(progress: Progress) -> None:
+    def pull(progress: TrainingProgress) -> None:
         if progress.step == 7:
             raise InterruptedError
 
@@ -145,7 +145,7 @@ def test_a_run_that_ended_is_not_run_again(data: Path, tmp_path: Path) -> None:
 def test_any_recipe_cut_in_two_ends_with_the_same_weights(data: Path, tmp_path: Path, parts: dict[str, Any]) -> None:
     wanted = recipe(**{"trainer": {"tensorboard": False}} | parts)
 
-    def pull(progress: Progress) -> None:
+    def pull(progress: TrainingProgress) -> None:
         if progress.step == 3:
             raise InterruptedError
 
@@ -167,7 +167,7 @@ def test_recomputing_learns_the_same_weights(data: Path, tmp_path: Path) -> None
 def test_ctrl_c_is_the_caller_s_to_handle(data: Path, tmp_path: Path) -> None:
     """Lightning would leave the process with exit code 1, deaf to further signals."""
 
-    def press(progress: Progress) -> None:
+    def press(progress: TrainingProgress) -> None:
         del progress
         raise KeyboardInterrupt
 
@@ -279,7 +279,7 @@ class _Numbers:
 @pytest.mark.parametrize("workers", [1, 3])
 def test_batches_come_in_order_and_each_process_has_its_own(workers: int) -> None:
     def numbers(**options: Any) -> list[Any]:
-        return list(BatchesAhead(_Numbers(), 7, workers=workers, **options))  # type: ignore[arg-type]
+        return list(PrefetchedBatches(_Numbers(), 7, workers=workers, **options))  # type: ignore[arg-type]
 
     assert numbers() == list(range(7))
     assert numbers(begin=4) == [4, 5, 6]
@@ -298,7 +298,7 @@ def _log(folder: Path) -> list[tuple[str, ...]]:
 def test_a_resumed_run_logs_what_an_uninterrupted_one_logs(stop_at: int, data: Path, tmp_path: Path) -> None:
     asked = recipe(schedule={"steps": 8, "save_every": 1}, trainer={"log_every": 3, "tensorboard": False})
 
-    def stop(progress: Progress) -> None:
+    def stop(progress: TrainingProgress) -> None:
         if progress.step == stop_at:
             raise InterruptedError
 
@@ -324,7 +324,7 @@ def test_a_run_killed_between_its_last_checkpoint_and_its_log_has_its_log_whole(
                 raise InterruptedError
 
         with monkeypatch.context() as patched:
-            patched.setattr(f"geoseg.training.watch.{killed}", die)
+            patched.setattr(f"geoseg.training.callbacks.{killed}", die)
             with pytest.raises(InterruptedError):
                 train(asked, data, tmp_path / killed)
         train(asked, data, tmp_path / killed, resume=True)

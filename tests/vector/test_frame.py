@@ -7,10 +7,12 @@ import pytest
 import shapely
 import xarray as xr
 from label_maps import NODATA, mosaic, vectorised
+from scipy import ndimage
 
 import geoseg
 from geoseg.core.legend import Legend, LegendClass
 from geoseg.errors import UsageError
+from geoseg.vector.objects.spec import ObjectSpec
 from geoseg.vector.spec import VectorSpec
 
 LEGEND = Legend(
@@ -161,3 +163,59 @@ def test_bands_on_another_grid_are_refused() -> None:
         geoseg.vectorise(array_of(codes), zonal=bands.assign_coords(x=bands.x + 0.5))
     with pytest.raises(UsageError, match="band, y, x"):
         geoseg.vectorise(array_of(codes), zonal=bands[:, 1:])
+
+
+THINGS = Legend(
+    classes=(
+        LegendClass(code=0, name="ground", colour="#000000"),
+        LegendClass(code=1, name="roof", colour="#ff0000", countable=True),
+        LegendClass(code=2, name="tree", colour="#00ff00", countable=True),
+    )
+)
+
+
+def things() -> np.ndarray:
+    codes = np.zeros((20, 30), np.uint8)
+    codes[2:10, 2:10] = codes[2:10, 14:22] = codes[5:7, 10:14] = 1  # two squares and a narrow bridge
+    codes[14:18, 4:9] = 2
+    codes[12:20, 28:] = 1  # at the edge
+    return codes
+
+
+def test_objects_are_those_of_scipy_where_nothing_is_parted() -> None:
+    codes = things()
+    frame = geoseg.objects(array_of(codes), classes=(1,), spec=ObjectSpec(codes=(1,)))
+    labels, count = ndimage.label(codes == 1)
+    last = [int(np.flatnonzero(labels == label).max()) for label in range(1, count + 1)]
+    assert frame.object_id.tolist() == sorted(last)
+    assert sorted(frame.pixels) == sorted(np.bincount(labels.ravel())[1:])
+    assert dict(zip(frame.object_id, frame.touches_edge, strict=True))[codes.size - 1] == 1
+    assert frame.touches_edge.sum() == 1
+    assert frame.crs.to_epsg() == 32633
+
+
+def test_touching_objects_are_parted_by_width_and_keep_their_pixels() -> None:
+    codes = things()
+    frame = geoseg.objects(array_of(codes).chunk(11), THINGS, classes="roof")
+    assert len(frame) == 3
+    assert frame.pixels.sum() == (codes == 1).sum()
+    assert (frame.class_name == "roof").all()
+    assert not shapely.overlaps(*frame.geometry.to_numpy()[:2])
+
+
+def test_countable_classes_are_the_default_and_small_ones_are_left_out() -> None:
+    array = array_of(things())
+    assert set(geoseg.objects(array, THINGS).class_name) == {"roof", "tree"}
+    assert set(geoseg.objects(array, THINGS, min_area_m2=21).class_name) == {"roof"}
+    with pytest.raises(UsageError, match="no class as countable"):
+        geoseg.objects(array, LEGEND)
+    with pytest.raises(UsageError, match="pass the legend, or codes"):
+        geoseg.objects(array, classes="roof")
+
+
+def test_objects_of_a_file_are_those_of_its_array(tmp_path) -> None:
+    array = array_of(things())
+    array.rio.to_raster(tmp_path / "codes.tif")
+    assert geoseg.objects(tmp_path / "codes.tif", THINGS).equals(geoseg.objects(array, THINGS))
+    with pytest.raises(UsageError, match="objects takes|path of a class raster"):
+        geoseg.objects(things(), THINGS)

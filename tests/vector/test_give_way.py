@@ -7,7 +7,7 @@ import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from geoseg.vector.give_way import give_way
+from geoseg.vector.resolve_overlaps import resolve_overlaps
 from geoseg.vector.right_angles import overlap_share
 
 LEAST = 0.7
@@ -42,7 +42,7 @@ def overlap_of(shapes: np.ndarray) -> float:
 @given(st.integers(0, 10**6), st.integers(1, 60))
 def test_nothing_overlaps_and_all_keep_their_share(seed: int, count: int) -> None:
     raw, wanted, iou = houses(seed, count)
-    out = give_way(raw, wanted, iou, LEAST)
+    out = resolve_overlaps(raw, wanted, iou, LEAST)
     assert shapely.is_valid(out).all()
     assert (shapely.get_type_id(out) == shapely.GeometryType.POLYGON).all()
     assert overlap_of(out) < 1e-6
@@ -57,7 +57,7 @@ def test_nothing_overlaps_and_all_keep_their_share(seed: int, count: int) -> Non
 @given(st.integers(0, 10**6))
 def test_what_is_far_away_does_not_matter(seed: int) -> None:
     raw, wanted, iou = houses(seed, 50)
-    whole = give_way(raw, wanted, iou, LEAST)
+    whole = resolve_overlaps(raw, wanted, iou, LEAST)
     near = np.zeros(len(raw), bool)
     near[0] = True
     for _ in range(3):
@@ -65,14 +65,14 @@ def test_what_is_far_away_does_not_matter(seed: int) -> None:
         touched = [shapely.intersects(reached, shape).any() for shape in np.stack([raw, wanted])[:, ~near].T.ravel()]
         grown = np.reshape(touched, (-1, 2)).any(axis=1)
         near[np.flatnonzero(~near)[grown]] = True
-    part = give_way(raw[near], wanted[near], iou[near], LEAST)
+    part = resolve_overlaps(raw[near], wanted[near], iou[near], LEAST)
     assert shapely.equals_identical(part[0], whole[0])
 
 
 def test_of_two_that_overlap_the_truer_one_stays() -> None:
     raw = np.array([shapely.box(0, 0, 10, 10), shapely.box(11, 0, 21, 10)])
     wanted = np.array([shapely.box(0, 0, 12, 10), shapely.box(10.5, 0, 21, 10)])
-    out = give_way(raw, wanted, overlap_share(wanted, raw), 0.5)
+    out = resolve_overlaps(raw, wanted, overlap_share(wanted, raw), 0.5)
     assert out[1].equals(wanted[1])
     assert out[0].equals(shapely.box(0, 0, 10.5, 10))
 
@@ -80,5 +80,5 @@ def test_of_two_that_overlap_the_truer_one_stays() -> None:
 def test_nobody_is_swallowed() -> None:
     raw = np.array([shapely.box(0, 0, 10, 10), shapely.box(10.5, 4, 11.5, 5)])
     wanted = np.array([shapely.box(0, 0, 12, 10), raw[1]])
-    out = give_way(raw, wanted, np.array([0.83, 1.0]), 0.5)
+    out = resolve_overlaps(raw, wanted, np.array([0.83, 1.0]), 0.5)
     assert (out == raw).all()

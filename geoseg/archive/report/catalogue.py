@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from geoseg.archive.record import SceneRecord
-from geoseg.archive.report.wording import readable
+from geoseg.archive.report.formatting import readable
 from geoseg.core.layer import class_layer, confidence_layer, segment_layer
 from geoseg.core.legend import Legend
 from geoseg.io.files.writing import write_json
@@ -79,10 +79,10 @@ class Catalogue:
             west, south, east, north = item["bbox"]
             self._west_east.append((west, east))
             self._south_north = [min(self._south_north[0], south), max(self._south_north[1], north)]
-        told = item["properties"]
-        self._moments = sorted({*self._moments, told["datetime"]})
+        properties = item["properties"]
+        self._moments = sorted({*self._moments, properties["datetime"]})
         self._moments = [self._moments[0], self._moments[-1]]
-        self._add_model(told)
+        self._add_model(properties)
 
     def write(self, *, title: str, legend: Legend | None, assets: Mapping[str, dict[str, Any]]) -> None:
         """Write ``collection.json`` and then ``catalog.json``, which makes the catalogue visible.
@@ -133,15 +133,15 @@ class Catalogue:
             },
         )
 
-    def _add_model(self, told: Mapping[str, Any]) -> None:
-        if "geoseg:model" not in told:
+    def _add_model(self, properties: Mapping[str, Any]) -> None:
+        if "geoseg:model" not in properties:
             return
         model = ModelFacts(
-            mlm=told["geoseg:model"],
-            version=told.get("geoseg:model_version", ""),
-            licence=told.get("geoseg:model_licence", ""),
-            checksum=told.get("geoseg:weights_checksum", ""),
-            since=told["created"],
+            mlm=properties["geoseg:model"],
+            version=properties.get("geoseg:model_version", ""),
+            licence=properties.get("geoseg:model_licence", ""),
+            checksum=properties.get("geoseg:weights_checksum", ""),
+            since=properties["created"],
         )
         known = self.models.get(model.ident)
         if known is None or model.since < known.since:

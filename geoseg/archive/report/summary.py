@@ -9,7 +9,7 @@ import numpy as np
 
 from geoseg.archive.record import SceneRecord
 from geoseg.archive.report.facts import STATES, Facts
-from geoseg.archive.report.wording import area, duration, moment, pixels, readable, share
+from geoseg.archive.report.formatting import area, duration, moment, pixels, readable, share
 from geoseg.core.legend import Legend
 
 _MOST_CAUSES = 10
@@ -81,8 +81,8 @@ def _times(facts: Facts) -> list[str]:
         lines.append(f"- Stages: {', '.join(parts)}.")
     if facts.blocks["total"]:
         known = ("predicted", "empty", "resumed")
-        told = ", ".join(f"{facts.blocks[name]:,} {name}" for name in known if facts.blocks[name])
-        lines.append(f"- Blocks: {facts.blocks['total']:,}" + (f" ({told})." if told else "."))
+        counts = ", ".join(f"{facts.blocks[name]:,} {name}" for name in known if facts.blocks[name])
+        lines.append(f"- Blocks: {facts.blocks['total']:,}" + (f" ({counts})." if counts else "."))
     if facts.retried:
         lines.append(f"- {facts.retried:,} scenes took more than one attempt.")
     lines.append(f"- First begun {moment(facts.first)}, last ended {moment(facts.last)} (UTC).")

@@ -9,7 +9,7 @@ from math import ceil, floor, log10
 import numpy as np
 import numpy.typing as npt
 
-from geoseg.archive.report.wording import area, duration, share
+from geoseg.archive.report.formatting import area, duration, share
 
 # for classes without a legend, and for stages
 _SPARE = ("#4c78a8", "#e09f3e", "#7a9e7e", "#9a6fb0", "#b5654a", "#6c8ea0")

@@ -15,11 +15,11 @@ import numpy as np
 from geoseg.archive.record import SceneRecord
 from geoseg.archive.report.catalogue import around
 from geoseg.archive.report.facts import STATES, Facts
+from geoseg.archive.report.formatting import area, duration, moment, pixels, readable, share
 from geoseg.archive.report.summary import class_order
 from geoseg.archive.report.web_charts import area_bars, key, spare_colour, strip, time_columns
 from geoseg.archive.report.web_map import Footprint, View, draw_footprints, draw_map, places, rings_of, slim
 from geoseg.archive.report.web_table import Row, table
-from geoseg.archive.report.wording import area, duration, moment, pixels, readable, share
 from geoseg.core.legend import Legend
 from geoseg.io.files.writing import write_bytes
 
@@ -35,7 +35,7 @@ _FOOTER = (
 )
 
 
-class Gathering:
+class ReportData:
     """Scenes for the web report: full rows of some scenes, failed ones first, and the footprints of all."""
 
     def __init__(self, most: int = _MOST_ROWS) -> None:
@@ -87,7 +87,7 @@ class Gathering:
             cell = floor(x / _CELL_PX), floor(view.y((south + north) / 2) / _CELL_PX)
             counts.setdefault(cell, Counter())[STATES[state]] += 1
         for (col, row), found in sorted(counts.items()):
-            told = ", ".join(f"{found[name]:,} {name}" for name in STATES if found[name])
+            parts_shown = ", ".join(f"{found[name]:,} {name}" for name in STATES if found[name])
             most = max(
                 (state for state in found if state != "failed"), key=lambda state: found[state], default="failed"
             )
@@ -98,11 +98,11 @@ class Gathering:
                 x, y = col * _CELL_PX + (_CELL_PX - side) / 2, row * _CELL_PX + (_CELL_PX - side) / 2
                 yield (
                     f'<rect class="cell {kind}" x="{x:.1f}" y="{y:.1f}" width="{side:.1f}" height="{side:.1f}">'
-                    f"<title>{told}</title></rect>"
+                    f"<title>{parts_shown}</title></rect>"
                 )
 
 
-def write_web_report(path: Path, facts: Facts, gathering: Gathering, *, title: str, legend: Legend | None) -> None:
+def write_web_report(path: Path, facts: Facts, gathering: ReportData, *, title: str, legend: Legend | None) -> None:
     """Write the report.
 
     Args:
@@ -152,7 +152,7 @@ def _subtitle(facts: Facts) -> str:
 
 def _tiles(facts: Facts) -> str:
     done, failed = facts.states["done"], facts.states["failed"]
-    told = [
+    parts_shown = [
         ("", f"{done:,} of {facts.scenes:,}", "scenes done"),
         ("bad" if failed else "", f"{failed:,}", "failed"),
         ("", area(facts.area_m2), "mapped, true on the ground"),
@@ -160,18 +160,20 @@ def _tiles(facts: Facts) -> str:
         ("", duration(sum(facts.seconds)), "spent on finished scenes"),
     ]
     if facts.blocks["total"]:
-        told.append(("", f"{facts.blocks['total']:,}", f"blocks, {facts.blocks['empty']:,} of them empty"))
-    tiles = "".join(f'<div class="tile {kind}"><b>{number}</b><span>{of}</span></div>' for kind, number, of in told)
+        parts_shown.append(("", f"{facts.blocks['total']:,}", f"blocks, {facts.blocks['empty']:,} of them empty"))
+    tiles = "".join(
+        f'<div class="tile {kind}"><b>{number}</b><span>{of}</span></div>' for kind, number, of in parts_shown
+    )
     return f'<div class="tiles">{tiles}</div>'
 
 
 def _states(facts: Facts) -> str:
     parts = [(state, facts.states[state], f"var(--{state})") for state in STATES]
-    told = [(state, f"{count:,}", colour) for state, count, colour in parts if count]
-    return f'<div class="states">{strip(parts)}{key(told)}</div>' if facts.scenes else ""
+    parts_shown = [(state, f"{count:,}", colour) for state, count, colour in parts if count]
+    return f'<div class="states">{strip(parts)}{key(parts_shown)}</div>' if facts.scenes else ""
 
 
-def _map(gathering: Gathering, rows: Iterable[Row]) -> str:
+def _map(gathering: ReportData, rows: Iterable[Row]) -> str:
     """Draw the map of scenes; groups too small to see get maps of their own."""
     boxes = gathering.boxes()
     if not boxes:
@@ -225,8 +227,8 @@ def _charts(facts: Facts, colours: Mapping[str, str]) -> str:
         total = sum(facts.stages_s.values())
         if total:
             parts = [(name, size, spare_colour(i)) for i, (name, size) in enumerate(facts.stages_s.items())]
-            told = [(name, f"{duration(size)} ({share(size, total)})", colour) for name, size, colour in parts]
-            body += f"<h3>By stage</h3>{strip(parts)}{key(told)}"
+            parts_shown = [(name, f"{duration(size)} ({share(size, total)})", colour) for name, size, colour in parts]
+            body += f"<h3>By stage</h3>{strip(parts)}{key(parts_shown)}"
         sections.append(f"<section><h2>Time</h2>{body}</section>")
     return f'<div class="pair">{"".join(sections)}</div>' if sections else ""
 

@@ -9,9 +9,9 @@ from html import escape
 
 from geoseg.archive.record import SceneRecord
 from geoseg.archive.report.facts import STATES, seconds_of
+from geoseg.archive.report.formatting import area, duration, moment, readable, share
 from geoseg.archive.report.web_charts import strip
 from geoseg.archive.report.web_map import Footprint, Rings
-from geoseg.archive.report.wording import area, duration, moment, readable, share
 from geoseg.io.publish.stac_item import href
 
 _HEADS = (

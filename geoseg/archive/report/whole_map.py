@@ -1,4 +1,4 @@
-"""One map of a whole archive: polygons, class rasters and imagery of all scenes, by CRS, in a QGIS project."""
+"""One map of a whole archive: polygons, rasters and imagery of all scenes, by CRS, in a QGIS project."""
 
 from __future__ import annotations
 
@@ -17,17 +17,8 @@ from pyproj import CRS, Transformer
 from pyproj.exceptions import CRSError
 
 from geoseg.archive.report.catalogue import FOLDER
-from geoseg.archive.report.wording import readable
-from geoseg.core.layer import (
-    CLASSES,
-    CONFIDENCE,
-    SEGMENTS,
-    VECTOR_SUFFIX,
-    Layer,
-    class_layer,
-    confidence_layer,
-    segment_layer,
-)
+from geoseg.archive.report.formatting import readable
+from geoseg.core.layer import CLASSES, SEGMENTS, VECTOR_SUFFIX, Layer, segment_layer, whole_class_map_schema
 from geoseg.core.legend import Legend
 from geoseg.io.polygons.merged_segments import merge_segments
 from geoseg.io.publish.about import About
@@ -43,7 +34,7 @@ from geoseg.io.publish.styles import xml_text
 
 _SHOWN_AT_ANY_SCALE = 200
 _CLOSEST = 250_000
-_ORDER = (SEGMENTS, CLASSES, CONFIDENCE, "imagery")
+_IMAGERY = "imagery"
 _MERGED_BYTES = 1_000_000_000
 """Polygons beyond this are not copied together: each scene's own stay in its folder."""
 
@@ -71,7 +62,7 @@ class _Part:
 
     name: str
     classes: MosaicTile
-    confidence: Path | None
+    others: Mapping[str, Path]
     segments: Path | None
     picture: Picture | None
 
@@ -95,6 +86,7 @@ class WholeMap:
     def __init__(self, out: Path, legend: Legend) -> None:
         self._out = out
         self._legend = legend
+        self._classes_layer, *self._others = whole_class_map_schema(legend).rasters
         self._parts: dict[str, list[_Part]] = {}
         self._wkt: dict[str, str | None] = {}
         self.written: list[Path] = []
@@ -110,21 +102,21 @@ class WholeMap:
         Raises:
             WriteError: a raster that must be turned cannot be read, or the disk is full.
         """
-        told = item["properties"]
-        wkt = self._crs(told.get("proj:code") or told.get("proj:wkt2"))
+        properties = item["properties"]
+        wkt = self._crs(properties.get("proj:code") or properties.get("proj:wkt2"))
         if item.get("geometry") is None or wkt is None or not bundle.classes.is_file():
             return
-        shape = tuple(told["proj:shape"])
-        transform = Affine(*told["proj:transform"][:6]) if "proj:transform" in told else None
+        shape = tuple(properties["proj:shape"])
+        transform = Affine(*properties["proj:transform"][:6]) if "proj:transform" in properties else None
         tile = None if transform is None else north_up(bundle.classes, shape, transform)
         turned = tile is None
         if tile is None:
             tile = upright(bundle.classes, self._turned(CLASSES, bundle), nodata=self._legend.nodata)
-        confidence = bundle.confidence if bundle.confidence.is_file() and not turned else None
+        others = {} if turned else {layer.name: bundle.file_of(layer) for layer in self._others}
         part = _Part(
             name=readable(bundle.directory.relative_to(self._out).as_posix()),
             classes=tile,
-            confidence=confidence,
+            others={name: path for name, path in others.items() if name in item["assets"] and path.is_file()},
             segments=bundle.segments if bundle.segments.is_file() else None,
             picture=self._picture(bundle, tile, turned=turned),
         )
@@ -143,7 +135,7 @@ class WholeMap:
             return None
         if turned and not is_geotiff(path):
             return None  # it is shown in the scene's own project
-        tile = upright(path, self._turned("imagery", bundle), nodata=None) if turned else replace(classes, path=path)
+        tile = upright(path, self._turned(_IMAGERY, bundle), nodata=None) if turned else replace(classes, path=path)
         return Picture(tile=tile, source=None, **shown)
 
     def _turned(self, kind: str, bundle: Bundle) -> Path:
@@ -183,7 +175,8 @@ class WholeMap:
         about = About(title=title, abstract=f"{sum(map(len, self._parts.values()))} scenes: {self._classes()}.")
         near = self._near()
         layers = [layer for wkt, parts in self._parts.items() for layer in self._layers(wkt, parts, about, near)]
-        layers.sort(key=lambda layer: _ORDER.index(layer.key))
+        order = [SEGMENTS, CLASSES, *(layer.name for layer in self._others), _IMAGERY]
+        layers.sort(key=lambda layer: order.index(layer.key))
         view = next(iter(self._parts)) if len(self._parts) == 1 else CRS.from_epsg(3857).to_wkt()
         write_document(path, [scenes, *layers], about=about, crs_wkt=view, bounds=_turned(bbox, view))
         return self.written
@@ -232,22 +225,24 @@ class WholeMap:
             closest = scale if near.polygons else None
             yield shown(segment_layer(), file, closest=closest)
         file = folder / f"{CLASSES}-{ident}.vrt"
-        write_mosaic(file, [part.classes for part in parts], crs_wkt=wkt, legend=self._legend)
+        tiles = [part.classes for part in parts]
+        write_mosaic(file, tiles, self._classes_layer, crs_wkt=wkt, legend=self._legend)
         stands_alone = not sources or near.polygons
         limits = {"closest": near.classes, "farthest": scale if sources and near.polygons else None}
         limits |= {"checked": stands_alone, "expanded": stands_alone and not sources}
-        yield shown(class_layer(self._legend.nodata), file, **limits)
-        tiles = [replace(part.classes, path=part.confidence) for part in parts if part.confidence is not None]
-        if tiles:
-            file = folder / f"{CONFIDENCE}-{ident}.vrt"
-            write_mosaic(file, tiles, crs_wkt=wkt, legend=None)
-            yield shown(confidence_layer(), file, checked=False, closest=near.classes)
+        yield shown(self._classes_layer, file, **limits)
+        for layer in self._others:
+            tiles = [replace(part.classes, path=part.others[layer.name]) for part in parts if layer.name in part.others]
+            if tiles:
+                file = folder / f"{layer.name}-{ident}.vrt"
+                write_mosaic(file, tiles, layer, crs_wkt=wkt)
+                yield shown(layer, file, checked=False, closest=near.classes)
         pictures = [part.picture for part in parts if part.picture is not None]
         if pictures:
-            file = folder / f"imagery-{ident}.vrt"
+            file = folder / f"{_IMAGERY}-{ident}.vrt"
             write_picture_mosaic(file, pictures, crs_wkt=wkt)
             limits = {"closest": 2 * scale if near.imagery else None, "expanded": False}
-            yield entry("imagery", "Imagery", file, [imagery_pipe(_MOSAIC)], group=IMAGERY, **limits)
+            yield entry(_IMAGERY, "Imagery", file, [imagery_pipe(_MOSAIC)], group=IMAGERY, **limits)
 
     def _crs(self, name: str | None) -> str | None:
         """Parse a CRS; None if there is none or PROJ does not know it."""

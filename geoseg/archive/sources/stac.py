@@ -15,8 +15,8 @@ from geoseg.archive.sources.ref import SceneRef
 from geoseg.core.digest import sha256_of_json
 from geoseg.errors import SceneError, UsageError
 from geoseg.io.files.formats import is_remote
+from geoseg.io.files.http import is_this_host
 from geoseg.io.files.json_document import read_document
-from geoseg.io.files.web import is_this_host
 
 _MAX_DEPTH = 32
 
@@ -141,7 +141,7 @@ class _Walk:
         try:
             target = self._allowed(uri, own)
         except SceneError as error:
-            if self._wanted(item):
+            if self._matches(item):
                 yield from self._astray(f"{uri}: item {item.get('id')}:", own, error)
             return
         yield from self._item(target, item)
@@ -155,14 +155,14 @@ class _Walk:
             yield SceneRef(name=name_of_address(address), uri=address, refused=cause)
 
     def _item(self, uri: str, item: Mapping[str, Any]) -> Iterator[SceneRef]:
-        if uri in self.seen or not self._wanted(item):
+        if uri in self.seen or not self._matches(item):
             return
         self.seen.add(uri)
         collection = item.get("collection")
         name = name_of_item(None if collection is None else str(collection), str(item.get("id") or "item"))
         yield SceneRef(name=name, uri=uri, stamp=_stamp(item) if is_remote(uri) else "")
 
-    def _wanted(self, item: Mapping[str, Any]) -> bool:
+    def _matches(self, item: Mapping[str, Any]) -> bool:
         source = self.source
         if source.collections and item.get("collection") not in source.collections:
             return False
@@ -234,8 +234,8 @@ def _spans(west: float, east: float) -> list[tuple[float, float]]:
     return [(west, east)] if west <= east else [(west, 180.0), (-180.0, east)]
 
 
-def _within(wanted: str, properties: Mapping[str, Any]) -> bool:
-    start, _, end = wanted.partition("/") if "/" in wanted else (wanted, "", wanted)
+def _within(interval: str, properties: Mapping[str, Any]) -> bool:
+    start, _, end = interval.partition("/") if "/" in interval else (interval, "", interval)
     try:
         first = _time(properties.get("start_datetime") or properties.get("datetime"))
         last = _time(properties.get("end_datetime") or properties.get("datetime"))

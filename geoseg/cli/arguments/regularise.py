@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from geoseg.core.legend import Legend
-    from geoseg.io.polygons.second_layer import SecondLayer
+    from geoseg.io.polygons.derived_layer import DerivedLayer
     from geoseg.io.publish.grid import LayerGrid
 
 _LEAST_M = 0.5
@@ -15,7 +15,7 @@ _PIXELS = 2
 
 def regular_layer(
     asked: str, legend: Legend, grid: LayerGrid, *, tolerance_m: float | None, diagonals: bool
-) -> SecondLayer:
+) -> DerivedLayer:
     """Describe the second layer before any polygon is drawn.
 
     Args:
@@ -30,11 +30,11 @@ def regular_layer(
     """
     from geoseg.core.class_choice import chosen_codes
     from geoseg.core.ground import gsd_m
-    from geoseg.io.polygons.second_layer import SecondLayer
+    from geoseg.io.polygons.derived_layer import DerivedLayer
     from geoseg.vector.regularise import RegulariseSpec, regulariser
 
     if tolerance_m is None:
         tolerance_m = max(_LEAST_M, _PIXELS * max(gsd_m(grid.geobox)))
     codes = chosen_codes("--regularise", asked, legend)
     spec = RegulariseSpec(codes=codes, tolerance_m=tolerance_m, diagonals=diagonals)
-    return SecondLayer(codes=codes, make=regulariser(spec, grid.crs_wkt))
+    return DerivedLayer(codes=codes, make=regulariser(spec, grid.crs_wkt))

@@ -31,9 +31,9 @@ def open_bands(classes: Scene, asked: list[str], assume_crs: str | None, stack: 
         return None
     images = []
     for text in asked:
-        name, wanted = _split(text)
+        name, requested = _split(text)
         image = stack.enter_context(open_scene(name, assume_crs=assume_crs, palette_codes=True))
-        images.append((image, wanted))
+        images.append((image, requested))
     return BandScene(classes, images)
 
 

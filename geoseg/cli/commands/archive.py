@@ -73,7 +73,7 @@ def status(config: Config, as_json: AsJson = False) -> int:
     count: Counter[str] = Counter(dict.fromkeys(("done", "failed", "running", "waiting"), 0))
     areas: Counter[str] = Counter()
     failed: list[SceneRecord] = []
-    for record in looked_at.listed():
+    for record in looked_at.iter_records():
         count[record.state] += 1
         areas.update(record.class_areas_m2 if record.state == "done" else {})
         if record.state == "failed":

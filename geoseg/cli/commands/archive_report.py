@@ -57,13 +57,13 @@ def _known(archive: Path) -> tuple[Path, Iterable[SceneRecord], dict[str, Any]]:
     from geoseg.archive.archive import Archive
     from geoseg.archive.config import ArchiveConfig
     from geoseg.archive.manifest import Manifest
-    from geoseg.archive.report.found_records import found_records
+    from geoseg.archive.report.read_records import read_records
     from geoseg.errors import SceneError
     from geoseg.models.ensemble import file_of
 
     if archive.is_dir():
         manifest = Manifest(archive)
-        known = manifest.records() if any(manifest.records()) else found_records(archive)
+        known = manifest.records() if any(manifest.records()) else read_records(archive)
         first = next(known, None)
         if first is None and any(archive.iterdir()):
             cure = "Give the configuration, or the folder that holds one folder of layers for each scene."
@@ -73,7 +73,7 @@ def _known(archive: Path) -> tuple[Path, Iterable[SceneRecord], dict[str, Any]]:
     configured = Archive(config)
     title = config.title or config.out.name
     options = {"title": title, "legend": configured.card.legend, "model": file_of(config.model)}
-    return config.out, configured.listed(), options
+    return config.out, configured.iter_records(), options
 
 
 def _print(files: ArchiveFiles) -> None:

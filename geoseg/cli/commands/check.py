@@ -38,15 +38,15 @@ def check(
                 cause = f": {state.cause}" if state.cause else ""
                 print(printable(f"{state.path}: {state.condition}{cause}"), flush=True)
     if as_json:
-        told = {
+        result = {
             "output": str(out),
             "whole": not faults,
             "folders": folders,
             "files": files,
-            "faults": [_told(state) for state in faults],
+            "faults": [_fault(state) for state in faults],
             "changed": [str(state.path) for state in changed],
         }
-        print(json.dumps(told))
+        print(json.dumps(result))
     else:
         for state in changed:
             print(printable(f"{state.path}: changed since it was written, and whole"))
@@ -55,5 +55,5 @@ def check(
     return _FAULTS_FOUND if faults else 0
 
 
-def _told(state: FileState) -> dict[str, Any]:
+def _fault(state: FileState) -> dict[str, Any]:
     return {"file": str(state.path), "condition": state.condition, "cause": state.cause}

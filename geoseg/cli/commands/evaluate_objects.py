@@ -52,7 +52,7 @@ def objects(
     values = evaluate_objects(
         prediction,
         reference,
-        wanted=class_,
+        of_class=class_,
         layer=layer,
         reference_layer=reference_layer,
         reference_column=reference_column,

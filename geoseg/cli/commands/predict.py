@@ -143,7 +143,7 @@ def predict(
     from geoseg.io.raster.options import OpenOptions
     from geoseg.io.raster.scene import Scene
     from geoseg.models.model import ModelSource
-    from geoseg.run.start_workers import loaded_on_workers
+    from geoseg.run.start_workers import WorkerChoice, start_workers
 
     check_folder(out)
     spec = checked(
@@ -198,8 +198,9 @@ def predict(
         precision=precision,
     )
     results: list[dict[str, Any]] = []
-    with loaded_on_workers(source, workers, scheduler) as (loaded, executor):
+    with start_workers(WorkerChoice(processes=workers, scheduler=scheduler)) as executor:
         show: ProgressStyle | None = None if quiet or (as_json and progress == "auto") else progress
+        loaded = executor.load(source)
         ready = _Ready(model=loaded, workers=executor, spec=spec, out=out, overwrite=overwrite, progress=show)
         for uri, name in zip(uris, output_names(list(zip(uris, stems, strict=True))), strict=True):
             try:

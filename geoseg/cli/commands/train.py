@@ -37,12 +37,12 @@ def train(
 
     if threads is not None:
         torch.set_num_threads(threads)
-    wanted = read_recipe(recipe)
-    place = Path("runs") / wanted.name if out is None else out
-    done_before = is_there(place / f"{wanted.name}.safetensors")
-    with nullcontext() if quiet or as_json else training_reporter(wanted.name) as report:
+    parsed = read_recipe(recipe)
+    place = Path("runs") / parsed.name if out is None else out
+    done_before = is_there(place / f"{parsed.name}.safetensors")
+    with nullcontext() if quiet or as_json else training_reporter(parsed.name) as report:
         path, card = run(
-            wanted, data, place, start=start_from, encoder=encoder_weights, resume=not restart, report=report
+            parsed, data, place, start=start_from, encoder=encoder_weights, resume=not restart, report=report
         )
     if as_json:
         told = {"model": str(path), "card": card.model_dump(mode="json"), "use": use_command(path)}
@@ -52,12 +52,12 @@ def train(
     for warning in warnings:
         print_message(warning)
     if done_before:
-        print(f"{wanted.name}: done already, nothing to do. If its data changed, remove the model to train it again.")
+        print(f"{parsed.name}: done already, nothing to do. If its data changed, remove the model to train it again.")
     for score in card.scores:
         print(f"{score.metric} {score.value:.3f} on {score.on}")
     print(path)
     if not quiet:
-        report_page = place / f"{wanted.name}_report" / "report.html"
+        report_page = place / f"{parsed.name}_report" / "report.html"
         if report_page.exists():
             print(f"report: {report_page}")
         print(f"use it: {use_command(path)}")

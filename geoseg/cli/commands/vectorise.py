@@ -93,7 +93,8 @@ def vectorise(  # noqa: PLR0915 - a third of the statements are imports
     from geoseg.io.labels.legend_file import read_value_legend
     from geoseg.io.labels.raster_legend import legend_of
     from geoseg.io.polygons.geopackage import write_segments
-    from geoseg.io.polygons.vector_formats import polygons_beside, writer_for
+    from geoseg.io.polygons.vector_formats import default_polygon_path, writer_for
+    from geoseg.io.polygons.vector_schema import VectorSchema
     from geoseg.io.publish.grid import LayerGrid
     from geoseg.io.publish.style_file import check_style, style_path, write_style
     from geoseg.vector.objects.scene import BlockRun
@@ -101,9 +102,9 @@ def vectorise(  # noqa: PLR0915 - a third of the statements are imports
     from geoseg.vector.vectorise import Tracing, vectorise_labels
     from geoseg.vector.zonal import band_columns
 
-    wanted = ObjectOptions(classes=objects, split=split, neck=neck, ids=object_ids, confidence=confidence)
-    wanted.check(scheduler)
-    target = out or polygons_beside(codes, wanted.layer)
+    object_options = ObjectOptions(classes=objects, split=split, neck=neck, ids=object_ids, confidence=confidence)
+    object_options.check(scheduler)
+    target = out or default_polygon_path(codes, object_options.layer)
     write = writer_for(target)
     outputs = [path for path in (target, style_path(target), object_ids) if path is not None]
     keep_inputs((codes, legend, confidence, *(zonal or [])), *outputs)
@@ -132,15 +133,15 @@ def vectorise(  # noqa: PLR0915 - a third of the statements are imports
         source = ClassMap(classes, percent, table=None if given is None else given.table)
         note = hidden_note(classes, None if given is None else given.labels, "get no polygon")
         table = given or legend_of(codes, source.present())
-        extra = wanted.columns(band_columns(() if bands is None else bands.names))
-        check_style(target, table, wanted.layer, extra.names or (), overwrite=overwrite)
+        extra = object_options.columns(band_columns(() if bands is None else bands.names))
+        check_style(target, table, object_options.layer, extra.names or (), overwrite=overwrite)
         regular = None
         if regularise is not None:
             regular = regular_layer(regularise, table, grid, tolerance_m=regularise_m, diagonals=not no_diagonals)
-            regular = replace(regular, name=f"{wanted.layer}_regular")
-        limits = None if objects is None else wanted.spec(table, spec)
+            regular = replace(regular, name=f"{object_options.layer}_regular")
+        limits = None if objects is None else object_options.spec(table, spec)
         run = BlockRun(block_px=block_px, threads=workers, nodata=NO_CLASS, folder=target.absolute().parent)
-        labels, meaning = stack.enter_context(wanted.labels(source, classes.geobox, limits, run))
+        labels, meaning = stack.enter_context(object_options.labels(source, classes.geobox, limits, run))
         how = Tracing(
             spec=spec if limits is None else replace(spec, min_area_m2=0.0),
             block_px=block_px,
@@ -150,38 +151,34 @@ def vectorise(  # noqa: PLR0915 - a third of the statements are imports
             bands=bands,
         )
         batches = vectorise_labels(labels, classes.geobox, meaning, how)
-        facts: dict[str, Any] = {
-            "crs_wkt": grid.crs_wkt,
-            "legend": table,
-            "multi": connectivity == 8,
-            "extra": extra,
-            "layer": wanted.layer,
-        }
-        count = (
-            write(target, batches, **facts)
-            if regular is None
-            else write_segments(target, batches, **facts, second=regular)
+        schema = VectorSchema(
+            crs_wkt=grid.crs_wkt, legend=table, multi=connectivity == 8, extra=extra, layer=object_options.layer
         )
-        wanted.write_ids(labels, grid, block_px)
-        style = write_style(target, table, wanted.layer, extra.names or ())
-    told = {
+        count = (
+            write(target, batches, schema)
+            if regular is None
+            else write_segments(target, batches, schema, second=regular)
+        )
+        object_options.write_ids(labels, grid, block_px)
+        style = write_style(target, table, object_options.layer, extra.names or ())
+    result = {
         "codes": str(codes),
         "output": str(target),
-        wanted.layer: count,
-        "layers": [wanted.layer] if regular is None else [wanted.layer, regular.name],
+        object_options.layer: count,
+        "layers": [object_options.layer] if regular is None else [object_options.layer, regular.name],
         "style": style and str(style),
         "notes": [] if note is None else [note],
     } | ({} if object_ids is None else {"object_ids": str(object_ids)})
-    print(json.dumps(told) if as_json else _in_words(told))
+    print(json.dumps(result) if as_json else _in_words(result))
 
 
-def _in_words(told: dict[str, Any]) -> str:
+def _in_words(result: dict[str, Any]) -> str:
     from geoseg.core.text import printable
 
-    layer = told["layers"][0]
+    layer = result["layers"][0]
     things = "objects" if layer == "objects" else "polygons"
-    lines = [f"{Path(told['codes']).name}: {told[layer]:,} {things}; open {told['output']} in QGIS"]
-    return "\n".join([*lines, *(printable(f"note: {note}") for note in told["notes"])])
+    lines = [f"{Path(result['codes']).name}: {result[layer]:,} {things}; open {result['output']} in QGIS"]
+    return "\n".join([*lines, *(printable(f"note: {note}") for note in result["notes"])])
 
 
 def _absolute(path: Path) -> str:

@@ -14,7 +14,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 from geoseg.core.text import printable
 
 if TYPE_CHECKING:
-    from geoseg.training.progress import Progress as Standing
+    from geoseg.training.progress import TrainingProgress
 
 _SECONDS_BETWEEN_LINES = 10.0
 _MEMORY = 0.95
@@ -39,11 +39,11 @@ class TrainingBar:
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
-            TextColumn("{task.percentage:>3.0f} %  {task.fields[standing]}"),
+            TextColumn("{task.percentage:>3.0f} %  {task.fields[progress]}"),
             console=Console(stderr=True),
             transient=True,
         )
-        self._task = self._progress.add_task(printable(title), total=1.0, standing="")
+        self._task = self._progress.add_task(printable(title), total=1.0, progress="")
 
     def __enter__(self) -> Self:
         self._progress.start()
@@ -54,10 +54,10 @@ class TrainingBar:
     ) -> None:
         self._progress.stop()
 
-    def __call__(self, standing: Standing) -> None:
+    def __call__(self, progress: TrainingProgress) -> None:
         """Update the bar."""
-        text = describe(standing, self._loss.add(standing.loss))
-        self._progress.update(self._task, completed=standing.share, standing=text)
+        text = describe(progress, self._loss.add(progress.loss))
+        self._progress.update(self._task, completed=progress.share, progress=text)
 
 
 class TrainingLines:
@@ -77,27 +77,27 @@ class TrainingLines:
     ) -> None:
         pass
 
-    def __call__(self, standing: Standing) -> None:
+    def __call__(self, progress: TrainingProgress) -> None:
         """Print the progress when it is due."""
-        loss, now = self._loss.add(standing.loss), time.monotonic()
-        news = standing.held_out_iou != self._held_out or standing.share >= 1
+        loss, now = self._loss.add(progress.loss), time.monotonic()
+        news = progress.held_out_iou != self._held_out or progress.share >= 1
         if now - self._last >= _SECONDS_BETWEEN_LINES or news:
-            self._last, self._held_out = now, standing.held_out_iou
-            print(printable(f"{self._title}: {describe(standing, loss)}"), file=sys.stderr, flush=True)
+            self._last, self._held_out = now, progress.held_out_iou
+            print(printable(f"{self._title}: {describe(progress, loss)}"), file=sys.stderr, flush=True)
 
 
-def describe(standing: Standing, loss: float) -> str:
+def describe(progress: TrainingProgress, loss: float) -> str:
     """Format the state of a run as one line; values not known yet are left out."""
-    total = "" if standing.steps is None else f"/{standing.steps}"
-    parts = [f"step {standing.step}{total}", f"loss {loss:.4f}"]
-    if not math.isnan(standing.iou):
-        parts.append(f"IoU {standing.iou:.3f}")
-    if standing.held_out_iou is not None:
-        parts.append(f"held out {standing.held_out_iou:.3f}")
-    if not math.isnan(standing.images_per_s):
-        parts.append(f"{standing.images_per_s:.1f} img/s")
-    if not math.isnan(standing.left_s):
-        parts.append(f"{_duration(standing.left_s)} left")
+    total = "" if progress.steps is None else f"/{progress.steps}"
+    parts = [f"step {progress.step}{total}", f"loss {loss:.4f}"]
+    if not math.isnan(progress.iou):
+        parts.append(f"IoU {progress.iou:.3f}")
+    if progress.held_out_iou is not None:
+        parts.append(f"held out {progress.held_out_iou:.3f}")
+    if not math.isnan(progress.images_per_s):
+        parts.append(f"{progress.images_per_s:.1f} img/s")
+    if not math.isnan(progress.left_s):
+        parts.append(f"{_duration(progress.left_s)} left")
     return ", ".join(parts)
 
 

@@ -237,12 +237,12 @@ _RULES: Final = ClassRules(colours=(*((entry.rgb, entry.code) for entry in TOWN_
 
 
 def _layers(
-    wanted: Sequence[str], known: Sequence[str], top: Path, dsm: Path, heights_m: Range | None
+    requested: Sequence[str], known: Sequence[str], top: Path, dsm: Path, heights_m: Range | None
 ) -> tuple[Layer, ...]:
-    if "dsm" in wanted[:-1]:
+    if "dsm" in requested[:-1]:
         raise UsageError("the band dsm comes last")
-    bands = tuple(known.index(name) + 1 for name in wanted if name != "dsm")
-    if "dsm" not in wanted:
+    bands = tuple(known.index(name) + 1 for name in requested if name != "dsm")
+    if "dsm" not in requested:
         return (Layer(path=top, bands=bands),)
     image = Layer(path=top, bands=bands, value_range=(0.0, 255.0))
     return image, Layer(path=dsm, bands=(1,), value_range=heights_m)

@@ -250,8 +250,8 @@ class LabelMeanings(Config):
             (text for text, _ in table or () if (_COLOUR if coloured else _NUMBER).fullmatch(text) is None), None
         )
         if odd is not None:
-            wanted = "colours, and it is no #rrggbb" if coloured else "codes, and it is no whole number"
-            raise UsageError(f"classes: {odd!r}: the labels hold {wanted}. Say what the files hold, or list that.")
+            expected = "colours, and it is no #rrggbb" if coloured else "codes, and it is no whole number"
+            raise UsageError(f"classes: {odd!r}: the labels hold {expected}. Say what the files hold, or list that.")
         if coloured:
             # the legend's own colours where none are given
             meanings = table or tuple((entry.colour, entry.code) for entry in legend.classes)

@@ -170,10 +170,10 @@ def meet(keys: Longs, bits: int, neighbours: Names) -> None:
                 jump = step - (1 - 2 * way) * (1 << bits * (axis - 1) if axis else 0)
                 at, stop = starts[other], starts[other + 1]
                 for index in range(starts[remainder], starts[remainder + 1]):
-                    wanted = keys[index] + jump
-                    while at < stop and keys[at] < wanted:
+                    neighbour_key = keys[index] + jump
+                    while at < stop and keys[at] < neighbour_key:
                         at += 1
-                    neighbours[axis, way, index] = at if at < stop and keys[at] == wanted else len(keys)
+                    neighbours[axis, way, index] = at if at < stop and keys[at] == neighbour_key else len(keys)
 
 
 @kernel

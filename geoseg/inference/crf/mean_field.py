@@ -57,9 +57,9 @@ class Messages:
         else:
             logits += self._weight * self._heard(probs)
 
-    def _heard(self, told: Values) -> Values:
+    def _heard(self, values: Values) -> Values:
         """Filter messages (pixel, channel) by the normalised kernel."""
-        return self._kernel.apply(told if self._before is None else told * self._before) * self._after
+        return self._kernel.apply(values if self._before is None else values * self._before) * self._after
 
 
 def mean_field(log_probs: Values, terms: Sequence[Messages], iterations: int) -> Values:

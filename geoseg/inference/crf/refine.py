@@ -12,7 +12,7 @@ from geoseg.inference.crf.exact import Pairs
 from geoseg.inference.crf.lattice import Lattice
 from geoseg.inference.crf.mean_field import Messages, PairKernel, mean_field
 from geoseg.inference.crf.plane import Plane
-from geoseg.inference.prepare import Coloured
+from geoseg.inference.prepare import HasColour
 from geoseg.inference.tasks.task import Refine
 
 Values = npt.NDArray[np.float32]
@@ -68,7 +68,7 @@ def refiner(spec: CrfSpec) -> Refine:
     return partial(_refine_block, spec)
 
 
-def _refine_block(spec: CrfSpec, probs: Values, source: Coloured) -> Values:
+def _refine_block(spec: CrfSpec, probs: Values, source: HasColour) -> Values:
     assert source.colour is not None  # noqa: S101 - a plan with a CRF asks for colours
     corner = source.block.window.row_start, source.block.window.col_start
     return refine(probs, source.colour, source.valid, spec, origin=corner)

@@ -20,7 +20,7 @@ from geoseg.core.window import Window
 from geoseg.data.labelled_scene import LabelledScene, unit
 from geoseg.inference.match import ReadPlan
 from geoseg.inference.objects.scene import ObjectRules, SceneInstances
-from geoseg.inference.passes import Pass, block_pixels, window_read
+from geoseg.inference.passes import InferencePass, block_pixels, window_read
 from geoseg.inference.predict import predict_block
 from geoseg.inference.tasks.instance import InstanceTask
 from geoseg.inference.tasks.task import Assembly
@@ -46,7 +46,7 @@ def detect(network: nn.Module, image: LabelledScene, card: ModelCard, *, min_sco
     assembly = Assembly(legend=card.legend, spec=spec, schema=task.schema(spec, card.legend, 1))
     head = head_of(card)
     runtime = TorchRuntime(head.attach(network, card), precision="fp32", answers=head.answers)
-    passes = (Pass(member=0, scale=1.0, read=read, tiling=tiling),)
+    passes = (InferencePass(member=0, scale=1.0, read=read, tiling=tiling),)
     results = {}
     for block in blocks:
         sample = image.read(window_read(passes, block))

@@ -17,7 +17,7 @@ from geoseg.core.tiling import Tile
 from geoseg.core.window import Window
 from geoseg.errors import ModelError, UsageError
 from geoseg.inference.match import ReadPlan
-from geoseg.inference.passes import BlockPixels, Pass
+from geoseg.inference.passes import BlockPixels, InferencePass
 from geoseg.inference.resample import Resampling
 from geoseg.inference.suppression import Detection, suppress
 from geoseg.inference.tasks.instance_layers import VALID, instance_schema
@@ -87,10 +87,10 @@ class InstanceAssembler:
         self._codes = assembly.legend.things
         self._pixels = pixels
         self._schema = assembly.schema
-        self._pass: Pass | None = None
+        self._pass: InferencePass | None = None
         self._tiles: dict[int, tuple[Window, list[Detection]]] = {}
 
-    def begin(self, one: Pass, share: float) -> None:
+    def begin(self, one: InferencePass, share: float) -> None:
         """See ``Assembler``; detections of all views of a tile are put together."""
         del share
         self._pass = one

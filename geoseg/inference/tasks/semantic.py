@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -21,10 +24,10 @@ from geoseg.core.spec import PredictSpec
 from geoseg.core.tiling import Tile
 from geoseg.core.window import Window
 from geoseg.errors import ModelError, UsageError
+from geoseg.inference.classify import ClassifiedPixels, Probs, as_percent, classify
 from geoseg.inference.match import ReadPlan
 from geoseg.inference.mixture import Mixture
-from geoseg.inference.naming import NamedPixels, Probs, as_percent, name_classes
-from geoseg.inference.passes import BlockPixels, Pass
+from geoseg.inference.passes import BlockPixels, InferencePass
 from geoseg.inference.resample import Resampling
 from geoseg.inference.tasks.task import Assembly
 from geoseg.inference.tta import View, turned_back
@@ -65,6 +68,8 @@ class SemanticAssembler:
     as its tile is added, and no probabilities are kept. Otherwise one mean over the block is kept and, with ``taper``,
     the prediction that is being blended.
 
+    For further planes of the schema, override ``fill_planes``.
+
     Args:
         assembly: settings of the run.
         pixels: input of the block.
@@ -75,17 +80,17 @@ class SemanticAssembler:
         self._legend, self._window = assembly.legend, pixels.block.window
         self._result = BlockResult.empty(pixels.block, assembly.schema)
         planes = self._result.planes
-        self._named = NamedPixels(valid=pixels.valid, codes=planes[CLASSES], confidence=planes[CONFIDENCE])
+        self._named = ClassifiedPixels(valid=pixels.valid, codes=planes[CLASSES], confidence=planes[CONFIDENCE])
         self._single = assembly.spec.answers(assembly.members) == 1
         further = planes.keys() - {CLASSES, CONFIDENCE}
         self._mean: Mixture | None = None
         if further or not self._single or assembly.refine is not None:
             self._mean = Mixture(len(self._legend), self._window.shape, entropies=MUTUAL_INFORMATION in planes)
         self._blended: Probs | None = None
-        self._pass: Pass | None = None
+        self._pass: InferencePass | None = None
         self._share = 1.0
 
-    def begin(self, one: Pass, share: float) -> None:
+    def begin(self, one: InferencePass, share: float) -> None:
         """See ``Assembler``."""
         self._end()
         self._pass, self._share = one, share
@@ -101,20 +106,29 @@ class SemanticAssembler:
             raise ModelError(f"the network answers a tile in shape {probs.shape}, {expected} is expected.")
         part = tile.support.intersection(self._window)
         here = part.within(self._window)
-        on_grid = on_scene(self._pass.read, tile, probs, part)
+        on_grid = to_scene_grid(self._pass.read, tile, probs, part)
         if self._blended is not None:
             self._blended[:, *here] += on_grid * tiling.weight(tile, part)
         elif self._mean is not None:
             self._mean.add(on_grid, here, self._share)
         else:
-            name_classes(on_grid, self._legend, self._named, here)
+            classify(on_grid, self._legend, self._named, here)
+
+    def fill_planes(self, planes: Mapping[str, npt.NDArray[Any]], probs: Probs, valid: npt.NDArray[np.bool_]) -> None:
+        """Override it: compute planes of a schema of one's own from the final probabilities of a block.
+
+        Args:
+            planes: (y, x) by name, filled with each layer's nodata; to be written to.
+            probs: (class, y, x) float32 that the classes are named from.
+            valid: (y, x) True where the block has a result.
+        """
 
     def _end(self) -> None:
         """Add the blended prediction to the mean."""
         if self._blended is None:
             return
         if self._mean is None:
-            name_classes(self._blended, self._legend, self._named)
+            classify(self._blended, self._legend, self._named)
         else:
             self._mean.add(self._blended, Window.whole(self._window.shape).slices, self._share)
         self._blended = None
@@ -126,7 +140,8 @@ class SemanticAssembler:
             return self._result
         refine, mean = self._assembly.refine, self._mean.mean
         probs = mean if refine is None else refine(mean, self._pixels)
-        name_classes(probs, self._legend, self._named)
+        classify(probs, self._legend, self._named)
+        self.fill_planes(self._result.planes, probs, self._pixels.valid)
         if ENTROPY in self._result.planes:
             whole, mutual = self._mean.uncertainty()
             self._keep(ENTROPY, whole)
@@ -143,7 +158,7 @@ class SemanticAssembler:
         np.copyto(self._result.planes[name], as_percent(np.where(valid, values, 0)), where=valid)
 
 
-def on_scene(plan: ReadPlan, tile: Tile, probs: Probs, part: Window) -> Probs:
+def to_scene_grid(plan: ReadPlan, tile: Tile, probs: Probs, part: Window) -> Probs:
     """Return a tile's probabilities over a window of the scene's grid, interpolated if the grids differ.
 
     Args:

@@ -14,12 +14,12 @@ from geoseg.core.layer import OutputSchema
 from geoseg.core.legend import Legend
 from geoseg.core.spec import PredictSpec
 from geoseg.core.tiling import Tile
-from geoseg.inference.passes import BlockPixels, Pass
-from geoseg.inference.prepare import Coloured
+from geoseg.inference.passes import BlockPixels, InferencePass
+from geoseg.inference.prepare import HasColour
 from geoseg.inference.tta import View
 from geoseg.runtimes.runtime import Answer
 
-Refine = Callable[[npt.NDArray[np.float32], Coloured], npt.NDArray[np.float32]]
+Refine = Callable[[npt.NDArray[np.float32], HasColour], npt.NDArray[np.float32]]
 """Refinement of the probabilities (class, y, x) of a whole block."""
 
 
@@ -50,7 +50,7 @@ class Assembler(Protocol):
     Outputs are added network by network, scale by scale, view by view; all tiles of one view in sequence.
     """
 
-    def begin(self, one: Pass, share: float) -> None:
+    def begin(self, one: InferencePass, share: float) -> None:
         """Start the outputs of one view of a pass.
 
         Args:

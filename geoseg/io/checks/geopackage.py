@@ -118,14 +118,16 @@ def _check_triggers(db: sqlite3.Connection, table: str, index: str, *, counted: 
 
 def _check_extent(db: sqlite3.Connection, table: str, extent: F64) -> None:
     """Check that the extent in gpkg_contents contains the box (x min, x max, y min, y max) of all rows."""
-    told = db.execute("SELECT min_x, max_x, min_y, max_y FROM gpkg_contents WHERE table_name = ?", (table,)).fetchone()
+    stated = db.execute(
+        "SELECT min_x, max_x, min_y, max_y FROM gpkg_contents WHERE table_name = ?", (table,)
+    ).fetchone()
     if np.isnan(extent).any():
         return
     if (
-        None in told
-        or ((np.array(told, np.float64) - extent) * np.array([-1, 1, -1, 1]) < -_DIGITS * np.abs(extent)).any()
+        None in stated
+        or ((np.array(stated, np.float64) - extent) * np.array([-1, 1, -1, 1]) < -_DIGITS * np.abs(extent)).any()
     ):
-        raise OSError(f"gpkg_contents does not tell the extent of layer {table!r} ({told} for {extent.tolist()})")
+        raise OSError(f"gpkg_contents does not tell the extent of layer {table!r} ({stated} for {extent.tolist()})")
 
 
 def _check_index(db: sqlite3.Connection, table: str, column: str) -> tuple[int, F64]:

@@ -29,31 +29,31 @@ def check_geoparquet(path: Path) -> None:
             if not isinstance(geo, dict) or not {"version", "primary_column", "columns"} <= geo.keys():
                 raise OSError("its footer has no geo metadata")
             name = geo["primary_column"]
-            told = geo["columns"][name]
-            rows = sum(_check(batch, name, told) for batch in file.iter_batches(4096))
+            column = geo["columns"][name]
+            rows = sum(_check(batch, name, column) for batch in file.iter_batches(4096))
             if rows != file.metadata.num_rows:
                 raise OSError(f"it has {rows} rows, its footer says {file.metadata.num_rows}")
     except (pa.ArrowException, KeyError) as error:
         raise OSError(str(error)) from error
 
 
-def _check(batch: pa.RecordBatch, name: str, told: dict[str, Any]) -> int:
+def _check(batch: pa.RecordBatch, name: str, column: dict[str, Any]) -> int:
     try:
         shapes = shapely.from_wkb(batch[name].to_numpy(zero_copy_only=False))
     except shapely.GEOSException as error:
         raise OSError(f"a geometry is broken: {error}") from error
     there = np.flatnonzero(shapely.is_geometry(shapes))
     kinds = {shape.geom_type for shape in shapes[there]}
-    if not kinds <= set(told["geometry_types"]):
-        raise OSError(f"it holds {', '.join(sorted(kinds))}, its metadata says {', '.join(told['geometry_types'])}")
+    if not kinds <= set(column["geometry_types"]):
+        raise OSError(f"it holds {', '.join(sorted(kinds))}, its metadata says {', '.join(column['geometry_types'])}")
     bounds = shapely.bounds(shapes[there])
     if "bbox" in batch.schema.names:
         box = batch["bbox"].take(pa.array(there))
         boxes = np.column_stack([box.field(corner).to_numpy(zero_copy_only=False) for corner in _CORNERS])
         if not np.array_equal(boxes, bounds, equal_nan=True):
             raise OSError("a box of its bbox column is not that of its geometry")
-    if len(there) and "bbox" in told:
-        low, high = np.array(told["bbox"][:2]), np.array(told["bbox"][-2:])
+    if len(there) and "bbox" in column:
+        low, high = np.array(column["bbox"][:2]), np.array(column["bbox"][-2:])
         if not ((bounds[:, :2] >= low) & (bounds[:, 2:] <= high)).all():
             raise OSError("a geometry lies outside the bbox of its metadata")
     return int(batch.num_rows)

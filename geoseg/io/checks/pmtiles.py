@@ -51,9 +51,9 @@ def _check(file: BinaryIO, size_bytes: int) -> None:
         if not header["min_zoom"] <= zoom <= header["max_zoom"]:
             raise OSError(f"it has a tile of zoom {zoom} outside the range of its header")
     _check_tiles(file, header, seen)
-    told = header["tile_entries_count"], header["addressed_tiles_count"], header["tile_contents_count"]
-    if told != (entries, tiles, len(seen)):
-        raise OSError(f"it has {len(seen)} tiles, its header says {told[2]}")
+    stated = header["tile_entries_count"], header["addressed_tiles_count"], header["tile_contents_count"]
+    if stated != (entries, tiles, len(seen)):
+        raise OSError(f"it has {len(seen)} tiles, its header says {stated[2]}")
 
 
 def _check_tiles(file: BinaryIO, header: Any, lengths: dict[int, int]) -> None:

@@ -51,10 +51,10 @@ def fetch(url: str, folder: Path) -> Path:
 
 
 def _check(url: str, part: Path) -> None:
-    wanted = re.search(r"-([0-9a-f]{8,64})\.\w+$", unquote(urlparse(url).path))
-    if wanted is None:
+    digest_in_name = re.search(r"-([0-9a-f]{8,64})\.\w+$", unquote(urlparse(url).path))
+    if digest_in_name is None:
         return
     with part.open("rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
-    if not found.startswith(wanted[1]):
-        raise ModelError(f"{url}: its sha256 begins with {found[: len(wanted[1])]}, not as its name says.")
+    if not found.startswith(digest_in_name[1]):
+        raise ModelError(f"{url}: its sha256 begins with {found[: len(digest_in_name[1])]}, not as its name says.")

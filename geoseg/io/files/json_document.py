@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 from urllib.request import Request
 
 from geoseg.errors import SceneError
+from geoseg.io.files.http import ask
 from geoseg.io.files.input_file import read_input
-from geoseg.io.files.web import ask
 
 _MAX_BYTES = 64 * 2**20
 _ATTEMPTS = 4

@@ -49,8 +49,8 @@ class ClassRules:
             assume_crs: CRS of a raster that carries none.
         """
         colours = None if legend is None else tuple((entry.rgb, entry.code) for entry in legend.classes)
-        said = legend.nodata if legend is not None and nodata is None else nodata
-        return cls(colours=colours, nodata=said, assume_crs=assume_crs, unplaced=False)
+        effective = legend.nodata if legend is not None and nodata is None else nodata
+        return cls(colours=colours, nodata=effective, assume_crs=assume_crs, unplaced=False)
 
 
 class ClassRaster(Closing):

@@ -82,10 +82,10 @@ def read_codes(layer: LabelLayer, window: Window, table: Mapping[int, int] | Non
     return np.where(valid & known, codes[place], NO_CLASS).astype(np.uint8)
 
 
-def _refuse(name: str, strangers: Labels, known: str) -> None:
-    if not strangers.size:
+def _refuse(name: str, unknown: Labels, known: str) -> None:
+    if not unknown.size:
         return
-    label = int(strangers[0])
+    label = int(unknown[0])
     cure = f"If {label} means no class, make it the file's nodata value or give it as nodata."
     if label > MOST_CODE:
         cure = f"Give a legend with a class of values: [{label}]. {cure}"

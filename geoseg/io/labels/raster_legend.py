@@ -137,9 +137,9 @@ def _of_table(table: ET.Element) -> _Named:
     return found
 
 
-def _column(usages: list[str], titles: list[str], wanted: tuple[str, ...], named: tuple[str, ...]) -> int | None:
+def _column(usages: list[str], titles: list[str], usages_sought: tuple[str, ...], named: tuple[str, ...]) -> int | None:
     """Find a column by its usage, else by its name: ArcGIS and others do not set the usage."""
-    for usage in wanted:
+    for usage in usages_sought:
         if usage in usages:
             return usages.index(usage)
     return next((titles.index(title) for title in named if title in titles), None)

@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-import numpy as np
-
-from geoseg.core.layer import SEGMENTS
-from geoseg.core.legend import Legend
 from geoseg.core.segments import Segments
 from geoseg.io.checks.flatgeobuf import check_flatgeobuf
 from geoseg.io.files.writing import whole_file
 from geoseg.io.polygons.ogr_file import OgrFormat, read_sums, write_layer
-from geoseg.io.polygons.segment_stream import NO_COLUMNS, SegmentStream
+from geoseg.io.polygons.segment_stream import SegmentStream
+from geoseg.io.polygons.vector_schema import VectorSchema
 
 _FLATGEOBUF = OgrFormat(driver="FlatGeobuf", suffix=".fgb", layer_options={"SPATIAL_INDEX": "YES"})
 
@@ -21,12 +18,7 @@ _FLATGEOBUF = OgrFormat(driver="FlatGeobuf", suffix=".fgb", layer_options={"SPAT
 def write_flatgeobuf(
     path: Path,
     batches: Iterable[Segments],
-    *,
-    crs_wkt: str | None,
-    legend: Legend,
-    multi: bool = False,
-    extra: np.dtype[np.void] = NO_COLUMNS,
-    layer: str = SEGMENTS,
+    schema: VectorSchema,
 ) -> int:
     """Write polygons as FlatGeobuf with its spatial index.
 
@@ -36,11 +28,7 @@ def write_flatgeobuf(
     Args:
         path: the final ``.fgb``.
         batches: polygons, batch by batch; no batches give an empty layer.
-        crs_wkt: CRS of the coordinates; None when the scene has none.
-        legend: names of the class codes.
-        multi: the geometries are multipolygons.
-        extra: columns of ``Segments.extra``, floats and integers; NaN becomes null.
-        layer: the layer's name.
+        schema: CRS, legend, name and columns of the layer.
 
     Returns:
         Number of polygons written.
@@ -52,12 +40,12 @@ def write_flatgeobuf(
     Source:
         https://flatgeobuf.org, written by https://gdal.org/en/stable/drivers/vector/flatgeobuf.html.
     """
-    stream = SegmentStream(batches, legend, extra)
+    stream = SegmentStream(batches, schema)
 
     def verify(part: Path) -> None:
         check_flatgeobuf(part)
         stream.expect_sums(read_sums(part, stream.schema))
 
     with whole_file(path, verify=verify) as part:
-        write_layer(part, stream, _FLATGEOBUF, layer=layer, crs_wkt=crs_wkt, multi=multi)
+        write_layer(part, stream, _FLATGEOBUF, schema)
     return stream.rows

@@ -11,14 +11,13 @@ import numpy as np
 import numpy.typing as npt
 import shapely
 
-from geoseg.core.layer import SEGMENTS
-from geoseg.core.legend import Legend
 from geoseg.core.segments import Segments
 from geoseg.io.checks.geojson import check_geojson, check_geojson_lines
-from geoseg.io.files.digested import DigestedFile
+from geoseg.io.files.hashed_file import DigestedFile
 from geoseg.io.files.writing import whole_file
 from geoseg.io.polygons.lonlat import ToLonLat
-from geoseg.io.polygons.segment_stream import NO_COLUMNS, SegmentStream
+from geoseg.io.polygons.segment_stream import SegmentStream
+from geoseg.io.polygons.vector_schema import VectorSchema
 
 F64 = npt.NDArray[np.float64]
 Geometry = npt.NDArray[np.object_]
@@ -28,15 +27,11 @@ _json = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
 _LONG = re.compile(r"-?\d+\.\d{12,}")
 
 
-def write_geojson(  # noqa: PLR0913 - the options a file has, each with a default
+def write_geojson(
     path: Path,
     batches: Iterable[Segments],
+    schema: VectorSchema,
     *,
-    crs_wkt: str | None,
-    legend: Legend,
-    multi: bool = False,
-    extra: np.dtype[np.void] = NO_COLUMNS,
-    layer: str = SEGMENTS,
     decimals: int = 7,
 ) -> int:
     """Write polygons as GeoJSON: WGS84, cut at the antimeridian, exterior rings counterclockwise, with a bbox.
@@ -46,11 +41,7 @@ def write_geojson(  # noqa: PLR0913 - the options a file has, each with a defaul
     Args:
         path: the final ``.geojson`` or ``.geojsonl``.
         batches: polygons, batch by batch; no batches give an empty collection.
-        crs_wkt: CRS of the coordinates.
-        legend: names of the class codes.
-        multi: the geometries are multipolygons.
-        extra: columns of ``Segments.extra``, floats and integers; NaN becomes null.
-        layer: name of the layer; ignored, since the format has none.
+        schema: CRS, legend and columns of the layer; the format keeps no name.
         decimals: decimal places of coordinates; 7 are a centimetre. A polygon that rounding would make invalid keeps
             all digits.
 
@@ -65,8 +56,8 @@ def write_geojson(  # noqa: PLR0913 - the options a file has, each with a defaul
     Source:
         RFC 7946; https://jsonlines.org.
     """
-    to_lonlat = ToLonLat(path, crs_wkt)
-    stream = SegmentStream(batches, legend, extra)
+    to_lonlat = ToLonLat(path, schema.crs_wkt)
+    stream = SegmentStream(batches, schema)
     lines = path.suffix.lower() == ".geojsonl"
     out = DigestedFile()
     extent = _Extent()

@@ -8,19 +8,18 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 
-from geoseg.core.layer import SEGMENTS
 from geoseg.core.legend import Legend
 from geoseg.core.segments import Segments
 from geoseg.io.checks.geopackage import check_geopackage, quoted
 from geoseg.io.files.column_sums import ColumnSums
 from geoseg.io.files.sqlite_file import read_only, settle_change_counter
 from geoseg.io.files.writing import whole_file
+from geoseg.io.polygons.derived_layer import DerivedLayer, Spill
 from geoseg.io.polygons.ogr_file import OgrFormat, write_layer
-from geoseg.io.polygons.second_layer import SecondLayer, Spill
-from geoseg.io.polygons.segment_stream import GEOMETRY, NO_COLUMNS, SegmentStream
+from geoseg.io.polygons.segment_stream import GEOMETRY, SegmentStream
+from geoseg.io.polygons.vector_schema import VectorSchema
 from geoseg.io.publish.about import About
 from geoseg.io.publish.segment_style import segments_qml
 
@@ -41,16 +40,12 @@ _LAYER_STYLES = """CREATE TABLE IF NOT EXISTS layer_styles (
   description TEXT, owner TEXT(30), ui TEXT(30), update_time DATETIME DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ','now')))"""
 
 
-def write_segments(  # noqa: PLR0913 - the options a file has, each with a default
+def write_segments(
     path: Path,
     batches: Iterable[Segments],
+    schema: VectorSchema,
     *,
-    crs_wkt: str | None,
-    legend: Legend,
-    layer: str = SEGMENTS,
-    multi: bool = False,
-    extra: np.dtype[np.void] = NO_COLUMNS,
-    second: SecondLayer | None = None,
+    second: DerivedLayer | None = None,
     about: About | None = None,
 ) -> int:
     """Write polygons as one GeoPackage layer with its default style, and optionally a second layer made from them.
@@ -58,11 +53,7 @@ def write_segments(  # noqa: PLR0913 - the options a file has, each with a defau
     Args:
         path: the final ``.gpkg``.
         batches: polygons, batch by batch; one batch at a time is in memory. No batches give an empty layer.
-        crs_wkt: CRS of the coordinates; None when the scene has none.
-        legend: names and colours of the class codes.
-        layer: the layer's name.
-        multi: the geometries are multipolygons.
-        extra: columns of ``Segments.extra``, floats and integers; NaN becomes NULL.
+        schema: CRS, legend, name and columns of the layer.
         second: a layer made from polygons of this one, with the same columns and colours.
         about: title and description of the layers, which QGIS shows.
 
@@ -78,27 +69,27 @@ def write_segments(  # noqa: PLR0913 - the options a file has, each with a defau
     """
     streams: dict[str, SegmentStream] = {}
 
-    def write(part: Path, name: str, some: Iterable[Segments], names: Legend) -> None:
-        streams[name] = SegmentStream(some, legend, extra)
-        write_layer(part, streams[name], _described(name, about), layer=name, crs_wkt=crs_wkt, multi=multi)
-        add_style(part, name, segments_qml(names, extra.names or ()))
+    def write(part: Path, layer: str, some: Iterable[Segments], names: Legend) -> None:
+        streams[layer] = SegmentStream(some, schema)
+        write_layer(part, streams[layer], _described(layer, about), replace(schema, layer=layer))
+        add_style(part, layer, segments_qml(names, schema.extra.names or ()))
 
     with whole_file(path, verify=lambda part: _verify(part, streams)) as part:
         if second is None:
-            write(part, layer, batches, legend)
+            write(part, schema.layer, batches, schema.legend)
         else:
             with Spill(path.absolute().parent, second.codes) as kept:
-                write(part, layer, kept.passing(batches), legend)
-                write(part, second.name, second.make(kept), second.of_legend(legend))
+                write(part, schema.layer, kept.passing(batches), schema.legend)
+                write(part, second.name, second.make(kept), second.of_legend(schema.legend))
         settle(part)
-    return streams[layer].rows
+    return streams[schema.layer].rows
 
 
 def _described(layer: str, about: About | None) -> OgrFormat:
     if about is None:
         return _GEOPACKAGE
-    said = {"IDENTIFIER": f"{about.title} {layer}", "DESCRIPTION": about.text()}
-    return replace(_GEOPACKAGE, layer_options={**_GEOPACKAGE.layer_options, **said})
+    metadata = {"IDENTIFIER": f"{about.title} {layer}", "DESCRIPTION": about.text()}
+    return replace(_GEOPACKAGE, layer_options={**_GEOPACKAGE.layer_options, **metadata})
 
 
 def add_style(part: Path, layer: str, qml: str, description: str = "Classes by colour") -> None:

@@ -16,14 +16,13 @@ import pyarrow.parquet as pq
 import shapely
 from pyproj import CRS
 
-from geoseg.core.layer import SEGMENTS
-from geoseg.core.legend import Legend
 from geoseg.core.segments import Segments
 from geoseg.io.checks.geoparquet import check_geoparquet
 from geoseg.io.files.sorted_spill import SortedSpill
 from geoseg.io.files.writing import whole_file
 from geoseg.io.polygons.hilbert import hilbert_keys
-from geoseg.io.polygons.segment_stream import NO_COLUMNS, SegmentStream, to_wkb
+from geoseg.io.polygons.segment_stream import SegmentStream, to_wkb
+from geoseg.io.polygons.vector_schema import VectorSchema
 
 F64 = npt.NDArray[np.float64]
 
@@ -46,12 +45,7 @@ _LARGE_PX = 2048
 def write_geoparquet(
     path: Path,
     batches: Iterable[Segments],
-    *,
-    crs_wkt: str | None,
-    legend: Legend,
-    multi: bool = False,
-    extra: np.dtype[np.void] = NO_COLUMNS,
-    layer: str = SEGMENTS,
+    schema: VectorSchema,
 ) -> int:
     """Write polygons as GeoParquet 1.1, compressed by Zstandard, with a ``bbox`` covering column.
 
@@ -62,11 +56,7 @@ def write_geoparquet(
     Args:
         path: the final ``.parquet``.
         batches: polygons, batch by batch; no batches give an empty layer.
-        crs_wkt: CRS of the coordinates; None when the scene has none.
-        legend: names of the class codes.
-        multi: the geometries are multipolygons; only needed for an empty layer.
-        extra: columns of ``Segments.extra``, floats and integers; NaN becomes null.
-        layer: the layer's name; the format keeps none.
+        schema: CRS, legend and columns of the layer; the format keeps no name.
 
     Returns:
         Number of polygons written.
@@ -78,24 +68,26 @@ def write_geoparquet(
     Source:
         OGC GeoParquet 1.1.0, https://geoparquet.org/releases/v1.1.0/.
     """
-    stream = SegmentStream(batches, legend, extra)
-    crs = None if crs_wkt is None else CRS.from_wkt(crs_wkt)
+    stream = SegmentStream(batches, schema)
+    crs = None if schema.crs_wkt is None else CRS.from_wkt(schema.crs_wkt)
 
     def verify(part: Path) -> None:
         check_geoparquet(part)
         stream.expect(*_totals(part))
 
     with whole_file(path, verify=verify) as part:
-        schema = pa.schema([*stream.attributes, *_SHAPE])
-        spill = SortedSpill(part, schema.append(_KEY))
+        columns = pa.schema([*stream.attributes, *_SHAPE])
+        spill = SortedSpill(part, columns.append(_KEY))
         seen = _Seen()
         half_side = _half_side(crs)
         for segments in stream.segments():
             spill.add(_rows(stream, segments, seen, half_side))
-        with part.open("wb") as file, _parquet(file, schema) as writer:
+        with part.open("wb") as file, _parquet(file, columns) as writer:
             for group in _groups(spill.read()):
                 writer.write_table(group, row_group_size=len(group))
-            writer.add_key_value_metadata({"geo": json.dumps(_metadata(seen, crs, multi=multi), allow_nan=False)})
+            writer.add_key_value_metadata(
+                {"geo": json.dumps(_metadata(seen, crs, multi=schema.multi), allow_nan=False)}
+            )
     return stream.rows
 
 

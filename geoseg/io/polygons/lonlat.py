@@ -15,7 +15,7 @@ from shapely.affinity import translate
 from shapely.geometry.base import BaseGeometry
 
 from geoseg.errors import UsageError
-from geoseg.io.vectors.bend import bend
+from geoseg.io.vectors.curved_edges import project_edges
 
 F64 = npt.NDArray[np.float64]
 Geometry = npt.NDArray[np.object_]
@@ -67,7 +67,9 @@ class ToLonLat:
         """
         if not len(geometry):
             return geometry
-        lonlat = bend(geometry, self._project, tolerance=_TOLERANCE_DEGREES, reach=_REACH_DEGREES, on_globe=True)
+        lonlat = project_edges(
+            geometry, self._project, tolerance=_TOLERANCE_DEGREES, reach=_REACH_DEGREES, on_globe=True
+        )
         west, south, east, north = shapely.bounds(lonlat).T
         odd = (east - west > 180) | (west < -180) | (east > 180) | (south < -_POLE) | (north > _POLE)
         lonlat[odd] = [_cut(polygons) for polygons in lonlat[odd]]

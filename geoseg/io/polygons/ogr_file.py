@@ -16,6 +16,7 @@ from pyogrio.errors import CRSError, DataLayerError, DataSourceError, FeatureErr
 from geoseg.io.files.column_sums import ColumnSums
 from geoseg.io.files.quiet import quiet
 from geoseg.io.polygons.segment_stream import GEOMETRY, SegmentStream
+from geoseg.io.polygons.vector_schema import VectorSchema
 
 # RuntimeError bare is what pyogrio makes of a stream that cannot be used
 OGR_ERRORS = (
@@ -57,18 +58,14 @@ def keep_quiet() -> None:
     pyogrio.set_gdal_config_options({"CPL_LOG": os.devnull})
 
 
-def write_layer(
-    part: Path, stream: SegmentStream, how: OgrFormat, *, layer: str, crs_wkt: str | None, multi: bool
-) -> None:
+def write_layer(part: Path, stream: SegmentStream, how: OgrFormat, schema: VectorSchema) -> None:
     """Write all segments of a stream as one layer of a new or existing file.
 
     Args:
         part: the file to write or extend.
         stream: the polygons.
         how: driver and options.
-        layer: name of the layer.
-        crs_wkt: CRS of the coordinates, or None.
-        multi: the geometries are multipolygons.
+        schema: name and CRS of the layer.
 
     Raises:
         OSError: GDAL cannot write the file.
@@ -78,11 +75,11 @@ def write_layer(
         pyogrio.write_arrow(
             arrow,
             path,
-            layer=layer,
+            layer=schema.layer,
             driver=how.driver,
             geometry_name=GEOMETRY,
-            geometry_type="MultiPolygon" if multi else "Polygon",
-            crs=crs_wkt,
+            geometry_type="MultiPolygon" if schema.multi else "Polygon",
+            crs=schema.crs_wkt,
             dataset_options=dict(how.dataset_options),
             layer_options=dict(how.layer_options),
         )

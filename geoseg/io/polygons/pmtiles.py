@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from math import cos, log2, radians, sqrt
 from pathlib import Path
 from typing import Any
@@ -16,16 +17,16 @@ import shapely
 from pmtiles.tile import Compression, TileType, tileid_to_zxy, zxy_to_tileid
 from pmtiles.writer import Writer
 
-from geoseg.core.layer import SEGMENTS
 from geoseg.core.legend import Legend
 from geoseg.core.segments import Segments
 from geoseg.io.checks.pmtiles import check_pmtiles
-from geoseg.io.files.digested import DigestedFile
+from geoseg.io.files.hashed_file import DigestedFile
 from geoseg.io.files.sorted_spill import SortedSpill
 from geoseg.io.files.writing import whole_file
 from geoseg.io.polygons.lonlat import ToLonLat
-from geoseg.io.polygons.segment_stream import NO_COLUMNS, SegmentStream, to_wkb
+from geoseg.io.polygons.segment_stream import SegmentStream, to_wkb
 from geoseg.io.polygons.tile_cut import MAX_LATITUDE, cut_into_tiles
+from geoseg.io.polygons.vector_schema import NO_COLUMNS, VectorSchema
 from geoseg.io.polygons.vector_tile import encode_tile
 
 _SHOWN = {"class_code": "Number", "class_name": "String", "area_m2": "Number", "confidence": "Number"}
@@ -40,12 +41,7 @@ _FINEST_ZOOM = 22
 def write_pmtiles(
     path: Path,
     batches: Iterable[Segments],
-    *,
-    crs_wkt: str | None,
-    legend: Legend,
-    multi: bool = False,
-    extra: np.dtype[np.void] = NO_COLUMNS,
-    layer: str = SEGMENTS,
+    schema: VectorSchema,
 ) -> int:
     """Write polygons as PMTiles 3: Mapbox vector tiles with one layer.
 
@@ -56,11 +52,8 @@ def write_pmtiles(
     Args:
         path: the final ``.pmtiles``.
         batches: polygons, batch by batch; no batches give one empty tile.
-        crs_wkt: CRS of the coordinates.
-        legend: names and colours of the class codes; written to the metadata as ``classes``.
-        multi: the geometries are multipolygons.
-        extra: columns of ``Segments.extra``; only the ids of objects are written to tiles.
-        layer: name of the layer.
+        schema: CRS, legend, name and columns of the layer. Classes are written to the metadata; of the further columns
+            only the ids of objects are written to tiles.
 
     Returns:
         Number of polygons written. Those beyond 85 degrees of latitude are in no tile.
@@ -73,11 +66,11 @@ def write_pmtiles(
     Source:
         https://github.com/protomaps/PMTiles/blob/main/spec/v3/spec.md.
     """
-    to_lonlat = ToLonLat(path, crs_wkt)
-    ids = extra.names is not None and _OBJECT_ID in extra.names
+    to_lonlat = ToLonLat(path, schema.crs_wkt)
+    ids = _OBJECT_ID in (schema.extra.names or ())
     shown = _SHOWN | ({_OBJECT_ID: "Number"} if ids else {})
-    stream = SegmentStream(batches, legend, extra if ids else NO_COLUMNS)
-    schema = _schema(shown)
+    stream = SegmentStream(batches, schema if ids else replace(schema, extra=NO_COLUMNS))
+    columns = _schema(shown)
     out = DigestedFile()
 
     def verify(part: Path) -> None:
@@ -85,19 +78,21 @@ def write_pmtiles(
         check_pmtiles(part)
 
     with whole_file(path, verify=verify) as part, out.open(part):
-        spill = SortedSpill(part, schema)
+        spill = SortedSpill(part, columns)
         extent = _Extent()
-        for rows in _cut(stream, to_lonlat, extent, schema):
+        for rows in _cut(stream, to_lonlat, extent, columns):
             spill.add(rows)
         # the library's own temporary file would lie on the system's disk, not on the target's
         with part.with_name(f"{part.name}.tiles").open("w+b") as scratch:
             writer = Writer(out)
             writer.tile_f.close()
             writer.tile_f = scratch
-            zooms = {_add(writer, number, tile) for number, tile in _tiles(spill.read(), layer, list(shown))}
+            zooms = {_add(writer, number, tile) for number, tile in _tiles(spill.read(), schema.layer, list(shown))}
             writer.finalize(
                 _header(extent, max(zooms)),
-                _metadata(legend, {"id": layer, "minzoom": min(zooms), "maxzoom": max(zooms), "fields": shown}),
+                _metadata(
+                    schema.legend, {"id": schema.layer, "minzoom": min(zooms), "maxzoom": max(zooms), "fields": shown}
+                ),
             )
     return stream.rows
 

@@ -9,10 +9,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import shapely
 
-from geoseg.core.legend import Legend
 from geoseg.core.segments import Segments
 from geoseg.errors import LegendError
 from geoseg.io.files.column_sums import ColumnSums
+from geoseg.io.polygons.vector_schema import VectorSchema
 
 GEOMETRY = "geom"
 ATTRIBUTES = pa.schema(
@@ -28,7 +28,6 @@ ATTRIBUTES = pa.schema(
 )
 _WKB = pa.field(GEOMETRY, pa.binary(), metadata={"ARROW:extension:name": "geoarrow.wkb"})
 _KINDS = {"f": pa.float64(), "i": pa.int64()}
-NO_COLUMNS: np.dtype[np.void] = np.dtype([])
 # an Arrow array of bytes holds 2 GiB
 _LARGEST_BATCH_BYTES = 2**29
 
@@ -38,8 +37,7 @@ class SegmentStream:
 
     Args:
         batches: polygons, batch by batch.
-        legend: names of the class codes.
-        extra: columns of ``Segments.extra``, floats and integers; NaN becomes null.
+        schema: legend and columns of the layer.
 
     Attributes:
         attributes: schema of all columns but the geometry.
@@ -50,8 +48,9 @@ class SegmentStream:
         sums: of all columns of the record batches.
     """
 
-    def __init__(self, batches: Iterable[Segments], legend: Legend, extra: np.dtype[np.void] = NO_COLUMNS) -> None:
+    def __init__(self, batches: Iterable[Segments], schema: VectorSchema) -> None:
         self._batches = batches
+        legend, extra = schema.legend, schema.extra
         self._extra = extra.names or ()
         self.attributes = pa.schema([*ATTRIBUTES, *(pa.field(n, _KINDS[extra[n].kind]) for n in self._extra)])
         self.schema = self.attributes.append(_WKB)

@@ -12,7 +12,7 @@ import shapely
 from shapely import MultiPolygon
 
 from geoseg.io.polygons.grid_rings import on_grid
-from geoseg.io.vectors.bend import bend
+from geoseg.io.vectors.curved_edges import project_edges
 
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
@@ -97,7 +97,7 @@ def _to_units(lonlat: Geometry, zoom: int) -> tuple[I64, Geometry]:
         lon, lat = np.radians(points).T
         return np.column_stack([lon / (2 * np.pi) + 0.5, 0.5 - np.arctanh(np.sin(lat)) / (2 * np.pi)]) * side
 
-    return owner, bend(lonlat[owner], project, tolerance=0.5, reach=_BUFFER)
+    return owner, project_edges(lonlat[owner], project, tolerance=0.5, reach=_BUFFER)
 
 
 def _polygons_of(geometry: Geometry) -> Geometry:

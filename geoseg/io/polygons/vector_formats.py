@@ -7,13 +7,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Protocol
 
-import numpy as np
-
 from geoseg.core.layer import SEGMENTS, vector_suffix
-from geoseg.core.legend import Legend
 from geoseg.core.segments import Segments
 from geoseg.errors import UsageError
-from geoseg.io.polygons.segment_stream import NO_COLUMNS
+from geoseg.io.polygons.vector_schema import VectorSchema
 from geoseg.io.publish.style_file import write_style
 
 
@@ -24,12 +21,7 @@ class WriteSegments(Protocol):
         self,
         path: Path,
         batches: Iterable[Segments],
-        *,
-        crs_wkt: str | None,
-        legend: Legend,
-        multi: bool = False,
-        extra: np.dtype[np.void] = NO_COLUMNS,
-        layer: str = SEGMENTS,
+        schema: VectorSchema,
     ) -> int: ...
 
 
@@ -45,7 +37,7 @@ VECTOR_SUFFIXES = tuple(_WRITERS)
 """Suffixes of the supported formats, the default first."""
 
 
-def polygons_beside(raster: Path, layer: str = SEGMENTS) -> Path:
+def default_polygon_path(raster: Path, layer: str = SEGMENTS) -> Path:
     """Return the default path of a layer of polygons of a class raster."""
     return raster.with_name(raster.stem + vector_suffix(layer))
 
@@ -77,12 +69,7 @@ def writer_for(path: Path) -> WriteSegments:
 def write_vectors(
     path: Path,
     batches: Iterable[Segments],
-    *,
-    crs_wkt: str | None,
-    legend: Legend,
-    multi: bool = False,
-    extra: np.dtype[np.void] = NO_COLUMNS,
-    layer: str = SEGMENTS,
+    schema: VectorSchema,
 ) -> int:
     """Write polygons in the format that the file's suffix names.
 
@@ -91,11 +78,7 @@ def write_vectors(
     Args:
         path: the final file, ``.gpkg``, ``.fgb``, ``.parquet``, ``.geojson``, ``.geojsonl`` or ``.pmtiles``.
         batches: polygons, batch by batch; one batch at a time is in memory. No batches give an empty layer.
-        crs_wkt: CRS of the coordinates; None when the scene has none.
-        legend: names and colours of the class codes.
-        multi: the geometries are multipolygons.
-        extra: columns of ``Segments.extra``, floats and integers; NaN becomes null.
-        layer: the layer's name, where the format keeps one.
+        schema: CRS, legend, name and columns of the layer.
 
     Returns:
         Number of polygons written.
@@ -107,8 +90,8 @@ def write_vectors(
         LegendError: a polygon's code is not in the legend.
 
     Example:
-        >>> write_vectors(Path("roofs.fgb"), batches, crs_wkt=wkt, legend=legend)  # doctest: +SKIP
+        >>> write_vectors(Path("roofs.fgb"), batches, VectorSchema(crs_wkt=wkt, legend=legend))  # doctest: +SKIP
     """
-    count = writer_for(path)(path, batches, crs_wkt=crs_wkt, legend=legend, multi=multi, extra=extra, layer=layer)
-    write_style(path, legend, layer, extra.names or ())
+    count = writer_for(path)(path, batches, schema)
+    write_style(path, schema.legend, schema.layer, schema.extra.names or ())
     return count

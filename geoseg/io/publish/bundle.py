@@ -75,37 +75,37 @@ class Bundle:
 
     def file_of(self, layer: Layer) -> Path:
         """File of a layer."""
-        return self._beside(layer.suffix)
+        return self._path(layer.suffix)
 
     @property
     def classes(self) -> Path:
         """COG of class codes."""
-        return self._beside(raster_suffix(CLASSES))
+        return self._path(raster_suffix(CLASSES))
 
     @property
     def confidence(self) -> Path:
         """COG of confidence, 0-100 %."""
-        return self._beside(raster_suffix(CONFIDENCE))
+        return self._path(raster_suffix(CONFIDENCE))
 
     @property
     def segments(self) -> Path:
         """GeoPackage of polygons."""
-        return self._beside(vector_suffix(SEGMENTS))
+        return self._path(vector_suffix(SEGMENTS))
 
     @property
     def project(self) -> Path:
         """QGIS project."""
-        return self._beside(".qgz")
+        return self._path(".qgz")
 
     @property
     def item(self) -> Path:
         """STAC item."""
-        return self._beside(".stac.json")
+        return self._path(".stac.json")
 
     @property
     def preview(self) -> Path:
         """Preview of image and labels."""
-        return self._beside("_preview.png")
+        return self._path("_preview.png")
 
     @property
     def run_record(self) -> Path:
@@ -132,7 +132,7 @@ class Bundle:
                 roles[path.stem.removeprefix(f"{self.stem}_")] = path
         return roles
 
-    def _beside(self, suffix: str) -> Path:
+    def _path(self, suffix: str) -> Path:
         return self.directory / f"{self.stem}{suffix}"
 
 

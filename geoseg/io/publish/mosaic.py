@@ -15,6 +15,7 @@ from affine import Affine
 from rasterio.enums import ColorInterp, Resampling
 from rasterio.vrt import WarpedVRT
 
+from geoseg.core.layer import RasterLayer
 from geoseg.core.legend import Legend
 from geoseg.io.files.gdal_name import gdal_name
 from geoseg.io.files.writing import whole_file
@@ -23,7 +24,18 @@ from geoseg.io.publish.styles import xml_text
 
 _LARGEST_SIDE_PX = 2**31 - 2
 _BLOCK_PX = 512
-_NODATA = 255
+_GDAL_TYPES = {
+    "uint8": "Byte",
+    "int16": "Int16",
+    "uint16": "UInt16",
+    "int32": "Int32",
+    "uint32": "UInt32",
+    "int64": "Int64",
+    "uint64": "UInt64",
+    "float32": "Float32",
+    "float64": "Float64",
+}
+"""GDAL's name of each data type of a layer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,14 +165,17 @@ def _has_alpha(source: rasterio.DatasetReader) -> bool:
     return ColorInterp.alpha in source.colorinterp
 
 
-def write_mosaic(path: Path, tiles: Sequence[MosaicTile], *, crs_wkt: str, legend: Legend | None) -> Bounds:
+def write_mosaic(
+    path: Path, tiles: Sequence[MosaicTile], layer: RasterLayer, *, crs_wkt: str, legend: Legend | None = None
+) -> Bounds:
     """Write a VRT of one-band tiles in one CRS: later tiles over earlier ones, nodata transparent.
 
     Args:
         path: the final ``.vrt``; its sources have relative paths and are not opened.
         tiles: at least one.
+        layer: data type and nodata of all of them.
         crs_wkt: CRS of all of them.
-        legend: colours, category names and nodata of class codes; None: they are percentages.
+        legend: colours and category names of class codes; None: they are other values.
 
     Returns:
         West, south, east and north in CRS units.
@@ -169,13 +184,13 @@ def write_mosaic(path: Path, tiles: Sequence[MosaicTile], *, crs_wkt: str, legen
         WriteError: the disk is full or fails, or GDAL cannot read the file.
     """
     grid = MosaicGrid.over(tiles)
-    nodata = _NODATA if legend is None else legend.nodata
+    kind, nodata = _GDAL_TYPES[layer.dtype], _plain(layer.nodata)
 
     def band() -> Iterator[str]:
-        yield '  <VRTRasterBand dataType="Byte" band="1">\n'
+        yield f'  <VRTRasterBand dataType="{kind}" band="1">\n'
         yield f"    <NoDataValue>{nodata}</NoDataValue>\n" if legend is None else _look(legend)
         for tile in tiles:
-            yield _source(tile, path, grid, nodata)
+            yield _source(tile, path, grid, kind=kind, nodata=nodata)
         yield "  </VRTRasterBand>\n"
 
     write_vrt(path, grid, crs_wkt, band())
@@ -232,12 +247,16 @@ def _look(legend: Legend) -> str:
     )
 
 
-def _source(tile: MosaicTile, vrt: Path, grid: MosaicGrid, nodata: int) -> str:
+def _plain(nodata: float) -> str:
+    return str(int(nodata)) if nodata == int(nodata) else repr(nodata)
+
+
+def _source(tile: MosaicTile, vrt: Path, grid: MosaicGrid, *, kind: str, nodata: str) -> str:
     rows, cols = tile.shape
     return (
         f'    <ComplexSource><SourceFilename relativeToVRT="1">{relative(tile.path, vrt)}</SourceFilename>'
         f"<SourceBand>1</SourceBand>"
-        f'<SourceProperties RasterXSize="{cols}" RasterYSize="{rows}" DataType="Byte"'
+        f'<SourceProperties RasterXSize="{cols}" RasterYSize="{rows}" DataType="{kind}"'
         f' BlockXSize="{_BLOCK_PX}" BlockYSize="{_BLOCK_PX}"/>'
         f"{grid.place(tile)}<NODATA>{nodata}</NODATA></ComplexSource>\n"
     )

@@ -34,9 +34,9 @@ class BandScene:
     def __init__(self, classes: Scene, images: Sequence[tuple[Scene, Sequence[str]]]) -> None:
         self.shape: tuple[int, int] = int(classes.geobox.shape[0]), int(classes.geobox.shape[1])
         self._bands: list[tuple[Scene, SceneBand]] = []
-        for image, wanted in images:
+        for image, requested in images:
             refuse_other_grid(classes, image)
-            self._bands += [(image, band) for band in _chosen(image, wanted)]
+            self._bands += [(image, band) for band in _chosen(image, requested)]
         self.names = distinct_names([_choices(*band) for band in self._bands], reserved=OWN_NAMES)
 
     def read(self, window: Window) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
@@ -72,15 +72,15 @@ def refuse_other_grid(classes: Scene, other: Scene) -> None:
         )
 
 
-def _chosen(image: Scene, wanted: Sequence[str]) -> list[SceneBand]:
-    if not wanted:
+def _chosen(image: Scene, requested: Sequence[str]) -> list[SceneBand]:
+    if not requested:
         return list(image.bands)
     known = {str(band.index): band for band in image.bands} | {band.name: band for band in image.bands}
-    missing = [name for name in wanted if name not in known]
+    missing = [name for name in requested if name not in known]
     if missing:
         names = ", ".join(f"{band.index} ({band.name})" for band in image.bands)
         raise UsageError(f"{image.uri}: no band {', '.join(missing)}. Its bands are {names}.")
-    return list(dict.fromkeys(known[name] for name in wanted))
+    return list(dict.fromkeys(known[name] for name in requested))
 
 
 def _choices(scene: Scene, band: SceneBand) -> tuple[str, ...]:

@@ -208,7 +208,7 @@ def _write(path: Path, layer: _Layer, blocks: Iterable[tuple[Window, npt.NDArray
     """Write the COG and its sidecars."""
     sums: list[tuple[Window, int]] = []
     crs = _crs(layer.grid)
-    beside = path.with_name(path.name + ".aux.xml")
+    sidecar = path.with_name(path.name + ".aux.xml")
     keeps_crs = True
 
     def verify(part: Path) -> None:
@@ -218,7 +218,7 @@ def _write(path: Path, layer: _Layer, blocks: Iterable[tuple[Window, npt.NDArray
         check_cog(part)
         keeps_crs = _verify(part, layer, sums) == crs
         # an old legend must never be next to a new map, even after a crash at any point
-        beside.unlink(missing_ok=True)
+        sidecar.unlink(missing_ok=True)
 
     height, width = layer.grid.shape
     with (
@@ -233,7 +233,7 @@ def _write(path: Path, layer: _Layer, blocks: Iterable[tuple[Window, npt.NDArray
                 add_overviews(tiles, layer.halve, int(layer.nodata))
             _copy_to_cog(tiles, part, layer)
     if legend is not None or not keeps_crs:
-        write_bytes(beside, gdal_metadata(legend, None if keeps_crs or crs is None else crs.to_wkt()).encode())
+        write_bytes(sidecar, gdal_metadata(legend, None if keeps_crs or crs is None else crs.to_wkt()).encode())
 
 
 def _write_tiles(

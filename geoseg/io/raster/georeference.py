@@ -233,8 +233,8 @@ def georeference(
         if assume_gsd_m is not None and dataset.transform.is_identity and dataset.rpcs is None:
             side, (x, y) = assume_gsd_m, _NOWHERE
             grid = GeoBox((dataset.height, dataset.width), Affine(side, 0, x, 0, -side, y), _NOWHERE_CRS)
-            said = f"it lies nowhere on Earth; pixels of {side:g} m are laid out in the Gulf of Guinea"
-            return Georeference(geobox=grid, notes=(said,))
+            note = f"it lies nowhere on Earth; pixels of {side:g} m are laid out in the Gulf of Guinea"
+            return Georeference(geobox=grid, notes=(note,))
         raise _refuse_no_crs(uri, dataset)
     if only_gcps and len(gcps) < 3:
         raise SceneError(uri, f"{len(gcps)} ground control points do not fix a grid.", "Give it three or more.")

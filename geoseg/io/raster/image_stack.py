@@ -112,15 +112,15 @@ class ImageStack:
 
 def _indexes(scene: Scene, layer: Layer) -> list[int]:
     known = {str(band.index): band for band in scene.bands} | {band.name: band for band in scene.bands}
-    wanted = [str(name) for name in layer.bands] if layer.bands is not None else [str(b.index) for b in scene.bands]
-    missing = [name for name in wanted if name not in known]
+    requested = [str(name) for name in layer.bands] if layer.bands is not None else [str(b.index) for b in scene.bands]
+    missing = [name for name in requested if name not in known]
     if missing:
         names = ", ".join(f"{band.index} ({band.name})" for band in scene.bands)
         cure = f"Its bands are {names}."
         if missing[0] in map(str, scene.alphas):
             cure += f" Band {missing[0]} is its alpha band: give alpha: no in the recipe to read it as data."
         raise SceneError(scene.uri, f"it has no band {missing[0]}.", cure)
-    chosen = [known[name] for name in wanted]
+    chosen = [known[name] for name in requested]
     ranges = layer.value_range
     if ranges is not None and isinstance(ranges[0], tuple) and len(ranges) != len(chosen):
         raise SceneError(

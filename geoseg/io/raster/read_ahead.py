@@ -8,9 +8,7 @@ block rows, of which the next row of windows keeps the rows it needs again. Wher
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from itertools import pairwise
 from typing import Any
@@ -20,6 +18,7 @@ import numpy.typing as npt
 
 from geoseg.core.raster import Raster
 from geoseg.core.window import Window
+from geoseg.io.prefetch import prefetch
 from geoseg.io.raster.georeference import crop
 from geoseg.io.raster.scene import Scene
 
@@ -55,15 +54,7 @@ def read_ahead(
     if depth < 1:
         yield from panels
         return
-    pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="geoseg-read")
-    waiting: deque[Future[tuple[Window, Raster] | None]] = deque()
-    try:
-        waiting.extend(pool.submit(next, panels, None) for _ in range(depth))
-        while (item := waiting.popleft().result()) is not None:
-            waiting.append(pool.submit(next, panels, None))
-            yield item
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+    yield from prefetch(panels, depth)
 
 
 class _Panel:
@@ -126,16 +117,18 @@ class _Panel:
 
     def read(self, window: Window) -> Raster:
         """Decode the missing pixels of a window and return a copy of the window."""
-        wanted, cols = self.aligned(window).intersection(self.area), self.scene.block_shape[1]
+        requested, cols = self.aligned(window).intersection(self.area), self.scene.block_shape[1]
         if cols > window.width:  # all the panel has of these blocks, for the windows to come
-            start, stop = wanted.col_start // cols * cols, -(-wanted.col_stop // cols) * cols
-            wanted = Window(wanted.row_start, wanted.row_stop, start, stop).intersection(self.area)
-        stops = self.filled[wanted.col_start - self.area.col_start : wanted.col_stop - self.area.col_start]
+            start, stop = requested.col_start // cols * cols, -(-requested.col_stop // cols) * cols
+            requested = Window(requested.row_start, requested.row_stop, start, stop).intersection(self.area)
+        stops = self.filled[requested.col_start - self.area.col_start : requested.col_stop - self.area.col_start]
         edges = [0, *(np.flatnonzero(np.diff(stops)) + 1).tolist(), len(stops)]
         for start, stop in pairwise(edges):
             row_start = int(stops[start])
-            if row_start < wanted.row_stop:
-                self._fill(Window(row_start, wanted.row_stop, wanted.col_start + start, wanted.col_start + stop))
+            if row_start < requested.row_stop:
+                self._fill(
+                    Window(row_start, requested.row_stop, requested.col_start + start, requested.col_start + stop)
+                )
         rows, columns = window.within(self.area)
         return Raster(
             values=self.values[:, rows, columns].copy(),
@@ -163,19 +156,19 @@ def _through_panels(
     scene: Scene, windows: Iterator[Window], bands: Sequence[int] | None, limit_bytes: int
 ) -> Iterator[tuple[Window, Raster]]:
     panel = _Panel(scene, bands, limit_bytes)
-    ahead: Window | None = next(windows, None)
-    while ahead is not None:
-        together, area = [ahead], panel.aligned(ahead)
-        rows = (ahead.row_start, ahead.row_stop)
-        ahead = None
+    pending: Window | None = next(windows, None)
+    while pending is not None:
+        together, area = [pending], panel.aligned(pending)
+        rows = (pending.row_start, pending.row_stop)
+        pending = None
         with suppress(StopIteration):
             while True:
-                ahead = next(windows)
-                wider = area.union(panel.aligned(ahead))
-                if (ahead.row_start, ahead.row_stop) != rows or not panel.fits(wider):
+                pending = next(windows)
+                wider = area.union(panel.aligned(pending))
+                if (pending.row_start, pending.row_stop) != rows or not panel.fits(wider):
                     break
-                together.append(ahead)
-                area, ahead = wider, None
+                together.append(pending)
+                area, pending = wider, None
         if not panel.fits(area):
             yield from ((window, scene.read(window, bands)) for window in together)
             continue

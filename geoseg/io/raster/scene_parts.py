@@ -11,7 +11,7 @@ from rasterio.errors import CRSError
 
 from geoseg.errors import SceneError, UsageError
 from geoseg.io.files.formats import driver_of, is_remote, local_path, remote_driver
-from geoseg.io.files.web import ask
+from geoseg.io.files.http import ask
 from geoseg.io.raster.options import OpenOptions
 from geoseg.io.raster.source import RasterFile, Source
 from geoseg.io.raster.stac_source import Asset, AssetBand, item_assets, read_item
@@ -103,12 +103,12 @@ def _open_source(uri: str, file: RasterFile, options: OpenOptions) -> Source:
         raise
 
 
-def _parts(source: Source, said: Sequence[AssetBand]) -> tuple[Part, ...]:
+def _parts(source: Source, overrides: Sequence[AssetBand]) -> tuple[Part, ...]:
     parts = []
-    whole = len(said) == len(source.facts)  # of all bands of the file, or of its data bands
+    whole = len(overrides) == len(source.facts)  # of all bands of the file, or of its data bands
     for position, index in enumerate(source.indexes):
         place = index - 1 if whole else position
-        band, own = said[place] if place < len(said) else AssetBand(), source.facts[index - 1]
+        band, own = overrides[place] if place < len(overrides) else AssetBand(), source.facts[index - 1]
         scale, offset = own.scale or 0.0, own.offset or 0.0
         plain = scale == 1.0 and offset == 0.0
         parts.append(

@@ -57,8 +57,8 @@ def read_sidecar(path: Path) -> tuple[Path | None, Mapping[int, BandFacts]]:
     except (OSError, ET.ParseError):
         return None, {}
     bands = {int(band.get("band", "")): _band(band) for band in root.iter("PAMRasterBand") if _is_count(band)}
-    said = {number: band for number, band in bands.items() if band != BandFacts()}
-    return (name if said else None), said
+    stated = {number: band for number, band in bands.items() if band != BandFacts()}
+    return (name if stated else None), stated
 
 
 def _is_count(band: ET.Element) -> bool:

@@ -11,7 +11,7 @@ from urllib.parse import urljoin, urlsplit
 
 from geoseg.errors import SceneError, UsageError
 from geoseg.io.files.formats import is_remote, local_name, remote_driver
-from geoseg.io.files.web import is_this_host
+from geoseg.io.files.http import is_this_host
 from geoseg.io.raster.bands import named
 from geoseg.io.raster.options import OpenOptions
 
@@ -89,7 +89,7 @@ def item_assets(uri: str, item: Mapping[str, Any], options: OpenOptions) -> Item
     satellite = _satellite(item)
     found = {key: asset for key, asset in item["assets"].items() if isinstance(asset, dict) and _is_raster(asset)}
     if options.assets:
-        keys = [_asked(uri, found, wanted, satellite) for wanted in options.assets]
+        keys = [_asked(uri, found, requested, satellite) for requested in options.assets]
     else:
         data = [key for key, asset in found.items() if not _NOT_DATA & set(asset.get("roles") or ())]
         keys = _without_repeats(found, data or list(found), satellite)
@@ -105,10 +105,10 @@ def item_assets(uri: str, item: Mapping[str, Any], options: OpenOptions) -> Item
 def _satellite(item: Mapping[str, Any]) -> str:
     """Return text that names the satellite, or an empty string."""
     properties = item.get("properties")
-    said = [item.get("id"), item.get("collection")]
+    texts = [item.get("id"), item.get("collection")]
     if isinstance(properties, dict):
-        said += [properties.get("platform"), properties.get("constellation")]
-    return " ".join(text[:200] for text in said if isinstance(text, str))
+        texts += [properties.get("platform"), properties.get("constellation")]
+    return " ".join(text[:200] for text in texts if isinstance(text, str))
 
 
 def _is_raster(asset: Mapping[str, Any]) -> bool:
@@ -116,13 +116,13 @@ def _is_raster(asset: Mapping[str, Any]) -> bool:
     return media.startswith(_MEDIA) or PurePosixPath(urlsplit(str(asset.get("href"))).path).suffix.lower() in _SUFFIXES
 
 
-def _asked(uri: str, found: Mapping[str, Mapping[str, Any]], wanted: str, satellite: str) -> str:
-    if wanted in found:
-        return wanted
+def _asked(uri: str, found: Mapping[str, Mapping[str, Any]], requested: str, satellite: str) -> str:
+    if requested in found:
+        return requested
     for key, asset in found.items():
-        if [band.name for band in _bands(key, asset, satellite)] == [wanted]:
+        if [band.name for band in _bands(key, asset, satellite)] == [requested]:
             return key
-    raise UsageError(f"{uri}: no raster asset {wanted}. Choose from: {', '.join(found) or 'none'}.")
+    raise UsageError(f"{uri}: no raster asset {requested}. Choose from: {', '.join(found) or 'none'}.")
 
 
 def _without_repeats(found: Mapping[str, Mapping[str, Any]], keys: list[str], satellite: str) -> list[str]:

@@ -24,7 +24,7 @@ def gdal_metadata(path: Path) -> bytes:
         return b""
 
 
-def _tag(file: BinaryIO, wanted: int) -> bytes:
+def _tag(file: BinaryIO, sought: int) -> bytes:
     head = file.read(16)
     order = {b"II": "<", b"MM": ">"}.get(head[:2])
     if order is None:
@@ -39,7 +39,7 @@ def _tag(file: BinaryIO, wanted: int) -> bytes:
     entry, inline = (f"{order}HHQ8s", 8) if big else (f"{order}HHI4s", 4)
     for _ in range(min(count, _MOST_ENTRIES)):
         tag, _, size, value = struct.unpack(entry, file.read(struct.calcsize(entry)))
-        if tag != wanted:
+        if tag != sought:
             continue
         if size > inline:
             file.seek(struct.unpack(f"{order}{'Q' if big else 'I'}", value)[0])

@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 
 from geoseg.errors import SceneError, UsageError
 from geoseg.io.files.formats import first_bytes, is_remote, local_name, sniff
-from geoseg.io.files.web import ask
+from geoseg.io.files.http import ask
 
 READABLE = "GeoPackage, GeoJSON, FlatGeobuf, Shapefile, GeoParquet, KML or file geodatabase"
 CONVERT = "Convert it: ogr2ogr -f GPKG OUT.gpkg IN."

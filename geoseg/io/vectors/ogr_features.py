@@ -63,13 +63,13 @@ def _read(
     chosen = layers[0] if form is VectorFormat.shapefile and layers else choose_layer(layers, layer, default)
     facts = pyogrio.read_info(file, layer=chosen)
     fields = tuple(str(name) for name in facts["fields"])
-    wanted = [name for name in columns if name in fields]
-    frame = pyogrio.read_dataframe(file, layer=chosen, columns=wanted)
+    requested = [name for name in columns if name in fields]
+    frame = pyogrio.read_dataframe(file, layer=chosen, columns=requested)
     crs = None if facts["crs"] is None else CRS.from_user_input(facts["crs"])
     if facts["features"] not in {-1, len(frame)}:
         raise ValueError(f"it announces {facts['features']} features and has {len(frame)}: it is cut short")
     geometry: Geometry = np.asarray(frame.geometry.to_numpy(), object)
-    return Features(geometry=geometry, columns={name: frame[name] for name in wanted}, fields=fields, crs=crs)
+    return Features(geometry=geometry, columns={name: frame[name] for name in requested}, fields=fields, crs=crs)
 
 
 def read_tables(path: Path, layers: tuple[str, ...]) -> list[Any]:

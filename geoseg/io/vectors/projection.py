@@ -11,7 +11,7 @@ from odc.geo.geobox import GeoBox
 from pyproj import CRS, Transformer
 from pyproj.exceptions import CRSError, ProjError
 
-from geoseg.io.vectors.bend import bend
+from geoseg.io.vectors.curved_edges import project_edges
 from geoseg.io.vectors.features import Geometry
 from geoseg.io.vectors.polygonal import polygonal
 
@@ -134,7 +134,7 @@ def onto_grid(geometry: Geometry, source: CRS, geobox: GeoBox) -> Geometry:
             projected[:, 0] -= 360 * np.round((projected[:, 0] - middle[0]) / 360)
         return projected
 
-    out[places] = bend(clipped, unrolled, tolerance=_TOLERANCE_PX * pixel, reach=_STRAIGHT_PX * pixel)
+    out[places] = project_edges(clipped, unrolled, tolerance=_TOLERANCE_PX * pixel, reach=_STRAIGHT_PX * pixel)
     return out
 
 
@@ -153,7 +153,7 @@ def to_crs(geometry: Geometry, source: CRS, target: CRS, *, tolerance: float) ->
     if same_crs(source, target) or not len(geometry):
         return geometry
     project = _checked(projector(source, target), source, target)
-    return bend(geometry, project, tolerance=tolerance, reach=200 * tolerance)
+    return project_edges(geometry, project, tolerance=tolerance, reach=200 * tolerance)
 
 
 def _checked(project: Callable[[F64], F64], source: CRS, target: CRS) -> Callable[[F64], F64]:

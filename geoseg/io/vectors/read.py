@@ -251,7 +251,7 @@ def _check_kinds(name: str, geometry: Geometry, areas: Geometry, request: Vector
     lines, points = other_kinds(geometry, areas)
     if (lines or points) and (not found or request.others == "refuse"):
         kinds = [f"{count:,} {word}" for count, word in ((lines, "lines"), (points, "points")) if count]
-        beside = f" beside {found:,} polygons" if found else " and no polygon"
-        raise SceneError(name, f"it holds {' and '.join(kinds)}{beside}.", request.cure_of_others)
+        context = f" beside {found:,} polygons" if found else " and no polygon"
+        raise SceneError(name, f"it holds {' and '.join(kinds)}{context}.", request.cure_of_others)
     if not found and not request.may_be_empty:
         raise SceneError(name, "it holds no polygon.", request.cure_of_empty)

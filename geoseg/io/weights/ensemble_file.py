@@ -65,13 +65,13 @@ def read_members(name_or_path: str, weight: float = 1.0) -> list[tuple[str, floa
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"])) or "file"
-        wanted = '{"members": [{"model": "NAME or file"}]}'
-        raise ModelError(f"{path}: not an ensemble file: {place}: {first['msg']}. Write {wanted}.") from error
+        expected = '{"members": [{"model": "NAME or file"}]}'
+        raise ModelError(f"{path}: not an ensemble file: {place}: {first['msg']}. Write {expected}.") from error
     total = sum(member.weight for member in members)
-    return [(_beside(path, member.model), weight * member.weight / total) for member in members]
+    return [(_path(path, member.model), weight * member.weight / total) for member in members]
 
 
-def _beside(path: Path, model: str) -> str:
+def _path(path: Path, model: str) -> str:
     """Resolve a file name relative to the ensemble file; other text is a bundled name."""
     if is_ensemble_file(model):
         raise ModelError(f"{path}: lists another ensemble file, {model}. List its models instead.")

@@ -38,8 +38,8 @@ class _Torchvision(nn.Module):
 
     def forward_all(self, x: Tensor) -> tuple[Tensor, tuple[Auxiliary, ...]]:
         answers: dict[str, Tensor] = self.network(x)
-        beside = (Auxiliary(answers["aux"], 0.5),) if "aux" in answers else ()
-        return answers["out"], beside
+        auxiliary = (Auxiliary(answers["aux"], 0.5),) if "aux" in answers else ()
+        return answers["out"], auxiliary
 
 
 def build(in_channels: int, classes: int, *, architecture: str, auxiliary: bool = True) -> Padded:

@@ -148,8 +148,8 @@ def dilate(body: Any, rates: Mapping[str, Sequence[int]]) -> None:
     Raises:
         ModelError: its blocks have other layers than a ResNet's.
     """
-    for stage, wanted in rates.items():
-        for block, rate in zip(getattr(body, stage), cycle(wanted), strict=False):
+    for stage, stage_rates in rates.items():
+        for block, rate in zip(getattr(body, stage), cycle(stage_rates), strict=False):
             layers = (block.conv2,) if hasattr(block, "conv3") else (block.conv1, block.conv2)
             for layer in layers:
                 layer.dilation = layer.padding = (rate, rate)

@@ -11,7 +11,7 @@ from geoseg.nn.parts.auxiliary import Auxiliary, forward_all
 from geoseg.nn.parts.convolution import resize
 
 
-class Side(NamedTuple):
+class AuxiliaryHead(NamedTuple):
     """An auxiliary head: the feature map it reads (negative counts from the coarsest), and its weight in the loss."""
 
     head: nn.Module
@@ -32,7 +32,7 @@ class Segmenter(nn.Module):
         head: nn.Module,
         *,
         neck: nn.Module | None = None,
-        sides: Sequence[Side] = (),
+        sides: Sequence[AuxiliaryHead] = (),
         align_corners: bool = False,
     ) -> None:
         super().__init__()
@@ -52,8 +52,8 @@ class Segmenter(nn.Module):
         """Map (B, C, H, W) to the logits and the auxiliary answers."""
         features = self.neck(self.backbone(x))
         logits, own = forward_all(self.head, features[-1])
-        beside = [
+        auxiliary = [
             Auxiliary(resize(head(features[index]), x, align_corners=self.align_corners), weight)
             for head, (index, weight) in zip(self.sides, self.places, strict=True)
         ]
-        return resize(logits, x, align_corners=self.align_corners), (*own, *beside)
+        return resize(logits, x, align_corners=self.align_corners), (*own, *auxiliary)

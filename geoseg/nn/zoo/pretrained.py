@@ -25,7 +25,7 @@ def find_encoder(network: nn.Module) -> nn.Module | None:
     return next((m for place in _PLACES if isinstance(m := getattr(inner, place, None), nn.Module)), None)
 
 
-def begin(encoder: nn.Module, weights: Mapping[str, Tensor]) -> None:
+def load_encoder_weights(encoder: nn.Module, weights: Mapping[str, Tensor]) -> None:
     """Load published weights into an encoder, in place.
 
     Tensors are matched by name, or where the names differ between libraries in their order, which is that of the
@@ -86,15 +86,15 @@ def _counter(name: str) -> bool:
 def _for_vit(encoder: ViT, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Turn timm's names into ours, put the patches' bias, which ours have not, into the positions, and resize these."""
     renamed = {_VIT_NAMES.get(name, name): tensor for name, tensor in weights.items()}
-    positions, wanted = renamed.get("positions"), encoder.positions
+    positions, target = renamed.get("positions"), encoder.positions
     if positions is None or positions.ndim != 3:
         return renamed
     first, grid = positions[:, :1], positions[:, 1:]
     bias = renamed.get("patch_embed.proj.bias")
     if bias is not None:
         grid = grid + bias
-    if positions.shape[1] != wanted.shape[1]:
-        old, new = (int((p.shape[1] - 1) ** 0.5) for p in (positions, wanted))
+    if positions.shape[1] != target.shape[1]:
+        old, new = (int((p.shape[1] - 1) ** 0.5) for p in (positions, target))
         picture = grid.transpose(1, 2).reshape(1, -1, old, old)
         picture = functional.interpolate(picture, size=(new, new), mode="bicubic", align_corners=False)
         grid = picture.flatten(2).transpose(1, 2)

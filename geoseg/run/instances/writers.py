@@ -11,8 +11,8 @@ from geoseg.core.layer import RasterLayer
 from geoseg.core.segments import Segments
 from geoseg.core.spec import InstanceChoice
 from geoseg.inference.objects.scene import COLUMNS, SceneInstances
+from geoseg.io.polygons.derived_layer import DerivedLayer
 from geoseg.io.polygons.geopackage import write_segments
-from geoseg.io.polygons.second_layer import SecondLayer
 from geoseg.io.raster.cog import write_value_cog
 from geoseg.run.instances.polygons import EachPart, as_multi, one_each
 from geoseg.run.layer_writers import LayerJob
@@ -54,7 +54,7 @@ def write_instances(layer: LayerJob) -> Mapping[str, Any]:
     return {layer.layer.name: count}
 
 
-def _regular(layer: LayerJob, found: SceneInstances) -> SecondLayer | None:
+def _regular(layer: LayerJob, found: SceneInstances) -> DerivedLayer | None:
     """Define the layer of objects with right angles, if one is asked for."""
     choice = layer.job.plan.spec.instances or InstanceChoice()
     if choice.regularise is None or found.layers > 1:
@@ -62,4 +62,6 @@ def _regular(layer: LayerJob, found: SceneInstances) -> SecondLayer | None:
     codes = chosen_codes("--regularise", choice.regularise, layer.job.model.card.legend)
     tolerance_m = max(_LEAST_M, _PIXELS * max(gsd_m(layer.grid.geobox)))
     run = regulariser(RegulariseSpec(codes=codes, tolerance_m=tolerance_m), layer.grid.crs_wkt)
-    return SecondLayer(codes=codes, make=lambda kept: as_multi(run(EachPart(kept))), name=f"{layer.layer.name}_regular")
+    return DerivedLayer(
+        codes=codes, make=lambda kept: as_multi(run(EachPart(kept))), name=f"{layer.layer.name}_regular"
+    )

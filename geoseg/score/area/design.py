@@ -149,8 +149,8 @@ def allocate(
         share = strata.weights
     most = strata.pixels.sum(axis=1)
     least = np.minimum(minimum, most)
-    wanted = min(max(total, int(least.sum())), int(most.sum()))
-    return _whole(_between(share, least, most, wanted), most, wanted)
+    target = min(max(total, int(least.sum())), int(most.sum()))
+    return _whole(_between(share, least, most, target), most, target)
 
 
 def _between(
@@ -230,9 +230,9 @@ def _strips(shape: tuple[int, int]) -> list[Window]:
     return [Window(row, min(row + step, shape[0]), 0, shape[1]) for row in range(0, shape[0], step)]
 
 
-def _whole(wanted: npt.NDArray[np.float64], most: npt.NDArray[np.int64], total: int) -> npt.NDArray[np.int64]:
+def _whole(target: npt.NDArray[np.float64], most: npt.NDArray[np.int64], total: int) -> npt.NDArray[np.int64]:
     """Round to integers with the sum ``total``, by largest remainders."""
-    down = np.floor(wanted + 1e-9).astype(np.int64)
-    remainder = np.where(down < most, wanted - down, -1.0)
+    down = np.floor(target + 1e-9).astype(np.int64)
+    remainder = np.where(down < most, target - down, -1.0)
     down[np.argsort(-remainder, kind="stable")[: total - int(down.sum())]] += 1
     return down

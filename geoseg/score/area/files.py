@@ -72,8 +72,8 @@ def draw_sample(
         table = _legend(path, strata.codes, legend)
         expected = np.array([design.expected.get(code, _EXPECTED) for code in strata.codes])
         total = design.points or sample_size(strata.weights, expected, design.standard_error)
-        wanted = allocate(strata, total, how=design.how, minimum=design.minimum, expected=design.expected)
-        points = draw(source, strata, wanted, seed=design.seed)
+        allocated = allocate(strata, total, how=design.how, minimum=design.minimum, expected=design.expected)
+        points = draw(source, strata, allocated, seed=design.seed)
         grid = LayerGrid(geobox=classes.geobox, gcps=classes.scene.gcps, gcps_crs=classes.scene.gcps_crs)
     drawn = Sample(
         rows=points.rows,
@@ -84,7 +84,7 @@ def draw_sample(
         area_m2=strata.area_m2,
     )
     write_sample(out, drawn, grid)
-    rows = zip(table.classes, drawn.pixels, drawn.area_m2, strata.weights, wanted, strict=True)
+    rows = zip(table.classes, drawn.pixels, drawn.area_m2, strata.weights, allocated, strict=True)
     return {
         "map": str(path),
         "output": str(out),
@@ -126,14 +126,14 @@ def estimate_sample(path: Path, *, column: str = "reference_code") -> dict[str, 
     seen = sample.reference >= 0
     if not seen.any():
         raise UsageError(f"{path}: no point has a class in the field {column}. Interpret the points first.")
-    strangers = sorted(set(sample.reference[seen].tolist()) - set(sample.codes))
-    codes = (*sample.codes, *strangers)
-    names = (*sample.names, *(f"class {code} (not in the map)" for code in strangers))
+    unmapped = sorted(set(sample.reference[seen].tolist()) - set(sample.codes))
+    codes = (*sample.codes, *unmapped)
+    names = (*sample.names, *(f"class {code} (not in the map)" for code in unmapped))
     place = {code: position for position, code in enumerate(codes)}
     counts = np.zeros((len(codes), len(codes)), np.int64)
     for code, reference in zip(sample.map_codes[seen].tolist(), sample.reference[seen].tolist(), strict=True):
         counts[place[code], place[reference]] += 1
-    area = np.concatenate([sample.area_m2, np.zeros(len(strangers))])
+    area = np.concatenate([sample.area_m2, np.zeros(len(unmapped))])
     try:
         values = estimate(counts, area, codes).as_json(names)
     except UsageError as error:

@@ -45,13 +45,13 @@ def thin(image: Bool, *, framed: bool = False) -> Bool:
             changed = True
             removed, edge = edge[gone], edge[~gone]
             flat[removed] = False
-            beside = (removed[:, None] + steps).ravel()
-            beside = beside[free[beside]]
-            count = np.arange(beside.size, dtype=np.int32)
-            turn[beside] = count
-            beside = beside[turn[beside] == count]  # each once
-            free[beside] = False
-            edge = np.concatenate([edge, beside])
+            adjacent = (removed[:, None] + steps).ravel()
+            adjacent = adjacent[free[adjacent]]
+            count = np.arange(adjacent.size, dtype=np.int32)
+            turn[adjacent] = count
+            adjacent = adjacent[turn[adjacent] == count]  # each once
+            free[adjacent] = False
+            edge = np.concatenate([edge, adjacent])
     return padded[1:-1, 1:-1]
 
 

@@ -18,7 +18,6 @@ from geoseg.core.window import Window
 from geoseg.data.labelled import UNLABELLED, LabelledScene, read_source
 from geoseg.errors import UsageError
 from geoseg.io.files.yaml_file import parse_config
-from geoseg.models.bundled import BUNDLED
 from geoseg.models.packages import open_package
 from geoseg.training.drafts.image_survey import ImageSurvey, survey_images
 from geoseg.training.drafts.label_survey import LabelSurvey, survey_labels
@@ -120,7 +119,7 @@ def draft_recipe(request: RecipeRequest) -> RecipeDraft:
     return RecipeDraft(
         text=text,
         recipe=recipe,
-        findings=(*_findings(images, labels, pixels), *_starts(request, images, labels)),
+        findings=tuple(_findings(images, labels, pixels)),
         warnings=tuple(_warnings(images, recipe, shares)),
         shares=shares,
         options=_options(request),
@@ -227,17 +226,6 @@ def _findings(images: ImageSurvey, labels: LabelSurvey, pixels: tuple[int, int])
     )
     yield f"{kind} of each class: {', '.join(found)}"
     yield f"{pixels[0]:,} labelled pixels to train on, {pixels[1]:,} to validate on"
-
-
-def _starts(request: RecipeRequest, images: ImageSurvey, labels: LabelSurvey) -> Iterator[str]:
-    """Name the bundled models that the training could begin with."""
-    if request.start_from is not None:
-        return
-    for name in BUNDLED:
-        card = open_package(name).card
-        near = card.gsd_m.min <= images.gsd_m[1] * _SPREAD and images.gsd_m[0] / _SPREAD <= card.gsd_m.max
-        if card.band_names == images.bands and len(card.legend) == len(labels.legend) and near:
-            yield f"{name} has these bands and as many classes ({', '.join(card.legend.names)}): --start-from {name}"
 
 
 def _warnings(images: ImageSurvey, recipe: Recipe, shares: dict[str, tuple[float, float]]) -> Iterator[str]:

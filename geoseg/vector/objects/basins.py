@@ -62,14 +62,14 @@ def _towards(k: int) -> tuple[int, int]:
 
 
 @kernel
-def _climb(codes: U8, height: I32, wanted: Bools, neighbours: int) -> I32:
+def _climb(codes: U8, height: I32, selected: Bools, neighbours: int) -> I32:
     """Find for each pixel the neighbour it points to (row * columns + column)."""
     rows, cols = codes.shape
     out = np.full(rows * cols, -1, np.int32)
     for i in range(rows):
         for j in range(cols):
             code = codes[i, j]
-            if not wanted[code]:
+            if not selected[code]:
                 continue
             best, top = i * cols + j, height[i, j]
             for k in range(neighbours):
@@ -84,14 +84,14 @@ def _climb(codes: U8, height: I32, wanted: Bools, neighbours: int) -> I32:
 
 
 @kernel
-def _connect(codes: U8, wanted: Bools, neighbours: int) -> I32:
+def _connect(codes: U8, selected: Bools, neighbours: int) -> I32:
     """Join each pixel with all neighbours of its class."""
     rows, cols = codes.shape
     parent = np.full(rows * cols, -1, np.int32)
     for i in range(rows):
         for j in range(cols):
             code = codes[i, j]
-            if not wanted[code]:
+            if not selected[code]:
                 continue
             here = i * cols + j
             parent[here] = here
@@ -142,14 +142,14 @@ def _number(parent: I32, shape: tuple[int, int]) -> tuple[I32, int]:
 
 
 def number_parts(
-    codes: U8, height: I32 | None, wanted: Bools, inner: tuple[int, int, int, int], connectivity: int
+    codes: U8, height: I32 | None, selected: Bools, inner: tuple[int, int, int, int], connectivity: int
 ) -> tuple[I32, int]:
     """Number the parts in a rectangle.
 
     Args:
         codes: (rows, columns): the rectangle and all neighbours of its pixels.
         height: same shape; None: parts are connected regions, else basins.
-        wanted: (256) classes that have parts.
+        selected: (256) classes that have parts.
         inner: first row, row behind the last, first column and column behind the last of the rectangle.
         connectivity: 4 or 8.
 
@@ -158,9 +158,9 @@ def number_parts(
     """
     top, bottom, left, right = inner
     if height is None:
-        forest = _connect(np.ascontiguousarray(codes[top:bottom, left:right]), wanted, connectivity)
+        forest = _connect(np.ascontiguousarray(codes[top:bottom, left:right]), selected, connectivity)
     else:
-        forest = _crop(_climb(codes, height, wanted, connectivity), codes.shape[1], inner)
+        forest = _crop(_climb(codes, height, selected, connectivity), codes.shape[1], inner)
     return _number(forest, (bottom - top, right - left))
 
 
@@ -204,8 +204,8 @@ def add_up(
             if height[i, j] >= top[k]:
                 top[k] = height[i, j]
                 peak[k] = last[k]
-            beside = codes[i, j + 1] == nodata or codes[i + 2, j + 1] == nodata
-            cut[k] |= beside or codes[i + 1, j] == nodata or codes[i + 1, j + 2] == nodata
+            at_nodata = codes[i, j + 1] == nodata or codes[i + 2, j + 1] == nodata
+            cut[k] |= at_nodata or codes[i + 1, j] == nodata or codes[i + 1, j + 2] == nodata
     return Parts(code, weight, last, top, peak, cut)
 
 

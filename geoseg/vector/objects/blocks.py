@@ -66,16 +66,16 @@ def find_parts(source: CodeSource, window: Window, spec: ObjectSpec, ground: Pix
     inner = Window(window.row_start - above, window.row_stop, window.col_start - before, window.col_stop)
     seen = inner.expanded(spec.halo_px).intersection(scene)
     codes, confidence = source.read(seen)
-    wanted = np.zeros(256, np.bool_)
-    wanted[list(spec.codes)] = True
-    height = _height(codes, confidence, wanted, spec)
+    selected = np.zeros(256, np.bool_)
+    selected[list(spec.codes)] = True
+    height = _height(codes, confidence, selected, spec)
     near = inner.expanded(1).intersection(scene)
     codes, height = np.ascontiguousarray(codes[near.within(seen)]), np.ascontiguousarray(height[near.within(seen)])
     rows, cols = inner.within(near)
     part, count = number_parts(
         codes,
         height if spec.splits else None,
-        wanted,
+        selected,
         (rows.start, rows.stop, cols.start, cols.stop),
         spec.connectivity,
     )
@@ -105,11 +105,11 @@ def find_parts(source: CodeSource, window: Window, spec: ObjectSpec, ground: Pix
     )
 
 
-def _height(codes: U8, confidence: U8 | None, wanted: npt.NDArray[np.bool_], spec: ObjectSpec) -> I32:
+def _height(codes: U8, confidence: U8 | None, selected: npt.NDArray[np.bool_], spec: ObjectSpec) -> I32:
     """Measure the squared height of each pixel: of how far it lies inside, or of that times its confidence."""
     if not spec.splits:
         return np.zeros(codes.shape, np.int32)
-    height = squared_distance(codes, wanted, spec.reach_px)
+    height = squared_distance(codes, selected, spec.reach_px)
     if spec.split == "distance":
         return height
     if confidence is None:

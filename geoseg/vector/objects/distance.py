@@ -28,14 +28,14 @@ def _vertical(codes: U8, reach_px: int) -> I32:
 
 
 @kernel
-def squared_distance(codes: U8, wanted: Bools, reach_px: int) -> I32:
+def squared_distance(codes: U8, selected: Bools, reach_px: int) -> I32:
     """Measure the squared Euclidean distance between the centre of each pixel and the nearest one of another class.
 
     What lies outside the array is no other class. So the result depends on nothing farther away than ``reach_px``.
 
     Args:
         codes: (rows, columns).
-        wanted: (256) classes to measure; pixels of others get 0.
+        selected: (256) classes to measure; pixels of others get 0.
         reach_px: the largest distance, pixels; longer ones are this.
 
     Returns:
@@ -51,7 +51,7 @@ def squared_distance(codes: U8, wanted: Bools, reach_px: int) -> I32:
         line, column = codes[i], vertical[i]
         for j in range(cols):
             code = line[j]
-            if not wanted[code]:
+            if not selected[code]:
                 continue
             best = column[j] * column[j]
             left = right = True

@@ -7,11 +7,16 @@ import pickle
 import tempfile
 import threading
 import zlib
+from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 
 from geoseg.core.closing import Closing
 from geoseg.core.objects import ObjectTable
 from geoseg.core.window import Window
+
+_CELL_PX = 512
+"""Side of the cells that index the blocks: windows are compared with the blocks of their own cells only."""
 
 
 class MaskFile(Closing):
@@ -27,6 +32,7 @@ class MaskFile(Closing):
         self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - closed by this class's own exit
         self._lock = threading.Lock()
         self._places: list[tuple[Window, int, int]] = []
+        self._cells: defaultdict[tuple[int, int], list[int]] = defaultdict(list)
 
     def add(self, window: Window, table: ObjectTable) -> None:
         """Keep the table of a block.
@@ -38,11 +44,14 @@ class MaskFile(Closing):
         with self._lock:
             start = self._file.seek(0, os.SEEK_END)
             self._file.write(packed)
+            for cell in _cells(window):
+                self._cells[cell].append(len(self._places))
             self._places.append((window, start, len(packed)))
 
     def blocks(self, window: Window) -> list[tuple[int, Window]]:
         """List the blocks that meet a window, in the order in which they were added, and where they meet it."""
-        parts = [(n, here.intersection(window)) for n, (here, _, _) in enumerate(self._places)]
+        near = sorted({n for cell in _cells(window) for n in self._cells.get(cell, ())})
+        parts = [(n, self._places[n][0].intersection(window)) for n in near]
         return [(n, part) for n, part in parts if part.pixels]
 
     def read(self, block: int) -> ObjectTable:
@@ -57,3 +66,10 @@ class MaskFile(Closing):
     def close(self) -> None:
         """Give the disk space back."""
         self._file.close()
+
+
+def _cells(window: Window) -> Iterator[tuple[int, int]]:
+    """Yield the cells that a window meets."""
+    for row in range(window.row_start // _CELL_PX, -(-window.row_stop // _CELL_PX)):
+        for col in range(window.col_start // _CELL_PX, -(-window.col_stop // _CELL_PX)):
+            yield row, col

@@ -70,7 +70,7 @@ class Evaluate(GeosegAlgorithm):
         self, parameters: dict[str, Any], context: QgsProcessingContext, feedback: QgsProcessingFeedback
     ) -> dict[str, Any]:
         """Run geoseg and write its report."""
-        prediction = self.raster_layer(parameters, "INPUT", context)
+        prediction = self.parameterAsRasterLayer(parameters, "INPUT", context)
         given = {
             "--prediction": raster_file(prediction),
             "--reference": self._reference(parameters, context, feedback),

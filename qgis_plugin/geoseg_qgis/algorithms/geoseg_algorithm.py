@@ -12,7 +12,6 @@ from qgis.core import (
     QgsProcessingException,
     QgsProcessingFeedback,
     QgsProcessingParameterDefinition,
-    QgsRasterLayer,
 )
 from qgis.PyQt.QtGui import QIcon
 
@@ -72,17 +71,6 @@ class GeosegAlgorithm(QgsProcessingAlgorithm):
         flag = QgsProcessingParameterDefinition.FlagAdvanced
         parameter.setFlags(parameter.flags() | flag)
         self.addParameter(parameter)
-
-    def raster_layer(self, parameters: dict[str, Any], name: str, context: QgsProcessingContext) -> QgsRasterLayer:
-        """Return the layer of a parameter.
-
-        Raises:
-            QgsProcessingException: it cannot be opened.
-        """
-        layer = self.parameterAsRasterLayer(parameters, name, context)
-        if layer is None or not layer.isValid():
-            raise QgsProcessingException(self.invalidRasterError(parameters, name))
-        return layer
 
     def run_geoseg(self, arguments: list[str], feedback: QgsProcessingFeedback) -> dict[str, Any]:
         """Run ``geoseg ARGUMENTS --json`` and return its answer.

@@ -42,7 +42,7 @@ class Inspect(GeosegAlgorithm):
         self, parameters: dict[str, Any], context: QgsProcessingContext, feedback: QgsProcessingFeedback
     ) -> dict[str, Any]:
         """Run geoseg and write a page."""
-        layer = self.raster_layer(parameters, "INPUT", context)
+        layer = self.parameterAsRasterLayer(parameters, "INPUT", context)
         facts = self.run_geoseg(["inspect", raster_file(layer)], feedback)
         page = Path(self.parameterAsFileOutput(parameters, "OUTPUT", context))
         page.write_text(inspection_page(facts), encoding="utf-8")

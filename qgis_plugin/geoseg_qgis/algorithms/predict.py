@@ -86,7 +86,7 @@ class Predict(GeosegAlgorithm):
     ) -> bool:
         """Take what is needed of the layers, in the main thread."""
         del feedback
-        layer = self.raster_layer(parameters, "INPUT", context)
+        layer = self.parameterAsRasterLayer(parameters, "INPUT", context)
         extent = self.parameterAsExtent(parameters, "EXTENT", context, layer.crs())
         size = self.parameterAsDouble(parameters, "PIXEL_SIZE", context)
         self._input: RasterInput = raster_input(layer, extent, size)

@@ -35,7 +35,7 @@ class VectorOutputAlgorithm(GeosegAlgorithm):
             context: of the algorithm.
             feedback: of the algorithm.
         """
-        layer = self.raster_layer(parameters, "INPUT", context)
+        layer = self.parameterAsRasterLayer(parameters, "INPUT", context)
         output = self.parameterAsOutputLayer(parameters, "OUTPUT", context)
         words = [word for option, value in given.items() if value for word in (option, value)]
         words += shlex.split(self.parameterAsString(parameters, "EXTRA", context))

@@ -19,6 +19,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))  # where pytest finds the tes
 
 from geoseg.io.polygons import ogr_file
 from geoseg.io.polygons.vector_formats import write_vectors
+from geoseg.io.polygons.vector_schema import VectorSchema
 from geoseg.testing.segments import LEGEND, UTM, segments_of
 
 
@@ -41,6 +42,6 @@ if __name__ == "__main__":
     ogr_file._even = interrupted
     signal.signal(number, stop)
     try:
-        write_vectors(path, [segments_of(9)], crs_wkt=UTM, legend=LEGEND)
+        write_vectors(path, [segments_of(9)], VectorSchema(crs_wkt=UTM, legend=LEGEND))
     except Stop:
         sys.stdout.write("Stop\n")

@@ -10,6 +10,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[2]))  # where pytest finds the tests' shared modules
 
 from geoseg.io.polygons.vector_formats import write_vectors
+from geoseg.io.polygons.vector_schema import VectorSchema
 from geoseg.testing.segments import LEGEND, UTM, segments_of
 
 
@@ -21,4 +22,4 @@ def batches():
     time.sleep(600)
 
 
-write_vectors(Path(sys.argv[1]), batches(), crs_wkt=UTM, legend=LEGEND)
+write_vectors(Path(sys.argv[1]), batches(), VectorSchema(crs_wkt=UTM, legend=LEGEND))

@@ -2,7 +2,10 @@
 
 import json
 import re
-from functools import partial
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import geopandas
 import numpy as np
@@ -13,11 +16,17 @@ from pyproj import CRS, Transformer
 from shapely.geometry import shape
 
 from geoseg.core.legend import Legend, LegendClass
+from geoseg.core.segments import Segments
 from geoseg.io.polygons.geojson import write_geojson
+from geoseg.io.polygons.vector_schema import VectorSchema
 from geoseg.testing.segments import LEGEND, MAP_LEGEND, UTM, map_segments, plain, segments_of
 
 WGS84 = CRS.from_epsg(4326).to_wkt()
-write = partial(write_geojson, crs_wkt=UTM, legend=LEGEND)
+SCHEMA = VectorSchema(crs_wkt=UTM, legend=LEGEND)
+
+
+def write(path: Path, batches: Iterable[Segments], schema: VectorSchema = SCHEMA, **options: Any) -> int:
+    return write_geojson(path, batches, schema, **options)
 
 
 def rings(geometry):
@@ -31,7 +40,7 @@ def turns_left(ring):
 
 
 def bbox_of(tmp_path, *boxes):
-    write(tmp_path / "s.geojson", [plain(box) for box in boxes], crs_wkt=WGS84)
+    write(tmp_path / "s.geojson", [plain(box) for box in boxes], replace(SCHEMA, crs_wkt=WGS84))
     return json.loads((tmp_path / "s.geojson").read_text())["bbox"]
 
 
@@ -60,7 +69,7 @@ def test_exterior_rings_turn_left_and_holes_right(tmp_path, clockwise):
 
 def test_rings_turn_right_also_where_the_antimeridian_cuts_them(tmp_path):
     cut = shapely.box(179, 0, 181, 2) - shapely.box(179.5, 0.5, 180.5, 1.5)
-    write(tmp_path / "s.geojson", [plain(cut)], crs_wkt=WGS84)
+    write(tmp_path / "s.geojson", [plain(cut)], replace(SCHEMA, crs_wkt=WGS84))
     whole = json.loads((tmp_path / "s.geojson").read_text())
     (feature,) = whole["features"]
     assert feature["geometry"]["type"] == "MultiPolygon"
@@ -72,7 +81,7 @@ def test_rings_turn_right_also_where_the_antimeridian_cuts_them(tmp_path):
 @pytest.mark.parametrize("decimals", [5, 7])
 def test_coordinates_have_the_digits_asked_for(tmp_path, decimals):
     segments = map_segments(40, Affine(30, 0, 5e5, 0, -30, 3e6), "EPSG:32645")
-    write(tmp_path / "s.geojson", [segments], legend=MAP_LEGEND, decimals=decimals)
+    write(tmp_path / "s.geojson", [segments], replace(SCHEMA, legend=MAP_LEGEND), decimals=decimals)
     text = (tmp_path / "s.geojson").read_text()
     whole = json.loads(text)
     for feature in whole["features"]:
@@ -84,7 +93,7 @@ def test_coordinates_have_the_digits_asked_for(tmp_path, decimals):
 
 def test_no_number_is_written_with_more_digits_than_asked_for(tmp_path):
     east = np.random.default_rng(0).uniform(100, 179, 5000)
-    write(tmp_path / "s.geojson", [plain(shapely.box(east, 10, east + 0.5, 11))], crs_wkt=WGS84)
+    write(tmp_path / "s.geojson", [plain(shapely.box(east, 10, east + 0.5, 11))], replace(SCHEMA, crs_wkt=WGS84))
     _, *coordinates = (tmp_path / "s.geojson").read_text().split('"coordinates":')
     digits = [digits for text in coordinates for digits in re.findall(r"\.(\d+)", text.partition("}")[0])]
     assert max(map(len, digits)) == 7
@@ -92,7 +101,9 @@ def test_no_number_is_written_with_more_digits_than_asked_for(tmp_path):
 
 def test_what_rounding_would_break_keeps_its_digits(tmp_path):
     sliver = shapely.Polygon([(10, 10), (10.00000004, 10.000001), (10.00000002, 10.000002), (10.00000001, 10.000001)])
-    write(tmp_path / "s.geojson", [plain([sliver, shapely.box(10.12345678, 10, 11, 11)])], crs_wkt=WGS84)
+    write(
+        tmp_path / "s.geojson", [plain([sliver, shapely.box(10.12345678, 10, 11, 11)])], replace(SCHEMA, crs_wkt=WGS84)
+    )
     first, second = json.loads((tmp_path / "s.geojson").read_text())["features"]
     assert shapely.equals(shape(first["geometry"]), sliver)
     assert second["geometry"]["coordinates"][0][0][0] in (10.1234568, 11)
@@ -100,7 +111,7 @@ def test_what_rounding_would_break_keeps_its_digits(tmp_path):
 
 def test_neighbours_share_their_rounded_edges(tmp_path):
     segments = map_segments(50, Affine(0.5, 0, 5e5, 0, -0.5, 3e6), "EPSG:32645")
-    write(tmp_path / "s.geojson", [segments], legend=MAP_LEGEND)
+    write(tmp_path / "s.geojson", [segments], replace(SCHEMA, legend=MAP_LEGEND))
     features = json.loads((tmp_path / "s.geojson").read_text())["features"]
     assert shapely.coverage_is_valid(np.array([shape(feature["geometry"]) for feature in features]))
 
@@ -130,7 +141,7 @@ def test_the_same_polygons_as_gdal_makes(tmp_path):
     crs = 32601
     x, y = Transformer.from_crs(4326, crs, always_xy=True).transform(180, 20)
     segments = map_segments(60, Affine(30, 0, x - 800, 0, -30, y), f"EPSG:{crs}")
-    write(tmp_path / "ours.geojson", [segments], crs_wkt=CRS.from_epsg(crs).to_wkt(), legend=MAP_LEGEND)
+    write(tmp_path / "ours.geojson", [segments], VectorSchema(crs_wkt=CRS.from_epsg(crs).to_wkt(), legend=MAP_LEGEND))
     frame = geopandas.GeoDataFrame({"pixels": segments.pixels}, geometry=segments.geometry, crs=crs)
     frame.to_file(tmp_path / "gdal.geojson", driver="GeoJSON", RFC7946=True)
     ours, theirs = (geopandas.read_file(tmp_path / name) for name in ("ours.geojson", "gdal.geojson"))
@@ -151,7 +162,7 @@ def test_names_of_any_script_survive(tmp_path):
     segments = [plain(shapely.box(i, 0, i + 1, 1)) for i in range(4)]
     for code, part in enumerate(segments):
         part.class_code[:] = code
-    write(tmp_path / "s.geojson", segments, crs_wkt=WGS84, legend=legend)
+    write(tmp_path / "s.geojson", segments, VectorSchema(crs_wkt=WGS84, legend=legend))
     features = json.loads((tmp_path / "s.geojson").read_bytes().decode())["features"]
     assert [feature["properties"]["class_name"] for feature in features] == names
     assert features[0]["properties"]["confidence"] is None

@@ -15,9 +15,10 @@ from pyproj import CRS
 from geoseg.core.legend import Legend
 from geoseg.errors import SceneError, WriteError
 from geoseg.io.checks.geopackage import check_geopackage
-from geoseg.io.polygons import geopackage, second_layer
+from geoseg.io.polygons import derived_layer, geopackage
+from geoseg.io.polygons.derived_layer import DerivedLayer
 from geoseg.io.polygons.geopackage import write_segments
-from geoseg.io.polygons.second_layer import SecondLayer
+from geoseg.io.polygons.vector_schema import VectorSchema
 from geoseg.testing.segments import LEGEND, UTM, segments_of
 
 
@@ -27,7 +28,7 @@ def read(path, layer="segments"):
 
 def test_what_went_in_comes_out(tmp_path):
     batches = [segments_of(50, 1), segments_of(0), segments_of(70, 2)]
-    assert write_segments(tmp_path / "s.gpkg", iter(batches), crs_wkt=UTM, legend=LEGEND) == 120
+    assert write_segments(tmp_path / "s.gpkg", iter(batches), VectorSchema(crs_wkt=UTM, legend=LEGEND)) == 120
     frame = read(tmp_path / "s.gpkg")
     for column in ("class_code", "area_m2", "perimeter_m", "pixels"):
         assert (frame[column].to_numpy() == np.concatenate([getattr(b, column) for b in batches])).all()
@@ -42,7 +43,7 @@ def test_what_went_in_comes_out(tmp_path):
 
 
 def test_an_empty_map_is_a_valid_empty_layer(tmp_path):
-    assert write_segments(tmp_path / "s.gpkg", [], crs_wkt=UTM, legend=LEGEND) == 0
+    assert write_segments(tmp_path / "s.gpkg", [], VectorSchema(crs_wkt=UTM, legend=LEGEND)) == 0
     frame = read(tmp_path / "s.gpkg")
     assert len(frame) == 0
     assert {"class_code", "class_name", "area_m2", "perimeter_m", "confidence", "pixels"} <= set(frame.columns)
@@ -51,7 +52,7 @@ def test_an_empty_map_is_a_valid_empty_layer(tmp_path):
 
 @pytest.mark.parametrize("wkt", [None, 'LOCAL_CS["site",UNIT["metre",1]]', CRS.from_user_input("ESRI:54009").to_wkt()])
 def test_any_crs_or_none_is_kept(tmp_path, wkt):
-    write_segments(tmp_path / "s.gpkg", [segments_of(3)], crs_wkt=wkt, legend=LEGEND)
+    write_segments(tmp_path / "s.gpkg", [segments_of(3)], VectorSchema(crs_wkt=wkt, legend=LEGEND))
     crs = read(tmp_path / "s.gpkg").crs
     assert (crs is None) == (wkt is None)
     if wkt is not None and not wkt.startswith("LOCAL"):
@@ -59,7 +60,7 @@ def test_any_crs_or_none_is_kept(tmp_path, wkt):
 
 
 def test_the_file_is_geopackage_1_3_with_an_index_and_one_default_style(tmp_path):
-    write_segments(tmp_path / "s.gpkg", [segments_of(30)], crs_wkt=UTM, legend=LEGEND)
+    write_segments(tmp_path / "s.gpkg", [segments_of(30)], VectorSchema(crs_wkt=UTM, legend=LEGEND))
     with closing(sqlite3.connect(tmp_path / "s.gpkg")) as db:
         assert db.execute("PRAGMA user_version").fetchone() == (10300,)
         assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
@@ -79,7 +80,9 @@ def test_the_file_is_geopackage_1_3_with_an_index_and_one_default_style(tmp_path
 
 def test_the_same_input_gives_the_same_bytes_at_any_time(tmp_path):
     for name in ("a", "b"):
-        write_segments(tmp_path / f"{name}.gpkg", (segments_of(400, s) for s in range(3)), crs_wkt=UTM, legend=LEGEND)
+        write_segments(
+            tmp_path / f"{name}.gpkg", (segments_of(400, s) for s in range(3)), VectorSchema(crs_wkt=UTM, legend=LEGEND)
+        )
         time.sleep(1.1)  # seconds are what a GeoPackage's own time stamps show
     assert (tmp_path / "a.gpkg").read_bytes() == (tmp_path / "b.gpkg").read_bytes()
 
@@ -93,16 +96,16 @@ def test_the_bytes_do_not_depend_on_how_long_the_writing_takes(tmp_path):
 
     pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": "2026-01-01T00:00:00.000Z"})
     try:
-        write_segments(tmp_path / "at once.gpkg", [segments_of(3)], crs_wkt=UTM, legend=LEGEND)
+        write_segments(tmp_path / "at once.gpkg", [segments_of(3)], VectorSchema(crs_wkt=UTM, legend=LEGEND))
     finally:
         pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": None})
-    write_segments(tmp_path / "slow.gpkg", slow(), crs_wkt=UTM, legend=LEGEND)
+    write_segments(tmp_path / "slow.gpkg", slow(), VectorSchema(crs_wkt=UTM, legend=LEGEND))
     assert (tmp_path / "at once.gpkg").read_bytes() == (tmp_path / "slow.gpkg").read_bytes()
 
 
 def test_other_programs_read_and_change_the_settled_file(tmp_path):
     path = tmp_path / "s.gpkg"
-    write_segments(path, [segments_of(30)], crs_wkt=UTM, legend=LEGEND)
+    write_segments(path, [segments_of(30)], VectorSchema(crs_wkt=UTM, legend=LEGEND))
     before = path.read_bytes()[24:28], path.read_bytes()[92:96]
     assert before[0] == before[1]
     with closing(sqlite3.connect(path)) as db, db:
@@ -116,7 +119,7 @@ def test_other_programs_read_and_change_the_settled_file(tmp_path):
 def test_a_plain_name_in_a_folder_of_an_odd_one_works(tmp_path):
     folder = tmp_path / "my maps! <1>"
     folder.mkdir()
-    assert write_segments(folder / "s.gpkg", [segments_of(50)], crs_wkt=UTM, legend=LEGEND) == 50
+    assert write_segments(folder / "s.gpkg", [segments_of(50)], VectorSchema(crs_wkt=UTM, legend=LEGEND)) == 50
     assert [path.name for path in folder.iterdir()] == ["s.gpkg"]
 
 
@@ -124,7 +127,7 @@ def test_a_plain_name_in_a_folder_of_an_odd_one_works(tmp_path):
 def test_odd_file_names_work(tmp_path, name):
     folder = tmp_path / name.removesuffix(".gpkg")
     folder.mkdir()
-    write_segments(folder / name, [segments_of(3)], crs_wkt=UTM, legend=LEGEND, layer='la"yer')
+    write_segments(folder / name, [segments_of(3)], VectorSchema(crs_wkt=UTM, legend=LEGEND, layer='la"yer'))
     with closing(sqlite3.connect(folder / name)) as db:
         assert db.execute('SELECT count(*) FROM "la""yer"').fetchone() == (3,)
     assert [p.name for p in folder.iterdir()] == [name]
@@ -136,14 +139,14 @@ def test_an_error_while_polygons_are_made_comes_through_as_it_is(tmp_path):
         raise SceneError("scene.tif", "it is torn")
 
     with pytest.raises(SceneError, match="it is torn"):
-        write_segments(tmp_path / "s.gpkg", batches(), crs_wkt=UTM, legend=LEGEND)
+        write_segments(tmp_path / "s.gpkg", batches(), VectorSchema(crs_wkt=UTM, legend=LEGEND))
     assert not list(tmp_path.iterdir())
 
 
 def test_a_code_without_a_meaning_is_refused(tmp_path):
     other = Legend(classes=[LEGEND.classes[0]])
     with pytest.raises(KeyError, match="200"):
-        write_segments(tmp_path / "s.gpkg", [segments_of(50)], crs_wkt=UTM, legend=other)
+        write_segments(tmp_path / "s.gpkg", [segments_of(50)], VectorSchema(crs_wkt=UTM, legend=other))
     assert not list(tmp_path.iterdir())
 
 
@@ -223,14 +226,14 @@ def test_what_is_lost_or_changed_in_writing_is_found(tmp_path, monkeypatch, dama
 
     monkeypatch.setattr(geopackage, "settle", lose)
     with pytest.raises(WriteError, match=told):
-        write_segments(tmp_path / "s.gpkg", [segments_of(50)], crs_wkt=UTM, legend=LEGEND)
+        write_segments(tmp_path / "s.gpkg", [segments_of(50)], VectorSchema(crs_wkt=UTM, legend=LEGEND))
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("count", [0, 1, 5000])
 def test_a_sound_file_passes_the_check_also_when_another_program_has_changed_it(tmp_path, count):
     path = tmp_path / "s.gpkg"
-    write_segments(path, [segments_of(count)], crs_wkt=UTM, legend=LEGEND, layer='la"yer')
+    write_segments(path, [segments_of(count)], VectorSchema(crs_wkt=UTM, legend=LEGEND, layer='la"yer'))
     check_geopackage(path)
     pyogrio.write_dataframe(read(path, 'la"yer')[:100], path, layer='la"yer', append=True)
     check_geopackage(path)
@@ -245,13 +248,13 @@ def test_coordinates_of_17_digits_pass_the_check(tmp_path):
         x, y = rng.uniform(-180, 179, 40), rng.uniform(-90, 89, 40)
         path = tmp_path / f"s{number}.gpkg"
         degrees = replace(some, geometry=shapely.box(x, y, x + rng.random(40), y + rng.random(40)))
-        write_segments(path, [degrees], crs_wkt=wkt, legend=LEGEND)
+        write_segments(path, [degrees], VectorSchema(crs_wkt=wkt, legend=LEGEND))
         check_geopackage(path)
 
 
 def test_a_page_that_was_cut_off_is_found(tmp_path):
     path = tmp_path / "s.gpkg"
-    write_segments(path, [segments_of(500)], crs_wkt=UTM, legend=LEGEND)
+    write_segments(path, [segments_of(500)], VectorSchema(crs_wkt=UTM, legend=LEGEND))
     whole = path.read_bytes()
     for kept in (0, 50, 4096, len(whole) // 2, len(whole) - 4096, len(whole) - 1):
         path.write_bytes(whole[:kept])
@@ -260,7 +263,7 @@ def test_a_page_that_was_cut_off_is_found(tmp_path):
 
 
 def test_a_failed_rewrite_leaves_the_old_polygons(tmp_path, monkeypatch):
-    write_segments(tmp_path / "s.gpkg", [segments_of(5)], crs_wkt=UTM, legend=LEGEND)
+    write_segments(tmp_path / "s.gpkg", [segments_of(5)], VectorSchema(crs_wkt=UTM, legend=LEGEND))
     before = (tmp_path / "s.gpkg").read_bytes()
 
     def full(*_):
@@ -268,7 +271,7 @@ def test_a_failed_rewrite_leaves_the_old_polygons(tmp_path, monkeypatch):
 
     monkeypatch.setattr(geopackage, "add_style", full)
     with pytest.raises(WriteError, match="disk is full"):
-        write_segments(tmp_path / "s.gpkg", [segments_of(50)], crs_wkt=UTM, legend=LEGEND)
+        write_segments(tmp_path / "s.gpkg", [segments_of(50)], VectorSchema(crs_wkt=UTM, legend=LEGEND))
     assert [p.read_bytes() for p in tmp_path.iterdir()] == [before]
 
 
@@ -280,12 +283,12 @@ def shrunk(batches):
         yield replace(batch, geometry=shapely.buffer(batch.geometry, -0.5), area_m2=batch.area_m2 / 2)
 
 
-SECOND = SecondLayer(codes=(200,), make=shrunk)
+SECOND = DerivedLayer(codes=(200,), make=shrunk)
 
 
 def test_a_second_layer_is_made_from_some_of_the_first(tmp_path):
     batches = [segments_of(50, 1), segments_of(0), segments_of(70, 2)]
-    count = write_segments(tmp_path / "s.gpkg", iter(batches), crs_wkt=UTM, legend=LEGEND, second=SECOND)
+    count = write_segments(tmp_path / "s.gpkg", iter(batches), VectorSchema(crs_wkt=UTM, legend=LEGEND), second=SECOND)
     first, second = read(tmp_path / "s.gpkg"), read(tmp_path / "s.gpkg", "segments_regular")
     assert count == len(first) == 120
     chosen = first[first.class_code == 200].reset_index(drop=True)
@@ -308,13 +311,13 @@ def test_a_second_layer_is_made_from_some_of_the_first(tmp_path):
 def test_a_second_layer_may_be_empty_and_has_the_same_bytes_at_any_time(tmp_path):
     for name in ("a", "b"):
         path = tmp_path / f"{name}! odd.gpkg"
-        write_segments(path, [segments_of(90, 3)], crs_wkt=None, legend=LEGEND, second=SECOND)
+        write_segments(path, [segments_of(90, 3)], VectorSchema(crs_wkt=None, legend=LEGEND), second=SECOND)
         time.sleep(1.1)
     assert (tmp_path / "a! odd.gpkg").read_bytes() == (tmp_path / "b! odd.gpkg").read_bytes()
     none = replace(SECOND, codes=(0,))
     some = segments_of(30)
     only = [replace(some, class_code=np.full(30, 200, np.uint8))]
-    write_segments(tmp_path / "s.gpkg", only, crs_wkt=UTM, legend=LEGEND, second=none)
+    write_segments(tmp_path / "s.gpkg", only, VectorSchema(crs_wkt=UTM, legend=LEGEND), second=none)
     assert len(read(tmp_path / "s.gpkg", "segments_regular")) == 0
 
 
@@ -326,13 +329,13 @@ def test_what_breaks_a_second_layer_breaks_the_file(tmp_path, monkeypatch):
     def full(*_, **__):
         raise OSError(28, "No space left on device")
 
-    options = {"crs_wkt": UTM, "legend": LEGEND}
+    schema = VectorSchema(crs_wkt=UTM, legend=LEGEND)
     with pytest.raises(SceneError, match="it is torn"):
-        write_segments(tmp_path / "s.gpkg", [segments_of(9, 3)] * 2, **options, second=replace(SECOND, make=torn))
+        write_segments(tmp_path / "s.gpkg", [segments_of(9, 3)] * 2, schema, second=replace(SECOND, make=torn))
     with monkeypatch.context() as patch:
-        patch.setattr(second_layer.pickle, "dump", full)
+        patch.setattr(derived_layer.pickle, "dump", full)
         with pytest.raises(WriteError, match="No space"):
-            write_segments(tmp_path / "s.gpkg", [segments_of(9, 3)], **options, second=SECOND)
+            write_segments(tmp_path / "s.gpkg", [segments_of(9, 3)], schema, second=SECOND)
     assert not list(tmp_path.iterdir())
 
 
@@ -343,7 +346,7 @@ def test_more_columns_are_kept_in_both_layers(tmp_path):
     extra["b1_count"] = np.arange(60) * 2**40
     path = tmp_path / "s.gpkg"
     batches = [replace(some, extra=extra)]
-    write_segments(path, batches, crs_wkt=UTM, legend=LEGEND, extra=extra.dtype, second=SECOND)
+    write_segments(path, batches, VectorSchema(crs_wkt=UTM, legend=LEGEND, extra=extra.dtype), second=SECOND)
     for frame, which in ((read(path), slice(None)), (read(path, "segments_regular"), some.class_code == 200)):
         np.testing.assert_array_equal(frame.b1_mean.to_numpy(), extra["b1_mean"][which])
         assert (frame.b1_count.to_numpy() == extra["b1_count"][which]).all()

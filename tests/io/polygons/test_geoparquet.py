@@ -1,7 +1,8 @@
 """GeoParquet that says the truth of itself, in an order that makes far row groups easy to skip."""
 
 import json
-from functools import partial
+from collections.abc import Iterable
+from pathlib import Path
 
 import geopandas
 import jsonschema
@@ -13,12 +14,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyproj import CRS
 
+from geoseg.core.segments import Segments
 from geoseg.io.polygons import geoparquet
 from geoseg.io.polygons.geoparquet import write_geoparquet
 from geoseg.io.polygons.hilbert import hilbert_keys
+from geoseg.io.polygons.vector_schema import VectorSchema
 from geoseg.testing.segments import LEGEND, UTM, plain, segments_of
 
-write = partial(write_geoparquet, crs_wkt=UTM, legend=LEGEND)
+SCHEMA = VectorSchema(crs_wkt=UTM, legend=LEGEND)
+
+
+def write(path: Path, batches: Iterable[Segments], schema: VectorSchema = SCHEMA) -> int:
+    return write_geoparquet(path, batches, schema)
+
 
 CORNER = {
     corner: {
@@ -81,7 +89,7 @@ def test_the_metadata_follow_the_specification(tmp_path, wkt, count, multi):
     kind = "MultiPolygon" if multi else "Polygon"
     if multi and count:
         segments = plain(shapely.multipolygons(segments.geometry, indices=np.repeat(np.arange(15), 2)))
-    write_geoparquet(tmp_path / "s.parquet", [segments], crs_wkt=wkt, legend=LEGEND, multi=multi)
+    write_geoparquet(tmp_path / "s.parquet", [segments], VectorSchema(crs_wkt=wkt, legend=LEGEND, multi=multi))
     found = geo(tmp_path / "s.parquet")
     jsonschema.validate(found, GEO_1_1, jsonschema.Draft202012Validator)
     column = found["columns"][found["primary_column"]]

@@ -12,7 +12,7 @@ from pyproj import CRS, Geod, Transformer
 
 from geoseg.errors import UsageError
 from geoseg.io.polygons.lonlat import ToLonLat
-from geoseg.io.vectors.bend import bend
+from geoseg.io.vectors.curved_edges import project_edges
 from geoseg.testing.segments import map_segments
 
 GEOD = Geod(ellps="WGS84")
@@ -149,8 +149,8 @@ def test_an_edge_bends_alike_from_both_ends(boxes):
     def parabola(points):
         return np.column_stack([points[:, 0], points[:, 1] + points[:, 0] ** 2])
 
-    one = bend(polygons, parabola, tolerance=0.01, reach=0.01)
-    other = bend(shapely.reverse(polygons), parabola, tolerance=0.01, reach=0.01)
+    one = project_edges(polygons, parabola, tolerance=0.01, reach=0.01)
+    other = project_edges(shapely.reverse(polygons), parabola, tolerance=0.01, reach=0.01)
     assert shapely.equals_exact(one, shapely.reverse(other), 0).all()
     fine = shapely.transform(shapely.segmentize(polygons, 0.01), parabola)
     assert (shapely.hausdorff_distance(one, fine) < 0.05).all()

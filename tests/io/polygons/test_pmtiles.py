@@ -2,7 +2,9 @@
 
 import gzip
 from collections import defaultdict
-from functools import partial
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
 
 import mapbox_vector_tile
 import numpy as np
@@ -19,7 +21,9 @@ from pmtiles.tile import Compression, TileType
 from pyproj import CRS
 from shapely.geometry import shape
 
+from geoseg.core.segments import Segments
 from geoseg.io.polygons.pmtiles import write_pmtiles
+from geoseg.io.polygons.vector_schema import VectorSchema
 from geoseg.io.polygons.vector_tile import encode_tile
 from geoseg.testing.segments import LEGEND, MAP_LEGEND, UTM, map_segments, plain, segments_of
 from geoseg.vector.source import ArraySource
@@ -32,7 +36,11 @@ CORNER = 137_000, 92_000
 
 WGS84 = CRS.from_epsg(4326).to_wkt()
 MERCATOR = CRS.from_epsg(3857).to_wkt()
-write = partial(write_pmtiles, crs_wkt=MERCATOR, legend=MAP_LEGEND)
+SCHEMA = VectorSchema(crs_wkt=MERCATOR, legend=MAP_LEGEND)
+
+
+def write(path: Path, batches: Iterable[Segments], schema: VectorSchema = SCHEMA) -> int:
+    return write_pmtiles(path, batches, schema)
 
 
 def on_the_screen_grid(offset_px):
@@ -120,7 +128,7 @@ def test_noise_at_the_corner_of_four_tiles(tmp_path, size, seed, offset, chance)
 
 def test_tiles_hold_valid_polygons_in_their_bounds_and_winding(tmp_path):
     segments = map_segments(400, Affine(0.5, 0, 5e5, 0, -0.5, 5e6), "EPSG:32633")
-    write(tmp_path / "s.pmtiles", [segments], crs_wkt=CRS.from_epsg(32633).to_wkt())
+    write(tmp_path / "s.pmtiles", [segments], replace(SCHEMA, crs_wkt=CRS.from_epsg(32633).to_wkt()))
     zooms = defaultdict(set)
     for (zoom, _, _), features in tiles_of(tmp_path / "s.pmtiles"):
         numbers = [feature["id"] for feature in features]
@@ -157,7 +165,7 @@ def test_away_from_the_finest_zoom_only_what_can_be_seen_is_kept(tmp_path):
 
 
 def test_the_archive_says_what_it_holds(tmp_path):
-    write(tmp_path / "s.pmtiles", [segments_of(40)], crs_wkt=UTM, legend=LEGEND)
+    write(tmp_path / "s.pmtiles", [segments_of(40)], VectorSchema(crs_wkt=UTM, legend=LEGEND))
     header, metadata = header_of(tmp_path / "s.pmtiles")
     assert (header["tile_type"], header["tile_compression"]) == (TileType.MVT, Compression.GZIP)
     assert header["clustered"]
@@ -173,7 +181,7 @@ def test_the_archive_says_what_it_holds(tmp_path):
 
 def test_features_carry_their_attributes_and_a_null_is_no_number(tmp_path):
     given = segments_of(30)
-    write(tmp_path / "s.pmtiles", [given[:11], given[11:]], crs_wkt=UTM, legend=LEGEND)
+    write(tmp_path / "s.pmtiles", [given[:11], given[11:]], VectorSchema(crs_wkt=UTM, legend=LEGEND))
     zoom = header_of(tmp_path / "s.pmtiles")[0]["max_zoom"]
     for (z, _, _), features in tiles_of(tmp_path / "s.pmtiles"):
         for feature in features if z == zoom else ():
@@ -230,7 +238,7 @@ def test_an_empty_map_is_an_archive_with_one_empty_tile(tmp_path):
 def test_the_antimeridian_and_the_map_s_northern_end(tmp_path):
     beyond = shapely.box(10, 86, 11, 87)
     given = [shapely.box(179, 0, 181, 1), shapely.box(10, 84, 11, 86), beyond]
-    assert write(tmp_path / "s.pmtiles", [in_degrees(given, 400)], crs_wkt=WGS84) == 3
+    assert write(tmp_path / "s.pmtiles", [in_degrees(given, 400)], replace(SCHEMA, crs_wkt=WGS84)) == 3
     header, _ = header_of(tmp_path / "s.pmtiles")
     zoom = header["max_zoom"]
     columns = defaultdict(set)
@@ -241,13 +249,13 @@ def test_the_antimeridian_and_the_map_s_northern_end(tmp_path):
     assert set(columns) == {0, 1}
     assert {0, 2**zoom - 1} <= columns[0]
     assert header["max_lat_e7"] == round(85.0511287798066 * 1e7)
-    write(tmp_path / "s.pmtiles", [in_degrees(beyond, 400)], crs_wkt=WGS84)
+    write(tmp_path / "s.pmtiles", [in_degrees(beyond, 400)], replace(SCHEMA, crs_wkt=WGS84))
     assert list(tiles_of(tmp_path / "s.pmtiles")) == [((0, 0, 0), [])]
 
 
 def test_twisted_polygons_do_no_harm(tmp_path):
     bowtie = shapely.Polygon([(10, 10), (11, 11), (11, 10), (10, 11), (10, 10)])
     spike = shapely.Polygon([(12, 10), (13, 10), (13, 11), (14, 12), (13, 11), (12, 11), (12, 10)])
-    write(tmp_path / "s.pmtiles", [in_degrees([spike, bowtie], 400)], crs_wkt=WGS84)
+    write(tmp_path / "s.pmtiles", [in_degrees([spike, bowtie], 400)], replace(SCHEMA, crs_wkt=WGS84))
     zoom = header_of(tmp_path / "s.pmtiles")[0]["max_zoom"]
     assert set(reassembled(tmp_path / "s.pmtiles", zoom)) == {0, 1}

@@ -15,6 +15,7 @@ from pyproj import CRS
 from geoseg.errors import SceneError, UsageError, WriteError
 from geoseg.io.polygons.ogr_file import arrow_stream
 from geoseg.io.polygons.vector_formats import VECTOR_SUFFIXES, write_vectors, writer_for
+from geoseg.io.polygons.vector_schema import VectorSchema
 from geoseg.io.publish.style_file import style_path
 from geoseg.testing.segments import LEGEND, UTM, segments_of
 from geoseg.testing.vector_writers import VectorWriterTests
@@ -80,7 +81,7 @@ def test_an_unknown_suffix_is_refused_before_anything_is_read(tmp_path):
     batches = iter([segments_of(3)])
     for name in ("s.shp", "s", "s.json"):
         with pytest.raises(UsageError, match=r"\.gpkg, \.fgb, \.parquet, \.geojson, \.geojsonl, \.pmtiles") as caught:
-            write_vectors(tmp_path / name, batches, crs_wkt=UTM, legend=LEGEND)
+            write_vectors(tmp_path / name, batches, VectorSchema(crs_wkt=UTM, legend=LEGEND))
         assert name in str(caught.value)
         assert "\n" not in str(caught.value)
     assert len(next(batches)) == 3
@@ -88,7 +89,7 @@ def test_an_unknown_suffix_is_refused_before_anything_is_read(tmp_path):
 
 
 def test_a_suffix_may_be_in_capitals(tmp_path):
-    write_vectors(tmp_path / "S.GeoJSON", [segments_of(3)], crs_wkt=UTM, legend=LEGEND)
+    write_vectors(tmp_path / "S.GeoJSON", [segments_of(3)], VectorSchema(crs_wkt=UTM, legend=LEGEND))
     assert len(read(tmp_path / "S.GeoJSON")) == 3
 
 
@@ -106,7 +107,7 @@ def test_a_missing_library_is_told_with_what_to_install(tmp_path, monkeypatch, m
 @pytest.mark.parametrize("wkt", [None, 'LOCAL_CS["site",UNIT["metre",1]]', CRS.from_user_input("ESRI:54009").to_wkt()])
 def test_any_crs_or_none_is_kept(tmp_path, suffix, wkt):
     path = tmp_path / f"s{suffix}"
-    write_vectors(path, [segments_of(3)], crs_wkt=wkt, legend=LEGEND)
+    write_vectors(path, [segments_of(3)], VectorSchema(crs_wkt=wkt, legend=LEGEND))
     crs = read(path).crs
     assert (crs is None) == (wkt is None)
     if wkt is not None and not wkt.startswith("LOCAL"):
@@ -120,7 +121,7 @@ def test_any_crs_or_none_is_kept(tmp_path, suffix, wkt):
 def test_longitudes_cannot_be_made_of_nothing(tmp_path, suffix, wkt):
     batches = iter([segments_of(3)])
     with pytest.raises(UsageError, match=r"--assume-crs, or write \.gpkg") as caught:
-        write_vectors(tmp_path / f"s{suffix}", batches, crs_wkt=wkt, legend=LEGEND)
+        write_vectors(tmp_path / f"s{suffix}", batches, VectorSchema(crs_wkt=wkt, legend=LEGEND))
     assert "\n" not in str(caught.value)
     assert len(next(batches)) == 3
     assert not list(tmp_path.iterdir())
@@ -131,8 +132,8 @@ def test_odd_file_names_work(path, name):
     folder = path.parent / name
     folder.mkdir()
     target = folder / f"{name}{path.suffix}"
-    write_vectors(target, [segments_of(3)], crs_wkt=UTM, legend=LEGEND)
-    write_vectors(path, [segments_of(3)], crs_wkt=UTM, legend=LEGEND)
+    write_vectors(target, [segments_of(3)], VectorSchema(crs_wkt=UTM, legend=LEGEND))
+    write_vectors(path, [segments_of(3)], VectorSchema(crs_wkt=UTM, legend=LEGEND))
     style = style_path(target)
     assert {file.name for file in folder.iterdir()} == {target.name} | ({style.name} if style else set())
     assert target.read_bytes() == path.read_bytes()
@@ -158,7 +159,7 @@ def spoil(monkeypatch, path, damage):
 def test_a_file_cut_short_never_takes_the_name(path, monkeypatch):
     spoil(monkeypatch, path, lambda part: part.write_bytes(part.read_bytes()[: part.stat().st_size * 2 // 3]))
     with pytest.raises(WriteError, match="cannot be written"):
-        write_vectors(path, [segments_of(3000)], crs_wkt=UTM, legend=LEGEND)
+        write_vectors(path, [segments_of(3000)], VectorSchema(crs_wkt=UTM, legend=LEGEND))
     assert not list(path.parent.iterdir())
 
 
@@ -174,7 +175,7 @@ def test_a_flipped_byte_never_takes_the_name(tmp_path, monkeypatch, suffix, wher
     path.write_bytes(b"the old file")
     spoil(monkeypatch, path, flip)
     with pytest.raises(WriteError, match="cannot be written"):
-        write_vectors(path, [segments_of(3000)], crs_wkt=UTM, legend=LEGEND)
+        write_vectors(path, [segments_of(3000)], VectorSchema(crs_wkt=UTM, legend=LEGEND))
     assert [(file.name, file.read_bytes()) for file in tmp_path.iterdir()] == [(path.name, b"the old file")]
 
 
@@ -185,7 +186,7 @@ def test_a_killed_writer_leaves_the_old_file_and_the_next_one_its_own_only(path)
         assert process.stdout.readline() == b"half\n"
         process.send_signal(signal.SIGKILL)
     assert path.read_bytes() == b"the old file"
-    write_vectors(path, [segments_of(3)], crs_wkt=UTM, legend=LEGEND)
+    write_vectors(path, [segments_of(3)], VectorSchema(crs_wkt=UTM, legend=LEGEND))
     style = style_path(path)
     assert {file.name for file in path.parent.iterdir()} == {path.name} | ({style.name} if style else set())
 

@@ -27,6 +27,7 @@ from geoseg.core.legend import Legend, LegendClass
 from geoseg.core.segments import Segments
 from geoseg.core.window import Window
 from geoseg.io.polygons.geopackage import write_segments
+from geoseg.io.polygons.vector_schema import VectorSchema
 from geoseg.io.publish.about import About
 from geoseg.io.publish.bundle import Bundle
 from geoseg.io.publish.grid import LayerGrid
@@ -99,7 +100,7 @@ def make_bundle(folder, stem, grid=GRID, imagery=True, legend=LEGEND):
         confidence_min=(one * 0.6).astype(np.float32),
         pixels=one.astype(np.int64),
     )
-    write_segments(bundle.segments, [segments], crs_wkt=grid.crs_wkt, legend=legend, about=ABOUT)
+    write_segments(bundle.segments, [segments], VectorSchema(crs_wkt=grid.crs_wkt, legend=legend), about=ABOUT)
     scene = folder / f"{stem}.tif"
     if imagery:
         with rasterio.open(

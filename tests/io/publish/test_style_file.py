@@ -17,6 +17,7 @@ from test_qgis import PYTHON, needs_qgis
 from geoseg.core.legend import Legend, LegendClass
 from geoseg.errors import OutputError
 from geoseg.io.polygons.vector_formats import VECTOR_SUFFIXES, write_vectors
+from geoseg.io.polygons.vector_schema import VectorSchema
 from geoseg.io.publish.maplibre_style import maplibre_style
 from geoseg.io.publish.style_file import check_style, style_path, write_style
 from geoseg.testing.segments import LEGEND, UTM, segments_of
@@ -34,7 +35,7 @@ COVER = OBJECTS.model_copy(update={"background": None})
 @pytest.mark.parametrize("suffix", [suffix for suffix in VECTOR_SUFFIXES if suffix not in {".gpkg", ".pmtiles"}])
 def test_the_style_beside_a_file_is_the_one_inside_a_geopackage(suffix: str, tmp_path: Path) -> None:
     for name in (f"roofs{suffix}", "roofs.gpkg"):
-        write_vectors(tmp_path / name, [segments_of(3)], crs_wkt=UTM, legend=LEGEND)
+        write_vectors(tmp_path / name, [segments_of(3)], VectorSchema(crs_wkt=UTM, legend=LEGEND))
     with closing(sqlite3.connect(tmp_path / "roofs.gpkg")) as db:
         (inside,) = db.execute("SELECT styleQML FROM layer_styles").fetchone()
     assert (tmp_path / "roofs.qml").read_text() == inside
@@ -48,7 +49,7 @@ class TestInQgis:
 
     def test_a_file_opens_styled(self, suffix: str, tmp_path: Path) -> None:
         path = tmp_path / f"roofs{suffix}"
-        write_vectors(path, [segments_of(3)], crs_wkt=UTM, legend=LEGEND)
+        write_vectors(path, [segments_of(3)], VectorSchema(crs_wkt=UTM, legend=LEGEND))
         script = (
             "import json, os, sys; os.environ['QT_QPA_PLATFORM'] = 'offscreen'\n"
             "from qgis.core import QgsApplication, QgsVectorLayer\n"

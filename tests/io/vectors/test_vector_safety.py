@@ -133,7 +133,7 @@ def _users(path: Path | str, folder: Path) -> dict[str, Callable[[], object]]:
         "area": lambda: read_area(path, GRID),
         "labels": lambda: PolygonFile(path=Path(path)).open(GRID),
         "reference": lambda: evaluate(codes, path),
-        "objects": lambda: evaluate_objects(codes, Path(path), wanted="1"),
+        "objects": lambda: evaluate_objects(codes, Path(path), of_class="1"),
         "predicted objects": lambda: evaluate_objects(Path(path), folder / "served" / "area.gpkg"),
         "sample": lambda: read_sample(Path(path)),
     }

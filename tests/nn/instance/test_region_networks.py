@@ -15,7 +15,7 @@ from geoseg.nn import build
 from geoseg.nn.instance.mask_scoring import MaskIoUHead, mask_iou_targets
 from geoseg.nn.instance.panet import join_levels
 from geoseg.nn.instance.region_pool import RegionPool
-from geoseg.nn.zoo.pretrained import begin, find_encoder
+from geoseg.nn.zoo.pretrained import find_encoder, load_encoder_weights
 
 SMALL = {"backbone": "resnet18", "anchor_px": (16, 24, 32, 64, 128), "norm": "batch"}
 NAMES = ("maskrcnn_r50_fpn", "maskrcnn_r50_fpn_v2", "maskscoring_r50", "panet_r50")
@@ -196,7 +196,7 @@ def test_training_mode_without_targets_is_refused() -> None:
 def test_the_weights_of_a_classifier_begin_the_backbone(name: str) -> None:
     network = build(name, 4, 2, **{**SMALL, "norm": "frozen"})
     weights = timm.create_model("resnet18").state_dict()
-    begin(find_encoder(network), weights)
+    load_encoder_weights(find_encoder(network), weights)
     body = network.network.backbone.body
     torch.testing.assert_close(body["layer4"][1].conv2.weight.data, weights["layer4.1.conv2.weight"])
     assert body["conv1"].weight.shape[1] == 4

@@ -17,7 +17,7 @@ from geoseg.core.segments import Segments
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SecondLayer:
+class DerivedLayer:
     """Definition of a second layer.
 
     Attributes:

@@ -24,7 +24,7 @@ Channels = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Square:
+class SampleCrop:
     """A crop of a validation image with labels and prediction.
 
     Attributes:
@@ -42,7 +42,7 @@ class Square:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class HeldOut:
+class ValidationResult:
     """Result of the validation of a network.
 
     Attributes:
@@ -53,10 +53,10 @@ class HeldOut:
 
     scores: tuple[Score, ...]
     counts: Confusion
-    squares: tuple[Square, ...]
+    crops: tuple[SampleCrop, ...]
 
 
-def hold_out(network: nn.Module, images: Sequence[LabelledScene], card: ModelCard) -> HeldOut:
+def validate(network: nn.Module, images: Sequence[LabelledScene], card: ModelCard) -> ValidationResult:
     """Predict the validation images and compare with their labels.
 
     Args:
@@ -66,22 +66,22 @@ def hold_out(network: nn.Module, images: Sequence[LabelledScene], card: ModelCar
     """
     classes = len(card.legend)
     counted: dict[str, Confusion] = {}
-    squares: list[Square] = []
+    crops: list[SampleCrop] = []
     for image in images:
         answer = predict_channels(network, image, card)
         counts = confusion(image.channels, answer, classes)
         counted[image.scored_as] = counted.get(image.scored_as, 0) + counts
-        squares = sorted([*squares, *_squares(image, answer, classes)], key=lambda square: square.score)
-        if len(squares) > 2 * SHOWN:
-            squares = squares[:SHOWN] + squares[-SHOWN:]
-    return HeldOut(
+        crops = sorted([*crops, *_squares(image, answer, classes)], key=lambda square: square.score)
+        if len(crops) > 2 * SHOWN:
+            crops = crops[:SHOWN] + crops[-SHOWN:]
+    return ValidationResult(
         scores=tuple(score for on, counts in counted.items() for score in image_scores(on, counts, card.legend)),
         counts=sum(counted.values(), np.zeros((classes, classes), np.int64)),
-        squares=tuple(squares),
+        crops=tuple(crops),
     )
 
 
-def _squares(image: LabelledScene, answer: Channels, classes: int) -> Iterator[Square]:
+def _squares(image: LabelledScene, answer: Channels, classes: int) -> Iterator[SampleCrop]:
     height, width = answer.shape
     channels = image.channels
     for top in range(0, height, _SQUARE_PX):
@@ -91,7 +91,7 @@ def _squares(image: LabelledScene, answer: Channels, classes: int) -> Iterator[S
             score = headline(confusion(truth, found, classes))
             if np.isnan(score) or np.mean(truth != UNLABELLED) < _LEAST_LABELLED:
                 continue
-            yield Square(
+            yield SampleCrop(
                 name=f"{image.name}, row {top}, column {left}",
                 score=score,
                 values=image.read(window).values,

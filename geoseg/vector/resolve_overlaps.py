@@ -15,7 +15,7 @@ Shapes = npt.NDArray[np.object_]
 _NOTHING = 1e-9
 
 
-def give_way(raw: Shapes, wanted: Shapes, iou: F64, least: float) -> Shapes:
+def resolve_overlaps(raw: Shapes, replacement: Shapes, iou: F64, least: float) -> Shapes:
     """Cut what is wanted so that nothing overlaps.
 
     What becomes of a polygon depends on those it overlaps, on those they overlap, and on those they overlap, but on no
@@ -23,42 +23,42 @@ def give_way(raw: Shapes, wanted: Shapes, iou: F64, least: float) -> Shapes:
 
     Args:
         raw: polygons that do not overlap.
-        wanted: what each shall become.
+        replacement: what each shall become.
         iou: how far each is the one it was; 1 where it is.
         least: what ``iou`` may not fall below.
 
     Returns:
         Polygons, none of which overlaps another by more than rounding, and each at least ``least`` of what it was.
     """
-    wanted = _spare(raw, wanted, iou < 1, least)
-    iou = np.where(wanted == raw, 1.0, iou)
-    one, other = _overlaps(wanted, wanted)
+    replacement = _spare(raw, replacement, iou < 1, least)
+    iou = np.where(replacement == raw, 1.0, iou)
+    one, other = _overlaps(replacement, replacement)
     # the better one stays; of two alike, the first
     loses = (iou[one] < iou[other]) | ((iou[one] == iou[other]) & (one > other))
-    out = wanted.copy()
-    losers, cut = _without(wanted, one[loses], wanted, other[loses])
+    out = replacement.copy()
+    losers, cut = _without(replacement, one[loses], replacement, other[loses])
     good = overlap_share(cut, raw[losers]) >= least
-    good &= shapely.get_num_interior_rings(cut) >= shapely.get_num_interior_rings(wanted[losers])
+    good &= shapely.get_num_interior_rings(cut) >= shapely.get_num_interior_rings(replacement[losers])
     out[losers[good]] = cut[good]
     lost = losers[~good]
     out[lost] = raw[lost]
     # what is left as it was gives way too, to all that lie over it: they have been told to stay off most of it
-    one, other = _overlaps(raw[lost], wanted)
+    one, other = _overlaps(raw[lost], replacement)
     apart = lost[one] != other
-    some, cut = _without(raw, lost[one[apart]], wanted, other[apart])
+    some, cut = _without(raw, lost[one[apart]], replacement, other[apart])
     out[some] = cut
     return out
 
 
-def _spare(raw: Shapes, wanted: Shapes, changed: npt.NDArray[np.bool_], least: float) -> Shapes:
+def _spare(raw: Shapes, replacement: Shapes, changed: npt.NDArray[np.bool_], least: float) -> Shapes:
     """Keep polygons as they were that would, with others, cover too much of what another one was."""
-    over, under = _overlaps(wanted, raw)
+    over, under = _overlaps(replacement, raw)
     apart = (over != under) & changed[over]
     over, under = over[apart], under[apart]
-    covered, left = _without(raw, under, wanted, over)
+    covered, left = _without(raw, under, replacement, over)
     spoilt = covered[shapely.area(left) < least * shapely.area(raw[covered])]
     back = over[np.isin(under, spoilt)]
-    out = wanted.copy()
+    out = replacement.copy()
     out[back] = raw[back]
     return out
 

@@ -21,13 +21,13 @@ class _OneLine(logging.Filter):
 
     def __init__(self) -> None:
         super().__init__()
-        self._said = False
+        self._warned = False
 
     def filter(self, record: logging.LogRecord) -> bool:
         if not str(record.msg).startswith(_FAILURES):
             return True
-        if not self._said:
-            self._said = True
+        if not self._warned:
+            self._warned = True
             _log.warning("Prefect's API takes no events; the work goes on.")
         return False
 

@@ -36,7 +36,7 @@ class Outcome:
 
     summary: str
     exit_code: int = 0
-    told: bool = True
+    reported: bool = True
 
 
 _UNHEARD = (httpx.HTTPError, PrefectException, OSError, RuntimeError)
@@ -45,10 +45,10 @@ _UNHEARD = (httpx.HTTPError, PrefectException, OSError, RuntimeError)
 _computed: ContextVar[Outcome | None] = ContextVar("computed", default=None)
 
 
-def computed(outcome: Outcome) -> None:
+def mark_complete(outcome: Outcome) -> None:
     """State that all outputs are final; a flow does so before Prefect decides on its state."""
     _computed.set(outcome)
-    if not outcome.told:
+    if not outcome.reported:
         logging.getLogger(__name__).warning("computed, not reported: %s", outcome.summary)
 
 
@@ -75,14 +75,14 @@ def command(function: Callable[..., int]) -> NoReturn:
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     code = run_command(lambda: app(args=arguments, standalone_mode=False), debug=debug)
     outcome = _computed.get()
-    if outcome is not None and not outcome.told:
+    if outcome is not None and not outcome.reported:
         sys.stderr.flush()
         os._exit(code)  # in order, Prefect would try for seconds with each of thousands of queued events
     sys.exit(code)
 
 
 @contextmanager
-def talking() -> Iterator[None]:
+def api_errors() -> Iterator[None]:
     """Talk to Prefect's API, where nothing can be done without it.
 
     Raises:
@@ -118,7 +118,7 @@ def run(flow: Callable[[], State[Any]]) -> int:
         ResourceError: Prefect's API did not let the flow begin, or was lost before the outputs were final.
     """
     _computed.set(None)
-    told = True
+    reported = True
     try:
         start_own_server()
         state = flow()
@@ -127,14 +127,14 @@ def run(flow: Callable[[], State[Any]]) -> int:
     except _UNHEARD as error:
         if _computed.get() is None:
             raise _unheard(error, "Start it or unset PREFECT_API_URL; run again to resume.") from error
-        told = False
+        reported = False
     outcome = _computed.get()
     if outcome is None:
         state.result()  # raises what the flow raised
         return 0
     print_message(outcome.summary)
-    if told and outcome.told:
+    if reported and outcome.reported:
         return outcome.exit_code
-    _computed.set(replace(outcome, told=False))
+    _computed.set(replace(outcome, reported=False))
     print_message("computed, not reported: the outputs are final, Prefect's API was lost before it could be told.")
     return outcome.exit_code or NOT_REPORTED

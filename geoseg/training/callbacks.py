@@ -14,14 +14,14 @@ from lightning.pytorch import Callback, Trainer
 from torch import Tensor
 
 from geoseg.training.learner import Learner
-from geoseg.training.progress import Line, Progress, Report, write_log
+from geoseg.training.progress import Line, Report, TrainingProgress, write_log
 from geoseg.training.score import Confusion, headline
 
 Look = Callable[[torch.nn.Module, tuple[int, int]], Confusion]
 """Counts a network's predictions on this process's share of the validation data, by rank and number of processes."""
 
 
-class Watch(Callback):  # type: ignore[misc]
+class TrainingCallback(Callback):  # type: ignore[misc]
     """Callback that runs the due actions after each step, in an order that also holds for a resumed run.
 
     Args:
@@ -55,7 +55,7 @@ class Watch(Callback):  # type: ignore[misc]
         del batch, batch_idx
         self._last_loss = float(outputs["loss"]) * pl_module.recipe.schedule.accumulate
         pl_module.losses.append(self._last_loss)
-        if pl_module.note_batch():
+        if pl_module.end_batch():
             self._after_step(trainer, pl_module)
 
     def _after_step(self, trainer: Trainer, learner: Learner) -> None:
@@ -124,8 +124,8 @@ class Watch(Callback):  # type: ignore[misc]
         for logger in trainer.loggers:
             logger.log_metrics({k: v for k, v in line.items() if k != "step"}, step=learner.steps_taken)
 
-    def _progress(self, learner: Learner, rate: float) -> Progress:
-        return Progress(
+    def _progress(self, learner: Learner, rate: float) -> TrainingProgress:
+        return TrainingProgress(
             step=learner.steps_taken,
             steps=learner.recipe.schedule.steps,
             loss=self._last_loss,

@@ -12,7 +12,7 @@ from prefect.futures import PrefectFuture
 Item = TypeVar("Item")
 
 
-def spread(
+def submit_bounded(
     items: Iterable[Item], submit: Callable[[Item], PrefectFuture[Any]], in_flight: Callable[[], int]
 ) -> Iterator[tuple[Item, State[Any]]]:
     """Submit items, at most so many at a time, and yield each with its final state as it ends.

@@ -42,7 +42,7 @@ def note(text: str) -> None:
         get_run_logger().info("%s", printable(text))
 
 
-class Notes(Silence):
+class LogReporter(Silence):
     """A reporter of what may be worth knowing; progress is shown otherwise."""
 
     def note(self, text: str) -> None:
@@ -50,7 +50,7 @@ class Notes(Silence):
         note(text)
 
 
-class Board:
+class RunArtifacts:
     """Artifacts of one flow run under keys of its own.
 
     Args:
@@ -117,15 +117,15 @@ class Board:
         return answer
 
 
-class Shown(Notes):
+class ArtifactReporter(LogReporter):
     """A reporter that shows each stage of one scene's run as a share of its pixels.
 
     Args:
-        board: where.
+        artifacts: where.
     """
 
-    def __init__(self, board: Board) -> None:
-        self._board = board
+    def __init__(self, artifacts: RunArtifacts) -> None:
+        self._artifacts = artifacts
         self._total = self._done = 0
 
     def stage(self, name: str, total_px: int, done_px: int = 0) -> None:
@@ -137,7 +137,7 @@ class Shown(Notes):
         """Show a share, now and then."""
         self._done += pixels
         if self._total:
-            self._board.progress(self._done, self._total)
+            self._artifacts.progress(self._done, self._total)
 
 
 def artifact_key(text: str) -> str:

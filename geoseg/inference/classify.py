@@ -17,7 +17,7 @@ WHOLE: Final[Part] = (slice(None), slice(None))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NamedPixels:
+class ClassifiedPixels:
     """Output arrays of the classification of a block.
 
     Attributes:
@@ -31,7 +31,7 @@ class NamedPixels:
     confidence: npt.NDArray[np.uint8]
 
 
-def name_classes(probs: Probs, legend: Legend, target: NamedPixels, here: Part = WHOLE) -> None:
+def classify(probs: Probs, legend: Legend, target: ClassifiedPixels, here: Part = WHOLE) -> None:
     """Write the class of every valid pixel of a part of a block, and its probability.
 
     Args:

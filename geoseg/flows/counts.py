@@ -1,4 +1,4 @@
-"""The tally of an archive's run: counts, and as many scenes by name as a table can show."""
+"""Counts of an archive run, and as many scenes by name as a table can show."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _SHOWN = 1000
 
 
 @dataclass(slots=True, kw_only=True)
-class Tally:
+class SceneCounts:
     """Counts of the scenes of a run by their outcome.
 
     Attributes:
@@ -33,9 +33,9 @@ class Tally:
     _known: list[dict[str, Any]] = field(default_factory=list)
     _good: list[dict[str, Any]] = field(default_factory=list)
 
-    def see(self, record: SceneRecord, *, wanted: bool, known_bad: bool = False) -> None:
+    def see(self, record: SceneRecord, *, needs_run: bool, known_bad: bool = False) -> None:
         """Count a scene as it stands before the run."""
-        if wanted:
+        if needs_run:
             self.left += 1
         elif known_bad:
             self.known_bad += 1
@@ -83,15 +83,15 @@ class Tally:
             rows.append(row | {"Mpx": round(record.pixels / 1e6, 2), "seconds": seconds})
 
 
-def survey_archive(archive: Archive, *, retry_failed: bool) -> Tally:
+def count_scenes(archive: Archive, *, retry_failed: bool) -> SceneCounts:
     """Count what is done and what is left; no pixel is read."""
-    tally = Tally()
-    for _, record in archive.survey():
-        wanted = archive.wants(record, retry_failed=retry_failed)
-        tally.see(record, wanted=wanted, known_bad=archive.known_bad(record))
-    return tally
+    counts = SceneCounts()
+    for _, record in archive.iter_status():
+        needs_run = archive.needs_run(record, retry_failed=retry_failed)
+        counts.see(record, needs_run=needs_run, known_bad=archive.known_bad(record))
+    return counts
 
 
-def publish_known(archive: Archive) -> None:
+def publish_archive(archive: Archive) -> None:
     """Write catalogue, index, map and reports of the whole archive, from what its manifest knows."""
     archive.publish()

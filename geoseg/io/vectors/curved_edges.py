@@ -15,7 +15,7 @@ Project = Callable[[F64], F64]
 _HALVINGS = 24
 
 
-def bend(
+def project_edges(
     geometry: npt.NDArray[np.object_], project: Project, *, tolerance: float, reach: float, on_globe: bool = False
 ) -> npt.NDArray[np.object_]:
     """Project polygons, adding vertices where a straight edge becomes curved.

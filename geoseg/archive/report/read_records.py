@@ -14,7 +14,7 @@ from geoseg.core.digest import sha256_of_json
 from geoseg.io.publish.bundle import Bundle
 
 
-def found_records(out: Path) -> Iterator[SceneRecord]:
+def read_records(out: Path) -> Iterator[SceneRecord]:
     """Find the outputs of ``geoseg predict`` below a folder and make a record of each.
 
     Args:
@@ -35,27 +35,27 @@ def _record(out: Path, folder: Path) -> SceneRecord | None:
     bundle = Bundle(directory=folder, stem=folder.name)
     name = folder.relative_to(out).as_posix()
     try:
-        told: dict[str, Any] = json.loads(bundle.run_record.read_bytes())
+        document: dict[str, Any] = json.loads(bundle.run_record.read_bytes())
         geometry = json.loads(bundle.item.read_bytes())["geometry"]
-        scene, classes = told["scene"], told["classes"]
+        scene, classes = document["scene"], document["classes"]
         return SceneRecord(
             name=name,
             uri=scene["uri"],
             state="done",
             layers=name,
             scene_digest=scene["sha256"],
-            model_digest=told["identity"]["pixels"]["model"],
-            options_digest=sha256_of_json(told["options"]),
+            model_digest=document["identity"]["pixels"]["model"],
+            options_digest=sha256_of_json(document["options"]),
             footprint=geometry,
             pixels=scene["height_px"] * scene["width_px"],
             valid_pixels=sum(entry["pixels"] for entry in classes),
             class_areas_m2={entry["name"]: entry["area_m2"] for entry in classes},
-            timings={stage: float(s) for stage, s in told["timings"].items() if isinstance(s, int | float)},
-            blocks={key: told["blocks"][key] for key in ("total", "predicted", "empty", "resumed")},
+            timings={stage: float(s) for stage, s in document["timings"].items() if isinstance(s, int | float)},
+            blocks={key: document["blocks"][key] for key in ("total", "predicted", "empty", "resumed")},
             attempts=1,
             exit_code=0,
-            started=datetime.fromisoformat(told["started"]),
-            finished=datetime.fromisoformat(told["finished"]),
+            started=datetime.fromisoformat(document["started"]),
+            finished=datetime.fromisoformat(document["finished"]),
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None

@@ -14,7 +14,7 @@ from geoseg.io.files.recorded_file import FileState, state_of_file
 from geoseg.io.files.writing import is_part, reap_parts, sync_folder, write_json
 from geoseg.io.publish.bundle import Bundle
 from geoseg.run.lock import holder
-from geoseg.run.plan import Workplace
+from geoseg.run.plan import RunPaths
 
 _RASTER = ".tif"
 _MUST_BE_THERE = (_RASTER, ".gpkg")
@@ -22,7 +22,7 @@ _SIDECARS = ("~", ".aux.xml", "-wal", "-shm", "-journal")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
+class ExistingOutput:
     """A finished bundle of the same identity as the run.
 
     Attributes:
@@ -48,7 +48,7 @@ class Standing:
         )
 
 
-def standing_bundle(bundle: Bundle, wanted: dict[str, Any], *, overwrite: bool) -> Standing | None:
+def existing_output(bundle: Bundle, identity: dict[str, Any], *, overwrite: bool) -> ExistingOutput | None:
     """Return the finished bundle of this identity; None if a whole bundle must be made.
 
     A project or polygons saved in QGIS, or a deleted preview, do not make a bundle broken. A damaged file does, and so
@@ -56,7 +56,7 @@ def standing_bundle(bundle: Bundle, wanted: dict[str, Any], *, overwrite: bool) 
 
     Args:
         bundle: files of the output.
-        wanted: identity of the run.
+        identity: identity of the run.
         overwrite: True if a finished bundle of another run may be replaced.
 
     Raises:
@@ -71,8 +71,8 @@ def standing_bundle(bundle: Bundle, wanted: dict[str, Any], *, overwrite: bool) 
     if record is None:
         _refuse_unknown(bundle, overwrite=overwrite)
         return None
-    cause = _difference(record["identity"], wanted)
-    if record["identity"] == wanted:
+    cause = _difference(record["identity"], identity)
+    if record["identity"] == identity:
         # asked to overwrite, nothing is believed by its time: what was damaged in silence is made anew
         doubt: dict[str, Any] = {"mtime_ns": None} if overwrite else {}
         states = [state_of_file(directory / name, facts | doubt) for name, facts in record["files"].items()]
@@ -81,7 +81,7 @@ def standing_bundle(bundle: Bundle, wanted: dict[str, Any], *, overwrite: bool) 
             broken = tuple(state for state in states if _is_broken(state))
             if broken:
                 _refuse_link(bundle)
-            return Standing(record=record, broken=broken)
+            return ExistingOutput(record=record, broken=broken)
         cause = f"but {', '.join(edited)} was changed since geoseg wrote it"
     if not overwrite:
         raise OutputError(f"{directory}: exists, {cause}. Pass --overwrite to replace it or choose another --out.")
@@ -148,8 +148,8 @@ def _foreign(bundle: Bundle, files: set[str]) -> list[str]:
     return sorted(path.name for path in bundle.directory.iterdir() if path.name not in known and not is_part(path.name))
 
 
-def _difference(found: dict[str, Any], wanted: dict[str, Any]) -> str:
-    old, new = found.get("pixels") or {}, wanted["pixels"]
+def _difference(found: dict[str, Any], identity: dict[str, Any]) -> str:
+    old, new = found.get("pixels") or {}, identity["pixels"]
     if old.get("scene") != new["scene"]:
         return "made from another scene or an older state of it"
     if old.get("model") != new["model"]:
@@ -159,17 +159,17 @@ def _difference(found: dict[str, Any], wanted: dict[str, Any]) -> str:
     names += [name for name in new["pixels"] if options.get(name) != new["pixels"][name]]
     if names:
         return "made with other options (" + ", ".join("--" + name.replace("_", "-") for name in names) + ")"
-    if found != wanted:
+    if found != identity:
         return "made with other options for polygons or files"
     return "but a file of it was changed"
 
 
-def replace_broken(work: Workplace, standing: Standing, remade: dict[str, Any]) -> dict[str, Any]:
+def replace_broken(work: RunPaths, existing: ExistingOutput, remade: dict[str, Any]) -> dict[str, Any]:
     """Replace broken files by rewritten ones; the others stay unchanged.
 
     Args:
         work: paths of the run; its ``building`` holds a whole new bundle, which is removed.
-        standing: the finished bundle with its broken files.
+        existing: the finished bundle with its broken files.
         remade: run record of the new bundle.
 
     Returns:
@@ -179,8 +179,8 @@ def replace_broken(work: Workplace, standing: Standing, remade: dict[str, Any]) 
         OSError: the disk is full or fails; the next run repairs the files that are still broken.
     """
     bundle, building = work.bundle, work.building.directory
-    old, new = standing.record["files"], remade["files"]
-    names = [state.path.name for state in standing.broken]
+    old, new = existing.record["files"], remade["files"]
+    names = [state.path.name for state in existing.broken]
     if any(new.get(name, {}).get("sha256") != old[name]["sha256"] for name in names):
         names.append(bundle.item.name)  # tells the digests of the others
     files = dict(old)
@@ -192,13 +192,13 @@ def replace_broken(work: Workplace, standing: Standing, remade: dict[str, Any]) 
             (bundle.directory / name).unlink(missing_ok=True)
             del files[name]
     repaired = {"files": sorted(names), "when": datetime.now(UTC).isoformat(timespec="seconds")}
-    record = standing.record | {"files": files, "repaired": repaired}
+    record = existing.record | {"files": files, "repaired": repaired}
     write_json(bundle.run_record, record)
     shutil.rmtree(building, ignore_errors=True)
     return record
 
 
-def swap(work: Workplace) -> None:
+def commit(work: RunPaths) -> None:
     """Commit the new bundle by renaming; the old one is removed afterwards.
 
     Raises:
@@ -219,7 +219,7 @@ def swap(work: Workplace) -> None:
     shutil.rmtree(replaced, ignore_errors=True)
 
 
-def recover(work: Workplace) -> None:
+def roll_back(work: RunPaths) -> None:
     """Complete or roll back a commit that was killed between two renames."""
     if work.replaced.exists() and not work.bundle.directory.exists():
         work.replaced.rename(work.bundle.directory)
@@ -227,7 +227,7 @@ def recover(work: Workplace) -> None:
     shutil.rmtree(work.building.directory, ignore_errors=True)
 
 
-def remove_unfinished(work: Workplace) -> None:
+def remove_unfinished(work: RunPaths) -> None:
     """Remove what a finished run could not remove, unless another run holds the lock."""
     if holder(work.lock) is not None:
         return

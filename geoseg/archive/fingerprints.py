@@ -15,7 +15,7 @@ from urllib.request import Request
 from geoseg.archive.sources.ref import SceneRef
 from geoseg.core.digest import sha256_of_json
 from geoseg.io.files.formats import is_remote
-from geoseg.io.files.web import ask
+from geoseg.io.files.http import ask
 
 _BESIDE = (".tfw", ".tifw", ".wld", ".pgw", ".jgw", ".j2w", ".prj")
 _HEADERS = ("ETag", "Last-Modified", "Content-Length")
@@ -41,9 +41,9 @@ def state_of(ref: SceneRef, known: Iterable[str] = (), *, allow_remote: bool = F
     if is_remote(ref.uri):
         return {}, ref.stamp or (_asked(ref.uri) if allow_remote else "")
     path = Path(ref.uri)
-    beside = [str(path.with_suffix(suffix)) for suffix in _BESIDE]
-    beside += [f"{ref.uri}{suffix}" for suffix in (".aux.xml", ".msk", ".MSK")]
-    names = dict.fromkeys((ref.uri, *beside, *known))
+    sidecars = [str(path.with_suffix(suffix)) for suffix in _BESIDE]
+    sidecars += [f"{ref.uri}{suffix}" for suffix in (".aux.xml", ".msk", ".MSK")]
+    names = dict.fromkeys((ref.uri, *sidecars, *known))
     return {name: state for name in names if (state := _stat(name)) is not None}, ref.stamp
 
 
@@ -61,7 +61,7 @@ def _asked(uri: str) -> str:
         return ""
     try:
         with ask(Request(uri, method="HEAD"), timeout_s=_TIMEOUT_S) as answer:  # noqa: S310 - http and https only
-            said = {name: answer.headers[name] for name in _HEADERS if answer.headers[name]}
+            headers = {name: answer.headers[name] for name in _HEADERS if answer.headers[name]}
     except (OSError, ValueError, HTTPException):  # ValueError: what only looks like an address
         return ""
-    return sha256_of_json(said) if said.keys() & {"ETag", "Last-Modified"} else ""
+    return sha256_of_json(headers) if headers.keys() & {"ETag", "Last-Modified"} else ""

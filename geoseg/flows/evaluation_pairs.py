@@ -13,7 +13,7 @@ from geoseg.io.labels.nodata import Nodata
 from geoseg.io.publish.bundle import Bundle
 from geoseg.io.vectors.names import split_layer
 from geoseg.score.binary import BinaryCounts
-from geoseg.score.evaluate import Plan, Report, count_pair
+from geoseg.score.evaluate import EvaluationPlan, Report, count_pair
 from geoseg.score.pairs import Pair, partner
 from geoseg.score.protocols import Counts
 from geoseg.score.view import Reading, colours_of
@@ -58,7 +58,7 @@ def plan_of(
     resample: bool,
     shared: bool = False,
     nodata: Nodata = None,
-) -> Plan:
+) -> EvaluationPlan:
     """Make the plan of an evaluation, as ``geoseg evaluate`` does; ``shared``: one reference for all scenes."""
     known = None if legend is None else read_value_legend(legend)
     reading = Reading(
@@ -68,10 +68,10 @@ def plan_of(
         shared=shared,
         nodata=nodata,
     )
-    return Plan(protocol=protocol, reading=reading, legend=known, unanswered=unanswered)  # type: ignore[arg-type]
+    return EvaluationPlan(protocol=protocol, reading=reading, legend=known, unanswered=unanswered)  # type: ignore[arg-type]
 
 
-def count_where_it_lies(pair: Pair, plan: Plan) -> Counts | BinaryCounts | None:
+def count_where_it_lies(pair: Pair, plan: EvaluationPlan) -> Counts | BinaryCounts | None:
     """Compare one pair; None where one reference is for many scenes and does not reach this one.
 
     Raises:

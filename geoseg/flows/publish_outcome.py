@@ -1,0 +1,37 @@
+"""Publication of an archive run: its artifacts, its outcome and the state that Prefect shows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from prefect.client.schemas.objects import State
+from prefect.states import Completed, Failed
+
+from geoseg.archive.publish import MARKDOWN
+from geoseg.archive.report.catalogue import CATALOGUE
+from geoseg.flows.artifacts import RunArtifacts
+from geoseg.flows.assets import whole_path
+from geoseg.flows.counts import SceneCounts
+from geoseg.flows.outcome import Outcome, mark_complete
+
+
+def publish_outcome(artifacts: RunArtifacts, counts: SceneCounts, out: Path, *, changed: bool) -> State[Any]:
+    """Show what an archive holds and say how its run ended; all outputs are final by now.
+
+    Args:
+        artifacts: where it is shown.
+        counts: of the run.
+        out: the archive's folder, published.
+        changed: whether the run tried a scene or published; if not, what is shown already stays as it is.
+
+    Returns:
+        Completed, or Failed where scenes failed in this run: it names the first cause.
+    """
+    if changed or not artifacts.shows("catalogue"):
+        artifacts.table("scenes", counts.rows, "Scenes that were tried, bad ones first")
+        artifacts.markdown("report", (out / MARKDOWN).read_text(), "What the archive holds")
+        artifacts.link("catalogue", whole_path(out / CATALOGUE).as_uri(), "STAC catalogue")
+    summary = f"{counts.summary}: {out}"
+    mark_complete(Outcome(summary=summary, exit_code=7 if counts.failed else 0, reported=not artifacts.lost))
+    return Failed(message=f"{summary}; {counts.first_cause}") if counts.failed else Completed(message=summary)
