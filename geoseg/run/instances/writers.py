@@ -13,6 +13,7 @@ from geoseg.core.spec import InstanceChoice
 from geoseg.inference.objects.scene import COLUMNS, SceneInstances
 from geoseg.io.polygons.derived_layer import DerivedLayer
 from geoseg.io.polygons.geopackage import write_segments
+from geoseg.io.polygons.vector_schema import VectorSchema
 from geoseg.io.raster.cog import write_value_cog
 from geoseg.run.instances.polygons import EachPart, as_multi, one_each
 from geoseg.run.layer_writers import LayerJob
@@ -47,10 +48,10 @@ def write_instances(layer: LayerJob) -> Mapping[str, Any]:
                 layer.tick(0)
                 yield batch
 
-    facts: dict[str, Any] = {"crs_wkt": grid.crs_wkt, "legend": legend, "about": about_layers(layer.job)}
     second = _regular(layer, found)
     path = layer.job.work.building.file_of(layer.layer)
-    count = write_segments(path, batches(), **facts, layer=layer.layer.name, multi=True, extra=COLUMNS, second=second)
+    schema = VectorSchema(crs_wkt=grid.crs_wkt, legend=legend, layer=layer.layer.name, multi=True, extra=COLUMNS)
+    count = write_segments(path, batches(), schema, second=second, about=about_layers(layer.job))
     return {layer.layer.name: count}
 
 
