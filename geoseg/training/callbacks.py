@@ -122,7 +122,9 @@ class TrainingCallback(Callback):  # type: ignore[misc]
         learner.counts.zero_()
         learner.losses = []
         for logger in trainer.loggers:
-            logger.log_metrics({k: v for k, v in line.items() if k != "step"}, step=learner.steps_taken)
+            logger.log_metrics(
+                {k: v for k, v in line.items() if k != "step" and math.isfinite(v)}, step=learner.steps_taken
+            )
 
     def _progress(self, learner: Learner, rate: float) -> TrainingProgress:
         return TrainingProgress(
