@@ -22,8 +22,11 @@ from geoseg.core.legend import Legend, LegendClass
 from geoseg.core.spec import InstanceChoice, PredictSpec
 from geoseg.core.tiling import Blocks, Tiling
 from geoseg.core.window import Window
+from geoseg.data.labelled_scene import LabelledImage
 from geoseg.errors import UsageError
 from geoseg.inference.match import ReadPlan
+from geoseg.inference.objects.counted import count_objects
+from geoseg.inference.objects.detect import detect, detected_channels
 from geoseg.inference.objects.scene import ObjectRules, SceneInstances
 from geoseg.inference.passes import BlockPixels, InferencePass
 from geoseg.inference.tasks.instance import InstanceTask
@@ -403,6 +406,28 @@ def test_objects_of_a_resampled_scene_keep_their_place_and_size(tmp_path, gsd_m)
     touching = frame.set_geometry(frame.geometry)[frame["touches_edge"] == 1].geometry
     assert len(touching) == 1
     assert touching.iloc[0].intersection(truth[1]).area > 300
+
+
+def test_a_labelled_image_of_many_blocks_is_detected_and_counted_without_loss() -> None:
+    """As a training scores it: a scene of several blocks; every object is found, none is invented."""
+    numbers = drawn_objects((150, 420), 5, 40)[0].astype(np.int64)
+    sizes = np.bincount(numbers.ravel())
+    values = np.stack([numbers.astype(np.uint8), *np.zeros((2, 150, 420), np.uint8)])
+    card = detector_card(min_area_m2=0)
+    image = LabelledImage(
+        name="drawn",
+        values=values,
+        valid=np.ones(numbers.shape, bool),
+        channels=(numbers > 0).astype(np.uint8),
+        gsd_m=1.0,
+        objects=numbers,
+    )
+    found = detect(PerfectDetector(), image, card, min_score=0.1)
+    counted = count_objects(found, image)
+    assert len(found) == counted.labelled == int((sizes[1:] > 0).sum())
+    assert counted.matched.all()
+    assert counted.f1(0.1) == 1.0
+    np.testing.assert_array_equal(detected_channels(found, card), image.channels)
 
 
 class NearlyPerfect(PerfectDetector):

@@ -24,6 +24,7 @@ from geoseg.inference.passes import InferencePass, block_pixels, window_read
 from geoseg.inference.predict import predict_block
 from geoseg.inference.tasks.instance import InstanceTask
 from geoseg.inference.tasks.task import Assembly
+from geoseg.io.raster.georeference import crop
 from geoseg.models.heads import head_of
 from geoseg.runtimes.torch_runtime import TorchRuntime
 
@@ -49,8 +50,9 @@ def detect(network: nn.Module, image: LabelledScene, card: ModelCard, *, min_sco
     passes = (InferencePass(member=0, scale=1.0, read=read, tiling=tiling),)
     results = {}
     for block in blocks:
-        sample = image.read(window_read(passes, block))
-        raster = Raster(values=unit(sample.values), valid=sample.valid, geobox=geobox)
+        window = window_read(passes, block)
+        sample = image.read(window)
+        raster = Raster(values=unit(sample.values), valid=sample.valid, geobox=crop(geobox, window))
         pixels = block_pixels(passes, block, raster)
         results[block.row, block.col] = predict_block(task, [(runtime, 1.0)], assembly, pixels)
     rules = ObjectRules(legend=card.legend, choice=InstanceChoice(), min_score=min_score, min_area_m2=card.min_area_m2)
