@@ -41,6 +41,15 @@ _PANET = Family(
     references="ShuLiu1993/PANet",
     task="instance",
 )
+_TENSOR_MASK = Family(
+    builder="geoseg.nn.instance.tensor_mask:build",
+    paper="Chen et al. 2019",
+    venue="ICCV",
+    url="https://arxiv.org/abs/1903.12174",
+    weights="none known",
+    references="detectron2's project",
+    task="instance",
+)
 _TINY = {"backbone": "resnet18", "anchor_px": (8, 16, 32, 64, 128), "norm": "batch"}
 
 ENTRIES = (
@@ -88,6 +97,14 @@ ENTRIES = (
         output_stride=4,
         cost=Cost(parameters=73_033_437, auxiliary=0, macs=376_552_235_008),
         tiny=(TinyForm(options=_TINY),),
+    ),
+    NetworkEntry(
+        name="tensormask_r50",
+        family=_TENSOR_MASK,
+        options={"backbone": "resnet50"},
+        output_stride=4,
+        cost=Cost(parameters=36_237_770, auxiliary=0, macs=141_307_133_952),
+        tiny=(TinyForm(options={"backbone": "resnet18", "norm": "batch", "width": 32, "anchor_px": (16, 24)}),),
     ),
     NetworkEntry(
         name="yolact_r50",
