@@ -20,9 +20,9 @@ demo: env
 test: env qgis lint
 	@export OMP_NUM_THREADS=1; \
 	{ $(BIN)/pytest -p no:cacheprovider --doctest-modules geoseg && \
-	  $(BIN)/pytest -m "not slow" -p no:cacheprovider $(HALF); } >$(VENV)/half.log 2>&1 & half=$$!; \
+	  $(BIN)/pytest -m "not slow" -p no:cacheprovider --durations=30 $(HALF); } >$(VENV)/half.log 2>&1 & half=$$!; \
 	export OMP_NUM_THREADS=1; \
-	$(BIN)/pytest -m "not slow" $(addprefix --ignore=,$(HALF)); rest=$$?; \
+	$(BIN)/pytest -m "not slow" --durations=30 $(addprefix --ignore=,$(HALF)); rest=$$?; \
 	wait $$half; first=$$?; cat $(VENV)/half.log; \
 	test $$first -eq 0 -a $$rest -eq 0
 
