@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import torch
 
@@ -13,6 +13,8 @@ from geoseg.errors import ModelError
 from geoseg.io.files.download import fetch
 
 SOURCES = ("timm", "torchvision", "torchgeo")
+_NETWORKS: Final = {"U-Net": "smp_unet"}
+"""Value of ``model`` in torchgeo's metadata to a name of the registry."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +27,9 @@ class NamedWeights:
         repository: repository on that hub.
         file: file in that repository, or a local file.
         meta: metadata from the source: bands, classes, encoder, licence.
+        network: name of the segmentation network that they are the weights of; empty for an encoder's.
+        scaling: mean and deviation of each band, or one for all, on the scale of the pixels as they are stored; None
+            if the source does not say.
     """
 
     name: str
@@ -32,6 +37,21 @@ class NamedWeights:
     repository: str = ""
     file: str = ""
     meta: Mapping[str, Any] = field(default_factory=dict)
+    network: str = ""
+    scaling: tuple[tuple[float, ...], tuple[float, ...]] | None = None
+
+    @property
+    def resolution_m(self) -> float | None:
+        """Ground sample distance of the training images, metres."""
+        resolution = self.meta.get("resolution")
+        return float(resolution) if isinstance(resolution, int | float) and resolution > 0 else None
+
+    @property
+    def tile_px(self) -> int | None:
+        """Side of the training images, if they were squares."""
+        shape = self.meta.get("input_shape")
+        square = isinstance(shape, Sequence) and len(shape) == 3 and shape[1] == shape[2]
+        return int(shape[1]) if square and shape is not None else None
 
 
 def is_name(text: str) -> bool:
@@ -47,7 +67,7 @@ def look_up(name: str) -> NamedWeights:
             ``torchgeo:Unet_Weights.SENTINEL2_2CLASS_FTW``.
 
     Raises:
-        ModelError: the library is not installed, or it has no weights of this name.
+        ModelError: the library has no weights of this name.
     """
     source, _, wanted = name.partition(":")
     if source == "timm":
@@ -59,7 +79,10 @@ def look_up(name: str) -> NamedWeights:
         weights = find(wanted)
     except (ValueError, KeyError, AttributeError) as error:
         raise ModelError(f"{name}: {source} has no weights of this name ({error}).") from error
-    return NamedWeights(name=name, url=str(weights.url), meta=dict(weights.meta))
+    meta = dict(weights.meta)
+    network = _NETWORKS.get(str(meta.get("model")), "") if source == "torchgeo" and "num_classes" in meta else ""
+    scaling = _scaling(weights.transforms) if network else None
+    return NamedWeights(name=name, url=str(weights.url), meta=meta, network=network, scaling=scaling)
 
 
 def local_file(weights: NamedWeights) -> Path:
@@ -109,8 +132,18 @@ def _torchvision_or_torchgeo(source: str) -> Any:
         from torchvision.models import get_weight as of_torchvision  # noqa: PLC0415 - slow to import
 
         return of_torchvision
-    try:
-        from torchgeo.models import get_weight as of_torchgeo  # noqa: PLC0415 - an extra
-    except ImportError as error:
-        raise ModelError("weights torchgeo:* need torchgeo: pip install 'geoseg[torchgeo]'") from error
+    from torchgeo.models import get_weight as of_torchgeo  # noqa: PLC0415 - slow to import
+
     return of_torchgeo
+
+
+def _scaling(transforms: Any) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
+    """Read mean and deviation from a sequence of transforms: 0 and 1 if none of them scales, None if several do."""
+    steps = list(transforms) if isinstance(transforms, torch.nn.Sequential) else [transforms]
+    scalers = [step for step in steps if hasattr(step, "mean") and hasattr(step, "std")]
+    if not scalers:
+        return (0.0,), (1.0,)
+    if len(scalers) > 1:
+        return None
+    mean, std = (tuple(float(value) for value in getattr(scalers[0], key)) for key in ("mean", "std"))
+    return mean, std

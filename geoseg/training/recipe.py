@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -13,6 +14,7 @@ from geoseg.core.legend import Legend
 from geoseg.data.augment import Augmentation
 from geoseg.data.chips import ChipSpec
 from geoseg.data.sources.kinds import Source
+from geoseg.data.torchgeo_set import card_bands, legend_of
 from geoseg.io.files.yaml_file import faults, read_config
 from geoseg.models.encoder_weights import EncoderWeights, NamedEncoder
 from geoseg.training.losses import LossMix
@@ -44,7 +46,10 @@ def _as_text(version: object) -> object:
 
 
 class Recipe(Settings):
-    """Training recipe: model, data and training settings. See ``configs/train`` and ``docs/training.md``."""
+    """Training recipe: model, data and training settings. See ``configs/train`` and ``docs/training.md``.
+
+    ``legend`` and ``bands`` may be left out where a source is a data set of torchgeo, which says them.
+    """
 
     later: ClassVar[frozenset[str]] = frozenset({"optimiser", "trainer", "task"})
 
@@ -70,6 +75,25 @@ class Recipe(Settings):
     optimiser: OptimiserSettings = OptimiserSettings()
     trainer: TrainerSettings = TrainerSettings()
     seed: Annotated[int, Field(ge=0)] = 1
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_torchgeo(cls, values: Any) -> Any:
+        """Take a missing legend and missing bands from the first data set of torchgeo among the sources."""
+        if not isinstance(values, Mapping) or ("legend" in values and "bands" in values):
+            return values
+        sources = values.get("sources")
+        listed = sources if isinstance(sources, list | tuple) else ()
+        chosen = [s for s in listed if isinstance(s, Mapping) and s.get("kind") == "torchgeo" and "dataset" in s]
+        if not chosen:
+            return values
+        first, filled = chosen[0], dict(values)
+        name = str(first["dataset"])
+        if "legend" not in values:
+            filled["legend"] = legend_of(str(first.get("labels") or name)).model_dump()
+        if "bands" not in values:
+            filled["bands"] = [{"name": band} for band in card_bands(name, first.get("bands"))]
+        return filled
 
     @model_validator(mode="after")
     def _fits_a_card(self) -> Recipe:

@@ -118,7 +118,8 @@ def test_a_network_is_taken_out_of_what_trains_it(wrap: str) -> None:
 
 
 def test_a_task_of_torchgeo_is_a_model() -> None:
-    trainers = pytest.importorskip("torchgeo.trainers")
+    from torchgeo import trainers
+
     task = trainers.SemanticSegmentationTask(
         model="unet", backbone="resnet18", in_channels=3, num_classes=3, task="multiclass", weights=None
     )

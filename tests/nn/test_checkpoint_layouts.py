@@ -126,7 +126,8 @@ def test_a_torchgeo_tasks_checkpoint_tells_its_network() -> None:
     ("name", "options"), [("torchgeo_fcn", {"filters": 8}), ("torchgeo_farseg", {"backbone": "resnet18"})]
 )
 def test_torchgeos_own_networks_answer_as_in_torchgeo(name: str, options: dict[str, Any]) -> None:
-    models = pytest.importorskip("torchgeo.models", reason="torchgeo is an extra")
+    from torchgeo import models
+
     if name == "torchgeo_fcn":
         other = models.FCN(4, 3, 8).eval()
     else:
@@ -138,7 +139,7 @@ def test_torchgeos_own_networks_answer_as_in_torchgeo(name: str, options: dict[s
 
 
 def test_torchgeos_fcn_is_told_by_its_names() -> None:
-    """As torchgeo 0.8 names them; the library is an extra."""
+    """As torchgeo 0.8 names them."""
     shapes: dict[str, tuple[int, ...]] = {"last.weight": (3, 8, 1, 1), "last.bias": (3,)}
     for place in (0, 2, 4, 6, 8):
         shapes |= {f"backbone.{place}.weight": (8, 8 if place else 4, 3, 3), f"backbone.{place}.bias": (8,)}

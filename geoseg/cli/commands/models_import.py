@@ -20,9 +20,15 @@ def import_(
         ),
     ],
     network: Annotated[
-        str, typer.Option("--as", metavar="NETWORK", help="Network of the checkpoint; see geoseg models.")
-    ],
+        str | None,
+        typer.Option(
+            "--as", metavar="NETWORK", help="Network, see geoseg models; default: as the checkpoint or its name says."
+        ),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Model file; default: NAME.safetensors here.")] = None,
+    file: Annotated[
+        Path | None, typer.Option(help="File of the weights that CHECKPOINT names, which are not fetched then.")
+    ] = None,
     name: Annotated[str | None, typer.Option(help="Name of the model; default: that of the file.")] = None,
     legend: Annotated[
         str | None, typer.Option(help="Legend file, or voc, cityscapes, isprs, loveda; default: from the checkpoint.")
@@ -36,7 +42,9 @@ def import_(
     bgr: Annotated[
         bool, typer.Option("--bgr", help="Its bands are blue, green, red: reverse the first layer.")
     ] = False,
-    gsd_m: Annotated[str | None, typer.Option(help="MIN,MAX pixel size in metres; default: any.")] = None,
+    gsd_m: Annotated[
+        str | None, typer.Option(help="MIN,MAX pixel size in metres; default: as the weights say, else any.")
+    ] = None,
     tile_px: Annotated[
         int | None, typer.Option(help="Side of a tile; default: 512, or that of its position embedding.")
     ] = None,
@@ -57,18 +65,18 @@ def import_(
         bands=None if bands is None else tuple(part.strip() for part in bands.split(",")),
         mean=_numbers("--mean", mean),
         std=_numbers("--std", std),
-        radiometry="reflectance" if reflectance else "display",
+        radiometry="reflectance" if reflectance else None,
         gsd_m=_range(gsd_m),
         tile_px=tile_px,
         halo_px=halo_px,
         licence=licence,
         bgr=bgr,
     )
-    path, card = import_model(checkpoint, network, out, wanted=wanted, sha256=sha256, overwrite=overwrite)
+    path, card = import_model(checkpoint, network, out, file=file, wanted=wanted, sha256=sha256, overwrite=overwrite)
     if as_json:
         print(json.dumps({"model": str(path), "card": card.model_dump(mode="json")}))
         return
-    imported = card.recipe["imported"]
+    imported, network = card.recipe["imported"], card.architecture.name
     print(f"{path}: {network} from {imported['layout']}, {len(card.bands)} bands, {len(card.legend)} classes")
     print(f"checkpoint sha256 {imported['sha256']}")
     for warning in card.warnings:
@@ -110,10 +118,12 @@ def _numbers(option: str, text: str | None) -> tuple[float, ...] | None:
         raise UsageError(f"{option} {text}: numbers by commas are expected.") from error
 
 
-def _range(text: str | None) -> tuple[float, float]:
+def _range(text: str | None) -> tuple[float, float] | None:
     from geoseg.errors import UsageError
 
-    numbers = _numbers("--gsd-m", text or "0.01,1000")
-    if numbers is None or len(numbers) != 2:
+    numbers = _numbers("--gsd-m", text)
+    if numbers is None:
+        return None
+    if len(numbers) != 2:
         raise UsageError(f"--gsd-m {text}: MIN,MAX in metres is expected.")
     return numbers[0], numbers[1]

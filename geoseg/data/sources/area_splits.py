@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Protocol, TypeVar
 
 import numpy as np
+from odc.geo.geobox import GeoBox
 from pydantic import Field, model_validator
 
 from geoseg.core.window import Window
-from geoseg.data.file_scene import FileScene
+from geoseg.data.labelled_scene import LabelledScene
 from geoseg.data.regions import Cells, covering, disjoint, keep_away, seen_from
 from geoseg.data.sources.model import Config, Share
 from geoseg.errors import UsageError
@@ -71,6 +72,16 @@ class ByArea(Config):
     cell_px: Side = 256
 
 
+class PlacedScene(LabelledScene, Protocol):
+    """A labelled scene on a georeferenced grid."""
+
+    @property
+    def geobox(self) -> GeoBox:
+        """The grid."""
+        ...
+
+
+Placed = TypeVar("Placed", bound=PlacedScene)
 AreaSplit = ByRows | ByBlocks | ByArea
 
 
@@ -87,7 +98,7 @@ class Ground:
     free: list[Window]
 
 
-def divide(scene: FileScene, split: AreaSplit, folder: Path) -> Ground:
+def divide(scene: PlacedScene, split: AreaSplit, folder: Path) -> Ground:
     """Divide a scene.
 
     Args:
@@ -120,13 +131,13 @@ def divide(scene: FileScene, split: AreaSplit, folder: Path) -> Ground:
     return Ground([cells.window(c) for c in disjoint(scored)], [cells.window(c) for c in covering(free)])
 
 
-def whole(scene: FileScene, *, scored: bool) -> Ground:
+def whole(scene: PlacedScene, *, scored: bool) -> Ground:
     """Put a whole scene on one side."""
     everything = [Window.whole(scene.shape)]
     return Ground(everything, []) if scored else Ground([], everything)
 
 
-def learnt(scenes: Sequence[FileScene], grounds: Sequence[Ground], guard_px: int) -> list[tuple[FileScene, Window]]:
+def learnt(scenes: Sequence[Placed], grounds: Sequence[Ground], guard_px: int) -> list[tuple[Placed, Window]]:
     """Shrink training ground to keep ``guard_px`` away from the validation ground of all scenes.
 
     Args:
@@ -150,6 +161,6 @@ def learnt(scenes: Sequence[FileScene], grounds: Sequence[Ground], guard_px: int
     return parts
 
 
-def _touched(cells: Cells, scene: FileScene, path: Path) -> np.ndarray[tuple[int, int], np.dtype[np.bool_]]:
+def _touched(cells: Cells, scene: PlacedScene, path: Path) -> np.ndarray[tuple[int, int], np.dtype[np.bool_]]:
     request = VectorRequest(name=str(path), grid=scene.geobox, of_grid="image", must_meet="nothing", others="leave out")
     return cells.touched(scene.geobox, read_polygons(request).geometry.to_list())

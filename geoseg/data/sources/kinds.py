@@ -17,6 +17,7 @@ from geoseg.data.sources.idrid import IdridSource
 from geoseg.data.sources.isbi import IsbiSource
 from geoseg.data.sources.isprs import PotsdamSource, VaihingenSource
 from geoseg.data.sources.kaggle import CloudSource, SaltSource
+from geoseg.data.sources.torchgeo_sets import TorchgeoSource
 from geoseg.data.sources.towns import TownSource
 
 Source = Annotated[
@@ -34,7 +35,8 @@ Source = Annotated[
     | SaltSource
     | CrackSource
     | CocoSource
-    | LabelmeSource,
+    | LabelmeSource
+    | TorchgeoSource,
     Field(discriminator="kind"),
 ]
 """One entry of a recipe's ``sources``, discriminated by its ``kind``."""

@@ -6,8 +6,6 @@ from geoseg.errors import ModelError
 from geoseg.nn.adapters.first_layer import widen_first_layer
 from geoseg.nn.padding import Padded
 
-_MISSING = "networks torchgeo_* need torchgeo: pip install 'geoseg[torchgeo]'"
-
 
 def build_fcn(in_channels: int, classes: int, *, filters: int = 64) -> Padded:
     """Build torchgeo's FCN: five convolutions at the full resolution.
@@ -16,14 +14,9 @@ def build_fcn(in_channels: int, classes: int, *, filters: int = 64) -> Padded:
         in_channels: input bands.
         classes: output channels.
         filters: channels between them.
-
-    Raises:
-        ModelError: torchgeo is not installed.
     """
-    try:
-        from torchgeo.models import FCN  # noqa: PLC0415 - an extra, needed by these networks only
-    except ImportError as error:
-        raise ModelError(_MISSING) from error
+    from torchgeo.models import FCN  # noqa: PLC0415 - slow to import
+
     return Padded(FCN(in_channels, classes, num_filters=filters), stride=1)
 
 
@@ -36,14 +29,12 @@ def build_farseg(in_channels: int, classes: int, *, backbone: str = "resnet50") 
         backbone: ``resnet18``, ``resnet34``, ``resnet50`` or ``resnet101``.
 
     Raises:
-        ModelError: torchgeo is not installed, or has no such backbone.
+        ModelError: torchgeo has no such backbone.
     """
     if backbone not in ("resnet18", "resnet34", "resnet50", "resnet101"):
         raise ModelError(f"network 'torchgeo_farseg' takes resnet18, resnet34, resnet50 or resnet101, not {backbone!r}")
-    try:
-        from torchgeo.models import FarSeg  # noqa: PLC0415 - an extra, needed by these networks only
-    except ImportError as error:
-        raise ModelError(_MISSING) from error
+    from torchgeo.models import FarSeg  # noqa: PLC0415 - slow to import
+
     network = FarSeg(backbone=backbone, classes=classes, backbone_pretrained=False)
     widen_first_layer(network, in_channels)
     return Padded(network, stride=32)

@@ -33,6 +33,23 @@ _TORCHGEO_MODELS = MappingProxyType(
 """Value of ``model`` among a torchgeo task's hyper-parameters to a name of the registry."""
 
 
+def network_of(hints: Mapping[str, Any]) -> str | None:
+    """Name the network of a checkpoint from its metadata; None if nothing names one.
+
+    Args:
+        hints: ``config`` of smp's ``save_pretrained``, or ``hyper_parameters`` of a torchgeo task.
+
+    Raises:
+        ModelError: they name a network that geoseg does not have.
+    """
+    config, task = hints.get("config"), hints.get("hyper_parameters")
+    if isinstance(config, Mapping) and isinstance(config.get("_model_class"), str):
+        return f"smp_{config['_model_class'].lower()}"
+    if isinstance(task, Mapping) and isinstance(task.get("model"), str):
+        return _torchgeo_network(task["model"])
+    return None
+
+
 def said(name: str, hints: Mapping[str, Any]) -> dict[str, Any]:
     """Turn hints into options of a network.
 
@@ -60,9 +77,7 @@ def _of_smp(name: str, config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _of_torchgeo(name: str, task: Mapping[str, Any]) -> dict[str, Any]:
-    network = _TORCHGEO_MODELS.get(task["model"])
-    if network is None:
-        raise ModelError(f"its hyper-parameters name the model {task['model']!r}, which is not known here")
+    network = _torchgeo_network(task["model"])
     if network != name:
         raise ModelError(f"its hyper-parameters name the model {task['model']!r}; import it as {network}")
     if network == "torchgeo_fcn":
@@ -70,3 +85,9 @@ def _of_torchgeo(name: str, task: Mapping[str, Any]) -> dict[str, Any]:
     if "backbone" not in task:
         return {}
     return {"backbone" if network == "torchgeo_farseg" else "encoder": task["backbone"]}
+
+
+def _torchgeo_network(model: str) -> str:
+    if model not in _TORCHGEO_MODELS:
+        raise ModelError(f"its hyper-parameters name the model {model!r}, which is not known here")
+    return _TORCHGEO_MODELS[model]

@@ -1,0 +1,272 @@
+"""Card of an imported model: what the caller says, what the checkpoint or its publisher says, what is assumed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+
+import numpy as np
+
+from geoseg.core.card import Architecture, CardBand, GsdRange, ModelCard
+from geoseg.core.legend import Legend, LegendClass
+from geoseg.core.legend_presets import bit_colour
+from geoseg.errors import UsageError
+from geoseg.io.raster.bands import named as common_name
+from geoseg.io.weights.checkpoint_file import Checkpoint
+from geoseg.models.named_weights import NamedWeights
+from geoseg.nn.checkpoints import Fitted
+from geoseg.nn.zoo.registry import network_entry
+
+_IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+_CAFFE = (tuple(m / 255 for m in (122.67891434, 116.66876762, 104.00698793)), (1 / 255,) * 3)
+_USUAL_BANDS = {1: ("pan",), 3: ("red", "green", "blue"), 4: ("red", "green", "blue", "nir")}
+_SCALINGS = {
+    "imagenet": "ImageNet's mean and deviation, red, green, blue",
+    "caffe": "ImageNet's mean",
+    "unit": "divided by 255",
+}
+_UNKNOWN = "unknown; ask the source of the weights"
+_NUMBERED_BAND: Final = re.compile(r"B\d{1,2}A?$")
+_DIGITAL_NUMBERS: Final = 10_000
+"""Digital number of a reflectance of 1, of Sentinel-2 and of Landsat's collection as torchgeo stores it."""
+_ANY_GSD: Final = GsdRange(min=0.01, max=1000.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """Fields for the card of an imported model; None: taken from the checkpoint or a default.
+
+    Attributes:
+        name: name of the model.
+        options: options of the network, which override those of the layout.
+        legend: its classes.
+        bands: names in the network's order, after conversion from BGR.
+        mean: mean of each band, on the 0 to 1 scale.
+        std: standard deviation of each band, on the same scale.
+        radiometry: meaning of that scale.
+        gsd_m: smallest and largest pixel size, metres.
+        tile_px: side of a tile.
+        halo_px: context on each side.
+        licence: licence of the weights.
+        bgr: True if the checkpoint's bands are blue, green, red although those of its layout are not.
+    """
+
+    name: str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    legend: Legend | None = None
+    bands: tuple[str, ...] | None = None
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+    radiometry: Literal["display", "reflectance"] | None = None
+    gsd_m: tuple[float, float] | None = None
+    tile_px: int | None = None
+    halo_px: int | None = None
+    licence: str | None = None
+    bgr: bool = False
+
+
+def imported_card(
+    name: str,
+    network: str,
+    fitted: Fitted,
+    checkpoint: Checkpoint,
+    asked: tuple[Wanted, NamedWeights | None],
+) -> ModelCard:
+    """Make the card of an imported model.
+
+    Args:
+        name: name of the model.
+        network: name in the registry.
+        fitted: the network with its weights.
+        checkpoint: the file of the weights.
+        asked: fields that the caller sets, and the published weights, if they are such.
+
+    Raises:
+        UsageError: the fields do not fit the network.
+    """
+    wanted, named = asked
+    meta: Mapping[str, Any] = {} if named is None else named.meta
+    classes = meta.get("categories") or meta.get("classes")
+    hints = {**checkpoint.hints, **({"meta": {"classes": classes}} if classes else {})}
+    tile_px, halo_px = _tile(fitted, wanted, named)
+    imported = {
+        "file": checkpoint.path.name,
+        "sha256": checkpoint.sha256,
+        "layout": fitted.layout.source,
+        **({"weights": named.name, "url": named.url} if named is not None else {}),
+        **({"bgr": True} if fitted.bgr else {}),
+        **({"configuration": "mmsegmentation"} if fitted.config is not None else {}),
+        **({"sigmoid": True} if fitted.sigmoid else {}),
+    }
+    try:
+        return ModelCard(
+            name=name,
+            title=f"{network}, imported from {checkpoint.path.name}",
+            task=network_entry(network).task,
+            description=f"Weights of {fitted.layout.source}'s layout, as they came: nothing here was trained again.",
+            architecture=Architecture(name=network, options=_plain(fitted.options)),
+            bands=_bands(fitted, wanted, named),
+            radiometry=_radiometry(wanted, named),
+            gsd_m=_gsd(wanted, named),
+            tile_px=tile_px,
+            halo_px=halo_px,
+            legend=_legend(fitted, wanted, hints),
+            licence=wanted.licence or str(meta.get("license") or _UNKNOWN),
+            warnings=_assumptions(fitted, wanted),
+            recipe={"imported": imported},
+        )
+    except ValueError as error:  # pydantic's own
+        if isinstance(error, UsageError):
+            raise
+        cause = " ".join(str(error).split())
+        raise UsageError(f"{name}: the card cannot be made: {cause}") from error
+
+
+def _plain(options: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in options.items()}
+
+
+def _radiometry(wanted: Wanted, named: NamedWeights | None) -> Literal["display", "reflectance"]:
+    """Radiometry of the pixels: published weights of numbered bands are of a satellite's reflectance."""
+    if wanted.radiometry is not None:
+        return wanted.radiometry
+    bands = [] if named is None else [str(band) for band in named.meta.get("bands") or ()]
+    return "reflectance" if bands and all(_NUMBERED_BAND.match(band) for band in bands) else "display"
+
+
+def _gsd(wanted: Wanted, named: NamedWeights | None) -> GsdRange:
+    if wanted.gsd_m is not None:
+        return GsdRange(min=wanted.gsd_m[0], max=wanted.gsd_m[1])
+    resolution_m = None if named is None else named.resolution_m
+    return _ANY_GSD if resolution_m is None else GsdRange(min=resolution_m, max=resolution_m)
+
+
+def _bands(fitted: Fitted, wanted: Wanted, published: NamedWeights | None) -> tuple[CardBand, ...]:
+    count = fitted.bands
+    names = wanted.bands or _meta_bands(published, count) or _USUAL_BANDS.get(count)
+    if names is None or len(names) != count:
+        given = "none are given" if names is None else f"{len(names)} are given"
+        raise UsageError(f"the network takes {count} bands, {given}. Pass --bands with {count} names.")
+    usual = _published_scaling(published, _radiometry(wanted, published)) or _scaling(fitted, count)
+    mean, std = (
+        tuple(given) * count if len(given) == 1 else tuple(given)
+        for given in (wanted.mean or usual[0], wanted.std or usual[1])
+    )
+    if len(mean) != count or len(std) != count:
+        raise UsageError(f"the network takes {count} bands, so --mean and --std need one number or {count} each.")
+    return tuple(CardBand(name=n, mean=m, std=s) for n, m, s in zip(names, mean, std, strict=True))
+
+
+def _published_scaling(
+    named: NamedWeights | None, radiometry: Literal["display", "reflectance"]
+) -> tuple[Sequence[float], Sequence[float]] | None:
+    """Means and deviations that the publisher's transforms hold, on the 0 to 1 scale."""
+    if named is None or named.scaling is None:
+        return None
+    white = _DIGITAL_NUMBERS if radiometry == "reflectance" else 255
+    mean, std = ([value / white for value in values] for values in named.scaling)
+    return mean, std
+
+
+def _scaling(fitted: Fitted, count: int) -> tuple[Sequence[float], Sequence[float]]:
+    """Means and deviations of the bands in the card's order, on the 0 to 1 scale."""
+    told = None if fitted.config is None else fitted.config.normalisation
+    if told is not None and len(told.mean) in (1, count):
+        mean, std = ([value / 255 for value in values] * (count // len(values)) for values in (told.mean, told.std))
+        return (mean[::-1], std[::-1]) if told.bgr else (mean, std)
+    if fitted.layout.scaling == "unit" or count != len(_IMAGENET[0]):
+        return (0.0,) * count, (1.0,) * count
+    return _CAFFE if fitted.layout.scaling == "caffe" else _IMAGENET
+
+
+def _tile(fitted: Fitted, wanted: Wanted, named: NamedWeights | None) -> tuple[int, int]:
+    """Return tile side and halo: of mmsegmentation's sliding window, or of the training tiles."""
+    config = fitted.config
+    published = None if named is None else named.tile_px
+    tile_px, halo_px = int(fitted.options.get("image_px", published or 512)), None
+    if config is not None and config.window is not None:
+        tile_px = min(config.window.crop_px)
+        halo_px = max(0, min(tile_px - min(config.window.stride_px), tile_px - 1) // 2)
+    elif config is not None and config.crop_px is not None and "image_px" not in fitted.options:
+        tile_px = min(config.crop_px)
+    if wanted.tile_px is not None:
+        tile_px, halo_px = wanted.tile_px, None
+    usual = min(64, tile_px // 8) if halo_px is None else halo_px
+    return tile_px, usual if wanted.halo_px is None else wanted.halo_px
+
+
+def _assumptions(fitted: Fitted, wanted: Wanted) -> tuple[str, ...]:
+    """Return warnings on options and scaling that were assumed because the checkpoint does not contain them."""
+    begins = f"the class begins at a probability of {fitted.threshold:g} in its source"
+    moved = [f"Its logit is moved: {begins}, and at 0.5 here"] if fitted.threshold != 0.5 else []
+    if not fitted.layout.untold:
+        return tuple(moved)
+    told = fitted.config is not None and fitted.config.normalisation is not None
+    scaled = told or (wanted.mean is not None and wanted.std is not None)
+    assumed = [f"{key}={str(value).lower()}" for key, value in fitted.assumed.items()]
+    scaling = [] if scaled else [f"the scaling of the pixels ({_SCALINGS[fitted.layout.scaling]})"]
+    if not assumed and not scaling:
+        return tuple(moved)
+    parts = [*([f"the options {', '.join(assumed)}"] if assumed else []), *scaling]
+    cure = [*(["--option"] if assumed else []), *(["--mean, --std and --bgr"] if scaling else [])]
+    text = f"Nothing in the checkpoint tells {' and '.join(parts)}: assumed. Where its source says otherwise, "
+    return (f"{text}import it again with {' and '.join(cure)}", *moved)
+
+
+def _meta_bands(named: NamedWeights | None, count: int) -> tuple[str, ...] | None:
+    """Names of published weights' bands, common ones where known; a band of a second date gets a number."""
+    if named is None:
+        return None
+    names: list[str] = []
+    for band in named.meta.get("bands") or ():
+        slug = common_name(str(band), named.name) or re.sub(r"[^a-z0-9]+", "_", str(band).lower()).strip("_")
+        repeats = sum(other == slug or other.startswith(f"{slug}_date") for other in names)
+        names.append(f"{slug}_date{repeats + 1}" if repeats else slug)
+    return tuple(names) if len(names) == count else None
+
+
+def _legend(fitted: Fitted, wanted: Wanted, hints: Mapping[str, Any]) -> Legend:
+    if wanted.legend is not None:
+        if len(wanted.legend) != fitted.classes:
+            raise UsageError(f"the legend has {len(wanted.legend)} classes, the network {fitted.classes}.")
+        return wanted.legend
+    names, colours = _told_classes(hints)
+    if fitted.sigmoid and len(names) < 2:
+        names, colours = ["background", *(names or ["class"])], []
+    if names and len(names) != fitted.classes:
+        raise UsageError(
+            f"the checkpoint names {len(names)} classes ({', '.join(names[:8])}), the network has {fitted.classes}. "
+            "Pass --legend."
+        )
+    if not names:
+        names = [f"class {code}" for code in range(fitted.classes)]
+    if len(set(names)) != len(names) or not all(names):
+        raise UsageError(f"the checkpoint's class names are blank or repeat ({', '.join(names[:8])}). Pass --legend.")
+    if len(colours) != fitted.classes:
+        colours = [bit_colour(code + 1) for code in range(fitted.classes)]
+    classes = (LegendClass(code=i, name=n, colour=c) for i, (n, c) in enumerate(zip(names, colours, strict=True)))
+    return Legend(classes=tuple(classes))
+
+
+def _told_classes(hints: Mapping[str, Any]) -> tuple[list[str], list[str]]:
+    """Class names and colours of mmsegmentation's ``meta``, names of torchvision's ``categories``."""
+    meta = hints.get("meta")
+    if not isinstance(meta, Mapping):
+        return [], []
+    inner = meta.get("dataset_meta")
+    told = inner if isinstance(inner, Mapping) else {str(k).lower(): v for k, v in meta.items()}
+    names, palette = told.get("classes"), told.get("palette")
+    if not isinstance(names, (list, tuple)):
+        return [], []
+    colours = [_hex(colour) for colour in palette] if isinstance(palette, (list, tuple)) else []
+    return [str(name) for name in names], [colour for colour in colours if colour]
+
+
+def _hex(colour: Any) -> str:
+    """Format three integers up to 255 as ``#rrggbb``; an empty string for anything else."""
+    numbers = tuple(colour) if isinstance(colour, (list, tuple, np.ndarray)) else ()
+    if len(numbers) != 3 or not all(isinstance(n, (int, np.integer)) and 0 <= n <= 255 for n in numbers):
+        return ""
+    return "#" + "".join(f"{int(n):02x}" for n in numbers)
