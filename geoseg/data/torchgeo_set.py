@@ -10,9 +10,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
-import numpy.typing as npt
-
 from geoseg.core.legend import Legend, LegendClass
 from geoseg.core.legend_presets import bit_colour
 from geoseg.errors import SceneError, UsageError
@@ -229,7 +226,8 @@ def _nth(names: Sequence[str], number: int) -> str:
     return names[number - 1] if number <= len(names) else f"band_{number}"
 
 
-def _hex(colour: Sequence[float] | npt.NDArray[np.floating[Any]]) -> str:
+def _hex(colour: Any) -> str:
+    """Format a colour of numbers up to 255, or fractions, as ``#rrggbb``; text stays."""
     if isinstance(colour, str):
         return colour
     scale = 255 if any(isinstance(part, float) for part in colour) else 1

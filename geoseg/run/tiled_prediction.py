@@ -10,6 +10,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import nn
 
 from geoseg.core.card import ModelCard
+from geoseg.core.choices import Precision, RuntimeName
 from geoseg.core.spec import PredictSpec
 from geoseg.errors import UsageError
 from geoseg.models.model import load_model
@@ -17,7 +18,7 @@ from geoseg.models.task_card import task_card
 from geoseg.run.predict import Layers, predict
 
 
-class TiledPrediction(Callback):
+class TiledPrediction(Callback):  # type: ignore[misc]
     """Predicts whole scenes tile by tile, without seams, and writes them as map layers.
 
     As a callback it does so when a fit or a test ends, with the weights as they are then.
@@ -29,6 +30,8 @@ class TiledPrediction(Callback):
             ``geoseg.models.task_card``.
         spec: options of the prediction.
         every_n_epochs: as a callback, predict after every so many epochs of validation too; None: only at the end.
+        runtime: as for ``geoseg.load_model``.
+        precision: as for ``geoseg.load_model``.
 
     Attributes:
         layers: the layers written last.
@@ -50,6 +53,8 @@ class TiledPrediction(Callback):
         card: ModelCard | None = None,
         spec: PredictSpec | None = None,
         every_n_epochs: int | None = None,
+        runtime: RuntimeName = "auto",
+        precision: Precision = "auto",
     ) -> None:
         self.scenes = (scenes,) if isinstance(scenes, str | Path) else tuple(scenes)
         if not self.scenes:
@@ -57,6 +62,7 @@ class TiledPrediction(Callback):
         if every_n_epochs is not None and every_n_epochs < 1:
             raise UsageError(f"TiledPrediction: every_n_epochs is {every_n_epochs}; it is 1 or more.")
         self.out, self.card, self.spec, self.every_n_epochs = out, card, spec, every_n_epochs
+        self.runtime, self.precision = runtime, precision
         self.layers: list[Layers] = []
 
     def predict(self, task: nn.Module, datamodule: object | None = None) -> list[Layers]:
@@ -72,7 +78,8 @@ class TiledPrediction(Callback):
         Raises:
             GeosegError: the task, a scene or an option is refused.
         """
-        model = load_model(task, card=self.card or task_card(task, datamodule))
+        card = self.card or task_card(task, datamodule)
+        model = load_model(task, card=card, runtime=self.runtime, precision=self.precision)
         self.layers = [predict(scene, model, self.out, spec=self.spec, overwrite=True) for scene in self.scenes]
         return self.layers
 

@@ -17,6 +17,8 @@ from torchgeo.trainers import SemanticSegmentationTask
 import geoseg
 from geoseg.models.task_card import task_card
 
+PLAIN: dict[str, Any] = {"runtime": "torch", "precision": "fp32"}
+SPEC = geoseg.PredictSpec(tile_px=96, halo_px=16)
 MEAN, STD = (110.0, 120.0, 130.0), (60.0, 50.0, 40.0)
 
 
@@ -51,7 +53,12 @@ class Module(LightningDataModule):
 def local_task(**options: Any) -> SemanticSegmentationTask:
     """A network that sees five pixels around each: what it says of tiles is what it says of the whole."""
     torch.manual_seed(4)
-    return SemanticSegmentationTask(model="fcn", in_channels=3, num_classes=3, num_filters=8, **options)
+    task = SemanticSegmentationTask(model="fcn", in_channels=3, num_classes=3, num_filters=8, lr=1e-6, **options)
+    for layer in task.model.modules():
+        if isinstance(layer, torch.nn.Conv2d):
+            torch.nn.init.kaiming_normal_(layer.weight)
+            torch.nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+    return task
 
 
 def trainer(*callbacks: Any) -> Trainer:
@@ -80,7 +87,7 @@ def assert_map_is(logits: np.ndarray, path: Path) -> None:
 @pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning")  # Lightning's advice on workers
 def test_a_fit_ends_with_the_map_of_a_scene(write_scene: WriteScene, tmp_path: Path) -> None:
     values = np.random.default_rng(5).integers(0, 256, (3, 150, 230)).astype(np.uint8)
-    task, tiled = local_task(), geoseg.TiledPrediction(write_scene(values), tmp_path / "maps")
+    task, tiled = local_task(), geoseg.TiledPrediction(write_scene(values), tmp_path / "maps", **PLAIN)
     trainer(tiled).fit(task, datamodule=Module())
     (layers,) = tiled.layers
     assert_map_is(whole(task, values, MEAN, STD), layers.bundle.classes)
@@ -93,7 +100,7 @@ def test_a_fit_ends_with_the_map_of_a_scene(write_scene: WriteScene, tmp_path: P
 def test_a_call_predicts_without_a_trainer(write_scene: WriteScene, tmp_path: Path) -> None:
     values = np.random.default_rng(6).integers(0, 256, (3, 150, 230)).astype(np.uint8)
     task = local_task()
-    tiled = geoseg.TiledPrediction([write_scene(values)], tmp_path / "maps", spec=geoseg.PredictSpec(tile_px=96))
+    tiled = geoseg.TiledPrediction([write_scene(values)], tmp_path / "maps", spec=SPEC, **PLAIN)
     for _ in range(2):  # again: replaced
         (layers,) = tiled.predict(task)
     assert_map_is(whole(task, values, [0.0] * 3, [255.0] * 3), layers.bundle.classes)

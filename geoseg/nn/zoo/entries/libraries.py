@@ -28,7 +28,6 @@ _TORCHGEO_FCN = Family(
     url="https://torchgeo.readthedocs.io",
     weights="none known",
     references="it is torchgeo",
-    requires="torchgeo",
 )
 _TORCHGEO_FARSEG = Family(
     builder="geoseg.nn.adapters.torchgeo_networks:build_farseg",
@@ -37,7 +36,6 @@ _TORCHGEO_FARSEG = Family(
     url="https://arxiv.org/abs/2011.09766",
     weights="none known",
     references="it is torchgeo",
-    requires="torchgeo",
 )
 
 ENTRIES = (
