@@ -1,7 +1,7 @@
-"""Write the table of docs/checkpoints.md: what each layout of weights was compared with, at which sizes, how near.
+"""Write the tables of docs/checkpoints.md: which architectures of which framework are read, and how near they are.
 
 Run in the repository's root: ``python docs/checkpoints.py``. It runs every network that tests/nn/references has the
-answers of, which takes some minutes. The tests hold that the table lists every layout and every comparison.
+answers of, which takes some minutes. The tests hold that the tables list every layout and every comparison.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from geoseg.nn import NETWORKS
 from geoseg.nn.checkpoints import fit, unwrap
 from geoseg.nn.checkpoints.known import LAYOUTS
 
@@ -22,6 +23,30 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "checkpoints.md"
 TESTS = ROOT / "tests" / "nn"
 BEGIN, END = "<!-- table of docs/checkpoints.py -->", "<!-- end of the table -->"
+BEGIN_STATES, END_STATES = "<!-- states by docs/checkpoints.py -->", "<!-- end of the states -->"
+FAMILIES = {
+    "geoseg.nn.fcn": "FCN",
+    "geoseg.nn.fcn_resnet": "FCN",
+    "geoseg.nn.segnet": "SegNet",
+    "geoseg.nn.unet": "U-Net",
+    "geoseg.nn.unet_mmseg": "U-Net",
+    "geoseg.nn.unetplusplus": "U-Net++",
+    "geoseg.nn.deeplabv2": "DeepLab V2",
+    "geoseg.nn.deeplabv3": "V3",
+    "geoseg.nn.deeplabv3plus": "V3+",
+    "geoseg.nn.pspnet": "PSPNet",
+    "geoseg.nn.hrnet": "HRNet",
+    "geoseg.nn.ocr": "OCR",
+    "geoseg.nn.duc_hdc": "DUC-HDC",
+    "geoseg.nn.refinenet": "RefineNet",
+    "geoseg.nn.fastfcn": "FastFCN",
+    "geoseg.nn.dfn": "DFN",
+    "geoseg.nn.bisenet": "BiSeNet",
+    "geoseg.nn.fpn": "FPN, UPerNet",
+    "geoseg.nn.setr": "SETR",
+}
+"""Module of a builder to the column of the table of states."""
+OTHERS = "its library's own"
 HEAD = """| source | networks | compared | sizes | largest difference, of the largest logit |
 |---|---|---|---|---|
 """
@@ -115,17 +140,39 @@ def line(layout: Any, compared: list[Comparison], nearness: str) -> str:
     return f"| {layout.source} | {networks} | {how} | {sizes} | {nearness} |"
 
 
+def states(made: list[tuple[Any, list[Comparison]]]) -> str:
+    """Make the table of frameworks and architectures: ``=`` compared with the framework's answers, ``t`` by tests."""
+    columns = [*dict.fromkeys(FAMILIES.values()), OTHERS]
+    found: dict[str, dict[str, str]] = {}
+    for layout, compared in made:
+        row = found.setdefault(layout.source, {})
+        for name in layout.networks:
+            module = NETWORKS[name].family.builder.partition(":")[0]
+            column = FAMILIES.get(module, OTHERS)
+            row[column] = "=" if compared or row.get(column) == "=" else "t"
+    head = f"| | {' | '.join(columns)} |\n|---|{'---|' * len(columns)}\n"
+    lines = (f"| {source} | {' | '.join(row.get(c, '') for c in columns)} |" for source, row in sorted(found.items()))
+    return head + "\n".join(lines)
+
+
 def main() -> None:
     """Write the table."""
-    lines = []
-    for layout, compared in rows():
+    lines, made, every = [], rows(), []
+    for layout, compared in made:
         worst = max((difference(one) for one in compared), default=None)
         nearness = "" if worst is None else "0" if worst == 0 else f"{worst:.0e}"
+        every.append(worst or 0.0)
         lines.append(line(layout, compared, nearness))
         sys.stderr.write(f"{lines[-1]}\n")
-    before, _, rest = PAGE.read_text().partition(BEGIN)
-    after = rest.partition(END)[2]
-    PAGE.write_text(f"{before}{BEGIN}\n{HEAD}" + "\n".join(lines) + f"\n{END}{after}")
+    compared = sum(len(found) for _, found in made)
+    total = f"\n\n{compared} comparisons; the largest difference of all is {max(every):.0e} of the largest logit."
+    page = _between(PAGE.read_text(), (BEGIN, END), HEAD + "\n".join(lines) + total)
+    PAGE.write_text(_between(page, (BEGIN_STATES, END_STATES), states(made)))
+
+
+def _between(page: str, marks: tuple[str, str], text: str) -> str:
+    before, _, rest = page.partition(marks[0])
+    return f"{before}{marks[0]}\n{text}\n{marks[1]}{rest.partition(marks[1])[2]}"
 
 
 if __name__ == "__main__":

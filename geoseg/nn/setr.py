@@ -25,7 +25,7 @@ def _raise(factor: int, *, align_corners: bool) -> nn.Upsample:
     return nn.Upsample(scale_factor=factor, mode="bilinear", align_corners=align_corners)
 
 
-def _up_head(
+def up_head(
     channels: int, width: int, classes: int, steps: tuple[int, int, int], *, align_corners: bool
 ) -> nn.Sequential:
     """Build a norm and some convolutions, each with an upsampling after it, then the classifier.
@@ -102,7 +102,7 @@ def build_naive(  # noqa: PLR0913 - a registry's options are keywords
     body = ViT(vit, in_channels, image_px, ViTForm(depths=depths, interpolation=interpolation))
 
     def head() -> nn.Module:
-        return _up_head(body.width, width, classes, (1, 1, 4), align_corners=align_corners)
+        return up_head(body.width, width, classes, (1, 1, 4), align_corners=align_corners)
 
     main = head()
     sides = _sides(head, len(depths) - 1, present=auxiliary)
@@ -140,9 +140,9 @@ def build_pup(  # noqa: PLR0913 - a registry's options are keywords
     body = ViT(vit, in_channels, image_px, ViTForm(depths=depths, interpolation=interpolation))
 
     def make_head() -> nn.Module:
-        return _up_head(body.width, width, classes, (2, 3, 4), align_corners=align_corners)
+        return up_head(body.width, width, classes, (2, 3, 4), align_corners=align_corners)
 
-    main = _up_head(body.width, width, classes, (4, 3, 2), align_corners=align_corners)
+    main = up_head(body.width, width, classes, (4, 3, 2), align_corners=align_corners)
     sides = _sides(make_head, len(depths) - 1, present=auxiliary)
     return Padded(Segmenter(body, main, sides=sides, align_corners=align_corners), stride=1)
 

@@ -17,6 +17,7 @@ from geoseg.data.sources.kinds import Source
 from geoseg.data.torchgeo_set import card_bands, legend_of
 from geoseg.io.files.yaml_file import faults, read_config
 from geoseg.models.encoder_weights import EncoderWeights, NamedEncoder
+from geoseg.nn.parts.foundation import BAND_UM
 from geoseg.training.losses import LossMix
 from geoseg.training.optimiser import OptimiserSettings
 from geoseg.training.schedule import Schedule
@@ -94,6 +95,20 @@ class Recipe(Settings):
         if "bands" not in values:
             filled["bands"] = [{"name": band} for band in card_bands(name, first.get("bands"))]
         return filled
+
+    @model_validator(mode="after")
+    def _wavelengths(self) -> Recipe:
+        """Take the wavelengths that DOFA's first layer needs from the names of the bands."""
+        options = self.architecture.options
+        if not str(options.get("encoder", "")).startswith("dofa") or "wavelengths" in options:
+            return self
+        unknown = [band.name for band in self.bands if band.name not in BAND_UM]
+        if unknown:
+            raise ValueError(f"the wavelength of band {unknown[0]} is unknown: give the architecture's wavelengths")
+        known = {**options, "wavelengths": [BAND_UM[band.name] for band in self.bands]}
+        filled = self.architecture.model_copy(update={"options": known})
+        object.__setattr__(self, "architecture", filled)  # the recipe is frozen, and not made yet
+        return self
 
     @model_validator(mode="after")
     def _fits_a_card(self) -> Recipe:

@@ -109,10 +109,10 @@ def _nested(clones: Path, *, deep: bool) -> tuple[nn.Module, Forward]:
     ), lambda network, x: answer[-1] if isinstance(answer := network(x), list) else answer
 
 
-def _vainf(clones: Path, head: str) -> tuple[nn.Module, Forward]:
+def _vainf(clones: Path, head: str, backbone: str = "resnet50") -> tuple[nn.Module, Forward]:
     with _importing(clones / "VainF+DeepLabV3Plus-Pytorch"):
         module = importlib.import_module("network.modeling")
-    return getattr(module, f"{head}_resnet50")(CLASSES, 16, False), _call
+    return getattr(module, f"{head}_{backbone}")(CLASSES, 16, False), _call
 
 
 def _jfzhang(clones: Path) -> tuple[nn.Module, Forward]:
@@ -121,6 +121,14 @@ def _jfzhang(clones: Path) -> tuple[nn.Module, Forward]:
         body = importlib.import_module("modeling.backbone.resnet")
     module.build_backbone = lambda _name, stride, norm: body.ResNet(body.Bottleneck, [3, 4, 6, 3], stride, norm, False)
     return module.DeepLab(num_classes=CLASSES, sync_bn=False), _call
+
+
+def _jfzhang_mobilenet(clones: Path) -> tuple[nn.Module, Forward]:
+    with _importing(clones / "jfzhang95+pytorch-deeplab-xception"):
+        module = importlib.import_module("modeling.deeplab")
+        body = importlib.import_module("modeling.backbone.mobilenet")
+    module.build_backbone = lambda _name, stride, norm: body.MobileNetV2(stride, norm, pretrained=False)
+    return module.DeepLab("mobilenet", num_classes=CLASSES, sync_bn=False), _call
 
 
 def _kazuto(clones: Path, file: str, network: str) -> tuple[nn.Module, Forward]:
@@ -235,7 +243,9 @@ def _torchseg(clones: Path, folder: str, network: str, answer: Callable[[Any], T
         base.resnet101 = base.resnet50
         with _importing(root / "model" / folder):
             module = importlib.import_module("network")
-    made = getattr(module, network)(CLASSES, None, **({"pretrained_model": None} if network != "DFN" else {}))
+    made = getattr(module, network)(
+        CLASSES, None, **({"pretrained_model": None} if network not in {"DFN", "BiSeNet"} else {"criterion": None})
+    )
     return made, lambda network, x: answer(network(x))
 
 
@@ -249,6 +259,15 @@ NETWORKS: dict[str, tuple[str, Callable[[Path], tuple[nn.Module, Forward]]]] = {
     "nested_unet_supervised": ("unetplusplus", lambda clones: _nested(clones, deep=True)),
     "vainf_deeplabv3": ("deeplabv3_r50", lambda clones: _vainf(clones, "deeplabv3")),
     "vainf_deeplabv3plus": ("deeplabv3plus_r50", lambda clones: _vainf(clones, "deeplabv3plus")),
+    "vainf_deeplabv3_mobilenet": (
+        "deeplabv3_mobilenetv2",
+        lambda clones: _vainf(clones, "deeplabv3", "mobilenet"),
+    ),
+    "vainf_deeplabv3plus_mobilenet": (
+        "deeplabv3plus_mobilenetv2",
+        lambda clones: _vainf(clones, "deeplabv3plus", "mobilenet"),
+    ),
+    "jfzhang_deeplabv3plus_mobilenet": ("deeplabv3plus_mobilenetv2", _jfzhang_mobilenet),
     "jfzhang_deeplabv3plus": ("deeplabv3plus_r50", _jfzhang),
     "kazuto_deeplabv3": ("deeplabv3_r50", lambda clones: _kazuto(clones, "deeplabv3", "DeepLabV3")),
     "kazuto_deeplabv3plus": ("deeplabv3plus_r50", lambda clones: _kazuto(clones, "deeplabv3plus", "DeepLabV3Plus")),
@@ -275,6 +294,10 @@ NETWORKS: dict[str, tuple[str, Callable[[Path], tuple[nn.Module, Forward]]]] = {
         "fcn_r50",
         lambda clones: _torchseg(clones, "fcn/voc.fcn32s.R101_v1c", "FCN", lambda logits: logits),
     ),
+    "torchseg_bisenet": (
+        "bisenet_r18",
+        lambda clones: _torchseg(clones, "bisenet/cityscapes.bisenet.R18", "BiSeNet", lambda logits: logits),
+    ),
     "light_refinenet": ("refinenet_lw_r50", _light_refinenet),
     "guanfuchen_segnet": ("segnet", _segnet),
 }
@@ -286,6 +309,7 @@ SIZES: dict[str, tuple[int, int]] = {
     "zijundeng_duc": (64, 96),
     "torchseg_pspnet": (64, 96),
     "torchseg_fcn": (64, 96),
+    "torchseg_bisenet": (64, 96),
 }
 """Where the authors' network takes certain multiples alone."""
 

@@ -148,6 +148,19 @@ UNET: dict[str, Any] = {
     "auxiliary_head.in_channels": 16,
     "auxiliary_head.channels": 10,
 }
+MOBILENET: dict[str, Any] = {
+    "backbone": {
+        "type": "MobileNetV2",
+        "widen_factor": 1.0,
+        "strides": (1, 2, 2, 1, 1, 1, 1),
+        "dilations": (1, 1, 1, 2, 2, 4, 4),
+        "out_indices": (1, 2, 4, 6),
+        "norm_cfg": NORM,
+    },
+    "decode_head.in_channels": 320,
+    "auxiliary_head.in_channels": 96,
+    "auxiliary_head.channels": 8,
+}
 OPTIONS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "fcn_aligned": ("fcn_r18", "fcn_r50-d8", {**SMALL, **ALIGNED}),
     "fcn_rate_6": ("fcn_r18", "fcn_r50-d8", {**SMALL, "decode_head.dilation": 6}),
@@ -231,6 +244,43 @@ OPTIONS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "unet_fcn": ("unet_s5_d16", "fcn_unet_s5-d16", {**UNET, "decode_head.channels": 12}),
     "unet_psp_aligned": ("unet_s5_d16", "pspnet_unet_s5-d16", {**UNET, **ALIGNED}),
     "unet_deeplabv3": ("unet_s5_d16", "deeplabv3_unet_s5-d16", {**UNET, "decode_head.dilations": (1, 2, 4, 6)}),
+    "fcn_mobilenet": ("fcn_mobilenetv2", "fcn_r50-d8", {**MOBILENET, "decode_head.channels": 16}),
+    "pspnet_mobilenet_aligned": (
+        "pspnet_mobilenetv2",
+        "pspnet_r50-d8",
+        {**MOBILENET, **ALIGNED, "decode_head.channels": 16},
+    ),
+    "deeplabv3_mobilenet": ("deeplabv3_mobilenetv2", "deeplabv3_r50-d8", {**MOBILENET, "decode_head.channels": 16}),
+    "deeplabv3plus_mobilenet": (
+        "deeplabv3plus_mobilenetv2",
+        "deeplabv3plus_r50-d8",
+        {**MOBILENET, "decode_head.c1_in_channels": 24, "decode_head.c1_channels": 8, "decode_head.channels": 16},
+    ),
+    "fpn_r18_aligned": (
+        "fpn_r50",
+        "fpn_r50",
+        {
+            "backbone.depth": 18,
+            "neck.in_channels": [64, 128, 256, 512],
+            "neck.out_channels": 24,
+            "decode_head.in_channels": [24] * 4,
+            "decode_head.channels": 16,
+            "decode_head.align_corners": True,
+        },
+    ),
+    "upernet_r18": (
+        "upernet_r50",
+        "upernet_r50",
+        {
+            "backbone.depth": 18,
+            "decode_head.in_channels": [64, 128, 256, 512],
+            "decode_head.channels": 24,
+            "decode_head.pool_scales": (1, 3),
+            "auxiliary_head.in_channels": 256,
+            "auxiliary_head.channels": 16,
+        },
+    ),
+    "bisenet_r18": ("bisenet_r18", "bisenetv1_r18-d32", {}),
     "setr_mla_class_token": ("setr_mla_b", "setr_mla", {"backbone.with_cls_token": True, **ALIGNED}),
 }
 """What a configuration can say, each by a small network: ours, the base of its configuration, the changes."""
@@ -248,7 +298,10 @@ def _changed(config: Any, changes: dict[str, Any]) -> Any:
 
 def _write_options(models: Any, configs: Any, folder: Path) -> None:
     """Write one file for each option: the configuration's text, the tensors' names, the logits."""
+    only = set(sys.argv[2:])
     for option, (name, base, changes) in OPTIONS.items():
+        if only and option not in only:
+            continue
         config = _model(
             name if name.startswith("setr") else "", _plain(configs.fromfile(folder / f"{base}.py").model.to_dict())
         )

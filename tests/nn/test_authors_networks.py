@@ -23,7 +23,7 @@ CHOSEN: dict[str, dict[str, Any]] = {
 """What no tensor tells: options that stand in the authors' own configuration, or make a small network."""
 
 
-LOGARITHMS = {"torchseg_pspnet"}
+LOGARITHMS = {"torchseg_pspnet", "torchseg_bisenet"}
 """Networks that answer with logarithms of probabilities."""
 QUICK = {"hrnet", "hrnet_ocr_aligned", "milesial_unet", "nested_unet_supervised", "guanfuchen_segnet"}
 

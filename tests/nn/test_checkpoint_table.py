@@ -25,4 +25,6 @@ def test_the_table_lists_every_layout_and_every_comparison(monkeypatch: pytest.M
     assert [row[:4] for row in written] == [row[:4] for row in made], "run python docs/checkpoints.py"
     listed = {one.name for _, compared in rows for one in compared}
     assert listed == {one.name for one in script.comparisons()}
+    states = script.PAGE.read_text().partition(script.BEGIN_STATES)[2].partition(script.END_STATES)[0]
+    assert states.strip() == script.states(rows), "run python docs/checkpoints.py"
     assert all(float(row[4].removesuffix(" |") or 0) <= 2e-5 for row in written)

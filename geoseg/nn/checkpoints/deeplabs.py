@@ -9,12 +9,15 @@ from __future__ import annotations
 
 from geoseg.nn.checkpoints.caffe import RESNET as CAFFE_RESNET
 from geoseg.nn.checkpoints.layout import Layout, Rename
+from geoseg.nn.checkpoints.mobilenets import jfzhang_names, vainf_names
 
 _VAINF = "VainF/DeepLabV3Plus-Pytorch"
 _KAZUTO = "kazuto1011/deeplab-pytorch"
 _GRID = {"output_stride": 16, "first_block": "same", "multi_grid": (1, 2, 4)}
 _V3_NAMES = ("deeplabv3_r50", "deeplabv3_r101")
 _V3PLUS_NAMES = ("deeplabv3plus_r50", "deeplabv3plus_r101", "deeplabv3plus")
+_VAINF_MOBILENET = {"backbone": "mobilenet_v2_vainf", "output_stride": 16, "width": 256}
+_JFZHANG = {"form": "full", "width": 256, "align_corners": True}
 
 
 def _vainf_aspp(source: str, ours: str) -> tuple[Rename, ...]:
@@ -26,17 +29,24 @@ def _vainf_aspp(source: str, ours: str) -> tuple[Rename, ...]:
     )
 
 
+_VAINF_V3_HEAD: tuple[Rename, ...] = (
+    *_vainf_aspp(r"classifier\.classifier\.0", "body.head.0"),
+    (r"^classifier\.classifier\.1\.", "body.head.2.0."),
+    (r"^classifier\.classifier\.2\.", "body.head.2.1."),
+    (r"^classifier\.classifier\.4\.", "body.head.3."),
+)
+_VAINF_V3PLUS_HEAD: tuple[Rename, ...] = (
+    *_vainf_aspp(r"classifier\.aspp", "body.aspp"),
+    (r"^classifier\.project\.", "body.low_level."),
+    (r"^classifier\.classifier\.([01])\.", r"body.decoder.0.\1."),
+    (r"^classifier\.classifier\.3\.", "body.head.1."),
+)
+_V3_MARK, _V3PLUS_MARK = r"^classifier\.classifier\.0\.convs\.4\.1\.weight$", r"^classifier\.project\.0\.weight$"
 VAINF_V3 = Layout(
     source=_VAINF,
     networks={name: {"output_stride": 16} for name in _V3_NAMES},
-    marks=(r"^backbone\.layer4\.", r"^classifier\.classifier\.0\.convs\.4\.1\.weight$"),
-    renames=(
-        (r"^backbone\.", "body.backbone."),
-        *_vainf_aspp(r"classifier\.classifier\.0", "body.head.0"),
-        (r"^classifier\.classifier\.1\.", "body.head.2.0."),
-        (r"^classifier\.classifier\.2\.", "body.head.2.1."),
-        (r"^classifier\.classifier\.4\.", "body.head.3."),
-    ),
+    marks=(r"^backbone\.layer4\.", _V3_MARK),
+    renames=((r"^backbone\.", "body.backbone."), *_VAINF_V3_HEAD),
     classifier="classifier.classifier.4.weight",
     resnet="backbone.",
     untold=("output_stride",),
@@ -44,39 +54,62 @@ VAINF_V3 = Layout(
 VAINF_V3PLUS = Layout(
     source=_VAINF,
     networks={name: {"output_stride": 16, "form": "single", "width": 256} for name in _V3PLUS_NAMES},
-    marks=(r"^backbone\.layer4\.", r"^classifier\.aspp\.convs\.4\.1\.weight$", r"^classifier\.project\.0\.weight$"),
-    renames=(
-        (r"^backbone\.", "body.backbone."),
-        *_vainf_aspp(r"classifier\.aspp", "body.aspp"),
-        (r"^classifier\.project\.", "body.low_level."),
-        (r"^classifier\.classifier\.([01])\.", r"body.decoder.0.\1."),
-        (r"^classifier\.classifier\.3\.", "body.head.1."),
-    ),
+    marks=(r"^backbone\.layer4\.", r"^classifier\.aspp\.convs\.4\.1\.weight$", _V3PLUS_MARK),
+    renames=((r"^backbone\.", "body.backbone."), *_VAINF_V3PLUS_HEAD),
     classifier="classifier.classifier.3.weight",
     resnet="backbone.",
     untold=("output_stride",),
 )
+VAINF_V3_MOBILENET = Layout(
+    source=_VAINF,
+    networks={"deeplabv3_mobilenetv2": {**_VAINF_MOBILENET, "form": "torchvision", "auxiliary": False}},
+    marks=(r"^backbone\.high_level_features\.4\.conv\.0\.0\.weight$", _V3_MARK),
+    renames=(*vainf_names("body.backbone"), *_VAINF_V3_HEAD),
+    classifier="classifier.classifier.4.weight",
+    untold=("output_stride",),
+)
+VAINF_V3PLUS_MOBILENET = Layout(
+    source=_VAINF,
+    networks={"deeplabv3plus_mobilenetv2": {**_VAINF_MOBILENET, "form": "single"}},
+    marks=(r"^backbone\.high_level_features\.4\.conv\.0\.0\.weight$", _V3PLUS_MARK),
+    renames=(*vainf_names("body.backbone"), *_VAINF_V3PLUS_HEAD),
+    classifier="classifier.classifier.3.weight",
+    untold=("output_stride",),
+)
+_JFZHANG_HEAD: tuple[Rename, ...] = (
+    (r"^aspp\.aspp(\d)\.atrous_conv\.", r"body.aspp.branches.<\1-1>.0."),
+    (r"^aspp\.aspp(\d)\.bn\.", r"body.aspp.branches.<\1-1>.1."),
+    (r"^aspp\.global_avg_pool\.1\.", "body.aspp.image_pool.0."),
+    (r"^aspp\.global_avg_pool\.2\.", "body.aspp.image_pool.1."),
+    (r"^aspp\.conv1\.", "body.aspp.merge.0."),
+    (r"^aspp\.bn1\.", "body.aspp.merge.1."),
+    (r"^decoder\.conv1\.", "body.low_level.0."),
+    (r"^decoder\.bn1\.", "body.low_level.1."),
+    (r"^decoder\.last_conv\.([01])\.", r"body.decoder.0.\1."),
+    (r"^decoder\.last_conv\.4\.", "body.decoder.1.0."),
+    (r"^decoder\.last_conv\.5\.", "body.decoder.1.1."),
+    (r"^decoder\.last_conv\.8\.", "body.head.1."),
+)
+_JFZHANG_MARKS = (r"^aspp\.aspp4\.atrous_conv\.weight$", r"^decoder\.last_conv\.8\.weight$")
+_JFZHANG_SOURCE = "jfzhang95/pytorch-deeplab-xception"
 JFZHANG_V3PLUS = Layout(
-    source="jfzhang95/pytorch-deeplab-xception",
-    networks={name: {**_GRID, "form": "full", "width": 256, "align_corners": True} for name in _V3PLUS_NAMES},
-    marks=(r"^backbone\.layer4\.", r"^aspp\.aspp4\.atrous_conv\.weight$", r"^decoder\.last_conv\.8\.weight$"),
-    renames=(
-        (r"^backbone\.", "body.backbone."),
-        (r"^aspp\.aspp(\d)\.atrous_conv\.", r"body.aspp.branches.<\1-1>.0."),
-        (r"^aspp\.aspp(\d)\.bn\.", r"body.aspp.branches.<\1-1>.1."),
-        (r"^aspp\.global_avg_pool\.1\.", "body.aspp.image_pool.0."),
-        (r"^aspp\.global_avg_pool\.2\.", "body.aspp.image_pool.1."),
-        (r"^aspp\.conv1\.", "body.aspp.merge.0."),
-        (r"^aspp\.bn1\.", "body.aspp.merge.1."),
-        (r"^decoder\.conv1\.", "body.low_level.0."),
-        (r"^decoder\.bn1\.", "body.low_level.1."),
-        (r"^decoder\.last_conv\.([01])\.", r"body.decoder.0.\1."),
-        (r"^decoder\.last_conv\.4\.", "body.decoder.1.0."),
-        (r"^decoder\.last_conv\.5\.", "body.decoder.1.1."),
-        (r"^decoder\.last_conv\.8\.", "body.head.1."),
-    ),
+    source=_JFZHANG_SOURCE,
+    networks={name: {**_GRID, **_JFZHANG} for name in _V3PLUS_NAMES},
+    marks=(r"^backbone\.layer4\.", *_JFZHANG_MARKS),
+    renames=((r"^backbone\.", "body.backbone."), *_JFZHANG_HEAD),
     classifier="decoder.last_conv.8.weight",
     resnet="backbone.",
+    untold=("output_stride",),
+)
+JFZHANG_V3PLUS_MOBILENET = Layout(
+    source=_JFZHANG_SOURCE,
+    networks={
+        "deeplabv3plus_mobilenetv2": {"backbone": "mobilenet_v2_jfzhang", "output_stride": 16, **_JFZHANG},
+    },
+    marks=(r"^backbone\.high_level_features\.4\.conv\.0\.weight$", *_JFZHANG_MARKS),
+    renames=(*jfzhang_names("body.backbone"), *_JFZHANG_HEAD),
+    classifier="decoder.last_conv.8.weight",
+    idle=r"^backbone\.features\.",
     untold=("output_stride",),
 )
 _STAGES: tuple[Rename, ...] = ((r"\.conv\.(?=weight$|bias$)", ".0."), (r"\.bn\.(?=\w+$)", ".1."))
@@ -122,4 +155,13 @@ KAZUTO_V3PLUS = Layout(
     untold=("output_stride",),
 )
 
-LAYOUTS = (VAINF_V3, VAINF_V3PLUS, JFZHANG_V3PLUS, KAZUTO_V3, KAZUTO_V3PLUS)
+LAYOUTS = (
+    VAINF_V3,
+    VAINF_V3PLUS,
+    VAINF_V3_MOBILENET,
+    VAINF_V3PLUS_MOBILENET,
+    JFZHANG_V3PLUS,
+    JFZHANG_V3PLUS_MOBILENET,
+    KAZUTO_V3,
+    KAZUTO_V3PLUS,
+)

@@ -9,6 +9,7 @@ from geoseg.nn.checkpoints import (
     hrnet,
     instance,
     libraries,
+    mmseg_decoders,
     mmsegmentation,
     refinenet,
     semseg,
@@ -25,6 +26,7 @@ LAYOUTS: tuple[Layout, ...] = tuple(
     for module in (
         torchvision,
         mmsegmentation,
+        mmseg_decoders,
         setr,
         hrnet,
         semseg,

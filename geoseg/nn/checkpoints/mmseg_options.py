@@ -5,29 +5,27 @@ Keys that are not written have the values that mmsegmentation's classes give the
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from torch import nn
 
 from geoseg.errors import ModelError
 from geoseg.nn.checkpoints.mmseg_config import MmsegConfig, kind
+from geoseg.nn.checkpoints.mmseg_part import ConfigPart
 
-_IDLE = (
-    *("type", "pretrained", "init_cfg", "norm_eval", "frozen_stages", "with_cp", "zero_init_residual", "in_channels"),
-    *("base_channels", "channels", "num_classes", "out_channels", "threshold", "dropout_ratio", "loss_decode"),
-    *("ignore_index", "sampler", "in_index", "num_stages", "out_indices", "style", "drop_rate", "drop_path_rate"),
-    *("attn_drop_rate", "frozen_exclude"),
-)
-"""Keys that decide nothing which the tensors do not tell, or only training."""
 _DEPTHS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
 _STRIDES: dict[tuple[int, ...], int] = {(1, 2, 1, 1): 8, (1, 2, 2, 1): 16, (1, 2, 2, 2): 32}
+_MOBILENET_STRIDES: dict[tuple[tuple[int, ...], tuple[int, ...]], int] = {
+    ((1, 2, 2, 1, 1, 1, 1), (1, 1, 1, 2, 2, 4, 4)): 8,
+    ((1, 2, 2, 2, 1, 1, 1), (1, 1, 1, 1, 1, 2, 2)): 16,
+}
 _USUAL_RATES = {8: (1, 1, 2, 4), 16: (1, 1, 1, 2), 32: (1, 1, 1, 1)}
 MMSEGMENTATION = "mmsegmentation"
 _USUAL_THRESHOLD = 0.3
-_IMPLIED = {"output_stride": 32, "class_token": True, "dilate_second": False, "head_rate": 1}
+_IMPLIED = {"output_stride": 32, "class_token": True, "dilate_second": False, "head_rate": 1, "align_corners": False}
 """Options that a network may lack because it always has this value."""
-_BATCH_NORMS = ("BN", "BN2d", "SyncBN", "MMSyncBN")
+_PSP_KEYS = ("conv_cfg", "act_cfg", "norm_cfg", "pool_scales")
 
 
 def mmseg_options(config: MmsegConfig, name: str, defaults: Mapping[str, Any]) -> dict[str, Any]:
@@ -41,7 +39,7 @@ def mmseg_options(config: MmsegConfig, name: str, defaults: Mapping[str, Any]) -
     Raises:
         ModelError: it says something that no network here does, or not this one.
     """
-    model = _Part("model", config.model)
+    model = ConfigPart("model", config.model)
     model.only("type", ("EncoderDecoder", "CascadeEncoderDecoder"))
     backbone = model.part("backbone")
     heads = model.parts("decode_head")
@@ -70,7 +68,7 @@ def single_threshold(config: MmsegConfig | None) -> float:
     Raises:
         ModelError: the configuration says no number between 0 and 1.
     """
-    head = None if config is None else _Part("model", config.model).parts("decode_head")[-1]
+    head = None if config is None else ConfigPart("model", config.model).parts("decode_head")[-1]
     threshold = None if head is None else head.take("threshold", default=None)
     threshold = _USUAL_THRESHOLD if threshold is None else threshold
     if head is not None and not (isinstance(threshold, (int, float)) and 0 < threshold < 1):
@@ -87,83 +85,15 @@ def refuse_other_heads(config: MmsegConfig, network: nn.Module) -> None:
     backbone = config.model["backbone"]
     found = {heads for module in network.modules() if (heads := getattr(module, "num_heads", None)) is not None}
     if kind(backbone) == "VisionTransformer" and found != {backbone.get("num_heads", 12)}:
-        _Part("model.backbone", backbone).refuse("num_heads", backbone.get("num_heads", 12))
+        ConfigPart("model.backbone", backbone).refuse("num_heads", backbone.get("num_heads", 12))
 
 
-class _Part:
-    """One mapping of a configuration, whose keys are taken one by one."""
-
-    def __init__(self, path: str, values: Mapping[str, Any]) -> None:
-        self.path = path
-        self.values = values
-        self.taken = set(_IDLE)
-
-    def take(self, key: str, *, default: Any) -> Any:
-        self.taken.add(key)
-        value = self.values.get(key, default)
-        return tuple(value) if isinstance(value, list) else value
-
-    def only(self, key: str, known: Sequence[Any], default: Any = None) -> None:
-        """Take a key that must have one of some values."""
-        value = self.take(key, default=known[0] if default is None else default)
-        plain = value.rpartition(".")[2] if key == "type" and isinstance(value, str) else value
-        if plain not in known:
-            self.refuse(key, value)
-
-    def refuse(self, key: str, value: Any) -> None:
-        text = repr(value)
-        text = text if len(text) <= 80 else f"{text[:77]}..."
-        raise ModelError(f"its configuration says {self.path}.{key}={text}, which no network here does")
-
-    def refuse_rest(self) -> None:
-        for key in sorted(self.values.keys() - self.taken):
-            value = self.values[key]
-            if any(value) if isinstance(value, (list, tuple)) else value:
-                self.refuse(key, value)
-
-    def part(self, key: str) -> _Part:
-        value = self.values.get(key)
-        if not isinstance(value, Mapping | None):
-            self.refuse(key, value)
-        return _Part(f"{self.path}.{key}", value or {})
-
-    def parts(self, key: str) -> list[_Part]:
-        value = self.values.get(key)
-        found = list(value) if isinstance(value, (list, tuple)) else [value]
-        if not found or not all(isinstance(one, Mapping) for one in found):
-            self.refuse(key, value)
-        return [_Part(f"{self.path}.{key}", one) for one in found if isinstance(one, Mapping)]
-
-    def rates(self, key: str, default: Sequence[int]) -> tuple[int, ...]:
-        """Take whole numbers above 0."""
-        value = self.take(key, default=default)
-        numbers = value if isinstance(value, tuple) else (value,)
-        if not numbers or not all(isinstance(number, int) and number > 0 for number in numbers):
-            self.refuse(key, value)
-        return tuple(numbers)
-
-    def layers(self, activation: str = "ReLU") -> None:
-        """Take what layers are made of: plain convolutions, batch norms and activations as everywhere here."""
-        for key, known in (("conv_cfg", ("Conv2d", "Conv")), ("act_cfg", (activation,))):
-            value = self.take(key, default=None)
-            if value is not None and not (isinstance(value, Mapping) and kind(value) in known):
-                self.refuse(key, value)
-
-    def norm(self, key: str, kinds: Sequence[str] = _BATCH_NORMS, usual: float = 1e-5, eps: float = 1e-5) -> None:
-        """Take a norm, whose tensors do not tell its least deviation; ``usual`` is the one that is not written."""
-        value = self.take(key, default=None)
-        written = value if isinstance(value, Mapping) else {}
-        known = value is None or (isinstance(value, Mapping) and kind(value) in kinds)
-        if not known or written.get("eps", usual) != eps:
-            self.refuse(key, value)
-
-
-def _unknown(part: _Part) -> dict[str, Any]:
+def _unknown(part: ConfigPart) -> dict[str, Any]:
     part.refuse("type", part.values.get("type"))
     return {}
 
 
-def _resnet(part: _Part) -> dict[str, Any]:
+def _resnet(part: ConfigPart) -> dict[str, Any]:
     part.layers()
     part.norm("norm_cfg")
     part.only("deep_stem", (kind(part.values) == "ResNetV1c",))
@@ -196,7 +126,7 @@ def _resnet(part: _Part) -> dict[str, Any]:
     return options | ({"dilate_second": False} if depth < 50 else {})
 
 
-def _hrnet(part: _Part) -> dict[str, Any]:
+def _hrnet(part: ConfigPart) -> dict[str, Any]:
     part.layers()
     part.norm("norm_cfg")
     part.take("extra", default=None)
@@ -204,7 +134,34 @@ def _hrnet(part: _Part) -> dict[str, Any]:
     return {"form": "mmseg"}
 
 
-def _unet(part: _Part) -> dict[str, Any]:
+def _mobilenet(part: ConfigPart) -> dict[str, Any]:
+    part.layers("ReLU6")
+    part.norm("norm_cfg")
+    part.only("widen_factor", (1.0, 1))
+    strides = part.rates("strides", (1, 2, 2, 2, 1, 2, 1))
+    dilations = part.rates("dilations", (1,) * 7)
+    stride = _MOBILENET_STRIDES.get((strides, dilations))
+    if stride is None:
+        part.refuse("dilations", dilations)
+    return {"output_stride": stride}
+
+
+def _bisenet(part: ConfigPart) -> dict[str, Any]:
+    part.layers()
+    part.norm("norm_cfg")
+    for key in ("context_channels", "spatial_channels"):  # the tensors tell
+        part.take(key, default=None)
+    part.only("align_corners", (False,))
+    body = part.part("backbone_cfg")
+    part.taken.add("backbone_cfg")
+    options = _BACKBONES.get(kind(body.values), _unknown)(body)
+    body.refuse_rest()
+    if options.get("output_stride") != 32 or "block_rates" in options:
+        part.refuse("backbone_cfg", dict(body.values))
+    return {"form": "mmseg"}
+
+
+def _unet(part: ConfigPart) -> dict[str, Any]:
     part.layers()
     part.norm("norm_cfg")
     part.only("num_stages", (5,))
@@ -218,7 +175,7 @@ def _unet(part: _Part) -> dict[str, Any]:
     return {}
 
 
-def _vit(part: _Part) -> dict[str, Any]:
+def _vit(part: ConfigPart) -> dict[str, Any]:
     part.layers("GELU")
     part.norm("norm_cfg", ("LN",), eps=1e-6)
     for key in ("img_size", "patch_size", "embed_dims", "mlp_ratio", "patch_bias"):  # the tensors tell
@@ -243,7 +200,7 @@ def _vit(part: _Part) -> dict[str, Any]:
     }
 
 
-def _fcn(part: _Part) -> dict[str, Any]:
+def _fcn(part: ConfigPart) -> dict[str, Any]:
     part.layers()
     part.norm("norm_cfg")
     rates = part.rates("dilation", (1,))
@@ -252,14 +209,33 @@ def _fcn(part: _Part) -> dict[str, Any]:
     return {"head_rate": rates[0]}
 
 
-def _psp(part: _Part) -> dict[str, Any]:
+def _psp(part: ConfigPart) -> dict[str, Any]:
     part.layers()
     part.norm("norm_cfg")
     part.only("input_transform", (None,))
     return {"bins": list(part.rates("pool_scales", (1, 2, 3, 6)))}
 
 
-def _aspp(part: _Part) -> dict[str, Any]:
+def _fpn_head(part: ConfigPart) -> dict[str, Any]:
+    part.layers()
+    part.norm("norm_cfg")
+    part.only("feature_strides", ((4, 8, 16, 32),))
+    part.take("input_transform", default=None)
+    return {}
+
+
+def _fpn_neck(part: ConfigPart) -> dict[str, Any]:
+    part.only("num_outs", (4,))
+    part.only("upsample_cfg", ({"mode": "nearest"},))
+    return {}
+
+
+def _uper(part: ConfigPart) -> dict[str, Any]:
+    part.take("input_transform", default=None)
+    return _psp(ConfigPart(part.path, {key: part.take(key, default=None) for key in _PSP_KEYS if key in part.values}))
+
+
+def _aspp(part: ConfigPart) -> dict[str, Any]:
     part.layers()
     part.norm("norm_cfg")
     for key in ("c1_in_channels", "c1_channels"):
@@ -270,7 +246,7 @@ def _aspp(part: _Part) -> dict[str, Any]:
     return {"rates": rates}
 
 
-def _ocr(part: _Part) -> dict[str, Any]:
+def _ocr(part: ConfigPart) -> dict[str, Any]:
     part.layers()
     part.norm("norm_cfg")
     part.only("scale", (1,))
@@ -279,7 +255,7 @@ def _ocr(part: _Part) -> dict[str, Any]:
     return {}
 
 
-def _enc(part: _Part) -> dict[str, Any]:
+def _enc(part: ConfigPart) -> dict[str, Any]:
     part.layers()
     part.norm("norm_cfg")
     for key in ("num_codes", "use_se_loss", "add_lateral", "loss_se_decode"):
@@ -287,7 +263,7 @@ def _enc(part: _Part) -> dict[str, Any]:
     return {}
 
 
-def _setr_up(part: _Part) -> dict[str, Any]:
+def _setr_up(part: ConfigPart) -> dict[str, Any]:
     part.layers()
     part.norm("norm_cfg")
     part.norm("norm_layer", ("LN",), usual=1e-5 if "norm_layer" in part.values else 1e-6, eps=1e-6)
@@ -299,7 +275,7 @@ def _setr_up(part: _Part) -> dict[str, Any]:
     return {}
 
 
-def _setr_mla(part: _Part) -> dict[str, Any]:
+def _setr_mla(part: ConfigPart) -> dict[str, Any]:
     part.layers()
     part.norm("norm_cfg")
     part.only("up_scale", (4,))
@@ -308,7 +284,7 @@ def _setr_mla(part: _Part) -> dict[str, Any]:
     return {}
 
 
-def _jpu(part: _Part) -> dict[str, Any]:
+def _jpu(part: ConfigPart) -> dict[str, Any]:
     part.layers()
     part.norm("norm_cfg")
     for key, value in (("start_level", 0), ("end_level", -1)):
@@ -318,7 +294,7 @@ def _jpu(part: _Part) -> dict[str, Any]:
     return {"neck_rates": list(part.rates("dilations", (1, 2, 4, 8))), "align_neck": aligned}
 
 
-def _mla_neck(part: _Part) -> dict[str, Any]:
+def _mla_neck(part: ConfigPart) -> dict[str, Any]:
     part.layers()
     part.norm("norm_cfg")
     part.norm("norm_layer", ("LN",), usual=1e-5 if "norm_layer" in part.values else 1e-6, eps=1e-6)
@@ -330,12 +306,16 @@ _BACKBONES = {
     "ResNet": _resnet,
     "ResNetV1c": _resnet,
     "HRNet": _hrnet,
+    "MobileNetV2": _mobilenet,
+    "BiSeNetV1": _bisenet,
     "UNet": _unet,
     "VisionTransformer": _vit,
 }
 _HEADS = {
     "FCNHead": _fcn,
     "PSPHead": _psp,
+    "FPNHead": _fpn_head,
+    "UPerHead": _uper,
     "ASPPHead": _aspp,
     "DepthwiseSeparableASPPHead": _aspp,
     "OCRHead": _ocr,
@@ -343,4 +323,4 @@ _HEADS = {
     "SETRUPHead": _setr_up,
     "SETRMLAHead": _setr_mla,
 }
-_NECKS = {"JPU": _jpu, "MLANeck": _mla_neck}
+_NECKS = {"JPU": _jpu, "MLANeck": _mla_neck, "FPN": _fpn_neck}

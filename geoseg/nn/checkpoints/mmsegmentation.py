@@ -7,26 +7,29 @@ https://mmsegmentation.readthedocs.io
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from geoseg.nn.checkpoints.layout import Blocks, Layout, Rename
+from geoseg.nn.checkpoints.mobilenets import mmseg_names
 
-_SOURCE = "mmsegmentation"
+SOURCE = "mmsegmentation"
 _R50, _R101 = {"backbone": "resnet50c"}, {"backbone": "resnet101c"}
-_SIDES = r"^auxiliary_head\."
+SIDES = r"^auxiliary_head\."
 
-_SEG = "decode_head.conv_seg.weight"
-_SINGLE = (
-    _SEG,
+SEG = "decode_head.conv_seg.weight"
+SINGLE = (
+    SEG,
     "decode_head.conv_seg.bias",
     *(f"{head}.{part}" for head in ("auxiliary_head.conv_seg", "decode_head.se_layer") for part in ("weight", "bias")),
 )
 _RESNETS = ("output_stride", "align_corners")
-_SIDE_SIZE = {"auxiliary_width": "auxiliary_head.convs.0.conv.weight"}
-_MERGED = "decode_head.bottleneck.conv.weight"
+SIDE_SIZE = {"auxiliary_width": "auxiliary_head.convs.0.conv.weight"}
+MERGED = "decode_head.bottleneck.conv.weight"
 
-_STEM = r"^backbone\.(stem\.|conv1\.weight$)"
-_PAIRS: tuple[Rename, ...] = ((r"\.conv\.(?=weight$|bias$)", ".0."), (r"\.bn\.(?=\w+$)", ".1."))
-_RESNET: tuple[Rename, ...] = (
-    *_PAIRS,
+STEM = r"^backbone\.(stem\.|conv1\.weight$)"
+PAIRS: tuple[Rename, ...] = ((r"\.conv\.(?=weight$|bias$)", ".0."), (r"\.bn\.(?=\w+$)", ".1."))
+RESNET: tuple[Rename, ...] = (
+    *PAIRS,
     (r"^backbone\.stem\.7\.", "body.backbone.bn1."),
     (r"^backbone\.stem\.", "body.backbone.conv1."),
     (r"^backbone\.", "body.backbone."),
@@ -35,78 +38,78 @@ _RESNET: tuple[Rename, ...] = (
 )
 
 FCN = Layout(
-    source=_SOURCE,
+    source=SOURCE,
     networks={"fcn_r18": {}, "fcn_r50": {**_R50, "head": "concat"}, "fcn_r101": {**_R101, "head": "concat"}},
-    marks=(_STEM, r"^decode_head\.conv_cat\.", r"^decode_head\.convs\.1\."),
+    marks=(STEM, r"^decode_head\.conv_cat\.", r"^decode_head\.convs\.1\."),
     strangers=(r"^neck\.",),
     renames=(
-        *_RESNET,
+        *RESNET,
         (r"^decode_head\.convs\.", "body.head.convolutions."),
         (r"^decode_head\.conv_cat\.", "body.head.merge."),
         (r"^decode_head\.conv_seg\.", "body.head.classify.1."),
     ),
-    classifier=_SEG,
-    sides=_SIDES,
+    classifier=SEG,
+    sides=SIDES,
     resnet="backbone.",
-    single=_SINGLE,
-    sizes={"width": "decode_head.convs.0.conv.weight", **_SIDE_SIZE},
+    single=SINGLE,
+    sizes={"width": "decode_head.convs.0.conv.weight", **SIDE_SIZE},
     untold=_RESNETS,
 )
-_PSP: tuple[Rename, ...] = (
+PSP: tuple[Rename, ...] = (
     (r"^decode_head\.psp_modules\.(\d)\.1\.", r"body.head.0.levels.\1."),
     (r"^decode_head\.bottleneck\.", "body.head.1.0."),
     (r"^decode_head\.conv_seg\.", "body.head.1.2."),
 )
 _PSP_OPTIONS = {"first_block": "prev", "align_corners": False}
 PSPNET = Layout(
-    source=_SOURCE,
+    source=SOURCE,
     networks={"pspnet_r18": {}, "pspnet_r50": {**_R50, **_PSP_OPTIONS}, "pspnet_r101": {**_R101, **_PSP_OPTIONS}},
-    marks=(_STEM, r"^decode_head\.psp_modules\."),
+    marks=(STEM, r"^decode_head\.psp_modules\."),
     strangers=(r"^neck\.",),
-    renames=(*_RESNET, *_PSP),
-    classifier=_SEG,
-    sides=_SIDES,
+    renames=(*RESNET, *PSP),
+    classifier=SEG,
+    sides=SIDES,
     resnet="backbone.",
-    single=_SINGLE,
-    sizes={"width": _MERGED, **_SIDE_SIZE},
+    single=SINGLE,
+    sizes={"width": MERGED, **SIDE_SIZE},
     untold=_RESNETS,
 )
-_ASPP: tuple[Rename, ...] = (
+ASPP: tuple[Rename, ...] = (
     (r"^decode_head\.aspp_modules\.", "body.head.0.branches."),
     (r"^decode_head\.image_pool\.1\.", "body.head.0.image_pool."),
     (r"^decode_head\.bottleneck\.", "body.head.0.merge."),
     (r"^decode_head\.conv_seg\.", "body.head.2."),
 )
 DEEPLABV3 = Layout(
-    source=_SOURCE,
+    source=SOURCE,
     networks={
         "deeplabv3_r18": {},
         "deeplabv3_r50": {**_R50, "form": "mmseg"},
         "deeplabv3_r101": {**_R101, "form": "mmseg"},
     },
-    marks=(_STEM, r"^decode_head\.aspp_modules\.1\.conv\."),
+    marks=(STEM, r"^decode_head\.aspp_modules\.1\.conv\."),
     strangers=(r"^neck\.",),
-    renames=(*_RESNET, *_ASPP),
-    classifier=_SEG,
-    sides=_SIDES,
+    renames=(*RESNET, *ASPP),
+    classifier=SEG,
+    sides=SIDES,
     resnet="backbone.",
-    single=_SINGLE,
-    sizes={"width": _MERGED, **_SIDE_SIZE},
+    single=SINGLE,
+    sizes={"width": MERGED, **SIDE_SIZE},
     untold=_RESNETS,
 )
 DEEPLABV3PLUS = Layout(
-    source=_SOURCE,
+    source=SOURCE,
     networks={
         "deeplabv3plus_r18": {},
         "deeplabv3plus_r50": {"output_stride": 8},
         "deeplabv3plus_r101": {"output_stride": 8},
         "deeplabv3plus": {"output_stride": 8},
     },
-    marks=(_STEM, r"^decode_head\.aspp_modules\.1\.depthwise_conv\.", r"^decode_head\.c1_bottleneck\."),
+    marks=(STEM, r"^decode_head\.aspp_modules\.1\.depthwise_conv\.", r"^decode_head\.c1_bottleneck\."),
     renames=(
         (r"^auxiliary_head\.convs\.0\.", "body.side.0."),
         (r"^auxiliary_head\.conv_seg\.", "body.side.2."),
-        *_RESNET,
+        *RESNET,
         (r"\.depthwise_conv\.", ".0."),
         (r"\.pointwise_conv\.", ".1."),
         (r"^decode_head\.aspp_modules\.", "body.aspp.branches."),
@@ -116,11 +119,11 @@ DEEPLABV3PLUS = Layout(
         (r"^decode_head\.sep_bottleneck\.", "body.decoder."),
         (r"^decode_head\.conv_seg\.", "body.head.1."),
     ),
-    classifier=_SEG,
-    sides=_SIDES,
+    classifier=SEG,
+    sides=SIDES,
     resnet="backbone.",
-    single=_SINGLE,
-    sizes={"width": _MERGED, "low_width": "decode_head.c1_bottleneck.conv.weight", **_SIDE_SIZE},
+    single=SINGLE,
+    sizes={"width": MERGED, "low_width": "decode_head.c1_bottleneck.conv.weight", **SIDE_SIZE},
     untold=_RESNETS,
 )
 _JPU: tuple[Rename, ...] = (
@@ -137,37 +140,37 @@ _TURNED = (
 )
 _FASTFCN = {"backbone": "resnet50c", "form": "mmseg"}, {"backbone": "resnet101c", "form": "mmseg"}
 FASTFCN_PSP = Layout(
-    source=_SOURCE,
+    source=SOURCE,
     networks={"fastfcn_psp_r50": _FASTFCN[0], "fastfcn_psp_r101": _FASTFCN[1]},
-    marks=(_STEM, r"^neck\.dilation_layers\.", r"^decode_head\.psp_modules\."),
-    renames=(*_RESNET, *_JPU, *_PSP),
+    marks=(STEM, r"^neck\.dilation_layers\.", r"^decode_head\.psp_modules\."),
+    renames=(*RESNET, *_JPU, *PSP),
     blocks=_TURNED,
-    classifier=_SEG,
-    sides=_SIDES,
+    classifier=SEG,
+    sides=SIDES,
     resnet="backbone.",
-    single=_SINGLE,
-    sizes={"width": "neck.conv_layers.0.0.conv.weight", "head_width": _MERGED, **_SIDE_SIZE},
+    single=SINGLE,
+    sizes={"width": "neck.conv_layers.0.0.conv.weight", "head_width": MERGED, **SIDE_SIZE},
     untold=("align_corners",),
 )
 FASTFCN_DEEPLABV3 = Layout(
-    source=_SOURCE,
+    source=SOURCE,
     networks={"fastfcn_deeplabv3_r50": _FASTFCN[0], "fastfcn_deeplabv3_r101": _FASTFCN[1]},
-    marks=(_STEM, r"^neck\.dilation_layers\.", r"^decode_head\.aspp_modules\."),
-    renames=(*_RESNET, *_JPU, *_ASPP),
+    marks=(STEM, r"^neck\.dilation_layers\.", r"^decode_head\.aspp_modules\."),
+    renames=(*RESNET, *_JPU, *ASPP),
     blocks=_TURNED,
-    classifier=_SEG,
-    sides=_SIDES,
+    classifier=SEG,
+    sides=SIDES,
     resnet="backbone.",
-    single=_SINGLE,
-    sizes={"width": "neck.conv_layers.0.0.conv.weight", "head_width": _MERGED, **_SIDE_SIZE},
+    single=SINGLE,
+    sizes={"width": "neck.conv_layers.0.0.conv.weight", "head_width": MERGED, **SIDE_SIZE},
     untold=("align_corners",),
 )
 FASTFCN_ENCNET = Layout(
-    source=_SOURCE,
+    source=SOURCE,
     networks={"fastfcn_encnet_r50": _FASTFCN[0], "fastfcn_encnet_r101": _FASTFCN[1]},
-    marks=(_STEM, r"^neck\.dilation_layers\.", r"^decode_head\.enc_module\."),
+    marks=(STEM, r"^neck\.dilation_layers\.", r"^decode_head\.enc_module\."),
     renames=(
-        *_RESNET,
+        *RESNET,
         *_JPU,
         (r"^decode_head\.bottleneck\.", "body.head.narrow."),
         (r"^decode_head\.enc_module\.encoding_project\.", "body.head.prepare."),
@@ -179,29 +182,29 @@ FASTFCN_ENCNET = Layout(
         (r"^decode_head\.conv_seg\.", "body.head.classify.1."),
     ),
     blocks=_TURNED,
-    classifier=_SEG,
-    sides=_SIDES,
+    classifier=SEG,
+    sides=SIDES,
     resnet="backbone.",
-    single=_SINGLE,
-    sizes={"width": "neck.conv_layers.0.0.conv.weight", "head_width": _MERGED, **_SIDE_SIZE},
+    single=SINGLE,
+    sizes={"width": "neck.conv_layers.0.0.conv.weight", "head_width": MERGED, **SIDE_SIZE},
     untold=("align_corners",),
 )
 HRNET = Layout(
-    source=_SOURCE,
+    source=SOURCE,
     networks={
         name: {"form": "mmseg"}
         for name in ("hrnet_w18", "hrnet_w48", "hrnet_w18s_v1", "hrnet_w18s_v2", "hrnet_w32", "hrnet")
     },
     marks=(r"^backbone\.stage4\.", r"^decode_head\.convs\.0\.conv\.weight$"),
     renames=(
-        *_PAIRS,
+        *PAIRS,
         (r"^backbone\.", "body.backbone."),
         (r"^decode_head\.convs\.0\.", "body.head."),
         (r"^decode_head\.conv_seg\.", "body.head.3."),
     ),
     zeros=r"^body\.head\.0\.bias$",
-    classifier=_SEG,
-    single=_SINGLE,
+    classifier=SEG,
+    single=SINGLE,
     untold=("align_corners",),
 )
 _OCR: tuple[Rename, ...] = (
@@ -220,11 +223,11 @@ _OCR_SIZES = {
     "keys": "decode_head.1.object_context_block.query_project.0.conv.weight",
 }
 OCR = Layout(
-    source=_SOURCE,
+    source=SOURCE,
     networks={"ocr_r101": {}},
-    marks=(_STEM, r"^decode_head\.1\.object_context_block\."),
+    marks=(STEM, r"^decode_head\.1\.object_context_block\."),
     renames=(
-        *_RESNET,
+        *RESNET,
         (r"^decode_head\.0\.convs\.0\.", "body.guess.0."),
         (r"^decode_head\.0\.conv_seg\.", "body.guess.2."),
         *_OCR,
@@ -236,13 +239,13 @@ OCR = Layout(
     untold=_RESNETS,
 )
 HRNET_OCR = Layout(
-    source=_SOURCE,
+    source=SOURCE,
     networks={
         name: {"align_corners": False, "form": "mmseg"} for name in ("hrnet_ocr_w18", "hrnet_ocr_w32", "hrnet_ocr_w48")
     },
     marks=(r"^backbone\.stage4\.", r"^decode_head\.1\.object_context_block\."),
     renames=(
-        *_PAIRS,
+        *PAIRS,
         (r"^backbone\.", "body.backbone.0."),
         (r"^decode_head\.0\.convs\.0\.", "body.guess."),
         (r"^decode_head\.0\.conv_seg\.", "body.guess.3."),
@@ -255,45 +258,30 @@ HRNET_OCR = Layout(
     untold=("align_corners",),
 )
 
-_UNET: tuple[Rename, ...] = (
-    *_PAIRS,
-    (r"^backbone\.encoder\.0\.0\.convs\.", "body.backbone.down.0."),
-    (r"^backbone\.encoder\.(\d)\.1\.convs\.", r"body.backbone.down.\1."),
-    (r"^backbone\.decoder\.(\d)\.conv_block\.convs\.", r"body.backbone.merge.\1."),
-    (r"^backbone\.decoder\.(\d)\.upsample\.interp_upsample\.1\.", r"body.backbone.rise.\1.1."),
-    (r"^auxiliary_head\.convs\.", "body.sides.0."),
-    (r"^auxiliary_head\.conv_seg\.", "body.sides.0.2."),
-)
-_UNET_MARK = r"^backbone\.decoder\.3\.upsample\.interp_upsample\.1\."
-_UNET_SIZES = {"width": "backbone.encoder.0.0.convs.0.conv.weight", **_SIDE_SIZE}
+_MOBILENET: tuple[Rename, ...] = (*mmseg_names("body.backbone"), *PAIRS)
+_MOBILENET_MARK = r"^backbone\.layer7\.0\.conv\.2\.conv\.weight$"
 
 
-def _unet(head: str, mark: str, renames: tuple[Rename, ...], first: str) -> Layout:
-    return Layout(
-        source=_SOURCE,
-        networks={"unet_s5_d16": {"head": head}},
-        marks=(_UNET_MARK, mark),
-        renames=(*_UNET, *renames),
-        classifier=_SEG,
-        sides=_SIDES,
-        single=_SINGLE,
-        sizes={**_UNET_SIZES, "head_width": first},
-        untold=("align_corners",),
+def _on_mobilenet(layout: Layout, name: str, **options: object) -> Layout:
+    """Make the layout of the same head on a MobileNetV2."""
+    return replace(
+        layout,
+        networks={name: {"backbone": "mobilenet_v2_mmseg", **options}},
+        marks=(_MOBILENET_MARK, *(mark for mark in layout.marks if mark != STEM)),
+        renames=(*_MOBILENET, *layout.renames),
+        resnet=None,
     )
 
 
-_UNET_FCN: tuple[Rename, ...] = (
-    (r"^decode_head\.convs\.", "body.head."),
-    (r"^decode_head\.conv_seg\.", "body.head.2."),
-)
-UNETS = (
-    _unet("fcn", r"^decode_head\.convs\.0\.", _UNET_FCN, "decode_head.convs.0.conv.weight"),
-    _unet("psp", r"^decode_head\.psp_modules\.", _PSP, _MERGED),
-    _unet("deeplabv3", r"^decode_head\.aspp_modules\.1\.conv\.", _ASPP, _MERGED),
+MOBILENETS = (
+    _on_mobilenet(FCN, "fcn_mobilenetv2", head="concat"),
+    _on_mobilenet(PSPNET, "pspnet_mobilenetv2", **_PSP_OPTIONS),
+    _on_mobilenet(DEEPLABV3, "deeplabv3_mobilenetv2", form="mmseg"),
+    _on_mobilenet(DEEPLABV3PLUS, "deeplabv3plus_mobilenetv2", form="mmseg", output_stride=8),
 )
 
 LAYOUTS = (
-    *UNETS,
+    *MOBILENETS,
     FCN,
     PSPNET,
     DEEPLABV3,

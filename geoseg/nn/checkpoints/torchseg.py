@@ -1,4 +1,4 @@
-"""DFN, PSPNet and FCN of ycszen/TorchSeg, whose checkpoints hold ``{'model': ...}``."""
+"""DFN, PSPNet, FCN and BiSeNet of ycszen/TorchSeg, whose checkpoints hold ``{'model': ...}``."""
 
 from __future__ import annotations
 
@@ -62,5 +62,29 @@ FCN = Layout(
     sides=r"^aux_head\.",
     resnet="backbone.",
 )
+BISENET = Layout(
+    source="ycszen/TorchSeg",
+    networks={"bisenet_r18": {}},
+    marks=(r"^context_path\.layer4\.", r"^ffm\.channel_attention\.1\.conv\.weight$", r"^spatial_path\.conv_7x7\."),
+    renames=(
+        (r"^ffm\.channel_attention\.1\.conv\.", "body.fuse.attention.0."),
+        (r"^ffm\.channel_attention\.2\.conv\.", "body.fuse.attention.2."),
+        *_NORMED,
+        (r"^context_path\.", "body.backbone."),
+        (r"^spatial_path\.conv_7x7\.", "body.spatial.0."),
+        (r"^spatial_path\.conv_3x3_(\d)\.", r"body.spatial.\1."),
+        (r"^spatial_path\.conv_1x1\.", "body.spatial.3."),
+        (r"^global_context\.1\.", "body.whole."),
+        (r"^arms\.(\d)\.conv_3x3\.", r"body.refine.\1.narrow."),
+        (r"^arms\.(\d)\.channel_attention\.1\.", r"body.refine.\1.attention."),
+        (r"^refines\.", "body.smooth."),
+        (r"^ffm\.conv_1x1\.", "body.fuse.join."),
+        (r"^heads\.2\.conv_3x3\.", "body.head.0."),
+        (r"^heads\.2\.conv_1x1\.", "body.head.2."),
+        (r"^heads\.(\d)\.conv_3x3\.", r"body.sides.\1.0."),
+        (r"^heads\.(\d)\.conv_1x1\.", r"body.sides.\1.2."),
+    ),
+    classifier="heads.2.conv_1x1.weight",
+)
 
-LAYOUTS = (DFN, PSPNET, FCN)
+LAYOUTS = (DFN, PSPNET, FCN, BISENET)

@@ -18,6 +18,8 @@ from torch import Tensor, nn
 
 from geoseg.errors import ModelError
 from geoseg.nn.parts.convolution import resize
+from geoseg.nn.parts.mobilenet import FORMS as MOBILENETS
+from geoseg.nn.parts.mobilenet import mobilenet_v2
 
 _DEEP_STEMS = {
     f"resnet{depth}{letter}": (f"resnet{depth}", width)
@@ -40,13 +42,15 @@ def features(name: str, in_channels: int, **options: Any) -> Any:
     """Build a timm model that returns its feature maps, finest first.
 
     Args:
-        name: a timm model, or ``resnet18c`` and the like.
+        name: a timm model, ``resnet18c`` and the like, or a MobileNetV2 of ``geoseg.nn.parts.mobilenet``.
         in_channels: input bands.
         options: of ``timm.create_model``.
 
     Raises:
         ModelError: timm has no such model, it gives no feature maps, or it cannot be dilated.
     """
+    if name in MOBILENETS:
+        return mobilenet_v2(name, in_channels, **options)
     if name in _DEEP_STEMS:
         name, width = _DEEP_STEMS[name]
         options |= {"stem_type": "deep", "stem_width": width}
@@ -100,7 +104,7 @@ def resnet(name: str, in_channels: int, form: ResNetForm | None = None) -> Any:
     """Build a ResNet that returns the outputs of its four stages.
 
     Args:
-        name: a timm ResNet.
+        name: a timm ResNet, or a MobileNetV2 of ``geoseg.nn.parts.mobilenet``.
         in_channels: input bands.
         form: its strides and rates; as torchvision's, at output stride 8, unless given.
 
@@ -109,6 +113,10 @@ def resnet(name: str, in_channels: int, form: ResNetForm | None = None) -> Any:
     """
     form = form or ResNetForm()
     form.check(name)
+    if name in MOBILENETS:
+        if form != ResNetForm(output_stride=form.output_stride):
+            raise ModelError(f"backbone {name!r}: rates and strides of blocks are for a ResNet; leave them out")
+        return mobilenet_v2(name, in_channels, output_stride=form.output_stride)
     body = features(name, in_channels, output_stride=form.output_stride, out_indices=(1, 2, 3, 4))
     shape_resnet(name, body, form)
     return body

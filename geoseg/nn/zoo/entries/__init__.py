@@ -1,6 +1,6 @@
 """The networks that geoseg can build, one ``NetworkEntry`` each. Loads no torch."""
 
-from geoseg.nn.zoo.entries import context, deeplab, fcn, hrnet, instance, libraries, setr, unet
+from geoseg.nn.zoo.entries import context, deeplab, fcn, foundation, hrnet, instance, libraries, setr, unet
 
 ENTRIES = (
     *fcn.ENTRIES,
@@ -9,6 +9,7 @@ ENTRIES = (
     *context.ENTRIES,
     *hrnet.ENTRIES,
     *setr.ENTRIES,
+    *foundation.ENTRIES,
     *libraries.ENTRIES,
     *instance.ENTRIES,
 )

@@ -1,4 +1,4 @@
-"""Networks that add context to a ResNet: PSPNet, OCR, DUC-HDC, RefineNet, FastFCN and DFN."""
+"""Networks that add context to a ResNet: PSPNet, OCR, DUC-HDC, RefineNet, FastFCN, DFN, BiSeNet, FPN, UPerNet."""
 
 from __future__ import annotations
 
@@ -52,6 +52,30 @@ _DFN = Family(
     weights="ycszen/TorchSeg, MIT",
     references="ycszen/TorchSeg",
 )
+_BISENET = Family(
+    builder="geoseg.nn.bisenet:build",
+    paper="Yu et al. 2018",
+    venue="ECCV",
+    url="https://arxiv.org/abs/1808.00897",
+    weights="mmsegmentation, Apache-2.0; ycszen/TorchSeg, MIT",
+    references="ycszen/TorchSeg; mmsegmentation",
+)
+_FPN = Family(
+    builder="geoseg.nn.fpn:build_fpn",
+    paper="Kirillov et al. 2019",
+    venue="CVPR",
+    url="https://arxiv.org/abs/1901.02446",
+    weights="mmsegmentation, Apache-2.0",
+    references="mmsegmentation",
+)
+_UPERNET = Family(
+    builder="geoseg.nn.fpn:build_upernet",
+    paper="Xiao et al. 2018",
+    venue="ECCV",
+    url="https://arxiv.org/abs/1807.10221",
+    weights="mmsegmentation, Apache-2.0",
+    references="mmsegmentation",
+)
 
 ENTRIES = (
     NetworkEntry(
@@ -75,6 +99,12 @@ ENTRIES = (
         options={"backbone": "resnet101s"},
         output_stride=8,
         cost=Cost(parameters=65_708_501, auxiliary=2_365_205, macs=261_732_958_208),
+    ),
+    NetworkEntry(
+        name="pspnet_mobilenetv2",
+        family=_PSPNET,
+        options={"backbone": "mobilenet_v2_mmseg", "first_block": "prev", "align_corners": False},
+        output_stride=8,
     ),
     NetworkEntry(
         name="ocr_r101",
@@ -206,5 +236,34 @@ ENTRIES = (
         cost=Cost(parameters=88_339_058, auxiliary=2_385_286, macs=275_100_778_496),
         tiny=(TinyForm(options={"backbone": "test_resnet", "width": 8}, idle_weights=("border_after.0",)),),
     ),
+    NetworkEntry(
+        name="bisenet_r18",
+        family=_BISENET,
+        output_stride=8,
+        tiny=(
+            TinyForm(options={"backbone": "test_resnet", "width": 16}),
+            TinyForm(options={"backbone": "test_resnet", "width": 16, "form": "mmseg"}, variant="of mmsegmentation"),
+        ),
+    ),
+    NetworkEntry(
+        name="bisenet_r50",
+        family=_BISENET,
+        options={"backbone": "resnet50", "width": 512},
+        output_stride=8,
+    ),
+    NetworkEntry(
+        name="fpn_r50",
+        family=_FPN,
+        output_stride=4,
+        tiny=(TinyForm(options={"backbone": "test_resnet", "pyramid_width": 16, "width": 8}),),
+    ),
+    NetworkEntry(name="fpn_r101", family=_FPN, options={"backbone": "resnet101c"}, output_stride=4),
+    NetworkEntry(
+        name="upernet_r50",
+        family=_UPERNET,
+        output_stride=4,
+        tiny=(TinyForm(options={"backbone": "test_resnet", "width": 16, "auxiliary_width": 8}),),
+    ),
+    NetworkEntry(name="upernet_r101", family=_UPERNET, options={"backbone": "resnet101c"}, output_stride=4),
 )
 """The networks of these families."""

@@ -81,6 +81,13 @@ ENTRIES = (
         cost=Cost(parameters=58_630_997, auxiliary=2_365_205, macs=241_157_275_648),
     ),
     NetworkEntry(
+        name="deeplabv3_mobilenetv2",
+        family=_DEEPLABV3,
+        options={"backbone": "mobilenet_v2_mmseg", "form": "mmseg"},
+        output_stride=8,
+        tiny=(TinyForm(options={"backbone": "mobilenet_v2_vainf", "width": 16}, variant="mobilenet"),),
+    ),
+    NetworkEntry(
         name="deeplabv3plus",
         family=_DEEPLABV3PLUS,
         output_stride=4,

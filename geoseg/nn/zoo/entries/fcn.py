@@ -87,6 +87,12 @@ ENTRIES = (
         cost=Cost(parameters=51_949_141, auxiliary=2_365_205, macs=215_945_838_592),
     ),
     NetworkEntry(
+        name="fcn_mobilenetv2",
+        family=_FCN_RESNET,
+        options={"backbone": "mobilenet_v2_mmseg", "head": "concat"},
+        output_stride=8,
+    ),
+    NetworkEntry(
         name="segnet",
         family=_SEGNET,
         output_stride=1,

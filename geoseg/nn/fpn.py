@@ -1,0 +1,130 @@
+"""Feature pyramids on a ResNet: the semantic FPN and UPerNet.
+
+Kirillov et al. 2019, https://arxiv.org/abs/1901.02446 (section 3); Xiao et al. 2018, https://arxiv.org/abs/1807.10221.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from geoseg.nn.padding import Padded
+from geoseg.nn.parts.backbones import ResNetForm, resnet, widths
+from geoseg.nn.parts.convolution import convolve, resize
+from geoseg.nn.parts.heads import fcn_head
+from geoseg.nn.parts.segmenter import Segmenter, Side
+from geoseg.nn.parts.upernet import UPerNeck
+
+_SIDE_WEIGHT = 0.4
+
+
+class _Pyramid(nn.Module):
+    """Maps narrowed, each added to the next finer one, and smoothed (Lin et al. 2017)."""
+
+    def __init__(self, channels: Sequence[int], width: int) -> None:
+        super().__init__()
+        self.narrow = nn.ModuleList(nn.Conv2d(each, width, 1) for each in channels)
+        self.smooth = nn.ModuleList(nn.Conv2d(width, width, 3, padding=1) for _ in channels)
+
+    def forward(self, maps: list[Tensor]) -> list[Tensor]:
+        sides = [narrow(x) for narrow, x in zip(self.narrow, maps, strict=True)]
+        for finer in range(len(sides) - 2, -1, -1):
+            size = sides[finer].shape[-2:]
+            sides[finer] = sides[finer] + functional.interpolate(sides[finer + 1], size=size, mode="nearest")
+        return [smooth(x) for smooth, x in zip(self.smooth, sides, strict=True)]
+
+
+class _Sum(nn.Module):
+    """Every map of the pyramid raised twofold after each of its convolutions, and all of them added at the finest."""
+
+    def __init__(self, before: int, width: int, count: int, *, align_corners: bool) -> None:
+        super().__init__()
+        self.align_corners = align_corners
+        self.paths = nn.ModuleList(
+            nn.ModuleList(convolve(width if step else before, width, 3) for step in range(max(1, place)))
+            for place in range(count)
+        )
+
+    def forward(self, maps: list[Tensor]) -> list[Tensor]:
+        found: list[Tensor] = []
+        for path, x in zip(self.paths, maps, strict=True):
+            raised = self._raised(path, x, twofold=bool(found))
+            found.append(resize(raised, found[0], align_corners=self.align_corners) if found else raised)
+        total = found[0]
+        for x in found[1:]:
+            total = total + x
+        return [*maps, total]
+
+    def _raised(self, path: nn.Module, x: Tensor, *, twofold: bool) -> Tensor:
+        for convolution in path.children():
+            x = convolution(x)
+            if twofold:
+                x = functional.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=self.align_corners)
+        return x
+
+
+def build_fpn(
+    in_channels: int,
+    classes: int,
+    *,
+    backbone: str = "resnet50c",
+    pyramid_width: int = 256,
+    width: int = 128,
+    align_corners: bool = False,
+) -> Padded:
+    """Build a semantic FPN.
+
+    Args:
+        in_channels: input bands.
+        classes: output channels.
+        backbone: a timm ResNet; mmsegmentation's is ``resnet50c``.
+        pyramid_width: channels of the pyramid.
+        width: channels of the sum that is classified.
+        align_corners: how features and logits are resized.
+
+    Raises:
+        ModelError: no such backbone.
+    """
+    body = resnet(backbone, in_channels, ResNetForm(output_stride=32))
+    channels = widths(body)
+    total = _Sum(pyramid_width, width, len(channels), align_corners=align_corners)
+    neck = nn.Sequential(_Pyramid(channels, pyramid_width), total)
+    head = nn.Sequential(nn.Dropout2d(0.1), nn.Conv2d(width, classes, 1))
+    return Padded(Segmenter(body, head, neck=neck, align_corners=align_corners), stride=1)
+
+
+def build_upernet(  # noqa: PLR0913 - a registry's options are keywords
+    in_channels: int,
+    classes: int,
+    *,
+    backbone: str = "resnet50c",
+    width: int = 512,
+    bins: Sequence[int] = (1, 2, 3, 6),
+    auxiliary: bool = True,
+    auxiliary_width: int = 256,
+    align_corners: bool = False,
+) -> Padded:
+    """Build a UPerNet.
+
+    Args:
+        in_channels: input bands.
+        classes: output channels.
+        backbone: a timm ResNet; mmsegmentation's is ``resnet50c``.
+        width: channels of the decoder.
+        bins: cells on each side of the levels of the pyramid pooling.
+        auxiliary: a second head on the third stage, for training; its loss weighs 0.4.
+        auxiliary_width: channels before its classifier.
+        align_corners: how features and logits are resized.
+
+    Raises:
+        ModelError: no such backbone.
+    """
+    body = resnet(backbone, in_channels, ResNetForm(output_stride=32))
+    channels = widths(body)
+    neck = UPerNeck(channels, width, bins=bins, align_corners=align_corners)
+    head = nn.Sequential(nn.Dropout2d(0.1), nn.Conv2d(width, classes, 1))
+    side = Side(fcn_head(channels[2], auxiliary_width, classes, channelwise_dropout=True), 2, _SIDE_WEIGHT)
+    sides = [side] if auxiliary else []
+    return Padded(Segmenter(body, head, neck=neck, sides=sides, align_corners=align_corners), stride=1)
