@@ -16,8 +16,8 @@ from published_weights import drawn, pixels
 from geoseg.errors import ModelError
 from geoseg.nn import build
 from geoseg.nn.checkpoints import fit, unwrap
-from geoseg.nn.checkpoints.mmseg_config import UnreadableConfigError, read_mmseg_config
-from geoseg.nn.checkpoints.mmseg_options import mmseg_options, single_threshold
+from geoseg.nn.checkpoints.mmseg.config import UnreadableConfigError, read_mmseg_config
+from geoseg.nn.checkpoints.mmseg.options import mmseg_options, single_threshold
 from geoseg.nn.zoo.registry import options
 
 OPTIONS = Path(__file__).parent / "references" / "options"

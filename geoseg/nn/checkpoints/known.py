@@ -9,8 +9,6 @@ from geoseg.nn.checkpoints import (
     hrnet,
     instance,
     libraries,
-    mmseg_decoders,
-    mmsegmentation,
     refinenet,
     semseg,
     setr,
@@ -20,13 +18,14 @@ from geoseg.nn.checkpoints import (
     zijundeng,
 )
 from geoseg.nn.checkpoints.layout import Layout
+from geoseg.nn.checkpoints.mmseg import decoders, layouts
 
 LAYOUTS: tuple[Layout, ...] = tuple(
     layout
     for module in (
         torchvision,
-        mmsegmentation,
-        mmseg_decoders,
+        layouts,
+        decoders,
         setr,
         hrnet,
         semseg,

@@ -16,8 +16,8 @@ from geoseg.errors import ModelError
 from geoseg.nn.checkpoints.hints import said
 from geoseg.nn.checkpoints.known import LAYOUTS
 from geoseg.nn.checkpoints.layout import Layout
-from geoseg.nn.checkpoints.mmseg_config import MmsegConfig, UnreadableConfigError, read_mmseg_config
-from geoseg.nn.checkpoints.mmseg_options import MMSEGMENTATION, mmseg_options, refuse_other_heads, single_threshold
+from geoseg.nn.checkpoints.mmseg.config import MmsegConfig, UnreadableConfigError, read_mmseg_config
+from geoseg.nn.checkpoints.mmseg.options import MMSEGMENTATION, mmseg_options, refuse_other_heads, single_threshold
 from geoseg.nn.checkpoints.resnet_name import resnet_depth, resnet_name
 from geoseg.nn.checkpoints.source_names import source_names
 from geoseg.nn.zoo.registry import NETWORKS, build, nearest, options

@@ -105,6 +105,7 @@ ENTRIES = (
         family=_PSPNET,
         options={"backbone": "mobilenet_v2_mmseg", "first_block": "prev", "align_corners": False},
         output_stride=8,
+        cost=Cost(parameters=2_377_413, auxiliary=21_309, macs=9_565_997_056),
     ),
     NetworkEntry(
         name="ocr_r101",
@@ -240,6 +241,7 @@ ENTRIES = (
         name="bisenet_r18",
         family=_BISENET,
         output_stride=8,
+        cost=Cost(parameters=12_894_293, auxiliary=601_642, macs=12_966_133_760),
         tiny=(
             TinyForm(options={"backbone": "test_resnet", "width": 16}),
             TinyForm(options={"backbone": "test_resnet", "width": 16, "form": "mmseg"}, variant="of mmsegmentation"),
@@ -250,6 +252,7 @@ ENTRIES = (
         family=_BISENET,
         options={"backbone": "resnet50", "width": 512},
         output_stride=8,
+        cost=Cost(parameters=50_826_325, auxiliary=9_484_330, macs=69_747_605_504),
     ),
     NetworkEntry(
         name="fpn_r50",

@@ -85,6 +85,7 @@ ENTRIES = (
         family=_DEEPLABV3,
         options={"backbone": "mobilenet_v2_mmseg", "form": "mmseg"},
         output_stride=8,
+        cost=Cost(parameters=18_376_469, auxiliary=21_309, macs=74_823_467_008),
         tiny=(TinyForm(options={"backbone": "mobilenet_v2_vainf", "width": 16}, variant="mobilenet"),),
     ),
     NetworkEntry(

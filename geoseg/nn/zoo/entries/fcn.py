@@ -91,6 +91,7 @@ ENTRIES = (
         family=_FCN_RESNET,
         options={"backbone": "mobilenet_v2_mmseg", "head": "concat"},
         output_stride=8,
+        cost=Cost(parameters=2_389_893, auxiliary=21_309, macs=10_036_576_256),
     ),
     NetworkEntry(
         name="segnet",

@@ -11,8 +11,8 @@ from typing import Any
 from torch import nn
 
 from geoseg.errors import ModelError
-from geoseg.nn.checkpoints.mmseg_config import MmsegConfig, kind
-from geoseg.nn.checkpoints.mmseg_part import ConfigPart
+from geoseg.nn.checkpoints.mmseg.config import MmsegConfig, kind
+from geoseg.nn.checkpoints.mmseg.part import ConfigPart
 
 _DEPTHS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
 _STRIDES: dict[tuple[int, ...], int] = {(1, 2, 1, 1): 8, (1, 2, 2, 1): 16, (1, 2, 2, 2): 32}

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from geoseg.errors import ModelError
-from geoseg.nn.checkpoints.mmseg_config import kind
+from geoseg.nn.checkpoints.mmseg.config import kind
 
 _IDLE = (
     *("type", "pretrained", "init_cfg", "norm_eval", "frozen_stages", "with_cp", "zero_init_residual", "in_channels"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from geoseg.nn.checkpoints.layout import Layout, Rename
-from geoseg.nn.checkpoints.mmsegmentation import (
+from geoseg.nn.checkpoints.mmseg.layouts import (
     ASPP,
     MERGED,
     PAIRS,

@@ -1,7 +1,7 @@
 """mmsegmentation's networks, 0.x and 1.x: ``backbone``, ``neck``, ``decode_head``, ``auxiliary_head``.
 
 Its blocks of a convolution and a norm are named ``conv`` and ``bn`` where ours are 0 and 1. What the tensors do not
-tell stands in the configuration that it writes into a checkpoint; see ``geoseg.nn.checkpoints.mmseg_options``.
+tell stands in the configuration that it writes into a checkpoint; see ``geoseg.nn.checkpoints.mmseg.options``.
 https://mmsegmentation.readthedocs.io
 """
 

@@ -1,0 +1,1 @@
+"""Checkpoints of mmsegmentation: names of tensors, and the configuration that is written beside them."""
