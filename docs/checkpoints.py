@@ -44,6 +44,8 @@ FAMILIES = {
     "geoseg.nn.bisenet": "BiSeNet",
     "geoseg.nn.fpn": "FPN, UPerNet",
     "geoseg.nn.setr": "SETR",
+    "geoseg.nn.instance.yolact": "objects",
+    "geoseg.nn.instance.mask_rcnn": "objects",
 }
 """Module of a builder to the column of the table of states."""
 OTHERS = "its library's own"

@@ -258,15 +258,29 @@ ENTRIES = (
         name="fpn_r50",
         family=_FPN,
         output_stride=4,
+        cost=Cost(parameters=28_498_165, auxiliary=0, macs=45_273_317_376),
         tiny=(TinyForm(options={"backbone": "test_resnet", "pyramid_width": 16, "width": 8}),),
     ),
-    NetworkEntry(name="fpn_r101", family=_FPN, options={"backbone": "resnet101c"}, output_stride=4),
+    NetworkEntry(
+        name="fpn_r101",
+        family=_FPN,
+        options={"backbone": "resnet101c"},
+        output_stride=4,
+        cost=Cost(parameters=47_490_293, auxiliary=0, macs=64_667_779_072),
+    ),
     NetworkEntry(
         name="upernet_r50",
         family=_UPERNET,
         output_stride=4,
+        cost=Cost(parameters=64_051_573, auxiliary=2_365_205, macs=236_776_849_408),
         tiny=(TinyForm(options={"backbone": "test_resnet", "width": 16, "auxiliary_width": 8}),),
     ),
-    NetworkEntry(name="upernet_r101", family=_UPERNET, options={"backbone": "resnet101c"}, output_stride=4),
+    NetworkEntry(
+        name="upernet_r101",
+        family=_UPERNET,
+        options={"backbone": "resnet101c"},
+        output_stride=4,
+        cost=Cost(parameters=83_043_701, auxiliary=2_365_205, macs=256_171_311_104),
+    ),
 )
 """The networks of these families."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from geoseg.nn.zoo.entry import Family, NetworkEntry, TinyForm
+from geoseg.nn.zoo.entry import Cost, Family, NetworkEntry, TinyForm
 
 _WEIGHTS = "encoders of torchgeo and timm, each its own licence"
 _TINY = {"encoder": "test_vit", "image_px": 64, "width": 16}
@@ -36,18 +36,21 @@ ENTRIES = (
         name="foundation_upernet",
         family=_UPERNET,
         output_stride=4,
+        cost=Cost(parameters=31_508_373, auxiliary=890_645, macs=89_748_612_096),
         tiny=(TinyForm(options=_TINY),),
     ),
     NetworkEntry(
         name="foundation_unet",
         family=_UNET,
         output_stride=4,
+        cost=Cost(parameters=27_014_869, auxiliary=0, macs=46_870_569_984),
         tiny=(TinyForm(options={"encoder": "test_vit", "image_px": 64, "widths": (16, 16, 16)}),),
     ),
     NetworkEntry(
         name="foundation_setr",
         family=_SETR,
         output_stride=1,
+        cost=Cost(parameters=24_326_933, auxiliary=4_445_247, macs=84_798_612_480),
         tiny=(TinyForm(options=_TINY),),
     ),
 )
