@@ -143,7 +143,7 @@ def line(layout: Any, compared: list[Comparison], nearness: str) -> str:
 
 
 def states(made: list[tuple[Any, list[Comparison]]]) -> str:
-    """Make the table of frameworks and architectures: ``=`` compared with the framework's answers, ``t`` by tests."""
+    """Make the table of frameworks and architectures: ``=`` compared, ``t`` in tests, ``n`` by names."""
     columns = [*dict.fromkeys(FAMILIES.values()), OTHERS]
     found: dict[str, dict[str, str]] = {}
     for layout, compared in made:
@@ -151,7 +151,8 @@ def states(made: list[tuple[Any, list[Comparison]]]) -> str:
         for name in layout.networks:
             module = NETWORKS[name].family.builder.partition(":")[0]
             column = FAMILIES.get(module, OTHERS)
-            row[column] = "=" if compared or row.get(column) == "=" else "t"
+            told = "n" if "names and shapes" in line(layout, compared, "") else "t"
+            row[column] = "=" if compared or row.get(column) == "=" else told
     head = f"| | {' | '.join(columns)} |\n|---|{'---|' * len(columns)}\n"
     lines = (f"| {source} | {' | '.join(row.get(c, '') for c in columns)} |" for source, row in sorted(found.items()))
     return head + "\n".join(lines)
