@@ -31,7 +31,7 @@ _VALUES = {
     "ModelCard": "geoseg.core.card",
     "PredictSpec": "geoseg.core.spec",
     "Scene": "geoseg.io.raster.scene",
-    "TiledPrediction": "geoseg.run.tiled_prediction",
+    "TiledPrediction": "geoseg.run.callbacks.tiled_prediction",
     "ValueClass": "geoseg.core.legend",
     "ValueLegend": "geoseg.core.legend",
     "VectorSpec": "geoseg.vector.spec",
@@ -67,9 +67,9 @@ if TYPE_CHECKING:
     from geoseg.io.raster.scene import open_scene as open_scene
     from geoseg.models.model import load_model as load_model
     from geoseg.models.save_model import save_model as save_model
+    from geoseg.run.callbacks.tiled_prediction import TiledPrediction as TiledPrediction
     from geoseg.run.lazy import segment as segment
     from geoseg.run.predict import predict as predict
-    from geoseg.run.tiled_prediction import TiledPrediction as TiledPrediction
     from geoseg.score.files import evaluate as evaluate
     from geoseg.training.train import train as train
     from geoseg.vector.frame import objects as objects
