@@ -10,7 +10,7 @@ from geoseg.errors import ModelError
 from geoseg.nn.padding import Padded
 from geoseg.nn.parts.foundation import DofaEncoder, SwinEncoder, ViTEncoder, foundation_encoder
 from geoseg.nn.parts.heads import fcn_head
-from geoseg.nn.parts.segmenter import Segmenter, Side
+from geoseg.nn.parts.segmenter import AuxiliaryHead, Segmenter
 from geoseg.nn.parts.upernet import Pyramid, UNeck, UPerNeck
 from geoseg.nn.setr import up_head
 
@@ -104,7 +104,7 @@ def build_setr(
     body = foundation_encoder(encoder, in_channels, image_px=image_px, wavelengths=wavelengths)
     head = up_head(body.channels[-1], width, classes, (4, 3, 2), align_corners=False)
     sides = [
-        Side(up_head(channels, width, classes, (2, 3, 4), align_corners=False), place, _SIDE_WEIGHT)
+        AuxiliaryHead(up_head(channels, width, classes, (2, 3, 4), align_corners=False), place, _SIDE_WEIGHT)
         for place, channels in enumerate(body.channels[:-1])
     ]
     return Padded(Segmenter(body, head, sides=sides if auxiliary else []), stride=1)
@@ -117,5 +117,5 @@ def _joined(
     width, classes = sizes
     whole = nn.Sequential(Pyramid(body.channels[0]), neck) if len(set(body.strides)) == 1 else neck
     head = nn.Sequential(nn.Dropout2d(0.1), nn.Conv2d(width, classes, 1))
-    side = Side(fcn_head(body.channels[2], width, classes), 2, _SIDE_WEIGHT)
+    side = AuxiliaryHead(fcn_head(body.channels[2], width, classes), 2, _SIDE_WEIGHT)
     return Padded(Segmenter(body, head, neck=whole, sides=[side] if auxiliary else []), stride=1)

@@ -14,7 +14,7 @@ from geoseg.nn.padding import Padded
 from geoseg.nn.parts.backbones import ResNetForm, resnet, widths
 from geoseg.nn.parts.convolution import convolve, resize
 from geoseg.nn.parts.heads import fcn_head
-from geoseg.nn.parts.segmenter import Segmenter, Side
+from geoseg.nn.parts.segmenter import AuxiliaryHead, Segmenter
 from geoseg.nn.parts.upernet import UPerNeck
 
 _SIDE_WEIGHT = 0.4
@@ -125,6 +125,6 @@ def build_upernet(  # noqa: PLR0913 - a registry's options are keywords
     channels = widths(body)
     neck = UPerNeck(channels, width, bins=bins, align_corners=align_corners)
     head = nn.Sequential(nn.Dropout2d(0.1), nn.Conv2d(width, classes, 1))
-    side = Side(fcn_head(channels[2], auxiliary_width, classes, channelwise_dropout=True), 2, _SIDE_WEIGHT)
+    side = AuxiliaryHead(fcn_head(channels[2], auxiliary_width, classes, channelwise_dropout=True), 2, _SIDE_WEIGHT)
     sides = [side] if auxiliary else []
     return Padded(Segmenter(body, head, neck=neck, sides=sides, align_corners=align_corners), stride=1)
