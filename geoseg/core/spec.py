@@ -18,6 +18,7 @@ from pydantic import (
 from geoseg.core.choices import Blend, Overlaps, SplitMethod, Suppression, Tta
 from geoseg.core.crf_spec import Crf
 from geoseg.core.digest import sha256_of_json
+from geoseg.core.tile_size import LONGEST_TILE_PX
 
 Scale = Annotated[float, Field(ge=0.25, le=4)]
 
@@ -65,6 +66,8 @@ class PredictSpec(BaseModel):
     """Options of ``geoseg predict``; options that are None are taken from the model's card.
 
     Attributes:
+        tile_px: side of a tile, or ``largest``: as large as memory allows, so that less is computed twice; see
+            ``geoseg.run.tile_choice``.
         bands: scene bands in the card's order, by number (1 is the first) or name.
         gsd_m: read the scene at this true ground sample distance instead of the card's rule.
         value_range: scene values that mean 0 and 1 to the network, or ``auto`` for the scene's 2nd and 98th percentile.
@@ -85,7 +88,7 @@ class PredictSpec(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    tile_px: Annotated[int, Field(ge=32, le=16384)] | None = None
+    tile_px: Annotated[int, Field(ge=32, le=LONGEST_TILE_PX)] | Literal["largest"] | None = None
     halo_px: Annotated[int, Field(ge=0, le=4096)] | None = None
     block_px: Annotated[int, Field(ge=32, le=65536)] = 2048
     blend: Blend = "core"

@@ -188,6 +188,17 @@ class Tiling:
         """Size of every tile's ``read``: all tiles of a scene are equal."""
         return self._axes[0].read(0)[1], self._axes[1].read(0)[1]
 
+    @property
+    def computed_px(self) -> int:
+        """Pixels that a network computes for the whole scene, halos included."""
+        rows, cols = self.read_shape
+        return len(self) * rows * cols
+
+    @property
+    def computed_share(self) -> float:
+        """Pixels that a network computes for each pixel of the working grid: 1 would be a tiling without halos."""
+        return self.computed_px / (self.work_shape[0] * self.work_shape[1])
+
     def __len__(self) -> int:
         return self.shape[0] * self.shape[1]
 

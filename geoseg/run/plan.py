@@ -27,6 +27,7 @@ from geoseg.io.publish.bundle import Bundle
 from geoseg.io.raster.pyramid import bytes_with_overviews
 from geoseg.io.raster.read_ahead import READ_AHEAD_BYTES
 from geoseg.io.raster.scene import Scene
+from geoseg.run.tile_choice import chosen_tile_px
 
 if TYPE_CHECKING:
     from geoseg.models.model import Model  # torch; ``geoseg inspect`` plans without it
@@ -73,6 +74,12 @@ class RunPlan:
     def bands(self) -> tuple[int, ...]:
         """1-based bands of the scene that are read."""
         return bands_read(self.passes)
+
+    @property
+    def computed_share(self) -> float:
+        """Pixels that the networks compute for each pixel of their grids, halos included, over all passes."""
+        works = [rows * cols for rows, cols in (one.read.work_shape for one in self.passes)]
+        return sum(one.tiling.computed_px for one in self.passes) / sum(works)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -202,7 +209,8 @@ def _with_area(spec: PredictSpec, cards: Sequence[ModelCard]) -> tuple[PredictSp
 def _alone(scene: Described, card: ModelCard, member: int, spec: PredictSpec) -> InferencePass:
     """Plan the pass of one network over the scene, independently of the others."""
     read = match(scene, card, spec)
-    tile_px = spec.tile_px or card.tile_px
+    limit_px = int(MAX_TILE_PX * min(1.0, *spec.tta_scales) ** 2 / _finer(read) ** 2)
+    tile_px = chosen_tile_px(card, spec, work_shape=read.work_shape, limit_px=limit_px)
     halo_px = card.halo_px if spec.halo_px is None else spec.halo_px
     if 2 * halo_px >= tile_px:
         raise UsageError(

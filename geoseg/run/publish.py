@@ -187,7 +187,7 @@ def _record(scene: Scene, model: Model, plan: RunPlan, facts: RunStats) -> dict[
         },
         "options": plan.spec.model_dump(mode="json")
         | {"tile_px": plan.tiling.tile_px, "halo_px": plan.tiling.halo_px, "tiles": len(plan.tiling)}
-        | {"work_shape_px": list(plan.read.work_shape)},
+        | {"work_shape_px": list(plan.read.work_shape), "computed_share": round(plan.computed_share, 4)},
         "passes": [_pass(model, one) for one in plan.passes],
         "blocks": facts.blocks,
         "pixels_per_s": round(speed),
@@ -210,6 +210,7 @@ def _pass(model: Model, one: InferencePass) -> dict[str, Any]:
         "tile_px": one.tiling.tile_px,
         "halo_px": one.tiling.halo_px,
         "tiles": len(one.tiling),
+        "computed_share": round(one.tiling.computed_share, 4),
     }
 
 

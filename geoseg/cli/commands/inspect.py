@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -102,13 +103,16 @@ def _facts(scene: Scene) -> dict[str, Any]:
 
 def _matched(scene: Scene, card: ModelCard) -> dict[str, Any]:
     from geoseg.core.spec import PredictSpec
-    from geoseg.errors import MatchError
+    from geoseg.errors import MatchError, UsageError
     from geoseg.run.plan import make_plan
 
+    largest = None
     try:
         plan = make_plan(scene, card, PredictSpec())
     except MatchError as error:
         return {"model": card.name, "fit": "none", "refused": f"{error.cause} {error.cure}".strip()}
+    with suppress(UsageError):  # not with every network
+        largest = make_plan(scene, card, PredictSpec(tile_px="largest"))
     return {
         "model": card.name,
         "fit": _fit(plan.read.scene_gsd_m, card),
@@ -116,6 +120,8 @@ def _matched(scene: Scene, card: ModelCard) -> dict[str, Any]:
         "read_shape_px": list(plan.read.work_shape),
         "notes": list(plan.read.notes),
         "tiles": len(plan.tiling),
+        "computed_share": round(plan.computed_share, 4),
+        "computed_share_largest": None if largest is None else round(largest.computed_share, 4),
         "blocks": len(plan.blocks),
         "memory_bytes": plan.memory_bytes(card),
         "disk_bytes": plan.disk_bytes(),
@@ -154,6 +160,13 @@ def _show(facts: dict[str, Any]) -> None:
         _show_model(entry)
 
 
+def _computed(entry: dict[str, Any]) -> str:
+    """Tell how many times the pixels the network computes because of halos, and what larger tiles would save."""
+    share, largest = entry["computed_share"], entry["computed_share_largest"]
+    hint = "" if largest is None or largest >= share else f" ({largest:.2f} with --tile-px largest)"
+    return f"which compute {share:.2f} times the pixels{hint}"
+
+
 def _show_model(entry: dict[str, Any]) -> None:
     """Print how one model would read the scene, marked by how well it fits."""
     name = f"{_MARKS[entry['fit']]:<6} {entry['model']}"
@@ -163,7 +176,7 @@ def _show_model(entry: dict[str, Any]) -> None:
     rows, cols = entry["read_shape_px"]
     print(
         f"{name}: reads bands {', '.join(map(str, entry['bands']))} as {rows} x {cols} px; "
-        f"{entry['tiles']} tiles in {entry['blocks']} blocks, "
+        f"{entry['tiles']} tiles in {entry['blocks']} blocks, {_computed(entry)}, "
         f"about {entry['memory_bytes'] / 1e6:.0f} MB plus the network, {entry['disk_bytes'] / 1e6:.0f} MB on disk"
     )
     for note in entry["notes"]:

@@ -46,7 +46,9 @@ def predict(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     runtime: Annotated[RuntimeName, typer.Option(help="Library that runs the network.")] = "auto",
     precision: Annotated[Precision, typer.Option(help="Arithmetic of the network.")] = "auto",
-    tile_px: Annotated[int | None, typer.Option(help="Side of a tile; default: the model's.")] = None,
+    tile_px: Annotated[
+        str | None, typer.Option(help="Side of a tile, or largest: as memory allows; default: the model's.")
+    ] = None,
     halo_px: Annotated[int | None, typer.Option(help="Context on each side of a tile; default: the model's.")] = None,
     block_px: Annotated[int, typer.Option(help="Side of a block, the unit of memory and of resuming.")] = 2048,
     blend: Annotated[Blend, typer.Option(help="Cut tiles at their cores, or taper them into each other.")] = "core",
