@@ -1,6 +1,6 @@
 """End-to-end speed, its share of the pure forward pass, and peak memory, for scenes of growing size.
 
-    python benchmarks/predict.py [--model NAME] [--sides 2048 8192 20480] [--image SCENE.tif]
+    python benchmarks/predict.py [--model NAME] [--sides 2048 8192 20480] [--image SCENE.tif] [--json]
 
 Each size runs in a process of its own. The forward pass is timed in the same process over real tiles of the same scene
 right before and after the run; the share is tiles x seconds per tile / seconds of the whole run, layers included.
@@ -60,14 +60,14 @@ def seconds_per_tile(scene: Scene, model: Model, plan: RunPlan) -> float:
     raster = scene.read(scene_window(plan.read, plan.tiling, block), plan.read.bands)
     source: BlockInput = prepare(plan.read, plan.tiling, block, raster)
     tiles: list[Tile] = list(plan.tiling.tiles(block.cells))
-    times = []
-    for index in range(_TIMED_TILES):
-        read = tiles[index % len(tiles)].read
-        pixels = np.ascontiguousarray(source.values[None, :, *read.within(source.window)])
+    times, batch = [], model.runtime.batch
+    for index in range(0, _TIMED_TILES, batch):
+        reads = [tiles[(index + offset) % len(tiles)].read for offset in range(batch)]
+        pixels = np.stack([source.values[:, *read.within(source.window)] for read in reads])
         start = time.perf_counter()
         model.runtime.run(pixels)
-        times.append(time.perf_counter() - start)
-    return float(np.median(times[2:]))
+        times.append((time.perf_counter() - start) / batch)
+    return float(np.median(times[1:]))
 
 
 def measure(scene_path: str, model_name: str) -> dict[str, float]:
@@ -103,20 +103,23 @@ def main() -> None:
     parser.add_argument("--model", default="buildings-unet")
     parser.add_argument("--sides", type=int, nargs="+", default=[2048, 8192, 20480])
     parser.add_argument("--image", type=Path, default=TOWN)
+    parser.add_argument("--json", action="store_true")
     parser.add_argument("--one", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.one:
         print(json.dumps(measure(arguments.one, arguments.model)))
         return
-    print(f"{arguments.model} on copies of {arguments.image.name}")
-    print(f"{'side':>6} {'Mpx/s':>6} {'share':>6} {'all':>6} {'MB':>6} {'polygons':>9}  seconds by stage")
+    if not arguments.json:
+        print(f"{arguments.model} on copies of {arguments.image.name}")
+        print(f"{'side':>6} {'Mpx/s':>6} {'share':>6} {'all':>6} {'MB':>6} {'polygons':>9}  seconds by stage")
     for side in arguments.sides:
         with tempfile.TemporaryDirectory() as folder:
             scene = Path(folder) / "scene.tif"
             enlarge(arguments.image, side, scene)
             command = [sys.executable, __file__, "--model", arguments.model, "--one", str(scene)]
             done = subprocess.run(command, capture_output=True, text=True, check=True)
-        print(f"{side:>6} {row(json.loads(done.stdout.splitlines()[-1]))}", flush=True)
+        found = json.loads(done.stdout.splitlines()[-1])
+        print(json.dumps({"side": side} | found) if arguments.json else f"{side:>6} {row(found)}", flush=True)
 
 
 def row(found: dict[str, float]) -> str:

@@ -86,8 +86,9 @@ def main() -> None:
             old, new = found["card"], found["largest"]
             print(
                 f"{name}: {old['tile_px']} px computes {old['computed_share']:.2f} times the pixels, "
-                f"{new['tile_px']} px {new['computed_share']:.2f}; time {new['wall_s'] / old['wall_s']:.2f}, processors "
-                f"{new['cpu_s'] / old['cpu_s']:.2f} of the former; {found['same_codes_percent']} % same codes",
+                f"{new['tile_px']} px {new['computed_share']:.2f}; time {new['wall_s'] / old['wall_s']:.2f}, "
+                f"processors {new['cpu_s'] / old['cpu_s']:.2f} of the former; "
+                f"{found['same_codes_percent']} % same codes",
                 flush=True,
             )
 

@@ -18,7 +18,7 @@ from pydantic import (
 from geoseg.core.choices import Blend, Overlaps, SplitMethod, Suppression, Tta
 from geoseg.core.crf_spec import Crf
 from geoseg.core.digest import sha256_of_json
-from geoseg.core.tile_size import LONGEST_TILE_PX
+from geoseg.core.tiling import LONGEST_TILE_PX
 
 Scale = Annotated[float, Field(ge=0.25, le=4)]
 

@@ -6,7 +6,7 @@ import psutil
 
 from geoseg.core.card import ModelCard
 from geoseg.core.spec import PredictSpec
-from geoseg.core.tile_size import largest_tile_px
+from geoseg.core.tiling import largest_tile_px
 from geoseg.errors import UsageError
 from geoseg.nn.zoo.local import activation_bytes
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import threading
 import warnings
@@ -33,8 +34,17 @@ Named = Callable[[Sequence[npt.NDArray[np.float32]]], Answer]
 """Maps the outputs of the model to arrays by name."""
 
 
+MAX_STREAMS = 4
+"""Most tiles that are computed at a time; each takes memory for its own activations."""
+STREAM_TILE_PX = 4_000_000
+"""Tiles of more pixels are computed one at a time, for the same reason."""
+
+
 class OpenvinoRuntime:
     """Runtime that runs a network compiled for the CPU, compiled once per tile shape.
+
+    Several tiles are computed at a time, each by its own share of the threads: threads that work on one tile wait for
+    each other in every layer. A single tile is computed by all threads. The outputs are the same bytes.
 
     Args:
         convert: makes the model for a tile's shape.
@@ -44,8 +54,6 @@ class OpenvinoRuntime:
         tile_px: side of the tiles that the model takes; None where it takes any size.
         cache: keeps compiled forms for later processes; None: nothing does.
     """
-
-    batch = 1
 
     def __init__(
         self,
@@ -63,34 +71,52 @@ class OpenvinoRuntime:
         )
         self._convert, self._named, self._tile_px = convert, named, tile_px
         self._threads, self._cache = threads, cache
-        self._compiled: dict[tuple[int, ...], Any] = {}
+        self.batch = min(MAX_STREAMS, threads or len(os.sched_getaffinity(0)))
+        self._requests: dict[tuple[tuple[int, ...], int], list[Any]] = {}
+        self._in_flight: list[npt.NDArray[np.float32]] = []  # read by other threads, also after an interruption
         self._lock = threading.Lock()  # a request runs one tile at a time; dask computes blocks in several threads
 
     def run(self, tiles: npt.NDArray[np.float32]) -> Answer:
-        """Run tiles (tile, band, y, x), one after another, and return the outputs by name."""
+        """Run tiles (tile, band, y, x) and return the outputs by name."""
         results: list[Answer] = []
         rows, cols = tiles.shape[2:]
         tiles = mirrored(tiles, self._tile_px)
         with self._lock:
-            request = self._request(tiles.shape[1:])
-            for tile in tiles:
-                request.infer([np.ascontiguousarray(tile[None])], share_inputs=True)
-                outputs = [tensor.data.copy() for tensor in request.output_tensors]
-                if self._tile_px is not None:
-                    outputs = [output[..., :rows, :cols] for output in outputs]
-                results.append(self._named(outputs))
+            requests = self._ready(tiles.shape[1:], len(tiles))
+            for start in range(0, len(tiles), len(requests)):
+                self._in_flight = [np.ascontiguousarray(tile[None]) for tile in tiles[start : start + len(requests)]]
+                running = requests[: len(self._in_flight)]
+                for request, tile in zip(running, self._in_flight, strict=True):
+                    request.start_async([tile], share_inputs=True)
+                for request in running:
+                    request.wait()
+                for request in running:
+                    outputs = [tensor.data.copy() for tensor in request.output_tensors]
+                    if self._tile_px is not None:
+                        outputs = [output[..., :rows, :cols] for output in outputs]
+                    results.append(self._named(outputs))
         return joined(results)
 
-    def _request(self, shape: tuple[int, ...]) -> Any:
-        if shape not in self._compiled:
-            hints: dict[str, str | int] = {
-                "PERFORMANCE_HINT": "LATENCY",
-                "INFERENCE_PRECISION_HINT": {"bf16": "bf16", "fp32": "f32"}[self.info.precision],
-            }
-            if self._threads is not None:
-                hints["INFERENCE_NUM_THREADS"] = self._threads
-            self._compiled[shape] = self._compile(shape, hints).create_infer_request()
-        return self._compiled[shape]
+    def _ready(self, shape: tuple[int, ...], tiles: int) -> list[Any]:
+        """Return the requests to run so many tiles of a shape with, one per stream."""
+        streams = self.batch if shape[1] * shape[2] <= STREAM_TILE_PX else 1
+        if tiles == 1 and (shape, streams) not in self._requests:
+            streams = 1
+        if (shape, streams) not in self._requests:
+            compiled = self._compile(shape, self._hints(streams))
+            self._requests[shape, streams] = [compiled.create_infer_request() for _ in range(streams)]
+        return self._requests[shape, streams]
+
+    def _hints(self, streams: int) -> dict[str, str | int]:
+        hints: dict[str, str | int] = {
+            "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_PRECISION_HINT": {"bf16": "bf16", "fp32": "f32"}[self.info.precision],
+        }
+        if streams > 1:
+            hints |= {"PERFORMANCE_HINT": "THROUGHPUT", "NUM_STREAMS": streams}
+        if self._threads is not None:
+            hints["INFERENCE_NUM_THREADS"] = self._threads
+        return hints
 
     def _compile(self, shape: tuple[int, ...], hints: dict[str, str | int]) -> Any:
         """Compile the model for a tile's shape, or take the form that an earlier process compiled."""

@@ -4,8 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from geoseg.core.tile_size import LONGEST_TILE_PX, largest_tile_px
-from geoseg.core.tiling import Tiling
+from geoseg.core.tiling import LONGEST_TILE_PX, Tiling, largest_tile_px
 
 SIDES = st.integers(1, 9000)
 
