@@ -20,11 +20,11 @@ import numpy.typing as npt
 from predict import TOWN, enlarge
 
 from geoseg.core.spec import PredictSpec
+from geoseg.io.prefetch import prefetch
 from geoseg.io.raster.scene import Scene, open_scene
 from geoseg.models.model import Model, load_model
-from geoseg.run.ahead import ahead
 from geoseg.run.plan import RunPlan, make_plan
-from geoseg.run.workers import answer, inputs
+from geoseg.run.workers import predict_inputs, read_inputs
 
 CHOICES: dict[str, PredictSpec] = {"card": PredictSpec(), "largest": PredictSpec(tile_px="largest")}
 
@@ -32,8 +32,8 @@ CHOICES: dict[str, PredictSpec] = {"card": PredictSpec(), "largest": PredictSpec
 def class_map(scene: Scene, model: Model, plan: RunPlan) -> npt.NDArray[np.uint8]:
     """Predict all blocks of a scene as a run does, without storing them."""
     codes = np.zeros(plan.read.scene_shape, np.uint8)
-    for source in ahead(inputs(scene, plan, None, plan.blocks)):
-        result = answer(model, plan, source)
+    for source in prefetch(read_inputs(scene, plan, None, plan.blocks), depth=1):
+        result = predict_inputs(model, plan, source)
         codes[result.block.window.slices] = result.planes["classes"]
     return codes
 

@@ -67,7 +67,7 @@ class PredictSpec(BaseModel):
 
     Attributes:
         tile_px: side of a tile, or ``largest``: as large as memory allows, so that less is computed twice; see
-            ``geoseg.run.tile_choice``.
+            ``geoseg.inference.tile_choice``.
         bands: scene bands in the card's order, by number (1 is the first) or name.
         gsd_m: read the scene at this true ground sample distance instead of the card's rule.
         value_range: scene values that mean 0 and 1 to the network, or ``auto`` for the scene's 2nd and 98th percentile.

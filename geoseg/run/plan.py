@@ -21,13 +21,13 @@ from geoseg.inference.match import Described, ReadPlan, match
 from geoseg.inference.passes import InferencePass, bands_read, window_read
 from geoseg.inference.tasks.instance_layers import MOST_PIXELS, OBJECT_IDS
 from geoseg.inference.tasks.registry import task_of
+from geoseg.inference.tile_choice import chosen_tile_px
 from geoseg.io.files.formats import READ_CACHE_BYTES
 from geoseg.io.labels.area_of_interest import Mask, area_digest
 from geoseg.io.publish.bundle import Bundle
 from geoseg.io.raster.pyramid import bytes_with_overviews
 from geoseg.io.raster.read_ahead import READ_AHEAD_BYTES
 from geoseg.io.raster.scene import Scene
-from geoseg.run.tile_choice import chosen_tile_px
 
 if TYPE_CHECKING:
     from geoseg.models.model import Model  # torch; ``geoseg inspect`` plans without it

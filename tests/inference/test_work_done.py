@@ -16,7 +16,7 @@ from geoseg.io.raster.scene import Scene, open_scene
 from geoseg.io.weights.model_file import read_card
 from geoseg.models.model import load_model
 from geoseg.run.plan import make_plan
-from geoseg.run.workers import answer, inputs
+from geoseg.run.workers import predict_inputs, read_inputs
 from geoseg.runtimes.openvino_runtime import OpenvinoRuntime
 
 SPEC = PredictSpec(tile_px=96, halo_px=16, block_px=128)
@@ -45,7 +45,7 @@ def test_each_block_of_the_file_is_decoded_once(
         plan = make_plan(scene, read_card(tiny_model), SPEC)
         rows, cols = scene.block_shape
         assert len(plan.blocks) > 9
-        assert len(list(inputs(scene, plan, None, plan.blocks))) == len(plan.blocks)
+        assert len(list(read_inputs(scene, plan, None, plan.blocks))) == len(plan.blocks)
     assert len(decoded) == (SIDE // rows) * (SIDE // cols)
     assert set(decoded.values()) == {1}
 
@@ -71,8 +71,8 @@ def test_the_network_computes_each_tile_once_and_is_compiled_once(
     assert isinstance(runtime, OpenvinoRuntime)
     with open_scene(write_scene(blobs((SIDE, SIDE)))) as scene:
         plan = make_plan(scene, model.card, SPEC)
-        for source in inputs(scene, plan, None, plan.blocks):
-            answer(model, plan, source)
+        for source in read_inputs(scene, plan, None, plan.blocks):
+            predict_inputs(model, plan, source)
     assert computed == [(96, 96)] * len(plan.tiling)
     assert sum(rows * cols for rows, cols in computed) == plan.tiling.computed_px
     assert compiled == [(3, 96, 96)]
