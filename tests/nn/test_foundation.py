@@ -12,7 +12,7 @@ from torch import nn
 from geoseg.errors import ModelError
 from geoseg.nn import build
 from geoseg.nn.parts.foundation import BAND_UM
-from geoseg.nn.zoo.pretrained import begin, find_encoder
+from geoseg.nn.zoo.pretrained import find_encoder, load_encoder_weights
 from geoseg.training.recipe import Recipe
 
 
@@ -21,7 +21,7 @@ def encoder_of(name: str, bands: int, weights: dict[str, torch.Tensor], **option
     network = build(name, bands, 3, **options).eval()
     encoder = find_encoder(network)
     assert encoder is not None
-    begin(encoder, weights)
+    load_encoder_weights(encoder, weights)
     with torch.inference_mode():
         assert network(pixels(50, 70, bands=bands)).shape == (1, 3, 50, 70)
     return encoder
