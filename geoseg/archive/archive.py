@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 from uuid import uuid4
@@ -13,10 +14,13 @@ from uuid import uuid4
 from geoseg.archive.config import ArchiveConfig, in_configuration
 from geoseg.archive.fingerprints import Files, state_of
 from geoseg.archive.manifest import ANY_STATE, Entry, Manifest
+from geoseg.archive.neighbours import Neighbour, Neighbourhood
+from geoseg.archive.one_layer.sheets import sheets_of
+from geoseg.archive.one_layer.write import write_one_layer
 from geoseg.archive.publish import ArchiveFiles, publish_archive
 from geoseg.archive.record import SceneRecord
 from geoseg.archive.report.catalogue import CATALOGUE
-from geoseg.archive.scene_run import Outcome, SceneRun, failed_by, printable_uri
+from geoseg.archive.scene_run import Outcome, SceneRun, SceneTask, failed_by, printable_uri
 from geoseg.archive.sources.find import find_scenes
 from geoseg.archive.sources.ref import SceneRef
 from geoseg.core.card import ModelCard
@@ -64,6 +68,9 @@ class Archive:
         self._held = False
         self._run = uuid4().hex
         self._scenes = SceneRun(config, self.card)
+        self._near: Neighbourhood | None = None
+        if config.neighbours == "auto":
+            self._near = Neighbourhood(config.out, config.opening.options(), self._reach_px())
         self._state = threading.Lock()
         self._in_flight: dict[str, str] = {}
         self._reported = self.published
@@ -122,12 +129,33 @@ class Archive:
             UsageError, SceneError: the source does not exist, cannot be read or holds no scene.
         """
         running, empty = not self._held and holder(self.lock) is not None, True
-        for ref in find_scenes(self.config):
+        for ref in self._found():
             empty = False
             yield ref, self.status_of(ref, running=running)
         if empty and not self.config.allow_empty:
             cure = "Check that it is mounted, its glob and its filters; set allow_empty: true where it may be empty."
             raise SceneError(str(self.config.source.path), "there is no scene in the archive's source.", cure)
+
+    def _found(self) -> Iterable[SceneRef]:
+        """List the scenes of the source; where neighbours count, all are taken into their index first."""
+        if self._near is None:
+            return find_scenes(self.config)
+        remote = self.config.opening.allow_remote and self._held
+        states = [(ref, state_of(ref, allow_remote=remote)) for ref in find_scenes(self.config)]
+        self._near.load(states, open_new=self._held)
+        # a server is asked for the state of a scene once
+        return [replace(ref, stamp=ref.stamp or stamp) for ref, (_, stamp) in states]
+
+    def take_in(self) -> None:
+        """Take the scenes that are there into the index of neighbours, before the first is segmented."""
+        if self._near is not None:
+            self._found()
+
+    def admit(self, ref: SceneRef) -> list[SceneRef]:
+        """Take a new or changed scene into the index of neighbours; return the scenes whose neighbour it is or was."""
+        if self._near is None:
+            return []
+        return self._near.add(ref, state_of(ref, allow_remote=self.config.opening.allow_remote))
 
     def iter_records(self) -> Iterator[SceneRecord]:
         """List the state of every scene of the source, each once, then the finished scenes that left the source.
@@ -156,7 +184,7 @@ class Archive:
         if entry.record.state == "running":
             return entry.record if running or entry.run == self._run else waiting
         now = state_of(ref, entry.files, allow_remote=self.config.opening.allow_remote)
-        if (entry.files, entry.stamp) != now:
+        if (entry.files, entry.stamp) != now or self._meets_others(entry, ref):
             return waiting
         if entry.record.state == "failed":
             return entry.record if entry.opening == self._opening else waiting
@@ -178,7 +206,12 @@ class Archive:
                 yield ref
 
     def needs_run(self, record: SceneRecord, *, retry_failed: bool = False) -> bool:
-        """Return True if the scene of this record must be segmented; see ``left``."""
+        """Return True if the scene of this record must be segmented; see ``left``.
+
+        ``retry_failed`` also tries again the scenes that were done without a damaged neighbour.
+        """
+        if record.state == "done":
+            return retry_failed and bool(record.left_out)
         return record.state == "waiting" or (record.state == "failed" and (retry_failed or record.transient))
 
     def known_bad(self, record: SceneRecord) -> bool:
@@ -245,6 +278,9 @@ class Archive:
             "model": file_of(config.model),
         }
         files = publish_archive(config.out, self.records(), **options)
+        if config.one_layer != "none":
+            sheets = sheets_of(config.out, self.records())
+            write_one_layer(config.out, sheets, self.card.legend, pmtiles=config.one_layer == "pmtiles")
         write_bytes(self._mark, b"")
         return files
 
@@ -265,6 +301,7 @@ class Archive:
         record = SceneRecord(
             name=ref.name,
             uri=uri,
+            time=ref.time,
             state="running",
             model_digest=self.model_digest,
             options_digest=self._options_of(ref),
@@ -276,17 +313,34 @@ class Archive:
             return failed_by(record, OutputError(f"{uri}: {cause}. Choose another out, one for each archive."))
         same = before is not None and self._of_now(before, ref) and (before.files, before.stamp) == (files, stamp)
         tried = before.record.attempts if before is not None and same else 0
+        around = () if self._near is None else self._near.of(ref.name)
 
         def keep(changed: SceneRecord, outcome: Outcome | None = None) -> SceneRecord:
             self._mark.unlink(missing_ok=True)
             read: Files = files if outcome is None else files | outcome.files
             layers = {} if outcome is None else outcome.layers
-            self.manifest.write(
-                Entry(record=changed, files=read, stamp=stamp, layers=layers, run=self._run, opening=self._opening)
-            )
+            run: dict[str, Any] = {"run": self._run, "opening": self._opening, "neighbours": _states(around)}
+            self.manifest.write(Entry(record=changed, files=read, stamp=stamp, layers=layers, **run))
             return changed
 
-        return self._scenes.run(ref, record, workers, reporter=reporter, keep=keep, tried=tried)
+        task = SceneTask(ref=ref, record=record, neighbours=tuple(one.uri for one in around), tried=tried)
+        return self._scenes.run(task, workers, reporter=reporter, keep=keep)
+
+    def _meets_others(self, entry: Entry, ref: SceneRef) -> bool:
+        """Return True if a scene was done with other neighbours than it has, and shall be done again for that.
+
+        Entries of versions that knew no neighbours stand.
+        """
+        if entry.neighbours is None or not self.config.redo_neighbours:
+            return False
+        around = () if self._near is None else self._near.of(ref.name)
+        return entry.neighbours != _states(around)
+
+    def _reach_px(self) -> int:
+        """Return the distance in pixels within which a scene is a neighbour: the largest halo, and a CRF's context."""
+        spec = self.config.predict
+        crf_px = 0 if spec.crf is None else spec.crf.reach_px
+        return crf_px + 1 + max(self.card.halo_px if spec.halo_px is None else spec.halo_px, 1)
 
     def _options_of(self, ref: SceneRef) -> str:
         return self.options_digest if ref.bands is None else sha256_of_json([self.options_digest, list(ref.bands)])
@@ -306,6 +360,10 @@ class Archive:
             if known not in (ANY_STATE, (stat.st_size, stat.st_mtime_ns)):
                 return False
         return bool(entry.layers)
+
+
+def _states(around: Iterable[Neighbour]) -> dict[str, str]:
+    return {one.name: one.state for one in around}
 
 
 def _is_another(entry: Entry, ref: SceneRef) -> bool:

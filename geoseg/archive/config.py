@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from geoseg.archive.sources.config import FolderSource, SourceConfig
-from geoseg.core.choices import Precision, RuntimeName
+from geoseg.core.choices import Neighbours, Precision, RuntimeName
 from geoseg.core.digest import sha256_of_json
 from geoseg.core.spec import PredictSpec
 from geoseg.io.files.formats import is_remote
@@ -106,6 +106,11 @@ class ArchiveConfig(_Config):
             one for each GPU, one where there is none. Not with ``scheduler`` or ``cluster``.
         scheduler: address or scheduler file of a Dask cluster that runs already.
         cluster: a Dask cluster to be started.
+        neighbours: ``auto``: pixels beyond a scene's edges are read from the scenes of the archive that lie there on
+            the same grid, so that maps meet without a seam; ``none``: each scene is segmented by itself.
+        redo_neighbours: segment finished scenes again when a neighbour comes, changes or goes; if not, they stay.
+        one_layer: ``parquet``: also write the polygons of all scenes as one layer, in which objects that borders cut
+            are whole, in GeoParquet files of one scene each; ``pmtiles``: as one PMTiles too; ``none``: neither.
         allow_empty: take a source without a scene for an empty archive; it is refused otherwise, since a folder that is
             not mounted looks like one.
         scenes_in_flight: scenes begun and not finished at a time; default: four for each worker, 256 at most.
@@ -127,6 +132,9 @@ class ArchiveConfig(_Config):
     workers: Annotated[int, Field(ge=0, le=1024)] | None = None
     scheduler: str | None = None
     cluster: ClusterClass | None = None
+    neighbours: Neighbours = "auto"
+    redo_neighbours: bool = True
+    one_layer: Literal["none", "parquet", "pmtiles"] = "none"
     allow_empty: bool = False
     scenes_in_flight: Annotated[int, Field(ge=1, le=1024)] | None = None
     attempts: Annotated[int, Field(ge=1, le=20)] = 3

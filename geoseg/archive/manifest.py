@@ -40,6 +40,7 @@ class Entry:
             ``ANY_STATE`` where both may be any.
         run: id of the run that wrote this.
         opening: digest of the run's options for opening scenes; a refusal is valid only for the same options.
+        neighbours: state of each neighbouring scene by its name, when the scene was done; None if none were looked for.
     """
 
     record: SceneRecord
@@ -48,6 +49,7 @@ class Entry:
     layers: Files = field(default_factory=dict)
     run: str = ""
     opening: str = ""
+    neighbours: dict[str, str] | None = None
 
 
 class Manifest:
@@ -87,7 +89,7 @@ class Manifest:
             "layers": entry.layers,
             "run": entry.run,
             "opening": entry.opening,
-        }
+        } | ({} if entry.neighbours is None else {"neighbours": entry.neighbours})
         write_json(path, value)
 
     def records(self) -> Iterator[SceneRecord]:
@@ -119,9 +121,14 @@ def _parsed(text: bytes) -> Entry | None:
             layers={name: _state(known) for name, known in value["layers"].items()},
             run=str(value["run"]),
             opening=str(value.get("opening", "")),
+            neighbours=_texts(value.get("neighbours")),
         )
     except (ValueError, KeyError, TypeError, AttributeError, ValidationError):
         return None
+
+
+def _texts(known: Any) -> dict[str, str] | None:
+    return None if known is None else {str(name): str(state) for name, state in known.items()}
 
 
 def _state(known: Any) -> tuple[int, int]:

@@ -14,6 +14,7 @@ from geoseg.archive.record import SceneRecord
 from geoseg.archive.report.catalogue import CATALOGUE, COLLECTION, FOLDER, ITEMS, Catalogue
 from geoseg.archive.report.facts import Facts, seconds_of, stages_of
 from geoseg.archive.report.formatting import readable
+from geoseg.archive.report.history import add_to_history
 from geoseg.archive.report.model_items import write_models
 from geoseg.archive.report.summary import markdown_of
 from geoseg.archive.report.web_report import ReportData, write_web_report
@@ -107,7 +108,8 @@ def publish_archive(
     write_footprints(out / FOOTPRINTS, out / INDEX)
     project, written = _write_map(out, passing, title)
     written += write_models(out, passing.catalogue.models, model)
-    write_web_report(out / REPORT, passing.facts, passing.gathering, title=title, legend=legend)
+    history = add_to_history(out, passing.facts)
+    write_web_report(out / REPORT, passing.facts, passing.gathering, title=title, legend=legend, history=history)
     write_bytes(out / MARKDOWN, markdown_of(passing.facts, title=title, legend=legend).encode())
     passing.catalogue.write(title=title, legend=legend, assets=_assets(project))
     _prune(out / FOLDER, {*written, *passing.catalogue.written})

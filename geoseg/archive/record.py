@@ -16,6 +16,7 @@ class SceneRecord(BaseModel):
     Attributes:
         name: its name in the archive, unique there; its layers lie in the folder of this name.
         uri: path or address of the imagery.
+        time: date and time of the imagery, ISO 8601, where the source tells it.
         state: "waiting" (not tried yet, or outdated), "running", "done" or "failed".
         layers: folder of its layers relative to the archive's output, with "/" on every system; empty unless done.
         scene_digest: digest of the imagery that was read.
@@ -25,6 +26,8 @@ class SceneRecord(BaseModel):
         pixels: pixels of the grid.
         valid_pixels: pixels that got a class.
         class_areas_m2: true ground area of each class by its name.
+        neighbours: addresses of the scenes whose pixels were read beyond its edges.
+        left_out: cause for each neighbour, by its address, that was damaged or did not fit, so it was done without.
         timings: seconds by stage.
         blocks: numbers of blocks: all ("total"), computed ("predicted", "empty"), taken over ("resumed").
         attempts: number of attempts with this imagery, model and options.
@@ -40,6 +43,7 @@ class SceneRecord(BaseModel):
 
     name: str
     uri: str
+    time: str = ""
     state: State = "waiting"
     layers: str = ""
     scene_digest: str = ""
@@ -49,6 +53,8 @@ class SceneRecord(BaseModel):
     pixels: int = 0
     valid_pixels: int = 0
     class_areas_m2: dict[str, float] = Field(default_factory=dict)
+    neighbours: tuple[str, ...] = ()
+    left_out: dict[str, str] = Field(default_factory=dict)
     timings: dict[str, float] = Field(default_factory=dict)
     blocks: dict[str, int] = Field(default_factory=dict)
     attempts: int = 0

@@ -104,8 +104,20 @@ def _watched(archive: Archive, stop: threading.Event) -> Iterator[tuple[SceneRef
     config, source = archive.config, archive.config.source
     if not isinstance(source, FolderSource):
         raise UsageError(f"source: {source.kind}: only a folder can be watched.")
+    archive.take_in()
+    met: dict[str, SceneRef] = {}  # scenes whose neighbour came or changed, perhaps while they were in work
     for ref in watch_scenes(source, stop, allow_vrt=config.opening.allow_vrt, leave_out=config.out):
-        yield (None, None) if ref is None else (ref, archive.status_of(ref))
+        if ref is not None:
+            met |= {other.name: other for other in archive.admit(ref)}
+            yield ref, archive.status_of(ref)
+            continue
+        for other in list(met.values()):
+            record = archive.status_of(other)
+            if record.state == "waiting":
+                yield other, record
+            elif record.state != "running":
+                del met[other.name]
+        yield None, None
 
 
 def _ignore(record: SceneRecord) -> None:

@@ -7,7 +7,7 @@ import os
 import re
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
@@ -21,7 +21,9 @@ from geoseg.core.card import ModelCard
 from geoseg.errors import ClusterLostError, GeosegError, MatchError, SceneError
 from geoseg.io.files.formats import is_remote
 from geoseg.io.publish.bundle import Bundle
+from geoseg.io.publish.grid import LayerGrid, footprint
 from geoseg.io.publish.stac_item import without_secrets
+from geoseg.io.raster.scene import Scene
 from geoseg.models.model import Model, ModelSource
 from geoseg.run.report import Reporter
 from geoseg.run.workers import SceneRequest, State, Workers
@@ -47,6 +49,23 @@ class Outcome:
     layers: Files
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SceneTask:
+    """A scene to be segmented.
+
+    Attributes:
+        ref: the scene.
+        record: its record at the start.
+        neighbours: addresses of the scenes that may have the pixels beyond its edges, in order of precedence.
+        tried: number of earlier attempts.
+    """
+
+    ref: SceneRef
+    record: SceneRecord
+    neighbours: tuple[str, ...] = ()
+    tried: int = 0
+
+
 class SaveRecord(Protocol):
     """Protocol of the callable that writes a record into the manifest and returns it."""
 
@@ -69,18 +88,14 @@ class SceneRun:
         self._models: dict[int, tuple[Workers, Model]] = {}
         self._loading = threading.Lock()
 
-    def run(
-        self, ref: SceneRef, record: SceneRecord, workers: Workers, *, reporter: Reporter, keep: SaveRecord, tried: int
-    ) -> SceneRecord | None:
+    def run(self, task: SceneTask, workers: Workers, *, reporter: Reporter, keep: SaveRecord) -> SceneRecord | None:
         """Segment a scene and keep its record.
 
         Args:
-            ref: the scene.
-            record: its record at the start.
+            task: the scene.
             workers: executor that segments it.
             reporter: receives progress.
             keep: writes into the manifest.
-            tried: number of earlier attempts.
 
         Returns:
             The record, done or failed; None if the archive was closed meanwhile.
@@ -88,14 +103,14 @@ class SceneRun:
         Raises:
             ClusterLostError: the workers were lost, so the scene is not marked as failed.
         """
-        attempt = tried + 1
-        record = record.model_copy(update={"attempts": attempt, "started": datetime.now(UTC)})
+        ref, attempt = task.ref, task.tried + 1
+        record = task.record.model_copy(update={"attempts": attempt, "started": datetime.now(UTC)})
         try:
             keep(record)
             for more in range(self._config.attempts):
-                attempt = tried + 1 + more
+                attempt = task.tried + 1 + more
                 try:
-                    bundle, run, state = self._once(ref, workers, reporter)
+                    bundle, run, state = self._once(ref, task.neighbours, workers, reporter)
                     break
                 except SceneError as error:
                     if not self._worth_retrying(ref, error) or more + 1 == self._config.attempts:
@@ -115,10 +130,13 @@ class SceneRun:
             if self.stopped.is_set():
                 return None
             failed = failed_by(record.model_copy(update={"attempts": attempt}), error, ref.uri)
+            failed = failed.model_copy(update={"footprint": self._place(ref)})
             retry = isinstance(error, SceneError) and self._worth_retrying(ref, error)
             return _kept(keep, failed.model_copy(update={"transient": retry or failed.exit_code not in _LASTING}))
 
-    def _once(self, ref: SceneRef, workers: Workers, reporter: Reporter) -> tuple[Bundle, dict[str, Any], State]:
+    def _once(
+        self, ref: SceneRef, neighbours: tuple[str, ...], workers: Workers, reporter: Reporter
+    ) -> tuple[Bundle, dict[str, Any], State]:
         config = self._config
         if ref.refused:
             raise SceneError(ref.uri, ref.refused)
@@ -127,7 +145,7 @@ class SceneRun:
         bundle = Bundle.in_folder(config.out, ref.name)
         request = SceneRequest(
             uri=ref.uri,
-            options=config.opening.options(),
+            options=replace(config.opening.options(), neighbours=neighbours),
             name=ref.name,
             out=str(config.out),
             spec=spec,
@@ -154,6 +172,19 @@ class SceneRun:
                 known = self._models[id(workers)] = (workers, workers.load(source))
             return known[1]
 
+    def _place(self, ref: SceneRef) -> dict[str, Any] | None:
+        """Read the footprint of a failed scene from its file's header; None where that cannot be read."""
+        if ref.refused or is_remote(ref.uri):
+            return None
+        try:
+            with Scene(ref.uri, self._config.opening.options()) as scene:
+                if not (scene.placed or scene.gcps):
+                    return None
+                place = footprint(LayerGrid(geobox=scene.geobox, gcps=scene.gcps, gcps_crs=scene.gcps_crs))
+        except (GeosegError, OSError):
+            return None
+        return None if place is None else place[0]
+
     def _worth_retrying(self, ref: SceneRef, error: SceneError) -> bool:
         item = ref.uri.lower().endswith((".json", ".geojson"))
         over_network = self._config.opening.allow_remote and (is_remote(ref.uri) or item)
@@ -163,7 +194,7 @@ class SceneRun:
 
 def record_of(record: SceneRecord, bundle: Bundle, run: dict[str, Any]) -> SceneRecord:
     """Make the record of a finished scene from its run record."""
-    scene = run["scene"]
+    scene, around = run["scene"], run.get("neighbours", {})
     timings = {name: float(value) for name, value in run["timings"].items() if isinstance(value, int | float)}
     return record.model_copy(
         update={
@@ -174,6 +205,8 @@ def record_of(record: SceneRecord, bundle: Bundle, run: dict[str, Any]) -> Scene
             "pixels": int(scene["height_px"]) * int(scene["width_px"]),
             "valid_pixels": sum(int(entry["pixels"]) for entry in run["classes"]),
             "class_areas_m2": {entry["name"]: float(entry["area_m2"]) for entry in run["classes"]},
+            "neighbours": tuple(around.get("used", ())),
+            "left_out": dict(around.get("left_out", {})),
             "timings": timings,
             "blocks": {name: int(count) for name, count in run["blocks"].items()},
             "exit_code": 0,

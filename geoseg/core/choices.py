@@ -19,6 +19,9 @@ Blend = Literal["core", "taper"]
 ProgressStyle = Literal["auto", "json"]
 """Form of the progress on stderr: for people, or for programs."""
 
+Neighbours = Literal["auto", "none"]
+"""Pixels beyond the edges of an archive's scenes: read from its other scenes on the same grid, or not at all."""
+
 SimplifyMethod = Literal["visvalingam", "douglas-peucker"]
 """Algorithms that simplify polygons."""
 

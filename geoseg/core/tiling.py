@@ -7,7 +7,8 @@ Along one axis, with ``stride = tile - 2 * halo``::
     tile 2 (slid)                  |--halo-...-|######## core 2 ########|
              0                                                          scene's edge
 
-The first and the last core reach to the scene's edge: no halo is needed there.
+The first and the last core reach to the scene's edge: no halo is needed there. Where neighbouring scenes have pixels
+beyond an edge, the tiles begin in that margin, so that the cores at the edge have their halo too.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from geoseg.core.choices import Blend
-from geoseg.core.window import Window
+from geoseg.core.window import NO_MARGIN, Margin, Window
 
 ALIGN_PX = 32
 """A scene smaller than a tile is one tile, padded by reflection to the next multiple of this."""
@@ -35,10 +36,10 @@ class Tile:
     """One forward pass.
 
     Attributes:
-        core: window that it owns, on the scene's grid. Cores partition the scene.
+        core: window that it owns, on the scene's grid. Cores partition the scene with its margin.
         support: window where it has a weight above 0, on the scene's grid; equal to ``core`` unless tapered.
-        read: window that the network sees, on the working grid; reaches past the grid only where that is smaller than
-            a tile (then the pixels are reflected).
+        read: window that the network sees, on the working grid; reaches past the grid and its margin only where these
+            are smaller than a tile (then the pixels are reflected).
     """
 
     row: int
@@ -53,7 +54,7 @@ class Block:
     """Whole cores that are scheduled, stored, retried and resumed together.
 
     Attributes:
-        window: the union of its cores, on the scene's grid.
+        window: the union of its cores inside the scene, on the scene's grid.
         cells: the rows and columns of its tiles.
     """
 
@@ -65,21 +66,31 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class _Axis:
-    """Cores, supports and reads along one axis; ``scene`` and ``work`` are its lengths in pixels of either grid."""
+    """Cores, supports and reads along one axis.
+
+    ``scene`` and ``work`` are its lengths in pixels of either grid, ``before`` and ``after`` those of the margin in
+    pixels of the working grid. Positions count from the scene's own edge: in the margin before it they are negative.
+    """
 
     scene: int
     work: int
     tile: int
     halo: int
     taper: bool
+    before: int = 0
+    after: int = 0
 
     @property
     def stride(self) -> int:
         return self.tile - 2 * self.halo
 
     @property
+    def length(self) -> int:
+        return self.before + self.work + self.after
+
+    @property
     def count(self) -> int:
-        return 1 if self.work <= self.tile else -(-(self.work - self.tile) // self.stride) + 1
+        return 1 if self.length <= self.tile else -(-(self.length - self.tile) // self.stride) + 1
 
     @property
     def ramp(self) -> int:
@@ -96,22 +107,22 @@ class _Axis:
     def edge(self, index: int) -> int:
         """Scene pixel where core ``index`` begins."""
         if index <= 0:
-            return 0
+            return -int(self.before * self.scene / self.work)
         if index >= self.count:
-            return self.scene
-        return round((self.halo + index * self.stride) * self.scene / self.work)
+            return self.scene + int(self.after * self.scene / self.work)
+        return round((self.halo + index * self.stride - self.before) * self.scene / self.work)
 
     def core(self, index: int) -> tuple[int, int]:
         return self.edge(index), self.edge(index + 1)
 
     def support(self, index: int) -> tuple[int, int]:
         start, stop = self.core(index)
-        return max(0, start - self.ramp), min(self.scene, stop + self.ramp)
+        return max(self.edge(0), start - self.ramp), min(self.edge(self.count), stop + self.ramp)
 
     def read(self, index: int) -> tuple[int, int]:
         if self.count == 1:
-            return 0, min(self.tile, -(-self.work // ALIGN_PX) * ALIGN_PX)
-        start = min(index * self.stride, self.work - self.tile)
+            return -self.before, min(self.tile, -(-self.length // ALIGN_PX) * ALIGN_PX) - self.before
+        start = min(index * self.stride, self.length - self.tile) - self.before
         return start, start + self.tile
 
     def over(self, start: int, stop: int) -> tuple[int, int]:
@@ -148,6 +159,8 @@ class Tiling:
         halo_px: context on each side of a core, on the working grid; ``2 * halo_px < tile_px``.
         blend: ``core`` takes each pixel from the tile that owns it; ``taper`` fades neighbours into each other over
             half the halo on each side of the border.
+        margin: pixels beyond the scene's edges that are read too, on the working grid; positions there are negative
+            or past the end.
 
     Example:
         >>> tiling = Tiling((1000, 1000), (1000, 1000), tile_px=512, halo_px=64)
@@ -160,6 +173,7 @@ class Tiling:
     tile_px: int
     halo_px: int
     blend: Blend = "core"
+    margin: Margin = NO_MARGIN
 
     def __post_init__(self) -> None:
         if self.halo_px < 0 or 2 * self.halo_px >= self.tile_px:
@@ -174,12 +188,19 @@ class Tiling:
 
     @cached_property
     def _axes(self) -> tuple[_Axis, _Axis]:
-        taper = self.blend == "taper"
+        taper, top, bottom, left, right = self.blend == "taper", *self.margin.sides
         rows, cols = (
-            _Axis(scene, work, self.tile_px, self.halo_px, taper)
-            for scene, work in zip(self.scene_shape, self.work_shape, strict=True)
+            _Axis(scene, work, self.tile_px, self.halo_px, taper, before, after)
+            for scene, work, before, after in zip(
+                self.scene_shape, self.work_shape, (top, left), (bottom, right), strict=True
+            )
         )
         return rows, cols
+
+    @property
+    def readable(self) -> Window:
+        """The working grid with its margin."""
+        return self.margin.around(self.work_shape)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -189,7 +210,8 @@ class Tiling:
     @property
     def read_shape(self) -> tuple[int, int]:
         """Size of every tile's ``read``: all tiles of a scene are equal."""
-        return self._axes[0].read(0)[1], self._axes[1].read(0)[1]
+        (top, bottom), (left, right) = (axis.read(0) for axis in self._axes)
+        return bottom - top, right - left
 
     @property
     def computed_px(self) -> int:
@@ -298,7 +320,7 @@ def largest_tile_px(work_shape: tuple[int, int], *, tile_px: int, halo_px: int, 
 
 @dataclass(frozen=True)
 class Blocks:
-    """The blocks of a tiling: a lazy sequence, row by row.
+    """The blocks of a tiling: a lazy sequence, row by row. They partition the scene, without its margin.
 
     Args:
         tiling: the tiles to group.
@@ -313,10 +335,15 @@ class Blocks:
         """Cores along one side of a block."""
         return max(1, self.block_px // self.tiling.stride_px)
 
+    @cached_property
+    def _cells(self) -> Window:
+        """Rows and columns of the tiles whose cores meet the scene; the others lie in its margin."""
+        return self.tiling.cells(Window.whole(self.tiling.scene_shape))
+
     @property
     def shape(self) -> tuple[int, int]:
         """Rows and columns of blocks."""
-        rows, cols = self.tiling.shape
+        rows, cols = self._cells.shape
         return -(-rows // self.cores), -(-cols // self.cores)
 
     @property
@@ -339,13 +366,10 @@ class Blocks:
 
     def block(self, row: int, col: int) -> Block:
         """Return the block in a row and column of the grid of blocks."""
-        rows, cols = self.tiling.shape
-        cells = Window(
-            row * self.cores,
-            min((row + 1) * self.cores, rows),
-            col * self.cores,
-            min((col + 1) * self.cores, cols),
-        )
+        inside, cores = self._cells, self.cores
+        top, left = inside.row_start + row * cores, inside.col_start + col * cores
+        cells = Window(top, top + cores, left, left + cores).intersection(inside)
         first = self.tiling.tile(cells.row_start, cells.col_start).core
         last = self.tiling.tile(cells.row_stop - 1, cells.col_stop - 1).core
-        return Block(row=row, col=col, window=first.union(last), cells=cells)
+        window = first.union(last).intersection(Window.whole(self.tiling.scene_shape))
+        return Block(row=row, col=col, window=window, cells=cells)

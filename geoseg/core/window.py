@@ -1,4 +1,4 @@
-"""Window: a half-open rectangle of pixels, rows first."""
+"""Window: a half-open rectangle of pixels, rows first; Margin: pixels beyond the four edges of one."""
 
 from __future__ import annotations
 
@@ -89,3 +89,72 @@ class Window:
             and self.col_start <= other.col_start
             and other.col_stop <= self.col_stop
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Margin:
+    """Numbers of pixels beyond each edge of a grid that can be read, because neighbouring scenes have them.
+
+    Example:
+        >>> Margin(top=16, left=8).around((100, 200))
+        Window(row_start=-16, row_stop=100, col_start=-8, col_stop=200)
+    """
+
+    top: int = 0
+    bottom: int = 0
+    left: int = 0
+    right: int = 0
+
+    def __post_init__(self) -> None:
+        if min(self.sides) < 0:
+            raise ValueError(f"a margin has no negative side: {self}")
+
+    @classmethod
+    def between(cls, outer: Window, inner: Window) -> Margin:
+        """Return the margin of a window inside a larger one; a side on which it is not larger is 0."""
+        return cls(
+            top=max(0, inner.row_start - outer.row_start),
+            bottom=max(0, outer.row_stop - inner.row_stop),
+            left=max(0, inner.col_start - outer.col_start),
+            right=max(0, outer.col_stop - inner.col_stop),
+        )
+
+    @property
+    def sides(self) -> tuple[int, int, int, int]:
+        """(top, bottom, left, right)."""
+        return self.top, self.bottom, self.left, self.right
+
+    def __bool__(self) -> bool:
+        return any(self.sides)
+
+    def around(self, shape: tuple[int, int]) -> Window:
+        """Return the window of a grid of ``shape`` (rows, columns) with this margin."""
+        return Window(-self.top, shape[0] + self.bottom, -self.left, shape[1] + self.right)
+
+    def scaled(self, shape: tuple[int, int], other: tuple[int, int]) -> Margin:
+        """Return the same margin in whole pixels of another grid over the same ground, rounded down.
+
+        Args:
+            shape: (rows, columns) of this grid.
+            other: (rows, columns) of the other.
+        """
+        rows, cols = (new / old for new, old in zip(other, shape, strict=True))
+        return Margin(
+            top=int(self.top * rows),
+            bottom=int(self.bottom * rows),
+            left=int(self.left * cols),
+            right=int(self.right * cols),
+        )
+
+    def at_most(self, rows: int, cols: int) -> Margin:
+        """Return the margin cut to ``rows`` above and below and ``cols`` left and right."""
+        return Margin(
+            top=min(self.top, rows),
+            bottom=min(self.bottom, rows),
+            left=min(self.left, cols),
+            right=min(self.right, cols),
+        )
+
+
+NO_MARGIN = Margin()
+"""Margin of a scene that stands alone."""

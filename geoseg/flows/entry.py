@@ -19,6 +19,7 @@ FLOWS: Final = MappingProxyType(
         "evaluate-archive": ("geoseg.flows.evaluate_archive", "Every finished scene that has a reference."),
         "serve": ("geoseg.flows.serve", "The archive's flow at times or intervals, on one machine."),
         "resubmit": ("geoseg.flows.resubmit", "Runs a deployment again when a run of it crashed."),
+        "notify": ("geoseg.flows.notify", "Sends a message when a run ends with new failures."),
     }
 )
 """Module and summary of each flow."""

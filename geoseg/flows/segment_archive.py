@@ -12,10 +12,14 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.futures import PrefectFuture
 from prefect.task_runners import ThreadPoolTaskRunner
+from pydantic import Field
 
 from geoseg.archive.archive import Archive
+from geoseg.archive.config import ClusterClass, Opening
 from geoseg.archive.sources.ref import SceneRef
 from geoseg.archive.workers import MOST_SCENES, archive_workers, scenes_in_flight
+from geoseg.core.choices import Precision, RuntimeName
+from geoseg.core.spec import PredictSpec
 from geoseg.flows.artifacts import LogReporter, RunArtifacts
 from geoseg.flows.assets import lineage
 from geoseg.flows.bounded_submit import submit_bounded
@@ -46,6 +50,14 @@ def segment_archive(
     source: str | None = None,
     model: str | None = None,
     out: Path | None = None,
+    device: str | None = None,
+    runtime: RuntimeName | None = None,
+    precision: Precision | None = None,
+    workers: Annotated[int, Field(ge=0, le=1024)] | None = None,
+    scheduler: str | None = None,
+    cluster: ClusterClass | None = None,
+    predict: PredictSpec | None = None,
+    opening: Opening | None = None,
     options: dict[str, Any] | None = None,
     retry_failed: bool = False,
     gpu_limit: str | None = None,
@@ -57,12 +69,29 @@ def segment_archive(
         source: folder of the scenes, instead of the file's.
         model: name or file of the model, instead of the file's.
         out: folder of the output, instead of the file's.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``, instead of the file's.
+        runtime: what runs the network, instead of the file's.
+        precision: of the network's arithmetic, instead of the file's.
+        workers: processes on the machine of the run, instead of the file's.
+        scheduler: address of a Dask cluster that runs, instead of the file's.
+        cluster: a Dask cluster to be started, instead of the file's.
+        predict: options of the prediction; those that are given count more than the file's.
+        opening: how scenes may be opened; what is given counts more than the file's.
         options: other fields of the configuration, instead of the file's.
         retry_failed: try all failed scenes again.
         gpu_limit: a global concurrency limit; each scene holds one slot of it while its network runs.
     """
     prepare_flow()
-    chosen = archive_config(config, options, source=source, model=model, out=out)
+    given: dict[str, Any] = {
+        "device": device,
+        "runtime": runtime,
+        "precision": precision,
+        "workers": workers,
+        "scheduler": scheduler,
+    }
+    groups = {"cluster": cluster, "predict": predict, "opening": opening}
+    given |= {name: group.model_dump(exclude_unset=True) for name, group in groups.items() if group is not None}
+    chosen = archive_config(config, options, source=source, model=model, out=out, **given)
     artifacts = RunArtifacts(chosen.title or chosen.out.name)
     with Archive.open(chosen, reporter=LogReporter()) as archive, noted_run(chosen.out):
         counts = count(archive, retry_failed=retry_failed)

@@ -13,7 +13,9 @@ import numpy.typing as npt
 from geoseg.core.card import ModelCard
 from geoseg.core.ground import gsd_m as ground_gsd_m
 from geoseg.core.spec import PredictSpec
+from geoseg.core.window import NO_MARGIN, Margin, Window
 from geoseg.errors import MatchError, UsageError
+from geoseg.inference.resample import Resampling
 from geoseg.io.raster.bands import says_nothing
 from geoseg.io.raster.overview import overview
 from geoseg.io.raster.scene import Scene, SceneBand
@@ -84,6 +86,7 @@ class ReadPlan:
         scene_gsd_m: true ground sample distance of the scene per row and column.
         notes: decisions to report to the user, one sentence each.
         colour: mapping to the scene's colours, if a CRF uses them; else None.
+        margin: pixels of the grid the network sees that lie beyond the scene's edges, in neighbouring scenes.
     """
 
     bands: tuple[int, ...]
@@ -96,6 +99,19 @@ class ReadPlan:
     scene_gsd_m: tuple[float, float]
     notes: tuple[str, ...] = ()
     colour: Colour | None = None
+    margin: Margin = NO_MARGIN
+
+    @property
+    def work_readable(self) -> Window:
+        """The grid the network sees with the margin."""
+        return self.margin.around(self.work_shape)
+
+    @property
+    def readable(self) -> Window:
+        """The scene's grid with the pixels that the margin is made from."""
+        if not self.resampled:
+            return self.work_readable
+        return Resampling(self.scene_shape, self.work_shape).covering(self.margin).around(self.scene_shape)
 
     @property
     def resampled(self) -> bool:

@@ -54,6 +54,14 @@ def window_read(passes: Sequence[InferencePass], block: Block) -> Window:
     return window
 
 
+def readable(passes: Sequence[InferencePass]) -> Window:
+    """Return the window of the scene's grid that passes may read: the scene with its largest margin."""
+    window = passes[0].read.readable
+    for one in passes[1:]:
+        window = window.union(one.read.readable)
+    return window
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BlockPixels:
     """Input of all passes for one block.

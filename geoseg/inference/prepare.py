@@ -54,11 +54,11 @@ class HasColour(Protocol):
 
 
 def scene_window(plan: ReadPlan, tiling: Tiling, block: Block) -> Window:
-    """Return the window of the scene that must be read to predict a block."""
-    work = tiling.read_window(block).intersection(Window.whole(plan.work_shape))
+    """Return the window of the scene, or of its margin too, that must be read to predict a block."""
+    work = tiling.read_window(block).intersection(tiling.readable)
     if not plan.resampled:
         return work
-    source = Resampling(plan.scene_shape, plan.work_shape).source(work)
+    source = Resampling(plan.scene_shape, plan.work_shape).source(work, plan.readable)
     return source.union(block.window)
 
 
@@ -76,7 +76,7 @@ def prepare(
     """
     read = scene_window(plan, tiling, block)
     values = plan.normalise(raster.values, raster.valid)
-    work = tiling.read_window(block).intersection(Window.whole(plan.work_shape))
+    work = tiling.read_window(block).intersection(tiling.readable)
     if plan.resampled:
         resampling = Resampling(plan.scene_shape, plan.work_shape)
         values, _ = resampling.apply_valid(values, raster.valid, read, work)
@@ -88,7 +88,7 @@ def prepare(
 
 
 def cut_tile(source: BlockInput, read: Window) -> npt.NDArray[np.float32]:
-    """Cut one tile out of a block's pixels; past the end of the grid they are reflected.
+    """Cut one tile out of a block's pixels; past the end of what can be read they are reflected.
 
     Args:
         source: input of the block.
@@ -99,8 +99,10 @@ def cut_tile(source: BlockInput, read: Window) -> npt.NDArray[np.float32]:
     """
     if source.window.contains(read):
         return source.values[:, *read.within(source.window)]
-    rows = _reflected(read.row_start, read.row_stop, source.window.row_stop) - source.window.row_start
-    cols = _reflected(read.col_start, read.col_stop, source.window.col_stop) - source.window.col_start
+    # on an axis where the tile is longer than the grid the window begins where the grid does; on others nothing folds
+    here = read.shifted(-source.window.row_start, -source.window.col_start)
+    rows = _reflected(here.row_start, here.row_stop, source.window.height)
+    cols = _reflected(here.col_start, here.col_stop, source.window.width)
     return source.values[:, rows[:, None], cols[None, :]]
 
 

@@ -6,13 +6,14 @@ depends on its position in the scene alone, never on the window it is read in.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from geoseg.core.window import Window
+from geoseg.core.window import Margin, Window
 
 Array = npt.NDArray[np.float32]
 
@@ -32,11 +33,11 @@ class _AxisFilter:
     def radius(self) -> float:
         return max(1.0, self.factor)
 
-    def source(self, start: int, stop: int) -> tuple[int, int]:
-        """Input pixels that output pixels [start, stop) depend on."""
+    def source(self, start: int, stop: int, limits: tuple[int, int]) -> tuple[int, int]:
+        """Input pixels inside ``limits`` that output pixels [start, stop) depend on."""
         first = int(np.floor((start + 0.5) * self.factor - 0.5 - self.radius)) + 1
         last = int(np.ceil((stop - 0.5) * self.factor - 0.5 + self.radius))
-        return max(0, first), min(self.n_in, max(last, first + 1))
+        return max(limits[0], first), min(limits[1], max(last, first + 1))
 
     def matrix(self, start: int, stop: int, limits: tuple[int, int]) -> sparse.csr_array:
         """Weights (output [start, stop), input ``limits``), not normalised; pixels outside ``limits`` are left out."""
@@ -69,13 +70,26 @@ class Resampling:
             _AxisFilter(self.shape_in[1], self.shape_out[1]),
         )
 
-    def source(self, window: Window) -> Window:
-        """Input pixels that an output window depends on."""
+    def source(self, window: Window, readable: Window | None = None) -> Window:
+        """Return the input pixels that an output window depends on.
+
+        Args:
+            window: window of the output grid.
+            readable: window of the input grid that has pixels; None: the whole grid, without a margin.
+        """
         rows, cols = self._axes
+        limits = Window.whole(self.shape_in) if readable is None else readable
         return Window(
-            *rows.source(window.row_start, window.row_stop),
-            *cols.source(window.col_start, window.col_stop),
+            *rows.source(window.row_start, window.row_stop, (limits.row_start, limits.row_stop)),
+            *cols.source(window.col_start, window.col_stop, (limits.col_start, limits.col_stop)),
         )
+
+    def covering(self, margin: Margin) -> Margin:
+        """Return the margin of the input grid that a margin of the output grid is made from."""
+        rows, cols = self._axes
+        top, bottom = (math.ceil(side * rows.factor + rows.radius) if side else 0 for side in margin.sides[:2])
+        left, right = (math.ceil(side * cols.factor + cols.radius) if side else 0 for side in margin.sides[2:])
+        return Margin(top=top, bottom=bottom, left=left, right=right)
 
     def apply(self, values: Array, window_in: Window, window_out: Window) -> Array:
         """Resample an array.

@@ -157,6 +157,8 @@ def _difference(found: dict[str, Any], identity: dict[str, Any]) -> str:
     names = [name for name in new if old.get(name) != new[name] and name != "pixels"]
     options = old.get("pixels") or {}
     names += [name for name in new["pixels"] if options.get(name) != new["pixels"][name]]
+    if "neighbours" in names or old.get("neighbours") != new.get("neighbours"):
+        return "made with other pixels of neighbouring scenes"
     if names:
         return "made with other options (" + ", ".join("--" + name.replace("_", "-") for name in names) + ")"
     if found != identity:

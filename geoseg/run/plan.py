@@ -15,10 +15,10 @@ from geoseg.core.crf_spec import MAX_SPAN
 from geoseg.core.layer import OutputSchema
 from geoseg.core.spec import PredictSpec
 from geoseg.core.tiling import Block, Blocks, Tiling
-from geoseg.core.window import Window
+from geoseg.core.window import Margin, Window
 from geoseg.errors import UsageError
 from geoseg.inference.match import Described, ReadPlan, match
-from geoseg.inference.passes import InferencePass, bands_read, window_read
+from geoseg.inference.passes import InferencePass, bands_read, readable, window_read
 from geoseg.inference.tasks.instance_layers import MOST_PIXELS, OBJECT_IDS
 from geoseg.inference.tasks.registry import task_of
 from geoseg.inference.tile_choice import chosen_tile_px
@@ -28,6 +28,7 @@ from geoseg.io.publish.bundle import Bundle
 from geoseg.io.raster.pyramid import bytes_with_overviews
 from geoseg.io.raster.read_ahead import READ_AHEAD_BYTES
 from geoseg.io.raster.scene import Scene
+from geoseg.io.raster.surroundings import SurroundedScene, Surroundings
 
 if TYPE_CHECKING:
     from geoseg.models.model import Model  # torch; ``geoseg inspect`` plans without it
@@ -58,6 +59,7 @@ class RunPlan:
         passes: all inference passes: every network at every scale.
         members: number of networks.
         schema: the layers that the run makes.
+        around: neighbouring scenes whose pixels are read beyond the scene's edges; None: the scene was opened without.
         defaults: notes on values taken from the card because the options did not set them.
     """
 
@@ -68,6 +70,7 @@ class RunPlan:
     passes: tuple[InferencePass, ...]
     members: int
     schema: OutputSchema
+    around: Surroundings | None = None
     defaults: tuple[str, ...] = ()
 
     @property
@@ -85,7 +88,12 @@ class RunPlan:
     def notes(self) -> tuple[str, ...]:
         """Notes for the user on decisions of the plan, without duplicates."""
         notes = dict.fromkeys(note for one in self.passes for note in one.read.notes)
-        return (*notes, *self.defaults, *self._block_notes())
+        return (*notes, *self.defaults, *self._block_notes(), *self._neighbour_notes())
+
+    def _neighbour_notes(self) -> tuple[str, ...]:
+        """Note each neighbour that could not be used, with the cause."""
+        left_out = () if self.around is None else self.around.left_out
+        return tuple(f"done without a neighbour: {cause}" for _, cause in left_out)
 
     def _block_notes(self) -> tuple[str, ...]:
         """Note that blocks are larger than requested, if so, since a block holds whole tiles."""
@@ -99,16 +107,28 @@ class RunPlan:
         return (f"{answered}: a block holds a whole tile, so each is {side}",)
 
     def window_read(self, block: Block) -> Window:
-        """Return the window of the scene that is read for a block."""
+        """Return the window of the scene, or of its margin too, that is read for a block."""
         return window_read(self.passes, self.seen(block))
+
+    def reader(self, scene: Scene) -> Scene | SurroundedScene:
+        """Return what the windows of the blocks are read from: the scene, with the margin that the plan has."""
+        if self.around is None or not self.around.pieces:
+            return scene
+        return SurroundedScene(scene, self.around, readable(self.passes))
 
     def seen(self, block: Block) -> Block:
         """Return the block grown by the context of the CRF; unchanged without a CRF."""
         if self.spec.crf is None:
             return block
-        whole = Window.whole(self.read.scene_shape)
-        window = block.window.expanded(self.spec.crf.reach_px).intersection(whole)
+        window = block.window.expanded(self.spec.crf.reach_px).intersection(self._answerable())
         return replace(block, window=window, cells=self.tiling.cells(window))
+
+    def _answerable(self) -> Window:
+        """Return the scene with the pixels of its margin that have a halo of their own."""
+        halo_px, read = self.tiling.halo_px, self.read
+        top, bottom, left, right = (max(0, side - halo_px) for side in read.margin.sides)
+        inner = Margin(top=top, bottom=bottom, left=left, right=right)
+        return inner.scaled(read.work_shape, read.scene_shape).around(read.scene_shape)
 
     def memory_bytes(self, card: ModelCard) -> int:
         """Estimate the bytes of the arrays of a block being read and one being predicted, without the network."""
@@ -197,6 +217,23 @@ def _check_objects(plan: RunPlan) -> None:
         )
 
 
+def with_margin(plan: RunPlan, available: Margin) -> RunPlan:
+    """Return a plan that also reads beyond the scene's edges, as far as its halos need it.
+
+    Args:
+        plan: the plan without a margin.
+        available: pixels beyond each edge of the scene that neighbours have, on the scene's grid.
+    """
+    first = _with_margin(InferencePass(member=0, scale=1.0, read=plan.read, tiling=plan.tiling), plan.spec, available)
+    return replace(
+        plan,
+        read=first.read,
+        tiling=first.tiling,
+        blocks=replace(plan.blocks, tiling=first.tiling),
+        passes=tuple(_with_margin(one, plan.spec, available) for one in plan.passes),
+    )
+
+
 def _with_area(spec: PredictSpec, cards: Sequence[ModelCard]) -> tuple[PredictSpec, tuple[str, ...]]:
     """Fill in the smallest polygon area from the cards if the options do not set it, with a note."""
     if spec.min_area_m2 is not None:
@@ -237,6 +274,18 @@ def _scaled(one: InferencePass, scale: float) -> InferencePass:
     return replace(one, scale=scale, read=read, tiling=tiling)
 
 
+def _with_margin(one: InferencePass, spec: PredictSpec, available: Margin) -> InferencePass:
+    """Let a pass read beyond the scene's edges as far as its halo, and the context of a CRF, need it."""
+    read = one.read
+    reach_px = 0 if spec.crf is None else spec.crf.reach_px
+    rows, cols = (
+        one.tiling.halo_px + math.ceil(reach_px * work / scene)
+        for scene, work in zip(read.scene_shape, read.work_shape, strict=True)
+    )
+    margin = available.scaled(read.scene_shape, read.work_shape).at_most(rows, cols)
+    return replace(one, read=replace(read, margin=margin), tiling=replace(one.tiling, margin=margin))
+
+
 def _finer(read: ReadPlan) -> float:
     """Return the number of scene pixels per pixel of the working grid, along a side; at least 1."""
     return max(1.0, *(scene / work for scene, work in zip(read.scene_shape, read.work_shape, strict=True)))
@@ -260,6 +309,8 @@ def identity(scene: Scene, model_digest: str, plan: RunPlan) -> dict[str, Any]:
         "assume_gsd_m": scene.options.assume_gsd_m,
     }
     given = {name: value for name, value in given.items() if value not in {"auto", "None", None}}
+    if plan.around is not None and plan.around.pieces:
+        given["neighbours"] = plan.around.digest
     return {
         "pipeline": PIPELINE_VERSION,
         "scene": scene.digest(),

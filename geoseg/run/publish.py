@@ -26,6 +26,7 @@ from geoseg.io.publish.stac_item import Run, Source, without_secrets, write_item
 from geoseg.io.raster.code_file import CodeFile
 from geoseg.io.raster.overview import overview
 from geoseg.io.raster.scene import Scene
+from geoseg.io.raster.surroundings import Surroundings
 from geoseg.models.ensemble import member_facts
 from geoseg.models.model import Model
 from geoseg.run.finished_blocks import BlockSource
@@ -187,10 +188,20 @@ def _record(scene: Scene, model: Model, plan: RunPlan, facts: RunStats) -> dict[
         },
         "options": plan.spec.model_dump(mode="json")
         | {"tile_px": plan.tiling.tile_px, "halo_px": plan.tiling.halo_px, "tiles": len(plan.tiling)}
-        | {"work_shape_px": list(plan.read.work_shape), "computed_share": round(plan.computed_share, 4)},
+        | {"work_shape_px": list(plan.read.work_shape), "computed_share": round(plan.computed_share, 4)}
+        | ({"margin_px": list(plan.tiling.margin.sides)} if plan.tiling.margin else {}),
         "passes": [_pass(model, one) for one in plan.passes],
         "blocks": facts.blocks,
         "pixels_per_s": round(speed),
+    } | ({} if plan.around is None else {"neighbours": _neighbours(plan.around)})
+
+
+def _neighbours(around: Surroundings) -> dict[str, Any]:
+    """Describe the neighbours of a scene: those whose pixels were read, and those left out with the cause."""
+    return {
+        "used": [without_secrets(uri) for uri in around.used],
+        "left_out": {without_secrets(uri): cause.replace(uri, without_secrets(uri)) for uri, cause in around.left_out},
+        "sha256": around.digest,
     }
 
 

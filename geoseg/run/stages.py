@@ -12,19 +12,27 @@ from typing import Any
 from geoseg.core.digest import sha256_of_json
 from geoseg.core.spec import PredictSpec
 from geoseg.core.tiling import Block
+from geoseg.core.window import Margin
 from geoseg.errors import GeosegError, ResourceError, SceneError, WriteError
+from geoseg.inference.passes import readable
 from geoseg.io.files.targets import keep_inputs
 from geoseg.io.labels.area_of_interest import read_area
 from geoseg.io.publish.bundle import Bundle
 from geoseg.io.raster.finished_rasters import FinishedRasters
 from geoseg.io.raster.scene import Scene
+from geoseg.io.raster.surroundings import surroundings
 from geoseg.io.store import Store
 from geoseg.models.model import Model
 from geoseg.run.output_state import ExistingOutput, commit, existing_output, replace_broken, roll_back
-from geoseg.run.plan import Job, RunPaths, RunPlan, identity, make_plan
+from geoseg.run.plan import Job, RunPaths, RunPlan, identity, make_plan, with_margin
 from geoseg.run.publish import RunStats, publish
 from geoseg.run.report import Reporter
 from geoseg.run.workers import State
+
+_WITH_MARGIN = frozenset({"semantic"})
+"""Tasks that may read beyond a scene's edges; an object there would belong to the neighbour."""
+
+_UNLIMITED = Margin(top=2**30, bottom=2**30, left=2**30, right=2**30)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +115,7 @@ def start_run(scene: Scene, model: Model, plan: RunPlan, work: RunPaths, *, over
     if existing is not None and not existing.broken:
         shutil.rmtree(work.blocks, ignore_errors=True)
         return replace(started, finished=existing.record)
-    check_unchanged(scene, state, work)
+    check_unchanged(scene, started)
     _check_disk(plan, work)
     if existing is None:
         return replace(started, left=started.store().left())
@@ -132,12 +140,12 @@ def finish_run(scene: Scene, model: Model, started: StartedRun, facts: RunStats,
         SceneError: the scene changed since the run began.
         WriteError: the disk is full or fails.
     """
-    check_unchanged(scene, started.state, started.work)
+    check_unchanged(scene, started)
     store = started.store()
     with ExitStack() as stack:
         source = stack.enter_context(_rasters(started)) if _from_rasters(started) else store
         record = publish(make_job(scene, model, started), source, facts, reporter)
-    check_unchanged(scene, started.state, started.work)
+    check_unchanged(scene, started)
     if started.repair is None:
         commit(started.work)
     else:
@@ -166,7 +174,9 @@ def make_job(scene: Scene, model: Model, started: StartedRun) -> Job:
 
 
 def plan_of(scene: Scene, model: Model, spec: PredictSpec) -> RunPlan:
-    """Match and tile a scene; the area of interest is read once, so that a broken one is refused before any work.
+    """Match and tile a scene, and look at its neighbours.
+
+    The area of interest is read once, so that a broken one is refused before any work.
 
     Args:
         scene: the scene.
@@ -178,26 +188,31 @@ def plan_of(scene: Scene, model: Model, spec: PredictSpec) -> RunPlan:
         SceneError: the area of interest cannot be used.
     """
     plan = make_plan(scene, model.members[0].card, spec, others=[member.card for member in model.members[1:]])
+    if scene.options.neighbours and all(member.card.task in _WITH_MARGIN for member in model.members):
+        around = surroundings(scene, readable(with_margin(plan, _UNLIMITED).passes), plan.bands)
+        plan = replace(with_margin(plan, around.available(plan.read.scene_shape)), around=around)
     if spec.aoi:
         read_area(spec.aoi, scene.geobox, allow_remote=scene.options.allow_remote)
     return plan
 
 
-def check_unchanged(scene: Scene, state: State, work: RunPaths) -> None:
-    """Check that no file of the scene changed since its digest was computed; if one did, remove the unfinished files.
+def check_unchanged(scene: Scene, started: StartedRun) -> None:
+    """Check that no file of a scene and its neighbours changed since the run began; else remove what is unfinished.
 
     Args:
         scene: the scene.
-        state: state of its files when the digest was computed.
-        work: paths of the unfinished files.
+        started: state of the run at its begin.
 
     Raises:
         SceneError: a file changed.
     """
-    if scene.state() != state:
-        shutil.rmtree(work.blocks, ignore_errors=True)
-        shutil.rmtree(work.building.directory, ignore_errors=True)
-        raise SceneError(scene.uri, "it changed while it was being read; nothing is written.", "Run again.")
+    around = started.plan.around
+    if scene.state() == started.state and (around is None or around.unchanged()):
+        return
+    shutil.rmtree(started.work.blocks, ignore_errors=True)
+    shutil.rmtree(started.work.building.directory, ignore_errors=True)
+    what = "it" if scene.state() != started.state else "a neighbour whose pixels it is read with"
+    raise SceneError(scene.uri, f"{what} changed while it was being read; nothing is written.", "Run again.")
 
 
 @contextmanager

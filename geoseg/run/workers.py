@@ -170,7 +170,7 @@ def read_inputs(scene: Scene, plan: RunPlan, mask: Mask | None, blocks: Iterable
     inside = [block for block in blocks if mask is None or mask(block.window).any()]
     outside = set(blocks).difference(inside)
     yield from (_nothing(block) for block in blocks if block in outside)
-    rasters = read_ahead(scene, [plan.window_read(block) for block in inside], plan.bands)
+    rasters = read_ahead(plan.reader(scene), [plan.window_read(block) for block in inside], plan.bands)
     for block, (_, raster) in zip(inside, rasters, strict=True):
         seen = plan.seen(block)
         source = block_pixels(plan.passes, seen, raster, None if mask is None else mask(seen.window))

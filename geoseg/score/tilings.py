@@ -10,7 +10,7 @@ from typing import Any
 
 from geoseg.core.grid import grid_difference
 from geoseg.core.tiling import Tiling
-from geoseg.core.window import Window
+from geoseg.core.window import Margin, Window
 from geoseg.errors import SceneError, UsageError
 from geoseg.io.labels.label_layer import LabelLayer, read_codes
 from geoseg.io.raster.georeference import crop
@@ -116,7 +116,14 @@ def _tiling(path: Path, shape: tuple[int, int], given: TileSize | None) -> Tilin
         run = json.loads(record.read_text(encoding="utf-8"))
         options = run["options"]
         work = tuple(int(n) for n in options.get("work_shape_px", shape))
-        tiling = Tiling(shape, (work[0], work[1]), tile_px=int(options["tile_px"]), halo_px=int(options["halo_px"]))
+        top, bottom, left, right = (int(n) for n in options.get("margin_px", (0, 0, 0, 0)))
+        tiling = Tiling(
+            shape,
+            (work[0], work[1]),
+            tile_px=int(options["tile_px"]),
+            halo_px=int(options["halo_px"]),
+            margin=Margin(top=top, bottom=bottom, left=left, right=right),
+        )
         known = len(tiling) == options["tiles"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UsageError(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -13,6 +15,7 @@ from geoseg.archive.record import SceneRecord
 from geoseg.archive.report.catalogue import around
 from geoseg.archive.report.facts import Facts
 from geoseg.archive.report.formatting import area, duration, share
+from geoseg.archive.report.history import add_to_history, changes, read_history
 from geoseg.archive.report.summary import report_markdown
 from geoseg.archive.report.web_map import Footprint, View, draw_footprints, draw_map, places, rings_of
 
@@ -164,3 +167,54 @@ def test_areas_keep_the_unit_of_the_largest_beside_them() -> None:
     assert share(1, 1e6) == "< 0.1 %"
     assert share(0, 10) == "0.0 %"
     assert share(0, 0) == "–"
+
+
+def test_causes_that_differ_in_numbers_only_are_one_and_a_single_one_keeps_them() -> None:
+    def failed(name: str, cause: str) -> SceneRecord:
+        return SceneRecord(name=name, uri=f"/in/{name}.tif", state="failed", cause=cause, exit_code=3)
+
+    one = Facts.of([failed("north", "rows 0-512, columns 64-128 cannot be decoded (LZW)")])
+    assert [cause.text for cause in one.causes.values()] == ["rows 0-512, columns 64-128 cannot be decoded (LZW)"]
+    some = [failed(f"north{i}", f"rows {i}-{i + 512}, columns 0-9 cannot be decoded (LZW)") for i in range(7)]
+    (cause,) = Facts.of([*some, failed("south", "rows 1-2, columns 3-4 cannot be decoded (LZW)")]).causes.values()
+    assert (cause.text, cause.count) == ("rows …-…, columns …-… cannot be decoded (LZW)", 8)
+    assert len(Facts.of([failed("north", "EPSG4326 is not"), failed("south", "EPSG3857 is not")]).causes) == 2, (
+        "names stay"
+    )
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["", "n--", "n--x--"]), st.sampled_from(["", "2026-05-04", "2025-01-31T00:00:00Z"]))
+    )
+)
+def test_areas_of_folders_and_of_months_add_up_to_the_whole(scenes: list[tuple[str, str]]) -> None:
+    records = [
+        SceneRecord(name=f"{folder}s{i}", uri="u", time=time, state="done", class_areas_m2={"a": i + 1.0, "b": 2.0})
+        for i, (folder, time) in enumerate(scenes)
+    ]
+    facts = Facts.of(records)
+    assert sum(group.area_m2 for group in facts.groups.folders.values()) == pytest.approx(facts.area_m2)
+    assert {name: group.scenes for name, group in facts.groups.folders.items()} == dict(
+        Counter(folder.removesuffix("--").replace("--", "/") for folder, _ in scenes)
+    )
+    dated = [record for record in records if record.time]
+    assert sum(group.scenes for group in facts.groups.months.values()) == len(dated)
+    assert facts.groups.months.keys() == {record.time[:7] for record in dated}
+
+
+def test_the_history_has_a_line_for_each_run_that_changed_something(tmp_path: Path) -> None:
+    def facts(done: int) -> Facts:
+        return Facts.of(
+            SceneRecord(name=f"s{i}", uri="u", state="done", class_areas_m2={"a": 1.0}) for i in range(done)
+        )
+
+    assert add_to_history(tmp_path, facts(1)) == []
+    assert list(tmp_path.iterdir()) == [], "a folder that is no archive gets none"
+    (tmp_path / ".geoseg").mkdir()
+    for done in (1, 2, 2, 3):
+        history = add_to_history(tmp_path, facts(done))
+    with (tmp_path / ".geoseg" / "history.jsonl").open("a") as file:
+        file.write('{"when": 3}\nnot JSON\n')
+    assert [moment.done for moment in history] == [1, 2, 3] == [moment.done for moment in read_history(tmp_path)]
+    assert [(now.done, before and before.done) for now, before in changes(history)] == [(3, 2), (2, 1), (1, None)]

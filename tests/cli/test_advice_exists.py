@@ -29,7 +29,7 @@ def options_of(command: Any) -> set[str]:
 
 def test_no_message_recommends_an_option_that_does_not_exist() -> None:
     known = options_of(typer.main.get_command(app)) | OTHERS | {"--help"}
-    for name in ("evaluate_archive", "resubmit", "segment_archive", "segment_scene", "serve", "train_model"):
+    for name in ("evaluate_archive", "notify", "resubmit", "segment_archive", "segment_scene", "serve", "train_model"):
         flow = typer.Typer()
         flow.command()(importlib.import_module(f"geoseg.flows.{name}").main)
         known |= options_of(typer.main.get_command(flow))

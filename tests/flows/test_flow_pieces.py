@@ -26,9 +26,12 @@ from hypothesis import strategies as st
 from prefect.flows import load_flow_from_entrypoint
 from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 from prefect.utilities.callables import parameter_schema
+from prefect_server import written
 
+from geoseg.archive.config import ArchiveConfig, Opening
 from geoseg.archive.manifest import Entry, Manifest
 from geoseg.archive.record import SceneRecord
+from geoseg.core.spec import PredictSpec
 from geoseg.errors import OutputError, ResourceError, SceneError, UsageError
 from geoseg.flows import artifacts, own_server, resubmit, serve
 from geoseg.flows.artifacts import RunArtifacts, artifact_key
@@ -39,6 +42,7 @@ from geoseg.flows.evaluation_pairs import find_references
 from geoseg.flows.events import scene_id
 from geoseg.flows.outcome import Outcome, api_errors, mark_complete, run
 from geoseg.flows.parameters import archive_config, fields
+from geoseg.flows.segment_archive import segment_archive
 
 ROOT = Path(__file__).parents[2]
 
@@ -320,3 +324,26 @@ def test_a_plain_call_without_a_loopback_address_is_refused_before_a_server_is_s
     monkeypatch.setattr(socket, "create_connection", refused)
     with pytest.raises(ResourceError, match=r"needs the loopback address 127.0.0.1 \(Network is unreachable\)"):
         run(lambda: pytest.fail("the flow was begun"))
+
+
+def test_the_parameters_of_the_archive_flow_are_typed_and_count_more_than_the_file(
+    make_archive: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    properties = parameter_schema(segment_archive.fn).model_dump()["definitions"]
+    assert {"PredictSpec", "Opening", "ClusterClass"} <= properties.keys()
+    assert {"tile_px", "blend", "simplify_m"} <= properties["PredictSpec"]["properties"].keys()
+    file = written(make_archive(1), tmp_path / "a.yaml")
+    seen: list[ArchiveConfig] = []
+
+    def stop(config: ArchiveConfig, **_: Any) -> None:
+        seen.append(config)
+        raise UsageError("seen")
+
+    monkeypatch.setattr("geoseg.flows.segment_archive.Archive.open", stop)
+    monkeypatch.setattr("geoseg.flows.segment_archive.prepare_flow", lambda: None)
+    given = {"predict": PredictSpec(halo_px=4), "opening": Opening(max_mpx=5), "workers": 3, "precision": "bf16"}
+    with pytest.raises(UsageError, match="seen"):
+        segment_archive.fn(file, **given)
+    (config,) = seen
+    assert (config.workers, config.precision, config.opening.max_mpx) == (3, "bf16", 5)
+    assert (config.predict.halo_px, config.predict.tile_px) == (4, 64), "what is not given is the file's"

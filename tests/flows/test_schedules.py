@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import os
 import signal
+import threading
 import time
+import urllib.request
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +114,50 @@ def test_a_crashed_run_is_submitted_again_and_goes_on(api: Api, make_archive: An
     crashed, again = (row["parameters"] for row in api.runs("crashing"))
     assert {name: again[name] for name in crashed} == crashed
     assert json.loads((config.out / "catalog.json").read_text())["title"] == options["title"]
+
+
+def test_a_run_with_failed_scenes_sends_one_message_to_a_webhook(api: Api, make_archive: Any, tmp_path: Path) -> None:
+    config = make_archive(3)
+    for name in ("area0", "area2"):
+        path = tmp_path / "scenes" / f"{name}.tif"
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    received: list[dict[str, Any]] = []
+
+    class Receiver(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            received.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    receiver = ThreadingHTTPServer(("127.0.0.1", 0), Receiver)
+    threading.Thread(target=receiver.serve_forever, daemon=True).start()
+    address = f"http://127.0.0.1:{receiver.server_port}/x"
+    block = f"from prefect.blocks.webhook import Webhook; Webhook(url={address!r}).save('ops')"
+    try:
+        assert api.run("-c", block).returncode == 0
+        unknown = api.run("flows/notify.py", "webhook/nobody")
+        assert (unknown.returncode, "no such block" in unknown.stderr) == (2, True)
+        for _ in range(2):
+            made = api.run("flows/notify.py", "webhook/ops")
+            assert made.returncode == 0, made.stderr
+        (known,) = api.ask("automations/filter")
+        assert "127.0.0.1" not in json.dumps(known), "the address stays in the block"
+        time.sleep(3)  # the server takes new automations up in the background
+        assert api.run("flows/segment_archive.py", str(written(config, tmp_path / "a.yaml"))).returncode == 7
+        wait_for(lambda: received)
+        assert api.run("flows/segment_archive.py", str(tmp_path / "a.yaml")).returncode == 0, "both are known bad"
+        time.sleep(5)
+    finally:
+        receiver.shutdown()
+        request = urllib.request.Request(f"{api.url}/automations/{known['id']}", method="DELETE")  # noqa: S310
+        urllib.request.urlopen(request, timeout=60).close()  # noqa: S310 - loopback
+    (message,) = received
+    assert (message["flow"], message["state"]) == ("segment-archive", "Failed")
+    assert "area0" in message["text"] or "area2" in message["text"]
+    assert "2 failed" in message["text"]
 
 
 def _flow(entry: dict[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from array import array
 from collections import Counter
 from collections.abc import Iterable
@@ -10,9 +11,11 @@ from datetime import datetime
 from typing import Self
 
 from geoseg.archive.record import SceneRecord
+from geoseg.archive.report.groups import Groups
 
 STATES = ("done", "failed", "running", "waiting")
 _MOST_CAUSES = 200
+_NUMBER = re.compile(r"(?<![\w.])\d+(?:[.,]\d+)*(?!\w)")
 
 
 @dataclass(slots=True)
@@ -20,7 +23,7 @@ class Cause:
     """One reason for which scenes failed.
 
     Attributes:
-        text: the cause, the scene's own name replaced by ``…``.
+        text: the cause, the scene's own name replaced by ``…``; numbers too, where scenes differ in them only.
         exit_code: exit code that ``geoseg predict`` would give.
         count: number of scenes.
         example: name of one of them.
@@ -30,6 +33,11 @@ class Cause:
     exit_code: int | None
     example: str
     count: int = 0
+
+    @property
+    def pattern(self) -> str:
+        """The cause without numbers: places in a file, sizes and the like."""
+        return _NUMBER.sub("…", self.text)
 
 
 @dataclass(slots=True)
@@ -45,7 +53,8 @@ class Facts:
         seconds: of each finished scene, from its begin to its end.
         blocks: of finished scenes: total, predicted, empty, resumed.
         retried: scenes that took more than one attempt.
-        causes: causes of failures, the first 200 different ones.
+        causes: causes of failures, the first 200 different ones, by exit code and pattern.
+        groups: class areas of finished scenes by folder and month.
         first: when the first attempt began.
         last: when the last one ended.
     """
@@ -59,6 +68,7 @@ class Facts:
     blocks: Counter[str] = field(default_factory=Counter)
     retried: int = 0
     causes: dict[tuple[int | None, str], Cause] = field(default_factory=dict)
+    groups: Groups = field(default_factory=Groups)
     first: datetime | None = None
     last: datetime | None = None
 
@@ -101,6 +111,7 @@ class Facts:
         self.valid_pixels += record.valid_pixels
         self.blocks.update(record.blocks)
         self.seconds.append(seconds_of(record))
+        self.groups.add(record)
         for name, area_m2 in record.class_areas_m2.items():
             self.areas_m2[name] = self.areas_m2.get(name, 0.0) + area_m2
         for stage, seconds in stages_of(record).items():
@@ -110,11 +121,14 @@ class Facts:
         text = record.cause or "no cause was recorded"
         for own in sorted({record.uri, record.name, record.uri.rsplit("/", 1)[-1]}, key=len, reverse=True):
             text = text.replace(own, "…") if own else text
-        key = (record.exit_code, text)
+        cause = Cause(text=text, exit_code=record.exit_code, example=record.name)
+        key = (record.exit_code, cause.pattern)
         if key not in self.causes:
             if len(self.causes) >= _MOST_CAUSES:
-                key, text = (None, ""), "other causes"
-            self.causes.setdefault(key, Cause(text=text, exit_code=key[0], example=record.name))
+                key, cause = (None, ""), Cause(text="other causes", exit_code=None, example=record.name)
+            self.causes.setdefault(key, cause)
+        if key[1] and self.causes[key].text != text:
+            self.causes[key].text = cause.pattern
         self.causes[key].count += 1
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from html import escape
 from importlib.resources import files
 from math import floor
@@ -16,8 +16,11 @@ from geoseg.archive.record import SceneRecord
 from geoseg.archive.report.catalogue import around
 from geoseg.archive.report.facts import STATES, Facts
 from geoseg.archive.report.formatting import area, duration, moment, pixels, readable, share
+from geoseg.archive.report.history import Moment
 from geoseg.archive.report.summary import class_order
 from geoseg.archive.report.web_charts import area_bars, key, spare_colour, strip, time_columns
+from geoseg.archive.report.web_groups import draw_groups as _groups
+from geoseg.archive.report.web_groups import draw_trend as _trend
 from geoseg.archive.report.web_map import Footprint, View, draw_footprints, draw_map, places, rings_of, slim
 from geoseg.archive.report.web_table import Row, table
 from geoseg.core.legend import Legend
@@ -102,7 +105,15 @@ class ReportData:
                 )
 
 
-def write_web_report(path: Path, facts: Facts, gathering: ReportData, *, title: str, legend: Legend | None) -> None:
+def write_web_report(
+    path: Path,
+    facts: Facts,
+    gathering: ReportData,
+    *,
+    title: str,
+    legend: Legend | None,
+    history: Sequence[Moment] = (),
+) -> None:
     """Write the report.
 
     Args:
@@ -111,6 +122,7 @@ def write_web_report(path: Path, facts: Facts, gathering: ReportData, *, title: 
         gathering: single scenes.
         title: of the archive.
         legend: order and colours of the classes.
+        history: totals after each run, for the trend.
 
     Raises:
         WriteError: the disk is full or fails.
@@ -130,6 +142,8 @@ def write_web_report(path: Path, facts: Facts, gathering: ReportData, *, title: 
         _states(facts),
         _map(gathering, rows),
         _charts(facts, colours),
+        _groups(facts, colours),
+        _trend(history, colours),
         _causes(facts),
         table(rows, colours, whole=facts.scenes) if rows else "",
         _FOOTER,

@@ -199,7 +199,7 @@ class WholeMap:
 
     def _layers(self, wkt: str, parts: list[_Part], about: About, near: _Near) -> Iterator[Shown]:
         """Write the files of one CRS and describe its layers."""
-        name, ident = _names(wkt)
+        name, ident = names_of_crs(wkt)
         folder = self._out / FOLDER
         after = "" if len(self._parts) == 1 else f", {name}"
         grid = MosaicGrid.over([part.classes for part in parts])
@@ -270,7 +270,7 @@ def _run_record(bundle: Bundle) -> dict[str, Any]:
     return record if isinstance(record, dict) else {}
 
 
-def _names(wkt: str) -> tuple[str, str]:
+def names_of_crs(wkt: str) -> tuple[str, str]:
     """Return the display name of a CRS and its name in file names."""
     crs = CRS.from_wkt(wkt)
     authority = crs.to_authority(min_confidence=100)

@@ -13,6 +13,7 @@ class SceneRef:
         name: its name in the archive: unique there and independent of the other scenes.
         uri: path or address.
         bands: names of its bands in order, where the archive gives them instead of the file.
+        time: date and time of the imagery, ISO 8601; empty if the source does not tell it.
         stamp: its state by the listing (size and time of change, ETag); empty if the listing gives none.
         refused: reason for which it is neither opened nor requested; empty: it may be.
     """
@@ -20,5 +21,6 @@ class SceneRef:
     name: str
     uri: str
     bands: tuple[str, ...] | None = None
+    time: str = ""
     stamp: str = ""
     refused: str = ""

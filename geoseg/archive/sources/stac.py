@@ -160,7 +160,9 @@ class _Walk:
         self.seen.add(uri)
         collection = item.get("collection")
         name = name_of_item(None if collection is None else str(collection), str(item.get("id") or "item"))
-        yield SceneRef(name=name, uri=uri, stamp=_stamp(item) if is_remote(uri) else "")
+        time = (item.get("properties") or {}).get("datetime")
+        stamp = _stamp(item) if is_remote(uri) else ""
+        yield SceneRef(name=name, uri=uri, time=time if isinstance(time, str) else "", stamp=stamp)
 
     def _matches(self, item: Mapping[str, Any]) -> bool:
         source = self.source

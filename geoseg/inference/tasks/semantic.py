@@ -172,7 +172,7 @@ def to_scene_grid(plan: ReadPlan, tile: Tile, probs: Probs, part: Window) -> Pro
     """
     if not plan.resampled:
         return probs[:, *part.within(tile.read)]
-    inside = tile.read.intersection(Window.whole(plan.work_shape))
+    inside = tile.read.intersection(plan.work_readable)
     resampling = Resampling(plan.work_shape, plan.scene_shape)
-    near = resampling.source(part).intersection(inside)
+    near = resampling.source(part, plan.work_readable).intersection(inside)
     return resampling.apply(probs[:, *near.within(tile.read)], near, part)

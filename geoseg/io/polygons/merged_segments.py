@@ -58,7 +58,7 @@ def merge_segments(path: Path, sources: Sequence[tuple[str, Path]], *, crs_wkt: 
         nonlocal rows
         for name, source in sources:
             try:
-                for columns in _batches(source):
+                for columns in segment_columns(source):
                     rows += len(columns[0])
                     named = pa.array([name] * len(columns[0]), pa.string())
                     yield pa.RecordBatch.from_arrays([named, *columns], schema=_SCHEMA)
@@ -83,7 +83,7 @@ def merge_segments(path: Path, sources: Sequence[tuple[str, Path]], *, crs_wkt: 
     return unreadable
 
 
-def _batches(source: Path) -> Iterator[list[pa.Array]]:
+def segment_columns(source: Path) -> Iterator[list[pa.Array]]:
     """Read the segments of a scene as columns."""
     with (
         shown_alone(source, VectorFormat.geopackage) as path,

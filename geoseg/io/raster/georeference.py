@@ -45,6 +45,7 @@ class Georeference:
         gcps_crs: their CRS, or None.
         files: sidecars that were used.
         notes: notes for the user, one sentence each.
+        placed: False if the grid is made up, since the file has none.
     """
 
     geobox: GeoBox
@@ -52,6 +53,7 @@ class Georeference:
     gcps_crs: CRS | None = None
     files: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    placed: bool = True
 
 
 def crop(geobox: GeoBox, window: Window) -> GeoBox:
@@ -229,12 +231,13 @@ def georeference(
     crs, files, notes = _crs(uri, dataset, path, assume_crs)
     if crs is None:
         if unplaced:
-            return Georeference(geobox=GeoBox((dataset.height, dataset.width), dataset.transform, None))
+            grid = GeoBox((dataset.height, dataset.width), dataset.transform, None)
+            return Georeference(geobox=grid, placed=False)
         if assume_gsd_m is not None and dataset.transform.is_identity and dataset.rpcs is None:
             side, (x, y) = assume_gsd_m, _NOWHERE
             grid = GeoBox((dataset.height, dataset.width), Affine(side, 0, x, 0, -side, y), _NOWHERE_CRS)
             note = f"it lies nowhere on Earth; pixels of {side:g} m are laid out in the Gulf of Guinea"
-            return Georeference(geobox=grid, notes=(note,))
+            return Georeference(geobox=grid, notes=(note,), placed=False)
         raise _refuse_no_crs(uri, dataset)
     if only_gcps and len(gcps) < 3:
         raise SceneError(uri, f"{len(gcps)} ground control points do not fix a grid.", "Give it three or more.")

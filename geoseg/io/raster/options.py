@@ -35,6 +35,8 @@ class OpenOptions:
         nodata: one more value that means no measurement, in all bands, in addition to the file's own; see
             ``geoseg.io.raster.validity.valid_pixels``.
         assets: of a STAC item, the assets to read, by key or common name, in this order; empty: all data assets.
+        neighbours: addresses of scenes next to it on the same grid, whose pixels are read beyond its edges; where they
+            overlap, the first has precedence.
         unplaced: accept a raster without a CRS; its grid then has none either, only pixels.
         palette_codes: read the indices of a palette as class codes, not as colours.
         ignore_nodata: read the file's nodata value as an ordinary value; masks and alpha bands still count.
@@ -51,6 +53,7 @@ class OpenOptions:
     alpha: Alpha = "auto"
     nodata: float | None = None
     assets: tuple[str, ...] = ()
+    neighbours: tuple[str, ...] = ()
     unplaced: bool = False
     palette_codes: bool = False
     ignore_nodata: bool = False

@@ -11,16 +11,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from itertools import pairwise
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
+from odc.geo.geobox import GeoBox
 
 from geoseg.core.raster import Raster
 from geoseg.core.window import Window
 from geoseg.io.prefetch import prefetch
 from geoseg.io.raster.georeference import crop
-from geoseg.io.raster.scene import Scene
 
 READ_AHEAD_BYTES = 512 * 2**20
 """Largest size of the panel, bytes. Reading a scene of any height needs this, ``READ_CACHE_BYTES`` of GDAL,
@@ -29,8 +29,41 @@ READ_AHEAD_BYTES = 512 * 2**20
 _SLAB_BYTES = 64 * 2**20
 
 
+class Readable(Protocol):
+    """Protocol of what is read by window: a scene, or a scene with its margin."""
+
+    @property
+    def extent(self) -> Window:
+        """The window that can be read, on the scene's grid."""
+        ...
+
+    @property
+    def geobox(self) -> GeoBox:
+        """The scene's grid."""
+        ...
+
+    @property
+    def bands(self) -> Sequence[Any]:
+        """Data bands."""
+        ...
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Data type of all bands."""
+        ...
+
+    @property
+    def block_shape(self) -> tuple[int, int]:
+        """Rows and columns of the blocks of the scene's file."""
+        ...
+
+    def read(self, window: Window, bands: Sequence[int] | None = None) -> Raster:
+        """Decode a window; see ``Scene.read``."""
+        ...
+
+
 def read_ahead(
-    scene: Scene,
+    scene: Readable,
     windows: Iterable[Window],
     bands: Sequence[int] | None = None,
     depth: int = 1,
@@ -60,7 +93,7 @@ def read_ahead(
 class _Panel:
     """Buffer of decoded pixels over a range of columns, from ``row_start`` down, with the filled height per column."""
 
-    def __init__(self, scene: Scene, bands: Sequence[int] | None, limit_bytes: int) -> None:
+    def __init__(self, scene: Readable, bands: Sequence[int] | None, limit_bytes: int) -> None:
         self.scene = scene
         self.bands = bands
         self.limit_bytes = limit_bytes
@@ -73,12 +106,13 @@ class _Panel:
 
     def aligned(self, window: Window) -> Window:
         """Grow a window to whole blocks, which are decoded anyway; blocks larger than the window are not completed."""
-        (height, width), (rows, cols) = self.scene.geobox.shape, self.scene.block_shape
-        row_stop = window.row_stop if rows > window.height else min(height, -(-window.row_stop // rows) * rows)
+        extent, (rows, cols) = self.scene.extent, self.scene.block_shape
+        row_stop = window.row_stop if rows > window.height else min(extent.row_stop, -(-window.row_stop // rows) * rows)
         if cols > window.width:
             return Window(window.row_start, row_stop, window.col_start, window.col_stop)
-        col_start = window.col_start // cols * cols
-        return Window(window.row_start, row_stop, col_start, min(width, -(-window.col_stop // cols) * cols))
+        col_start = max(extent.col_start, window.col_start // cols * cols)
+        col_stop = min(extent.col_stop, -(-window.col_stop // cols) * cols)
+        return Window(window.row_start, row_stop, col_start, col_stop)
 
     def fits(self, window: Window) -> bool:
         return window.pixels * self.pixel_bytes <= self.limit_bytes
@@ -153,7 +187,7 @@ class _Panel:
 
 
 def _through_panels(
-    scene: Scene, windows: Iterator[Window], bands: Sequence[int] | None, limit_bytes: int
+    scene: Readable, windows: Iterator[Window], bands: Sequence[int] | None, limit_bytes: int
 ) -> Iterator[tuple[Window, Raster]]:
     panel = _Panel(scene, bands, limit_bytes)
     pending: Window | None = next(windows, None)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -67,6 +68,7 @@ class Scene(Closing):
         geobox: the grid; for a scene with ground control points only, the affine fitted to them.
         gcps: rasterio GroundControlPoints, empty unless they are the only georeference.
         gcps_crs: their rasterio CRS, or None.
+        placed: True if its grid is its true place: not fitted to control points, not made up.
         bands: data bands; an alpha band is not listed.
         dtype: data type of all bands.
         nodata: the first band's nodata value, or None.
@@ -95,12 +97,15 @@ class Scene(Closing):
         self.geobox = grid.geobox
         self.gcps = grid.gcps
         self.gcps_crs = grid.gcps_crs
+        self.placed = grid.placed and not grid.gcps
         self.bands = _bands(opened.parts, hint=f"{self.stem} {opened.hint}")
         self.dtype: np.dtype[Any] = first.source.dtype
         self._nodata = tuple(part.nodata for part in self._parts)
         self.nodata: float | None = self._nodata[0]
         self.block_shape = first.source.block_shape
         self._closed = False
+        self._neighbours: dict[str, Scene] = {}
+        self._opening = threading.Lock()
         self._sources = tuple(dict.fromkeys(part.source for part in opened.parts))
         self.alphas = self._sources[0].alphas if len(self._sources) == 1 else ()
         self.masked = any(source.masked for source in self._sources) or options.nodata is not None
@@ -189,6 +194,29 @@ class Scene(Closing):
         ]
         return html_table(f"Scene {self.uri}", rows)
 
+    @property
+    def extent(self) -> Window:
+        """The window that can be read: the whole grid."""
+        return Window.whole(tuple(self.geobox.shape))
+
+    def neighbour(self, uri: str) -> Scene:
+        """Open a scene next to it with the same options, once; it is closed with this one.
+
+        Args:
+            uri: its address, one of ``options.neighbours``.
+
+        Raises:
+            SceneError, UsageError: it cannot be opened.
+        """
+        with self._opening:
+            if uri not in self._neighbours:
+                self._neighbours[uri] = Scene(uri, replace(self.options, neighbours=()))
+            return self._neighbours[uri]
+
+    def kind_of_bands(self) -> tuple[tuple[Any, ...], ...]:
+        """Return name, type, scale and offset of each band: equal for scenes whose values mean the same."""
+        return tuple((band.index, band.name, band.dtype, band.scale, band.offset) for band in self.bands)
+
     def digest(self) -> str:
         """Hash the content of all its files with SHA-256; of a remote scene, all its pixels.
 
@@ -224,8 +252,10 @@ class Scene(Closing):
         return self.state() != self.opened_state
 
     def close(self) -> None:
-        """Close its files; a closed scene cannot be read."""
+        """Close its files and its neighbours; a closed scene cannot be read."""
         self._closed = True
+        for other in self._neighbours.values():
+            other.close()
         for source in self._sources:
             source.close()
 
@@ -257,7 +287,10 @@ def open_scene(uri: str | os.PathLike[str], **options: Any) -> Scene:
     text = path_text(
         uri, function="open_scene", meant="a path or an address", instead="Pixels in memory go to geoseg.segment."
     )
-    return Scene(text, OpenOptions(**options))
+    beside = tuple(os.fspath(name) for name in options.get("neighbours", ()))
+    # a worker that opens it may run in another folder
+    absolute = tuple(str(Path(name).absolute()) if not is_remote(name) else name for name in beside)
+    return Scene(text, OpenOptions(**(options | {"neighbours": absolute})))
 
 
 def _bands(parts: Sequence[Part], hint: str) -> tuple[SceneBand, ...]:

@@ -1,0 +1,81 @@
+"""History: totals of an archive after each of its runs, one line of JSON each, for the trend of the report."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from geoseg.archive.report.facts import Facts
+from geoseg.errors import WriteError
+
+_MOST_LINES = 1000
+_NAME = "history.jsonl"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moment:
+    """Totals at one time.
+
+    Attributes:
+        when: end of the run, UTC.
+        done: finished scenes.
+        failed: failed scenes.
+        areas_m2: true area of each class by its name.
+    """
+
+    when: datetime
+    done: int
+    failed: int
+    areas_m2: dict[str, float]
+
+
+def read_history(out: Path) -> list[Moment]:
+    """Read the totals of the last thousand runs; lines that are damaged are left out."""
+    try:
+        lines = (out / ".geoseg" / _NAME).read_text(encoding="utf-8").splitlines()[-_MOST_LINES:]
+    except (OSError, ValueError):
+        return []
+    return [moment for line in lines if (moment := _parsed(line)) is not None]
+
+
+def add_to_history(out: Path, facts: Facts) -> list[Moment]:
+    """Append the totals of now, unless they are those of the last line; return the history with them.
+
+    Raises:
+        WriteError: the disk is full or fails.
+    """
+    history = read_history(out)
+    areas = {name: round(size, 2) for name, size in sorted(facts.areas_m2.items())}
+    now = Moment(when=datetime.now(UTC), done=facts.states["done"], failed=facts.states["failed"], areas_m2=areas)
+    last = history[-1] if history else None
+    if last is not None and (last.done, last.failed, last.areas_m2) == (now.done, now.failed, now.areas_m2):
+        return history
+    path = out / ".geoseg" / _NAME
+    if not (now.done or now.failed) or not path.parent.is_dir():  # a folder that no archive's run has written
+        return history
+    line = {"when": now.when.isoformat(timespec="seconds"), "done": now.done, "failed": now.failed, "areas_m2": areas}
+    try:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+    except OSError as error:
+        raise WriteError(f"{path}: {error.strerror}. Check the folder and run again.") from error
+    return [*history, now]
+
+
+def changes(history: Sequence[Moment], most: int = 20) -> list[tuple[Moment, Moment | None]]:
+    """Return the last moments, the newest first, each with the one before it."""
+    pairs = list(zip(history, [None, *history[:-1]], strict=True))
+    return pairs[::-1][:most]
+
+
+def _parsed(line: str) -> Moment | None:
+    try:
+        value = json.loads(line)
+        areas = {str(name): float(size) for name, size in value["areas_m2"].items()}
+        when = datetime.fromisoformat(value["when"])
+        return Moment(when=when, done=int(value["done"]), failed=int(value["failed"]), areas_m2=areas)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
