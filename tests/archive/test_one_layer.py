@@ -24,6 +24,7 @@ from geoseg.archive.one_layer.sheets import Sheet
 from geoseg.archive.one_layer.write import OneLayer, write_one_layer
 from geoseg.core.segments import Segments
 from geoseg.io.polygons.geopackage import write_segments
+from geoseg.io.polygons.vector_schema import VectorSchema
 
 WKT = CRS.from_epsg(32632).to_wkt()
 GRID = Affine(0.3, 0, 500000.1, 0, -0.3, 5400000.7)  # coordinates that no binary number is
@@ -57,7 +58,7 @@ def sheet(home: Path, name: str, codes: Codes, box: Box) -> Sheet:
     transform = GRID * Affine.translation(cols.start, rows.start)
     path = home / name / f"{name}_segments.gpkg"
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_segments(path, [polygons(codes[box], transform)], crs_wkt=WKT, legend=LEGEND)
+    write_segments(path, [polygons(codes[box], transform)], VectorSchema(crs_wkt=WKT, legend=LEGEND))
     height, width = codes[box].shape
     return Sheet(name=name, segments=path, transform=transform, shape=(height, width), crs_wkt=WKT)
 

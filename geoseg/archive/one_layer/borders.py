@@ -18,6 +18,7 @@ from geoseg.core.legend import Legend
 from geoseg.core.segments import Segments
 from geoseg.io.polygons.geoparquet import write_geoparquet
 from geoseg.io.polygons.segment_files import OBJECT_ID, WITH_ID, read_parquet, read_segments, with_ids
+from geoseg.io.polygons.vector_schema import VectorSchema
 
 _LOADED_SHEETS = 32
 _EXACT_PX, _ALIGNED_PX = 2.0**-20, 0.01
@@ -108,7 +109,7 @@ class Borders:
                     yield batch[found]
 
         crs = self.sheets[index].crs_wkt
-        write_geoparquet(self.file(index), near(), crs_wkt=crs, legend=self._legend, extra=WITH_ID)
+        write_geoparquet(self.file(index), near(), VectorSchema(crs_wkt=crs, legend=self._legend, extra=WITH_ID))
         self._load.cache_clear()
 
     def file(self, index: int) -> Path:

@@ -29,6 +29,7 @@ from geoseg.io.files.writing import reap_parts, write_json
 from geoseg.io.polygons.geoparquet import write_geoparquet
 from geoseg.io.polygons.pmtiles import write_pmtiles
 from geoseg.io.polygons.segment_files import OBJECT_ID, WITH_ID, read_parquet, with_ids
+from geoseg.io.polygons.vector_schema import VectorSchema
 
 FOLDER = "_joined"
 _FORMAT = "geoseg-joined-1"
@@ -123,7 +124,7 @@ class _Group:
             key = sha256_of_json([keys[index], whole.signature(index, keys)])
             if self._of(sheet).get("part") != key or not path.exists():
                 batches = whole.polygons(index)
-                write_geoparquet(path, batches, crs_wkt=sheet.crs_wkt, legend=self._legend, extra=WITH_ID)
+                write_geoparquet(path, batches, VectorSchema(crs_wkt=sheet.crs_wkt, legend=self._legend, extra=WITH_ID))
                 made.written.append(path)
                 changed = True
             made.files.append(path)
@@ -136,7 +137,7 @@ class _Group:
                 parts = [self._folder / f"{sheet.name}.parquet" for sheet in self._sheets]
                 every = (batch for part in parts for batch in read_parquet(part))
                 crs = self._sheets[0].crs_wkt
-                write_pmtiles(self._tiles, every, crs_wkt=crs, legend=self._legend, extra=WITH_ID)
+                write_pmtiles(self._tiles, every, VectorSchema(crs_wkt=crs, legend=self._legend, extra=WITH_ID))
                 made.written.append(self._tiles)
             made.files.append(self._tiles)
         write_json(self._kept / "state.json", {"format": _FORMAT, "sheets": state})
