@@ -7,7 +7,7 @@ import logging
 import re
 import time
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 from uuid import UUID
@@ -87,9 +87,13 @@ class RunArtifacts:
         note(f"{number} of {total}: {record.name} {record.state} {record.cause}".rstrip())
         self.progress(number, total, last=number == total)
 
-    def table(self, key: str, rows: list[dict[str, Any]], description: str) -> None:
+    def table(self, key: str, rows: Sequence[Mapping[str, object]], description: str) -> None:
         """Show a table."""
-        self._tell(lambda: create_table_artifact(rows, key=f"{self._subject}-{key}", description=description))
+        self._tell(
+            lambda: create_table_artifact(
+                [dict(row) for row in rows], key=f"{self._subject}-{key}", description=description
+            )
+        )
 
     def markdown(self, key: str, text: str, description: str) -> None:
         """Show a page."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 from geoseg.archive.archive import Archive
 from geoseg.archive.record import SceneRecord
 
 _SHOWN = 1000
+
+SceneRow = dict[str, str | int | float]
+"""Row of the table of scenes."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -29,9 +31,9 @@ class SceneCounts:
     done: int = 0
     failed: int = 0
     known_bad: int = 0
-    _bad: list[dict[str, Any]] = field(default_factory=list)
-    _known: list[dict[str, Any]] = field(default_factory=list)
-    _good: list[dict[str, Any]] = field(default_factory=list)
+    _bad: list[SceneRow] = field(default_factory=list)
+    _known: list[SceneRow] = field(default_factory=list)
+    _good: list[SceneRow] = field(default_factory=list)
 
     def see(self, record: SceneRecord, *, needs_run: bool, known_bad: bool = False) -> None:
         """Count a scene as it stands before the run."""
@@ -55,7 +57,7 @@ class SceneCounts:
             self._keep(record, self._bad)
 
     @property
-    def rows(self) -> list[dict[str, Any]]:
+    def rows(self) -> list[SceneRow]:
         """Rows of a table, bad scenes first."""
         return [*self._bad, *self._known, *self._good]
 
@@ -76,9 +78,14 @@ class SceneCounts:
         text += f", {self.known_bad} known bad" if self.known_bad else ""
         return f"{text}, {self.failed} failed" if self.failed else text
 
-    def _keep(self, record: SceneRecord, rows: list[dict[str, Any]]) -> None:
+    def _keep(self, record: SceneRecord, rows: list[SceneRow]) -> None:
         if len(rows) < _SHOWN:
-            row = {"scene": record.name, "state": record.state, "cause": record.cause, "attempts": record.attempts}
+            row: SceneRow = {
+                "scene": record.name,
+                "state": record.state,
+                "cause": record.cause,
+                "attempts": record.attempts,
+            }
             seconds = round(sum(record.timings.values()), 1)
             rows.append(row | {"Mpx": round(record.pixels / 1e6, 2), "seconds": seconds})
 

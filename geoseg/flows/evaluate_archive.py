@@ -95,11 +95,5 @@ def main(
     nodata: Annotated[str | None, typer.Option(metavar="VALUE|none", help="See geoseg evaluate --help.")] = None,
 ) -> int:
     """Score the finished scenes of an archive as a Prefect flow; needs no server."""
-    how: dict[str, Any] = {
-        "protocol": protocol,
-        "eroded": eroded,
-        "legend": legend,
-        "unanswered": unanswered,
-        "nodata": nodata,
-    }
-    return run(partial(evaluate_archive, archive, reference, **how, resample=resample, return_state=True))
+    call = partial(evaluate_archive, archive, reference, protocol=protocol, eroded=eroded, legend=legend)
+    return run(partial(call, unanswered=unanswered, resample=resample, nodata=nodata, return_state=True))

@@ -113,8 +113,9 @@ def predict(  # noqa: PLR0913 - a run's options, each with a default
             instead="Pixels in memory go to geoseg.segment.",
         )
         with open_scene(uri) as opened:
-            options: dict[str, Any] = {"spec": spec, "overwrite": overwrite, "name": name}
-            return predict(opened, model, out, **options, workers=executor, reporter=reporter)
+            return predict(
+                opened, model, out, spec=spec, overwrite=overwrite, name=name, workers=executor, reporter=reporter
+            )
     if not isinstance(model, Model):
         model = load_model(model)
     plan = plan_of(scene, model, spec)

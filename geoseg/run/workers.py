@@ -140,9 +140,17 @@ class LocalWorkers:
         """See ``Workers``; one scene at a time."""
         from geoseg.run.predict import predict  # noqa: PLC0415 - it uses this class
 
-        options: dict[str, Any] = {"spec": request.spec, "overwrite": request.overwrite, "name": request.name}
         with self._one_scene, Scene(request.uri, request.options) as scene:
-            layers = predict(scene, model, request.out, **options, workers=self, reporter=reporter)
+            layers = predict(
+                scene,
+                model,
+                request.out,
+                spec=request.spec,
+                overwrite=request.overwrite,
+                name=request.name,
+                workers=self,
+                reporter=reporter,
+            )
             return layers.record, scene.opened_state
 
     def predict(self, job: Job, store: Store, left: list[Block], advance: Callable[[int], None]) -> Iterator[BlockDone]:

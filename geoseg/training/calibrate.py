@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -98,14 +97,13 @@ def calibrate(
     return _fitted(np.concatenate(logits), np.concatenate(labels), _named(images))
 
 
-def calibrate_file(model: Path, images: Sequence[LabelledScene], out: Path, **options: Any) -> ModelCard:
+def calibrate_file(model: Path, images: Sequence[LabelledScene], out: Path) -> ModelCard:
     """Fit the temperature of a model file and write the model again with the same weights.
 
     Args:
         model: a model file.
         images: see ``calibrate``.
         out: the file to write; may be ``model`` itself.
-        options: options of ``calibrate``.
 
     Returns:
         The card as written.
@@ -116,7 +114,7 @@ def calibrate_file(model: Path, images: Sequence[LabelledScene], out: Path, **op
         WriteError: the disk is full or fails.
     """
     network, card = load_network(model)
-    card = calibrate(network, images, card, **options).card(card)
+    card = calibrate(network, images, card).card(card)
     return write_model(out, read_model(model)[0], card)
 
 

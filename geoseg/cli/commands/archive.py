@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -113,12 +114,12 @@ def _run(config: ArchiveConfig, *, retry_failed: bool, watch: bool, quiet: bool,
     from geoseg.cli.output.progress import reporter
     from geoseg.run.report import Silence
 
-    options: dict[str, Any] = {"retry_failed": retry_failed, "watch": threading.Event() if watch else None}
+    call = partial(run_archive, config, retry_failed=retry_failed, watch=threading.Event() if watch else None)
     if quiet or as_json:
-        report = run_archive(config, reporter=Silence(), **options)
+        report = call(reporter=Silence())
     else:
         with reporter(config.out.name) as drawn:
-            report = run_archive(config, reporter=drawn, on_record=lambda record: _tell(drawn, record), **options)
+            report = call(reporter=drawn, on_record=lambda record: _tell(drawn, record))
     _finish(report, config, quiet=quiet, as_json=as_json)
     return report.exit_code
 

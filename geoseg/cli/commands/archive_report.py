@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
@@ -16,6 +16,7 @@ from geoseg.process.command import print_message
 if TYPE_CHECKING:
     from geoseg.archive.publish import ArchiveFiles
     from geoseg.archive.record import SceneRecord
+    from geoseg.core.legend import Legend
 
 
 def report(
@@ -36,10 +37,10 @@ def report(
     """
     from geoseg.archive.publish import publish_archive
 
-    out, records, options = _known(archive)
-    if title:
-        options["title"] = title
-    files = publish_archive(out, records, **options)
+    known = _known(archive)
+    files = publish_archive(
+        known.out, known.records, legend=known.legend, title=title or known.title, model=known.model
+    )
     if files.missing:
         some = ", ".join(map(printable, files.missing[:3]))
         print_message(
@@ -52,8 +53,18 @@ def report(
     return 7 if files.facts.states["failed"] else 0
 
 
-def _known(archive: Path) -> tuple[Path, Iterable[SceneRecord], dict[str, Any]]:
-    """Return an archive's folder, the records of its scenes, and the settings from its configuration."""
+class _Known(NamedTuple):
+    """An archive's folder, the records of its scenes, and the settings from its configuration, where there is one."""
+
+    out: Path
+    records: Iterable[SceneRecord]
+    legend: Legend | None = None
+    title: str | None = None
+    model: Path | None = None
+
+
+def _known(archive: Path) -> _Known:
+    """Find the records of an archive, by its folder or its configuration."""
     from geoseg.archive.archive import Archive
     from geoseg.archive.config import ArchiveConfig
     from geoseg.archive.manifest import Manifest
@@ -68,12 +79,11 @@ def _known(archive: Path) -> tuple[Path, Iterable[SceneRecord], dict[str, Any]]:
         if first is None and any(archive.iterdir()):
             cure = "Give the configuration, or the folder that holds one folder of layers for each scene."
             raise SceneError(str(archive), "it holds no output of geoseg.", cure)
-        return archive, chain([] if first is None else [first], known), {}
+        return _Known(archive, chain([] if first is None else [first], known))
     config = ArchiveConfig.read(archive)
     configured = Archive(config)
     title = config.title or config.out.name
-    options = {"title": title, "legend": configured.card.legend, "model": file_of(config.model)}
-    return config.out, configured.iter_records(), options
+    return _Known(config.out, configured.iter_records(), configured.card.legend, title, file_of(config.model))
 
 
 def _print(files: ArchiveFiles) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -55,5 +55,5 @@ def check(
     return _FAULTS_FOUND if faults else 0
 
 
-def _fault(state: FileState) -> dict[str, Any]:
+def _fault(state: FileState) -> dict[str, object]:
     return {"file": str(state.path), "condition": state.condition, "cause": state.cause}

@@ -260,8 +260,8 @@ def _one(ready: _Ready, scene: Scene, name: str | None) -> dict[str, Any]:
     from geoseg.run.predict import predict as run
     from geoseg.run.report import Silence
 
-    options: dict[str, Any] = {"spec": ready.spec, "overwrite": ready.overwrite, "name": name}
-    call = partial(run, scene, ready.model, ready.out, **options, workers=ready.workers)
+    call = partial(run, scene, ready.model, ready.out, spec=ready.spec, overwrite=ready.overwrite)
+    call = partial(call, name=name, workers=ready.workers)
     if ready.progress is None:
         layers = call(reporter=Silence())
     elif ready.progress == "json":

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 
 from geoseg.core.legend import Legend
 
 
-def classification(legend: Legend) -> list[dict[str, Any]]:
+def classification(legend: Legend) -> list[dict[str, object]]:
     """List the classes of a legend, nodata last; names are unique and have no characters that STAC forbids."""
     names: set[str] = set()
     found = []

@@ -6,7 +6,6 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from xml.etree import ElementTree as ET
 
 from pyproj import CRS
@@ -100,7 +99,6 @@ def write_project(
 
 def _layers(bundle: Bundle, schema: OutputSchema, about: About, grid: LayerGrid, legend: Legend) -> list[Shown]:
     """Describe the existing layers of the bundle."""
-    place: dict[str, Any] = {"crs_wkt": grid.crs_wkt, "bounds": grid.bounds()}
     listed: tuple[Layer, ...] = (*schema.vectors, *schema.rasters)
     there = [layer for layer in listed if bundle.file_of(layer).exists()]
     results = [layer for layer in there if kind_of(layer).group == RESULT]
@@ -116,11 +114,7 @@ def _layers(bundle: Bundle, schema: OutputSchema, about: About, grid: LayerGrid,
         name = f"{about.title} {layer.label[0].lower()}{layer.label[1:]}"
         within = f"|layername={layer.name}" if isinstance(layer, VectorLayer) else ""
         uppermost = layer is results[0] if results else False
-        limits: dict[str, Any] = {"checked": uppermost or (layer is stand_in and near is not None)}
-        if isinstance(layer, VectorLayer):
-            limits["closest"] = near
-        elif layer is stand_in:
-            limits |= {"expanded": uppermost, "farthest": near}
+        drawn = isinstance(layer, VectorLayer)
         layers.append(
             Shown(
                 key=layer.name,
@@ -129,8 +123,12 @@ def _layers(bundle: Bundle, schema: OutputSchema, about: About, grid: LayerGrid,
                 style=kind.style(layer, legend),
                 group=kind.group,
                 about=about.of_layer(name, f"{layer.title}."),
-                **limits,
-                **place,
+                crs_wkt=grid.crs_wkt,
+                bounds=grid.bounds(),
+                checked=uppermost or (layer is stand_in and near is not None),
+                expanded=uppermost if layer is stand_in else True,
+                closest=near if drawn else None,
+                farthest=near if layer is stand_in else None,
             )
         )
     return layers
