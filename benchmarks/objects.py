@@ -105,6 +105,7 @@ def _held_out(recipe: str, class_names: set[str]) -> Callable[[Path, Path], Iter
 
 
 CASES = {
+    "buildings-separate": _buildings,
     "buildings-unet": _buildings,
     "solar-unet": _held_out("solar.yaml", {"solar panel"}),
     "town-unet": _held_out("town_unet.yaml", {"building", "car"}),

@@ -12,6 +12,10 @@ MODELS = Path(__file__).resolve().parent / "shipped"
 
 BUNDLED: MappingProxyType[str, tuple[str, str]] = MappingProxyType(
     {
+        "buildings-separate": (
+            "buildings-separate.safetensors",
+            "92aa4afb4a4b676f84d1603dcb5f5be21e9d69c7d0d5a40cd31ea3ef2069c821",
+        ),
         "buildings-unet": (
             "buildings-unet.safetensors",
             "850b24acd9fd95c4d1f7d30eecadbec1a40c5d3f9862433c8a9ef74c8e253183",

@@ -20,6 +20,7 @@ from geoseg.training.score import confusion, iou, predict_channels
 ROOT = Path(__file__).resolve().parents[2]
 DATA = ROOT.parent / "shared" / "data"
 RECIPES = {
+    "buildings-separate": "buildings_separate.yaml",
     "buildings-unet": "buildings_unet.yaml",
     "forest-unet": "forest.yaml",
     "landcover-unet": "landcover_dubai.yaml",
@@ -105,7 +106,7 @@ def test_names_and_paths_are_told_apart(tmp_path: Path) -> None:
     path = tmp_path / "own.safetensors"
     assert resolve(str(path)) == (path, None)
     assert resolve("own.safetensors") == (Path("own.safetensors"), None)
-    with pytest.raises(ModelError, match=r"'building-unet' is unknown; bundled: buildings-unet"):
+    with pytest.raises(ModelError, match=r"'building-unet' is unknown; bundled: buildings-separate"):
         resolve("building-unet")
     with pytest.raises(ModelError, match="bundled: "):
         resolve("zzz")
@@ -113,7 +114,7 @@ def test_names_and_paths_are_told_apart(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "things"),
-    [("buildings-unet", {"building"}), ("solar-unet", {"solar panel"}), ("town-unet", {"building", "car"})],
+    [("buildings-separate", {"building"}), ("buildings-unet", {"building"}), ("solar-unet", {"solar panel"}), ("town-unet", {"building", "car"})],
 )
 def test_cards_of_countable_things_tell_object_scores_beside_pixel_scores(name: str, things: set[str]) -> None:
     _, card = read_model(*resolve(name))
@@ -129,6 +130,7 @@ def test_things_are_countable_and_ground_is_not() -> None:
         for name in BUNDLED
     }
     assert things == {
+        "buildings-separate": {"building"},
         "buildings-unet": {"building"},
         "forest-unet": set(),
         "landcover-unet": {"building"},
@@ -139,7 +141,7 @@ def test_things_are_countable_and_ground_is_not() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["buildings-unet", "solar-unet", "town-unet"])
+@pytest.mark.parametrize("name", ["buildings-separate", "buildings-unet", "solar-unet", "town-unet"])
 def test_its_object_scores_can_be_measured_again(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if not DATA.exists():
         pytest.skip(f"{DATA} is not there")
