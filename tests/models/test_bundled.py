@@ -38,8 +38,9 @@ def _network(name: str) -> torch.nn.Module:
     return network.eval()
 
 
-def test_nothing_lies_beside_the_models() -> None:
-    assert {path.name for path in MODELS.iterdir()} == {file for file, _ in BUNDLED.values()}
+def test_the_folder_holds_the_models_and_a_preview_of_each() -> None:
+    previews = {f"{name}.jpg" for name in BUNDLED}
+    assert {path.name for path in MODELS.iterdir()} == {file for file, _ in BUNDLED.values()} | previews
 
 
 @pytest.mark.parametrize("name", BUNDLED)
