@@ -21,7 +21,7 @@ import geoseg
 from geoseg.core.card import ModelCard
 from geoseg.core.spec import PredictSpec
 from geoseg.io.weights.model_file import read_model
-from geoseg.models.bundled import BUNDLED, resolve
+from geoseg.models.bundled import BUNDLED, MODELS, resolve
 from geoseg.synthetic.town import draw_town
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -95,7 +95,7 @@ def scene_of(card: ModelCard) -> tuple[npt.NDArray[np.uint8], float]:
 
 
 def draw(name: str) -> None:
-    """Let a model answer a drawn scene, and keep the picture of both."""
+    """Let a model answer a drawn scene, and keep the picture of both: large for the page, small beside the model."""
     rgb, gsd_m = scene_of(read_model(*resolve(name))[1])
     with tempfile.TemporaryDirectory() as folder:
         scene = Path(folder) / f"{name}.tif"
@@ -106,9 +106,9 @@ def draw(name: str) -> None:
         layers = geoseg.predict(scene, name, Path(folder) / "out", spec=PredictSpec(vector=False))
         PICTURES.mkdir(exist_ok=True)
         with Image.open(layers.bundle.preview) as picture:
-            picture.convert("RGB").resize((1200, 1200 * picture.height // picture.width)).save(
-                PICTURES / f"{name}.jpg", quality=80
-            )
+            for width, path in ((1200, PICTURES), (480, MODELS)):
+                size_px = (width, width * picture.height // picture.width)
+                picture.convert("RGB").resize(size_px).save(path / f"{name}.jpg", quality=80)
 
 
 if __name__ == "__main__":

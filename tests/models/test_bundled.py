@@ -115,7 +115,12 @@ def test_names_and_paths_are_told_apart(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "things"),
-    [("buildings-separate", {"building"}), ("buildings-unet", {"building"}), ("solar-unet", {"solar panel"}), ("town-unet", {"building", "car"})],
+    [
+        ("buildings-separate", {"building"}),
+        ("buildings-unet", {"building"}),
+        ("solar-unet", {"solar panel"}),
+        ("town-unet", {"building", "car"}),
+    ],
 )
 def test_cards_of_countable_things_tell_object_scores_beside_pixel_scores(name: str, things: set[str]) -> None:
     _, card = read_model(*resolve(name))
