@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from geoseg.core.card import ModelCard
 from geoseg.errors import ModelError, OutputError, SceneError, UsageError
 from geoseg.io.files.place import Place
-from geoseg.io.files.targets import keep_existing
+from geoseg.io.files.targets import check_folder, is_there, keep_existing
 from geoseg.io.weights.model_file import read_model
 from geoseg.models.bundled import resolve
 
@@ -94,7 +94,10 @@ def push_model(model: str, place: Place, *, overwrite: bool = False) -> tuple[st
     Raises:
         ModelError: the model is broken or no geoseg model file.
         OutputError: the place has another model of that name and version, or the server refuses it.
+        UsageError: the place is a file, or has a folder of that name.
     """
+    if not place.remote:
+        check_folder(Path(place.address))
     path, sha256 = resolve(model)
     _, card = read_model(path, sha256)
     with path.open("rb") as file:
@@ -102,9 +105,16 @@ def push_model(model: str, place: Place, *, overwrite: bool = False) -> tuple[st
     stem = f"{card.name}-{card.version}"
     described = Description(file=stem + SUFFIX, sha256=digest, size_bytes=path.stat().st_size, card=card)
     reference = f"{place.name_of(described.file)}#sha256={digest}"
+    if not place.remote:
+        _keep_standing(Path(place.address, described.file), digest, overwrite=overwrite)
     there = place.read(f"{stem}.json", _MOST_DESCRIPTION_BYTES)
     if there is not None and not overwrite:
-        known = _described(there, place.name_of(f"{stem}.json"))
+        description = place.name_of(f"{stem}.json")
+        try:
+            known = _described(there, description)
+        except ModelError as error:
+            cure = "Choose another place, or --overwrite to replace it."
+            raise OutputError(f"{description} exists already, and describes no model. {cure}") from error
         if known.sha256 != digest:
             raise OutputError(
                 f"{place.name_of(described.file)} exists already, with sha256 {known.sha256}. Give the model another "
@@ -162,7 +172,10 @@ def pull_model(reference: Reference, place: Place, out: Path, *, overwrite: bool
         with target.open("rb") as file:
             if hashlib.file_digest(file, "sha256").hexdigest() == reference.sha256:
                 return target, described
-    keep_existing(target, overwrite=overwrite, cure="Choose another --out, or --overwrite to replace it.")
+    # a file that is not there yet is not noted as one that a rerun would refuse: pulling it again is no error
+    keep_existing(
+        target, overwrite=overwrite or not is_there(target), cure="Choose another --out, or --overwrite to replace it."
+    )
     limit = min(described.size_bytes, _MOST_BYTES)
     try:
         place.fetch(reference.file, target, sha256=reference.sha256, limit=limit)
@@ -172,6 +185,23 @@ def pull_model(reference: Reference, place: Place, out: Path, *, overwrite: bool
     if card != described.card:
         raise ModelError(f"{target}: its card is not that of its description. Ask its maker.")
     return target, described
+
+
+def _keep_standing(target: Path, sha256: str, *, overwrite: bool) -> None:
+    """Refuse to replace a file that is not the model with this digest, in a folder.
+
+    Raises:
+        OutputError: another file, or a link to one, stands there.
+        UsageError: a folder stands there.
+    """
+    same = False
+    if target.is_file():
+        with target.open("rb") as file:
+            same = hashlib.file_digest(file, "sha256").hexdigest() == sha256
+    cure = "Give the model another version, or --overwrite to replace it."
+    keep_existing(target, overwrite=overwrite or same or not is_there(target), cure=cure)
+    description = target.with_suffix(".json")
+    keep_existing(description, overwrite=overwrite or description.is_file() or not is_there(description), cure=cure)
 
 
 def _described(content: bytes, name: str) -> Description:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import json
+import os
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,6 +21,7 @@ from geoseg.archive.report.formatting import area, duration, share
 from geoseg.archive.report.history import add_to_history, changes, read_history
 from geoseg.archive.report.summary import report_markdown
 from geoseg.archive.report.web_map import Footprint, View, draw_footprints, draw_map, places, rings_of
+from geoseg.errors import WriteError
 
 NOW = datetime(2026, 5, 4, 3, 2, 1, tzinfo=UTC)
 NAMES = st.text(st.characters(), min_size=1, max_size=12)
@@ -218,3 +222,31 @@ def test_the_history_has_a_line_for_each_run_that_changed_something(tmp_path: Pa
         file.write('{"when": 3}\nnot JSON\n')
     assert [moment.done for moment in history] == [1, 2, 3] == [moment.done for moment in read_history(tmp_path)]
     assert [(now.done, before and before.done) for now, before in changes(history)] == [(3, 2), (2, 1), (1, None)]
+
+
+def test_a_history_keeps_its_lines_whole_when_a_write_fails_and_after_half_a_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def facts(done: int) -> Facts:
+        return Facts.of(SceneRecord(name=f"s{i}", uri="u", state="done") for i in range(done))
+
+    file = tmp_path / ".geoseg" / "history.jsonl"
+    file.parent.mkdir()
+    add_to_history(tmp_path, facts(1))
+    first = file.read_bytes()
+    file.write_bytes(b'{"later": 1}\n' + first + b'\xff\n{"when": "20')  # half a line at the end
+    before = file.read_bytes()
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "replace", full)
+        with pytest.raises(WriteError, match="No space left"):
+            add_to_history(tmp_path, facts(2))
+    assert file.read_bytes() == before
+    assert list(file.parent.iterdir()) == [file]
+    assert [moment.done for moment in add_to_history(tmp_path, facts(2))] == [1, 2]
+    assert file.read_bytes().startswith(b'{"later": 1}\n' + first)
+    lines = file.read_bytes().splitlines()
+    assert [json.loads(line).get("done") for line in lines] == [None, 1, 2]

@@ -68,12 +68,31 @@ def command(
     return [request.param, *(word.format(**words) for word in COMMANDS[request.param])]
 
 
+HISTORY = ".geoseg/history.jsonl"
+"""Totals of an archive after each run that changed them, with the time: another answer after each failure."""
+
+
+def history(out: Path) -> list[dict[str, Any]]:
+    """Read the lines of an archive's history; all of them must be whole."""
+    file = out / HISTORY
+    text = file.read_text(encoding="utf-8") if file.exists() else ""
+    assert not text or text.endswith("\n"), "the last line is torn"
+    lines = [json.loads(line) for line in text.splitlines()]
+    assert all(line.keys() == {"when", "done", "failed", "areas_m2"} for line in lines)
+    return lines
+
+
+def totals(lines: list[dict[str, Any]]) -> dict[str, Any]:
+    """The last totals without their time."""
+    return {key: value for key, value in lines[-1].items() if key != "when"} if lines else {}
+
+
 def answer(out: Path) -> dict[str, str]:
     """Digests of the files that hold no times, and the names of the others."""
     found = {}
     for path in sorted(out.rglob("*")):
         name = str(path.relative_to(out))
-        timed = path.suffix in TIMED or name.startswith(("scenes.", "_catalogue"))
+        timed = path.suffix in TIMED or name.startswith(("scenes.", "_catalogue", HISTORY))
         if path.is_file():
             found[name] = "" if timed else hashlib.sha256(path.read_bytes()).hexdigest()
     return found
@@ -98,14 +117,14 @@ def fail_each(name: str, arguments: list[str], out: Path, numbers: slice, capfd:
     disk = FailingDisk(out)
     with disk.mounted():
         assert run(arguments) == 0, capfd.readouterr().err
-    whole, faults = answer(out), []
+    whole, last, faults = answer(out), totals(history(out)), []
     for nth in range(len(disk.calls))[numbers]:
         fresh(name, out, None)
         failing = FailingDisk(out, nth, (errno.EIO, errno.ENOSPC)[nth % 2])
         with failing.mounted():
             code = run(arguments)
         said = capfd.readouterr().err
-        left = answer(out)
+        left, lines = answer(out), history(out)
         again = run(arguments)
         said_again = capfd.readouterr().err
         wrong = []
@@ -124,6 +143,8 @@ def fail_each(name: str, arguments: list[str], out: Path, numbers: slice, capfd:
         if answer(out) != whole:
             after = answer(out)
             wrong.append(f"rerun left {set(after) ^ set(whole) or [f for f in whole if whole[f] != after[f]]}")
+        if history(out)[: len(lines)] != lines or totals(history(out)) != last:
+            wrong.append(f"history {lines}, then {history(out)}")
         if wrong:
             faults.append(f"{nth} {failing.failed}: " + "; ".join(wrong))
     assert not faults, "\n".join([f"{len(disk.calls)} calls", *faults])

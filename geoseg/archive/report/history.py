@@ -10,6 +10,7 @@ from pathlib import Path
 
 from geoseg.archive.report.facts import Facts
 from geoseg.errors import WriteError
+from geoseg.io.files.writing import write_bytes
 
 _MOST_LINES = 1000
 _NAME = "history.jsonl"
@@ -35,8 +36,9 @@ class Moment:
 def read_history(out: Path) -> list[Moment]:
     """Read the totals of the last thousand runs; lines that are damaged are left out."""
     try:
-        lines = (out / ".geoseg" / _NAME).read_text(encoding="utf-8").splitlines()[-_MOST_LINES:]
-    except (OSError, ValueError):
+        text = (out / ".geoseg" / _NAME).read_text(encoding="utf-8", errors="replace")
+        lines = text.splitlines()[-_MOST_LINES:]
+    except OSError:
         return []
     return [moment for line in lines if (moment := _parsed(line)) is not None]
 
@@ -44,8 +46,11 @@ def read_history(out: Path) -> list[Moment]:
 def add_to_history(out: Path, facts: Facts) -> list[Moment]:
     """Append the totals of now, unless they are those of the last line; return the history with them.
 
+    The file is replaced as a whole: it holds whole lines at any moment, and a write that fails leaves the old ones.
+    Lines of JSON are kept as they are; damaged ones are left out.
+
     Raises:
-        WriteError: the disk is full or fails.
+        WriteError: the disk is full or fails, or the lines that stand there cannot be read.
     """
     history = read_history(out)
     areas = {name: round(size, 2) for name, size in sorted(facts.areas_m2.items())}
@@ -57,11 +62,7 @@ def add_to_history(out: Path, facts: Facts) -> list[Moment]:
     if not (now.done or now.failed) or not path.parent.is_dir():  # a folder that no archive's run has written
         return history
     line = {"when": now.when.isoformat(timespec="seconds"), "done": now.done, "failed": now.failed, "areas_m2": areas}
-    try:
-        with path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
-    except OSError as error:
-        raise WriteError(f"{path}: {error.strerror}. Check the folder and run again.") from error
+    write_bytes(path, b"".join(text + b"\n" for text in [*_whole_lines(path), json.dumps(line).encode()]))
     return [*history, now]
 
 
@@ -69,6 +70,24 @@ def changes(history: Sequence[Moment], most: int = 20) -> list[tuple[Moment, Mom
     """Return the last moments, the newest first, each with the one before it."""
     pairs = list(zip(history, [None, *history[:-1]], strict=True))
     return pairs[::-1][:most]
+
+
+def _whole_lines(path: Path) -> list[bytes]:
+    try:
+        lines = path.read_bytes().split(b"\n")
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise WriteError(f"{path}: cannot be read: {error.strerror}. Check the folder and run again.") from error
+    return [line for line in lines if _is_json(line)]
+
+
+def _is_json(line: bytes) -> bool:
+    try:
+        json.loads(line)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def _parsed(line: str) -> Moment | None:

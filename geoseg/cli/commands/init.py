@@ -97,10 +97,13 @@ def init_archive(
     """Write the configuration of an archive; asks for source and model where stdin is a terminal."""
     from geoseg.archive.draft import ArchiveRequest, draft_archive
     from geoseg.cli.arguments.options import checked
+    from geoseg.io.files.targets import check_folder
 
     asked = _Questions([("--source", source), ("--model", model)])
     source = asked.answer(source, "Source (folder, list, STAC file or address)")
     model = asked.answer(model, "Model (bundled name or file)")
+    if out is not None:
+        check_folder(out)
     _check_target(config, overwrite=overwrite)
     request = checked(
         ArchiveRequest,

@@ -46,10 +46,12 @@ def pull(
     from geoseg.core.text import printable
     from geoseg.errors import UsageError
     from geoseg.io.files.place import Place
+    from geoseg.io.files.targets import check_folder
     from geoseg.models.exchange import Reference, describe_model, pull_model
 
     wanted = Reference.parse(reference)
     place = Place(wanted.place, allow_remote=allow_remote)
+    check_folder(out)
     described = describe_model(wanted, place)
     if not as_json:
         _show(described)

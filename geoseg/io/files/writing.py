@@ -86,7 +86,8 @@ def whole_file(
 def all_or_none(paths: Iterable[Path]) -> Iterator[None]:
     """Write several files, each by ``whole_file``, so that a failure or interruption leaves what stood there before.
 
-    New files are removed and replaced ones restored, from a hard link where the file system has them. A process that is
+    An interruption that arrives once all of them are written, and none replaced another, leaves them. Otherwise new
+    files are removed and replaced ones restored, from a hard link where the file system has them. A process that is
     killed in between leaves the files that it has finished.
 
     Args:
@@ -103,7 +104,9 @@ def all_or_none(paths: Iterable[Path]) -> Iterator[None]:
                 os.link(target, link, follow_symlinks=False)
         try:
             yield
-        except BaseException:
+        except BaseException as error:
+            if not isinstance(error, Exception) and not old and all(os.path.lexists(target) for target in new):
+                raise
             for target in new:
                 with suppress(OSError):
                     target.unlink()
