@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from geoseg.core.spec import InstanceChoice
 from geoseg.errors import OutputError
 from geoseg.io.files.recorded_file import FileState, state_of_file
 from geoseg.io.files.writing import is_part, reap_parts, sync_folder, write_json
@@ -155,8 +156,7 @@ def _difference(found: dict[str, Any], identity: dict[str, Any]) -> str:
     if old.get("model") != new["model"]:
         return "made with another model, device or precision"
     names = [name for name in new if old.get(name) != new[name] and name != "pixels"]
-    options = old.get("pixels") or {}
-    names += [name for name in new["pixels"] if options.get(name) != new["pixels"][name]]
+    names += _differing(old.get("pixels") or {}, new["pixels"])
     if "neighbours" in names or old.get("neighbours") != new.get("neighbours"):
         return "made with other pixels of neighbouring scenes"
     if names:
@@ -164,6 +164,15 @@ def _difference(found: dict[str, Any], identity: dict[str, Any]) -> str:
     if found != identity:
         return "made with other options for polygons or files"
     return "but a file of it was changed"
+
+
+def _differing(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+    """List the options that differ; those of detected objects are a mapping of their own."""
+    names = [name for name in new if old.get(name) != new[name]]
+    if "instances" not in names:
+        return names
+    before, now = (options.get("instances") or InstanceChoice().model_dump(mode="json") for options in (old, new))
+    return [name for name in names if name != "instances"] + [name for name in now if before.get(name) != now[name]]
 
 
 def replace_broken(work: RunPaths, existing: ExistingOutput, remade: dict[str, Any]) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from geoseg.core.spec import InstanceChoice, PredictSpec
 from geoseg.core.tiling import Blocks, Tiling
 from geoseg.core.window import Window
 from geoseg.data.labelled_scene import LabelledImage
-from geoseg.errors import UsageError
+from geoseg.errors import OutputError, UsageError
 from geoseg.inference.match import ReadPlan
 from geoseg.inference.objects.counted import count_objects
 from geoseg.inference.objects.detect import detect, detected_channels
@@ -367,6 +367,14 @@ def test_views_of_flips_are_one_object(town, tmp_path) -> None:
     layers = predicted(scene, tmp_path / "out", PerfectDetector(classes=2, scores=SCORES), tta="flip", choice={})
     truth = expected(bands, 2, SCORES, "resolve", np.ones(bands.shape[1:], bool))
     assert burnt(layers.bundle.by_role()["objects"], scene) == truth
+
+
+def test_other_options_for_objects_are_named_by_themselves(town, tmp_path) -> None:
+    scene, _ = town
+    detector = PerfectDetector(classes=2, scores=SCORES)
+    predicted(scene, tmp_path / "out", detector)
+    with pytest.raises(OutputError, match=r"other options \(InstanceChoice\(overlaps="):
+        predicted(scene, tmp_path / "out", detector, choice={"overlaps": "keep"})
 
 
 @pytest.mark.parametrize(

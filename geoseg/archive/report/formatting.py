@@ -55,5 +55,4 @@ def moment(when: datetime | None) -> str:
 
 def readable(text: str) -> str:
     """Replace undecodable bytes of file names, and control characters, by U+FFFD."""
-    whole = text.encode(errors="surrogateescape").decode(errors="replace")
-    return "".join(c if c.isprintable() or c == " " else "\ufffd" for c in whole)
+    return "".join(c if c.isprintable() or c == " " else "\ufffd" for c in text)
