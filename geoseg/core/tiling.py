@@ -338,6 +338,8 @@ class Blocks:
     @cached_property
     def _cells(self) -> Window:
         """Rows and columns of the tiles whose cores meet the scene; the others lie in its margin."""
+        if self.tiling.margin == NO_MARGIN:
+            return Window.whole(self.tiling.shape)
         return self.tiling.cells(Window.whole(self.tiling.scene_shape))
 
     @property

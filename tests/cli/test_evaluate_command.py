@@ -141,10 +141,10 @@ def test_objects_as_table_and_json(tmp_path: Path, capsys: pytest.CaptureFixture
     assert json.loads(capsys.readouterr().out)["f1"] == pytest.approx(2 / 3)
     assert geoseg("evaluate", "objects", *both) == 0
     lines = capsys.readouterr().out.splitlines()
-    headings = [line for line in lines if not line.startswith(" ")][:3]
+    headings = [line for line in lines if not line.startswith(" ")][:4]
     assert headings[0] == "Objects"
     assert headings[1].startswith("Scores (a pair has an intersection over union of at least 0.5)")
-    assert headings[2] == "Outlines of matched pairs (distances in metres)"
+    assert headings[2:] == ["Counts in squares of 100 metres", "Outlines of matched pairs (distances in metres)"]
     assert sum(line.startswith("  PoLiS distance") for line in lines) == 2
     assert geoseg("evaluate", "objects", "--prediction", tmp_path / "none.gpkg", "--reference", boxes[0].wkt) == 3
 

@@ -97,8 +97,9 @@ def test_two_workers_detect_the_objects_of_one_process(client: Any, write_scene:
     own = ModelSource(name_or_path="perfect", network=OwnNetwork(PerfectDetector(classes=2), card), runtime="torch")
     scene, spec = write_scene(numbers), PredictSpec(block_px=64, instances=InstanceChoice(object_ids=True))
     workers = DaskWorkers(client, threads=1)
-    alone = predict(scene, load(own), tmp_path / "alone", spec=spec)
-    shared = predict(scene, workers.load(own), tmp_path / "shared", spec=spec, workers=workers)
+    detector = load(own)
+    alone = predict(scene, detector, tmp_path / "alone", spec=spec)
+    shared = predict(scene, detector, tmp_path / "shared", spec=spec, workers=workers)
     assert alone.record["objects"] > 20
     assert contents(shared.bundle.directory) == contents(alone.bundle.directory)
 

@@ -19,6 +19,7 @@ from pmtiles import reader, writer
 
 from geoseg.core.segments import Segments
 from geoseg.io.polygons.pmtiles import write_pmtiles
+from geoseg.io.polygons.vector_schema import VectorSchema
 from geoseg.testing.segments import LEGEND, UTM, plain
 
 APART_M = 60.0
@@ -42,7 +43,7 @@ def digest(path: Path, side: int) -> str:
     """Write the squares; where they are few, leaves are as small as would be right for many."""
     small = mock.patch.object(writer, "optimize_directories", lambda entries, _: writer.build_roots_leaves(entries, 16))
     with small if side < MANY else nullcontext():
-        write_pmtiles(path, [squares(side)], crs_wkt=UTM, legend=LEGEND)
+        write_pmtiles(path, [squares(side)], VectorSchema(crs_wkt=UTM, legend=LEGEND))
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 

@@ -30,6 +30,7 @@ class FakeScene:
 
     def __init__(self, shape: tuple[int, int], block: tuple[int, int], count: int = 2) -> None:
         self.geobox = GeoBox(shape, GRID, "EPSG:32633")
+        self.extent = Window.whole(shape)
         self.block_shape = block
         self.dtype = np.dtype("uint16")
         self.bands = tuple(SceneBand(index=i + 1, name=f"band_{i + 1}", dtype="uint16") for i in range(count))
