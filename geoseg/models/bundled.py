@@ -12,13 +12,13 @@ MODELS = Path(__file__).resolve().parent / "shipped"
 
 BUNDLED: MappingProxyType[str, tuple[str, str]] = MappingProxyType(
     {
-        "buildings-separate": (
-            "buildings-separate.safetensors",
-            "92aa4afb4a4b676f84d1603dcb5f5be21e9d69c7d0d5a40cd31ea3ef2069c821",
-        ),
         "buildings-unet": (
             "buildings-unet.safetensors",
             "850b24acd9fd95c4d1f7d30eecadbec1a40c5d3f9862433c8a9ef74c8e253183",
+        ),
+        "buildings-separate": (
+            "buildings-separate.safetensors",
+            "92aa4afb4a4b676f84d1603dcb5f5be21e9d69c7d0d5a40cd31ea3ef2069c821",
         ),
         "forest-unet": (
             "forest-unet.safetensors",
@@ -63,7 +63,7 @@ def resolve(name_or_path: str) -> tuple[Path, str | None]:
     path = Path(name_or_path)
     if os.path.exists(path) or path.suffix or len(path.parts) > 1:  # noqa: PTH110 - no error for a name too long
         return path, None
-    known = ", ".join(sorted(BUNDLED))
+    known = ", ".join(BUNDLED)
     raise ModelError(f"model {name_or_path!r} is unknown; bundled: {known}. Or pass a .safetensors file.")
 
 

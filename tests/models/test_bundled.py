@@ -107,7 +107,7 @@ def test_names_and_paths_are_told_apart(tmp_path: Path) -> None:
     path = tmp_path / "own.safetensors"
     assert resolve(str(path)) == (path, None)
     assert resolve("own.safetensors") == (Path("own.safetensors"), None)
-    with pytest.raises(ModelError, match=r"'building-unet' is unknown; bundled: buildings-separate"):
+    with pytest.raises(ModelError, match=r"'building-unet' is unknown; bundled: buildings-unet"):
         resolve("building-unet")
     with pytest.raises(ModelError, match="bundled: "):
         resolve("zzz")
