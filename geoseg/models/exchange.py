@@ -106,7 +106,7 @@ def push_model(model: str, place: Place, *, overwrite: bool = False) -> tuple[st
     described = Description(file=stem + SUFFIX, sha256=digest, size_bytes=path.stat().st_size, card=card)
     reference = f"{place.name_of(described.file)}#sha256={digest}"
     if not place.remote:
-        _keep_standing(Path(place.address, described.file), digest, overwrite=overwrite)
+        keep_existing(Path(place.address, f"{stem}.json"), overwrite=True, cure="")  # a folder is refused
     there = place.read(f"{stem}.json", _MOST_DESCRIPTION_BYTES)
     if there is not None and not overwrite:
         description = place.name_of(f"{stem}.json")
@@ -120,6 +120,9 @@ def push_model(model: str, place: Place, *, overwrite: bool = False) -> tuple[st
                 f"{place.name_of(described.file)} exists already, with sha256 {known.sha256}. Give the model another "
                 "version, or --overwrite to replace it."
             )
+    if not place.remote:
+        _keep_standing(Path(place.address, described.file), digest, overwrite=overwrite)
+    if there is not None and not overwrite:
         return reference, described
     place.put(described.file, path)
     place.put(f"{stem}.json", (json.dumps(described.model_dump(mode="json"), indent=1) + "\n").encode())

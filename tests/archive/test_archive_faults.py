@@ -193,7 +193,7 @@ def test_a_block_that_kills_its_workers_fails_its_scene_alone(
 
     import geoseg.run.on_worker as on_worker_module
 
-    def poisoned(order: Any, block: Any) -> bool:
+    def poisoned(order: Any, block: Any, network: Any = None) -> bool:
         import os
         import time
 
@@ -202,7 +202,7 @@ def test_a_block_that_kills_its_workers_fails_its_scene_alone(
         if "area1" in order.uri and (block.row, block.col) == (1, 1):
             time.sleep(0.3)
             os._exit(1)
-        return on_the_worker.predict_on_worker(order, block)
+        return on_the_worker.predict_on_worker(order, block, network)
 
     cloudpickle.register_pickle_by_value(sys.modules[__name__])
     monkeypatch.setattr(on_worker_module, "predict_on_worker", poisoned)

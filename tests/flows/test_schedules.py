@@ -152,6 +152,7 @@ def test_a_run_with_failed_scenes_sends_one_message_to_a_webhook(api: Api, make_
         time.sleep(5)
     finally:
         receiver.shutdown()
+        receiver.server_close()
         request = urllib.request.Request(f"{api.url}/automations/{known['id']}", method="DELETE")  # noqa: S310
         urllib.request.urlopen(request, timeout=60).close()  # noqa: S310 - loopback
     (message,) = received

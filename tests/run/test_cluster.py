@@ -138,12 +138,12 @@ def test_a_worker_that_dies_costs_what_it_held(client: Any, model: Model, write_
 def test_a_block_that_kills_its_workers_is_named(
     client: Any, model: Model, write_scene: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def poisoned(order: Any, block: Block) -> bool:
+    def poisoned(order: Any, block: Block, network: Any = None) -> bool:
         import geoseg.run.on_worker as on_the_worker
 
         if (block.row, block.col) == (1, 1):
             os._exit(1)
-        return on_the_worker.predict_on_worker(order, block)
+        return on_the_worker.predict_on_worker(order, block, network)
 
     monkeypatch.setattr(on_worker_module, "predict_on_worker", poisoned)
     scene = write_scene(blobs((330, 310)))

@@ -97,7 +97,7 @@ def check_folder(path: Path) -> None:
 
 
 def _no_folder(path: Path) -> UsageError:
-    return UsageError(f"{path}: this is, or lies in, a file; a folder is needed. Choose another place.")
+    return UsageError(f"{path}: this is, or lies in, a file; a folder is needed. Choose another --out.")
 
 
 def _same(one: Path, other: Path) -> bool:
