@@ -18,7 +18,7 @@ BUNDLED: MappingProxyType[str, tuple[str, str]] = MappingProxyType(
         ),
         "buildings-separate": (
             "buildings-separate.safetensors",
-            "92aa4afb4a4b676f84d1603dcb5f5be21e9d69c7d0d5a40cd31ea3ef2069c821",
+            "1acc12ca767653c022021e0937313fc0e203b0de584b7564e223c3befedb5ef7",
         ),
         "forest-unet": (
             "forest-unet.safetensors",
