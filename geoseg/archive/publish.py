@@ -26,6 +26,7 @@ from geoseg.io.publish.bundle import Bundle
 from geoseg.io.publish.scene_footprints import write_footprints
 from geoseg.io.publish.scene_index import area_columns, write_scene_index
 from geoseg.io.publish.stac_item import href
+from geoseg.run.lock import remove_free_locks
 
 INDEX, FOOTPRINTS, PROJECT, REPORT, MARKDOWN = (
     "scenes.parquet",
@@ -101,6 +102,7 @@ def publish_archive(
     (out / FOLDER / "models").mkdir(parents=True, exist_ok=True)
     for folder in (out / FOLDER, *(out / FOLDER / name for name in ("models", "upright", ITEMS))):
         reap_parts(folder)
+    remove_free_locks(out)
     title = title or _title_there(out) or out.name or "Archive"
     legend = legend or _legend_there(out)
     passing = _Passing(out, legend)

@@ -42,6 +42,19 @@ def locked(path: Path, of: Path | None = None) -> Iterator[None]:
         yield
 
 
+def remove_free_locks(folder: Path) -> None:
+    """Remove the lock files in a folder that nobody holds: their runs could not, or died."""
+    for path in folder.glob(".*.lock"):
+        with suppress(OSError):  # held, or gone
+            handle = os.open(path, os.O_RDWR | getattr(os, "O_NOFOLLOW", 0))
+            try:
+                lock_file(handle)
+                if re.fullmatch(rb"(pid \d+ on .+)?", os.read(handle, 300)):
+                    path.unlink()
+            finally:
+                os.close(handle)
+
+
 def _remove(path: Path) -> None:
     with suppress(OSError):  # a file that nobody holds locks nothing; the next run removes it
         path.unlink()

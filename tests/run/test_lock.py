@@ -11,7 +11,7 @@ import pytest
 
 from geoseg.errors import OutputError, UsageError
 from geoseg.run import lock as lock_module
-from geoseg.run.lock import locked
+from geoseg.run.lock import locked, remove_free_locks
 
 
 def test_it_is_held_and_then_gone(tmp_path: Path) -> None:
@@ -33,6 +33,18 @@ def test_the_lock_of_a_dead_process_is_free(tmp_path: Path) -> None:
     assert path.exists()
     with locked(path):
         pass
+
+
+def test_locks_that_nobody_holds_are_removed_and_nothing_else(tmp_path: Path) -> None:
+    (tmp_path / ".left.lock").write_text("pid 4000000 on elsewhere")
+    (tmp_path / ".empty.lock").touch()
+    (tmp_path / ".notes.lock").write_text("mine")
+    (tmp_path / ".link.lock").symlink_to(tmp_path / ".left.lock")
+    (tmp_path / ".folder.lock").mkdir()
+    with locked(tmp_path / ".held.lock"):
+        remove_free_locks(tmp_path)
+        left = {path.name for path in tmp_path.iterdir()}
+    assert left == {".notes.lock", ".link.lock", ".folder.lock", ".held.lock"}
 
 
 def test_a_lock_file_that_its_holder_removed_in_between_does_not_count(
