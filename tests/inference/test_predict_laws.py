@@ -108,8 +108,9 @@ def test_a_local_filter_within_the_halo_gives_the_whole_image_answer(data: st.Da
     tiling = data.draw(tilings(valid.shape, halo=halo + data.draw(st.integers(0, 3))))
     if exact:
         tiling = replace(tiling, blend="core")
-    # a scene a little smaller than its tile ends nearer to the network's own padding than the filter reaches
-    assume(all(side >= tiling.tile_px or side + radius <= tiling.tile_px for side in valid.shape))
+    # a scene a little smaller than what a tile reads ends nearer to the network's own padding than the filter reaches
+    sides = zip(valid.shape, tiling.read_shape, strict=True)
+    assume(all(side >= read or side + radius <= read for side, read in sides))
     runtime = FilterRuntime(3, radius, batch=data.draw(st.integers(1, 3)))
     codes, confidence = Predicted(values, valid, plan(valid.shape)).run(runtime, tiling, 60, 3)
     whole = FilterRuntime(3, radius).run(values[None].astype(np.float32))["probabilities"][0]
