@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
@@ -41,9 +42,9 @@ class AnnotatedSource(ListedSource):
         """Extract the name from an entry of a list."""
         return name_of(self.images, entry)
 
+    @abstractmethod
     def drawn(self, names: Sequence[str], folder: Path) -> Mapping[str, tuple[str, list[DrawnObject]]]:
         """Read the objects of images: the file that holds them, and the objects, by name."""
-        raise NotImplementedError
 
     def items(self, names: Sequence[str], split: Split, folder: Path, legend: Legend) -> list[Item]:
         """Return the items of images: files, labels and recoding."""
