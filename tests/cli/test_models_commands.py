@@ -88,3 +88,30 @@ def test_the_doctor_tries_runtimes_that_run_the_bundled_models_and_all_is_well(
     assert [entry["model"] for entry in tried] == ["solar-unet"] * len(tried)
     assert tried[0]["runtime"].startswith("torch")
     assert not any("onnxruntime" in entry["runtime"] for entry in tried)
+
+
+def test_a_card_is_shown(tiny_model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert geoseg("models", "show", tiny_model) == 0
+    assert "roof" in capsys.readouterr().out
+    assert geoseg("models") == 0
+
+
+def test_networks_are_listed_beside_the_models_and_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    assert geoseg("models") == 0
+    listed = capsys.readouterr().out
+    assert "buildings-unet" in listed
+    assert all(name in listed for name in ("hrnet_ocr_w48", "70,375,146", "Yuan, Chen, Wang 2020, ECCV"))
+    assert geoseg("models", "list") == 0
+    shipped = Path(bundled.__file__).parent / "shipped"
+    listed = capsys.readouterr().out.split()
+    assert sorted(listed) == sorted(path.stem for path in shipped.glob("*.safetensors"))
+    assert listed[0] == "buildings-unet", "the first is what a dialog offers"
+    assert geoseg("models", "show", "hrnet_ocr_w48") == 0
+    shown = capsys.readouterr().out
+    assert "https://arxiv.org/abs/1909.11065" in shown
+    assert "align_corners = True" in shown
+    assert geoseg("models", "--json") == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert len(facts["networks"]) > 60
+    assert geoseg("models", "show", "hrnet_ocr_w48", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["options"]["width"] == "w48"

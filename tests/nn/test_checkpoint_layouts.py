@@ -351,10 +351,8 @@ def test_tensors_of_too_few_dimensions_are_misfits_too() -> None:
     nothing = torch.zeros(())
     fcn = {"backbone.layer4.0.conv1.weight": nothing, "classifier.0.weight": nothing, "classifier.4.weight": nothing}
     jpu = {"backbone.stem.0.weight": nothing, "decode_head.psp_modules.0.1.conv.weight": nothing}
-    jpu |= {
-        "neck.dilation_layers.0.0.depthwise_conv.conv.weight": nothing,
-        "decode_head.conv_seg.weight": nothing[None],
-    }
+    jpu["neck.dilation_layers.0.0.depthwise_conv.conv.weight"] = nothing
+    jpu["decode_head.conv_seg.weight"] = nothing[None]
     setr = {f"{name}.weight": torch.zeros(5) for name in ("neck.mla.channel_proj.0.conv", "decode_head.conv_seg")}
     setr |= {"backbone.pos_embed": torch.zeros(3), "decode_head.up_convs.3.1.conv.weight": torch.zeros(1)}
     smp = {"encoder.a": nothing, "segmentation_head.0.weight": torch.zeros(1, 16, 3, 3)}
