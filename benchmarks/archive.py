@@ -31,7 +31,7 @@ from geoseg.archive.run import run_archive
 from geoseg.archive.sources.config import FolderSource
 from geoseg.io.raster.scene import open_scene
 from geoseg.models.model import load_model
-from geoseg.run.cluster import DaskWorkers, local_cluster, share_of_threads
+from geoseg.run.cluster import DaskExecutor, local_cluster, share_of_threads
 from geoseg.run.predict import predict
 
 TOWN = Path(__file__).resolve().parents[1] / "sample_tiles" / "town.tif"
@@ -108,7 +108,7 @@ def spread(config: ArchiveConfig, workers: int) -> tuple[float, float, float, li
 
     memory: list[float] = []
     with local_cluster(workers) as client:
-        crew = DaskWorkers(client, threads=share_of_threads(workers))
+        crew = DaskExecutor(client, threads=share_of_threads(workers))
         others = FolderSource(path=config.out.with_name("warm"))
         run_archive(config.model_copy(update={"source": others, "out": Path(f"{config.out}_warm")}), workers=crew)
         start = time.perf_counter()

@@ -97,7 +97,7 @@ def _held_out(recipe: str, class_names: set[str]) -> Callable[[Path, Path], Iter
             scene = _write(folder / f"{number}.tif", values, transform, crs)
             for channel, name in enumerate(wanted.legend.names):
                 if name in class_names:
-                    mask = image.channels == channel
+                    mask = image.class_indices == channel
                     reference = _components(folder / f"{number}_{channel}.gpkg", mask, transform, crs)
                     yield Case(on=image.scored_as, class_name=name, scene=scene, reference=reference)
 

@@ -42,7 +42,7 @@ from geoseg.data.labelled_scene import read_padded, unit
 from geoseg.models.network import load_network
 from geoseg.nn.padding import Padded
 from geoseg.training.recipe import Recipe, read_recipe
-from geoseg.training.score import confusion, iou, predict_channels
+from geoseg.training.score import confusion, iou, predict_class_indices
 from geoseg.training.train import train
 
 _STRIDE_PX = 32
@@ -66,7 +66,7 @@ class Crops(IterableDataset[dict[str, torch.Tensor]]):
             top, left = (int(rng.integers(0, max(extent - self._size, 0) + 1)) for extent in image.shape)
             sample = read_padded(image, Window(top, top + self._size, left, left + self._size))
             values = np.where(sample.valid, (unit(sample.values) - self._mean) / self._std, 0).astype(np.float32)
-            mask = sample.channels.astype(np.int64)
+            mask = sample.class_indices.astype(np.int64)
             if self._flips:
                 for axis in (1, 2):
                     if rng.random() < 0.5:
@@ -121,7 +121,9 @@ def score(network: nn.Module, images: list[LabelledScene], card: ModelCard) -> l
         counts = np.zeros((len(card.legend), len(card.legend)), np.int64)
         for image in images:
             if image.scored_as == group:
-                counts += confusion(image.channels, predict_channels(network.eval(), image, card), len(counts))
+                counts += confusion(
+                    image.class_indices, predict_class_indices(network.eval(), image, card), len(counts)
+                )
         values = iou(counts)
         by_class = dict(zip(card.legend.names, values.tolist(), strict=True))
         rows.append(

@@ -20,8 +20,8 @@ from geoseg.core.spec import PredictSpec
 from geoseg.io.raster.scene import open_scene
 from geoseg.io.store import Store
 from geoseg.models.model import load_model
+from geoseg.run.executor import predict_inputs, read_inputs
 from geoseg.run.stages import plan_of
-from geoseg.run.workers import predict_inputs, read_inputs
 
 _ROUNDS = 9
 

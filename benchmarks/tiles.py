@@ -23,8 +23,8 @@ from geoseg.core.spec import PredictSpec
 from geoseg.io.prefetch import prefetch
 from geoseg.io.raster.scene import Scene, open_scene
 from geoseg.models.model import Model, load_model
+from geoseg.run.executor import predict_inputs, read_inputs
 from geoseg.run.plan import RunPlan, make_plan
-from geoseg.run.workers import predict_inputs, read_inputs
 
 CHOICES: dict[str, PredictSpec] = {"card": PredictSpec(), "largest": PredictSpec(tile_px="largest")}
 

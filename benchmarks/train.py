@@ -27,9 +27,9 @@ from torchgeo.trainers import SemanticSegmentationTask
 from geoseg.data.chips import ChipMaker
 from geoseg.data.labelled import LabelledImage, read_source
 from geoseg.training.fit import FitPaths, fit
-from geoseg.training.learner import Learner
 from geoseg.training.progress import TrainingProgress
 from geoseg.training.recipe import Recipe
+from geoseg.training.training_module import TrainingModule
 
 _WARM_UP = 3
 _TOWNS = 4
@@ -66,10 +66,10 @@ class Crops(Dataset[dict[str, torch.Tensor]]):
     def __getitem__(self, number: int) -> dict[str, torch.Tensor]:
         rng = np.random.default_rng(number)
         image = self._images[int(rng.integers(len(self._images)))]
-        top, left = (int(rng.integers(0, extent - self._size + 1)) for extent in image.channels.shape)
+        top, left = (int(rng.integers(0, extent - self._size + 1)) for extent in image.class_indices.shape)
         place = (slice(top, top + self._size), slice(left, left + self._size))
         values = torch.from_numpy(image.values[:, *place].astype(np.float32))
-        mask = torch.from_numpy(image.channels[place].astype(np.int64))
+        mask = torch.from_numpy(image.class_indices[place].astype(np.int64))
         return {"image": (values / 255 - 0.5) / 0.25, "mask": mask}
 
 
@@ -98,7 +98,7 @@ def ours(wanted: Recipe, images: list[LabelledImage]) -> float:
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         places = FitPaths(checkpoint=place / "checkpoint", log=place / "log.csv", tensorboard=place / "board")
-        fit(Learner(wanted), chips, places, look=lambda *_: np.zeros((6, 6), np.int64), report=note)
+        fit(TrainingModule(wanted), chips, places, look=lambda *_: np.zeros((6, 6), np.int64), report=note)
     return _speed(ends, wanted)
 
 

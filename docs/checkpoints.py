@@ -16,8 +16,8 @@ import numpy as np
 import torch
 
 from geoseg.nn import NETWORKS
-from geoseg.nn.checkpoints import fit, unwrap
-from geoseg.nn.checkpoints.known import LAYOUTS
+from geoseg.nn.checkpoints import fit, strip_wrapper
+from geoseg.nn.checkpoints.layouts import LAYOUTS
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "checkpoints.md"
@@ -117,9 +117,9 @@ def difference(one: Comparison) -> float:
         **importlib.import_module("test_mmseg_configuration").CHOSEN,
         **importlib.import_module("test_authors_networks").CHOSEN,
     }
-    hints = {"meta": one.meta} if one.meta else {}
+    metadata = {"meta": one.meta} if one.meta else {}
     options = chosen.get(one.name.removeprefix("mmsegmentation_"))
-    fitted = fit(one.network, unwrap(weights.drawn(one.tensors)), chosen=options, hints=hints)
+    fitted = fit(one.network, strip_wrapper(weights.drawn(one.tensors)), chosen=options, metadata=metadata)
     with torch.inference_mode():
         logits = fitted.network(weights.pixels(*one.size))
     if one.name in importlib.import_module("test_authors_networks").LOGARITHMS:

@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _FUNCTIONS = {
-    "evaluate": "geoseg.score.files",
+    "evaluate": "geoseg.score.evaluate_files",
     "load_model": "geoseg.models.model",
-    "objects": "geoseg.vector.frame",
+    "objects": "geoseg.vector.dataframe",
     "open_scene": "geoseg.io.raster.scene",
     "predict": "geoseg.run.predict",
     "save_model": "geoseg.models.save_model",
     "segment": "geoseg.run.lazy",
     "train": "geoseg.training.train",
-    "vectorise": "geoseg.vector.frame",
+    "vectorise": "geoseg.vector.dataframe",
 }
 _VALUES = {
     "Architecture": "geoseg.core.card",
@@ -70,10 +70,10 @@ if TYPE_CHECKING:
     from geoseg.run.callbacks.tiled_prediction import TiledPrediction as TiledPrediction
     from geoseg.run.lazy import segment as segment
     from geoseg.run.predict import predict as predict
-    from geoseg.score.files import evaluate as evaluate
+    from geoseg.score.evaluate_files import evaluate as evaluate
     from geoseg.training.train import train as train
-    from geoseg.vector.frame import objects as objects
-    from geoseg.vector.frame import vectorise as vectorise
+    from geoseg.vector.dataframe import objects as objects
+    from geoseg.vector.dataframe import vectorise as vectorise
     from geoseg.vector.spec import VectorSpec as VectorSpec
 
 __all__ = [

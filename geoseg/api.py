@@ -58,7 +58,7 @@ def _parameter(option: str) -> str:
 
 def _call(option: str, value: str | None) -> str:
     from geoseg.core.spec import InstanceChoice, PredictSpec  # noqa: PLC0415 - only an error needs it
-    from geoseg.io.raster.options import OpenOptions  # noqa: PLC0415 - same
+    from geoseg.io.raster.open_options import OpenOptions  # noqa: PLC0415 - same
 
     name = _parameter(option)
     given = "..." if value is None else _VALUES.get(value.strip(), repr(value.strip()))

@@ -132,12 +132,12 @@ def write_scene(tmp_path: Path) -> WriteScene:
 @pytest.fixture(scope="session")
 def crew_of_two() -> Iterator[Any]:
     """Two worker processes of a real Dask cluster, for all tests of the session."""
-    from geoseg.run.cluster import DaskWorkers, local_cluster
+    from geoseg.run.cluster import DaskExecutor, local_cluster
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         with local_cluster(2) as client:
-            yield DaskWorkers(client, threads=1)
+            yield DaskExecutor(client, threads=1)
 
 
 @pytest.fixture

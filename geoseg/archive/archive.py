@@ -22,17 +22,17 @@ from geoseg.archive.record import SceneRecord
 from geoseg.archive.report.catalogue import CATALOGUE
 from geoseg.archive.scene_run import Outcome, SceneRun, SceneTask, failed_by, printable_uri
 from geoseg.archive.sources.find import find_scenes
-from geoseg.archive.sources.ref import SceneRef
+from geoseg.archive.sources.scene_ref import SceneRef
 from geoseg.core.card import ModelCard
 from geoseg.core.digest import sha256_of_json
 from geoseg.errors import ClusterLostError, GeosegError, OutputError, SceneError, WriteError
-from geoseg.io.files.formats import is_remote
+from geoseg.io.files.drivers import is_remote
 from geoseg.io.files.writing import write_bytes
 from geoseg.models.ensemble import card_of, file_of
 from geoseg.models.model import Model
+from geoseg.run.executor import Executor
 from geoseg.run.lock import holder, locked
 from geoseg.run.report import Reporter, Silence
-from geoseg.run.workers import Workers
 
 _LOOK_AGAIN_S = 0.5
 
@@ -218,7 +218,7 @@ class Archive:
         """Return True if a scene failed in an earlier run that reported it, so that this run skips it."""
         return record.state == "failed" and not record.transient and self._reported
 
-    def load(self, workers: Workers) -> Model:
+    def load(self, workers: Executor) -> Model:
         """Load the model on the workers first, so that an error of the model is not recorded as one of a scene.
 
         Raises:
@@ -226,7 +226,7 @@ class Archive:
         """
         return self._scenes.model(workers)
 
-    def segment(self, ref: SceneRef, workers: Workers, *, reporter: Reporter | None = None) -> SceneRecord:
+    def segment(self, ref: SceneRef, workers: Executor, *, reporter: Reporter | None = None) -> SceneRecord:
         """Segment one scene; may be called from several threads.
 
         A bad scene gives a failed record, with its cause and the exit code of ``geoseg predict``. If the archive is
@@ -293,7 +293,7 @@ class Archive:
         """Release the archive; scenes in flight end without a record."""
         self._scenes.stopped.set()
 
-    def _segment(self, ref: SceneRef, workers: Workers, reporter: Reporter) -> SceneRecord | None:
+    def _segment(self, ref: SceneRef, workers: Executor, reporter: Reporter) -> SceneRecord | None:
         before = self.manifest.entry(ref.name)
         uri = printable_uri(ref.uri)
         known = () if before is None else before.files

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from geoseg.archive.sources.ref import SceneRef
+from geoseg.archive.sources.scene_ref import SceneRef
 from geoseg.core.card import ModelCard
 from geoseg.core.spec import PredictSpec
 from geoseg.errors import MatchError

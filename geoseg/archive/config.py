@@ -13,10 +13,10 @@ from geoseg.archive.sources.config import FolderSource, SourceConfig
 from geoseg.core.choices import Neighbours, Precision, RuntimeName
 from geoseg.core.digest import sha256_of_json
 from geoseg.core.spec import PredictSpec
-from geoseg.io.files.formats import is_remote
+from geoseg.io.files.drivers import is_remote
 from geoseg.io.files.yaml_file import read_config
 from geoseg.io.labels.area_of_interest import area_digest
-from geoseg.io.raster.options import ConfiguredAlpha, OpenOptions
+from geoseg.io.raster.open_options import ConfiguredAlpha, OpenOptions
 
 
 class _Config(BaseModel):

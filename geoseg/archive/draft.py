@@ -17,7 +17,7 @@ from geoseg.archive.sources.find import SceneRef, find_scenes
 from geoseg.core.card import ModelCard
 from geoseg.core.spec import PredictSpec
 from geoseg.errors import GeosegError, SceneError
-from geoseg.io.files.formats import is_remote
+from geoseg.io.files.drivers import is_remote
 from geoseg.io.files.yaml_file import parse_config, yaml_scalar
 from geoseg.io.raster.scene import Scene
 from geoseg.models.packages import open_package

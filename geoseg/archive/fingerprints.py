@@ -12,9 +12,9 @@ from http.client import HTTPException
 from pathlib import Path
 from urllib.request import Request
 
-from geoseg.archive.sources.ref import SceneRef
+from geoseg.archive.sources.scene_ref import SceneRef
 from geoseg.core.digest import sha256_of_json
-from geoseg.io.files.formats import is_remote
+from geoseg.io.files.drivers import is_remote
 from geoseg.io.files.http import ask
 
 _BESIDE = (".tfw", ".tifw", ".wld", ".pgw", ".jgw", ".j2w", ".prj")

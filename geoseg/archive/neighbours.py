@@ -20,12 +20,12 @@ import shapely
 from affine import Affine
 
 from geoseg.archive.fingerprints import Files
-from geoseg.archive.sources.ref import SceneRef
+from geoseg.archive.sources.scene_ref import SceneRef
 from geoseg.core.digest import sha256_of_json
 from geoseg.core.window import Window
 from geoseg.errors import WriteError
 from geoseg.io.files.writing import write_json
-from geoseg.io.raster.options import OpenOptions
+from geoseg.io.raster.open_options import OpenOptions
 from geoseg.io.raster.scene import Scene
 from geoseg.io.raster.surroundings import aligned
 

@@ -10,16 +10,16 @@ from dataclasses import dataclass, field
 
 from geoseg.archive.archive import Archive
 from geoseg.archive.config import ArchiveConfig
+from geoseg.archive.executor import MOST_SCENES, archive_executor, scenes_in_flight
 from geoseg.archive.record import SceneRecord
 from geoseg.archive.sources.config import FolderSource
 from geoseg.archive.sources.files import watch_scenes
-from geoseg.archive.sources.ref import SceneRef
-from geoseg.archive.workers import MOST_SCENES, archive_workers, scenes_in_flight
+from geoseg.archive.sources.scene_ref import SceneRef
 from geoseg.errors import UsageError
+from geoseg.run.executor import Executor
 from geoseg.run.output_state import remove_unfinished
 from geoseg.run.report import Reporter, Silence
 from geoseg.run.stages import run_paths
-from geoseg.run.workers import Workers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +47,7 @@ class ArchiveReport:
 def run_archive(
     config: ArchiveConfig,
     *,
-    workers: Workers | None = None,
+    workers: Executor | None = None,
     reporter: Reporter | None = None,
     on_record: Callable[[SceneRecord], None] | None = None,
     retry_failed: bool = False,
@@ -129,7 +129,7 @@ class _Run:
     """State of a run: scenes in flight and counts of the others."""
 
     archive: Archive
-    workers: Workers | None
+    workers: Executor | None
     reporter: Reporter
     on_record: Callable[[SceneRecord], None]
     opened: ExitStack
@@ -143,11 +143,11 @@ class _Run:
 
     def submit(self, ref: SceneRef) -> None:
         """Start a scene when fewer than the largest number are in flight."""
-        workers = self._started_workers()
+        workers = self._opened_executor()
         if not workers.concurrent:
             self._note(self.archive.segment(ref, workers, reporter=self.reporter))
             return
-        assert self.pool is not None  # noqa: S101 - _started_workers makes it
+        assert self.pool is not None  # noqa: S101 - _opened_executor makes it
         self.collect(most=self.window - 1)
         self.running.add(self.pool.submit(self.archive.segment, ref, workers))
 
@@ -177,13 +177,13 @@ class _Run:
         failed, known_bad = tuple(self.failed), tuple(self.known_bad)
         return ArchiveReport(done=self.done, skipped=self.skipped, failed=failed, known_bad=known_bad)
 
-    def _started_workers(self) -> Workers:
+    def _opened_executor(self) -> Executor:
         if self.window == 0:
             self.pool = ThreadPoolExecutor(MOST_SCENES, thread_name_prefix="scene")
             # closed after the workers: once they are stopped, threads that wait for them end
             self.opened.callback(self.pool.shutdown, wait=True, cancel_futures=True)
             if self.workers is None:
-                self.workers = self.opened.enter_context(archive_workers(self.archive.config))
+                self.workers = self.opened.enter_context(archive_executor(self.archive.config))
             self.archive.load(self.workers)
             self.reporter.stage("archive", 0)
         assert self.workers is not None  # noqa: S101 - set above

@@ -16,17 +16,17 @@ from geoseg.archive.config import ArchiveConfig, in_configuration
 from geoseg.archive.fingerprints import Files
 from geoseg.archive.manifest import ANY_STATE
 from geoseg.archive.record import SceneRecord
-from geoseg.archive.sources.ref import SceneRef
+from geoseg.archive.sources.scene_ref import SceneRef
 from geoseg.core.card import ModelCard
 from geoseg.errors import ClusterLostError, GeosegError, MatchError, SceneError
-from geoseg.io.files.formats import is_remote
+from geoseg.io.files.drivers import is_remote
 from geoseg.io.publish.bundle import Bundle
 from geoseg.io.publish.grid import LayerGrid, footprint
 from geoseg.io.publish.stac_item import without_secrets
 from geoseg.io.raster.scene import Scene
 from geoseg.models.model import Model, ModelSource
+from geoseg.run.executor import Executor, SceneRequest, State
 from geoseg.run.report import Reporter
-from geoseg.run.workers import SceneRequest, State, Workers
 
 _NEVER = re.compile(r"\bHTTP (?:error|\w+ code(?: on \S+)? ?:) (?:400|401|403|404|405|410)\b", re.IGNORECASE)
 """Server errors that a retry will not change, as worded by urllib and GDAL; rows have numbers too."""
@@ -85,10 +85,10 @@ class SceneRun:
         self.stopped = threading.Event()
         self._config = config
         self._card = card
-        self._models: dict[int, tuple[Workers, Model]] = {}
+        self._models: dict[int, tuple[Executor, Model]] = {}
         self._loading = threading.Lock()
 
-    def run(self, task: SceneTask, workers: Workers, *, reporter: Reporter, keep: SaveRecord) -> SceneRecord | None:
+    def run(self, task: SceneTask, workers: Executor, *, reporter: Reporter, keep: SaveRecord) -> SceneRecord | None:
         """Segment a scene and keep its record.
 
         Args:
@@ -135,7 +135,7 @@ class SceneRun:
             return _kept(keep, failed.model_copy(update={"transient": retry or failed.exit_code not in _LASTING}))
 
     def _once(
-        self, ref: SceneRef, neighbours: tuple[str, ...], workers: Workers, reporter: Reporter
+        self, ref: SceneRef, neighbours: tuple[str, ...], workers: Executor, reporter: Reporter
     ) -> tuple[Bundle, dict[str, Any], State]:
         config = self._config
         if ref.refused:
@@ -151,9 +151,9 @@ class SceneRun:
             spec=spec,
             overwrite=True,
         )
-        return bundle, *workers.segment(request, model, reporter)
+        return bundle, *workers.segment_scene(request, model, reporter)
 
-    def model(self, workers: Workers) -> Model:
+    def model(self, workers: Executor) -> Model:
         """Load the model on the workers, once.
 
         Raises:
@@ -169,7 +169,7 @@ class SceneRun:
                     runtime=config.runtime,
                     precision=config.precision,
                 )
-                known = self._models[id(workers)] = (workers, workers.load(source))
+                known = self._models[id(workers)] = (workers, workers.load_model(source))
             return known[1]
 
     def _place(self, ref: SceneRef) -> dict[str, Any] | None:

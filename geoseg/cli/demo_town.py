@@ -12,7 +12,7 @@ from geoseg.core.window import Window
 from geoseg.errors import UsageError
 from geoseg.io.files.targets import check_folder, make_folder
 from geoseg.io.raster.code_file import CodeFile
-from geoseg.io.raster.picture_file import write_picture
+from geoseg.io.raster.png_file import write_picture
 from geoseg.io.raster.scene import open_scene
 from geoseg.models.model import load_model
 from geoseg.run.predict import predict

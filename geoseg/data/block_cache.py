@@ -50,4 +50,4 @@ class BlockCache:
 def size_bytes(sample: Sample) -> int:
     """Bytes of a sample's arrays."""
     objects = 0 if sample.objects is None else sample.objects.nbytes
-    return sample.values.nbytes + sample.valid.nbytes + sample.channels.nbytes + objects
+    return sample.values.nbytes + sample.valid.nbytes + sample.class_indices.nbytes + objects

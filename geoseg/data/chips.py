@@ -75,13 +75,13 @@ class Batch:
 
     Attributes:
         inputs: (chip, band, y, x) float32, normalised; 0 where the pixel is missing.
-        channels: (chip, y, x) int64 class indices; ``UNLABELLED`` where there is no label.
+        class_indices: (chip, y, x) int64 class indices; ``UNLABELLED`` where there is no label.
         objects: (chip, y, x) int64 numbers of objects, unique within a chip, 0 for none; zeros where the labels do not
             tell objects apart.
     """
 
     inputs: Tensor
-    channels: Tensor
+    class_indices: Tensor
     objects: Tensor = field(default_factory=lambda: torch.zeros(0, dtype=torch.int64))
 
 
@@ -127,19 +127,19 @@ class ChipMaker:
         """Cut one batch."""
         rng = np.random.default_rng([self._seed, number])
         chips = [self._chip(rng) for _ in range(self._spec.batch)]
-        inputs, channels, objects = (torch.stack(parts) for parts in zip(*chips, strict=True))
-        return Batch(inputs, channels, objects)
+        inputs, class_indices, objects = (torch.stack(parts) for parts in zip(*chips, strict=True))
+        return Batch(inputs, class_indices, objects)
 
     def _chip(self, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
-        values, channels, valid, objects = self._cut(rng)
+        values, class_indices, valid, objects = self._cut(rng)
         values = augment(values, self._amounts, rng)
         if self._amounts.collar > 0:
             painted = torch.from_numpy(blanks((valid.shape[0], valid.shape[1]), self._amounts.collar, rng))
             values = torch.where(painted, float(rng.integers(2)), values)
-            channels, objects = torch.where(painted, 0, channels), torch.where(painted, 0, objects)
+            class_indices, objects = torch.where(painted, 0, class_indices), torch.where(painted, 0, objects)
         usable = valid & torch.from_numpy(~blanks((valid.shape[0], valid.shape[1]), self._amounts.blank, rng))
         inputs = torch.where(usable, (values - self._mean) / self._std, 0.0)
-        return inputs, torch.where(usable, channels, UNLABELLED), torch.where(usable, objects, 0)
+        return inputs, torch.where(usable, class_indices, UNLABELLED), torch.where(usable, objects, 0)
 
     def _cut(self, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         around = None
@@ -162,7 +162,7 @@ def cut(
         around: row and column of a pixel that the chip must contain; None: anywhere.
 
     Returns:
-        Values (band, y, x) float32 in [0, 1], channels (y, x) int64, valid (y, x) bool.
+        Values (band, y, x) float32 in [0, 1], class_indices (y, x) int64, valid (y, x) bool.
     """
     return cut_objects(image, spec, rng, around=around)[:3]
 
@@ -173,7 +173,7 @@ def cut_objects(
     """Cut one chip with the objects on it; arguments as of ``cut``.
 
     Returns:
-        Values, channels and valid as of ``cut``, and numbers of objects (y, x) int64, 0 where there is none.
+        Values, class_indices and valid as of ``cut``, and numbers of objects (y, x) int64, 0 where there is none.
     """
     size = spec.size_px
     low = max(spec.gsd_factor[0], spec.gsd_m[0] / image.gsd_m)
@@ -186,7 +186,7 @@ def cut_objects(
         side = min(side, *image.shape)
     sample = _sample(image, side, spec, rng, around)
     values = torch.from_numpy(unit(sample.values))[None]
-    planes = [sample.channels, sample.valid, _numbered(sample)]
+    planes = [sample.class_indices, sample.valid, _numbered(sample)]
     labels = torch.from_numpy(np.stack(planes).astype(np.float32))[None]
     scaled = max(size, round(size * reach))
     if scaled != side:
@@ -206,7 +206,7 @@ def cut_objects(
 def _numbered(sample: Sample) -> npt.NDArray[np.int64]:
     """Number the objects of a sample anew, from 1, so that float32 holds each; 0 where there is none."""
     if sample.objects is None:
-        return np.zeros(sample.channels.shape, np.int64)
+        return np.zeros(sample.class_indices.shape, np.int64)
     numbers, place = np.unique(sample.objects, return_inverse=True)
     return place.reshape(sample.objects.shape) + int(numbers[0] != 0)
 
@@ -218,7 +218,7 @@ def _sample(
     best, most = None, -1.0
     for _ in range(_TRIES if spec.least_labelled > 0 else 1):
         sample = read_padded(image, _square(image.shape, side, rng, around))
-        share = float((sample.channels != UNLABELLED).mean()) if spec.least_labelled > 0 else 0.0
+        share = float((sample.class_indices != UNLABELLED).mean()) if spec.least_labelled > 0 else 0.0
         if share > most:
             best, most = sample, share
         if share >= spec.least_labelled:

@@ -51,12 +51,12 @@ class ClassPlaces:
                 self._cells = self._count()
         if not self._cells:
             raise UsageError(f"{self._scenes[0].name}: no labelled pixel was found, so classes cannot be balanced.")
-        channel = int(rng.choice(sorted(self._cells)))
-        cells, counts = self._cells[channel], self._counts[channel]
+        class_index = int(rng.choice(sorted(self._cells)))
+        cells, counts = self._cells[class_index], self._counts[class_index]
         index, row, col = cells[int(rng.choice(len(cells), p=counts / counts.sum()))].tolist()
         scene = self._scenes[index]
         cell = Window(row, row + _CELL_PX, col, col + _CELL_PX).intersection(Window.whole(scene.shape))
-        here = np.argwhere(scene.read(cell).channels == channel)
+        here = np.argwhere(scene.read(cell).class_indices == class_index)
         at = here[int(rng.integers(len(here)))]
         return index, (row + int(at[0]), col + int(at[1]))
 
@@ -68,26 +68,28 @@ class ClassPlaces:
         for index, scene in enumerate(self._scenes):
             mine: dict[int, list[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]] = {}
             for block in _blocks(scene.shape, most):
-                for channel, places, pixels in _in_cells(scene.read(block).channels):
-                    mine.setdefault(channel, []).append((np.add(places, (block.row_start, block.col_start)), pixels))
-            for channel, found in mine.items():
+                for class_index, places, pixels in _in_cells(scene.read(block).class_indices):
+                    mine.setdefault(class_index, []).append(
+                        (np.add(places, (block.row_start, block.col_start)), pixels)
+                    )
+            for class_index, found in mine.items():
                 places = np.concatenate([place for place, _ in found])
                 pixels = np.concatenate([count for _, count in found])
                 numbered = np.concatenate([np.full((len(places), 1), index), places], axis=1)
-                cells.setdefault(channel, []).append(numbered)
-                counts.setdefault(channel, []).append(pixels * (self._weights[index] / pixels.sum()))
-        self._counts = {channel: np.concatenate(found) for channel, found in counts.items()}
-        return {channel: np.concatenate(found) for channel, found in cells.items()}
+                cells.setdefault(class_index, []).append(numbered)
+                counts.setdefault(class_index, []).append(pixels * (self._weights[index] / pixels.sum()))
+        self._counts = {class_index: np.concatenate(found) for class_index, found in counts.items()}
+        return {class_index: np.concatenate(found) for class_index, found in cells.items()}
 
 
-def _in_cells(channels: U8) -> Iterator[tuple[int, npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
-    """Count the pixels of each class in cells: channel, (row, column) of its cells' corners, pixels in each."""
-    rows, cols = (np.arange(0, length, _CELL_PX) for length in channels.shape)
-    for channel in np.unique(channels[channels != UNLABELLED]).tolist():
-        here = (channels == channel).astype(np.int64)
+def _in_cells(class_indices: U8) -> Iterator[tuple[int, npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
+    """Count the pixels of each class in cells: class index, (row, column) of its cells' corners, pixels in each."""
+    rows, cols = (np.arange(0, length, _CELL_PX) for length in class_indices.shape)
+    for class_index in np.unique(class_indices[class_indices != UNLABELLED]).tolist():
+        here = (class_indices == class_index).astype(np.int64)
         count = np.add.reduceat(np.add.reduceat(here, rows, axis=0), cols, axis=1)
         cells = np.argwhere(count)
-        yield channel, cells * _CELL_PX, count[count > 0]
+        yield class_index, cells * _CELL_PX, count[count > 0]
 
 
 def _blocks(shape: tuple[int, int], most: int) -> list[Window]:

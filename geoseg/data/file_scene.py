@@ -82,18 +82,18 @@ class FileScene:
         """
         values = np.empty((self.bands, *window.shape), self._stack.dtype)
         valid = np.empty(window.shape, bool)
-        channels = np.empty(window.shape, np.uint8)
+        class_indices = np.empty(window.shape, np.uint8)
         objects: Numbers | None = None
         for block in self._blocks(window):
             sample = self._cache.sample((self._key, block), partial(self._decode, block))
             part = block.intersection(window)
             here, there = part.within(window), part.within(block)
             values[:, *here], valid[here] = sample.values[:, *there], sample.valid[there]
-            channels[here] = sample.channels[there]
+            class_indices[here] = sample.class_indices[there]
             if sample.objects is not None:
                 objects = np.zeros(window.shape, np.int64) if objects is None else objects
                 objects[here] = sample.objects[there]
-        return Sample(values=values, valid=valid, channels=channels, objects=objects)
+        return Sample(values=values, valid=valid, class_indices=class_indices, objects=objects)
 
     @property
     def values(self) -> npt.NDArray[Any]:
@@ -106,9 +106,9 @@ class FileScene:
         return self.read(Window.whole(self.shape)).valid
 
     @property
-    def channels(self) -> U8:
-        """All channels."""
-        return self.read(Window.whole(self.shape)).channels
+    def class_indices(self) -> U8:
+        """Class indices of all pixels."""
+        return self.read(Window.whole(self.shape)).class_indices
 
     def _blocks(self, window: Window) -> Iterator[Window]:
         rows, cols = self._stack.block_shape
@@ -122,10 +122,10 @@ class FileScene:
         labels, labelled, objects = self._read_labels(self._labels, block)
         if self._inside is not None:
             labelled = labelled & (self._read_labels(self._inside, block)[0] > 0)
-        channels = self._recoding.channels(labels, labelled, self._labels.name)
-        channels[~valid] = UNLABELLED
-        numbers = None if objects is None else np.where(channels != UNLABELLED, objects, 0).astype(np.int64)
-        return Sample(values=values, valid=valid, channels=channels, objects=numbers)
+        class_indices = self._recoding.class_indices(labels, labelled, self._labels.name)
+        class_indices[~valid] = UNLABELLED
+        numbers = None if objects is None else np.where(class_indices != UNLABELLED, objects, 0).astype(np.int64)
+        return Sample(values=values, valid=valid, class_indices=class_indices, objects=numbers)
 
     def _read_labels(self, file: LabelFile, block: Window) -> tuple[Labels, Valid, Labels | None]:
         if not file.kept:
@@ -187,9 +187,9 @@ class ScenePart:
         return self.scene.read(self.window).valid
 
     @property
-    def channels(self) -> U8:
-        """All channels."""
-        return self.scene.read(self.window).channels
+    def class_indices(self) -> U8:
+        """Class indices of all pixels."""
+        return self.scene.read(self.window).class_indices
 
     def __repr__(self) -> str:
         return f"ScenePart({self.name!r}, {self.window})"

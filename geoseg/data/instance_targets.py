@@ -24,11 +24,11 @@ def label_table(legend: Legend) -> Tensor:
     return torch.tensor([places.get(code, 0) for code in legend.codes], dtype=torch.int64)
 
 
-def targets_of(channels: Tensor, objects: Tensor, table: Tensor) -> list[Target]:
+def targets_of(class_indices: Tensor, objects: Tensor, table: Tensor) -> list[Target]:
     """Make the target of each chip.
 
     Args:
-        channels: (chip, y, x) class indices; ``UNLABELLED`` where there is no label.
+        class_indices: (chip, y, x) class indices; ``UNLABELLED`` where there is no label.
         objects: (chip, y, x) numbers of objects, 0 for none.
         table: label of each class index, see ``label_table``.
 
@@ -37,22 +37,22 @@ def targets_of(channels: Tensor, objects: Tensor, table: Tensor) -> list[Target]
         int64; ``masks`` (n, y, x) uint8; ``cut`` (n,) bool, True if the object touches the edge of the chip, so that
         there may be more of it; ``iscrowd`` (n,) int64, 1 for regions about which nothing is known.
     """
-    return [_target(one.numpy(), two.numpy(), table.numpy()) for one, two in zip(channels, objects, strict=True)]
+    return [_target(one.numpy(), two.numpy(), table.numpy()) for one, two in zip(class_indices, objects, strict=True)]
 
 
 def _target(
-    channels: np.ndarray[tuple[int, int], np.dtype[np.int64]],
+    class_indices: np.ndarray[tuple[int, int], np.dtype[np.int64]],
     objects: np.ndarray[tuple[int, int], np.dtype[np.int64]],
     table: np.ndarray[tuple[int], np.dtype[np.int64]],
 ) -> Target:
     height, width = objects.shape
     masks, boxes, labels, cut, crowd = [], [], [], [], []
-    unknown = channels == UNLABELLED
+    unknown = class_indices == UNLABELLED
     for number, at in enumerate(ndimage.find_objects(objects.astype(np.int32)), start=1):
         if at is None:
             continue
         mask = objects[at] == number
-        known = channels[at][mask & ~unknown[at]]
+        known = class_indices[at][mask & ~unknown[at]]
         label = int(table[np.bincount(known).argmax()]) if known.size else 0
         if label == 0 or known.size < LEAST_PX:
             unknown[at] |= mask

@@ -47,6 +47,6 @@ def _labelled(scene: LabelledScene) -> bool:
     for top in range(0, height, _BLOCK_PX):
         for left in range(0, width, _BLOCK_PX):
             window = Window(top, min(top + _BLOCK_PX, height), left, min(left + _BLOCK_PX, width))
-            if (scene.read(window).channels != UNLABELLED).any():
+            if (scene.read(window).class_indices != UNLABELLED).any():
                 return True
     return False

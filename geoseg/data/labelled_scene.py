@@ -24,13 +24,13 @@ class Sample:
     Attributes:
         values: (band, y, x), uint8 (0-255 is 0-1) or float32 in [0, 1].
         valid: (y, x) bool; True where the pixel may be used.
-        channels: (y, x) uint8, index into the legend's classes, or ``UNLABELLED``; so wherever ``valid`` is False.
+        class_indices: (y, x) uint8, index into the legend's classes, or ``UNLABELLED``; so wherever ``valid`` is False.
         objects: (y, x) int64 numbers of objects, 0 where there is none; None: the labels do not tell objects apart.
     """
 
     values: npt.NDArray[Any]
     valid: npt.NDArray[np.bool_]
-    channels: U8
+    class_indices: U8
     objects: Numbers | None = None
 
 
@@ -80,8 +80,8 @@ class LabelledScene(Protocol):
         ...
 
     @property
-    def channels(self) -> U8:
-        """All of ``Sample.channels``."""
+    def class_indices(self) -> U8:
+        """All of ``Sample.class_indices``."""
         ...
 
 
@@ -93,7 +93,7 @@ class LabelledImage:
         name: its origin, for messages and scores.
         values: (band, y, x) uint8.
         valid: (y, x) bool; True where the pixel may be used.
-        channels: (y, x) uint8, index into the legend's classes, or ``UNLABELLED``.
+        class_indices: (y, x) uint8, index into the legend's classes, or ``UNLABELLED``.
         gsd_m: true ground sample distance.
         weight: share of the chips cut from it, relative to the others.
         labels_name: name of the labels' file, for messages; None if there is none.
@@ -103,7 +103,7 @@ class LabelledImage:
     name: str
     values: U8
     valid: npt.NDArray[np.bool_]
-    channels: U8
+    class_indices: U8
     gsd_m: float
     weight: float = 1.0
     labels_name: str | None = None
@@ -112,7 +112,7 @@ class LabelledImage:
     @property
     def shape(self) -> tuple[int, int]:
         """(rows, columns)."""
-        height, width = self.channels.shape
+        height, width = self.class_indices.shape
         return height, width
 
     @property
@@ -129,7 +129,9 @@ class LabelledImage:
         """Read a window inside the scene; no copy."""
         at = window.slices
         objects = None if self.objects is None else self.objects[at]
-        return Sample(values=self.values[:, *at], valid=self.valid[at], channels=self.channels[at], objects=objects)
+        return Sample(
+            values=self.values[:, *at], valid=self.valid[at], class_indices=self.class_indices[at], objects=objects
+        )
 
 
 def unit(values: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
@@ -154,10 +156,10 @@ def read_padded(scene: LabelledScene, window: Window) -> Sample:
     at = inside.within(window)
     values = np.zeros((len(sample.values), *window.shape), sample.values.dtype)
     valid = np.zeros(window.shape, bool)
-    channels = np.full(window.shape, UNLABELLED, np.uint8)
-    values[:, *at], valid[at], channels[at] = sample.values, sample.valid, sample.channels
+    class_indices = np.full(window.shape, UNLABELLED, np.uint8)
+    values[:, *at], valid[at], class_indices[at] = sample.values, sample.valid, sample.class_indices
     objects = None
     if sample.objects is not None:
         objects = np.zeros(window.shape, np.int64)
         objects[at] = sample.objects
-    return Sample(values=values, valid=valid, channels=channels, objects=objects)
+    return Sample(values=values, valid=valid, class_indices=class_indices, objects=objects)

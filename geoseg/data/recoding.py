@@ -32,7 +32,7 @@ class Recoding:
     others: Others = "refuse"
     nonzero: bool = False
 
-    def channels(self, labels: npt.NDArray[np.integer], valid: npt.NDArray[np.bool_] | None, where: str) -> U8:
+    def class_indices(self, labels: npt.NDArray[np.integer], valid: npt.NDArray[np.bool_] | None, where: str) -> U8:
         """Convert labels to class indices, both (y, x).
 
         Args:
@@ -45,16 +45,16 @@ class Recoding:
         """
         codes = self._numbers(labels, valid, where) if self.nonzero else labels
         if self.table is None:
-            return channels_of(
+            return class_indices_of(
                 codes if valid is None else np.where(valid, codes, self.legend.nodata), self.legend, where
             )
         found, place = np.unique(codes if valid is None else codes[valid], return_inverse=True)
         meant = np.array([self._code(int(label), where) for label in found], np.int64)
         if valid is None:
-            return channels_of(meant[place].reshape(codes.shape), self.legend, where)
+            return class_indices_of(meant[place].reshape(codes.shape), self.legend, where)
         spread = np.full(codes.shape, self.legend.nodata, np.int64)
         spread[valid] = meant[place]
-        return channels_of(spread, self.legend, where)
+        return class_indices_of(spread, self.legend, where)
 
     def refuse_hidden(self, label: int | None, where: str) -> None:
         """Refuse labels whose file excludes a class by its nodata value, before training starts.
@@ -108,7 +108,7 @@ class Recoding:
         return self.legend.nodata if self.others == "ignore" else self.others
 
 
-def channels_of(codes: npt.NDArray[np.integer], legend: Legend, where: str) -> U8:
+def class_indices_of(codes: npt.NDArray[np.integer], legend: Legend, where: str) -> U8:
     """Convert codes of a legend to class indices; its nodata becomes ``UNLABELLED``.
 
     Args:
@@ -122,13 +122,13 @@ def channels_of(codes: npt.NDArray[np.integer], legend: Legend, where: str) -> U
     Raises:
         UsageError: a code is not in the legend.
     """
-    channels = np.full(codes.shape, UNLABELLED, np.uint8)
+    class_indices = np.full(codes.shape, UNLABELLED, np.uint8)
     known = codes == legend.nodata
-    for channel, code in enumerate(legend.codes):
+    for class_index, code in enumerate(legend.codes):
         here = codes == code
-        channels[here] = channel
+        class_indices[here] = class_index
         known |= here
     if not known.all():
         unknown_codes = np.unique(codes[~known])[:5].tolist()
         raise UsageError(f"{where}: labels {unknown_codes} are no codes of the legend {legend.codes}")
-    return channels
+    return class_indices

@@ -66,9 +66,9 @@ class Reading:
         labels = self._labels(sample, where)
         if labels.shape != valid.shape:
             raise SceneError(where, f"its mask has {labels.shape} pixels, its image {valid.shape}.", "Check its files.")
-        channels = self.recoding.channels(labels, None, where)
-        channels[~valid] = UNLABELLED
-        return Sample(values=self._scaled(stack, valid, where), valid=valid, channels=channels)
+        class_indices = self.recoding.class_indices(labels, None, where)
+        class_indices[~valid] = UNLABELLED
+        return Sample(values=self._scaled(stack, valid, where), valid=valid, class_indices=class_indices)
 
     def _labels(self, sample: Mapping[str, Any], where: str) -> npt.NDArray[np.int64]:
         if self.mask not in sample:
@@ -129,7 +129,7 @@ class SampleScene:
         self.gsd_m = gsd_m
         self._opened, self._index, self._reading, self._cache = opened, index, reading, cache
         first = self._whole()
-        height, width = first.channels.shape
+        height, width = first.class_indices.shape
         self.shape: tuple[int, int] = height, width
         self.bands = len(first.values)
 
@@ -146,7 +146,7 @@ class SampleScene:
             UsageError: a label has no defined meaning.
         """
         whole, at = self._whole(), window.slices
-        return Sample(values=whole.values[:, *at], valid=whole.valid[at], channels=whole.channels[at])
+        return Sample(values=whole.values[:, *at], valid=whole.valid[at], class_indices=whole.class_indices[at])
 
     @property
     def values(self) -> npt.NDArray[Any]:
@@ -159,9 +159,9 @@ class SampleScene:
         return self._whole().valid
 
     @property
-    def channels(self) -> U8:
-        """All channels."""
-        return self._whole().channels
+    def class_indices(self) -> U8:
+        """Class indices of all pixels."""
+        return self._whole().class_indices
 
     def _whole(self) -> Sample:
         return self._cache.sample((self.name, self._index), self._decode)
@@ -227,12 +227,12 @@ class GroundScene:
                 parts.append((block, block.intersection(window), sample))
         first = parts[0][2].values
         values = np.empty((len(first), *window.shape), first.dtype)
-        valid, channels = np.empty(window.shape, bool), np.empty(window.shape, np.uint8)
+        valid, class_indices = np.empty(window.shape, bool), np.empty(window.shape, np.uint8)
         for block, part, sample in parts:
             here, there = part.within(window), part.within(block)
             values[:, *here], valid[here] = sample.values[:, *there], sample.valid[there]
-            channels[here] = sample.channels[there]
-        return Sample(values=values, valid=valid, channels=channels)
+            class_indices[here] = sample.class_indices[there]
+        return Sample(values=values, valid=valid, class_indices=class_indices)
 
     @property
     def values(self) -> npt.NDArray[Any]:
@@ -245,9 +245,9 @@ class GroundScene:
         return self.read(Window.whole(self.shape)).valid
 
     @property
-    def channels(self) -> U8:
-        """All channels."""
-        return self.read(Window.whole(self.shape)).channels
+    def class_indices(self) -> U8:
+        """Class indices of all pixels."""
+        return self.read(Window.whole(self.shape)).class_indices
 
     def _decode(self, block: Window) -> Sample:
         affine = self.geobox.affine
@@ -255,9 +255,11 @@ class GroundScene:
         east, south = affine * (block.col_stop, block.row_stop)
         sample = self._opened.sample((slice(west, east), slice(south, north), self._time))
         found = self._reading.decode(sample, self.name)
-        if found.channels.shape != block.shape:
+        if found.class_indices.shape != block.shape:
             raise SceneError(
-                self.name, f"torchgeo reads {found.channels.shape} pixels of {block.shape}.", "Give res in arguments."
+                self.name,
+                f"torchgeo reads {found.class_indices.shape} pixels of {block.shape}.",
+                "Give res in arguments.",
             )
         return found
 

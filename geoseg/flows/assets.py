@@ -10,7 +10,7 @@ from urllib.parse import quote
 from prefect.assets import Asset
 
 from geoseg.archive.config import ArchiveConfig
-from geoseg.archive.sources.ref import SceneRef
+from geoseg.archive.sources.scene_ref import SceneRef
 from geoseg.core.layer import usual_schema
 from geoseg.core.spec import PredictSpec
 from geoseg.io.publish.bundle import Bundle

@@ -13,10 +13,10 @@ from geoseg.io.labels.nodata import Nodata
 from geoseg.io.publish.bundle import Bundle
 from geoseg.io.vectors.names import split_layer
 from geoseg.score.binary import BinaryCounts
+from geoseg.score.comparison import Reading, colours_of
 from geoseg.score.evaluate import EvaluationPlan, Report, count_pair
 from geoseg.score.pairs import Pair, partner
 from geoseg.score.protocols import Counts
-from geoseg.score.view import Reading, colours_of
 
 
 def find_references(archive: Path, reference: Path, eroded: Path | None = None) -> tuple[list[Pair], list[str]]:

@@ -7,7 +7,7 @@ from prefect.events import emit_event
 from prefect.states import Completed, Failed
 
 from geoseg.archive.record import SceneRecord
-from geoseg.archive.sources.ref import SceneRef
+from geoseg.archive.sources.scene_ref import SceneRef
 from geoseg.flows.artifacts import artifact_key
 
 Ended = dict[SceneRef, SceneRecord]

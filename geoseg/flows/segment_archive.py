@@ -16,8 +16,8 @@ from pydantic import Field
 
 from geoseg.archive.archive import Archive
 from geoseg.archive.config import ClusterClass, Opening
-from geoseg.archive.sources.ref import SceneRef
-from geoseg.archive.workers import MOST_SCENES, archive_workers, scenes_in_flight
+from geoseg.archive.executor import MOST_SCENES, archive_executor, scenes_in_flight
+from geoseg.archive.sources.scene_ref import SceneRef
 from geoseg.core.choices import Precision, RuntimeName
 from geoseg.core.spec import PredictSpec
 from geoseg.flows.artifacts import LogReporter, RunArtifacts
@@ -31,13 +31,13 @@ from geoseg.flows.outcome import run
 from geoseg.flows.parameters import SET_HELP, archive_config, fields
 from geoseg.flows.prepare import prepare_flow
 from geoseg.flows.publish_outcome import publish_outcome
-from geoseg.run.workers import Workers
+from geoseg.run.executor import Executor
 
 count, publish = task(cache_policy=NO_CACHE)(count_scenes), task(cache_policy=NO_CACHE)(publish_archive)
 
 
 @materialize("geoseg://layers", name="segment", task_run_name="{ref.name}", cache_policy=NO_CACHE)
-def segment(ref: SceneRef, archive: Archive, workers: Workers, ended: Ended) -> State[None]:
+def segment(ref: SceneRef, archive: Archive, workers: Executor, ended: Ended) -> State[None]:
     """Segment one scene; its blocks go to the workers. A bad scene is a failed task that says why."""
     record = ended[ref] = archive.segment(ref, workers)
     return emit_scene_event(archive.config.title or archive.config.out.name, record)
@@ -108,7 +108,7 @@ def _segment_left(
 ) -> None:
     config, ended = archive.config, Ended()
     check_limit(gpu_limit)
-    with archive_workers(config, slot=partial(gpu_slot, gpu_limit)) as workers:
+    with archive_executor(config, slot=partial(gpu_slot, gpu_limit)) as workers:
         try:
             archive.load(workers)
 

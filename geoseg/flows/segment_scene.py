@@ -19,8 +19,8 @@ from geoseg.flows.parameters import SET_HELP, SceneOptions, checked, fields
 from geoseg.flows.prepare import prepare_flow
 from geoseg.io.raster.scene import Scene
 from geoseg.models.model import ModelSource
+from geoseg.run.open_executor import ExecutorChoice, open_executor
 from geoseg.run.predict import Layers, predict
-from geoseg.run.start_workers import WorkerChoice, start_workers
 
 
 @materialize("geoseg://layers", name="segment", task_run_name="{name}", cache_policy=NO_CACHE)
@@ -31,10 +31,10 @@ def segment(scene: Scene, name: str, model: str, out: Path, options: SceneOption
     )
     check_limit(options.gpu_limit)
     slot = partial(gpu_slot, options.gpu_limit)
-    with start_workers(WorkerChoice(processes=options.workers, scheduler=options.scheduler), slot=slot) as workers:
+    with open_executor(ExecutorChoice(processes=options.workers, scheduler=options.scheduler), slot=slot) as workers:
         return predict(
             scene,
-            workers.load(source),
+            workers.load_model(source),
             out,
             spec=options.predict,
             overwrite=options.overwrite,

@@ -12,7 +12,7 @@ from geoseg.errors import ModelError
 from geoseg.io.files.input_file import open_input
 from geoseg.io.weights.checkpoint_file import read_checkpoint
 from geoseg.models.named_weights import local_file, look_up
-from geoseg.nn.checkpoints import unwrap
+from geoseg.nn.checkpoints import strip_wrapper
 from geoseg.nn.zoo.pretrained import find_encoder, load_encoder_weights
 
 
@@ -87,6 +87,6 @@ def load_encoder(network: nn.Module, weights: EncoderWeights | NamedEncoder, pat
     if encoder is None:
         raise ModelError("encoder_weights: the recipe's network has no encoder; leave them out or use timm_unet")
     try:
-        load_encoder_weights(encoder, unwrap(read_checkpoint(path).content))
+        load_encoder_weights(encoder, strip_wrapper(read_checkpoint(path).content))
     except ModelError as error:
         raise ModelError(str(error) if str(error).startswith(str(path)) else f"{path}: {error}") from error

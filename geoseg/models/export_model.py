@@ -197,8 +197,8 @@ def to_openvino(network: nn.Module, tile: Tensor, path: Path, card: ModelCard | 
     if card is not None:
         converted.set_rt_info(card.model_dump_json(), [CARD_KEY])
     openvino.save_model(converted, path, compress_to_fp16=False)
-    hints = {"INFERENCE_PRECISION_HINT": "f32"}
-    answer: npt.NDArray[np.float32] = openvino_core().compile_model(path, "CPU", hints)(tile.numpy())["logits"]
+    settings = {"INFERENCE_PRECISION_HINT": "f32"}
+    answer: npt.NDArray[np.float32] = openvino_core().compile_model(path, "CPU", settings)(tile.numpy())["logits"]
     return answer
 
 

@@ -13,12 +13,12 @@ from geoseg.errors import ModelError, UsageError
 from geoseg.io.files.targets import keep_existing, keep_inputs
 from geoseg.io.weights.checkpoint_file import Checkpoint, read_checkpoint
 from geoseg.io.weights.model_file import write_model
-from geoseg.models.imported_card import Wanted, imported_card
+from geoseg.models.imported_card import ImportRequest, imported_card
 from geoseg.models.named_weights import NamedWeights, is_name, local_file, look_up
-from geoseg.nn.checkpoints import Fitted, fit, network_of, unwrap
+from geoseg.nn.checkpoints import Fitted, fit, network_of, strip_wrapper
 from geoseg.nn.instance.contract import InstanceNetwork
 
-__all__ = ["Wanted", "import_model"]
+__all__ = ["ImportRequest", "import_model"]
 
 
 def import_model(
@@ -27,7 +27,7 @@ def import_model(
     out: Path | None = None,
     *,
     file: Path | None = None,
-    wanted: Wanted | None = None,
+    request: ImportRequest | None = None,
     sha256: str | None = None,
     overwrite: bool = False,
 ) -> tuple[Path, ModelCard]:
@@ -39,7 +39,7 @@ def import_model(
             hyper-parameters of a torchgeo task.
         out: the file to write; ``NAME.safetensors`` here unless given.
         file: the file of published weights, which is not fetched then.
-        wanted: fields for the card.
+        request: fields for the card.
         sha256: required digest of the checkpoint.
         overwrite: True if a file may be replaced.
 
@@ -51,7 +51,7 @@ def import_model(
         UsageError: the fields for the card do not fit the network, or nothing names the network.
         OutputError: the model file exists.
     """
-    wanted = wanted or Wanted()
+    request = request or ImportRequest()
     named = look_up(str(source)) if is_name(str(source)) else None
     if file is not None and named is None:
         raise UsageError(
@@ -60,7 +60,7 @@ def import_model(
     if network is None and named is not None:
         network = _published_network(named)
     path = file or (Path(source) if named is None else local_file(named))
-    name = wanted.name or _slug(path.name if named is None else named.name.partition(":")[2])
+    name = request.name or _slug(path.name if named is None else named.name.partition(":")[2])
     target = out or Path(f"{name}.safetensors")
     keep_inputs((path, path / "model.safetensors", path / "pytorch_model.bin"), target)
     keep_existing(target, overwrite=overwrite, cure="Pass another --out, or --overwrite.")
@@ -69,15 +69,15 @@ def import_model(
         network = network or _own_network(checkpoint)
         fitted = fit(
             network,
-            unwrap(checkpoint.content),
-            chosen={**_meta_options(network, named), **wanted.options},
-            hints=checkpoint.hints,
-            bgr=wanted.bgr,
+            strip_wrapper(checkpoint.content),
+            chosen={**_meta_options(network, named), **request.options},
+            metadata=checkpoint.metadata,
+            bgr=request.bgr,
         )
     except ModelError as error:
         raise ModelError(f"{checkpoint.path}: {error}.") from error
     _try(checkpoint.path, fitted)
-    card = imported_card(name, network, fitted, checkpoint, (wanted, named))
+    card = imported_card(name, network, fitted, checkpoint, (request, named))
     tensors = {key: tensor.detach().contiguous().numpy() for key, tensor in fitted.network.state_dict().items()}
     return target, write_model(target, tensors, card, exact=True)
 
@@ -93,7 +93,7 @@ def _published_network(named: NamedWeights) -> str:
 
 
 def _own_network(checkpoint: Checkpoint) -> str:
-    network = network_of(checkpoint.hints)
+    network = network_of(checkpoint.metadata)
     if network is None:
         raise UsageError(f"{checkpoint.path}: it does not name its network. Pass --as with a name of geoseg models.")
     return network

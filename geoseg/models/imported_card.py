@@ -35,7 +35,7 @@ _ANY_GSD: Final = GsdRange(min=0.01, max=1000.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class ImportRequest:
     """Fields for the card of an imported model; None: taken from the checkpoint or a default.
 
     Attributes:
@@ -72,7 +72,7 @@ def imported_card(
     network: str,
     fitted: Fitted,
     checkpoint: Checkpoint,
-    asked: tuple[Wanted, NamedWeights | None],
+    asked: tuple[ImportRequest, NamedWeights | None],
 ) -> ModelCard:
     """Make the card of an imported model.
 
@@ -86,11 +86,11 @@ def imported_card(
     Raises:
         UsageError: the fields do not fit the network.
     """
-    wanted, named = asked
+    request, named = asked
     meta: Mapping[str, Any] = {} if named is None else named.meta
     classes = meta.get("categories") or meta.get("classes")
-    hints = {**checkpoint.hints, **({"meta": {"classes": classes}} if classes else {})}
-    tile_px, halo_px = _tile(fitted, wanted, named)
+    metadata = {**checkpoint.metadata, **({"meta": {"classes": classes}} if classes else {})}
+    tile_px, halo_px = _tile(fitted, request, named)
     imported = {
         "file": checkpoint.path.name,
         "sha256": checkpoint.sha256,
@@ -107,14 +107,14 @@ def imported_card(
             task=network_entry(network).task,
             description=f"Weights of {fitted.layout.source}'s layout, as they came: nothing here was trained again.",
             architecture=Architecture(name=network, options=_plain(fitted.options)),
-            bands=_bands(fitted, wanted, named),
-            radiometry=_radiometry(wanted, named),
-            gsd_m=_gsd(wanted, named),
+            bands=_bands(fitted, request, named),
+            radiometry=_radiometry(request, named),
+            gsd_m=_gsd(request, named),
             tile_px=tile_px,
             halo_px=halo_px,
-            legend=_legend(fitted, wanted, hints),
-            licence=wanted.licence or str(meta.get("license") or _UNKNOWN),
-            warnings=_assumptions(fitted, wanted),
+            legend=_legend(fitted, request, metadata),
+            licence=request.licence or str(meta.get("license") or _UNKNOWN),
+            warnings=_assumptions(fitted, request),
             recipe={"imported": imported},
         )
     except ValueError as error:  # pydantic's own
@@ -128,31 +128,31 @@ def _plain(options: Mapping[str, Any]) -> dict[str, Any]:
     return {key: list(value) if isinstance(value, tuple) else value for key, value in options.items()}
 
 
-def _radiometry(wanted: Wanted, named: NamedWeights | None) -> Literal["display", "reflectance"]:
+def _radiometry(request: ImportRequest, named: NamedWeights | None) -> Literal["display", "reflectance"]:
     """Radiometry of the pixels: published weights of numbered bands are of a satellite's reflectance."""
-    if wanted.radiometry is not None:
-        return wanted.radiometry
+    if request.radiometry is not None:
+        return request.radiometry
     bands = [] if named is None else [str(band) for band in named.meta.get("bands") or ()]
     return "reflectance" if bands and all(_NUMBERED_BAND.match(band) for band in bands) else "display"
 
 
-def _gsd(wanted: Wanted, named: NamedWeights | None) -> GsdRange:
-    if wanted.gsd_m is not None:
-        return GsdRange(min=wanted.gsd_m[0], max=wanted.gsd_m[1])
+def _gsd(request: ImportRequest, named: NamedWeights | None) -> GsdRange:
+    if request.gsd_m is not None:
+        return GsdRange(min=request.gsd_m[0], max=request.gsd_m[1])
     resolution_m = None if named is None else named.resolution_m
     return _ANY_GSD if resolution_m is None else GsdRange(min=resolution_m, max=resolution_m)
 
 
-def _bands(fitted: Fitted, wanted: Wanted, published: NamedWeights | None) -> tuple[CardBand, ...]:
+def _bands(fitted: Fitted, request: ImportRequest, published: NamedWeights | None) -> tuple[CardBand, ...]:
     count = fitted.bands
-    names = wanted.bands or _meta_bands(published, count) or _USUAL_BANDS.get(count)
+    names = request.bands or _meta_bands(published, count) or _USUAL_BANDS.get(count)
     if names is None or len(names) != count:
         given = "none are given" if names is None else f"{len(names)} are given"
         raise UsageError(f"the network takes {count} bands, {given}. Pass --bands with {count} names.")
-    usual = _published_scaling(published, _radiometry(wanted, published)) or _scaling(fitted, count)
+    usual = _published_scaling(published, _radiometry(request, published)) or _scaling(fitted, count)
     mean, std = (
         tuple(given) * count if len(given) == 1 else tuple(given)
-        for given in (wanted.mean or usual[0], wanted.std or usual[1])
+        for given in (request.mean or usual[0], request.std or usual[1])
     )
     if len(mean) != count or len(std) != count:
         raise UsageError(f"the network takes {count} bands, so --mean and --std need one number or {count} each.")
@@ -172,16 +172,16 @@ def _published_scaling(
 
 def _scaling(fitted: Fitted, count: int) -> tuple[Sequence[float], Sequence[float]]:
     """Means and deviations of the bands in the card's order, on the 0 to 1 scale."""
-    told = None if fitted.config is None else fitted.config.normalisation
-    if told is not None and len(told.mean) in (1, count):
-        mean, std = ([value / 255 for value in values] * (count // len(values)) for values in (told.mean, told.std))
-        return (mean[::-1], std[::-1]) if told.bgr else (mean, std)
+    given = None if fitted.config is None else fitted.config.normalisation
+    if given is not None and len(given.mean) in (1, count):
+        mean, std = ([value / 255 for value in values] * (count // len(values)) for values in (given.mean, given.std))
+        return (mean[::-1], std[::-1]) if given.bgr else (mean, std)
     if fitted.layout.scaling == "unit" or count != len(_IMAGENET[0]):
         return (0.0,) * count, (1.0,) * count
     return _CAFFE if fitted.layout.scaling == "caffe" else _IMAGENET
 
 
-def _tile(fitted: Fitted, wanted: Wanted, named: NamedWeights | None) -> tuple[int, int]:
+def _tile(fitted: Fitted, request: ImportRequest, named: NamedWeights | None) -> tuple[int, int]:
     """Return tile side and halo: of mmsegmentation's sliding window, or of the training tiles."""
     config = fitted.config
     published = None if named is None else named.tile_px
@@ -191,20 +191,20 @@ def _tile(fitted: Fitted, wanted: Wanted, named: NamedWeights | None) -> tuple[i
         halo_px = max(0, min(tile_px - min(config.window.stride_px), tile_px - 1) // 2)
     elif config is not None and config.crop_px is not None and "image_px" not in fitted.options:
         tile_px = min(config.crop_px)
-    if wanted.tile_px is not None:
-        tile_px, halo_px = wanted.tile_px, None
+    if request.tile_px is not None:
+        tile_px, halo_px = request.tile_px, None
     usual = min(64, tile_px // 8) if halo_px is None else halo_px
-    return tile_px, usual if wanted.halo_px is None else wanted.halo_px
+    return tile_px, usual if request.halo_px is None else request.halo_px
 
 
-def _assumptions(fitted: Fitted, wanted: Wanted) -> tuple[str, ...]:
+def _assumptions(fitted: Fitted, request: ImportRequest) -> tuple[str, ...]:
     """Return warnings on options and scaling that were assumed because the checkpoint does not contain them."""
     begins = f"the class begins at a probability of {fitted.threshold:g} in its source"
     moved = [f"Its logit is moved: {begins}, and at 0.5 here"] if fitted.threshold != 0.5 else []
-    if not fitted.layout.untold:
+    if not fitted.layout.undetectable:
         return tuple(moved)
-    told = fitted.config is not None and fitted.config.normalisation is not None
-    scaled = told or (wanted.mean is not None and wanted.std is not None)
+    given = fitted.config is not None and fitted.config.normalisation is not None
+    scaled = given or (request.mean is not None and request.std is not None)
     assumed = [f"{key}={str(value).lower()}" for key, value in fitted.assumed.items()]
     scaling = [] if scaled else [f"the scaling of the pixels ({_SCALINGS[fitted.layout.scaling]})"]
     if not assumed and not scaling:
@@ -227,12 +227,12 @@ def _meta_bands(named: NamedWeights | None, count: int) -> tuple[str, ...] | Non
     return tuple(names) if len(names) == count else None
 
 
-def _legend(fitted: Fitted, wanted: Wanted, hints: Mapping[str, Any]) -> Legend:
-    if wanted.legend is not None:
-        if len(wanted.legend) != fitted.classes:
-            raise UsageError(f"the legend has {len(wanted.legend)} classes, the network {fitted.classes}.")
-        return wanted.legend
-    names, colours = _told_classes(hints)
+def _legend(fitted: Fitted, request: ImportRequest, metadata: Mapping[str, Any]) -> Legend:
+    if request.legend is not None:
+        if len(request.legend) != fitted.classes:
+            raise UsageError(f"the legend has {len(request.legend)} classes, the network {fitted.classes}.")
+        return request.legend
+    names, colours = _named_classes(metadata)
     if fitted.sigmoid and len(names) < 2:
         names, colours = ["background", *(names or ["class"])], []
     if names and len(names) != fitted.classes:
@@ -250,14 +250,14 @@ def _legend(fitted: Fitted, wanted: Wanted, hints: Mapping[str, Any]) -> Legend:
     return Legend(classes=tuple(classes))
 
 
-def _told_classes(hints: Mapping[str, Any]) -> tuple[list[str], list[str]]:
+def _named_classes(metadata: Mapping[str, Any]) -> tuple[list[str], list[str]]:
     """Class names and colours of mmsegmentation's ``meta``, names of torchvision's ``categories``."""
-    meta = hints.get("meta")
+    meta = metadata.get("meta")
     if not isinstance(meta, Mapping):
         return [], []
     inner = meta.get("dataset_meta")
-    told = inner if isinstance(inner, Mapping) else {str(k).lower(): v for k, v in meta.items()}
-    names, palette = told.get("classes"), told.get("palette")
+    given = inner if isinstance(inner, Mapping) else {str(k).lower(): v for k, v in meta.items()}
+    names, palette = given.get("classes"), given.get("palette")
     if not isinstance(names, (list, tuple)):
         return [], []
     colours = [_hex(colour) for colour in palette] if isinstance(palette, (list, tuple)) else []

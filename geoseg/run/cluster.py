@@ -17,16 +17,16 @@ import dask
 import torch
 
 from geoseg.errors import ResourceError, UsageError
-from geoseg.run.dask_workers import BLOCK, GPU, LAYERS, DaskWorkers
+from geoseg.run.dask_executor import BLOCK, GPU, LAYERS, DaskExecutor
 from geoseg.run.loopback import check_loopback
 from geoseg.run.on_worker import BLOCKS_AT_ONCE
 
 if TYPE_CHECKING:
     from distributed import Client
 
-    from geoseg.run.start_workers import ClusterSpec
+    from geoseg.run.open_executor import ClusterSpec
 
-__all__ = ["KNOWN_PACKAGES", "DaskWorkers", "joined_cluster", "local_cluster", "share_of_threads", "started_cluster"]
+__all__ = ["KNOWN_PACKAGES", "DaskExecutor", "joined_cluster", "local_cluster", "share_of_threads", "started_cluster"]
 
 KNOWN_PACKAGES = {
     "distributed": "geoseg",

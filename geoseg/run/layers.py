@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from geoseg.core.layer import OBJECTS, Layer, RasterLayer
 from geoseg.core.spec import InstanceChoice
-from geoseg.io.files.quiet import quiet
+from geoseg.io.files.gdal_messages import suppress_gdal_messages
 from geoseg.io.publish.grid import LayerGrid
 from geoseg.run.finished_blocks import BlockSource, FinishedBlocks
 from geoseg.run.layer_writers import WRITERS, LayerJob
@@ -81,7 +81,7 @@ def write_layers(job: Job, source: BlockSource, grid: LayerGrid, reporter: Repor
         start = time.perf_counter()
         found = _instances(job, blocks, grid)
         seconds[OBJECTS] = round(time.perf_counter() - start, 3)
-    with quiet(), ThreadPoolExecutor(2, thread_name_prefix="raster") as pool:
+    with suppress_gdal_messages(), ThreadPoolExecutor(2, thread_name_prefix="raster") as pool:
         try:
             running += [pool.submit(write, part) for part in (rasters[:1], rasters[1:]) if part]
             # in this thread: pyogrio catches GDAL's warnings only in the one that imported it

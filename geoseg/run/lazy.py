@@ -25,8 +25,8 @@ from geoseg.io.raster.georeference import refuse_nowhere
 from geoseg.io.raster.scene import Scene, SceneBand
 from geoseg.io.raster.validity import valid_pixels
 from geoseg.models.model import Model, load_model
+from geoseg.run.executor import predict_inputs
 from geoseg.run.plan import RunPlan, make_plan
-from geoseg.run.workers import predict_inputs
 
 
 def segment(pixels: xr.DataArray | Scene, model: Model | str | Path, *, spec: PredictSpec | None = None) -> xr.Dataset:

@@ -15,17 +15,17 @@ from geoseg.core.card import ModelCard
 from geoseg.core.tiling import Block
 from geoseg.errors import GeosegError, ModelError, WriteError
 from geoseg.io.labels.area_of_interest import Mask, read_area
-from geoseg.io.polygons.ogr_file import keep_quiet
-from geoseg.io.raster.options import OpenOptions
+from geoseg.io.polygons.ogr_file import silence_ogr
+from geoseg.io.raster.open_options import OpenOptions
 from geoseg.io.raster.scene import Scene
 from geoseg.io.store import Store
 from geoseg.models.model import Model, ModelSource, combined, load
+from geoseg.run.executor import SceneRequest, predict_inputs, read_inputs
 from geoseg.run.plan import RunPlan
 from geoseg.run.publish import RunStats
 from geoseg.run.report import Silence
 from geoseg.run.stages import StartedRun, disk_errors, finish_run, plan_of, run_paths, start_run
 from geoseg.run.worker_device import own_index
-from geoseg.run.workers import SceneRequest, predict_inputs, read_inputs
 from geoseg.runtimes.runtime import RuntimeInfo
 
 if TYPE_CHECKING:
@@ -156,7 +156,7 @@ def start_on_worker(order: SegmentTask) -> StartedRun:
 @_plainly
 def finish_on_worker(order: SegmentTask, started: StartedRun, facts: RunStats) -> dict[str, Any]:
     """Write the layers of a scene, one scene at a time in a process; see ``geoseg.run.stages.finish_run``."""
-    keep_quiet()
+    silence_ogr()
     request = order.request
     with _FINISHING, disk_errors(started.work.lock.parent), Scene(request.uri, request.options) as scene:
         return finish_run(scene, order.model.model(), started, facts, Silence())

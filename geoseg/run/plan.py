@@ -22,7 +22,7 @@ from geoseg.inference.passes import InferencePass, bands_read, readable, window_
 from geoseg.inference.tasks.instance_layers import MOST_PIXELS, OBJECT_IDS
 from geoseg.inference.tasks.registry import task_of
 from geoseg.inference.tile_choice import chosen_tile_px
-from geoseg.io.files.formats import READ_CACHE_BYTES
+from geoseg.io.files.drivers import READ_CACHE_BYTES
 from geoseg.io.labels.area_of_interest import Mask, area_digest
 from geoseg.io.publish.bundle import Bundle
 from geoseg.io.raster.pyramid import bytes_with_overviews

@@ -19,6 +19,7 @@ from geoseg.io.publish.notebook_html import html_table
 from geoseg.io.raster.scene import Scene, open_scene
 from geoseg.io.store import Store
 from geoseg.models.model import Model, load_model
+from geoseg.run.executor import Executor, LocalExecutor
 from geoseg.run.layer_writers import import_vectoriser
 from geoseg.run.lock import locked
 from geoseg.run.notebook_progress import default_reporter
@@ -26,7 +27,6 @@ from geoseg.run.plan import Job
 from geoseg.run.publish import RunStats
 from geoseg.run.report import Reporter
 from geoseg.run.stages import StartedRun, disk_errors, finish_run, make_job, plan_of, run_paths, start_run
-from geoseg.run.workers import LocalWorkers, Workers
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -71,7 +71,7 @@ def predict(  # noqa: PLR0913 - a run's options, each with a default
     spec: PredictSpec | None = None,
     overwrite: bool = False,
     name: str | None = None,
-    workers: Workers | Client | None = None,
+    workers: Executor | Client | None = None,
     reporter: Reporter | None = None,
 ) -> Layers:
     """Segment a scene and write its layers to ``out/NAME/``.
@@ -127,25 +127,25 @@ def predict(  # noqa: PLR0913 - a run's options, each with a default
         return Layers(bundle=work.bundle, record=_run(scene, model, started, executor, reporter))
 
 
-def _executor(workers: Workers | Client | None) -> Workers:
+def _executor(workers: Executor | Client | None) -> Executor:
     """Return the executor that is meant.
 
     Raises:
         UsageError: it is none.
     """
     if workers is None:
-        return LocalWorkers()
+        return LocalExecutor()
     distributed = sys.modules.get("distributed")
     if distributed is not None and isinstance(workers, distributed.Client):
-        from geoseg.run.dask_workers import DaskWorkers  # noqa: PLC0415 - distributed takes a second to import
+        from geoseg.run.dask_executor import DaskExecutor  # noqa: PLC0415 - distributed takes a second to import
 
-        return DaskWorkers(workers)
+        return DaskExecutor(workers)
     if not callable(getattr(workers, "predict", None)):
         raise UsageError(f"predict takes a distributed.Client as workers, not {type(workers).__name__}.")
     return workers
 
 
-def _run(scene: Scene, model: Model, started: StartedRun, workers: Workers, reporter: Reporter) -> dict[str, Any]:
+def _run(scene: Scene, model: Model, started: StartedRun, workers: Executor, reporter: Reporter) -> dict[str, Any]:
     for note in started.notes:
         reporter.note(note)
     began, clock = datetime.now(UTC), time.perf_counter()
@@ -165,13 +165,13 @@ def _run(scene: Scene, model: Model, started: StartedRun, workers: Workers, repo
 
 
 def _predict_blocks(
-    job: Job, store: Store, left: list[Block], workers: Workers, reporter: Reporter
+    job: Job, store: Store, left: list[Block], workers: Executor, reporter: Reporter
 ) -> tuple[dict[str, int], int]:
     """Predict the pending blocks; return the numbers of predicted and of empty blocks, and of predicted pixels."""
     rows, cols = job.plan.read.scene_shape
     reporter.stage("predict", rows * cols, rows * cols - sum(block.window.pixels for block in left))
     empty = pixels = 0
-    for done in workers.predict(job, store, left, reporter.advance):
+    for done in workers.predict_blocks(job, store, left, reporter.advance):
         empty += done.empty
         pixels += 0 if done.empty else done.block.window.pixels
     return {"predicted": len(left) - empty, "empty": empty}, pixels

@@ -23,11 +23,11 @@ from geoseg.io.raster.scene import Scene
 from geoseg.io.raster.surroundings import surroundings
 from geoseg.io.store import Store
 from geoseg.models.model import Model
+from geoseg.run.executor import State
 from geoseg.run.output_state import ExistingOutput, commit, existing_output, replace_broken, roll_back
 from geoseg.run.plan import Job, RunPaths, RunPlan, identity, make_plan, with_margin
 from geoseg.run.publish import RunStats, publish
 from geoseg.run.report import Reporter
-from geoseg.run.workers import State
 
 _WITH_MARGIN = frozenset({"semantic"})
 """Tasks that may read beyond a scene's edges; an object there would belong to the neighbour."""

@@ -9,11 +9,11 @@ import numpy as np
 
 from geoseg.core.choices import Unanswered
 from geoseg.score.calibration import CalibrationCounts
+from geoseg.score.comparison import Comparison, Hidden
 from geoseg.score.matrix import NONE, U8, Matrix, count, jsonable, mean, scores
 from geoseg.score.membranes import rand_and_information
 from geoseg.score.protocols import Section
 from geoseg.score.single_masks import LineCounts, dice, mask_precision
-from geoseg.score.view import Comparison, Hidden
 
 MOST_REGION_PX: Final = 16_777_216
 """Largest image, pixels, for region scores, which need the whole image at once."""

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from geoseg.score.comparison import View
 from geoseg.score.matrix import NONE, jsonable, mean, ratio
-from geoseg.score.view import View
 
 Bool = npt.NDArray[np.bool_]
 Distance = tuple[float, str]

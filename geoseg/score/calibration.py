@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from geoseg.score.comparison import View
 from geoseg.score.matrix import NONE, jsonable
-from geoseg.score.view import View
 
 
 def calibration_error(

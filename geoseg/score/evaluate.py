@@ -17,8 +17,9 @@ from geoseg.io.labels.raster_legend import legend_of
 from geoseg.io.vectors.names import is_vector
 from geoseg.score.binary import BinaryCounts
 from geoseg.score.boundary import Distance
-from geoseg.score.codes import Positive, Recoded
+from geoseg.score.comparison import Comparison, Hidden, Reading, colours_of
 from geoseg.score.hidden import HiddenClasses
+from geoseg.score.label_meaning import Positive, Recoded
 from geoseg.score.matrix import Matrix, jsonable, ratio
 from geoseg.score.pairs import Pair
 from geoseg.score.protocols import (
@@ -31,7 +32,6 @@ from geoseg.score.protocols import (
     isprs,
     present,
 )
-from geoseg.score.view import Comparison, Hidden, Reading, colours_of
 
 _SYNONYMS = {"clutterbackground": "clutter", "background": "clutter", "lowveg": "lowvegetation"}
 

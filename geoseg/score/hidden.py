@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from geoseg.score.comparison import Hidden
 from geoseg.score.matrix import NONE, Matrix
 from geoseg.score.pairs import Pair
-from geoseg.score.view import Hidden
 
 
 @dataclass(slots=True)

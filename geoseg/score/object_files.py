@@ -23,10 +23,10 @@ from geoseg.io.vectors.names import is_vector
 from geoseg.io.vectors.projection import ProjectionError, to_crs
 from geoseg.io.vectors.read import VectorRequest, read_polygons
 from geoseg.score.average_precision import average_precision, boxes_of, overlapping
+from geoseg.score.metric_crs import metric
 from geoseg.score.object_curves import counts_per_area, f1_by_iou, f1_by_score
 from geoseg.score.objects import match_objects, object_scores
 from geoseg.score.pairs import list_predictions
-from geoseg.score.planes import metric
 from geoseg.score.verdicts import Compared, VerdictFiles, write_files
 from geoseg.vector.spec import VectorSpec
 from geoseg.vector.vectorise import vectorise_codes

@@ -15,9 +15,9 @@ from geoseg.core.isprs_legend import CLUTTER, TOWN_LEGEND
 from geoseg.core.legend import Legend
 from geoseg.score.boundary import BoundaryCounts, Distance, PixelSides
 from geoseg.score.calibration import CalibrationCounts
+from geoseg.score.comparison import Comparison, Hidden, View
 from geoseg.score.erosion import ISPRS_RADIUS_PX, without_borders
 from geoseg.score.matrix import Matrix, Scores, count, jsonable, scores
-from geoseg.score.view import Comparison, Hidden, View
 
 ISPRS: Final = TOWN_LEGEND
 

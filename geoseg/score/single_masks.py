@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from geoseg.score.boundary import distance_to
+from geoseg.score.comparison import View
 from geoseg.score.matrix import NONE
-from geoseg.score.view import View
 
 TGS_THRESHOLDS: Final = tuple(round(0.5 + 0.05 * step, 2) for step in range(10))
 CRACK_TOLERANCES_PX: Final = (2, 5)

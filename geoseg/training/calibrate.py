@@ -80,7 +80,7 @@ def calibrate(
     Source:
         Guo et al. 2017, On Calibration of Modern Neural Networks, section 4.2.
     """
-    counts = [int(np.count_nonzero(image.channels != UNLABELLED)) for image in images]
+    counts = [int(np.count_nonzero(image.class_indices != UNLABELLED)) for image in images]
     total = sum(counts)
     if not total:
         raise UsageError(f"{card.name}: nothing to calibrate on. Give a source rows to validate on.")
@@ -91,9 +91,9 @@ def calibrate(
         inside = drawn[(drawn >= start) & (drawn < start + count)] - start
         start += count
         if len(inside):
-            places = np.flatnonzero(image.channels != UNLABELLED)[inside]
+            places = np.flatnonzero(image.class_indices != UNLABELLED)[inside]
             logits.append(_logits_at(network, image, card, places))
-            labels.append(image.channels.ravel()[places])
+            labels.append(image.class_indices.ravel()[places])
     return _fitted(np.concatenate(logits), np.concatenate(labels), _named(images))
 
 
@@ -122,7 +122,7 @@ def _logits_at(
     network: nn.Module, image: LabelledScene, card: ModelCard, places: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.float32]:
     """Return logits (sample, class) at flat indices of an image."""
-    rows, cols = np.divmod(places, image.channels.shape[1])
+    rows, cols = np.divmod(places, image.class_indices.shape[1])
     found = np.empty((len(places), len(card.legend)), np.float32)
     for core, logits in core_logits(network, image, card):
         inside = (core.row_start <= rows) & (rows < core.row_stop) & (core.col_start <= cols) & (cols < core.col_stop)
@@ -131,9 +131,9 @@ def _logits_at(
 
 
 def _fitted(logits: npt.NDArray[np.float32], labels: npt.NDArray[np.uint8], on: str) -> Calibration:
-    channels = labels.astype(np.int64)
-    temperature = fit_temperature(logits, channels)
-    correct = logits.argmax(axis=1) == channels
+    class_indices = labels.astype(np.int64)
+    temperature = fit_temperature(logits, class_indices)
+    correct = logits.argmax(axis=1) == class_indices
 
     def confidence(at: float, part: slice = slice(None)) -> npt.NDArray[np.float64]:
         return np.asarray(apply_temperature(logits[part], at).max(axis=1))
@@ -142,13 +142,13 @@ def _fitted(logits: npt.NDArray[np.float32], labels: npt.NDArray[np.uint8], on: 
     crossed = confidence(temperature)
     for fitted, measured in ((slice(half), slice(half, None)), (slice(half, None), slice(half))):
         if half:
-            crossed[measured] = confidence(fit_temperature(logits[fitted], channels[fitted]), measured)
+            crossed[measured] = confidence(fit_temperature(logits[fitted], class_indices[fitted]), measured)
     return Calibration(
         temperature=temperature,
         error_before=calibration_error(confidence(1.0), correct),
         error_after=calibration_error(crossed, correct),
-        surprise_before=negative_log_likelihood(logits, channels),
-        surprise_after=negative_log_likelihood(logits, channels, temperature),
+        surprise_before=negative_log_likelihood(logits, class_indices),
+        surprise_after=negative_log_likelihood(logits, class_indices, temperature),
         pixels=len(labels),
         on=on,
     )

@@ -13,9 +13,9 @@ import torch
 from lightning.pytorch import Callback, Trainer
 from torch import Tensor
 
-from geoseg.training.learner import Learner
 from geoseg.training.progress import Line, Report, TrainingProgress, write_log
 from geoseg.training.score import Confusion, headline
+from geoseg.training.training_module import TrainingModule
 
 Look = Callable[[torch.nn.Module, tuple[int, int]], Confusion]
 """Counts a network's predictions on this process's share of the validation data, by rank and number of processes."""
@@ -58,7 +58,7 @@ class TrainingCallback(Callback):  # type: ignore[misc]
         if pl_module.end_batch():
             self._after_step(trainer, pl_module)
 
-    def _after_step(self, trainer: Trainer, learner: Learner) -> None:
+    def _after_step(self, trainer: Trainer, learner: TrainingModule) -> None:
         schedule, settings = learner.recipe.schedule, learner.recipe.trainer
         rate = max(group["lr"] for group in trainer.optimizers[0].param_groups)
         step = learner.steps_taken
@@ -82,7 +82,7 @@ class TrainingCallback(Callback):  # type: ignore[misc]
         """Return True if any process would stop, since their clocks differ."""
         return bool(trainer.strategy.reduce_boolean_decision(decision, all=False))
 
-    def _judge(self, trainer: Trainer, learner: Learner) -> bool:
+    def _judge(self, trainer: Trainer, learner: TrainingModule) -> bool:
         """Validate the averaged weights; return True if the patience is exhausted."""
         learner.average.eval()
         began = time.monotonic()
@@ -102,7 +102,7 @@ class TrainingCallback(Callback):  # type: ignore[misc]
         patience = learner.recipe.schedule.patience
         return patience is not None and learner.looks_since_best >= patience
 
-    def _write_line(self, trainer: Trainer, learner: Learner, rate: float, *, looked: bool) -> None:
+    def _write_line(self, trainer: Trainer, learner: TrainingModule, rate: float, *, looked: bool) -> None:
         batches, since = self._last_line
         now = time.monotonic()
         chips = (learner.batches_seen - batches) * learner.recipe.chips.batch * trainer.world_size
@@ -126,7 +126,7 @@ class TrainingCallback(Callback):  # type: ignore[misc]
                 {k: v for k, v in line.items() if k != "step" and math.isfinite(v)}, step=learner.steps_taken
             )
 
-    def _progress(self, learner: Learner, rate: float) -> TrainingProgress:
+    def _progress(self, learner: TrainingModule, rate: float) -> TrainingProgress:
         return TrainingProgress(
             step=learner.steps_taken,
             steps=learner.recipe.schedule.steps,

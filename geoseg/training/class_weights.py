@@ -42,8 +42,8 @@ def weights_of(mix: LossMix, legend: Legend, chips: ChipMaker) -> Tensor | None:
         return torch.tensor([requested.get(name, 1.0) for name in legend.names], dtype=torch.float32)
     counts = torch.zeros(len(legend), dtype=torch.int64)
     for number in range(_BATCHES):
-        channels = chips.batch(number).channels
-        counts += torch.bincount(channels[channels != UNLABELLED], minlength=len(legend))
+        class_indices = chips.batch(number).class_indices
+        counts += torch.bincount(class_indices[class_indices != UNLABELLED], minlength=len(legend))
     seen = counts > 0
     shares = counts / counts.sum().clamp(min=1)
     return torch.where(seen, shares[seen].median() / shares.clamp(min=1e-9), torch.ones(())).float()

@@ -21,10 +21,10 @@ from geoseg.errors import ResourceError, UsageError
 from geoseg.training.batches import PrefetchedBatches
 from geoseg.training.callbacks import Look, TrainingCallback
 from geoseg.training.checkpoint import WholeFiles
-from geoseg.training.learner import Learner
 from geoseg.training.progress import Report
 from geoseg.training.recipe import Recipe
 from geoseg.training.trainer_settings import TrainerSettings
+from geoseg.training.training_module import TrainingModule
 
 _PRECISIONS: dict[str, Any] = {"bf16": "bf16-mixed", "fp32": "32-true"}
 
@@ -45,7 +45,7 @@ class FitPaths:
 
 
 def fit(
-    learner: Learner,
+    learner: TrainingModule,
     chips: ChipMaker,
     places: FitPaths,
     *,

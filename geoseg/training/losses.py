@@ -136,9 +136,9 @@ def lovasz_softmax(probs: Tensor, target: Tensor, *, ignore: int) -> Tensor:
     known = target != ignore
     flat, truth = probs.movedim(1, -1)[known], target[known]
     losses = []
-    for channel in torch.unique(truth).tolist():
-        foreground = (truth == channel).to(flat.dtype)
-        errors, order = (foreground - flat[:, channel]).abs().sort(descending=True)
+    for class_index in torch.unique(truth).tolist():
+        foreground = (truth == class_index).to(flat.dtype)
+        errors, order = (foreground - flat[:, class_index]).abs().sort(descending=True)
         losses.append(torch.dot(errors, _jaccard_gradient(foreground[order])))
     return torch.stack(losses).mean() if losses else probs.sum() * 0
 

@@ -18,7 +18,7 @@ from geoseg.core.tiling import Blocks, Tiling
 from geoseg.core.window import Window
 from geoseg.data.labelled_scene import LabelledScene, unit
 from geoseg.inference.match import ReadPlan
-from geoseg.inference.objects.detect import detect, detected_channels
+from geoseg.inference.objects.detect import detect, detected_class_indices
 from geoseg.inference.predict import tile_answers
 from geoseg.inference.prepare import prepare, scene_window
 from geoseg.runtimes.runtime import Answer, RuntimeInfo
@@ -28,7 +28,7 @@ Confusion = npt.NDArray[np.int64]
 _LOGITS = "logits"
 
 
-def predict_channels(network: nn.Module, image: LabelledScene, card: ModelCard) -> npt.NDArray[np.uint8]:
+def predict_class_indices(network: nn.Module, image: LabelledScene, card: ModelCard) -> npt.NDArray[np.uint8]:
     """Predict a whole image by tiles with a halo, as a run does, without test-time augmentation.
 
     Args:
@@ -40,7 +40,7 @@ def predict_channels(network: nn.Module, image: LabelledScene, card: ModelCard) 
         Class indices (y, x) uint8, the most probable class of every pixel.
     """
     if card.task == "instance":
-        return detected_channels(detect(network, image, card, min_score=card.min_score), card)
+        return detected_class_indices(detect(network, image, card, min_score=card.min_score), card)
     answer = np.zeros(image.shape, np.uint8)
     for core, logits in core_logits(network, image, card):
         answer[core.slices] = logits.argmax(0).astype(np.uint8)
@@ -136,7 +136,7 @@ def score(network: nn.Module, images: Sequence[LabelledScene], card: ModelCard) 
     """
     counted: dict[str, Confusion] = {}
     for image in images:
-        counts = confusion(image.channels, predict_channels(network, image, card), len(card.legend))
+        counts = confusion(image.class_indices, predict_class_indices(network, image, card), len(card.legend))
         counted[image.scored_as] = counted.get(image.scored_as, 0) + counts
     return [score for on, counts in counted.items() for score in image_scores(on, counts, card.legend)]
 

@@ -19,7 +19,7 @@ _REACH = 3.0
 """Distances are measured up to this many sigma; beyond, the weight is below 0.012."""
 
 
-def object_channels(mix: LossMix, legend: Legend) -> tuple[int, ...]:
+def separated_classes(mix: LossMix, legend: Legend) -> tuple[int, ...]:
     """List the class indices whose connected regions are objects.
 
     Args:
@@ -81,8 +81,8 @@ def separation_weights(target: Tensor, objects: Sequence[int], sigma_px: float) 
 
 def _weights(codes: np.ndarray, objects: Sequence[int], sigma_px: float) -> np.ndarray:
     numbers = np.zeros(codes.shape, np.int32)
-    for channel in objects:
-        regions, _ = ndimage.label(codes == channel)
+    for class_index in objects:
+        regions, _ = ndimage.label(codes == class_index)
         numbers = np.where(regions > 0, regions + numbers.max(initial=0), numbers)
     nearest, second = two_nearest(numbers, _REACH * sigma_px)
     weights = np.exp(-((nearest.astype(np.float64) + second) ** 2) / (2 * sigma_px**2))

@@ -28,12 +28,12 @@ from geoseg.training.calibrate import calibrate
 from geoseg.training.class_weights import weights_of
 from geoseg.training.progress import Report, TrainingProgress
 from geoseg.training.recipe import Recipe, read_recipe, recipe_digest
-from geoseg.training.score import Confusion, confusion, predict_channels
+from geoseg.training.score import Confusion, confusion, predict_class_indices
 from geoseg.training.training_checks import count_on_chips, training_warnings
 from geoseg.training.validation import ValidationResult, validate
 
 if TYPE_CHECKING:
-    from geoseg.training.learner import Learner
+    from geoseg.training.training_module import TrainingModule
 
 __all__ = ["Report", "TrainingProgress", "train", "use_command"]
 
@@ -102,7 +102,7 @@ def _train(
     # Lightning takes seconds to import, and only a training needs it
     from geoseg.training.checkpoint import read_checkpoint  # noqa: PLC0415
     from geoseg.training.fit import FitPaths, fit  # noqa: PLC0415
-    from geoseg.training.learner import Learner  # noqa: PLC0415
+    from geoseg.training.training_module import TrainingModule  # noqa: PLC0415
     from geoseg.training.training_report import write_report  # noqa: PLC0415
 
     target = out / f"{recipe.name}.safetensors"
@@ -126,7 +126,7 @@ def _train(
     normalisation = [band.mean for band in recipe.bands], [band.std for band in recipe.bands]
     chips = ChipMaker(images, recipe.chips, recipe.augment, normalisation, recipe.seed)
 
-    learner = Learner(recipe, weights_of(recipe.loss, recipe.legend, chips))
+    learner = TrainingModule(recipe, weights_of(recipe.loss, recipe.legend, chips))
     origin = None if start is None else learner.load_initial_weights(str(start))
     if encoder is not None:
         learner.load_initial_encoder(encoder)
@@ -184,7 +184,7 @@ def _encoder(recipe: Recipe, start: str | Path | None, given: Path | None) -> Pa
     return given
 
 
-def _run(learner: Learner) -> dict[str, float]:
+def _run(learner: TrainingModule) -> dict[str, float]:
     return {"steps": learner.steps_taken, "minutes": round(learner.elapsed_s / 60, 1)}
 
 
@@ -192,7 +192,7 @@ def _count(network: torch.nn.Module, images: list[LabelledScene], card: ModelCar
     classes = len(card.legend)
     counts = np.zeros((classes, classes), np.int64)
     for image in images:
-        counts += confusion(image.channels, predict_channels(network, image, card), classes)
+        counts += confusion(image.class_indices, predict_class_indices(network, image, card), classes)
     return counts
 
 

@@ -65,7 +65,7 @@ def count_on_chips(network: nn.Module, chips: ChipMaker, classes: int) -> Confus
         batch = chips.batch(number)
         with torch.inference_mode():
             answer = network(batch.inputs).argmax(1)
-        counts += confusion(batch.channels.numpy().astype(np.uint8), answer.numpy().astype(np.uint8), classes)
+        counts += confusion(batch.class_indices.numpy().astype(np.uint8), answer.numpy().astype(np.uint8), classes)
     return counts
 
 

@@ -12,7 +12,7 @@ from torch import nn
 from geoseg.core.card import ModelCard, Score
 from geoseg.core.window import Window
 from geoseg.data.labelled import UNLABELLED, LabelledScene
-from geoseg.training.score import Confusion, confusion, headline, image_scores, predict_channels
+from geoseg.training.score import Confusion, confusion, headline, image_scores, predict_class_indices
 
 SHOWN = 5
 """Number of crops kept of the best and of the worst."""
@@ -20,7 +20,7 @@ SHOWN = 5
 _SQUARE_PX = 256
 _LEAST_LABELLED = 0.5
 
-Channels = npt.NDArray[np.uint8]
+ClassIndices = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,8 +37,8 @@ class SampleCrop:
     name: str
     score: float
     values: npt.NDArray[np.generic]
-    truth: Channels
-    answer: Channels
+    truth: ClassIndices
+    answer: ClassIndices
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,8 +68,8 @@ def validate(network: nn.Module, images: Sequence[LabelledScene], card: ModelCar
     counted: dict[str, Confusion] = {}
     crops: list[SampleCrop] = []
     for image in images:
-        answer = predict_channels(network, image, card)
-        counts = confusion(image.channels, answer, classes)
+        answer = predict_class_indices(network, image, card)
+        counts = confusion(image.class_indices, answer, classes)
         counted[image.scored_as] = counted.get(image.scored_as, 0) + counts
         crops = sorted([*crops, *_squares(image, answer, classes)], key=lambda square: square.score)
         if len(crops) > 2 * SHOWN:
@@ -81,13 +81,13 @@ def validate(network: nn.Module, images: Sequence[LabelledScene], card: ModelCar
     )
 
 
-def _squares(image: LabelledScene, answer: Channels, classes: int) -> Iterator[SampleCrop]:
+def _squares(image: LabelledScene, answer: ClassIndices, classes: int) -> Iterator[SampleCrop]:
     height, width = answer.shape
-    channels = image.channels
+    class_indices = image.class_indices
     for top in range(0, height, _SQUARE_PX):
         for left in range(0, width, _SQUARE_PX):
             window = Window(top, min(height, top + _SQUARE_PX), left, min(width, left + _SQUARE_PX))
-            truth, found = channels[window.slices], answer[window.slices]
+            truth, found = class_indices[window.slices], answer[window.slices]
             score = headline(confusion(truth, found, classes))
             if np.isnan(score) or np.mean(truth != UNLABELLED) < _LEAST_LABELLED:
                 continue

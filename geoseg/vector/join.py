@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from geoseg.vector.arcs import AT_NODE, CLOSED, OPEN, Arcs
-from geoseg.vector.groups import join_groups
+from geoseg.vector.corner_groups import join_groups
 from geoseg.vector.kernel import kernel
 from geoseg.vector.patch import Patch
 from geoseg.vector.point_table import slot_of, table_for

@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from geoseg.core.window import Window
 from geoseg.vector.arcs import Arcs, trace_arcs
+from geoseg.vector.corner_groups import group_regions
 from geoseg.vector.ground import PixelGround
-from geoseg.vector.groups import group_regions
 from geoseg.vector.regions import (
     Sums,
     label_regions,

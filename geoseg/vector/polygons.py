@@ -12,8 +12,8 @@ from affine import Affine
 
 from geoseg.core.segments import Segments
 from geoseg.vector.arcs import Arcs
+from geoseg.vector.corner_groups import join_groups
 from geoseg.vector.ground import PixelGround
-from geoseg.vector.groups import join_groups
 from geoseg.vector.join import add_sums
 from geoseg.vector.kernel import kernel
 from geoseg.vector.patch import Patch

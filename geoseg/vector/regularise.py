@@ -12,7 +12,7 @@ import shapely
 from geoseg.core.segments import Segments
 from geoseg.errors import UsageError
 from geoseg.vector.resolve_overlaps import resolve_overlaps
-from geoseg.vector.right_angles import check_library, frames_of, map_into, reach_of, square_up
+from geoseg.vector.squaring import check_library, frames_of, map_into, reach_of, square_up
 
 F64 = npt.NDArray[np.float64]
 Shapes = npt.NDArray[np.object_]

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import shapely
 
-from geoseg.vector.right_angles import overlap_share
+from geoseg.vector.squaring import overlap_share
 
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]

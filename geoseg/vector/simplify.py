@@ -12,11 +12,11 @@ import numpy.typing as npt
 
 from geoseg.vector.arcs import AT_NODE, CLOSED, OPEN, Arcs
 from geoseg.vector.ground import Metric, form_at
-from geoseg.vector.guard import Corners, Path, distance2, is_blocked, position, sort_corners
 from geoseg.vector.kernel import kernel
 from geoseg.vector.point_table import has_point, slot_of, table_for
 from geoseg.vector.rings import UNSURE, Lines, Links
 from geoseg.vector.thinning import farthest, keep_douglas_peucker, keep_visvalingam
+from geoseg.vector.topology_guard import Corners, Path, distance2, is_blocked, position, sort_corners
 
 Bools = npt.NDArray[np.bool_]
 F64 = npt.NDArray[np.float64]

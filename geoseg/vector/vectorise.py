@@ -14,10 +14,10 @@ from odc.geo.geobox import GeoBox
 from geoseg.core.segments import Segments
 from geoseg.core.window import Window
 from geoseg.errors import UsageError
-from geoseg.vector.finish import finish
+from geoseg.vector.corner_groups import any_of_group
+from geoseg.vector.emit_regions import finish
 from geoseg.vector.generalise import Minimum, minimum_of
 from geoseg.vector.ground import PixelGround
-from geoseg.vector.groups import any_of_group
 from geoseg.vector.join import join_strip
 from geoseg.vector.patch import Block, Patch, trace_block
 from geoseg.vector.polygons import Drawing, Polygons, ToWorld, gather, take

@@ -15,7 +15,7 @@ from rasterio.control import GroundControlPoint
 from geoseg.archive.publish import ArchiveFiles, publish_archive
 from geoseg.archive.record import SceneRecord
 from geoseg.archive.report.read_records import read_records
-from geoseg.io.files.quiet import quiet
+from geoseg.io.files.gdal_messages import suppress_gdal_messages
 from geoseg.models.model import load_model
 from geoseg.run.predict import predict
 
@@ -58,7 +58,7 @@ def publish(home: Path, tiny_model: Path) -> Made:
         values = blobs((90, 110), seed=seed)
         options: dict[str, Any] = {"driver": "GTiff", "count": 3, "height": 90, "width": 110, "dtype": "uint8"}
         path = home / "in" / f"{name}.tif"
-        with quiet(), rasterio.open(path, "w", **options, **PLACED.get(name, {}), nodata=0) as target:
+        with suppress_gdal_messages(), rasterio.open(path, "w", **options, **PLACED.get(name, {}), nodata=0) as target:
             values[:, :20, :30] = 0
             target.write(values)
             if name == "points":

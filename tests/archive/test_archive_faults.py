@@ -22,7 +22,7 @@ from geoseg.archive.run import run_archive
 from geoseg.core.block_result import BlockResult
 from geoseg.errors import ClusterLostError, SceneError, UsageError
 from geoseg.io.store import Store
-from geoseg.run.cluster import DaskWorkers, local_cluster, started_cluster
+from geoseg.run.cluster import DaskExecutor, local_cluster, started_cluster
 
 SCRIPT = Path(__file__).with_name("archive_process.py")
 
@@ -81,7 +81,7 @@ def test_the_second_run_waits_when_it_is_told_to(make_archive: Any) -> None:
     assert [report.done for report in reports] == [1]
 
 
-def test_a_worker_that_dies_costs_what_it_held(make_archive: Any, crew_of_two: DaskWorkers, tmp_path: Path) -> None:
+def test_a_worker_that_dies_costs_what_it_held(make_archive: Any, crew_of_two: DaskExecutor, tmp_path: Path) -> None:
     config = make_archive(4)
     killed: list[int] = []
 
@@ -99,7 +99,7 @@ def test_a_worker_that_dies_costs_what_it_held(make_archive: Any, crew_of_two: D
 def test_a_cluster_that_goes_is_no_scene_s_fault(make_archive: Any) -> None:
     config = make_archive(3)
     with local_cluster(1) as client:
-        workers = DaskWorkers(client, threads=1)
+        workers = DaskExecutor(client, threads=1)
 
         def close(record: SceneRecord) -> None:
             client.close()
@@ -136,7 +136,7 @@ def test_a_cluster_that_cannot_be_is_said_so(name: str, cause: str) -> None:
 
 
 def test_only_the_network_is_tried_again(make_archive: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    import geoseg.run.workers as module
+    import geoseg.run.executor as module
 
     config = make_archive(1, backoff_s=0.0)
     real, calls = module.Scene, []
@@ -170,7 +170,7 @@ def test_only_the_network_is_tried_again(make_archive: Any, monkeypatch: pytest.
 def test_what_a_host_denies_is_not_asked_again(
     make_archive: Any, monkeypatch: pytest.MonkeyPatch, cause: str, attempts: int
 ) -> None:
-    import geoseg.run.workers as module
+    import geoseg.run.executor as module
 
     calls = []
 
@@ -208,7 +208,7 @@ def test_a_block_that_kills_its_workers_fails_its_scene_alone(
     monkeypatch.setattr(on_worker_module, "predict_on_worker", poisoned)
     config = make_archive(4, shape=(300, 300))
     with local_cluster(2) as client:
-        report = run_archive(config, workers=DaskWorkers(client, threads=1))
+        report = run_archive(config, workers=DaskExecutor(client, threads=1))
     assert report.done == 3, "those that shared a worker with it are tried again"
     (failed,) = report.failed
     assert (failed.name, failed.exit_code) == ("area1", 5)

@@ -20,11 +20,11 @@ from geoseg.archive.config import ArchiveConfig
 from geoseg.archive.neighbours import Neighbourhood
 from geoseg.archive.run import run_archive
 from geoseg.archive.sources.config import FolderSource
-from geoseg.archive.sources.ref import SceneRef
+from geoseg.archive.sources.scene_ref import SceneRef
 from geoseg.core.spec import PredictSpec
-from geoseg.io.raster.options import OpenOptions
+from geoseg.io.raster.open_options import OpenOptions
 from geoseg.models.model import load_model
-from geoseg.run.cluster import DaskWorkers
+from geoseg.run.cluster import DaskExecutor
 from geoseg.run.predict import predict
 
 SIDE, CUT = 160, 104
@@ -71,7 +71,7 @@ def unlike(config: ArchiveConfig, names: tuple[str, ...] = NAMES) -> dict[str, i
 
 @pytest.mark.parametrize("where", ["here", "cluster"])
 def test_the_maps_of_a_cut_scene_are_that_of_the_whole(
-    town: Callable[..., ArchiveConfig], crew_of_two: DaskWorkers, where: str, tmp_path: Path
+    town: Callable[..., ArchiveConfig], crew_of_two: DaskExecutor, where: str, tmp_path: Path
 ) -> None:
     alone = town(neighbours="none", out=tmp_path / "alone")
     assert run_archive(alone).done == 4

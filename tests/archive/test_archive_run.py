@@ -23,10 +23,10 @@ from geoseg.archive.sources.config import FolderSource
 from geoseg.core.spec import PredictSpec
 from geoseg.errors import OutputError, WriteError
 from geoseg.models.model import load_model
-from geoseg.run.cluster import DaskWorkers
+from geoseg.run.cluster import DaskExecutor
+from geoseg.run.executor import LocalExecutor
 from geoseg.run.predict import predict
 from geoseg.run.report import Silence
-from geoseg.run.workers import LocalWorkers
 
 
 def layers(out: Path) -> dict[str, str]:
@@ -50,7 +50,7 @@ def alone(config: ArchiveConfig, folder: Path) -> dict[str, str]:
 
 
 def test_the_bytes_are_those_of_single_scenes(
-    make_archive: Any, write_scene: Any, crew_of_two: DaskWorkers, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    make_archive: Any, write_scene: Any, crew_of_two: DaskExecutor, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     config = make_archive(3)
     half_empty = blobs((150, 140), seed=3)
@@ -72,7 +72,7 @@ def test_the_bytes_are_those_of_single_scenes(
     assert layers(here.out) == by_cluster
 
 
-def test_one_corrupt_scene_among_several(make_archive: Any, crew_of_two: DaskWorkers, tmp_path: Path) -> None:
+def test_one_corrupt_scene_among_several(make_archive: Any, crew_of_two: DaskExecutor, tmp_path: Path) -> None:
     config = make_archive(5)
     bad = tmp_path / "scenes" / "area2.tif"
     bad.write_bytes(bad.read_bytes()[: bad.stat().st_size // 2])
@@ -101,7 +101,7 @@ def test_a_failure_is_reported_again_where_the_run_that_met_it_could_not(make_ar
     (tmp_path / "scenes" / "area0.tif").write_bytes(b"II*\0 and no more")
     with Archive.open(config) as archive:
         for ref in archive.left():
-            archive.segment(ref, LocalWorkers())
+            archive.segment(ref, LocalExecutor())
     assert run_archive(config).exit_code == 7, "the first run ended before it published"
     assert run_archive(config).exit_code == 0
 
@@ -321,12 +321,12 @@ def test_a_scene_that_is_in_work_already_is_no_failure(make_archive: Any) -> Non
 
     class Again(Silence):
         def stage(self, name: str, total_px: int, done_px: int = 0) -> None:
-            seen.append(archive.segment(ref, LocalWorkers()))
-            seen.append(archive.segment(replace(ref, uri="/other/area0.tif"), LocalWorkers()))
+            seen.append(archive.segment(ref, LocalExecutor()))
+            seen.append(archive.segment(replace(ref, uri="/other/area0.tif"), LocalExecutor()))
 
     with Archive.open(make_archive(1)) as archive:
         (ref,) = archive.left()
-        assert archive.segment(ref, LocalWorkers(), reporter=Again()).state == "done"
+        assert archive.segment(ref, LocalExecutor(), reporter=Again()).state == "done"
     assert {(record.uri, record.state) for record in seen} == {(ref.uri, "waiting"), ("/other/area0.tif", "failed")}
 
 

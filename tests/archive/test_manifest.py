@@ -58,7 +58,7 @@ def test_a_damaged_entry_counts_for_nothing(tmp_path: Path, text: str) -> None:
 
 @pytest.mark.parametrize("beside", ["scene.tfw", "scene.prj", "scene.tif.aux.xml", "scene.tif.msk", "scene.tif.MSK"])
 def test_a_neighbour_that_could_move_or_mask_the_scene_changes_its_state(tmp_path: Path, beside: str) -> None:
-    from geoseg.archive.sources.ref import SceneRef
+    from geoseg.archive.sources.scene_ref import SceneRef
 
     (tmp_path / "scene.tif").write_bytes(b"II*\0")
     ref = SceneRef(name="scene", uri=str(tmp_path / "scene.tif"))

@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from geoseg.archive.report.catalogue import FOLDER
-from geoseg.archive.sources.names import name_of_address, name_of_item, name_of_path
+from geoseg.archive.sources.scene_names import name_of_address, name_of_item, name_of_path
 from geoseg.io.publish.bundle import Bundle, longest_stem
 
 parts = st.text(st.sampled_from("ab-./_é \n%") | st.characters(blacklist_categories=("Cs",)), min_size=1, max_size=12)

@@ -12,7 +12,7 @@ from geoseg.archive.config import ArchiveConfig
 from geoseg.archive.sources.config import FolderSource
 from geoseg.archive.sources.files import watch_scenes
 from geoseg.archive.sources.find import find_scenes
-from geoseg.archive.sources.ref import SceneRef
+from geoseg.archive.sources.scene_ref import SceneRef
 from geoseg.errors import GeosegError, SceneError, UsageError
 
 SAMPLES = Path(__file__).resolve().parents[2] / "sample_tiles"

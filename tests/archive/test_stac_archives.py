@@ -18,7 +18,7 @@ import pytest
 from geoseg.archive.config import ArchiveConfig
 from geoseg.archive.run import run_archive
 from geoseg.archive.sources.find import find_scenes
-from geoseg.archive.sources.ref import SceneRef
+from geoseg.archive.sources.scene_ref import SceneRef
 from geoseg.errors import SceneError
 
 

@@ -17,7 +17,7 @@ from conftest import blobs
 
 from geoseg.archive.config import ArchiveConfig
 from geoseg.archive.draft import ArchiveRequest, draft_archive
-from geoseg.archive.sources.ref import SceneRef
+from geoseg.archive.sources.scene_ref import SceneRef
 from geoseg.cli.main import app
 from geoseg.process.command import run_command
 from geoseg.training.recipe import read_recipe

@@ -18,7 +18,7 @@ from small_training import document, write_squares
 
 import geoseg
 from geoseg.api import python_words
-from geoseg.io.raster.options import OpenOptions
+from geoseg.io.raster.open_options import OpenOptions
 
 FUNCTIONS = ("evaluate", "load_model", "open_scene", "predict", "save_model", "segment", "train", "vectorise")
 

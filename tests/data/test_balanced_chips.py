@@ -20,24 +20,24 @@ PLAIN = Augmentation(
 STILL = {"size_px": 32, "batch": 16, "turned": 0, "gsd_factor": (1, 1)}
 
 
-def _image(channels: np.ndarray, name: str = "x", weight: float = 1.0) -> LabelledImage:
-    values = np.repeat(channels[None] * np.uint8(40), 3, 0)
-    valid = np.ones(channels.shape, bool)
-    return LabelledImage(name=name, values=values, valid=valid, channels=channels, gsd_m=1.0, weight=weight)
+def _image(class_indices: np.ndarray, name: str = "x", weight: float = 1.0) -> LabelledImage:
+    values = np.repeat(class_indices[None] * np.uint8(40), 3, 0)
+    valid = np.ones(class_indices.shape, bool)
+    return LabelledImage(name=name, values=values, valid=valid, class_indices=class_indices, gsd_m=1.0, weight=weight)
 
 
 def _rare() -> LabelledImage:
-    channels = np.zeros((300, 400), np.uint8)
-    channels[200:204, 300:303] = 1
-    channels[20, 30] = 2
-    channels[:, 350:] = UNLABELLED
-    return _image(channels)
+    class_indices = np.zeros((300, 400), np.uint8)
+    class_indices[200:204, 300:303] = 1
+    class_indices[20, 30] = 2
+    class_indices[:, 350:] = UNLABELLED
+    return _image(class_indices)
 
 
 def _chips(images: list[LabelledImage], **keys: object) -> torch.Tensor:
     spec = ChipSpec.model_validate(STILL | keys)
     maker = ChipMaker(images, spec, PLAIN, ([0.5] * 3, [0.25] * 3), seed=1)
-    return torch.cat([maker.batch(number).channels for number in range(6)])
+    return torch.cat([maker.batch(number).class_indices for number in range(6)])
 
 
 def test_every_class_is_looked_up_as_often_as_the_others() -> None:
@@ -60,7 +60,7 @@ def test_the_pixel_that_is_drawn_has_the_class() -> None:
     scene = _rare()
     places = ClassPlaces([scene], np.ones(1))
     rng = np.random.default_rng(0)
-    seen = {int(scene.channels[places.draw(rng)[1]]) for _ in range(60)}
+    seen = {int(scene.class_indices[places.draw(rng)[1]]) for _ in range(60)}
     assert seen == {0, 1, 2}
 
 
@@ -70,16 +70,16 @@ def test_a_pixel_asked_for_is_in_the_chip() -> None:
         for spot in ((200, 300), (0, 0), (299, 399), (20, 30)):
             spec = ChipSpec.model_validate(STILL)
             marked = _image(np.zeros((300, 400), np.uint8))
-            marked.channels[spot] = 1
-            _, channels, _ = cut(marked, spec, np.random.default_rng(seed), around=spot)
-            assert (channels == 1).sum() == 1
-    assert scene.channels[200, 300] == 1
+            marked.class_indices[spot] = 1
+            _, class_indices, _ = cut(marked, spec, np.random.default_rng(seed), around=spot)
+            assert (class_indices == 1).sum() == 1
+    assert scene.class_indices[200, 300] == 1
 
 
 def test_ground_without_labels_is_avoided() -> None:
-    channels = np.full((300, 300), UNLABELLED, np.uint8)
-    channels[:150] = 0
-    anywhere, labelled = (_chips([_image(channels)], least_labelled=share) != UNLABELLED for share in (0.0, 0.6))
+    class_indices = np.full((300, 300), UNLABELLED, np.uint8)
+    class_indices[:150] = 0
+    anywhere, labelled = (_chips([_image(class_indices)], least_labelled=share) != UNLABELLED for share in (0.0, 0.6))
     assert anywhere.float().mean((1, 2)).min() < 0.3
     assert (labelled.float().mean((1, 2)) >= 0.6).float().mean() > 0.95
 
@@ -101,9 +101,9 @@ def test_a_small_image_is_padded_at_its_own_scale_or_enlarged() -> None:
 def test_padding_surrounds_what_is_there() -> None:
     image = _image(np.arange(12, dtype=np.uint8).reshape(3, 4))
     sample = read_padded(image, Window(-1, 5, 2, 6))
-    assert sample.channels.tolist()[1][:2] == [2, 3]
+    assert sample.class_indices.tolist()[1][:2] == [2, 3]
     assert sample.valid.sum() == 3 * 2
-    assert (sample.channels[~sample.valid] == UNLABELLED).all()
+    assert (sample.class_indices[~sample.valid] == UNLABELLED).all()
     assert (sample.values[:, ~sample.valid] == 0).all()
 
 

@@ -16,7 +16,7 @@ def _sample(side: int) -> Sample:
     return Sample(
         values=np.zeros((3, side, side), np.uint8),
         valid=np.ones((side, side), bool),
-        channels=np.zeros((side, side), np.uint8),
+        class_indices=np.zeros((side, side), np.uint8),
     )
 
 
@@ -30,7 +30,7 @@ def test_it_never_holds_more_than_it_may_and_always_answers_right(
 ) -> None:
     cache = BlockCache(most_bytes)
     for key in asked:
-        assert cache.sample(key, lambda key=key: _sample(sides[key])).channels.shape == (sides[key], sides[key])
+        assert cache.sample(key, lambda key=key: _sample(sides[key])).class_indices.shape == (sides[key], sides[key])
         kept = sum(size_bytes(sample) for sample in cache._kept.values())
         assert cache.held_bytes == kept <= most_bytes
 

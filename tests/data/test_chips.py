@@ -29,9 +29,11 @@ def _image(shape: tuple[int, int] = (150, 210), gsd_m: float = 0.1) -> LabelledI
     """An image whose red band shows its labels, in blocks of 15 pixels."""
     rng = np.random.default_rng(1)
     blocks = rng.integers(0, 2, (shape[0] // 15, shape[1] // 15)).astype(np.uint8)
-    channels = np.kron(blocks, np.ones((15, 15), np.uint8))
-    values = np.stack([channels * 255, np.full(shape, 51, np.uint8), np.full(shape, 102, np.uint8)])
-    return LabelledImage(name="blocks", values=values, valid=np.ones(shape, bool), channels=channels, gsd_m=gsd_m)
+    class_indices = np.kron(blocks, np.ones((15, 15), np.uint8))
+    values = np.stack([class_indices * 255, np.full(shape, 51, np.uint8), np.full(shape, 102, np.uint8)])
+    return LabelledImage(
+        name="blocks", values=values, valid=np.ones(shape, bool), class_indices=class_indices, gsd_m=gsd_m
+    )
 
 
 @pytest.mark.parametrize("turned", [0.0, 1.0])
@@ -39,11 +41,11 @@ def _image(shape: tuple[int, int] = (150, 210), gsd_m: float = 0.1) -> LabelledI
 def test_labels_follow_their_pixels(turned: float, factors: tuple[float, float]) -> None:
     spec = ChipSpec(size_px=64, turned=turned, gsd_factor=factors, gsd_spread=1.0)
     for seed in range(6):
-        values, channels, valid = cut(_image(), spec, np.random.default_rng(seed))
+        values, class_indices, valid = cut(_image(), spec, np.random.default_rng(seed))
         assert values.shape == (3, 64, 64)
-        assert channels.shape == valid.shape == (64, 64)
+        assert class_indices.shape == valid.shape == (64, 64)
         assert valid.all()
-        assert ((values[0] > 0.5) == (channels == 1)).float().mean() > 0.95
+        assert ((values[0] > 0.5) == (class_indices == 1)).float().mean() > 0.95
 
 
 def test_a_plain_cut_is_a_piece_of_the_image_turned_by_quarters() -> None:
@@ -58,8 +60,8 @@ def test_a_plain_cut_is_a_piece_of_the_image_turned_by_quarters() -> None:
 
 
 def test_an_image_smaller_than_a_chip_fills_it() -> None:
-    values, channels, _ = cut(_image((30, 45)), ChipSpec(size_px=64, turned=1), np.random.default_rng(0))
-    assert values.shape[1:] == channels.shape == (64, 64)
+    values, class_indices, _ = cut(_image((30, 45)), ChipSpec(size_px=64, turned=1), np.random.default_rng(0))
+    assert values.shape[1:] == class_indices.shape == (64, 64)
 
 
 def test_the_scale_stays_within_the_range_on_the_ground() -> None:
@@ -70,14 +72,14 @@ def test_the_scale_stays_within_the_range_on_the_ground() -> None:
         name="stripes",
         values=np.repeat(stripes[None] * np.uint8(255), 3, 0),
         valid=np.ones((200, 200), bool),
-        channels=stripes,
+        class_indices=stripes,
         gsd_m=0.1,
     )
     spec = ChipSpec(size_px=80, turned=0, gsd_factor=(0.01, 100), gsd_spread=5.0, gsd_m=(0.05, 0.1))
     for seed in range(8):
-        _, channels, _ = cut(image, spec, np.random.default_rng(seed))
+        _, class_indices, _ = cut(image, spec, np.random.default_rng(seed))
         stripe_count = max(
-            int((np.diff(line.numpy(), prepend=0) == 1).sum()) for line in (channels[40], channels[:, 40])
+            int((np.diff(line.numpy(), prepend=0) == 1).sum()) for line in (class_indices[40], class_indices[:, 40])
         )
         assert 2 <= stripe_count <= 4
 
@@ -86,26 +88,26 @@ def test_missing_pixels_are_zero_to_the_network_and_teach_nothing() -> None:
     image = _image()
     valid = image.valid.copy()
     valid[:, :100] = False
-    gap = LabelledImage(name="gap", values=image.values, valid=valid, channels=image.channels, gsd_m=0.1)
+    gap = LabelledImage(name="gap", values=image.values, valid=valid, class_indices=image.class_indices, gsd_m=0.1)
     spec = ChipSpec(size_px=64, batch=8, turned=0, gsd_factor=(1, 1))
     batch = ChipMaker([gap], spec, NONE, ([0.4, 0.4, 0.3], [0.2, 0.2, 0.2]), seed=0).batch(0)
     missing = (batch.inputs == 0).all(1)
     assert 0.1 < missing.float().mean() < 0.9
-    assert (batch.channels[missing] == UNLABELLED).all()
-    assert (batch.channels[~missing] < 2).all()
+    assert (batch.class_indices[missing] == UNLABELLED).all()
+    assert (batch.class_indices[~missing] < 2).all()
     np.testing.assert_allclose(batch.inputs[:, 1][~missing], (0.2 - 0.4) / 0.2, atol=1e-4)
 
 
 def test_a_painted_collar_is_black_or_white_and_of_the_first_class() -> None:
     grey = np.full((3, 80, 80), 128, np.uint8)
     everywhere = np.ones((80, 80), np.uint8)
-    image = LabelledImage(name="roof", values=grey, valid=everywhere > 0, channels=everywhere, gsd_m=0.1)
+    image = LabelledImage(name="roof", values=grey, valid=everywhere > 0, class_indices=everywhere, gsd_m=0.1)
     spec = ChipSpec(size_px=64, batch=40, turned=0, gsd_factor=(1, 1))
     amounts = NONE.model_copy(update={"collar": 0.5})
     batch = ChipMaker([image], spec, amounts, ([0.0] * 3, [1.0] * 3), seed=0).batch(0)
     painted = (batch.inputs - 128 / 255).abs().amax(1) > 0.1
     assert set(batch.inputs.movedim(1, -1)[painted].unique().tolist()) == {0.0, 1.0}
-    assert torch.equal(batch.channels == 0, painted)
+    assert torch.equal(batch.class_indices == 0, painted)
     assert 0.2 < painted.any((1, 2)).float().mean() < 0.8
 
 
@@ -113,7 +115,9 @@ def test_images_are_drawn_in_proportion_to_their_weights() -> None:
     def flat(value: int, weight: float) -> LabelledImage:
         plain = np.full((40, 40), value, np.uint8)
         values = np.repeat(plain[None], 3, 0)
-        return LabelledImage(name="flat", values=values, valid=plain >= 0, channels=plain * 0, gsd_m=1.0, weight=weight)
+        return LabelledImage(
+            name="flat", values=values, valid=plain >= 0, class_indices=plain * 0, gsd_m=1.0, weight=weight
+        )
 
     spec = ChipSpec(size_px=32, batch=300, turned=0, gsd_factor=(1, 1))
     maker = ChipMaker([flat(0, 1.0), flat(255, 3.0)], spec, NONE, ([0.0] * 3, [1.0] * 3), seed=0)

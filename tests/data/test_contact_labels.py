@@ -93,7 +93,7 @@ def test_what_is_read_does_not_depend_on_the_window(folder: Path, data: st.DataO
     scene = _read(_source(contact={"within_px": 5}, cache_mb=0, **labels), folder)
     top, left = data.draw(st.integers(0, 95)), data.draw(st.integers(0, 119))
     window = Window(top, data.draw(st.integers(top + 1, 96)), left, data.draw(st.integers(left + 1, 120)))
-    np.testing.assert_array_equal(scene.read(window).channels, _expected(5, 0)[window.slices])
+    np.testing.assert_array_equal(scene.read(window).class_indices, _expected(5, 0)[window.slices])
 
 
 def test_a_polygon_that_is_ground_is_no_object(folder: Path) -> None:
@@ -115,7 +115,7 @@ def test_scores_are_computed_with_the_labels_as_they_are(folder: Path) -> None:
         validate_on=(42, 96),
         contact={"within_px": 4},
     )
-    learnt, scored = (read_source(source, side, folder, TWO)[0].channels for side in ("train", "validate"))
+    learnt, scored = (read_source(source, side, folder, TWO)[0].class_indices for side in ("train", "validate"))
     np.testing.assert_array_equal(learnt, _expected(4, 0)[:42])
     np.testing.assert_array_equal(scored, _expected(0, 0)[42:])
     assert (learnt != _expected(0, 0)[:42]).any()

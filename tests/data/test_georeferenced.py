@@ -72,7 +72,9 @@ def test_any_window_is_the_same_part_of_the_whole_file(folder: Path, data: st.Da
         sample = scene.read(window)
         np.testing.assert_array_equal(sample.valid, valid[window.slices])
         np.testing.assert_array_equal(sample.values, pixels[:, *window.slices])
-        np.testing.assert_array_equal(sample.channels, np.where(valid[window.slices], codes[window.slices], UNLABELLED))
+        np.testing.assert_array_equal(
+            sample.class_indices, np.where(valid[window.slices], codes[window.slices], UNLABELLED)
+        )
 
 
 def test_missing_pixels_have_no_class(folder: Path) -> None:
@@ -220,10 +222,10 @@ def test_files_that_are_not_there_and_scenes_that_lie_nowhere_are_named(folder: 
 
 def test_a_scene_travels_without_its_pixels(folder: Path) -> None:
     scene = _one(_source(labels="things.gpkg"), folder)
-    channels = whole(scene)
+    class_indices = whole(scene)
     packed = pickle.dumps(scene)
     assert len(packed) < 20_000
-    np.testing.assert_array_equal(whole(pickle.loads(packed)), channels)  # noqa: S301 - our own
+    np.testing.assert_array_equal(whole(pickle.loads(packed)), class_indices)  # noqa: S301 - our own
 
 
 @pytest.mark.skipif(not DATA.is_dir(), reason="the shared data are not here")
@@ -290,7 +292,7 @@ def test_a_collar_without_a_tag_has_no_class_when_told(folder: Path) -> None:
     pixels = picture((130, 170)).transpose(2, 0, 1).copy()
     pixels[:, :, :20] = 255
     write_tiff(folder / "scene.tif", pixels, photometric="RGB")
-    assert (_one(_source(labels="codes.tif"), folder, legend_of(3)).channels[:, :20] != UNLABELLED).all()
+    assert (_one(_source(labels="codes.tif"), folder, legend_of(3)).class_indices[:, :20] != UNLABELLED).all()
     scene = _one(_source(labels="codes.tif", nodata=255), folder, legend_of(3))
-    assert (scene.channels[:, :20] == UNLABELLED).all()
+    assert (scene.class_indices[:, :20] == UNLABELLED).all()
     assert scene.valid[:, 20:].mean() > 0.99

@@ -155,7 +155,7 @@ def test_an_area_is_scored_inside_its_polygons_only(tmp_path: Path) -> None:
     area = geopandas.GeoDataFrame(geometry=[shapely.Point(500045, 5399950).buffer(14)], crs="EPSG:32632")
     area.to_file(tmp_path / "area.gpkg")
     held_out = _scene(tmp_path, {"by": "area", "validate_on": "area.gpkg", "cell_px": 16}, "validate")
-    labelled = sum(int((part.channels != UNLABELLED).sum()) for part in held_out)
+    labelled = sum(int((part.class_indices != UNLABELLED).sum()) for part in held_out)
     assert labelled == pytest.approx(np.pi * 14**2, rel=0.02)
 
 

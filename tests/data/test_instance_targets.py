@@ -35,27 +35,32 @@ PLAIN = Augmentation(
 )  # fmt: skip
 
 
-def image(objects: np.ndarray, channels: np.ndarray) -> LabelledImage:
+def image(objects: np.ndarray, class_indices: np.ndarray) -> LabelledImage:
     """The value of a pixel is 10 times the number of its object, so that what a chip shows is known."""
     values = np.repeat((objects * 10).astype(np.uint8)[None], 3, axis=0)
     valid = np.ones(objects.shape, bool)
     return LabelledImage(
-        name="drawn", values=values, valid=valid, channels=channels, gsd_m=1.0, objects=objects.astype(np.int64)
+        name="drawn",
+        values=values,
+        valid=valid,
+        class_indices=class_indices,
+        gsd_m=1.0,
+        objects=objects.astype(np.int64),
     )
 
 
 def drawn(side: int = 120) -> LabelledImage:
     objects = np.zeros((side, side), np.int64)
     objects[10:40, 10:50], objects[10:40, 50:90], objects[60:100, 20:45] = 7, 8, 21
-    channels = np.where(objects > 0, 1, 0).astype(np.uint8)
-    channels[objects == 21] = 2
-    return image(objects, channels)
+    class_indices = np.where(objects > 0, 1, 0).astype(np.uint8)
+    class_indices[objects == 21] = 2
+    return image(objects, class_indices)
 
 
 @pytest.mark.parametrize("seed", range(12))
 def test_objects_go_with_their_pixels_through_turns_and_scales(seed: int) -> None:
     spec = ChipSpec(size_px=64, turned=1.0, gsd_factor=(0.5, 2.0))
-    values, channels, _, objects = cut_objects(drawn(), spec, np.random.default_rng(seed))
+    values, class_indices, _, objects = cut_objects(drawn(), spec, np.random.default_rng(seed))
     for number in objects.unique().tolist():
         here = objects == number
         inside = torch.nn.functional.max_pool2d((~here).float()[None], 9, 1, 4)[0] == 0  # off the blurred edges
@@ -64,15 +69,15 @@ def test_objects_go_with_their_pixels_through_turns_and_scales(seed: int) -> Non
             middle = float(shown.median())
             assert min(abs(middle - n) for n in ((7, 8, 21) if number else (0,))) < 0.01
             assert ((shown - middle).abs() < 0.05).float().mean() > 0.9
-        assert len(channels[here].unique()) == 1
+        assert len(class_indices[here].unique()) == 1
 
 
 def test_boxes_are_the_outer_edges_of_masks_and_cut_objects_are_marked() -> None:
-    channels, objects = torch.zeros(1, 32, 32, dtype=torch.int64), torch.zeros(1, 32, 32, dtype=torch.int64)
-    objects[0, 4:14, 6:20], channels[0, 4:14, 6:20] = 1, 1
-    objects[0, 20:32, 10:18], channels[0, 20:32, 10:18] = 2, 2
-    channels[0, :3, 25:] = UNLABELLED
-    (target,) = targets_of(channels, objects, label_table(LEGEND))
+    class_indices, objects = torch.zeros(1, 32, 32, dtype=torch.int64), torch.zeros(1, 32, 32, dtype=torch.int64)
+    objects[0, 4:14, 6:20], class_indices[0, 4:14, 6:20] = 1, 1
+    objects[0, 20:32, 10:18], class_indices[0, 20:32, 10:18] = 2, 2
+    class_indices[0, :3, 25:] = UNLABELLED
+    (target,) = targets_of(class_indices, objects, label_table(LEGEND))
     assert target["boxes"].tolist() == [[6, 4, 20, 14], [10, 20, 18, 32], [25, 0, 32, 3]]
     assert target["labels"].tolist() == [1, 2, 1]
     assert target["cut"].tolist() == [False, True, False]
@@ -81,9 +86,9 @@ def test_boxes_are_the_outer_edges_of_masks_and_cut_objects_are_marked() -> None
 
 
 def test_an_object_of_which_hardly_a_pixel_is_left_is_no_object_and_no_background() -> None:
-    channels, objects = torch.zeros(1, 32, 32, dtype=torch.int64), torch.zeros(1, 32, 32, dtype=torch.int64)
-    objects[0, :3, :4], channels[0, :3, :4] = 1, 1
-    (target,) = targets_of(channels, objects, label_table(LEGEND))
+    class_indices, objects = torch.zeros(1, 32, 32, dtype=torch.int64), torch.zeros(1, 32, 32, dtype=torch.int64)
+    objects[0, :3, :4], class_indices[0, :3, :4] = 1, 1
+    (target,) = targets_of(class_indices, objects, label_table(LEGEND))
     assert target["iscrowd"].tolist() == [1]
     assert target["boxes"].tolist() == [[0, 0, 4, 3]]
 
@@ -93,8 +98,8 @@ def test_missing_pixels_belong_to_no_object() -> None:
         [drawn()], ChipSpec(size_px=64, batch=4), PLAIN.model_copy(update={"blank": 1.0}), ([0.5] * 3, [0.25] * 3), 1
     )
     batch = chips.batch(0)
-    assert (batch.channels == UNLABELLED).any()
-    assert (batch.objects[batch.channels == UNLABELLED] == 0).all()
+    assert (batch.class_indices == UNLABELLED).any()
+    assert (batch.objects[batch.class_indices == UNLABELLED] == 0).all()
     assert (batch.objects > 0).any()
 
 
@@ -128,7 +133,7 @@ def test_polygons_in_any_crs_are_objects(tmp_path: Path, crs: str) -> None:
     assert len(np.unique(sample.objects)) == 3
     pairs = {tuple(pair) for pair in np.stack([sample.objects.ravel(), expected.ravel()], axis=1).tolist()}
     assert len(pairs) == 3  # the same parts, whatever their numbers
-    np.testing.assert_array_equal(sample.channels, expected)
+    np.testing.assert_array_equal(sample.class_indices, expected)
 
 
 def test_a_raster_of_numbers_is_objects_as_it_is(tmp_path: Path) -> None:
@@ -176,7 +181,7 @@ def test_coco_outlines_run_lengths_and_crowds_are_read_as_pycocotools_reads_them
     roof = masks.decode(masks.frPyObjects([outline], 30, 50))[..., 0]
     expected = roof + 2 * blob
     expected[crowd > 0] = UNLABELLED
-    np.testing.assert_array_equal(sample.channels, expected)
+    np.testing.assert_array_equal(sample.class_indices, expected)
     np.testing.assert_array_equal(sample.objects > 0, (roof + blob) > 0)
     assert len(np.unique(sample.objects)) == 3
 
@@ -194,5 +199,5 @@ def test_labelme_polygons_and_rectangles_are_objects(tmp_path: Path) -> None:
     sample = opened({"kind": "labelme", "classes": classes, "split": {"by": "names", "train": ["one"]}}, tmp_path)
     expected = np.zeros((30, 50), np.uint8)
     expected[2:10, 2:12], expected[5:15, 20:30], expected[5:9, 40:45] = 1, 2, UNLABELLED
-    np.testing.assert_array_equal(sample.channels, expected)
+    np.testing.assert_array_equal(sample.class_indices, expected)
     np.testing.assert_array_equal(sample.objects > 0, (expected > 0) & (expected < UNLABELLED))

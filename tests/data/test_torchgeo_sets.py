@@ -55,7 +55,7 @@ def assert_same(ours: list[LabelledScene], theirs: list[LabelledScene], *, off: 
         assert one.values.dtype == other.values.dtype
         assert int(np.abs(one.values.astype(int) - other.values).max()) <= off
         np.testing.assert_array_equal(one.valid, other.valid)
-        np.testing.assert_array_equal(one.channels, other.channels)
+        np.testing.assert_array_equal(one.class_indices, other.class_indices)
 
 
 def test_vaihingen_is_read_as_by_its_own_kind(tmp_path: Path) -> None:
@@ -141,12 +141,12 @@ def test_georeferenced_sets_are_split_by_ground_with_a_guard(tmp_path: Path) -> 
     (held_out,) = read_source(source(**keys), "validate", tmp_path, legend)
     assert train.gsd_m == pytest.approx(10, rel=1e-2)
     assert (train.shape, held_out.shape) == ((56, 640), (32, 640))  # 8 rows between
-    np.testing.assert_array_equal(train.channels, mask[:56])
-    np.testing.assert_array_equal(held_out.channels, mask[64:])
+    np.testing.assert_array_equal(train.class_indices, mask[:56])
+    np.testing.assert_array_equal(held_out.class_indices, mask[64:])
     np.testing.assert_allclose(train.values, image[[3, 0], :56] / 10_000, atol=1e-6)
     part = train.read(Window(3, 50, 400, 600))  # over two blocks
-    np.testing.assert_array_equal(part.channels, mask[3:50, 400:600])
-    np.testing.assert_array_equal(pickle.loads(pickle.dumps(train)).channels, mask[:56])  # noqa: S301
+    np.testing.assert_array_equal(part.class_indices, mask[3:50, 400:600])
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(train)).class_indices, mask[:56])  # noqa: S301
 
 
 @pytest.mark.usefixtures("raster_pair")
@@ -155,8 +155,8 @@ def test_files_of_a_georeferenced_set_may_be_split_as_a_whole(tmp_path: Path) ->
     keys = PLACED | {"split": {"by": "names", "validate_on": ["1"]}}
     (train,) = read_source(source(**keys), "train", tmp_path, plain_legend(3))
     (held_out,) = read_source(source(**keys), "validate", tmp_path, plain_legend(3))
-    np.testing.assert_array_equal(train.channels, masks[0])
-    np.testing.assert_array_equal(held_out.channels, masks[1])
+    np.testing.assert_array_equal(train.class_indices, masks[0])
+    np.testing.assert_array_equal(held_out.class_indices, masks[1])
 
 
 @pytest.mark.usefixtures("raster_pair")
@@ -168,8 +168,8 @@ def test_missing_pixels_have_no_class(tmp_path: Path) -> None:
     keys = PLACED | {"split": {"by": "none", "all": "train"}, "nodata": 65535}
     (train,) = read_source(source(**keys), "train", tmp_path, plain_legend(3))
     assert not train.valid[:5].any()
-    assert (train.channels[:5] == UNLABELLED).all()
-    np.testing.assert_array_equal(train.channels[5:], mask[5:])
+    assert (train.class_indices[:5] == UNLABELLED).all()
+    np.testing.assert_array_equal(train.class_indices[5:], mask[5:])
 
 
 def test_what_does_not_fit_is_refused_in_words(tmp_path: Path) -> None:

@@ -103,4 +103,4 @@ def by_name(scenes: list[LabelledScene]) -> dict[str, LabelledScene]:
 
 
 def whole(scene: LabelledScene) -> npt.NDArray[np.uint8]:
-    return scene.read(Window.whole(scene.shape)).channels
+    return scene.read(Window.whole(scene.shape)).class_indices

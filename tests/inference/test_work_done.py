@@ -15,8 +15,8 @@ from geoseg.core.window import Window
 from geoseg.io.raster.scene import Scene, open_scene
 from geoseg.io.weights.model_file import read_card
 from geoseg.models.model import load_model
+from geoseg.run.executor import predict_inputs, read_inputs
 from geoseg.run.plan import make_plan
-from geoseg.run.workers import predict_inputs, read_inputs
 from geoseg.runtimes.openvino_runtime import OpenvinoRuntime
 
 SPEC = PredictSpec(tile_px=96, halo_px=16, block_px=128)

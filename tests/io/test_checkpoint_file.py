@@ -131,9 +131,9 @@ def test_plain_values_beside_the_tensors_are_told(tmp_path: Path) -> None:
         "meta": {"CLASSES": ("a", "b"), "best": np.float64(0.7), "curve": np.arange(3.0)},
     }
     torch.save(content, tmp_path / "c.ckpt")
-    hints = read_checkpoint(tmp_path / "c.ckpt").hints
-    assert hints["hyper_parameters"] == {"model": "unet", "lr": 0.1}
-    assert list(hints["meta"]["CLASSES"]) == ["a", "b"]
+    metadata = read_checkpoint(tmp_path / "c.ckpt").metadata
+    assert metadata["hyper_parameters"] == {"model": "unet", "lr": 0.1}
+    assert list(metadata["meta"]["CLASSES"]) == ["a", "b"]
 
 
 @pytest.mark.parametrize("file", ["model.safetensors", "pytorch_model.bin"])
@@ -143,7 +143,7 @@ def test_a_folder_of_smp_is_read_with_its_config(file: str, tmp_path: Path) -> N
         read_checkpoint(tmp_path)
     (save_file if file.endswith("safetensors") else torch.save)(weights(), tmp_path / file)
     checkpoint = read_checkpoint(tmp_path)
-    assert checkpoint.hints["config"]["_model_class"] == "Unet"
+    assert checkpoint.metadata["config"]["_model_class"] == "Unet"
     assert checkpoint.path.name == file
     (tmp_path / "config.json").write_text("[")
     with pytest.raises(ModelError, match=r"config\.json"):

@@ -8,7 +8,7 @@ import warnings
 import pytest
 from rasterio.errors import NotGeoreferencedWarning
 
-from geoseg.io.files.quiet import quiet
+from geoseg.io.files.gdal_messages import suppress_gdal_messages
 
 
 def _warn() -> None:
@@ -19,7 +19,7 @@ def test_a_thread_that_leaves_takes_nothing_from_one_that_stays() -> None:
     entered, left = threading.Event(), threading.Event()
 
     def stay() -> None:
-        with quiet():
+        with suppress_gdal_messages():
             entered.set()
             left.wait(10)
             _warn()
@@ -30,7 +30,7 @@ def test_a_thread_that_leaves_takes_nothing_from_one_that_stays() -> None:
     broken: list[bool] = []
     threading.excepthook, before = die, threading.excepthook
     try:
-        with quiet():
+        with suppress_gdal_messages():
             other = threading.Thread(target=stay)
             other.start()
             assert entered.wait(10)
@@ -42,7 +42,7 @@ def test_a_thread_that_leaves_takes_nothing_from_one_that_stays() -> None:
 
 
 def test_warnings_come_back_after_the_last() -> None:
-    with quiet(), quiet():
+    with suppress_gdal_messages(), suppress_gdal_messages():
         _warn()
     with pytest.warns(NotGeoreferencedWarning):
         _warn()
@@ -50,11 +50,11 @@ def test_warnings_come_back_after_the_last() -> None:
 
 def test_an_error_inside_leaves_the_filters_as_they_were() -> None:
     before = list(warnings.filters)
-    with pytest.raises(KeyError), quiet():
+    with pytest.raises(KeyError), suppress_gdal_messages():
         raise KeyError
     assert list(warnings.filters) == before
 
 
 def test_other_warnings_are_heard() -> None:
-    with quiet(), pytest.warns(UserWarning, match="listen"):
+    with suppress_gdal_messages(), pytest.warns(UserWarning, match="listen"):
         warnings.warn("listen", UserWarning, stacklevel=1)

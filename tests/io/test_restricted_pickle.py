@@ -102,8 +102,8 @@ def test_tensors_come_out_of_any_trainers_checkpoint(legacy: bool, protocol: int
     state = checkpoint.content["state_dict"]
     assert state.keys() == WEIGHTS.keys()
     assert all(torch.equal(state[key], WEIGHTS[key]) for key in WEIGHTS)
-    assert tuple(checkpoint.hints["meta"]["CLASSES"]) == ("ground", "roof")
-    assert checkpoint.hints["hyper_parameters"]["model"] == "unet"
+    assert tuple(checkpoint.metadata["meta"]["CLASSES"]) == ("ground", "roof")
+    assert checkpoint.metadata["hyper_parameters"]["model"] == "unet"
     assert float(checkpoint.content["optimizer"]["state"][0]["step"]) == 3
 
 

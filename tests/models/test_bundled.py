@@ -15,7 +15,7 @@ from geoseg.io.weights.model_file import read_model
 from geoseg.models.bundled import BUNDLED, MODELS, resolve
 from geoseg.nn import build
 from geoseg.training.recipe import read_recipe
-from geoseg.training.score import confusion, iou, predict_channels
+from geoseg.training.score import confusion, iou, predict_class_indices
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = ROOT.parent / "shared" / "data"
@@ -172,7 +172,7 @@ def test_its_scores_can_be_measured_again(name: str) -> None:
     images = [image for s in recipe.sources for image in read_source(s, "validate", DATA, recipe.legend)]
     assert images
     for image in images:
-        values = iou(confusion(image.channels, predict_channels(network, image, card), len(card.legend)))
+        values = iou(confusion(image.class_indices, predict_class_indices(network, image, card), len(card.legend)))
         for class_name, value in zip(card.legend.names, values, strict=True):
             if (image.name, f"IoU {class_name}") in claimed:
                 assert value == pytest.approx(claimed[image.name, f"IoU {class_name}"], abs=0.002)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from geoseg.models.import_model import Wanted, import_model
+from geoseg.models.import_model import ImportRequest, import_model
 from geoseg.nn import build
 
 
@@ -41,7 +41,7 @@ def test_the_card_of_an_imported_yolact_says_that_it_answers_with_objects(tmp_pa
         tmp_path / "yolact.pth",
         "yolact_r50",
         tmp_path / "roofs.safetensors",
-        wanted=Wanted(bands=("red", "green", "blue")),
+        request=ImportRequest(bands=("red", "green", "blue")),
     )
     assert card.task == "instance"
     assert card.architecture.name == "yolact_r50"

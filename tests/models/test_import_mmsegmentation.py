@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from geoseg.cli.main import app
 from geoseg.core.card import ModelCard
 from geoseg.errors import ModelError
-from geoseg.models.import_model import Wanted, import_model
+from geoseg.models.import_model import ImportRequest, import_model
 from geoseg.models.network import load_network
 
 OPTIONS = Path(__file__).parents[1] / "nn" / "references" / "options"
@@ -44,7 +44,7 @@ def imported(state: dict[str, Tensor], folder: Path, test: str, before: str, **w
     text = MODEL.replace("TEST", test).replace("BEFORE", before)
     meta = {"cfg": text, "dataset_meta": {"classes": tuple("abcd"), "palette": [[i, i, i] for i in range(4)]}}
     torch.save({"state_dict": state, "meta": meta}, folder / "fcn.pth")
-    return import_model(folder / "fcn.pth", "fcn_r18", folder / "m.safetensors", wanted=Wanted(**wanted))
+    return import_model(folder / "fcn.pth", "fcn_r18", folder / "m.safetensors", request=ImportRequest(**wanted))
 
 
 def test_the_card_says_what_the_configuration_says(state: dict[str, Tensor], tmp_path: Path) -> None:
@@ -111,7 +111,7 @@ def test_what_is_assumed_is_told_by_the_card_and_the_command(state: dict[str, Te
     assert "ImageNet's mean and deviation" in words
     _, card = load_network(tmp_path / "m.safetensors")
     assert card.warnings[0] in words
-    told = Wanted(options={"output_stride": 16, "align_corners": True}, mean=(0.5,), std=(0.5,))
+    told = ImportRequest(options={"output_stride": 16, "align_corners": True}, mean=(0.5,), std=(0.5,))
     assert import_model(tmp_path / "bare.pth", "fcn_r18", tmp_path / "n.safetensors", wanted=told)[1].warnings == ()
 
 

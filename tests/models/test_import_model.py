@@ -16,7 +16,7 @@ import torch
 from geoseg.core.legend_presets import PRESETS
 from geoseg.errors import ModelError, OutputError, UsageError
 from geoseg.models.encoder_weights import NamedEncoder, load_encoder
-from geoseg.models.import_model import Wanted, import_model
+from geoseg.models.import_model import ImportRequest, import_model
 from geoseg.models.named_weights import is_name, local_file, look_up
 from geoseg.models.network import load_network
 from geoseg.nn import build
@@ -71,8 +71,10 @@ def test_the_card_says_where_the_weights_came_from(checkpoint: tuple[Path, torch
 
 def test_what_the_user_says_counts(checkpoint: tuple[Path, torch.nn.Module], tmp_path: Path) -> None:
     path, other = checkpoint
-    wanted = Wanted(name="mine", bands=("nir", "red", "green"), mean=(0.5,), std=(0.1, 0.2, 0.3), bgr=True, tile_px=256)
-    model, card = import_model(path, NETWORK, tmp_path / "m.safetensors", wanted=wanted)
+    wanted = ImportRequest(
+        name="mine", bands=("nir", "red", "green"), mean=(0.5,), std=(0.1, 0.2, 0.3), bgr=True, tile_px=256
+    )
+    model, card = import_model(path, NETWORK, tmp_path / "m.safetensors", request=wanted)
     assert (card.name, card.band_names, card.tile_px, card.halo_px) == ("mine", ("nir", "red", "green"), 256, 32)
     assert [(band.mean, band.std) for band in card.bands] == [(0.5, 0.1), (0.5, 0.2), (0.5, 0.3)]
     x = torch.randn(1, 3, 64, 64)
@@ -83,19 +85,19 @@ def test_what_the_user_says_counts(checkpoint: tuple[Path, torch.nn.Module], tmp
 @pytest.mark.parametrize(
     ("wanted", "words"),
     [
-        (Wanted(legend=PRESETS["voc"]), "the legend has 21 classes, the network 3"),
-        (Wanted(bands=("red", "green")), "takes 3 bands, 2 are given"),
-        (Wanted(mean=(0.5, 0.5)), "one number or 3 each"),
-        (Wanted(gsd_m=(2.0, 1.0)), "the card cannot be made"),
-        (Wanted(tile_px=0), "tile_px"),
-        (Wanted(options={"colour": 1}), "its options are"),
+        (ImportRequest(legend=PRESETS["voc"]), "the legend has 21 classes, the network 3"),
+        (ImportRequest(bands=("red", "green")), "takes 3 bands, 2 are given"),
+        (ImportRequest(mean=(0.5, 0.5)), "one number or 3 each"),
+        (ImportRequest(gsd_m=(2.0, 1.0)), "the card cannot be made"),
+        (ImportRequest(tile_px=0), "tile_px"),
+        (ImportRequest(options={"colour": 1}), "its options are"),
     ],
 )
 def test_what_does_not_fit_is_refused(
-    wanted: Wanted, words: str, checkpoint: tuple[Path, torch.nn.Module], tmp_path: Path
+    wanted: ImportRequest, words: str, checkpoint: tuple[Path, torch.nn.Module], tmp_path: Path
 ) -> None:
     with pytest.raises((UsageError, ModelError), match=words):
-        import_model(checkpoint[0], NETWORK, tmp_path / "m.safetensors", wanted=wanted)
+        import_model(checkpoint[0], NETWORK, tmp_path / "m.safetensors", request=wanted)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -28,9 +28,9 @@ def compiled(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, str | int]]:
     found: list[dict[str, str | int]] = []
     original = OpenvinoRuntime._compile
 
-    def counted(self: OpenvinoRuntime, shape: tuple[int, ...], hints: dict[str, str | int]) -> object:
-        found.append(hints)
-        return original(self, shape, hints)
+    def counted(self: OpenvinoRuntime, shape: tuple[int, ...], metadata: dict[str, str | int]) -> object:
+        found.append(metadata)
+        return original(self, shape, metadata)
 
     monkeypatch.setattr(OpenvinoRuntime, "_compile", counted)
     return found
@@ -54,12 +54,12 @@ def test_a_scene_of_one_tile_and_one_of_many_compile_once_each(
     one = runtime_of(tiny_model)
     one.run(tiles(1))
     one.run(tiles(1))
-    assert [hints["PERFORMANCE_HINT"] for hints in compiled] == ["LATENCY"]
+    assert [metadata["PERFORMANCE_HINT"] for metadata in compiled] == ["LATENCY"]
     compiled.clear()
     many = runtime_of(tiny_model)
     for count in (2, 1, 2, 3):  # the last tile of a block is no reason to compile again
         many.run(tiles(count))
-    assert [hints["PERFORMANCE_HINT"] for hints in compiled] == ["THROUGHPUT"]
+    assert [metadata["PERFORMANCE_HINT"] for metadata in compiled] == ["THROUGHPUT"]
 
 
 def test_large_tiles_are_computed_one_at_a_time(
@@ -67,7 +67,7 @@ def test_large_tiles_are_computed_one_at_a_time(
 ) -> None:
     monkeypatch.setattr(openvino_runtime, "STREAM_TILE_PX", 64 * 64 - 1)
     runtime_of(tiny_model).run(tiles(2))
-    assert [hints["PERFORMANCE_HINT"] for hints in compiled] == ["LATENCY"]
+    assert [metadata["PERFORMANCE_HINT"] for metadata in compiled] == ["LATENCY"]
 
 
 def test_streams_are_bounded(tiny_model: Path) -> None:

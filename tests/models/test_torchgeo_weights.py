@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 import geoseg
 from geoseg.cli.main import app
 from geoseg.errors import ModelError, UsageError
-from geoseg.models.import_model import Wanted, import_model
+from geoseg.models.import_model import ImportRequest, import_model
 from geoseg.models.named_weights import look_up
 from geoseg.models.network import load_network
 
@@ -70,8 +70,8 @@ def test_the_meta_of_aerial_weights_is_the_card(tmp_path: Path) -> None:
 
 def test_what_the_caller_says_comes_before_the_meta(tmp_path: Path) -> None:
     written(TREES, tmp_path / "weights.pth")
-    wanted = Wanted(gsd_m=(0.05, 0.2), tile_px=512, mean=(0.5,), std=(0.25,), licence="CC0-1.0")
-    _, card = import_model(TREES, out=tmp_path / "m.safetensors", file=tmp_path / "weights.pth", wanted=wanted)
+    wanted = ImportRequest(gsd_m=(0.05, 0.2), tile_px=512, mean=(0.5,), std=(0.25,), licence="CC0-1.0")
+    _, card = import_model(TREES, out=tmp_path / "m.safetensors", file=tmp_path / "weights.pth", request=wanted)
     assert (card.gsd_m.min, card.gsd_m.max, card.tile_px, card.licence) == (0.05, 0.2, 512, "CC0-1.0")
     assert {(band.mean, band.std) for band in card.bands} == {(0.5, 0.25)}
 

@@ -19,7 +19,7 @@ from torchvision.models.detection import maskrcnn_resnet50_fpn, maskrcnn_resnet5
 from geoseg.errors import ModelError
 from geoseg.io.weights.checkpoint_file import read_checkpoint
 from geoseg.nn import build
-from geoseg.nn.checkpoints import fit, unwrap
+from geoseg.nn.checkpoints import fit, strip_wrapper
 
 REFERENCES = Path(__file__).parent / "instance" / "references"
 
@@ -39,7 +39,7 @@ def close(found: np.ndarray, expected: np.ndarray) -> None:
 @pytest.mark.parametrize("name", ["yolact_r50", pytest.param("yolact_darknet53", marks=pytest.mark.slow)])
 def test_yolact_answers_as_the_authors(name: str) -> None:
     weights, expected = reference(name)
-    fitted = fit(name, unwrap(weights))
+    fitted = fit(name, strip_wrapper(weights))
     network: Any = fitted.network
     with torch.no_grad():
         levels = network.body.levels(pixels(64, 96))
@@ -51,7 +51,7 @@ def test_yolact_answers_as_the_authors(name: str) -> None:
 @pytest.mark.parametrize("name", ["panet_r50", "maskscoring_r50"])
 def test_regions_are_answered_as_by_the_authors(name: str) -> None:
     weights, expected = reference(name)
-    fitted = fit(name, unwrap({"model": {f"module.{key}": tensor for key, tensor in weights.items()}}))
+    fitted = fit(name, strip_wrapper({"model": {f"module.{key}": tensor for key, tensor in weights.items()}}))
     network: Any = fitted.network.network
     heads = network.roi_heads
     panet = name == "panet_r50"
@@ -78,7 +78,7 @@ def test_weights_of_torchvision_find_their_places(name: str, make: Any) -> None:
     theirs = make(weights=None, weights_backbone=None, num_classes=4)
     state = drawn({key: tuple(tensor.shape) for key, tensor in theirs.state_dict().items()})
     theirs.load_state_dict(state)
-    fitted = fit(name, unwrap(state), chosen={"zero_eps": False} if name == "maskrcnn_r50_fpn" else {})
+    fitted = fit(name, strip_wrapper(state), chosen={"zero_eps": False} if name == "maskrcnn_r50_fpn" else {})
     with torch.no_grad():
         expected, found = (one.backbone(pixels(64, 64)) for one in (theirs.eval(), fitted.network.network))
     assert fitted.classes == 4
@@ -164,7 +164,7 @@ def background_last(state: Mapping[str, Tensor], renames: Any) -> dict[str, Tens
 def test_the_background_that_others_have_last_comes_first(renames: Any) -> None:
     state = _torchvision(5)
     theirs = background_last(state, renames)
-    fitted = fit("maskrcnn_r50_fpn", unwrap({"model" if renames is DETECTRON2 else "state_dict": theirs}))
+    fitted = fit("maskrcnn_r50_fpn", strip_wrapper({"model" if renames is DETECTRON2 else "state_dict": theirs}))
     found = fitted.network.state_dict()
     scores = "roi_heads.box_predictor.cls_score.weight"
     assert fitted.classes == 5
@@ -184,7 +184,7 @@ def test_a_pickle_of_arrays_is_read_as_data(tmp_path: Path) -> None:
     state = {"a.weight": np.arange(6, dtype=np.float32).reshape(2, 3), "b": np.zeros((), np.int64)}
     path = tmp_path / "model_final.pkl"
     path.write_bytes(pickle.dumps({"model": state, "__author__": "somebody", "matching_heuristics": True}))
-    tensors = unwrap(read_checkpoint(path).content)
+    tensors = strip_wrapper(read_checkpoint(path).content)
     assert torch.equal(tensors["a.weight"], torch.arange(6.0).reshape(2, 3))
 
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 from published_weights import drawn, pixels
 
-from geoseg.nn.checkpoints import fit, unwrap
+from geoseg.nn.checkpoints import fit, strip_wrapper
 
 AUTHORS = Path(__file__).parent / "references" / "authors"
 CHOSEN: dict[str, dict[str, Any]] = {
@@ -40,7 +40,7 @@ def test_the_authors_weights_answer_as_in_their_code(name: str) -> None:
         lines = [line.split() for line in str(file["tensors"]).splitlines()]
         ours, size, expected = str(file["network"]), file["size"].tolist(), file["logits"]
     state = drawn({key: tuple(map(int, sides)) for key, *sides in lines})
-    fitted = fit(ours, unwrap(state), chosen=CHOSEN.get(name))
+    fitted = fit(ours, strip_wrapper(state), chosen=CHOSEN.get(name))
     with torch.inference_mode():
         answer = fitted.network(pixels(*size))
     logits = (answer.log_softmax(1) if name in LOGARITHMS else answer).numpy()[..., ::4, ::4]

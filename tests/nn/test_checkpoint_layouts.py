@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from geoseg.errors import ModelError
 from geoseg.nn import NETWORKS, build
-from geoseg.nn.checkpoints import fit, unwrap
-from geoseg.nn.checkpoints.known import LAYOUTS
+from geoseg.nn.checkpoints import fit, strip_wrapper
+from geoseg.nn.checkpoints.layouts import LAYOUTS
 from geoseg.nn.parts.auxiliary import forward_all
 
 REFERENCES = Path(__file__).parent / "references"
@@ -50,7 +50,7 @@ def reference(name: str) -> tuple[dict[str, tuple[int, ...]], np.ndarray[Any, An
 def test_mmsegmentations_weights_answer_as_in_mmsegmentation(name: str) -> None:
     shapes, expected = reference(name)
     size = (64, 96) if name.startswith(("hrnet", "setr", "deeplabv3plus")) else (65, 97)
-    fitted = fit(name, unwrap({"state_dict": drawn(shapes), "meta": {}}), chosen=SMALL.get(name))
+    fitted = fit(name, strip_wrapper({"state_dict": drawn(shapes), "meta": {}}), chosen=SMALL.get(name))
     assert fitted.layout.source == "mmsegmentation"
     assert (fitted.bands, fitted.classes) == (3, 4)
     with torch.inference_mode():
@@ -74,7 +74,7 @@ def test_torchvisions_weights_answer_as_in_torchvision(name: str, theirs: str) -
     aux = {} if theirs.startswith("lraspp") else {"aux_loss": True}
     other = getattr(models, theirs)(weights=None, weights_backbone=None, num_classes=5, **aux).eval()
     other.load_state_dict(drawn(shapes_of(other)))
-    fitted = fit(name, unwrap({f"module.{key}": value for key, value in other.state_dict().items()}))
+    fitted = fit(name, strip_wrapper({f"module.{key}": value for key, value in other.state_dict().items()}))
     x = pixels(65, 97)
     with torch.inference_mode():
         assert torch.equal(fitted.network(x), other(x)["out"])
@@ -89,7 +89,7 @@ def test_smps_weights_answer_as_in_smp(name: str, theirs: str, encoder: str) -> 
     other = getattr(smp, theirs)(encoder, encoder_weights=None, in_channels=5, classes=3).eval()
     other.load_state_dict(drawn(shapes_of(other)))
     config = {"_model_class": theirs, "encoder_name": encoder, "in_channels": 5, "classes": 3, "activation": None}
-    fitted = fit(name, unwrap(other.state_dict()), hints={"config": config})
+    fitted = fit(name, strip_wrapper(other.state_dict()), metadata={"config": config})
     assert (fitted.bands, fitted.classes) == (5, 3)
     x = pixels(64, 96, bands=5)
     with torch.inference_mode():
@@ -100,7 +100,7 @@ def test_a_sigmoids_probabilities_stay_as_a_softmax_over_two_classes() -> None:
     smp = pytest.importorskip("segmentation_models_pytorch")
     other = smp.Unet("resnet18", encoder_weights=None, classes=1).eval()
     other.load_state_dict(drawn(shapes_of(other)))
-    fitted = fit("smp_unet", unwrap(other.state_dict()), chosen={"encoder": "resnet18"})
+    fitted = fit("smp_unet", strip_wrapper(other.state_dict()), chosen={"encoder": "resnet18"})
     assert fitted.sigmoid
     assert fitted.classes == 2
     x = pixels(64, 64)
@@ -113,13 +113,13 @@ def test_a_torchgeo_tasks_checkpoint_tells_its_network() -> None:
     other = smp.Unet("resnet18", encoder_weights=None, in_channels=4, classes=3).eval()
     state = {f"model.{key}": value for key, value in drawn(shapes_of(other)).items()}
     state["criterion.weight"] = torch.ones(3)
-    hints = {"hyper_parameters": {"model": "unet", "backbone": "resnet18", "in_channels": 4, "num_classes": 3}}
-    content = {"state_dict": state, "epoch": 3, "pytorch-lightning_version": "2.5.0", **hints}
-    fitted = fit("smp_unet", unwrap(content), hints=hints)
+    metadata = {"hyper_parameters": {"model": "unet", "backbone": "resnet18", "in_channels": 4, "num_classes": 3}}
+    content = {"state_dict": state, "epoch": 3, "pytorch-lightning_version": "2.5.0", **metadata}
+    fitted = fit("smp_unet", strip_wrapper(content), metadata=metadata)
     assert fitted.options["encoder"] == "resnet18"
     assert (fitted.bands, fitted.classes) == (4, 3)
     with pytest.raises(ModelError, match="name the model 'unet'; import it as smp_unet"):
-        fit("smp_fpn", unwrap(content), hints=hints)
+        fit("smp_fpn", strip_wrapper(content), metadata=metadata)
 
 
 @pytest.mark.parametrize(
@@ -132,7 +132,7 @@ def test_torchgeos_own_networks_answer_as_in_torchgeo(name: str, options: dict[s
         other = models.FCN(4, 3, 8).eval()
     else:
         other = models.FarSeg(backbone="resnet18", classes=3, backbone_pretrained=False).eval()
-    fitted = fit(name, unwrap(other.state_dict()), chosen=options)
+    fitted = fit(name, strip_wrapper(other.state_dict()), chosen=options)
     x = pixels(64, 96, bands=fitted.bands)
     with torch.inference_mode():
         assert torch.equal(fitted.network(x), other(x))
@@ -295,7 +295,7 @@ def test_a_layouts_true_names_come_back_to_where_they_were(
     ours, theirs = inverse(name, renames, **options)
     assert facts <= theirs.keys()
     assert not any(key.startswith(("body.", "module.body")) for key in theirs)
-    fitted = fit(name, unwrap({"epoch": 1, "state_dict": theirs}), chosen=options)
+    fitted = fit(name, strip_wrapper({"epoch": 1, "state_dict": theirs}), chosen=options)
     found = fitted.network.state_dict()
     assert all(torch.equal(found[key], tensor) for key, tensor in ours.state_dict().items())
 
@@ -304,7 +304,7 @@ def test_a_layouts_true_names_come_back_to_where_they_were(
 def test_weights_from_caffe_see_red_green_and_blue() -> None:
     ours, theirs = inverse("deeplabv2_r101", KAZUTO)
     assert {"base.layer5.block3.increase.bn.weight", "base.layer4.block23.reduce.conv.weight"} <= theirs.keys()
-    fitted = fit("deeplabv2_r101", unwrap(theirs), chosen={"scales": []})
+    fitted = fit("deeplabv2_r101", strip_wrapper(theirs), chosen={"scales": []})
     assert fitted.layout.scaling == "caffe"
     single = build("deeplabv2_r101", 3, 4, scales=[]).eval()
     single.load_state_dict(ours.state_dict())
@@ -315,7 +315,7 @@ def test_weights_from_caffe_see_red_green_and_blue() -> None:
 
 def test_the_neck_of_mmsegmentations_fastfcn_is_turned_not_only_renamed() -> None:
     layout = next(a for a in LAYOUTS if a.source == "mmsegmentation" and "fastfcn_psp_r50" in a.networks)
-    assert layout.ours("neck.conv_layers.0.0.conv.weight") == "body.neck.narrow.2.0.weight"
+    assert layout.target_name("neck.conv_layers.0.0.conv.weight") == "body.neck.narrow.2.0.weight"
     assert [blocks.order for blocks in layout.blocks] == [(2, 1, 0)] * 3
 
 
@@ -383,7 +383,7 @@ def test_another_networks_weights_name_what_they_are() -> None:
 def test_side_heads_can_be_left_behind() -> None:
     shapes, _ = reference("setr_naive_b")
     chosen = {**SMALL["setr_naive_b"], "auxiliary": False}
-    fitted = fit("setr_naive_b", unwrap(drawn(shapes)), chosen=chosen)
+    fitted = fit("setr_naive_b", strip_wrapper(drawn(shapes)), chosen=chosen)
     assert not any(".sides." in key for key in fitted.network.state_dict())
 
 
@@ -392,7 +392,7 @@ def test_side_heads_can_be_left_behind() -> None:
 )
 def test_tensors_that_are_not_plain_are_refused(tensor: Tensor) -> None:
     with pytest.raises(ModelError, match="not a plain dense one"):
-        unwrap({"state_dict": {"a": tensor}})
+        strip_wrapper({"state_dict": {"a": tensor}})
 
 
 def test_every_layout_names_networks_that_there_are() -> None:

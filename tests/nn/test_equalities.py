@@ -96,8 +96,8 @@ def test_a_vits_maps_are_those_of_timm(size: tuple[int, int]) -> None:
     x = torch.randn(1, 3, *size)
     with torch.inference_mode():
         expected = theirs.forward_intermediates(x, indices=[1, 5], norm=False, intermediates_only=True)
-        for found, wanted in zip(ours(x), expected, strict=True):
-            torch.testing.assert_close(found, wanted)
+        for found, arguments in zip(ours(x), expected, strict=True):
+            torch.testing.assert_close(found, arguments)
 
 
 def test_setr_takes_its_maps_where_mmsegmentation_does() -> None:

@@ -15,7 +15,7 @@ from published_weights import drawn, pixels
 
 from geoseg.errors import ModelError
 from geoseg.nn import build
-from geoseg.nn.checkpoints import fit, unwrap
+from geoseg.nn.checkpoints import fit, strip_wrapper
 from geoseg.nn.checkpoints.mmseg.config import UnreadableConfigError, read_mmseg_config
 from geoseg.nn.checkpoints.mmseg.options import mmseg_options, single_threshold
 from geoseg.nn.zoo.registry import options
@@ -51,7 +51,7 @@ def written(option: str) -> tuple[str, dict[str, Any], dict[str, Any], np.ndarra
 @pytest.mark.parametrize("option", sorted(path.stem for path in OPTIONS.glob("*.npz")))
 def test_a_checkpoint_answers_as_the_network_of_its_configuration(option: str) -> None:
     name, state, meta, expected = written(option)
-    fitted = fit(name, unwrap({"state_dict": state}), chosen=CHOSEN.get(option), hints={"meta": meta})
+    fitted = fit(name, strip_wrapper({"state_dict": state}), chosen=CHOSEN.get(option), metadata={"meta": meta})
     assert fitted.config is not None
     with torch.inference_mode():
         size = (64, 96) if name.startswith("unet") else (65, 97)
@@ -64,7 +64,7 @@ def test_a_checkpoint_answers_as_the_network_of_its_configuration(option: str) -
 @pytest.mark.parametrize("option", ["fcn_aligned", "deeplabv3_multi_grid", "hrnet_aligned"])
 def test_without_the_configuration_the_answer_is_another_one_and_what_is_assumed_is_told(option: str) -> None:
     name, state, _, expected = written(option)
-    fitted = fit(name, unwrap(state), chosen=CHOSEN.get(option))
+    fitted = fit(name, strip_wrapper(state), chosen=CHOSEN.get(option))
     with torch.inference_mode():
         logits = fitted.network(pixels(65, 97)).numpy()[..., ::4, ::4]
     assert np.abs(logits - expected).max() > 0.01 * np.abs(expected).max()
@@ -74,7 +74,9 @@ def test_without_the_configuration_the_answer_is_another_one_and_what_is_assumed
 
 def test_what_is_chosen_counts_before_the_configuration() -> None:
     name, state, meta, _ = written("fcn_aligned")
-    fitted = fit(name, unwrap(state), chosen={"align_corners": False, "output_stride": 16}, hints={"meta": meta})
+    fitted = fit(
+        name, strip_wrapper(state), chosen={"align_corners": False, "output_stride": 16}, metadata={"meta": meta}
+    )
     assert fitted.network.body.align_corners is False
     assert fitted.options["output_stride"] == 16
 
@@ -102,8 +104,8 @@ def test_what_no_network_does_is_refused_by_name(change: tuple[str, str], words:
     with pytest.raises(ModelError, match=words):
         fit(
             "fcn_r18",
-            unwrap(state),
-            hints={
+            strip_wrapper(state),
+            metadata={
                 "meta": {
                     "cfg": MODEL.replace("depth=50", "depth=18").replace(
                         *((change[0].replace("50", "18"), change[1].replace("50", "18")))
@@ -117,7 +119,7 @@ def test_another_number_of_heads_is_refused() -> None:
     name, state, meta, _ = written("setr_naive_bicubic_aligned")
     meta["cfg"] = meta["cfg"].replace("num_heads=2", "num_heads=4")
     with pytest.raises(ModelError, match=r"model\.backbone\.num_heads=4"):
-        fit(name, unwrap(state), chosen=VIT, hints={"meta": meta})
+        fit(name, strip_wrapper(state), chosen=VIT, metadata={"meta": meta})
 
 
 @pytest.mark.parametrize(
@@ -220,10 +222,10 @@ def test_texts_that_are_no_configuration_end_in_words(text: Any) -> None:
 
 def test_an_unreadable_configuration_asks_for_what_it_would_have_told() -> None:
     name, state, _, _ = written("fcn_aligned")
-    hints = {"meta": {"cfg": "model = build()"}}
+    metadata = {"meta": {"cfg": "model = build()"}}
     with pytest.raises(ModelError, match=r"cannot be read.* output_stride=VALUE, --option align_corners=VALUE"):
-        fit(name, unwrap(state), hints=hints)
-    fit(name, unwrap(state), chosen={"output_stride": 8, "align_corners": True}, hints=hints)
+        fit(name, strip_wrapper(state), metadata=metadata)
+    fit(name, strip_wrapper(state), chosen={"output_stride": 8, "align_corners": True}, metadata=metadata)
 
 
 plain = st.recursive(

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from geoseg.nn import build
-from geoseg.nn.checkpoints import fit, unwrap
+from geoseg.nn.checkpoints import fit, strip_wrapper
 from geoseg.nn.parts.auxiliary import forward_all
 
 State = dict[str, Tensor]
@@ -207,7 +207,7 @@ def test_milesials_unet_answers_as_there(bilinear: bool) -> None:
     other = MilesialUNet(bilinear=bilinear)
     x = pixels(48, 80)
     with torch.inference_mode():
-        fitted = fit("unet", unwrap({**other.made(other), "mask_values": [0, 1, 2, 3]}))
+        fitted = fit("unet", strip_wrapper({**other.made(other), "mask_values": [0, 1, 2, 3]}))
         assert fitted.layout.scaling == "unit"
         assert close(fitted.network(x), other(x))
 
@@ -219,7 +219,7 @@ def test_a_unet_of_one_class_is_a_sigmoid_there() -> None:
         state = other.made(other)
         for name in ("outc.conv.weight", "outc.conv.bias"):
             state[name] = state[name][:1]
-        fitted = fit("unet", unwrap(state))
+        fitted = fit("unet", strip_wrapper(state))
         assert fitted.sigmoid
         state |= {name: state[name].expand(CLASSES, *state[name].shape[1:]) for name in state if "outc" in name}
         assert close(fitted.network(x).softmax(1)[:, 1], other(x)[:, 0].sigmoid())
@@ -231,7 +231,7 @@ def test_torchsegs_dfn_answers_as_there_with_every_head() -> None:
     x = pixels(64, 96)
     with torch.inference_mode():
         content = {"model": {f"module.{key}": tensor for key, tensor in other.made(other).items()}, "epoch": 3}
-        fitted = fit("dfn_r101", unwrap(content), chosen={"backbone": "resnet50s"})
+        fitted = fit("dfn_r101", strip_wrapper(content), chosen={"backbone": "resnet50s"})
         assert fitted.layout.source == "ycszen/TorchSeg"
         logits, beside = forward_all(fitted.network, x)
         (*coarse, finest), borders = other(x)
@@ -245,7 +245,7 @@ def test_drsleeps_refinenet_answers_as_there() -> None:
     other = DrSleepRefineNet()
     x = pixels(65, 97)
     with torch.inference_mode():
-        fitted = fit("refinenet_r101", unwrap(other.made(other)), chosen={"backbone": "resnet50"})
+        fitted = fit("refinenet_r101", strip_wrapper(other.made(other)), chosen={"backbone": "resnet50"})
         assert fitted.layout.source == "DrSleep/refinenet-pytorch"
         assert close(fitted.network(x), other(x))
 
@@ -256,7 +256,7 @@ def test_mmsegmentations_deeplab_v3_plus_answers_as_there_at_sizes_of_no_multipl
     with np.load(Path(__file__).parent / "references/mmsegmentation_deeplabv3plus_r50.npz") as file:
         lines = [line.split() for line in str(file["tensors"]).splitlines()]
     shapes = {key: tuple(map(int, sides)) for key, *sides in lines}
-    fitted = fit("deeplabv3plus_r50", unwrap(drawn(shapes)), chosen={"align_corners": align_corners})
+    fitted = fit("deeplabv3plus_r50", strip_wrapper(drawn(shapes)), chosen={"align_corners": align_corners})
     x = pixels(65, 97)
     with torch.inference_mode():
         fine, *_, coarse = fitted.network.body.backbone(x)

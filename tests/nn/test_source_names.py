@@ -10,7 +10,7 @@ import torch
 
 from geoseg.errors import ModelError
 from geoseg.nn.checkpoints import fit
-from geoseg.nn.checkpoints.known import LAYOUTS
+from geoseg.nn.checkpoints.layouts import LAYOUTS
 from geoseg.nn.checkpoints.source_names import source_names
 from geoseg.nn.zoo.registry import NETWORKS, options
 
@@ -24,7 +24,7 @@ def test_every_name_of_a_source_is_found_back_from_ours(path: Path) -> None:
     layout = next(layout for layout in LAYOUTS if layout.fits(names))
     missing = names[3::9]
     present = [name for name in names if name not in missing]
-    assert source_names(layout, [layout.ours(name) for name in missing], present) == missing
+    assert source_names(layout, [layout.target_name(name) for name in missing], present) == missing
 
 
 def test_missing_tensors_have_the_sources_names() -> None:

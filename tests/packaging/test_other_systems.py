@@ -51,7 +51,8 @@ def test_the_modules_of_a_run_load_on_a_system_without_posix() -> None:
     script = (
         "import numpy, rasterio, torch, dask, distributed, psutil, typer, rich.progress, xarray, geopandas\n"
         + FAKE
-        + "import geoseg.__main__, geoseg.cli.main, geoseg.run.predict, geoseg.archive.run, geoseg.score.files\n"
+        + "import geoseg.__main__, geoseg.cli.main, geoseg.run.predict, geoseg.archive.run\n"
+        "import geoseg.score.evaluate_files\n"
         "from geoseg.process.signals import handle_signals, watch_signals\nwatch_signals()\nprint('loaded')"
     )
     ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)

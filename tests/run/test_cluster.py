@@ -32,7 +32,7 @@ from geoseg.errors import ModelError, ResourceError, SceneError, UsageError
 from geoseg.models.model import Model, ModelSource, load, load_model
 from geoseg.models.own_network import OwnNetwork
 from geoseg.process.command import run_command
-from geoseg.run.cluster import DaskWorkers, joined_cluster, local_cluster
+from geoseg.run.cluster import DaskExecutor, joined_cluster, local_cluster
 from geoseg.run.predict import predict
 from geoseg.testing.instances import PerfectDetector
 from geoseg.vector.source import ArraySource
@@ -66,9 +66,9 @@ def test_two_workers_give_the_bytes_of_one_process(
     client: Any, source: ModelSource, model: Model, write_scene: Any, tmp_path: Path
 ) -> None:
     scene = write_scene(blobs((330, 310)))
-    workers = DaskWorkers(client, threads=1)
+    workers = DaskExecutor(client, threads=1)
     alone = predict(scene, model, tmp_path / "alone", spec=SPEC)
-    shared = predict(scene, workers.load(source), tmp_path / "shared", spec=SPEC, workers=workers)
+    shared = predict(scene, workers.load_model(source), tmp_path / "shared", spec=SPEC, workers=workers)
     assert contents(shared.bundle.directory) == contents(alone.bundle.directory)
     assert shared.record["blocks"] == alone.record["blocks"]
     assert shared.record["runtime"] == alone.record["runtime"]
@@ -96,7 +96,7 @@ def test_two_workers_detect_the_objects_of_one_process(client: Any, write_scene:
     )
     own = ModelSource(name_or_path="perfect", network=OwnNetwork(PerfectDetector(classes=2), card), runtime="torch")
     scene, spec = write_scene(numbers), PredictSpec(block_px=64, instances=InstanceChoice(object_ids=True))
-    workers = DaskWorkers(client, threads=1)
+    workers = DaskExecutor(client, threads=1)
     detector = load(own)
     alone = predict(scene, detector, tmp_path / "alone", spec=spec)
     shared = predict(scene, detector, tmp_path / "shared", spec=spec, workers=workers)
@@ -105,7 +105,7 @@ def test_two_workers_detect_the_objects_of_one_process(client: Any, write_scene:
 
 
 def test_a_scene_that_is_replaced_is_read_anew(client: Any, model: Model, write_scene: Any, tmp_path: Path) -> None:
-    workers = DaskWorkers(client, threads=1)
+    workers = DaskExecutor(client, threads=1)
     for seed in (1, 2):
         scene = write_scene(blobs((150, 150), seed=seed))
         shared = predict(scene, model, tmp_path / f"shared{seed}", spec=SPEC, workers=workers)
@@ -127,7 +127,7 @@ def test_a_worker_that_dies_costs_what_it_held(client: Any, model: Model, write_
                 killed.append(client.submit(os.getpid, pure=False).result())
                 os.kill(killed[0], signal.SIGKILL)
 
-    workers = DaskWorkers(client, threads=1)
+    workers = DaskExecutor(client, threads=1)
     layers = predict(scene, model, tmp_path / "out", spec=SPEC, workers=workers, reporter=Killer())
     alone = predict(scene, model, tmp_path / "alone", spec=SPEC)
     assert killed
@@ -148,7 +148,7 @@ def test_a_block_that_kills_its_workers_is_named(
     monkeypatch.setattr(on_worker_module, "predict_on_worker", poisoned)
     scene = write_scene(blobs((330, 310)))
     with pytest.raises(ResourceError, match=r"scene.tif: block 1,1 took 4 workers with it"):
-        predict(scene, model, tmp_path, spec=SPEC, workers=DaskWorkers(client, threads=1))
+        predict(scene, model, tmp_path, spec=SPEC, workers=DaskExecutor(client, threads=1))
     monkeypatch.undo()
     layers = predict(scene, model, tmp_path, spec=SPEC)
     assert layers.record["blocks"]["resumed"] > 0, "what the others finished is kept"
@@ -169,7 +169,7 @@ def test_what_a_worker_refuses_is_said_as_it_is_here(
             scene.write_bytes(content[: len(content) // 2])
 
     with pytest.raises(SceneError):
-        predict(scene, model, tmp_path, spec=SPEC, workers=DaskWorkers(client, threads=1), reporter=Breaker())
+        predict(scene, model, tmp_path, spec=SPEC, workers=DaskExecutor(client, threads=1), reporter=Breaker())
     assert not (tmp_path / "scene").exists()
 
 
@@ -184,14 +184,14 @@ def test_workers_with_other_arithmetic_are_refused(
         source=ModelSource(name_or_path=str(tiny_model), runtime="torch", precision="bf16"),
     )
     with pytest.raises(ModelError, match="Make the workers alike"):
-        predict(write_scene(), other, tmp_path, spec=SPEC, workers=DaskWorkers(client, threads=1))
+        predict(write_scene(), other, tmp_path, spec=SPEC, workers=DaskExecutor(client, threads=1))
 
 
 def test_a_running_cluster_is_joined_and_left_running(
     client: Any, model: Model, write_scene: Any, tmp_path: Path
 ) -> None:
     with joined_cluster(client.scheduler.address) as joined:
-        predict(write_scene(), model, tmp_path, spec=SPEC, workers=DaskWorkers(joined))
+        predict(write_scene(), model, tmp_path, spec=SPEC, workers=DaskExecutor(joined))
     assert client.submit(abs, -1).result() == 1
 
 

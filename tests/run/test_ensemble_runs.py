@@ -174,15 +174,15 @@ def test_the_workers_of_a_cluster_give_the_same_bytes(
     pytest.importorskip("distributed")
     import warnings
 
-    from geoseg.run.cluster import DaskWorkers, local_cluster
+    from geoseg.run.cluster import DaskExecutor, local_cluster
 
     scene = write_scene()
     alone = predict(scene, load(source(*pair)), tmp_path / "alone", spec=SPEC)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         with local_cluster(1) as client:
-            workers = DaskWorkers(client, threads=1)
-            described = workers.load(source(*pair[::-1]))
+            workers = DaskExecutor(client, threads=1)
+            described = workers.load_model(source(*pair[::-1]))
             assert [m.card for m in described.members] == [m.card for m in load(source(*pair)).members]
             shared = predict(scene, described, tmp_path / "shared", spec=SPEC, workers=workers)
     assert contents(shared.bundle.directory) == contents(alone.bundle.directory)

@@ -16,7 +16,7 @@ from conftest import WriteScene, blobs, tiny_card
 from scipy import ndimage
 
 from geoseg.core.spec import PredictSpec
-from geoseg.io.files.formats import READ_CACHE_BYTES
+from geoseg.io.files.drivers import READ_CACHE_BYTES
 from geoseg.io.raster.scene import open_scene
 from geoseg.models.model import Model, ModelSource
 from geoseg.run.plan import RunPlan

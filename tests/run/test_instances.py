@@ -25,7 +25,7 @@ from geoseg.data.labelled_scene import LabelledImage
 from geoseg.errors import OutputError, UsageError
 from geoseg.inference.match import ReadPlan
 from geoseg.inference.objects.counted import count_objects
-from geoseg.inference.objects.detect import detect, detected_channels
+from geoseg.inference.objects.detect import detect, detected_class_indices
 from geoseg.inference.objects.scene import ObjectRules, SceneInstances
 from geoseg.inference.passes import BlockPixels, InferencePass
 from geoseg.inference.tasks.instance import InstanceTask
@@ -320,7 +320,7 @@ def test_a_labelled_image_of_many_blocks_is_detected_and_counted_without_loss() 
         name="drawn",
         values=values,
         valid=np.ones(numbers.shape, bool),
-        channels=(numbers > 0).astype(np.uint8),
+        class_indices=(numbers > 0).astype(np.uint8),
         gsd_m=1.0,
         objects=numbers,
     )
@@ -329,7 +329,7 @@ def test_a_labelled_image_of_many_blocks_is_detected_and_counted_without_loss() 
     assert len(found) == counted.labelled == int((sizes[1:] > 0).sum())
     assert counted.matched.all()
     assert counted.f1(0.1) == 1.0
-    np.testing.assert_array_equal(detected_channels(found, card), image.channels)
+    np.testing.assert_array_equal(detected_class_indices(found, card), image.class_indices)
 
 
 class NearlyPerfect(PerfectDetector):

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from geoseg.archive.executor import archive_executor
 from geoseg.archive.run import run_archive
-from geoseg.archive.workers import archive_workers
 from geoseg.run import stages
-from geoseg.run.dask_workers import DaskWorkers
-from geoseg.run.workers import LocalWorkers
+from geoseg.run.dask_executor import DaskExecutor
+from geoseg.run.executor import LocalExecutor
 
 
 class Slot:
@@ -54,21 +54,21 @@ def test_one_process_holds_it_while_blocks_are_predicted(make_archive: Any, monk
         lambda *a, **k: watcher.stage("open", 0) or begun(*a, **k),  # type: ignore[func-returns-value]
     )
     config = make_archive(2)
-    with archive_workers(config, slot=slot) as workers:
-        assert isinstance(workers, LocalWorkers)
+    with archive_executor(config, slot=slot) as workers:
+        assert isinstance(workers, LocalExecutor)
         run_archive(config, workers=workers, reporter=watcher)
     held = {name: {number for stage, number in watcher.seen if stage == name} for name, _ in watcher.seen}
     assert held["block"] == {1}
     assert {name for name, numbers in held.items() if numbers != {0}} == {"block"}, watcher.seen
     assert {"open", "layers"} <= held.keys()
     assert (slot.taken, slot.held) == (2, 0)
-    run_archive(config, workers=LocalWorkers(slot=slot))
+    run_archive(config, workers=LocalExecutor(slot=slot))
     assert slot.taken == 2, "nothing is left to predict"
 
 
 def test_a_cluster_holds_it_while_blocks_are_predicted(crew_of_two: Any, make_archive: Any, monkeypatch: Any) -> None:
     slot, seen = Slot(), list[tuple[str, int]]()
-    workers = DaskWorkers(crew_of_two._client, threads=1, slot=slot)
+    workers = DaskExecutor(crew_of_two._client, threads=1, slot=slot)
     submit = workers._client.submit
 
     def noted(call: Any, *args: Any, **options: Any) -> Any:

@@ -17,8 +17,8 @@ from conftest import blobs
 from geoseg.core.spec import PredictSpec
 from geoseg.errors import OutputError
 from geoseg.models.model import Model, load_model
+from geoseg.run.executor import LocalExecutor
 from geoseg.run.predict import Layers, predict
-from geoseg.run.workers import LocalWorkers
 
 SPEC = PredictSpec(block_px=128, simplify_m=0.5, uncertainty=True)
 
@@ -34,10 +34,10 @@ def done(write_scene: Any, model: Model, tmp_path: Path) -> tuple[Path, Layers]:
     return scene, predict(scene, model, tmp_path / "out", spec=SPEC)
 
 
-class NoNetwork(LocalWorkers):
+class NoNetwork(LocalExecutor):
     """Fails when a block is to be predicted."""
 
-    def predict(self, job: Any, store: Any, left: Any, advance: Any) -> Any:
+    def predict_blocks(self, job: Any, store: Any, left: Any, advance: Any) -> Any:
         assert not left, "the network runs again"
         return super().predict(job, store, left, advance)
 
@@ -96,7 +96,7 @@ def test_what_is_damaged_is_made_anew_with_the_same_bytes(
     damage(folder / name)
     (folder / "notes.txt").write_text("mine")
     notes = Notes()
-    workers = LocalWorkers() if network else NoNetwork()
+    workers = LocalExecutor() if network else NoNetwork()
     again = predict(scene, model, tmp_path / "out", spec=SPEC, workers=workers, reporter=notes)
     assert again.fresh
     assert contents(folder) == before | {"notes.txt": b"mine"}

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from geoseg.archive.config import ClusterClass
 from geoseg.models.model import ModelSource
 from geoseg.run import on_worker, worker_device
-from geoseg.run.cluster import DaskWorkers, started_cluster
+from geoseg.run.cluster import DaskExecutor, started_cluster
 from geoseg.run.worker_device import Peer, device_index
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])  # workers cannot import a test
@@ -130,7 +130,7 @@ def test_a_cluster_of_dask_cuda_uses_every_device_once_and_holds_two_blocks_on_e
     for facts in rotated.scheduler_info(n_workers=-1)["workers"].values():
         assert facts["nthreads"] == on_worker.BLOCKS_AT_ONCE + 1
         assert facts["resources"] == {"GPU": 1, "geoseg_block": on_worker.BLOCKS_AT_ONCE, "geoseg_layers": 1}
-    assert DaskWorkers(rotated).slots() == 4
+    assert DaskExecutor(rotated).slots() == 4
 
 
 def test_what_is_named_is_taken_as_it_is(rotated: Any) -> None:
@@ -173,7 +173,7 @@ def test_models_are_described_where_a_gpu_is_and_plain_workers_take_devices_in_t
     assert placed(mixed) == {"w-0": "cuda:0", "w-1": "cuda:1"}
     source = ModelSource(name_or_path=str(tiny_model), runtime="torch", precision="fp32")
     for threads in range(1, 5):
-        DaskWorkers(mixed, threads=threads).load(source)
+        DaskExecutor(mixed, threads=threads).load_model(source)
     names = {address: facts["name"] for address, facts in mixed.scheduler_info(n_workers=-1)["workers"].items()}
     loaded = {names[address]: number for address, number in mixed.run(loads).items()}
     assert loaded == {"w-0": 0, "w-1": 4}, "no worker without a GPU describes what runs on one"

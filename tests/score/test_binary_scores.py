@@ -15,13 +15,13 @@ from scipy import ndimage
 from sklearn import metrics
 
 from geoseg.score.binary import BinaryCounts
-from geoseg.score.codes import Positive
+from geoseg.score.comparison import Comparison, Reading
 from geoseg.score.edges.thinning import thin
 from geoseg.score.evaluate import EvaluationPlan, Report, evaluate
+from geoseg.score.label_meaning import Positive
 from geoseg.score.membranes import compare_regions, rand_and_information, regions
 from geoseg.score.pairs import Pair, find_pairs
 from geoseg.score.single_masks import dice, mask_precision
-from geoseg.score.view import Comparison, Reading
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 MASKS = st.tuples(st.integers(1, 24), st.integers(1, 24)).flatmap(lambda shape: arrays(bool, shape))

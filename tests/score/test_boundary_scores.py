@@ -14,10 +14,10 @@ from maps import disturbed, patches, write_map
 from scipy import ndimage
 
 from geoseg.score.boundary import BoundaryCounts, PixelSides, depth
+from geoseg.score.comparison import Comparison, Reading
 from geoseg.score.evaluate import EvaluationPlan, evaluate
 from geoseg.score.matrix import NONE
 from geoseg.score.pairs import Pair
-from geoseg.score.view import Comparison, Reading
 
 CODES = st.sampled_from([0, 0, 0, 1, 1, 2, NONE])
 STEPS = ((0, 1), (1, 0), (0, -1), (-1, 0))

@@ -17,13 +17,13 @@ from scipy import ndimage
 from geoseg.core.deepglobe_legend import DEEPGLOBE
 from geoseg.errors import SceneError
 from geoseg.io.raster.cog import write_class_cog
+from geoseg.score.comparison import Comparison, Reading, open_labels
 from geoseg.score.erosion import without_borders
 from geoseg.score.evaluate import EvaluationPlan, Report, evaluate
-from geoseg.score.files import evaluate as evaluate_files
+from geoseg.score.evaluate_files import evaluate as evaluate_files
 from geoseg.score.matrix import NONE
 from geoseg.score.pairs import Pair, find_pairs
 from geoseg.score.protocols import ISPRS
-from geoseg.score.view import Comparison, Reading, open_labels
 
 SAMPLES = Path(__file__).resolve().parents[2] / "sample_tiles"
 

@@ -15,8 +15,8 @@ from maps import HALF_METRE, patches, write_map
 from geoseg.core.tiling import Tiling
 from geoseg.core.window import Window
 from geoseg.errors import SceneError, UsageError
+from geoseg.score.compare_tilings import TileSize, compare_tilings
 from geoseg.score.seams import SeamCounts, distance_to_lines, tiled_map, trustworthy
-from geoseg.score.tilings import TileSize, compare_tilings
 
 TILES, SHIFTED = TileSize(tile_px=64, halo_px=8), TileSize(tile_px=80, halo_px=8)
 

@@ -20,9 +20,9 @@ from sklearn.metrics import confusion_matrix
 
 from geoseg.core.legend import Legend, LegendClass
 from geoseg.errors import SceneError, UsageError
+from geoseg.score.comparison import Comparison, Reading
 from geoseg.score.evaluate import EvaluationPlan, evaluate
 from geoseg.score.pairs import Pair, find_pairs
-from geoseg.score.view import Comparison, Reading
 
 SHAPE = (150, 210)
 

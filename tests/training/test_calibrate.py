@@ -37,9 +37,11 @@ def labelled(seed: int, shape: tuple[int, int], gain: float, truth: float) -> La
     random = np.random.default_rng(seed)
     values = random.integers(0, 256, size=(3, *shape)).astype(np.uint8)
     probs = softmax(gain * (values / 255 - 0.5) / 0.25 / truth, axis=0)
-    channels = (probs.cumsum(0) < random.random(shape)).sum(0).clip(0, 2).astype(np.uint8)
-    channels[:20, :30] = UNLABELLED
-    return LabelledImage(name=f"drawn {seed}", values=values, valid=np.ones(shape, bool), channels=channels, gsd_m=0.5)
+    class_indices = (probs.cumsum(0) < random.random(shape)).sum(0).clip(0, 2).astype(np.uint8)
+    class_indices[:20, :30] = UNLABELLED
+    return LabelledImage(
+        name=f"drawn {seed}", values=values, valid=np.ones(shape, bool), class_indices=class_indices, gsd_m=0.5
+    )
 
 
 @pytest.mark.parametrize("truth", [0.5, 1.0, 2.5])
@@ -56,9 +58,9 @@ def test_the_temperature_of_the_labels_is_found_over_several_images(truth: float
 
 def test_it_is_the_optimum_that_a_search_finds_and_a_sample_is_near_it() -> None:
     image = labelled(3, (210, 170), 3.0, 1.7)
-    known = image.channels != UNLABELLED
+    known = image.class_indices != UNLABELLED
     logits = 3.0 * (image.values.astype(np.float64)[:, known] / 255 - 0.5) / 0.25
-    labels = image.channels[known]
+    labels = image.class_indices[known]
 
     def surprise(log: float) -> float:
         return float(-np.log(softmax(logits / np.exp(log), axis=0)[labels, np.arange(len(labels))]).mean())

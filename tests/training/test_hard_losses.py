@@ -148,8 +148,8 @@ class _Chips:
 
     def batch(self, number: int) -> Batch:
         del number
-        channels = torch.tensor([[[0] * 6 + [1] * 3 + [IGNORE]]])
-        return Batch(torch.zeros(1, 3, 1, 10), channels)
+        class_indices = torch.tensor([[[0] * 6 + [1] * 3 + [IGNORE]]])
+        return Batch(torch.zeros(1, 3, 1, 10), class_indices)
 
 
 def _legend() -> Legend:

@@ -16,9 +16,9 @@ from geoseg.core.card import Architecture
 from geoseg.errors import UsageError
 from geoseg.io.weights.model_file import read_model, write_model
 from geoseg.nn.zoo.pretrained import find_encoder
-from geoseg.training.learner import Learner
 from geoseg.training.recipe import Recipe
 from geoseg.training.train import train
+from geoseg.training.training_module import TrainingModule
 
 OPTIONS = {"backbone": "mobilenetv2_050", "width": 16, "prototypes": 8, "min_score": 0.001}
 
@@ -101,7 +101,7 @@ def test_the_encoder_of_a_class_map_begins_and_stays_where_it_is_frozen(data: Pa
     built.load_state_dict({key: torch.from_numpy(np.array(value)) for key, value in tensors.items()})
     for key, value in find_encoder(built).state_dict().items():
         torch.testing.assert_close(value, theirs[key], rtol=2e-3, atol=1e-4)
-    assert any(p.requires_grad for p in Learner(made).network.parameters())
+    assert any(p.requires_grad for p in TrainingModule(made).network.parameters())
 
 
 def test_labels_that_do_not_tell_objects_apart_are_refused(data: Path) -> None:

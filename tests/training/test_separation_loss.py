@@ -13,9 +13,9 @@ from torch.nn import functional
 
 from geoseg.core.legend import Legend
 from geoseg.errors import UsageError
-from geoseg.training.learner import Learner
 from geoseg.training.losses import LossMix
-from geoseg.training.separation_loss import object_channels, separation_loss, separation_weights
+from geoseg.training.separation_loss import separated_classes, separation_loss, separation_weights
+from geoseg.training.training_module import TrainingModule
 
 IGNORE = 255
 
@@ -84,11 +84,11 @@ def test_the_loss_is_the_weighted_mean_over_labelled_pixels() -> None:
 
 
 def test_objects_are_the_countable_classes_or_all_but_the_first_or_those_named() -> None:
-    assert object_channels(LossMix(), _legend()) == (1, 2)
-    assert object_channels(LossMix(), _legend(countable=True)) == (2,)
-    assert object_channels(LossMix(separation_classes=("roof",)), _legend(countable=True)) == (1,)
+    assert separated_classes(LossMix(), _legend()) == (1, 2)
+    assert separated_classes(LossMix(), _legend(countable=True)) == (2,)
+    assert separated_classes(LossMix(separation_classes=("roof",)), _legend(countable=True)) == (1,)
     with pytest.raises(UsageError, match="'lake'"):
-        object_channels(LossMix(separation_classes=("lake",)), _legend())
+        separated_classes(LossMix(separation_classes=("lake",)), _legend())
 
 
 def test_a_training_step_counts_it_in(tmp_path: Path) -> None:
@@ -98,9 +98,9 @@ def test_a_training_step_counts_it_in(tmp_path: Path) -> None:
         for loss in ({}, {"separation": 4.0, "separation_px": 3.0})
     )
     batch = chip_maker(plain, data).batch(0)
-    losses = [Learner(wanted).training_step(batch, 0).item() for wanted in (plain, parting)]
-    logits = Learner(plain).network.train()(batch.inputs.contiguous(memory_format=torch.channels_last))
-    weights = separation_weights(batch.channels, (1,), 3.0)
+    losses = [TrainingModule(wanted).training_step(batch, 0).item() for wanted in (plain, parting)]
+    logits = TrainingModule(plain).network.train()(batch.inputs.contiguous(memory_format=torch.channels_last))
+    weights = separation_weights(batch.class_indices, (1,), 3.0)
     assert weights.any()
-    expected = 4 * separation_loss(logits, batch.channels, weights, ignore=IGNORE).item()
+    expected = 4 * separation_loss(logits, batch.class_indices, weights, ignore=IGNORE).item()
     assert losses[1] - losses[0] == pytest.approx(expected, rel=1e-4)

@@ -62,12 +62,12 @@ def test_a_benchmarks_recipe_takes_a_step_on_samples(path: Path) -> None:
     torch.manual_seed(0)
     network = build(recipe.architecture.name, len(recipe.bands), len(recipe.legend), **recipe.architecture.options)
     batch = _maker(recipe, SAMPLES).batch(0)
-    assert (batch.channels != UNLABELLED).float().mean() > 0.4
+    assert (batch.class_indices != UNLABELLED).float().mean() > 0.4
     optimiser = torch.optim.SGD(network.parameters(), lr=0.01)
     network.train()
     logits, _ = forward_all(network, batch.inputs)
     assert logits.shape == (2, len(recipe.legend), 64, 64)
-    loss = mixed_loss(logits, batch.channels, recipe.loss, ignore=UNLABELLED)
+    loss = mixed_loss(logits, batch.class_indices, recipe.loss, ignore=UNLABELLED)
     loss.backward()
     optimiser.step()
     assert torch.isfinite(loss)
@@ -85,9 +85,9 @@ def test_a_recipe_on_real_files_holds_a_third_of_them_out(name: str) -> None:
     assert not {scene.name for scene in learnt} & {scene.name for scene in held_out}
     assert len({scene.scored_as for scene in held_out}) == 1
     batch = _maker(recipe, DATA).batch(0)
-    assert (batch.channels != UNLABELLED).float().mean() > 0.5
+    assert (batch.class_indices != UNLABELLED).float().mean() > 0.5
     for channel in range(len(recipe.legend)):
-        assert any((scene.channels == channel).any() for scene in held_out)
+        assert any((scene.class_indices == channel).any() for scene in held_out)
 
 
 REAL: dict[str, dict[str, Any]] = {

@@ -21,11 +21,11 @@ from geoseg.nn import build
 from geoseg.score.matrix import iou
 from geoseg.synthetic.town import draw_town
 from geoseg.training.fit import FitPaths, fit
-from geoseg.training.learner import Learner
 from geoseg.training.recipe import Recipe, read_recipe
 from geoseg.training.schedule import learning_rate
 from geoseg.training.score import confusion
 from geoseg.training.train import TrainingProgress, train
+from geoseg.training.training_module import TrainingModule
 
 
 @pytest.fixture(scope="module")
@@ -79,13 +79,13 @@ def test_a_run_cut_in_two_ends_with_the_same_weights(data: Path, tmp_path: Path)
 
 def test_another_seed_gives_other_weights() -> None:
     one, two = _recipe(), _recipe().model_copy(update={"seed": 4})
-    a, b = (Learner(recipe).network.state_dict() for recipe in (one, two))
+    a, b = (TrainingModule(recipe).network.state_dict() for recipe in (one, two))
     assert any(not torch.equal(a[name], b[name]) for name in a)
 
 
 def test_the_result_is_the_moving_average_of_the_weights(data: Path, tmp_path: Path) -> None:
     wanted = _recipe(ema=0.5, steps=3)
-    learner = Learner(wanted)
+    learner = TrainingModule(wanted)
     name = "head.bias"
     average = learner.average.state_dict()[name].clone()
 
@@ -171,7 +171,7 @@ def test_drawn_towns_can_be_recoded_to_another_legend() -> None:
     assert sum(image.weight for image in images) == pytest.approx(1.0)
     for seed, image in enumerate(images, 1):
         town_labels = draw_town(seed, (96, 128), image.gsd_m).labels
-        np.testing.assert_array_equal(image.channels, town_labels == BUILDING)
+        np.testing.assert_array_equal(image.class_indices, town_labels == BUILDING)
     assert read_source(source, "validate", Path(), recipe.legend) == []
 
 
@@ -216,7 +216,7 @@ def test_a_batch_is_the_same_whenever_it_is_asked_for(data: Path) -> None:
     first.batch(0)
     one, other = first.batch(7), maker().batch(7)
     assert torch.equal(one.inputs, other.inputs)
-    assert torch.equal(one.channels, other.channels)
+    assert torch.equal(one.class_indices, other.class_indices)
     assert not torch.equal(one.inputs, first.batch(8).inputs)
 
 

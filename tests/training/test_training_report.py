@@ -23,19 +23,19 @@ from geoseg.training.validation import ValidationResult, validate
 
 def _right_on_the_left(image: LabelledImage, monkeypatch: pytest.MonkeyPatch) -> ValidationResult:
     """Hold out a network that is right in the left half, and says 1 in the right one."""
-    answer = image.channels.copy()
+    answer = image.class_indices.copy()
     answer[answer == UNLABELLED] = 0
-    answer[:, image.channels.shape[1] // 2 :] = 1
-    monkeypatch.setattr("geoseg.training.validation.predict_channels", lambda *_: answer)
+    answer[:, image.class_indices.shape[1] // 2 :] = 1
+    monkeypatch.setattr("geoseg.training.validation.predict_class_indices", lambda *_: answer)
     return validate(None, [image], recipe().card())  # type: ignore[arg-type]
 
 
 def _image(shape: tuple[int, int], bands: int = 3) -> LabelledImage:
     rng = np.random.default_rng(0)
-    channels = rng.integers(0, 2, shape).astype(np.uint8)
-    channels[:20] = UNLABELLED
+    class_indices = rng.integers(0, 2, shape).astype(np.uint8)
+    class_indices[:20] = UNLABELLED
     values = rng.integers(0, 256, (bands, *shape)).astype(np.uint8)
-    return LabelledImage(name="made", values=values, valid=np.ones(shape, bool), channels=channels, gsd_m=0.1)
+    return LabelledImage(name="made", values=values, valid=np.ones(shape, bool), class_indices=class_indices, gsd_m=0.1)
 
 
 def test_squares_are_ranked_and_their_pixels_are_those_of_the_image(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -44,11 +44,11 @@ def test_squares_are_ranked_and_their_pixels_are_those_of_the_image(monkeypatch:
     assert [square.score for square in found.crops] == sorted(square.score for square in found.crops)
     assert {square.score for square in found.crops[-4:]} == {1.0}
     assert all("column 5" in square.name or "column 7" in square.name for square in found.crops[:4])
-    assert sum(square.truth.size for square in found.crops) == image.channels.size
+    assert sum(square.truth.size for square in found.crops) == image.class_indices.size
     for square in found.crops:
         counts = confusion(square.truth, square.answer, 2)
         assert square.score == pytest.approx(iou(counts)[1])
-    assert found.counts.sum() == (image.channels != UNLABELLED).sum()
+    assert found.counts.sum() == (image.class_indices != UNLABELLED).sum()
 
 
 @pytest.mark.parametrize("bands", [1, 2, 4])

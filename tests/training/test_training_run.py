@@ -24,10 +24,10 @@ from geoseg.io.weights.model_file import read_model
 from geoseg.training.batches import PrefetchedBatches
 from geoseg.training.checkpoint import read_checkpoint
 from geoseg.training.fit import FitPaths, fit
-from geoseg.training.learner import Learner
 from geoseg.training.losses import mixed_loss
 from geoseg.training.recipe import Recipe, recipe_digest
 from geoseg.training.train import TrainingProgress, train
+from geoseg.training.training_module import TrainingModule
 
 PLAIN_SGD = {"name": "sgd", "momentum": 0.0}
 STEADY = {"kind": "constant", "warm_up": 0, "weight_decay": 0, "clip_norm": 1e9, "ema": 0, "learning_rate": 0.1}
@@ -55,12 +55,12 @@ def test_one_step_over_two_batches_is_one_step_down_their_mean_gradient(data: Pa
         trainer={"precision": "fp32", "tensorboard": False},
     )
     chips = chip_maker(wanted, data)
-    learner, twin = Learner(wanted), Learner(wanted).network.train()
+    learner, twin = TrainingModule(wanted), TrainingModule(wanted).network.train()
     losses = []
     for number in (0, 1):
         batch = chips.batch(number)
         inputs = batch.inputs.contiguous(memory_format=torch.channels_last)
-        losses.append(mixed_loss(twin(inputs), batch.channels, wanted.loss, ignore=UNLABELLED))
+        losses.append(mixed_loss(twin(inputs), batch.class_indices, wanted.loss, ignore=UNLABELLED))
     (sum(losses, torch.zeros(())) / 2).backward()
     reports: list[TrainingProgress] = []
     fit(learner, chips, _places(tmp_path), look=no_look, report=reports.append)
@@ -88,7 +88,7 @@ def _looks(scores: list[float], seen: list[dict[str, torch.Tensor]]) -> Any:
 def test_patience_ends_a_run_and_the_best_weights_are_kept(data: Path, tmp_path: Path) -> None:
     wanted = recipe(schedule={"steps": 50, "validate_every": 2, "patience": 2, "keep": "best"})
     seen: list[dict[str, torch.Tensor]] = []
-    learner = Learner(wanted)
+    learner = TrainingModule(wanted)
     reports: list[TrainingProgress] = []
     look = _looks([0.2, 0.6, 0.5, 0.6, 0.9], seen)
     fit(learner, chip_maker(wanted, data), _places(tmp_path), look=look, report=reports.append)
@@ -108,8 +108,8 @@ def test_patience_outlives_an_interruption(data: Path, tmp_path: Path) -> None:
             raise InterruptedError
 
     with pytest.raises(InterruptedError):
-        fit(Learner(wanted), chip_maker(wanted, data), places, look=_looks([0.2, 0.6, 0.5], []), report=pull)
-    again = Learner(wanted)
+        fit(TrainingModule(wanted), chip_maker(wanted, data), places, look=_looks([0.2, 0.6, 0.5], []), report=pull)
+    again = TrainingModule(wanted)
     state = read_checkpoint(places.checkpoint, wanted)
     again.on_load_checkpoint(state)
     again.load_state_dict(state["state_dict"])

@@ -14,7 +14,7 @@ import geoseg
 from geoseg.core.spec import PredictSpec
 from geoseg.data.labelled import LabelledImage
 from geoseg.models.network import load_network
-from geoseg.training.score import core_logits, predict_channels
+from geoseg.training.score import core_logits, predict_class_indices
 
 
 @pytest.mark.parametrize("shape", [(50, 70), (40, 300), (200, 260)])
@@ -29,9 +29,9 @@ def test_an_image_gets_the_classes_that_a_run_gives_it(
     with rasterio.open(layers.bundle.classes) as file:
         codes = file.read(1)
     valid = values.any(axis=0)
-    image = LabelledImage(name="drawn", values=values, valid=valid, channels=np.zeros(shape, np.uint8), gsd_m=0.5)
+    image = LabelledImage(name="drawn", values=values, valid=valid, class_indices=np.zeros(shape, np.uint8), gsd_m=0.5)
     network, card = load_network(tiny_model)
-    found = np.array(LEGEND.codes)[predict_channels(network, image, card)]
+    found = np.array(LEGEND.codes)[predict_class_indices(network, image, card)]
     assert (found[valid] == codes[valid]).mean() > 0.9999
     covered = np.zeros(shape, int)
     for core, logits in core_logits(network, image, card):

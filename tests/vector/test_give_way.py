@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geoseg.vector.resolve_overlaps import resolve_overlaps
-from geoseg.vector.right_angles import overlap_share
+from geoseg.vector.squaring import overlap_share
 
 LEAST = 0.7
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from geoseg.archive.sources.config import DeepGlobeSource, PotsdamSource, VaihingenSource
-from geoseg.archive.sources.names import name_of_path
-from geoseg.archive.sources.ref import SceneRef
+from geoseg.archive.sources.scene_names import name_of_path
+from geoseg.archive.sources.scene_ref import SceneRef
 from geoseg.data.sources.deepglobe import DEEPGLOBE_FOLDERS
 from geoseg.errors import UsageError
 

@@ -10,10 +10,10 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from geoseg.archive.sources.config import FolderSource, ListSource
-from geoseg.archive.sources.names import name_of_address, name_of_path
-from geoseg.archive.sources.ref import SceneRef
+from geoseg.archive.sources.scene_names import name_of_address, name_of_path
+from geoseg.archive.sources.scene_ref import SceneRef
 from geoseg.errors import UsageError
-from geoseg.io.files.formats import is_remote
+from geoseg.io.files.drivers import is_remote
 
 SUFFIXES = (".tif", ".tiff", ".jp2", ".png", ".jpg", ".jpeg", ".vrt")
 """Files taken from a folder; others can be named by a pattern or a list."""

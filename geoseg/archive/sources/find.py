@@ -17,7 +17,7 @@ from geoseg.archive.sources.config import (
 from geoseg.archive.sources.datasets import deepglobe_scenes, potsdam_scenes, vaihingen_scenes
 from geoseg.archive.sources.files import folder_scenes, list_scenes
 from geoseg.archive.sources.objects import object_scenes
-from geoseg.archive.sources.ref import SceneRef
+from geoseg.archive.sources.scene_ref import SceneRef
 from geoseg.archive.sources.stac import stac_scenes
 
 if TYPE_CHECKING:

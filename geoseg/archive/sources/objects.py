@@ -9,11 +9,11 @@ import fsspec
 
 from geoseg.archive.sources.config import ObjectsSource
 from geoseg.archive.sources.files import takes
-from geoseg.archive.sources.names import name_of_path
-from geoseg.archive.sources.ref import SceneRef
+from geoseg.archive.sources.scene_names import name_of_path
+from geoseg.archive.sources.scene_ref import SceneRef
 from geoseg.core.digest import sha256_of_json
 from geoseg.errors import SceneError, UsageError
-from geoseg.io.files.formats import is_remote
+from geoseg.io.files.drivers import is_remote
 
 _STATE = ("ETag", "etag", "md5Hash", "checksum", "generation", "mtime", "LastModified", "last_modified", "updated")
 

@@ -10,11 +10,11 @@ from typing import Any
 from urllib.parse import urlencode, urljoin, urlsplit
 
 from geoseg.archive.sources.config import StacSource
-from geoseg.archive.sources.names import name_of_address, name_of_item
-from geoseg.archive.sources.ref import SceneRef
+from geoseg.archive.sources.scene_names import name_of_address, name_of_item
+from geoseg.archive.sources.scene_ref import SceneRef
 from geoseg.core.digest import sha256_of_json
 from geoseg.errors import SceneError, UsageError
-from geoseg.io.files.formats import is_remote
+from geoseg.io.files.drivers import is_remote
 from geoseg.io.files.http import is_this_host
 from geoseg.io.files.json_document import read_document
 

@@ -24,7 +24,7 @@ def instance_choice(**given: Any) -> InstanceChoice | None:
     if not said:
         return None
     if "regularise" in said:
-        from geoseg.vector.right_angles import check_library
+        from geoseg.vector.squaring import check_library
 
         check_library()
     return checked(InstanceChoice, **said)

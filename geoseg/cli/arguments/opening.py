@@ -32,7 +32,7 @@ def max_pixels(max_mpx: float | None) -> int:
         UsageError: it is not above 0, or 1e12 or more.
     """
     from geoseg.errors import UsageError
-    from geoseg.io.raster.options import OpenOptions
+    from geoseg.io.raster.open_options import OpenOptions
 
     if max_mpx is None:
         return OpenOptions().max_pixels

@@ -72,7 +72,7 @@ def compare(
     from geoseg.cli.output.score_tables import print_report
     from geoseg.errors import UsageError
     from geoseg.io.labels.legend_file import read_value_legend
-    from geoseg.score.files import evaluate as evaluate_files
+    from geoseg.score.evaluate_files import evaluate as evaluate_files
 
     if prediction is None or reference is None:
         raise UsageError(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from geoseg.score.tilings import TileSize
+    from geoseg.score.compare_tilings import TileSize
 
 
 def seams(
@@ -36,7 +36,7 @@ def seams(
     """Measure how much more two tilings of one scene differ near their seams than elsewhere."""
     from geoseg.cli.output.reports import check_out, deliver
     from geoseg.cli.output.score_tables import print_seams
-    from geoseg.score.tilings import compare_tilings
+    from geoseg.score.compare_tilings import compare_tilings
 
     check_out(out, (prediction, shifted), overwrite=overwrite)
     values = compare_tilings(
@@ -53,7 +53,7 @@ def seams(
 
 def _tiles(tile_px: int | None, halo_px: int | None, prefix: str) -> TileSize | None:
     from geoseg.errors import UsageError
-    from geoseg.score.tilings import TileSize
+    from geoseg.score.compare_tilings import TileSize
 
     if tile_px is None and halo_px is None:
         return None

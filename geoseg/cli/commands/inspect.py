@@ -45,7 +45,7 @@ def inspect(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Show grid, bands and nodata of a scene, and how each model would read it."""
-    from geoseg.io.raster.options import OpenOptions
+    from geoseg.io.raster.open_options import OpenOptions
     from geoseg.io.raster.scene import Scene
     from geoseg.models.bundled import BUNDLED
     from geoseg.models.packages import open_package

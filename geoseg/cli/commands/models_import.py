@@ -56,9 +56,9 @@ def import_(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Import a published checkpoint: every tensor placed and checked, nothing executed."""
-    from geoseg.models.import_model import Wanted, import_model
+    from geoseg.models.import_model import ImportRequest, import_model
 
-    wanted = Wanted(
+    request = ImportRequest(
         name=name,
         options=_options(option or []),
         legend=None if legend is None else _legend(legend),
@@ -72,7 +72,7 @@ def import_(
         licence=licence,
         bgr=bgr,
     )
-    path, card = import_model(checkpoint, network, out, file=file, wanted=wanted, sha256=sha256, overwrite=overwrite)
+    path, card = import_model(checkpoint, network, out, file=file, request=request, sha256=sha256, overwrite=overwrite)
     if as_json:
         print(json.dumps({"model": str(path), "card": card.model_dump(mode="json")}))
         return
@@ -92,7 +92,7 @@ def _options(texts: list[str]) -> dict[str, Any]:
     for text in texts:
         key, equals, value = text.partition("=")
         if not equals:
-            raise UsageError(f"--option {text}: KEY=VALUE is wanted, such as output_stride=16.")
+            raise UsageError(f"--option {text}: KEY=VALUE is expected, such as output_stride=16.")
         try:
             found[key.strip()] = yaml.safe_load(value)
         except yaml.YAMLError as error:

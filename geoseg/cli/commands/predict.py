@@ -29,11 +29,11 @@ from geoseg.process.command import failure, print_message
 if TYPE_CHECKING:
     from geoseg.core.spec import ObjectChoice, PredictSpec
     from geoseg.errors import GeosegError
-    from geoseg.io.raster.options import OpenOptions
+    from geoseg.io.raster.open_options import OpenOptions
     from geoseg.io.raster.scene import Scene
     from geoseg.models.model import Model
+    from geoseg.run.executor import Executor
     from geoseg.run.predict import Layers
-    from geoseg.run.workers import Workers
 
 
 def predict(
@@ -142,10 +142,10 @@ def predict(
     from geoseg.cli.arguments.sources import expand, output_names
     from geoseg.core.spec import PredictSpec
     from geoseg.io.files.targets import check_folder
-    from geoseg.io.raster.options import OpenOptions
+    from geoseg.io.raster.open_options import OpenOptions
     from geoseg.io.raster.scene import Scene
     from geoseg.models.model import ModelSource
-    from geoseg.run.start_workers import WorkerChoice, start_workers
+    from geoseg.run.open_executor import ExecutorChoice, open_executor
 
     check_folder(out)
     spec = checked(
@@ -200,9 +200,9 @@ def predict(
         precision=precision,
     )
     results: list[dict[str, Any]] = []
-    with start_workers(WorkerChoice(processes=workers, scheduler=scheduler)) as executor:
+    with open_executor(ExecutorChoice(processes=workers, scheduler=scheduler)) as executor:
         show: ProgressStyle | None = None if quiet or (as_json and progress == "auto") else progress
-        loaded = executor.load(source)
+        loaded = executor.load_model(source)
         ready = _Ready(model=loaded, workers=executor, spec=spec, out=out, overwrite=overwrite, progress=show)
         for uri, name in zip(uris, output_names(list(zip(uris, stems, strict=True))), strict=True):
             try:
@@ -248,7 +248,7 @@ class _Ready:
     """Values shared by all scenes of one call."""
 
     model: Model
-    workers: Workers
+    workers: Executor
     spec: PredictSpec
     out: Path
     overwrite: bool

@@ -16,7 +16,7 @@ from geoseg.data.sources.model import SourceModel, Split
 from geoseg.data.sources.placed_labels import PlacedLabels
 from geoseg.errors import SceneError, UsageError
 from geoseg.io.labels.contact_labels import read_objects
-from geoseg.io.raster.options import ConfiguredAlpha
+from geoseg.io.raster.open_options import ConfiguredAlpha
 from geoseg.io.raster.scene import open_scene
 
 Rows = tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=1)]]
@@ -80,16 +80,16 @@ class FileSource(SourceModel, PlacedLabels):
             with self.label_file(path, legend, split).open(scene.geobox) as layer:
                 recoding.refuse_hidden(layer.hidden, layer.name)
                 labels, labelled, objects = read_objects(layer, window)
-        channels = recoding.channels(labels, labelled, str(path))
-        channels[~raster.valid] = UNLABELLED
-        numbers = None if objects is None else np.where(channels != UNLABELLED, objects, 0).astype(np.int64)
+        class_indices = recoding.class_indices(labels, labelled, str(path))
+        class_indices[~raster.valid] = UNLABELLED
+        numbers = None if objects is None else np.where(class_indices != UNLABELLED, objects, 0).astype(np.int64)
         name = f"{self.name} rows {rows[0]}-{rows[1] - 1}"
         return [
             LabelledImage(
                 name=name,
                 values=raster.values,
                 valid=raster.valid,
-                channels=channels,
+                class_indices=class_indices,
                 gsd_m=gsd,
                 weight=self.weight,
                 labels_name=str(path),

@@ -27,7 +27,7 @@ from geoseg.data.sources.model import (
 from geoseg.data.sources.placed_labels import PlacedLabels
 from geoseg.errors import ElsewhereError, SceneError, UsageError
 from geoseg.io.raster.image_stack import Layer
-from geoseg.io.raster.options import OpenOptions
+from geoseg.io.raster.open_options import OpenOptions
 from geoseg.io.vectors.names import is_folder
 
 AnySplit = Annotated[

@@ -23,7 +23,7 @@ from geoseg.io.labels.class_raster import ClassRules
 from geoseg.io.labels.label_layer import NO_LABEL, Rgb
 from geoseg.io.labels.nodata import Nodata
 from geoseg.io.raster.image_stack import ImageStack, Layer
-from geoseg.io.raster.options import ConfiguredAlpha, OpenOptions
+from geoseg.io.raster.open_options import ConfiguredAlpha, OpenOptions
 
 Split = Literal["train", "validate"]
 _COLOUR, _NUMBER = re.compile(r"#[0-9a-fA-F]{6}"), re.compile(r"-?\d+")

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from geoseg.core.legend import Legend
 from geoseg.data.labelled_scene import LabelledImage
-from geoseg.data.recoding import channels_of
+from geoseg.data.recoding import class_indices_of
 from geoseg.data.sources.model import SourceModel, Split
 from geoseg.synthetic.town import draw_town
 
@@ -59,7 +59,7 @@ class TownSource(SourceModel):
                     name=f"{self.name} {seed}",
                     values=np.asarray(town.rgb),
                     valid=np.ones(self.shape, bool),
-                    channels=channels_of(codes, legend, f"town {seed}"),
+                    class_indices=class_indices_of(codes, legend, f"town {seed}"),
                     gsd_m=gsd,
                     weight=self.weight / (last - first + 1),
                 )

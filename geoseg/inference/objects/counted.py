@@ -55,7 +55,7 @@ def count_objects(found: SceneInstances, image: LabelledScene) -> Counted:
     sample = image.read(Window.whole(image.shape))
     assert sample.objects is not None  # noqa: S101 - checked when the training began
     labels = found.labels(Window.whole(image.shape))
-    known = sample.channels != UNLABELLED
+    known = sample.class_indices != UNLABELLED
     truth = np.unique(np.where(known, sample.objects, 0), return_inverse=True)[1].reshape(image.shape)
     truth += int(not (sample.objects[known] == 0).any() and known.all())
     size_of_truth, size = np.bincount(truth.ravel()), np.bincount(labels[known], minlength=len(found) + 1)

@@ -59,7 +59,7 @@ def detect(network: nn.Module, image: LabelledScene, card: ModelCard, *, min_sco
     return SceneInstances.of_run(_InMemory(blocks, results), read, geobox, rules)
 
 
-def detected_channels(found: SceneInstances, card: ModelCard) -> npt.NDArray[np.uint8]:
+def detected_class_indices(found: SceneInstances, card: ModelCard) -> npt.NDArray[np.uint8]:
     """Return the class indices of the map that objects imply, (y, x)."""
     codes = found.plane(class_layer(card.legend.nodata), Window.whole(found.shape))
     table = np.full(256, card.legend.codes.index(card.legend.background or 0), np.uint8)

@@ -9,8 +9,8 @@ from typing import Any, BinaryIO
 import rasterio
 from PIL import Image
 
+from geoseg.io.files.gdal_messages import suppress_gdal_messages
 from geoseg.io.files.gdal_name import gdal_name
-from geoseg.io.files.quiet import quiet
 
 _SMALLEST_OVERVIEW_PX = 512
 
@@ -25,7 +25,7 @@ def check_cog(path: Path) -> None:
     Source:
         https://gdal.org/en/stable/drivers/raster/cog.html; overviews halve the sides down to a tile of 512 pixels.
     """
-    with quiet(), rasterio.Env(GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR", GDAL_PAM_ENABLED="NO"):
+    with suppress_gdal_messages(), rasterio.Env(GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR", GDAL_PAM_ENABLED="NO"):
         with rasterio.open(gdal_name(path), driver="GTiff") as raster:
             if raster.tags(ns="IMAGE_STRUCTURE").get("LAYOUT") != "COG":
                 raise OSError("it is no cloud-optimised GeoTIFF")

@@ -14,7 +14,7 @@ from urllib.request import Request
 
 from geoseg.core.text import without_logins
 from geoseg.errors import OutputError, ResourceError, SceneError, UsageError
-from geoseg.io.files.formats import is_remote, local_name
+from geoseg.io.files.drivers import is_remote, local_name
 from geoseg.io.files.http import ask
 from geoseg.io.files.input_file import open_input, read_input
 from geoseg.io.files.targets import make_folder

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from geoseg.errors import OutputError, UsageError
-from geoseg.io.files.formats import is_remote, local_name
+from geoseg.io.files.drivers import is_remote, local_name
 from geoseg.io.files.interrupts import expect_output
 
 Input = str | os.PathLike[str] | None

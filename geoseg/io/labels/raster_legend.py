@@ -12,9 +12,9 @@ import rasterio
 from rasterio.errors import RasterioError
 
 from geoseg.core.legend import Legend, LegendClass
-from geoseg.io.files.formats import driver_of, gdal_settings, is_plain_file
+from geoseg.io.files.drivers import driver_of, gdal_settings, is_plain_file
+from geoseg.io.files.gdal_messages import suppress_gdal_messages
 from geoseg.io.files.gdal_name import gdal_name
-from geoseg.io.files.quiet import quiet
 from geoseg.io.files.safe_xml import parse_xml
 from geoseg.io.raster.tiff_metadata import gdal_metadata
 
@@ -74,7 +74,7 @@ def made_up_colour(place: int) -> str:
 def _colour_table(path: Path) -> dict[int, str]:
     try:
         with (
-            quiet(),
+            suppress_gdal_messages(),
             gdal_settings(sidecars=True),
             rasterio.open(gdal_name(path), driver=driver_of(str(path), path)) as file,
         ):

@@ -10,7 +10,7 @@ import pyogrio
 
 from geoseg.core.layer import SEGMENTS
 from geoseg.core.legend import Legend
-from geoseg.io.files.quiet import quiet
+from geoseg.io.files.gdal_messages import suppress_gdal_messages
 from geoseg.io.files.sqlite_file import read_only
 from geoseg.io.files.writing import whole_file
 from geoseg.io.polygons.geopackage import add_style, settle
@@ -66,7 +66,7 @@ def merge_segments(path: Path, sources: Sequence[tuple[str, Path]], *, crs_wkt: 
                 unreadable.append(name)
 
     with whole_file(path, verify=verify) as part:
-        with quiet(), plainly_named(part, ".gpkg") as name, arrow_stream(_SCHEMA, stream()) as arrow:
+        with suppress_gdal_messages(), plainly_named(part, ".gpkg") as name, arrow_stream(_SCHEMA, stream()) as arrow:
             pyogrio.write_arrow(
                 arrow,
                 name,

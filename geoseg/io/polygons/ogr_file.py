@@ -14,7 +14,7 @@ import pyogrio
 from pyogrio.errors import CRSError, DataLayerError, DataSourceError, FeatureError, FieldError, GeometryError
 
 from geoseg.io.files.column_sums import ColumnSums
-from geoseg.io.files.quiet import quiet
+from geoseg.io.files.gdal_messages import suppress_gdal_messages
 from geoseg.io.polygons.segment_stream import GEOMETRY, SegmentStream
 from geoseg.io.polygons.vector_schema import VectorSchema
 
@@ -50,7 +50,7 @@ class OgrFormat:
     layer_options: Mapping[str, str] = field(default_factory=dict)
 
 
-def keep_quiet() -> None:
+def silence_ogr() -> None:
     """Permanently suppress GDAL's warnings on stderr; its errors are still raised.
 
     pyogrio catches warnings only in the thread that imported it; a worker of a cluster writes in any thread.
@@ -71,7 +71,11 @@ def write_layer(part: Path, stream: SegmentStream, how: OgrFormat, schema: Vecto
         OSError: GDAL cannot write the file.
         BaseException: an error of the stream itself, unchanged.
     """
-    with quiet(), plainly_named(part, how.suffix) as path, arrow_stream(stream.schema, _even(stream)) as arrow:
+    with (
+        suppress_gdal_messages(),
+        plainly_named(part, how.suffix) as path,
+        arrow_stream(stream.schema, _even(stream)) as arrow,
+    ):
         pyogrio.write_arrow(
             arrow,
             path,

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import shapely
 from shapely import MultiPolygon
 
-from geoseg.io.polygons.grid_rings import on_grid
+from geoseg.io.polygons.ring_snapping import on_grid
 from geoseg.io.vectors.curved_edges import project_edges
 
 F64 = npt.NDArray[np.float64]

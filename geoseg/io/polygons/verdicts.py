@@ -15,7 +15,7 @@ import shapely
 from PIL import Image, ImageDraw
 
 from geoseg.io.checks.geopackage import check_geopackage
-from geoseg.io.files.quiet import quiet
+from geoseg.io.files.gdal_messages import suppress_gdal_messages
 from geoseg.io.files.writing import whole_file
 from geoseg.io.polygons.geopackage import add_style, settle
 from geoseg.io.publish.styles import qml
@@ -40,7 +40,7 @@ def write_verdicts(path: Path, frame: geopandas.GeoDataFrame) -> None:
         WriteError: the disk is full or fails; nothing is left at ``path``.
     """
     with whole_file(path, verify=check_geopackage) as part:
-        with quiet():
+        with suppress_gdal_messages():
             pyogrio.write_dataframe(
                 frame, part, layer=LAYER, driver="GPKG", dataset_options={"VERSION": "1.3"}, geometry_type="Unknown"
             )

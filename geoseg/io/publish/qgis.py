@@ -12,7 +12,7 @@ from pyproj import CRS
 
 from geoseg.core.layer import Layer, OutputSchema, RasterLayer, VectorLayer
 from geoseg.core.legend import Legend
-from geoseg.io.files.formats import local_name
+from geoseg.io.files.drivers import local_name
 from geoseg.io.publish.about import About
 from geoseg.io.publish.bundle import Bundle
 from geoseg.io.publish.grid import LayerGrid

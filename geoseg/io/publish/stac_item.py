@@ -20,7 +20,7 @@ from geoseg.core.card import ModelCard
 from geoseg.core.ground import gsd_m
 from geoseg.core.layer import Layer, OutputSchema, RasterLayer
 from geoseg.core.legend import Legend
-from geoseg.io.files.formats import is_remote, local_name
+from geoseg.io.files.drivers import is_remote, local_name
 from geoseg.io.files.writing import write_json
 from geoseg.io.publish.bundle import Bundle
 from geoseg.io.publish.classification import classification

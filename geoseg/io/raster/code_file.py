@@ -13,8 +13,8 @@ from rasterio.windows import Window as RasterioWindow
 
 from geoseg.core.closing import Closing
 from geoseg.core.window import Window
+from geoseg.io.files.gdal_messages import suppress_gdal_messages
 from geoseg.io.files.gdal_name import gdal_name
-from geoseg.io.files.quiet import quiet
 
 Codes = npt.NDArray[np.uint8]
 
@@ -29,7 +29,7 @@ class CodeFile(Closing):
 
     def __init__(self, classes: Path, confidence: Path | None) -> None:
         self._lock = threading.Lock()
-        with quiet():
+        with suppress_gdal_messages():
             self._files = [
                 rasterio.open(gdal_name(path), driver="GTiff") for path in (classes, confidence) if path is not None
             ]

@@ -21,8 +21,8 @@ from geoseg.core.layer import Overview, RasterLayer
 from geoseg.core.legend import Legend
 from geoseg.core.window import Window
 from geoseg.io.checks.raster import check_cog
+from geoseg.io.files.gdal_messages import suppress_gdal_messages
 from geoseg.io.files.gdal_name import gdal_name
-from geoseg.io.files.quiet import quiet
 from geoseg.io.files.writing import scratch_file, whole_file, write_bytes
 from geoseg.io.publish.grid import LayerGrid
 from geoseg.io.publish.styles import CONFIDENCE_RAMP, Ramp, class_raster_qml, gdal_metadata, percent_qml, xml_text
@@ -228,7 +228,7 @@ def _write(path: Path, layer: _Layer, blocks: Iterable[tuple[Window, npt.NDArray
     ):
         sums += _write_tiles(tiles, layer, blocks)
         _check_partition([window for window, _ in sums], layer.grid.shape)
-        with quiet():
+        with suppress_gdal_messages():
             if layer.halve is not None:
                 add_overviews(tiles, layer.halve, int(layer.nodata))
             _copy_to_cog(tiles, part, layer)
@@ -256,7 +256,7 @@ def _write_tiles(
     if not grid.gcps:
         profile |= {"crs": _crs(grid), "transform": grid.geobox.transform}
     sums = []
-    with quiet(), rasterio.open(gdal_name(tiles), "w", **profile) as target:
+    with suppress_gdal_messages(), rasterio.open(gdal_name(tiles), "w", **profile) as target:
         if grid.gcps:
             target.gcps = (list(grid.gcps), _crs(grid))
         layer.describe(target)
@@ -295,7 +295,7 @@ def _verify(part: Path, layer: _Layer, sums: list[tuple[Window, int]]) -> CRS | 
     Raises:
         OSError: its content differs from the written values.
     """
-    with quiet(), rasterio.open(gdal_name(part), driver="GTiff") as written:
+    with suppress_gdal_messages(), rasterio.open(gdal_name(part), driver="GTiff") as written:
         levels = len(written.overviews(1))
         crs = written.gcps[1] if layer.grid.gcps else written.crs
         if written.shape != layer.grid.shape or written.nodata != layer.nodata:
@@ -304,7 +304,7 @@ def _verify(part: Path, layer: _Layer, sums: list[tuple[Window, int]]) -> CRS | 
             if _crc(written.read(1, window=_rasterio_window(window))) != crc:
                 raise OSError(f"{window} reads back with other values than were written")
     for level in range(levels):
-        with quiet(), rasterio.open(gdal_name(part), driver="GTiff", overview_level=level) as overview:
+        with suppress_gdal_messages(), rasterio.open(gdal_name(part), driver="GTiff", overview_level=level) as overview:
             for _, window in overview.block_windows(1):
                 if layer.odd_values(overview.read(1, window=window)):
                     raise OSError(f"overview {level} holds values that were not written")

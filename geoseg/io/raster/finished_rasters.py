@@ -14,8 +14,8 @@ from geoseg.core.block_result import BlockResult
 from geoseg.core.closing import Closing
 from geoseg.core.layer import RasterLayer
 from geoseg.core.tiling import Block
+from geoseg.io.files.gdal_messages import suppress_gdal_messages
 from geoseg.io.files.gdal_name import gdal_name
-from geoseg.io.files.quiet import quiet
 
 
 class FinishedRasters(Closing):
@@ -30,7 +30,7 @@ class FinishedRasters(Closing):
         self.path = directory
         self._lock = threading.Lock()
         self._stack = ExitStack()
-        with quiet():
+        with suppress_gdal_messages():
             self._files = [
                 (
                     layer,

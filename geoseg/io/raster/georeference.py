@@ -20,8 +20,8 @@ from rasterio.transform import from_gcps
 
 from geoseg.core.window import Window
 from geoseg.errors import SceneError, UsageError
-from geoseg.io.files.formats import gdal_settings, is_plain_file
-from geoseg.io.files.quiet import gdal_messages
+from geoseg.io.files.drivers import gdal_settings, is_plain_file
+from geoseg.io.files.gdal_messages import gdal_messages
 
 _WORLD_FILES = {
     "GTiff": (".tfw", ".tifw", ".tiffw", ".wld"),

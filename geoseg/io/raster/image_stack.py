@@ -14,7 +14,7 @@ from odc.geo.geobox import GeoBox
 from geoseg.core.grid import grid_difference
 from geoseg.core.window import Window
 from geoseg.errors import SceneError
-from geoseg.io.raster.options import OpenOptions
+from geoseg.io.raster.open_options import OpenOptions
 from geoseg.io.raster.scene import Scene
 
 Range = tuple[float, float]

@@ -21,12 +21,12 @@ from geoseg.core.paths import path_text
 from geoseg.core.raster import Raster
 from geoseg.core.window import Window
 from geoseg.errors import SceneError, UsageError
+from geoseg.io.files.drivers import is_remote, local_name
 from geoseg.io.files.fingerprint import digest_files, state_of_files
-from geoseg.io.files.formats import is_remote, local_name
 from geoseg.io.publish.notebook_html import html_table
 from geoseg.io.raster.bands import band_names
 from geoseg.io.raster.georeference import crop
-from geoseg.io.raster.options import OpenOptions
+from geoseg.io.raster.open_options import OpenOptions
 from geoseg.io.raster.scene_parts import Part, open_parts
 from geoseg.io.raster.validity import valid_pixels
 

@@ -10,9 +10,9 @@ from urllib.error import URLError
 from rasterio.errors import CRSError
 
 from geoseg.errors import SceneError, UsageError
-from geoseg.io.files.formats import driver_of, is_remote, local_path, remote_driver
+from geoseg.io.files.drivers import driver_of, is_remote, local_path, remote_driver
 from geoseg.io.files.http import ask
-from geoseg.io.raster.options import OpenOptions
+from geoseg.io.raster.open_options import OpenOptions
 from geoseg.io.raster.source import RasterFile, Source
 from geoseg.io.raster.stac_source import Asset, AssetBand, item_assets, read_item
 from geoseg.io.raster.vrt import clean_vrt

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
-from geoseg.io.files.formats import is_plain_file
+from geoseg.io.files.drivers import is_plain_file
 
 _MAX_BYTES = 16 * 2**20
 

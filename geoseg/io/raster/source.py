@@ -18,12 +18,12 @@ from rasterio.windows import Window as RasterioWindow
 
 from geoseg.core.window import Window
 from geoseg.errors import SceneError, UsageError
-from geoseg.io.files.formats import READ_CACHE_BYTES, first_bytes, gdal_settings, is_plain_file, sniff
+from geoseg.io.files.drivers import READ_CACHE_BYTES, first_bytes, gdal_settings, is_plain_file, sniff
+from geoseg.io.files.gdal_messages import gdal_messages, suppress_gdal_messages
 from geoseg.io.files.gdal_name import gdal_name
-from geoseg.io.files.quiet import gdal_messages, quiet
 from geoseg.io.raster.bands import alpha_bands
 from geoseg.io.raster.georeference import Georeference, georeference, is_complete, sidecars
-from geoseg.io.raster.options import OpenOptions
+from geoseg.io.raster.open_options import OpenOptions
 from geoseg.io.raster.sidecar import BandFacts, read_sidecar
 from geoseg.io.raster.vrt import VrtDocuments
 
@@ -273,7 +273,7 @@ def reason(error: BaseException) -> str:
 
 
 def _rasterio_open(uri: str, name: str | Path, driver: str) -> Any:
-    with quiet():
+    with suppress_gdal_messages():
         try:
             return rasterio.open(gdal_name(name) if isinstance(name, Path) else name, driver=driver)
         except RasterioError as error:

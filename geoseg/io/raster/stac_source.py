@@ -10,10 +10,10 @@ from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 from geoseg.errors import SceneError, UsageError
-from geoseg.io.files.formats import is_remote, local_name, remote_driver
+from geoseg.io.files.drivers import is_remote, local_name, remote_driver
 from geoseg.io.files.http import is_this_host
 from geoseg.io.raster.bands import named
-from geoseg.io.raster.options import OpenOptions
+from geoseg.io.raster.open_options import OpenOptions
 
 _MAX_BYTES = 16 * 2**20
 _MEDIA = ("image/tiff", "image/vnd.stac.geotiff", "image/jp2", "image/jpeg", "image/png")

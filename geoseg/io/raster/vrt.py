@@ -12,7 +12,7 @@ from pyproj.exceptions import CRSError
 from rasterio.io import MemoryFile
 
 from geoseg.errors import SceneError
-from geoseg.io.files.formats import driver_of, is_remote
+from geoseg.io.files.drivers import driver_of, is_remote
 from geoseg.io.raster.vrt_model import Vrt, VrtError, VrtSource, read_vrt, write_vrt
 
 _MAX_BYTES = 64 * 2**20

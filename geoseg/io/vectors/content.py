@@ -13,7 +13,7 @@ from urllib.error import URLError
 from urllib.parse import unquote, urlsplit
 
 from geoseg.errors import SceneError, UsageError
-from geoseg.io.files.formats import first_bytes, is_remote, local_name, sniff
+from geoseg.io.files.drivers import first_bytes, is_remote, local_name, sniff
 from geoseg.io.files.http import ask
 
 READABLE = "GeoPackage, GeoJSON, FlatGeobuf, Shapefile, GeoParquet, KML or file geodatabase"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from geoseg.io.files.formats import is_remote
+from geoseg.io.files.drivers import is_remote
 
 VECTOR_SUFFIXES = frozenset(
     {

@@ -15,7 +15,7 @@ from pyogrio.errors import CRSError as PyogrioCRSError
 from pyogrio.errors import DataLayerError, DataSourceError, FeatureError, FieldError, GeometryError
 from pyproj import CRS
 
-from geoseg.io.files.quiet import quiet
+from geoseg.io.files.gdal_messages import suppress_gdal_messages
 from geoseg.io.files.sqlite_file import read_only
 from geoseg.io.vectors.content import VectorFormat
 from geoseg.io.vectors.features import Features, Geometry, choose_layer
@@ -49,7 +49,7 @@ def read_ogr(
     """
     if form is VectorFormat.shapefile:
         _refuse_torn_shapefile(path)
-    with shown_alone(path, form) as file, quiet():
+    with shown_alone(path, form) as file, suppress_gdal_messages():
         try:
             return _read(file, form, columns, layer=layer, default=default)
         except OGR_ERRORS as error:
@@ -84,7 +84,7 @@ def read_tables(path: Path, layers: tuple[str, ...]) -> list[Any]:
         pyogrio.errors.DataSourceError: it is damaged.
         pyogrio.errors.DataLayerError: it has no such table.
     """
-    with shown_alone(path, VectorFormat.geopackage) as file, quiet():
+    with shown_alone(path, VectorFormat.geopackage) as file, suppress_gdal_messages():
         return [pyogrio.read_dataframe(file, layer=layer, read_geometry=False) for layer in layers]
 
 

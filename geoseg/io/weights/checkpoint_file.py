@@ -56,13 +56,13 @@ class Checkpoint:
         path: path of the file with the tensors.
         sha256: digest of that file.
         content: a state dict, or a trainer's wrapper of one.
-        hints: plain values next to the tensors: ``config`` of smp's folder, ``hyper_parameters``, ``meta``.
+        metadata: plain values next to the tensors: ``config`` of smp's folder, ``hyper_parameters``, ``meta``.
     """
 
     path: Path
     sha256: str
     content: Mapping[str, Any]
-    hints: Mapping[str, Any]
+    metadata: Mapping[str, Any]
 
 
 def read_checkpoint(path: Path, sha256: str | None = None) -> Checkpoint:
@@ -75,9 +75,9 @@ def read_checkpoint(path: Path, sha256: str | None = None) -> Checkpoint:
     Raises:
         ModelError: the file is missing, empty, damaged, of another digest, or holds code.
     """
-    hints: dict[str, Any] = {}
+    metadata: dict[str, Any] = {}
     if path.is_dir():
-        hints["config"] = _config(path / "config.json")
+        metadata["config"] = _config(path / "config.json")
         file = next((path / name for name in _FOLDER_FILES if (path / name).exists()), None)
         if file is None:
             raise ModelError(f"{path}: the folder holds neither {' nor '.join(_FOLDER_FILES)}.")
@@ -88,13 +88,13 @@ def read_checkpoint(path: Path, sha256: str | None = None) -> Checkpoint:
     with open_input(path) as stream:
         start = stream.read(512)
     if start[8:9] == b"{":
-        return Checkpoint(path=path, sha256=found, content=_safetensors(path), hints=hints)
+        return Checkpoint(path=path, sha256=found, content=_safetensors(path), metadata=metadata)
     _refuse_strangers(path, start)
     content = _unpickled(path)
-    hints |= {key: content[key] for key in ("hyper_parameters", "meta") if key in content}
-    if isinstance(hints.get("hyper_parameters"), argparse.Namespace):
-        hints["hyper_parameters"] = vars(hints["hyper_parameters"])
-    return Checkpoint(path=path, sha256=found, content=content, hints=hints)
+    metadata |= {key: content[key] for key in ("hyper_parameters", "meta") if key in content}
+    if isinstance(metadata.get("hyper_parameters"), argparse.Namespace):
+        metadata["hyper_parameters"] = vars(metadata["hyper_parameters"])
+    return Checkpoint(path=path, sha256=found, content=content, metadata=metadata)
 
 
 def _digest(path: Path) -> str:

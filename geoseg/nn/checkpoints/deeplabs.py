@@ -41,40 +41,43 @@ _VAINF_V3PLUS_HEAD: tuple[Rename, ...] = (
     (r"^classifier\.classifier\.([01])\.", r"body.decoder.0.\1."),
     (r"^classifier\.classifier\.3\.", "body.head.1."),
 )
-_V3_MARK, _V3PLUS_MARK = r"^classifier\.classifier\.0\.convs\.4\.1\.weight$", r"^classifier\.project\.0\.weight$"
+_V3_REQUIRED_NAME, _V3PLUS_REQUIRED_NAME = (
+    r"^classifier\.classifier\.0\.convs\.4\.1\.weight$",
+    r"^classifier\.project\.0\.weight$",
+)
 VAINF_V3 = Layout(
     source=_VAINF,
     networks={name: {"output_stride": 16} for name in _V3_NAMES},
-    marks=(r"^backbone\.layer4\.", _V3_MARK),
+    required=(r"^backbone\.layer4\.", _V3_REQUIRED_NAME),
     renames=((r"^backbone\.", "body.backbone."), *_VAINF_V3_HEAD),
     classifier="classifier.classifier.4.weight",
     resnet="backbone.",
-    untold=("output_stride",),
+    undetectable=("output_stride",),
 )
 VAINF_V3PLUS = Layout(
     source=_VAINF,
     networks={name: {"output_stride": 16, "form": "single", "width": 256} for name in _V3PLUS_NAMES},
-    marks=(r"^backbone\.layer4\.", r"^classifier\.aspp\.convs\.4\.1\.weight$", _V3PLUS_MARK),
+    required=(r"^backbone\.layer4\.", r"^classifier\.aspp\.convs\.4\.1\.weight$", _V3PLUS_REQUIRED_NAME),
     renames=((r"^backbone\.", "body.backbone."), *_VAINF_V3PLUS_HEAD),
     classifier="classifier.classifier.3.weight",
     resnet="backbone.",
-    untold=("output_stride",),
+    undetectable=("output_stride",),
 )
 VAINF_V3_MOBILENET = Layout(
     source=_VAINF,
     networks={"deeplabv3_mobilenetv2": {**_VAINF_MOBILENET, "form": "torchvision", "auxiliary": False}},
-    marks=(r"^backbone\.high_level_features\.4\.conv\.0\.0\.weight$", _V3_MARK),
+    required=(r"^backbone\.high_level_features\.4\.conv\.0\.0\.weight$", _V3_REQUIRED_NAME),
     renames=(*vainf_names("body.backbone"), *_VAINF_V3_HEAD),
     classifier="classifier.classifier.4.weight",
-    untold=("output_stride",),
+    undetectable=("output_stride",),
 )
 VAINF_V3PLUS_MOBILENET = Layout(
     source=_VAINF,
     networks={"deeplabv3plus_mobilenetv2": {**_VAINF_MOBILENET, "form": "single"}},
-    marks=(r"^backbone\.high_level_features\.4\.conv\.0\.0\.weight$", _V3PLUS_MARK),
+    required=(r"^backbone\.high_level_features\.4\.conv\.0\.0\.weight$", _V3PLUS_REQUIRED_NAME),
     renames=(*vainf_names("body.backbone"), *_VAINF_V3PLUS_HEAD),
     classifier="classifier.classifier.3.weight",
-    untold=("output_stride",),
+    undetectable=("output_stride",),
 )
 _JFZHANG_HEAD: tuple[Rename, ...] = (
     (r"^aspp\.aspp(\d)\.atrous_conv\.", r"body.aspp.branches.<\1-1>.0."),
@@ -90,27 +93,27 @@ _JFZHANG_HEAD: tuple[Rename, ...] = (
     (r"^decoder\.last_conv\.5\.", "body.decoder.1.1."),
     (r"^decoder\.last_conv\.8\.", "body.head.1."),
 )
-_JFZHANG_MARKS = (r"^aspp\.aspp4\.atrous_conv\.weight$", r"^decoder\.last_conv\.8\.weight$")
+_JFZHANG_REQUIRED = (r"^aspp\.aspp4\.atrous_conv\.weight$", r"^decoder\.last_conv\.8\.weight$")
 _JFZHANG_SOURCE = "jfzhang95/pytorch-deeplab-xception"
 JFZHANG_V3PLUS = Layout(
     source=_JFZHANG_SOURCE,
     networks={name: {**_GRID, **_JFZHANG} for name in _V3PLUS_NAMES},
-    marks=(r"^backbone\.layer4\.", *_JFZHANG_MARKS),
+    required=(r"^backbone\.layer4\.", *_JFZHANG_REQUIRED),
     renames=((r"^backbone\.", "body.backbone."), *_JFZHANG_HEAD),
     classifier="decoder.last_conv.8.weight",
     resnet="backbone.",
-    untold=("output_stride",),
+    undetectable=("output_stride",),
 )
 JFZHANG_V3PLUS_MOBILENET = Layout(
     source=_JFZHANG_SOURCE,
     networks={
         "deeplabv3plus_mobilenetv2": {"backbone": "mobilenet_v2_jfzhang", "output_stride": 16, **_JFZHANG},
     },
-    marks=(r"^backbone\.high_level_features\.4\.conv\.0\.weight$", *_JFZHANG_MARKS),
+    required=(r"^backbone\.high_level_features\.4\.conv\.0\.weight$", *_JFZHANG_REQUIRED),
     renames=(*jfzhang_names("body.backbone"), *_JFZHANG_HEAD),
     classifier="decoder.last_conv.8.weight",
-    idle=r"^backbone\.features\.",
-    untold=("output_stride",),
+    unused=r"^backbone\.features\.",
+    undetectable=("output_stride",),
 )
 _STAGES: tuple[Rename, ...] = ((r"\.conv\.(?=weight$|bias$)", ".0."), (r"\.bn\.(?=\w+$)", ".1."))
 
@@ -128,12 +131,12 @@ def _kazuto_aspp(ours: str) -> tuple[Rename, ...]:
 KAZUTO_V3 = Layout(
     source=_KAZUTO,
     networks={name: {**_GRID, "form": "kazuto", "caffe": True, "auxiliary": False} for name in _V3_NAMES},
-    marks=(r"^layer5\.block3\.increase\.conv\.", r"^aspp\.stages\.imagepool\.conv\.conv\.", r"^fc2\.weight$"),
+    required=(r"^layer5\.block3\.increase\.conv\.", r"^aspp\.stages\.imagepool\.conv\.conv\.", r"^fc2\.weight$"),
     renames=(*_kazuto_aspp("body.head.0"), (r"^fc2\.", "body.head.1.")),
     classifier="fc2.weight",
     scaling="caffe",
     bgr=True,
-    untold=("output_stride",),
+    undetectable=("output_stride",),
 )
 KAZUTO_V3PLUS = Layout(
     source=_KAZUTO,
@@ -141,7 +144,7 @@ KAZUTO_V3PLUS = Layout(
         name: {**_GRID, "backbone": backbone, "form": "full", "width": 256, "caffe": True}
         for name, backbone in zip(_V3PLUS_NAMES, ("resnet50", "resnet101", "resnet101"), strict=True)
     },
-    marks=(r"^layer5\.block3\.increase\.conv\.", r"^aspp\.stages\.imagepool\.conv\.conv\.", r"^fc2\.conv3\.weight$"),
+    required=(r"^layer5\.block3\.increase\.conv\.", r"^aspp\.stages\.imagepool\.conv\.conv\.", r"^fc2\.conv3\.weight$"),
     renames=(
         *_kazuto_aspp("body.aspp"),
         (r"^reduce\.", "body.low_level."),
@@ -152,7 +155,7 @@ KAZUTO_V3PLUS = Layout(
     classifier="fc2.conv3.weight",
     scaling="caffe",
     bgr=True,
-    untold=("output_stride",),
+    undetectable=("output_stride",),
 )
 
 LAYOUTS = (

@@ -16,22 +16,22 @@ _BODY: tuple[Rename, ...] = (
     (r"^auxlayer\.conv5\.4\.", "body.sides.0.2."),
 )
 _JPU = r"^jpu\.dilation4\."
-_SIDES = r"^auxlayer\."
-_IDLE = r"^pretrained\.fc\."
+_AUXILIARY = r"^auxlayer\."
+_UNUSED = r"^pretrained\.fc\."
 
 FCN = Layout(
     source=_SOURCE,
     networks={"fastfcn_fcn_r50": {}, "fastfcn_fcn_r101": {}},
-    marks=(_JPU, r"^head\.conv5\.0\.weight$", r"^head\.conv5\.4\.weight$"),
+    required=(_JPU, r"^head\.conv5\.0\.weight$", r"^head\.conv5\.4\.weight$"),
     renames=(*_BODY, (r"^head\.conv5\.([01])\.", r"body.head.0.\1."), (r"^head\.conv5\.4\.", "body.head.2.")),
     classifier="head.conv5.4.weight",
-    sides=_SIDES,
-    idle=_IDLE,
+    auxiliary=_AUXILIARY,
+    unused=_UNUSED,
 )
 PSP = Layout(
     source=_SOURCE,
     networks={"fastfcn_psp_r50": {}, "fastfcn_psp_r101": {}},
-    marks=(_JPU, r"^head\.conv5\.0\.conv4\.0\.weight$"),
+    required=(_JPU, r"^head\.conv5\.0\.conv4\.0\.weight$"),
     renames=(
         *_BODY,
         (r"^head\.conv5\.0\.conv(\d)\.", r"body.head.0.levels.<\1-1>."),
@@ -40,13 +40,13 @@ PSP = Layout(
         (r"^head\.conv5\.5\.", "body.head.1.2."),
     ),
     classifier="head.conv5.5.weight",
-    sides=_SIDES,
-    idle=_IDLE,
+    auxiliary=_AUXILIARY,
+    unused=_UNUSED,
 )
 DEEPLABV3 = Layout(
     source=_SOURCE,
     networks={"fastfcn_deeplabv3_r50": {}, "fastfcn_deeplabv3_r101": {}},
-    marks=(_JPU, r"^head\.aspp\.b4\.gap\.1\.weight$"),
+    required=(_JPU, r"^head\.aspp\.b4\.gap\.1\.weight$"),
     renames=(
         *_BODY,
         (r"^head\.aspp\.b4\.gap\.(\d)\.", r"body.head.0.image_pool.<\1-1>."),
@@ -56,13 +56,13 @@ DEEPLABV3 = Layout(
         (r"^head\.block\.4\.", "body.head.3."),
     ),
     classifier="head.block.4.weight",
-    sides=_SIDES,
-    idle=_IDLE,
+    auxiliary=_AUXILIARY,
+    unused=_UNUSED,
 )
 ENCNET = Layout(
     source=_SOURCE,
     networks={"fastfcn_encnet_r50": {}, "fastfcn_encnet_r101": {}},
-    marks=(_JPU, r"^head\.encmodule\.encoding\.3\.codewords$"),
+    required=(_JPU, r"^head\.encmodule\.encoding\.3\.codewords$"),
     renames=(
         *_BODY,
         (r"^head\.conv5\.", "body.head.narrow."),
@@ -75,8 +75,8 @@ ENCNET = Layout(
         (r"^head\.conv6\.1\.", "body.head.classify.1."),
     ),
     classifier="head.conv6.1.weight",
-    sides=_SIDES,
-    idle=_IDLE,
+    auxiliary=_AUXILIARY,
+    unused=_UNUSED,
 )
 
 LAYOUTS = (FCN, PSP, DEEPLABV3, ENCNET)

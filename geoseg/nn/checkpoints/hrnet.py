@@ -14,16 +14,16 @@ _CLASSIFICATION = r"^(incre_modules|downsamp_modules|final_layer|classifier)\."
 HRNET = Layout(
     source=_SOURCE,
     networks={name: {} for name in ("hrnet_w18", "hrnet_w32", "hrnet_w48", "hrnet_w18s_v1", "hrnet_w18s_v2", "hrnet")},
-    marks=(r"^stage4\.", r"^last_layer\.3\.weight$"),
+    required=(r"^stage4\.", r"^last_layer\.3\.weight$"),
     renames=((r"^last_layer\.", "body.head."), (r"^(?!body)", "body.backbone.")),
-    idle=_CLASSIFICATION,
+    unused=_CLASSIFICATION,
     classifier="last_layer.3.weight",
-    untold=("align_corners",),
+    undetectable=("align_corners",),
 )
 HRNET_OCR = Layout(
     source=_SOURCE,
     networks={"hrnet_ocr_w18": {}, "hrnet_ocr_w32": {}, "hrnet_ocr_w48": {}},
-    marks=(r"^stage4\.", r"^ocr_distri_head\.", r"^cls_head\.weight$"),
+    required=(r"^stage4\.", r"^ocr_distri_head\.", r"^cls_head\.weight$"),
     renames=(
         (r"^conv3x3_ocr\.", "body.head.narrow."),
         # a norm and a ReLU are one module of their own
@@ -43,13 +43,13 @@ HRNET_OCR = Layout(
         (r"^aux_head\.", "body.guess."),
         (r"^(?!body)", "body.backbone.0."),
     ),
-    idle=_CLASSIFICATION,
+    unused=_CLASSIFICATION,
     classifier="cls_head.weight",
     sizes={
         "channels": "conv3x3_ocr.0.weight",
         "keys": "ocr_distri_head.object_context_block.f_pixel.0.weight",
     },
-    untold=("align_corners",),
+    undetectable=("align_corners",),
 )
 
 LAYOUTS = (HRNET, HRNET_OCR)

@@ -25,30 +25,30 @@ _YOLACT: tuple[Rename, ...] = (
     (r"^semantic_seg_conv\.", "semantic."),
     (r"^backbone\._preconv\.", "body.backbone.stem."),
 )
-_YOLACT_IDLE = r"^fpn\.downsample_layers\.[2-9]\.|^backbone\.layer\d"
+_YOLACT_UNUSED = r"^fpn\.downsample_layers\.[2-9]\.|^backbone\.layer\d"
 _YOLACT_HEAD = r"^prediction_layers\.0\.mask_layer\.weight$"
 _YOLACT_CLASSES = "prediction_layers.0.conf_layer.weight"
 YOLACT = Layout(
     source="dbolya/yolact",
     networks={"yolact_r50": {}, "yolact_r101": {}},
-    marks=(r"^backbone\.layers\.3\.0\.conv3\.weight$", _YOLACT_HEAD),
-    strangers=(r"conv_offset_mask", r"^maskiou_net"),
+    required=(r"^backbone\.layers\.3\.0\.conv3\.weight$", _YOLACT_HEAD),
+    forbidden=(r"conv_offset_mask", r"^maskiou_net"),
     renames=(
         *_YOLACT,
         *((rf"^backbone\.layers\.{i}\.", f"backbone.layer{i + 1}.") for i in range(4)),
         (r"^backbone\.", "body.backbone."),
     ),
     classifier=_YOLACT_CLASSES,
-    idle=_YOLACT_IDLE,
+    unused=_YOLACT_UNUSED,
     cells=3,
 )
 YOLACT_DARKNET = Layout(
     source="dbolya/yolact",
     networks={"yolact_darknet53": {}},
-    marks=(r"^backbone\._preconv\.0\.weight$", _YOLACT_HEAD),
+    required=(r"^backbone\._preconv\.0\.weight$", _YOLACT_HEAD),
     renames=(*_YOLACT, (r"^backbone\.layers\.", "body.backbone.stages.")),
     classifier=_YOLACT_CLASSES,
-    idle=_YOLACT_IDLE,
+    unused=_YOLACT_UNUSED,
     scaling="unit",
     cells=3,
 )
@@ -67,17 +67,17 @@ TORCHVISION = Layout(
         "maskrcnn_r50_fpn": {"zero_eps": True},
         "maskrcnn_r101_fpn": {},
     },
-    marks=(r"^backbone\.body\.layer4\.0\.conv3\.weight$", r"^roi_heads\.mask_predictor\.", _BOX_HEAD),
-    strangers=(r"^rpn\.head\.conv\.1\.", r"^roi_heads\.mask_iou"),
+    required=(r"^backbone\.body\.layer4\.0\.conv3\.weight$", r"^roi_heads\.mask_predictor\.", _BOX_HEAD),
+    forbidden=(r"^rpn\.head\.conv\.1\.", r"^roi_heads\.mask_iou"),
     renames=(*_OLD_TORCHVISION, _INTO),
     classifier=_BOX_CLASSES,
-    idle=r"num_batches_tracked$",
-    untold=("zero_eps",),
+    unused=r"num_batches_tracked$",
+    undetectable=("zero_eps",),
 )
 TORCHVISION_V2 = Layout(
     source="torchvision",
     networks={"maskrcnn_r50_fpn_v2": {}},
-    marks=(r"^backbone\.body\.layer4\.0\.conv3\.weight$", r"^roi_heads\.mask_predictor\.", r"^rpn\.head\.conv\.1\."),
+    required=(r"^backbone\.body\.layer4\.0\.conv3\.weight$", r"^roi_heads\.mask_predictor\.", r"^rpn\.head\.conv\.1\."),
     renames=(_INTO,),
     classifier=_BOX_CLASSES,
 )
@@ -117,7 +117,7 @@ _MSRA: Mapping[str, Any] = {**_LAST, "caffe": True}
 DETECTRON2 = Layout(
     source="detectron2",
     networks={"maskrcnn_r50_fpn": _MSRA, "maskrcnn_r101_fpn": _MSRA},
-    marks=(
+    required=(
         r"^backbone\.bottom_up\.res5\.0\.conv3\.weight$",
         r"^backbone\.fpn_lateral2\.",
         r"^roi_heads\.mask_head\.mask_fcn1\.",
@@ -135,10 +135,10 @@ DETECTRON2 = Layout(
         _INTO,
     ),
     classifier=_BOX_CLASSES,
-    idle=r"^pixel_(mean|std)$|anchor_generator|num_batches_tracked$",
+    unused=r"^pixel_(mean|std)$|anchor_generator|num_batches_tracked$",
     scaling="caffe",
     bgr=True,
-    untold=("caffe",),
+    undetectable=("caffe",),
     prepare=_background_first(
         "roi_heads.box_predictor.cls_score.", "roi_heads.box_predictor.bbox_pred.", "roi_heads.mask_head.predictor."
     ),
@@ -146,8 +146,12 @@ DETECTRON2 = Layout(
 MMDETECTION = Layout(
     source="mmdetection",
     networks={"maskrcnn_r50_fpn": _LAST, "maskrcnn_r101_fpn": _LAST},
-    marks=(r"^backbone\.layer4\.0\.conv3\.weight$", r"^neck\.lateral_convs\.", r"^roi_head\.mask_head\.conv_logits\."),
-    strangers=(r"^roi_head\.mask_iou_head\.", r"^roi_head\.bbox_head\.0\.", r"conv_offset"),
+    required=(
+        r"^backbone\.layer4\.0\.conv3\.weight$",
+        r"^neck\.lateral_convs\.",
+        r"^roi_head\.mask_head\.conv_logits\.",
+    ),
+    forbidden=(r"^roi_head\.mask_iou_head\.", r"^roi_head\.bbox_head\.0\.", r"conv_offset"),
     renames=(
         (r"^backbone\.", "backbone.body."),
         (r"^neck\.lateral_convs\.(\d)\.conv\.", r"backbone.fpn.inner_blocks.\1.0."),
@@ -165,11 +169,11 @@ MMDETECTION = Layout(
         _INTO,
     ),
     classifier="roi_head.bbox_head.fc_cls.weight",
-    idle=r"num_batches_tracked$",
+    unused=r"num_batches_tracked$",
     prepare=_background_first(
         "roi_head.bbox_head.fc_cls.", "roi_head.bbox_head.fc_reg.", "roi_head.mask_head.conv_logits."
     ),
-    untold=("caffe",),
+    undetectable=("caffe",),
 )
 _BENCHMARK: tuple[Rename, ...] = (
     (r"^backbone\.body\.stem\.", "backbone.body."),
@@ -192,26 +196,26 @@ _BENCHMARK: tuple[Rename, ...] = (
     _INTO,
 )
 _NO_EPS: Mapping[str, Any] = {"caffe": True, "zero_eps": True}
-_BENCHMARK_MARKS = (r"^backbone\.body\.stem\.conv1\.weight$", r"^roi_heads\.mask\.predictor\.mask_fcn_logits\.")
-_BENCHMARK_IDLE = r"anchor_generator|num_batches_tracked$"
+_BENCHMARK_REQUIRED = (r"^backbone\.body\.stem\.conv1\.weight$", r"^roi_heads\.mask\.predictor\.mask_fcn_logits\.")
+_BENCHMARK_UNUSED = r"anchor_generator|num_batches_tracked$"
 BENCHMARK = Layout(
     source="maskrcnn-benchmark",
     networks={"maskrcnn_r50_fpn": _NO_EPS, "maskrcnn_r101_fpn": _NO_EPS},
-    marks=_BENCHMARK_MARKS,
-    strangers=(r"^roi_heads\.maskiou\.",),
+    required=_BENCHMARK_REQUIRED,
+    forbidden=(r"^roi_heads\.maskiou\.",),
     renames=_BENCHMARK,
     classifier="roi_heads.box.predictor.cls_score.weight",
-    idle=_BENCHMARK_IDLE,
+    unused=_BENCHMARK_UNUSED,
     scaling="caffe",
     bgr=True,
 )
 MASK_SCORING = Layout(
     source="zjhuang22/maskscoring_rcnn",
     networks={"maskscoring_r50": _NO_EPS, "maskscoring_r101": _NO_EPS},
-    marks=(*_BENCHMARK_MARKS, r"^roi_heads\.maskiou\.predictor\."),
+    required=(*_BENCHMARK_REQUIRED, r"^roi_heads\.maskiou\.predictor\."),
     renames=_BENCHMARK,
     classifier="roi_heads.box.predictor.cls_score.weight",
-    idle=_BENCHMARK_IDLE,
+    unused=_BENCHMARK_UNUSED,
     scaling="caffe",
     bgr=True,
 )
@@ -231,7 +235,7 @@ def _with_statistics(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 PANET = Layout(
     source="ShuLiu1993/PANet",
     networks={"panet_r50": {"caffe": True}},
-    marks=(r"^Conv_Body\.panet_buttomup_conv1_modules\.0\.0\.weight$", r"^Mask_Head\.mask_conv5_fc\."),
+    required=(r"^Conv_Body\.panet_buttomup_conv1_modules\.0\.0\.weight$", r"^Mask_Head\.mask_conv5_fc\."),
     renames=(
         (r"^Conv_Body\.conv_body\.res1\.", "backbone.body."),
         (r"^Conv_Body\.conv_body\.res(\d)\.", r"backbone.body.layer<\1-1>."),

@@ -43,33 +43,33 @@ class Layout:
     Attributes:
         source: the project that writes it.
         networks: names of the registry that it can become, each with the options that the layout implies.
-        marks: patterns each of which is found among the names.
-        strangers: patterns that are not found.
+        required: patterns each of which is found among the names.
+        forbidden: patterns that are not found.
         renames: pattern and replacement, from the source's names to ours.
         classifier: the source's name of the weight whose first dimension is the number of classes.
-        sides: pattern of auxiliary heads; they are left out where the network is built without.
-        idle: pattern of tensors that no prediction uses.
+        auxiliary: pattern of auxiliary heads; they are left out where the network is built without.
+        unused: pattern of tensors that no prediction uses.
         zeros: pattern of our tensors that begin at zero where the source has none: biases before a norm.
         blocks: tensors with channels in another order.
         scaling: of the pixels.
         bgr: whether the source's bands are blue, green, red.
-        positions: the source's name of a transformer's positions, which tell the tile it was made for.
+        positions: the source's name of a transformer's positions, which give the size of the tile it was made for.
         single: the source's names of a classifier that may have one channel (a sigmoid); see ``remap``.
         resnet: what the source writes before the names of a ResNet, whose depth and stem they tell.
         sizes: options that are the first side of a tensor of the source.
         cells: channels of the classifier for each class: the pixels of a cell, where all are classified at once.
-        untold: options that nothing in the tensors tells, where the source has models of several kinds.
+        undetectable: options that the tensors do not show, where the source has models of several kinds.
         prepare: changes tensors before they are renamed, such as the order of classes.
     """
 
     source: str
     networks: Mapping[str, Mapping[str, Any]]
-    marks: tuple[str, ...]
+    required: tuple[str, ...]
     renames: tuple[Rename, ...]
     classifier: str
-    strangers: tuple[str, ...] = ()
-    sides: str | None = None
-    idle: str | None = None
+    forbidden: tuple[str, ...] = ()
+    auxiliary: str | None = None
+    unused: str | None = None
     zeros: str | None = None
     blocks: tuple[Blocks, ...] = ()
     scaling: Scaling = "imagenet"
@@ -79,16 +79,16 @@ class Layout:
     resnet: str | None = None
     sizes: Mapping[str, str] = field(default_factory=dict)
     cells: int = 1
-    untold: tuple[str, ...] = ()
+    undetectable: tuple[str, ...] = ()
     prepare: Prepare | None = None
 
     def fits(self, names: Iterable[str]) -> bool:
         """Return True if a state dict with these names has this layout."""
         text = "\n".join(names)
-        found = (re.search(mark, text, re.MULTILINE) for mark in self.marks)
-        return all(found) and not any(re.search(mark, text, re.MULTILINE) for mark in self.strangers)
+        found = (re.search(mark, text, re.MULTILINE) for mark in self.required)
+        return all(found) and not any(re.search(mark, text, re.MULTILINE) for mark in self.forbidden)
 
-    def ours(self, name: str) -> str:
+    def target_name(self, name: str) -> str:
         """Translate a name of the source."""
         for pattern, replacement in self.renames:
             name = re.sub(pattern, replacement, name)

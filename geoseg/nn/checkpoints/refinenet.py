@@ -7,7 +7,7 @@ from geoseg.nn.checkpoints.layout import Layout
 REFINENET = Layout(
     source="DrSleep/refinenet-pytorch",
     networks={"refinenet_r101": {}, "refinenet_r152": {}},
-    marks=(
+    required=(
         r"^adapt_stage1_b\.",
         r"^p_ims1d2_outl4_dimred\.weight$",
         r"^mflow_conv_g4_pool\.0\.",
@@ -31,8 +31,8 @@ REFINENET = Layout(
 LIGHT = Layout(
     source="DrSleep/light-weight-refinenet",
     networks={"refinenet_lw_r50": {}, "refinenet_lw_r101": {}, "refinenet_lw_r152": {}},
-    marks=(r"^p_ims1d2_outl4_dimred\.", r"^mflow_conv_g4_pool\.0\.", r"^layer4\.", r"^clf_conv\.weight$"),
-    strangers=(r"^adapt_stage1_b\.",),
+    required=(r"^p_ims1d2_outl4_dimred\.", r"^mflow_conv_g4_pool\.0\.", r"^layer4\.", r"^clf_conv\.weight$"),
+    forbidden=(r"^adapt_stage1_b\.",),
     renames=REFINENET.renames,
     classifier="clf_conv.weight",
     resnet="",

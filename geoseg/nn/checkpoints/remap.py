@@ -13,9 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from geoseg.errors import ModelError
-from geoseg.nn.checkpoints.hints import said
-from geoseg.nn.checkpoints.known import LAYOUTS
 from geoseg.nn.checkpoints.layout import Layout
+from geoseg.nn.checkpoints.layouts import LAYOUTS
+from geoseg.nn.checkpoints.metadata import metadata_options
 from geoseg.nn.checkpoints.mmseg.config import MmsegConfig, UnreadableConfigError, read_mmseg_config
 from geoseg.nn.checkpoints.mmseg.options import MMSEGMENTATION, mmseg_options, refuse_other_heads, single_threshold
 from geoseg.nn.checkpoints.resnet_name import resnet_depth, resnet_name
@@ -43,7 +43,7 @@ class Fitted:
             moved such that it is 0.5 here.
         bgr: whether the bands of the first layer were turned round.
         config: that mmsegmentation wrote beside the weights.
-        assumed: options that nothing told, and what they were taken to be.
+        assumed: options that the checkpoint does not hold, with the assumed values.
     """
 
     network: nn.Module
@@ -63,40 +63,41 @@ def fit(
     tensors: Mapping[str, Tensor],
     *,
     chosen: Mapping[str, Any] | None = None,
-    hints: Mapping[str, Any] | None = None,
+    metadata: Mapping[str, Any] | None = None,
     bgr: bool = False,
 ) -> Fitted:
     """Build a network and give it a checkpoint's weights.
 
     Args:
         name: of the network.
-        tensors: bare names, from ``unwrap``.
-        chosen: options of the network that are wanted, before those that the layout implies.
-        hints: what the checkpoint says beside its tensors; see ``geoseg.nn.checkpoints.hints``.
+        tensors: bare names, from ``strip_wrapper``.
+        chosen: options of the network, which precede those that the layout implies.
+        metadata: what the checkpoint holds beside its tensors; see ``geoseg.nn.checkpoints.metadata``.
         bgr: turn the bands of the first layer round although the layout does not ask for it.
 
     Raises:
         ModelError: no layout of this network is recognised, some tensor is missing, left over or of another shape, or
             the checkpoint's configuration says what the network cannot do.
     """
-    chosen, hints = chosen or {}, hints or {}
-    layout = recognise(name, tensors)
+    chosen, metadata = chosen or {}, metadata or {}
+    layout = detect_layout(name, tensors)
     if layout.prepare is not None:
         tensors = layout.prepare(tensors)
-    config = _config(layout, chosen, hints)
-    wanted: dict[str, Any] = {
+    config = _config(layout, chosen, metadata)
+    arguments: dict[str, Any] = {
         **layout.networks[name],
         **_shown(name, layout, tensors, chosen),
-        **said(name, hints),
+        **metadata_options(name, metadata),
         **({} if config is None else mmseg_options(config, name, options(name))),
         **chosen,
     }
-    sides = layout.sides is not None and any(re.search(layout.sides, key) for key in tensors)
-    drop_sides = sides and not wanted.get("auxiliary", True)
+    sides = layout.auxiliary is not None and any(re.search(layout.auxiliary, key) for key in tensors)
+    drop_sides = sides and not arguments.get("auxiliary", True)
     tensors = {
         key: tensor
         for key, tensor in tensors.items()
-        if not (layout.idle and re.search(layout.idle, key)) and not (drop_sides and re.search(layout.sides or "", key))
+        if not (layout.unused and re.search(layout.unused, key))
+        and not (drop_sides and re.search(layout.auxiliary or "", key))
     }
     threshold = single_threshold(config) if layout.source == MMSEGMENTATION else 0.5
     tensors, sigmoid = _two_classes(tensors, layout, threshold)
@@ -105,42 +106,42 @@ def fit(
     if tensors[layout.classifier].ndim == 0:
         raise ModelError(f"looks like {layout.source}, but its {layout.classifier} is a single number")
     classes = max(1, tensors[layout.classifier].shape[0] // layout.cells)
-    first, shapes = _plan(name, 3, classes, wanted)
+    first, shapes = _plan(name, 3, classes, arguments)
     state = _moved(tensors, layout, shapes)
     bands = state[first].shape[1] if first in state and state[first].ndim == 4 else 3
     if bands != 3:
-        shapes = _plan(name, bands, classes, wanted)[1]
-    _refuse_misfits(name, layout, (shapes, state), {layout.ours(key): key for key in tensors})
+        shapes = _plan(name, bands, classes, arguments)[1]
+    _refuse_misfits(name, layout, (shapes, state), {layout.target_name(key): key for key in tensors})
     normalisation = None if config is None else config.normalisation
     bgr = bgr or layout.bgr or (normalisation is not None and normalisation.bgr and bands == 3)
     if bgr:
         state[first] = state[first].flip(1)
-    network = build(name, bands, classes, **wanted)
+    network = build(name, bands, classes, **arguments)
     if config is not None:
         refuse_other_heads(config, network)
     network.load_state_dict(state)
     return Fitted(
         network=network.eval(),
         layout=layout,
-        options=wanted,
+        options=arguments,
         bands=bands,
         classes=classes,
         sigmoid=sigmoid,
         threshold=threshold if sigmoid else 0.5,
         bgr=bgr,
         config=config,
-        assumed=_assumed(name, layout, wanted, chosen) if config is None else {},
+        assumed=_assumed(name, layout, arguments, chosen) if config is None else {},
     )
 
 
-def _config(layout: Layout, chosen: Mapping[str, Any], hints: Mapping[str, Any]) -> MmsegConfig | None:
+def _config(layout: Layout, chosen: Mapping[str, Any], metadata: Mapping[str, Any]) -> MmsegConfig | None:
     """Read mmsegmentation's configuration; one that cannot be read is no matter where the options are chosen."""
     if layout.source != MMSEGMENTATION:
         return None
     try:
-        return read_mmseg_config(hints.get("meta"))
+        return read_mmseg_config(metadata.get("meta"))
     except UnreadableConfigError as error:
-        missing = [f"--option {option}=VALUE" for option in layout.untold if option not in chosen]
+        missing = [f"--option {option}=VALUE" for option in layout.undetectable if option not in chosen]
         if not missing:
             return None
         raise ModelError(f"{error}, which tells how the network runs. Pass {', '.join(missing)}") from error
@@ -163,7 +164,7 @@ def _shown(name: str, layout: Layout, tensors: Mapping[str, Tensor], chosen: Map
         if size and defaults.get(option) != size[0]:
             shown[option] = int(size[0])
     if "auxiliary" in defaults:
-        shown["auxiliary"] = layout.sides is not None and any(re.search(layout.sides, key) for key in tensors)
+        shown["auxiliary"] = layout.auxiliary is not None and any(re.search(layout.auxiliary, key) for key in tensors)
     if layout.positions is not None and layout.positions in tensors and tensors[layout.positions].ndim == 3:
         shown["image_px"] = _image_px(tensors, layout.positions)
     return shown
@@ -182,12 +183,12 @@ def _refuse_other_depth(name: str, layout: Layout, backbone: str) -> None:
     raise ModelError(f"has a ResNet-{resnet_depth(backbone)}, and not the ResNet of {name}. {cure}")
 
 
-def _assumed(name: str, layout: Layout, wanted: Mapping[str, Any], chosen: Mapping[str, Any]) -> dict[str, Any]:
-    known = {**options(name), **wanted}
-    return {option: known[option] for option in layout.untold if option not in chosen}
+def _assumed(name: str, layout: Layout, arguments: Mapping[str, Any], chosen: Mapping[str, Any]) -> dict[str, Any]:
+    known = {**options(name), **arguments}
+    return {option: known[option] for option in layout.undetectable if option not in chosen}
 
 
-def recognise(name: str, tensors: Mapping[str, Tensor]) -> Layout:
+def detect_layout(name: str, tensors: Mapping[str, Tensor]) -> Layout:
     """Tell the layout of a state dict that shall become a network.
 
     Raises:
@@ -236,20 +237,20 @@ def _two_classes(tensors: dict[str, Tensor], layout: Layout, threshold: float) -
     return {**tensors, **both}, True
 
 
-def _plan(name: str, bands: int, classes: int, wanted: Mapping[str, Any]) -> tuple[str, dict[str, tuple[int, ...]]]:
+def _plan(name: str, bands: int, classes: int, arguments: Mapping[str, Any]) -> tuple[str, dict[str, tuple[int, ...]]]:
     """Name the first layer's weight and give every tensor's shape, where it can be without memory for a weight."""
     try:
         with torch.device("meta"), warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=".*no-op.*")
-            network = build(name, bands, classes, **wanted)
+            network = build(name, bands, classes, **arguments)
     except ModelError:  # some of smp's encoders look at their values while they are built
-        network = build(name, bands, classes, **wanted)
+        network = build(name, bands, classes, **arguments)
     first = next((n for n, m in network.named_modules() if isinstance(m, nn.Conv2d)), "")
     return f"{first}.weight", {key: tuple(tensor.shape) for key, tensor in network.state_dict().items()}
 
 
 def _moved(tensors: Mapping[str, Tensor], layout: Layout, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Tensor]:
-    state = {layout.ours(key): tensor for key, tensor in tensors.items()}
+    state = {layout.target_name(key): tensor for key, tensor in tensors.items()}
     if len(state) < len(tensors):
         raise ModelError(f"looks like {layout.source}, but several of its names become one of ours")
     for key, tensor in list(state.items()):

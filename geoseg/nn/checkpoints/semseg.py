@@ -7,7 +7,7 @@ from geoseg.nn.checkpoints.layout import Layout
 PSPNET = Layout(
     source="hszhao/semseg",
     networks={"pspnet_r50": {}, "pspnet_r101": {}},
-    marks=(r"^layer0\.6\.weight$", r"^ppm\.features\.3\.1\.weight$", r"^cls\.4\.weight$"),
+    required=(r"^layer0\.6\.weight$", r"^ppm\.features\.3\.1\.weight$", r"^cls\.4\.weight$"),
     renames=(
         (r"^layer0\.7\.", "body.backbone.bn1."),
         (r"^layer0\.", "body.backbone.conv1."),
@@ -20,7 +20,7 @@ PSPNET = Layout(
         (r"^aux\.4\.", "body.sides.0.2."),
     ),
     classifier="cls.4.weight",
-    sides=r"^aux\.",
+    auxiliary=r"^aux\.",
 )
 
 LAYOUTS = (PSPNET,)

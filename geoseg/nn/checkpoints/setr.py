@@ -7,13 +7,13 @@ from geoseg.nn.checkpoints.layout import Blocks, Layout, Rename
 _SOURCE = "mmsegmentation"
 _POSITIONS = "backbone.pos_embed"
 _SEG = "decode_head.conv_seg.weight"
-_SIDES = r"^auxiliary_head\."
+_AUXILIARY = r"^auxiliary_head\."
 _SINGLE = (
     _SEG,
     "decode_head.conv_seg.bias",
     *(f"auxiliary_head.{head}.conv_seg.{part}" for head in range(4) for part in ("weight", "bias")),
 )
-_UNTOLD = ("align_corners",)
+_UNDETECTABLE = ("align_corners",)
 _UP_SIZE = {"width": "decode_head.up_convs.0.0.conv.weight"}
 _VIT: tuple[Rename, ...] = (
     (r"\.conv\.(?=weight$|bias$)", ".0."),
@@ -42,41 +42,41 @@ def _up_head(source: str, ours: str, convolutions: int) -> tuple[Rename, ...]:
 NAIVE = Layout(
     source=_SOURCE,
     networks={"setr_naive_b": {}, "setr_naive_l": {}},
-    marks=(r"^backbone\.pos_embed$", r"^decode_head\.norm\.", r"^decode_head\.up_convs\.0\.0\.conv\."),
-    strangers=(r"^decode_head\.up_convs\.1\.",),
+    required=(r"^backbone\.pos_embed$", r"^decode_head\.norm\.", r"^decode_head\.up_convs\.0\.0\.conv\."),
+    forbidden=(r"^decode_head\.up_convs\.1\.",),
     renames=(
         *_VIT,
         *_up_head("decode_head", "body.head", 1),
         *_up_head(r"auxiliary_head\.(\d)", r"body.sides.\1", 1),
     ),
     classifier=_SEG,
-    sides=_SIDES,
+    auxiliary=_AUXILIARY,
     positions=_POSITIONS,
     single=_SINGLE,
     sizes=_UP_SIZE,
-    untold=_UNTOLD,
+    undetectable=_UNDETECTABLE,
 )
 PUP = Layout(
     source=_SOURCE,
     networks={"setr_pup_b": {}, "setr_pup_l": {}},
-    marks=(r"^backbone\.pos_embed$", r"^decode_head\.norm\.", r"^decode_head\.up_convs\.3\.0\.conv\."),
+    required=(r"^backbone\.pos_embed$", r"^decode_head\.norm\.", r"^decode_head\.up_convs\.3\.0\.conv\."),
     renames=(
         *_VIT,
         *_up_head("decode_head", "body.head", 4),
         *_up_head(r"auxiliary_head\.(\d)", r"body.sides.\1", 2),
     ),
     classifier=_SEG,
-    sides=_SIDES,
+    auxiliary=_AUXILIARY,
     positions=_POSITIONS,
     single=_SINGLE,
     sizes=_UP_SIZE,
-    untold=_UNTOLD,
+    undetectable=_UNDETECTABLE,
 )
 # its neck hands the deepest map on first, ours the shallowest
 MLA = Layout(
     source=_SOURCE,
     networks={"setr_mla_b": {}, "setr_mla_l": {}},
-    marks=(r"^backbone\.pos_embed$", r"^neck\.mla\.channel_proj\.", r"^decode_head\.up_convs\.3\.1\.conv\."),
+    required=(r"^backbone\.pos_embed$", r"^neck\.mla\.channel_proj\.", r"^decode_head\.up_convs\.3\.1\.conv\."),
     renames=(
         *_VIT,
         (r"^neck\.norm\.", "body.neck.norms."),
@@ -88,11 +88,11 @@ MLA = Layout(
     ),
     blocks=(Blocks(pattern=r"^body\.head\.weight$", dim=1, order=(3, 2, 1, 0)),),
     classifier=_SEG,
-    sides=_SIDES,
+    auxiliary=_AUXILIARY,
     positions=_POSITIONS,
     single=_SINGLE,
     sizes={"width": "neck.mla.channel_proj.0.conv.weight"},
-    untold=_UNTOLD,
+    undetectable=_UNDETECTABLE,
 )
 
 LAYOUTS = (NAIVE, PUP, MLA)

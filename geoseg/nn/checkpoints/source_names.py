@@ -35,7 +35,7 @@ def source_names(layout: Layout, ours: Sequence[str], present: Iterable[str]) ->
 def _likest(layout: Layout, ours: str, begins: AbstractSet[str]) -> str:
     fitting: dict[str, tuple[int, int]] = {}
     for tried, name in enumerate(_undone(layout, ours, len(layout.renames))):
-        if name not in fitting and layout.ours(name) == ours:
+        if name not in fitting and layout.target_name(name) == ours:
             new = sum(begin not in begins for begin in _begins(_alike(name)))
             fitting[name] = -new, sum(begin in begins for begin in _begins(name))
         if tried > _MOST:

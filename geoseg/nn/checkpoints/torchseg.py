@@ -7,7 +7,7 @@ from geoseg.nn.checkpoints.layout import Layout, Rename
 DFN = Layout(
     source="ycszen/TorchSeg",
     networks={"dfn_r101": {}},
-    marks=(r"^smooth_pre_rrbs\.3\.conv_1x1\.weight$", r"^border_heads\.3\.conv\.weight$"),
+    required=(r"^smooth_pre_rrbs\.3\.conv_1x1\.weight$", r"^border_heads\.3\.conv\.weight$"),
     renames=(
         (r"^backbone\.", "body.backbone."),
         (r"^global_context\.1\.conv\.", "body.whole.0."),
@@ -33,7 +33,7 @@ _NORMED: tuple[Rename, ...] = ((r"\.conv\.(?=weight$|bias$)", ".0."), (r"\.bn\.(
 PSPNET = Layout(
     source="ycszen/TorchSeg",
     networks={"pspnet_r50": {"first_block": "prev"}, "pspnet_r101": {"first_block": "prev"}},
-    marks=(r"^psp_layer\.ppm\.3\.psp/cbr\.conv\.weight$", r"^psp_layer\.conv6\.2\.weight$"),
+    required=(r"^psp_layer\.ppm\.3\.psp/cbr\.conv\.weight$", r"^psp_layer\.conv6\.2\.weight$"),
     renames=(
         *_NORMED,
         (r"^backbone\.", "body.backbone."),
@@ -42,14 +42,14 @@ PSPNET = Layout(
         (r"^aux_layer\.", "body.sides.0."),
     ),
     classifier="psp_layer.conv6.2.weight",
-    sides=r"^aux_layer\.",
+    auxiliary=r"^aux_layer\.",
     resnet="backbone.",
     sizes={"auxiliary_width": "aux_layer.0.conv.weight"},
 )
 FCN = Layout(
     source="ycszen/TorchSeg",
     networks={name: {"output_stride": 32, "align_corners": True} for name in ("fcn_r50", "fcn_r101")},
-    marks=(r"^backbone\.layer4\.", r"^head\.cbr\.conv\.weight$", r"^head\.conv1x1\.weight$"),
+    required=(r"^backbone\.layer4\.", r"^head\.cbr\.conv\.weight$", r"^head\.conv1x1\.weight$"),
     renames=(
         *_NORMED,
         (r"^backbone\.", "body.backbone."),
@@ -59,13 +59,13 @@ FCN = Layout(
         (r"^aux_head\.conv1x1\.", "body.sides.0.2."),
     ),
     classifier="head.conv1x1.weight",
-    sides=r"^aux_head\.",
+    auxiliary=r"^aux_head\.",
     resnet="backbone.",
 )
 BISENET = Layout(
     source="ycszen/TorchSeg",
     networks={"bisenet_r18": {}},
-    marks=(r"^context_path\.layer4\.", r"^ffm\.channel_attention\.1\.conv\.weight$", r"^spatial_path\.conv_7x7\."),
+    required=(r"^context_path\.layer4\.", r"^ffm\.channel_attention\.1\.conv\.weight$", r"^spatial_path\.conv_7x7\."),
     renames=(
         (r"^ffm\.channel_attention\.1\.conv\.", "body.fuse.attention.0."),
         (r"^ffm\.channel_attention\.2\.conv\.", "body.fuse.attention.2."),

@@ -16,12 +16,12 @@ _BODY: tuple[Rename, ...] = (
 DUC_HDC = Layout(
     source="zijundeng/pytorch-semantic-segmentation",
     networks={"duc_hdc_r101": {}, "duc_hdc_r152": {}},
-    marks=(r"^layer4\.2\.", r"^duc\.conv\.weight$", r"^duc\.bn\.running_mean$"),
+    required=(r"^layer4\.2\.", r"^duc\.conv\.weight$", r"^duc\.bn\.running_mean$"),
     renames=(*_BODY, (r"^duc\.conv\.", "body.head.0.0."), (r"^duc\.bn\.", "body.head.0.1.")),
     classifier="duc.bn.weight",
     cells=64,
     resnet="",
-    untold=("third_rates", "fourth_rates"),
+    undetectable=("third_rates", "fourth_rates"),
 )
 PSPNET = Layout(
     source="zijundeng/pytorch-semantic-segmentation",
@@ -29,7 +29,7 @@ PSPNET = Layout(
         name: {"first_block": "same", "align_corners": False, "auxiliary": False}
         for name in ("pspnet_r50", "pspnet_r101")
     },
-    marks=(r"^layer0\.1\.running_mean$", r"^ppm\.features\.3\.1\.weight$", r"^final\.4\.weight$"),
+    required=(r"^layer0\.1\.running_mean$", r"^ppm\.features\.3\.1\.weight$", r"^final\.4\.weight$"),
     renames=(
         *_BODY,
         (r"^ppm\.features\.(\d)\.1\.", r"body.head.0.levels.\1.0."),
@@ -38,16 +38,16 @@ PSPNET = Layout(
         (r"^final\.4\.", "body.head.1.2."),
     ),
     classifier="final.4.weight",
-    idle=r"^aux_logits\.",
+    unused=r"^aux_logits\.",
     resnet="",
-    untold=("align_corners",),
+    undetectable=("align_corners",),
 )
 _LAYERS = tuple((layer, part) for layer in range(3) for part in range(2))
 SEGNET = Layout(
     source="guanfuchen/semseg",
     networks={"segnet": {"last": "norm"}},
-    marks=(r"^down5\.conv3\.cbr_seq\.0\.weight$", r"^up5\.conv3\.cbr_seq\.0\.weight$", r"^up1\.conv2\.cbr_seq\.1\."),
-    strangers=(r"\.conv4\.",),
+    required=(r"^down5\.conv3\.cbr_seq\.0\.weight$", r"^up5\.conv3\.cbr_seq\.0\.weight$", r"^up1\.conv2\.cbr_seq\.1\."),
+    forbidden=(r"\.conv4\.",),
     renames=(
         (r"^up1\.conv1\.cbr_seq\.", "body.up.4.0."),
         (r"^up1\.conv2\.cbr_seq\.", "body.up.4.1."),

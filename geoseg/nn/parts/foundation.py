@@ -165,11 +165,11 @@ def foundation_encoder(
     if name in SWINS:
         return SwinEncoder(name, in_channels)
     if name in DOFAS:
-        told = _RGB_UM if wavelengths is None else tuple(wavelengths)
-        if len(told) != in_channels:
-            given = "no wavelengths are given" if wavelengths is None else f"{len(told)} wavelengths are given"
+        um = _RGB_UM if wavelengths is None else tuple(wavelengths)
+        if len(um) != in_channels:
+            given = "no wavelengths are given" if wavelengths is None else f"{len(um)} wavelengths are given"
             raise ModelError(f"encoder {name!r} takes one wavelength for each of {in_channels} bands; {given}")
-        return DofaEncoder(name, told)
+        return DofaEncoder(name, um)
     if name.startswith(("dofa", "swin_v")):
         raise ModelError(f"encoder {name!r} is none of {', '.join((*DOFAS, *SWINS))}")
     return ViTEncoder(name, in_channels, image_px)

@@ -13,7 +13,7 @@ import numpy as np
 from geoseg.core.ground import gsd_m
 from geoseg.data.sources.matching import find_files
 from geoseg.errors import SceneError
-from geoseg.io.raster.options import OpenOptions
+from geoseg.io.raster.open_options import OpenOptions
 from geoseg.io.raster.overview import overview
 from geoseg.io.raster.scene import Scene
 

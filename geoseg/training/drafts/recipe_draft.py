@@ -196,8 +196,8 @@ def _class_shares(recipe: Recipe, folder: Path) -> tuple[dict[str, tuple[float, 
 def _count(scenes: Sequence[LabelledScene], classes: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
     counts, seen = np.zeros(classes, np.int64), 0
     for scene, window in _windows(scenes):
-        channels = scene.read(window).channels
-        counts += np.bincount(channels[channels != UNLABELLED], minlength=classes)[:classes]
+        class_indices = scene.read(window).class_indices
+        counts += np.bincount(class_indices[class_indices != UNLABELLED], minlength=classes)[:classes]
         seen += window.pixels
         if seen > _MOST_COUNTED_PX:
             break

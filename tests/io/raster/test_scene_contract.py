@@ -10,7 +10,7 @@ import numpy as np
 import rasterio
 from rasterio.crs import CRS
 
-from geoseg.io.raster.options import OpenOptions
+from geoseg.io.raster.open_options import OpenOptions
 from geoseg.io.raster.scene import Scene
 from geoseg.testing.scenes import GEOBOX, SceneTests
 

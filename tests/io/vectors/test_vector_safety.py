@@ -24,7 +24,7 @@ from geoseg.errors import GeosegError, SceneError, UsageError
 from geoseg.io.labels.area_of_interest import read_area
 from geoseg.io.labels.sample_file import read_sample
 from geoseg.process.command import run_command
-from geoseg.score.files import evaluate
+from geoseg.score.evaluate_files import evaluate
 from geoseg.score.object_files import evaluate_objects
 
 

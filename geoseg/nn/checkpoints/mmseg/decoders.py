@@ -5,13 +5,13 @@ from __future__ import annotations
 from geoseg.nn.checkpoints.layout import Layout, Rename
 from geoseg.nn.checkpoints.mmseg.layouts import (
     ASPP,
+    AUXILIARY,
     MERGED,
     PAIRS,
     PSP,
     RESNET,
     SEG,
     SIDE_SIZE,
-    SIDES,
     SINGLE,
     SOURCE,
     STEM,
@@ -26,7 +26,7 @@ _UNET: tuple[Rename, ...] = (
     (r"^auxiliary_head\.convs\.", "body.sides.0."),
     (r"^auxiliary_head\.conv_seg\.", "body.sides.0.2."),
 )
-_UNET_MARK = r"^backbone\.decoder\.3\.upsample\.interp_upsample\.1\."
+_UNET_REQUIRED_NAME = r"^backbone\.decoder\.3\.upsample\.interp_upsample\.1\."
 _UNET_SIZES = {"width": "backbone.encoder.0.0.convs.0.conv.weight", **SIDE_SIZE}
 
 
@@ -34,13 +34,13 @@ def _unet(head: str, mark: str, renames: tuple[Rename, ...], first: str) -> Layo
     return Layout(
         source=SOURCE,
         networks={"unet_s5_d16": {"head": head}},
-        marks=(_UNET_MARK, mark),
+        required=(_UNET_REQUIRED_NAME, mark),
         renames=(*_UNET, *renames),
         classifier=SEG,
-        sides=SIDES,
+        auxiliary=AUXILIARY,
         single=SINGLE,
         sizes={**_UNET_SIZES, "head_width": first},
-        untold=("align_corners",),
+        undetectable=("align_corners",),
     )
 
 
@@ -57,7 +57,7 @@ UNETS = (
 FPN = Layout(
     source=SOURCE,
     networks={"fpn_r50": {}, "fpn_r101": {}},
-    marks=(STEM, r"^neck\.lateral_convs\.3\.", r"^decode_head\.scale_heads\.3\.4\."),
+    required=(STEM, r"^neck\.lateral_convs\.3\.", r"^decode_head\.scale_heads\.3\.4\."),
     renames=(
         (r"^neck\.lateral_convs\.(\d)\.conv\.", r"body.neck.0.narrow.\1."),
         (r"^neck\.fpn_convs\.(\d)\.conv\.", r"body.neck.0.smooth.\1."),
@@ -71,12 +71,12 @@ FPN = Layout(
     resnet="backbone.",
     single=SINGLE,
     sizes={"pyramid_width": "neck.fpn_convs.0.conv.weight", "width": "decode_head.scale_heads.0.0.conv.weight"},
-    untold=("align_corners",),
+    undetectable=("align_corners",),
 )
 UPERNET = Layout(
     source=SOURCE,
     networks={"upernet_r50": {}, "upernet_r101": {}},
-    marks=(STEM, r"^decode_head\.psp_modules\.", r"^decode_head\.fpn_bottleneck\."),
+    required=(STEM, r"^decode_head\.psp_modules\.", r"^decode_head\.fpn_bottleneck\."),
     renames=(
         *RESNET,
         (r"^decode_head\.psp_modules\.(\d)\.1\.", r"body.neck.top.0.levels.\1."),
@@ -87,16 +87,16 @@ UPERNET = Layout(
         (r"^decode_head\.conv_seg\.", "body.head.1."),
     ),
     classifier=SEG,
-    sides=SIDES,
+    auxiliary=AUXILIARY,
     resnet="backbone.",
     single=SINGLE,
     sizes={"width": MERGED, **SIDE_SIZE},
-    untold=("align_corners",),
+    undetectable=("align_corners",),
 )
 BISENET = Layout(
     source=SOURCE,
     networks={"bisenet_r18": {"form": "mmseg"}, "bisenet_r50": {"form": "mmseg"}},
-    marks=(r"^backbone\.context_path\.arm32\.", r"^backbone\.spatial_path\.layer4\."),
+    required=(r"^backbone\.context_path\.arm32\.", r"^backbone\.spatial_path\.layer4\."),
     renames=(
         *PAIRS,
         (r"^backbone\.context_path\.backbone\.", "body.backbone."),
@@ -120,7 +120,7 @@ BISENET = Layout(
     classifier=SEG,
     single=SINGLE,
     sizes={"width": "backbone.context_path.conv_head16.conv.weight"},
-    untold=("align_corners",),
+    undetectable=("align_corners",),
 )
 
 LAYOUTS = (FPN, UPERNET, BISENET, *UNETS)

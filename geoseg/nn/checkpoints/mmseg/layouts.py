@@ -14,7 +14,7 @@ from geoseg.nn.checkpoints.mobilenets import mmseg_names
 
 SOURCE = "mmsegmentation"
 _R50, _R101 = {"backbone": "resnet50c"}, {"backbone": "resnet101c"}
-SIDES = r"^auxiliary_head\."
+AUXILIARY = r"^auxiliary_head\."
 
 SEG = "decode_head.conv_seg.weight"
 SINGLE = (
@@ -40,8 +40,8 @@ RESNET: tuple[Rename, ...] = (
 FCN = Layout(
     source=SOURCE,
     networks={"fcn_r18": {}, "fcn_r50": {**_R50, "head": "concat"}, "fcn_r101": {**_R101, "head": "concat"}},
-    marks=(STEM, r"^decode_head\.conv_cat\.", r"^decode_head\.convs\.1\."),
-    strangers=(r"^neck\.",),
+    required=(STEM, r"^decode_head\.conv_cat\.", r"^decode_head\.convs\.1\."),
+    forbidden=(r"^neck\.",),
     renames=(
         *RESNET,
         (r"^decode_head\.convs\.", "body.head.convolutions."),
@@ -49,11 +49,11 @@ FCN = Layout(
         (r"^decode_head\.conv_seg\.", "body.head.classify.1."),
     ),
     classifier=SEG,
-    sides=SIDES,
+    auxiliary=AUXILIARY,
     resnet="backbone.",
     single=SINGLE,
     sizes={"width": "decode_head.convs.0.conv.weight", **SIDE_SIZE},
-    untold=_RESNETS,
+    undetectable=_RESNETS,
 )
 PSP: tuple[Rename, ...] = (
     (r"^decode_head\.psp_modules\.(\d)\.1\.", r"body.head.0.levels.\1."),
@@ -64,15 +64,15 @@ _PSP_OPTIONS = {"first_block": "prev", "align_corners": False}
 PSPNET = Layout(
     source=SOURCE,
     networks={"pspnet_r18": {}, "pspnet_r50": {**_R50, **_PSP_OPTIONS}, "pspnet_r101": {**_R101, **_PSP_OPTIONS}},
-    marks=(STEM, r"^decode_head\.psp_modules\."),
-    strangers=(r"^neck\.",),
+    required=(STEM, r"^decode_head\.psp_modules\."),
+    forbidden=(r"^neck\.",),
     renames=(*RESNET, *PSP),
     classifier=SEG,
-    sides=SIDES,
+    auxiliary=AUXILIARY,
     resnet="backbone.",
     single=SINGLE,
     sizes={"width": MERGED, **SIDE_SIZE},
-    untold=_RESNETS,
+    undetectable=_RESNETS,
 )
 ASPP: tuple[Rename, ...] = (
     (r"^decode_head\.aspp_modules\.", "body.head.0.branches."),
@@ -87,15 +87,15 @@ DEEPLABV3 = Layout(
         "deeplabv3_r50": {**_R50, "form": "mmseg"},
         "deeplabv3_r101": {**_R101, "form": "mmseg"},
     },
-    marks=(STEM, r"^decode_head\.aspp_modules\.1\.conv\."),
-    strangers=(r"^neck\.",),
+    required=(STEM, r"^decode_head\.aspp_modules\.1\.conv\."),
+    forbidden=(r"^neck\.",),
     renames=(*RESNET, *ASPP),
     classifier=SEG,
-    sides=SIDES,
+    auxiliary=AUXILIARY,
     resnet="backbone.",
     single=SINGLE,
     sizes={"width": MERGED, **SIDE_SIZE},
-    untold=_RESNETS,
+    undetectable=_RESNETS,
 )
 DEEPLABV3PLUS = Layout(
     source=SOURCE,
@@ -105,7 +105,7 @@ DEEPLABV3PLUS = Layout(
         "deeplabv3plus_r101": {"output_stride": 8},
         "deeplabv3plus": {"output_stride": 8},
     },
-    marks=(STEM, r"^decode_head\.aspp_modules\.1\.depthwise_conv\.", r"^decode_head\.c1_bottleneck\."),
+    required=(STEM, r"^decode_head\.aspp_modules\.1\.depthwise_conv\.", r"^decode_head\.c1_bottleneck\."),
     renames=(
         (r"^auxiliary_head\.convs\.0\.", "body.side.0."),
         (r"^auxiliary_head\.conv_seg\.", "body.side.2."),
@@ -120,11 +120,11 @@ DEEPLABV3PLUS = Layout(
         (r"^decode_head\.conv_seg\.", "body.head.1."),
     ),
     classifier=SEG,
-    sides=SIDES,
+    auxiliary=AUXILIARY,
     resnet="backbone.",
     single=SINGLE,
     sizes={"width": MERGED, "low_width": "decode_head.c1_bottleneck.conv.weight", **SIDE_SIZE},
-    untold=_RESNETS,
+    undetectable=_RESNETS,
 )
 _JPU: tuple[Rename, ...] = (
     (r"\.depthwise_conv\.", ".0."),
@@ -142,33 +142,33 @@ _FASTFCN = {"backbone": "resnet50c", "form": "mmseg"}, {"backbone": "resnet101c"
 FASTFCN_PSP = Layout(
     source=SOURCE,
     networks={"fastfcn_psp_r50": _FASTFCN[0], "fastfcn_psp_r101": _FASTFCN[1]},
-    marks=(STEM, r"^neck\.dilation_layers\.", r"^decode_head\.psp_modules\."),
+    required=(STEM, r"^neck\.dilation_layers\.", r"^decode_head\.psp_modules\."),
     renames=(*RESNET, *_JPU, *PSP),
     blocks=_TURNED,
     classifier=SEG,
-    sides=SIDES,
+    auxiliary=AUXILIARY,
     resnet="backbone.",
     single=SINGLE,
     sizes={"width": "neck.conv_layers.0.0.conv.weight", "head_width": MERGED, **SIDE_SIZE},
-    untold=("align_corners",),
+    undetectable=("align_corners",),
 )
 FASTFCN_DEEPLABV3 = Layout(
     source=SOURCE,
     networks={"fastfcn_deeplabv3_r50": _FASTFCN[0], "fastfcn_deeplabv3_r101": _FASTFCN[1]},
-    marks=(STEM, r"^neck\.dilation_layers\.", r"^decode_head\.aspp_modules\."),
+    required=(STEM, r"^neck\.dilation_layers\.", r"^decode_head\.aspp_modules\."),
     renames=(*RESNET, *_JPU, *ASPP),
     blocks=_TURNED,
     classifier=SEG,
-    sides=SIDES,
+    auxiliary=AUXILIARY,
     resnet="backbone.",
     single=SINGLE,
     sizes={"width": "neck.conv_layers.0.0.conv.weight", "head_width": MERGED, **SIDE_SIZE},
-    untold=("align_corners",),
+    undetectable=("align_corners",),
 )
 FASTFCN_ENCNET = Layout(
     source=SOURCE,
     networks={"fastfcn_encnet_r50": _FASTFCN[0], "fastfcn_encnet_r101": _FASTFCN[1]},
-    marks=(STEM, r"^neck\.dilation_layers\.", r"^decode_head\.enc_module\."),
+    required=(STEM, r"^neck\.dilation_layers\.", r"^decode_head\.enc_module\."),
     renames=(
         *RESNET,
         *_JPU,
@@ -183,11 +183,11 @@ FASTFCN_ENCNET = Layout(
     ),
     blocks=_TURNED,
     classifier=SEG,
-    sides=SIDES,
+    auxiliary=AUXILIARY,
     resnet="backbone.",
     single=SINGLE,
     sizes={"width": "neck.conv_layers.0.0.conv.weight", "head_width": MERGED, **SIDE_SIZE},
-    untold=("align_corners",),
+    undetectable=("align_corners",),
 )
 HRNET = Layout(
     source=SOURCE,
@@ -195,7 +195,7 @@ HRNET = Layout(
         name: {"form": "mmseg"}
         for name in ("hrnet_w18", "hrnet_w48", "hrnet_w18s_v1", "hrnet_w18s_v2", "hrnet_w32", "hrnet")
     },
-    marks=(r"^backbone\.stage4\.", r"^decode_head\.convs\.0\.conv\.weight$"),
+    required=(r"^backbone\.stage4\.", r"^decode_head\.convs\.0\.conv\.weight$"),
     renames=(
         *PAIRS,
         (r"^backbone\.", "body.backbone."),
@@ -205,7 +205,7 @@ HRNET = Layout(
     zeros=r"^body\.head\.0\.bias$",
     classifier=SEG,
     single=SINGLE,
-    untold=("align_corners",),
+    undetectable=("align_corners",),
 )
 _OCR: tuple[Rename, ...] = (
     (r"^decode_head\.1\.bottleneck\.", "body.head.narrow."),
@@ -225,7 +225,7 @@ _OCR_SIZES = {
 OCR = Layout(
     source=SOURCE,
     networks={"ocr_r101": {}},
-    marks=(STEM, r"^decode_head\.1\.object_context_block\."),
+    required=(STEM, r"^decode_head\.1\.object_context_block\."),
     renames=(
         *RESNET,
         (r"^decode_head\.0\.convs\.0\.", "body.guess.0."),
@@ -236,14 +236,14 @@ OCR = Layout(
     resnet="backbone.",
     single=_OCR_SINGLE,
     sizes={"guess_width": "decode_head.0.convs.0.conv.weight", **_OCR_SIZES},
-    untold=_RESNETS,
+    undetectable=_RESNETS,
 )
 HRNET_OCR = Layout(
     source=SOURCE,
     networks={
         name: {"align_corners": False, "form": "mmseg"} for name in ("hrnet_ocr_w18", "hrnet_ocr_w32", "hrnet_ocr_w48")
     },
-    marks=(r"^backbone\.stage4\.", r"^decode_head\.1\.object_context_block\."),
+    required=(r"^backbone\.stage4\.", r"^decode_head\.1\.object_context_block\."),
     renames=(
         *PAIRS,
         (r"^backbone\.", "body.backbone.0."),
@@ -255,11 +255,11 @@ HRNET_OCR = Layout(
     classifier=_OCR_SEG,
     single=_OCR_SINGLE,
     sizes=_OCR_SIZES,
-    untold=("align_corners",),
+    undetectable=("align_corners",),
 )
 
 _MOBILENET: tuple[Rename, ...] = (*mmseg_names("body.backbone"), *PAIRS)
-_MOBILENET_MARK = r"^backbone\.layer7\.0\.conv\.2\.conv\.weight$"
+_MOBILENET_REQUIRED_NAME = r"^backbone\.layer7\.0\.conv\.2\.conv\.weight$"
 
 
 def _on_mobilenet(layout: Layout, name: str, **options: object) -> Layout:
@@ -267,7 +267,7 @@ def _on_mobilenet(layout: Layout, name: str, **options: object) -> Layout:
     return replace(
         layout,
         networks={name: {"backbone": "mobilenet_v2_mmseg", **options}},
-        marks=(_MOBILENET_MARK, *(mark for mark in layout.marks if mark != STEM)),
+        required=(_MOBILENET_REQUIRED_NAME, *(mark for mark in layout.required if mark != STEM)),
         renames=(*_MOBILENET, *layout.renames),
         resnet=None,
     )

@@ -8,7 +8,7 @@ from typing import Any
 from geoseg.errors import ModelError
 from geoseg.nn.checkpoints.mmseg.config import kind
 
-_IDLE = (
+_UNUSED = (
     *("type", "pretrained", "init_cfg", "norm_eval", "frozen_stages", "with_cp", "zero_init_residual", "in_channels"),
     *("base_channels", "channels", "num_classes", "out_channels", "threshold", "dropout_ratio", "loss_decode"),
     *("ignore_index", "sampler", "in_index", "num_stages", "out_indices", "style", "drop_rate", "drop_path_rate"),
@@ -24,7 +24,7 @@ class ConfigPart:
     def __init__(self, path: str, values: Mapping[str, Any]) -> None:
         self.path = path
         self.values = values
-        self.taken = set(_IDLE)
+        self.taken = set(_UNUSED)
 
     def take(self, key: str, *, default: Any) -> Any:
         """Take a key; lists become tuples."""

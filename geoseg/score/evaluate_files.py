@@ -12,12 +12,12 @@ from geoseg.errors import UsageError
 from geoseg.io.labels.nodata import Nodata
 from geoseg.io.vectors.names import is_folder
 from geoseg.score.boundary import Distance
-from geoseg.score.codes import Positive
+from geoseg.score.comparison import Reading, colours_of
 from geoseg.score.edges.files import evaluate_edges
 from geoseg.score.evaluate import EvaluationPlan, Report
 from geoseg.score.evaluate import evaluate as evaluate_pairs
+from geoseg.score.label_meaning import Positive
 from geoseg.score.pairs import find_pairs
-from geoseg.score.view import Reading, colours_of
 
 
 def evaluate(  # noqa: PLR0913 - an evaluation's options, each with a default

@@ -19,13 +19,13 @@ from geoseg.io.store import Store
 from geoseg.models.bundled import BUNDLED
 from geoseg.models.model import Model, ModelSource
 from geoseg.run import on_worker
+from geoseg.run.executor import BlockDone, SceneRequest, Slot, State
 from geoseg.run.lock import locked
 from geoseg.run.on_worker import BLOCKS_AT_ONCE, DescribedModel, PredictTask, SegmentTask
 from geoseg.run.plan import Job
 from geoseg.run.publish import RunStats
 from geoseg.run.report import Reporter
 from geoseg.run.stages import StartedRun, disk_errors, run_paths
-from geoseg.run.workers import BlockDone, SceneRequest, Slot, State
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -41,7 +41,7 @@ GPU = "GPU"
 _LOOK_AGAIN_S = 5.0
 
 
-class DaskWorkers:
+class DaskExecutor:
     """Scenes and blocks spread over the workers of a cluster; may be used from several threads.
 
     Each worker process loads the network once and keeps it for all blocks and scenes. Only a few blocks per worker are
@@ -65,7 +65,7 @@ class DaskWorkers:
         self._scenes = 0
         self._slots, self._looked = 0, -_LOOK_AGAIN_S
 
-    def load(self, source: ModelSource) -> Model:
+    def load_model(self, source: ModelSource) -> Model:
         """Load a model on a worker and return a description of it; this machine need not be able to run it.
 
         If workers declare a GPU, one of those loads it, so that the description has the runtime that will be used.
@@ -78,8 +78,10 @@ class DaskWorkers:
         described = self._result(on_worker.describe_on_worker, self._there(source), what=what, resources=needs or None)
         return replace(described, source=source).model()
 
-    def predict(self, job: Job, store: Store, left: list[Block], advance: Callable[[int], None]) -> Iterator[BlockDone]:
-        """See ``Workers``.
+    def predict_blocks(
+        self, job: Job, store: Store, left: list[Block], advance: Callable[[int], None]
+    ) -> Iterator[BlockDone]:
+        """See ``Executor``.
 
         Raises:
             ModelError: a worker would compute with another runtime or precision than the others.
@@ -100,8 +102,8 @@ class DaskWorkers:
             advance(done.block.window.pixels)
             yield done
 
-    def segment(self, request: SceneRequest, model: Model, reporter: Reporter) -> tuple[dict[str, Any], State]:
-        """See ``Workers``: begin, blocks and layers on the workers; this process holds the lock and counts.
+    def segment_scene(self, request: SceneRequest, model: Model, reporter: Reporter) -> tuple[dict[str, Any], State]:
+        """See ``Executor``: begin, blocks and layers on the workers; this process holds the lock and counts.
 
         Raises:
             GeosegError: as ``geoseg.run.predict.predict``, and ``predict`` above.

@@ -23,7 +23,7 @@ from geoseg.io.labels.polygon_layer import PolygonLabels
 from geoseg.io.labels.resampled_layer import Fit, on_grid
 from geoseg.io.vectors.names import is_vector
 from geoseg.io.vectors.read import VectorRequest
-from geoseg.score.codes import Meaning, classes_of, read_meaning
+from geoseg.score.label_meaning import Meaning, classes_of, read_meaning
 from geoseg.score.matrix import U8
 from geoseg.score.pairs import Pair
 

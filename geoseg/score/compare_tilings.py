@@ -14,9 +14,9 @@ from geoseg.core.window import Margin, Window
 from geoseg.errors import SceneError, UsageError
 from geoseg.io.labels.label_layer import LabelLayer, read_codes
 from geoseg.io.raster.georeference import crop
+from geoseg.score.comparison import open_labels
 from geoseg.score.pairs import list_predictions
 from geoseg.score.seams import SeamCounts, TiledMap, tiled_map
-from geoseg.score.view import open_labels
 
 _RUN_RECORD = "run.json"
 _BLOCK_PX = 1024

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from geoseg.vector.arcs import OPEN, Arcs
+from geoseg.vector.corner_groups import any_of_group
 from geoseg.vector.generalise import Minimum, merge_small, near_unsettled
-from geoseg.vector.groups import any_of_group
 from geoseg.vector.kernel import kernel
 from geoseg.vector.patch import Patch
 from geoseg.vector.polygons import Drawing, Polygons, draw_regions, leave_open

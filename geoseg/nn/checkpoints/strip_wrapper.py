@@ -18,7 +18,7 @@ _BESIDE = re.compile(r"^(module\.)?(loss|criterion|train_metrics|val_metrics|tes
 _DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.int64, torch.int32, torch.uint8)
 
 
-def unwrap(content: Mapping[str, Any]) -> dict[str, Tensor]:
+def strip_wrapper(content: Mapping[str, Any]) -> dict[str, Tensor]:
     """Return the tensors of a network by their bare names.
 
     Args:

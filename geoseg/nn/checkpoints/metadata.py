@@ -33,16 +33,16 @@ _TORCHGEO_MODELS = MappingProxyType(
 """Value of ``model`` among a torchgeo task's hyper-parameters to a name of the registry."""
 
 
-def network_of(hints: Mapping[str, Any]) -> str | None:
+def network_of(metadata: Mapping[str, Any]) -> str | None:
     """Name the network of a checkpoint from its metadata; None if nothing names one.
 
     Args:
-        hints: ``config`` of smp's ``save_pretrained``, or ``hyper_parameters`` of a torchgeo task.
+        metadata: ``config`` of smp's ``save_pretrained``, or ``hyper_parameters`` of a torchgeo task.
 
     Raises:
         ModelError: they name a network that geoseg does not have.
     """
-    config, task = hints.get("config"), hints.get("hyper_parameters")
+    config, task = metadata.get("config"), metadata.get("hyper_parameters")
     if isinstance(config, Mapping) and isinstance(config.get("_model_class"), str):
         return f"smp_{config['_model_class'].lower()}"
     if isinstance(task, Mapping) and isinstance(task.get("model"), str):
@@ -50,17 +50,17 @@ def network_of(hints: Mapping[str, Any]) -> str | None:
     return None
 
 
-def said(name: str, hints: Mapping[str, Any]) -> dict[str, Any]:
-    """Turn hints into options of a network.
+def metadata_options(name: str, metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """Turn metadata into options of a network.
 
     Args:
         name: of the network.
-        hints: ``config`` of smp's ``save_pretrained``, ``hyper_parameters`` of Lightning; others are passed over.
+        metadata: ``config`` of smp's ``save_pretrained``, ``hyper_parameters`` of Lightning; others are passed over.
 
     Raises:
         ModelError: they name another network.
     """
-    config, task = hints.get("config"), hints.get("hyper_parameters")
+    config, task = metadata.get("config"), metadata.get("hyper_parameters")
     if isinstance(config, Mapping):
         return _of_smp(name, config)
     if isinstance(task, Mapping) and isinstance(task.get("model"), str):

@@ -41,7 +41,7 @@ def gdal_messages() -> Iterator[list[str]]:
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
+def suppress_gdal_messages() -> Iterator[None]:
     """Suppress warnings of rasterio on rasters without georeference and of pyogrio on layers; errors are still raised.
 
     Python's warning filters are one list for the whole process, and ``warnings.catch_warnings`` restores the list that

@@ -1,4 +1,4 @@
-"""Workers of an archive run, chosen by its configuration."""
+"""Executor of an archive run, chosen by its configuration."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from contextlib import AbstractContextManager, nullcontext
 import torch
 
 from geoseg.archive.config import ArchiveConfig
-from geoseg.run.start_workers import WorkerChoice, start_workers
-from geoseg.run.workers import Slot, Workers
+from geoseg.run.executor import Executor, Slot
+from geoseg.run.open_executor import ExecutorChoice, open_executor
 
 MOST_SCENES = 256
 """Most scenes in flight: each has a thread of the client."""
 
 
-def archive_workers(config: ArchiveConfig, *, slot: Slot = nullcontext) -> AbstractContextManager[Workers]:
+def archive_executor(config: ArchiveConfig, *, slot: Slot = nullcontext) -> AbstractContextManager[Executor]:
     """Start or join the workers of an archive; without a choice, one process for each CUDA device, and at least one.
 
     Args:
@@ -26,13 +26,13 @@ def archive_workers(config: ArchiveConfig, *, slot: Slot = nullcontext) -> Abstr
         UsageError: the cluster class does not exist or refuses its options.
     """
     if config.scheduler is not None or config.cluster is not None:
-        return start_workers(WorkerChoice(scheduler=config.scheduler, cluster=config.cluster), slot=slot)
+        return open_executor(ExecutorChoice(scheduler=config.scheduler, cluster=config.cluster), slot=slot)
     if config.workers == 0:
-        return start_workers(WorkerChoice(), slot=slot)
-    return start_workers(WorkerChoice(processes=config.workers or max(1, torch.cuda.device_count())), slot=slot)
+        return open_executor(ExecutorChoice(), slot=slot)
+    return open_executor(ExecutorChoice(processes=config.workers or max(1, torch.cuda.device_count())), slot=slot)
 
 
-def scenes_in_flight(config: ArchiveConfig, workers: Workers) -> int:
+def scenes_in_flight(config: ArchiveConfig, workers: Executor) -> int:
     """Return the largest number of scenes in flight: enough that no worker idles when a scene ends."""
     if not workers.concurrent:
         return 1

@@ -1,4 +1,4 @@
-"""Learner: Lightning module of a network, the moving average of its weights, and the training step."""
+"""TrainingModule: Lightning module of a network, the moving average of its weights, and the training step."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ from geoseg.training.optimiser import encoder_of, make_optimiser
 from geoseg.training.progress import Line
 from geoseg.training.recipe import Recipe, recipe_digest
 from geoseg.training.schedule import learning_rate
-from geoseg.training.separation_loss import object_channels, separation_loss, separation_weights
+from geoseg.training.separation_loss import separated_classes, separation_loss, separation_weights
 
 
-class Learner(LightningModule):  # type: ignore[misc]
+class TrainingModule(LightningModule):  # type: ignore[misc]
     """Lightning module of the training: network, averaged network and progress.
 
     Args:
@@ -74,7 +74,7 @@ class Learner(LightningModule):  # type: ignore[misc]
         if recipe.trainer.recompute:
             recompute_blocks(self.network)
         self._layout = layout
-        self._objects = object_channels(recipe.loss, recipe.legend)
+        self._objects = separated_classes(recipe.loss, recipe.legend)
         self.register_buffer("class_weights", class_weights, persistent=False)
         self.register_buffer("counts", torch.zeros(len(recipe.legend) ** 2, dtype=torch.int64), persistent=False)
         self.steps_taken = self.batches_seen = 0
@@ -110,7 +110,7 @@ class Learner(LightningModule):  # type: ignore[misc]
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
         """Move a batch to the device."""
         del dataloader_idx
-        return Batch(*(one.to(device, non_blocking=True) for one in (batch.inputs, batch.channels, batch.objects)))
+        return Batch(*(one.to(device, non_blocking=True) for one in (batch.inputs, batch.class_indices, batch.objects)))
 
     def on_train_start(self) -> None:
         """Start the clock, so that preparation is not counted."""
@@ -138,11 +138,11 @@ class Learner(LightningModule):  # type: ignore[misc]
             return self._checked(self._instance_loss(batch))
         logits, auxiliary = self._answers(batch.inputs.contiguous(memory_format=self._layout))
         with torch.autocast(self.device.type, enabled=False):
-            loss = self._loss(logits, batch.channels)
+            loss = self._loss(logits, batch.class_indices)
             loss = loss + auxiliary_loss(
-                auxiliary, batch.channels, self.recipe.loss, ignore=UNLABELLED, class_weights=self.class_weights
+                auxiliary, batch.class_indices, self.recipe.loss, ignore=UNLABELLED, class_weights=self.class_weights
             )
-        self._count(logits.detach(), batch.channels)
+        self._count(logits.detach(), batch.class_indices)
         return self._checked(loss)
 
     def _checked(self, loss: Tensor) -> Tensor:
@@ -154,7 +154,7 @@ class Learner(LightningModule):  # type: ignore[misc]
 
     def _instance_loss(self, batch: Batch) -> Tensor:
         """Sum the losses of an instance network."""
-        targets = targets_of(batch.channels.cpu(), batch.objects.cpu(), label_table(self.recipe.legend))
+        targets = targets_of(batch.class_indices.cpu(), batch.objects.cpu(), label_table(self.recipe.legend))
         losses = self.network(batch.inputs.contiguous(memory_format=self._layout), to_device(targets, self.device))
         return torch.stack([loss.float() for loss in losses.values()]).sum()
 
@@ -264,17 +264,17 @@ class Learner(LightningModule):  # type: ignore[misc]
         self.looks_since_best = state["looks_since_best"]
         self.counts.copy_(state["counts"])
 
-    def _loss(self, logits: Tensor, channels: Tensor) -> Tensor:
+    def _loss(self, logits: Tensor, class_indices: Tensor) -> Tensor:
         mix = self.recipe.loss
-        loss = mixed_loss(logits, channels, mix, ignore=UNLABELLED, class_weights=self.class_weights)
+        loss = mixed_loss(logits, class_indices, mix, ignore=UNLABELLED, class_weights=self.class_weights)
         if mix.separation:
-            weights = separation_weights(channels, self._objects, mix.separation_px)
-            loss = loss + mix.separation * separation_loss(logits, channels, weights, ignore=UNLABELLED)
+            weights = separation_weights(class_indices, self._objects, mix.separation_px)
+            loss = loss + mix.separation * separation_loss(logits, class_indices, weights, ignore=UNLABELLED)
         return loss
 
-    def _count(self, logits: Tensor, channels: Tensor) -> None:
-        known = channels != UNLABELLED
-        pairs = channels[known] * logits.shape[1] + logits.argmax(1)[known]
+    def _count(self, logits: Tensor, class_indices: Tensor) -> None:
+        known = class_indices != UNLABELLED
+        pairs = class_indices[known] * logits.shape[1] + logits.argmax(1)[known]
         self.counts += torch.bincount(pairs, minlength=len(self.counts))
 
     @torch.no_grad()

@@ -20,7 +20,7 @@ from geoseg.inference.tasks.registry import task_of
 from geoseg.inference.tasks.task import Assembly, Refine
 from geoseg.io.labels.area_of_interest import Mask
 from geoseg.io.prefetch import prefetch
-from geoseg.io.raster.options import OpenOptions
+from geoseg.io.raster.open_options import OpenOptions
 from geoseg.io.raster.read_ahead import read_ahead
 from geoseg.io.raster.scene import Scene
 from geoseg.io.store import Store
@@ -71,7 +71,7 @@ class SceneRequest:
     overwrite: bool
 
 
-class Workers(Protocol):
+class Executor(Protocol):
     """Loads models and predicts with them: this process, or a cluster. The bytes are the same.
 
     Attributes:
@@ -80,7 +80,7 @@ class Workers(Protocol):
 
     concurrent: bool
 
-    def load(self, source: ModelSource) -> Model:
+    def load_model(self, source: ModelSource) -> Model:
         """Load a model where it will run.
 
         Raises:
@@ -92,7 +92,7 @@ class Workers(Protocol):
         """Blocks that are held at once; a cluster may grow."""
         ...
 
-    def segment(self, request: SceneRequest, model: Model, reporter: Reporter) -> tuple[dict[str, Any], State]:
+    def segment_scene(self, request: SceneRequest, model: Model, reporter: Reporter) -> tuple[dict[str, Any], State]:
         """Segment a whole scene with a model that ``load`` gave.
 
         Returns:
@@ -103,7 +103,9 @@ class Workers(Protocol):
         """
         ...
 
-    def predict(self, job: Job, store: Store, left: list[Block], advance: Callable[[int], None]) -> Iterator[BlockDone]:
+    def predict_blocks(
+        self, job: Job, store: Store, left: list[Block], advance: Callable[[int], None]
+    ) -> Iterator[BlockDone]:
         """Predict blocks and store each; yield each once it is stored, in any order.
 
         Args:
@@ -115,7 +117,7 @@ class Workers(Protocol):
         ...
 
 
-class LocalWorkers:
+class LocalExecutor:
     """Executor in this process: one block after the other; the next is read while the network runs.
 
     Args:
@@ -128,16 +130,16 @@ class LocalWorkers:
         self._slot = slot
         self._one_scene = threading.Lock()
 
-    def load(self, source: ModelSource) -> Model:
-        """See ``Workers``."""
+    def load_model(self, source: ModelSource) -> Model:
+        """See ``Executor``."""
         return load(source)
 
     def slots(self) -> int:
-        """See ``Workers``."""
+        """See ``Executor``."""
         return 1
 
-    def segment(self, request: SceneRequest, model: Model, reporter: Reporter) -> tuple[dict[str, Any], State]:
-        """See ``Workers``; one scene at a time."""
+    def segment_scene(self, request: SceneRequest, model: Model, reporter: Reporter) -> tuple[dict[str, Any], State]:
+        """See ``Executor``; one scene at a time."""
         from geoseg.run.predict import predict  # noqa: PLC0415 - it uses this class
 
         with self._one_scene, Scene(request.uri, request.options) as scene:
@@ -153,8 +155,10 @@ class LocalWorkers:
             )
             return layers.record, scene.opened_state
 
-    def predict(self, job: Job, store: Store, left: list[Block], advance: Callable[[int], None]) -> Iterator[BlockDone]:
-        """See ``Workers``."""
+    def predict_blocks(
+        self, job: Job, store: Store, left: list[Block], advance: Callable[[int], None]
+    ) -> Iterator[BlockDone]:
+        """See ``Executor``."""
         progress = TileProgress(job.plan, advance)
         with self._slot() if left else nullcontext():
             for source in prefetch(read_inputs(job.scene, job.plan, job.mask, left), depth=2):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from geoseg.errors import UsageError
-from geoseg.run.workers import LocalWorkers, Slot, Workers
+from geoseg.run.executor import Executor, LocalExecutor, Slot
 
 
 class ClusterSpec(Protocol):
@@ -35,7 +35,7 @@ class ClusterSpec(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WorkerChoice:
+class ExecutorChoice:
     """Choice of the workers of a run; by default this process predicts.
 
     Attributes:
@@ -57,7 +57,7 @@ class WorkerChoice:
 
 
 @contextmanager
-def start_workers(choice: WorkerChoice, *, slot: Slot = nullcontext) -> Iterator[Workers]:
+def open_executor(choice: ExecutorChoice, *, slot: Slot = nullcontext) -> Iterator[Executor]:
     """Start or join workers; those started here are stopped at the end.
 
     Args:
@@ -68,18 +68,18 @@ def start_workers(choice: WorkerChoice, *, slot: Slot = nullcontext) -> Iterator
         ResourceError: the scheduler does not respond, or no worker starts.
         UsageError: the class of the cluster does not exist or refuses its options.
     """
-    if choice == WorkerChoice():
-        yield LocalWorkers(slot=slot)
+    if choice == ExecutorChoice():
+        yield LocalExecutor(slot=slot)
         return
 
     from geoseg.run import cluster  # noqa: PLC0415 - distributed takes a second to import
 
     if choice.scheduler is not None:
         with cluster.joined_cluster(choice.scheduler) as client:
-            yield cluster.DaskWorkers(client, slot=slot)
+            yield cluster.DaskExecutor(client, slot=slot)
     elif choice.cluster is not None:
         with cluster.started_cluster(choice.cluster) as client:
-            yield cluster.DaskWorkers(client, slot=slot)
+            yield cluster.DaskExecutor(client, slot=slot)
     elif choice.processes is not None:
         with cluster.local_cluster(choice.processes) as client:
-            yield cluster.DaskWorkers(client, threads=cluster.share_of_threads(choice.processes), slot=slot)
+            yield cluster.DaskExecutor(client, threads=cluster.share_of_threads(choice.processes), slot=slot)
