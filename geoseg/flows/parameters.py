@@ -23,9 +23,9 @@ class SceneOptions(BaseModel):
 
     Attributes:
         workers: processes on this machine that share the blocks; None: this one.
-        scheduler: address of a Dask scheduler whose workers shall do it.
+        scheduler: address of a Dask scheduler whose workers predict.
         name: folder and stem of the output, instead of the scene's own.
-        overwrite: replace an output made otherwise.
+        overwrite: replace an existing output that was made with other options.
         gpu_limit: a global concurrency limit; the scene holds one slot of it while its network runs.
     """
 

@@ -60,7 +60,7 @@ class SceneRequest:
         name: folder and stem of the output.
         out: folder of all outputs.
         spec: options of the prediction.
-        overwrite: replace a bundle that was made otherwise.
+        overwrite: replace an existing bundle that was made with other options.
     """
 
     uri: str

@@ -140,7 +140,7 @@ def _executor(workers: Executor | Client | None) -> Executor:
         from geoseg.run.dask_executor import DaskExecutor  # noqa: PLC0415 - distributed takes a second to import
 
         return DaskExecutor(workers)
-    if not callable(getattr(workers, "predict", None)):
+    if not callable(getattr(workers, "predict_blocks", None)):
         raise UsageError(f"predict takes a distributed.Client as workers, not {type(workers).__name__}.")
     return workers
 

@@ -107,7 +107,7 @@ class NetworkTests:
             assert make_network(bands, classes).eval()(torch.randn(1, bands, 32, 48)).shape == (1, classes, 32, 48)
 
     def test_a_tile_is_answered_alone_as_in_a_batch(self, network: nn.Module) -> None:
-        """Tiles of a batch know nothing of each other."""
+        """Tiles of a batch do not influence each other."""
         x = torch.randn(3, _BANDS, 64, 64)
         with torch.inference_mode():
             together = network(x)

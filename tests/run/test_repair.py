@@ -39,7 +39,7 @@ class NoNetwork(LocalExecutor):
 
     def predict_blocks(self, job: Any, store: Any, left: Any, advance: Any) -> Any:
         assert not left, "the network runs again"
-        return super().predict(job, store, left, advance)
+        return super().predict_blocks(job, store, left, advance)
 
 
 class Notes:

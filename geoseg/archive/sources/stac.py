@@ -182,7 +182,7 @@ class _Walk:
             try:
                 target = urljoin(uri, href) if is_remote(uri) else href
                 urlsplit(target)
-            except ValueError as error:  # an address that is none, "http://[x"
+            except ValueError as error:  # a malformed address, "http://[x"
                 raise refused from error
             if not self.allow_remote or not target.startswith(("http://", "https://")):
                 raise refused
