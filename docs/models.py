@@ -61,6 +61,11 @@ def _section(card: ModelCard) -> str:
         f"| bands | {', '.join(band.name for band in card.bands)} |",
         f"| pixels | {card.gsd_m.min:g}-{card.gsd_m.max:g} m on the ground |",
         f"| polygons | from {card.min_area_m2:g} m2 on |",
+        *(
+            f"| objects | counted with `{advice.options}` unless a run says otherwise |"
+            for advice in [card.objects]
+            if advice
+        ),
         f"| licence | {card.licence} |",
         *(f"| learnt from | {' '.join((it.name, it.split)).strip()}: {it.licence} |" for it in card.trained_on),
         *(f"| {score.metric} | {score.value:.3f} on {score.on} |" for score in card.scores),

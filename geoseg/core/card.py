@@ -13,6 +13,7 @@ from pydantic import (
     model_validator,
 )
 
+from geoseg.core.choices import SplitMethod
 from geoseg.core.legend import Legend
 
 Positive = Annotated[float, Field(gt=0)]
@@ -69,7 +70,27 @@ class Score(_Value):
     value: float
 
 
-_LATER_FIELDS = frozenset({"task", "warnings", "min_score"})
+class CountingDefaults(_Value):
+    """How objects of the network's classes are best counted, measured by whoever trained it.
+
+    Attributes:
+        split: where touching objects are parted; None: as ``geoseg.core.spec.ObjectChoice`` says.
+        neck: see ``geoseg.vector.objects.spec.ObjectSpec``; None: its default.
+        min_area_m2: smaller objects are left out; None: the card's smallest polygon.
+    """
+
+    split: SplitMethod | None = None
+    neck: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None = None
+    min_area_m2: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+
+    @property
+    def options(self) -> str:
+        """The values as options of ``geoseg predict``."""
+        given = self.model_dump(mode="json", exclude_none=True)
+        return " ".join(f"--{name.replace('_', '-')} {value}" for name, value in given.items())
+
+
+_LATER_FIELDS = frozenset({"task", "warnings", "min_score", "objects"})
 
 
 class ModelCard(_Value):
@@ -89,6 +110,7 @@ class ModelCard(_Value):
         min_area_m2: polygons smaller than this are merged into a neighbour unless a run sets another limit; 0, the
             default: every region is a polygon.
         min_score: of task ``instance``, least score of an object unless a run sets another.
+        objects: of task ``semantic``, how objects are counted unless a run says otherwise; None: no advice.
     """
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")]
@@ -106,6 +128,7 @@ class ModelCard(_Value):
     temperature: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
     min_area_m2: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
     min_score: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = 0.5
+    objects: CountingDefaults | None = None
     licence: str
     trained_on: tuple[TrainingSource, ...] = ()
     scores: tuple[Score, ...] = ()

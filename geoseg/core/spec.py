@@ -30,6 +30,7 @@ class ObjectChoice(BaseModel):
         classes: names or codes with commas between them, or ``countable``: those that the model's legend marks so.
         split: see ``geoseg.vector.objects.spec.ObjectSpec``; None: by confidence where it is written, else by distance.
         neck: see there.
+        min_area_m2: smaller objects are left out; None: those below the smallest polygon.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -37,6 +38,15 @@ class ObjectChoice(BaseModel):
     classes: Annotated[str, Field(min_length=1)]
     split: SplitMethod | None = None
     neck: Annotated[float, Field(ge=0, le=1)] | None = None
+    min_area_m2: Annotated[float, Field(ge=0)] | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_unset_area(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out an area that is not set, so that the digest of an older run stays equal."""
+        values: dict[str, Any] = write(self)
+        if self.min_area_m2 is None:
+            values.pop("min_area_m2", None)
+        return values
 
 
 class InstanceChoice(BaseModel):

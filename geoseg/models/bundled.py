@@ -18,7 +18,7 @@ BUNDLED: MappingProxyType[str, tuple[str, str]] = MappingProxyType(
         ),
         "buildings-separate": (
             "buildings-separate.safetensors",
-            "1acc12ca767653c022021e0937313fc0e203b0de584b7564e223c3befedb5ef7",
+            "677d1e46457c8b21b936efbbb201ffb0cbbbf810331a2c19965e17132cfeebea",
         ),
         "forest-unet": (
             "forest-unet.safetensors",

@@ -29,6 +29,7 @@ from geoseg.io.raster.pyramid import bytes_with_overviews
 from geoseg.io.raster.read_ahead import READ_AHEAD_BYTES
 from geoseg.io.raster.scene import Scene
 from geoseg.io.raster.surroundings import SurroundedScene, Surroundings
+from geoseg.run.card_defaults import with_card_defaults
 
 if TYPE_CHECKING:
     from geoseg.models.model import Model  # torch; ``geoseg inspect`` plans without it
@@ -176,7 +177,7 @@ def make_plan(scene: Described, card: ModelCard, spec: PredictSpec, *, others: S
         UsageError: tile and halo do not go together.
     """
     cards = (card, *others)
-    spec, defaults = _with_area(spec, cards)
+    spec, defaults = with_card_defaults(spec, cards)
     first, *_ = alone = [_alone(scene, one, member, spec) for member, one in enumerate(cards)]
     finer = _finer(first.read)
     plan = RunPlan(
@@ -232,15 +233,6 @@ def with_margin(plan: RunPlan, available: Margin) -> RunPlan:
         blocks=replace(plan.blocks, tiling=first.tiling),
         passes=tuple(_with_margin(one, plan.spec, available) for one in plan.passes),
     )
-
-
-def _with_area(spec: PredictSpec, cards: Sequence[ModelCard]) -> tuple[PredictSpec, tuple[str, ...]]:
-    """Fill in the smallest polygon area from the cards if the options do not set it, with a note."""
-    if spec.min_area_m2 is not None:
-        return spec, ()
-    area_m2 = min(card.min_area_m2 for card in cards)
-    note = f"polygons under {area_m2:g} m2 merged; --min-area-m2 0 gives all"
-    return spec.model_copy(update={"min_area_m2": area_m2}), (note,) if area_m2 and spec.vector else ()
 
 
 def _alone(scene: Described, card: ModelCard, member: int, spec: PredictSpec) -> InferencePass:

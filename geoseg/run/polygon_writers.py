@@ -60,7 +60,7 @@ def write_objects(layer: LayerJob) -> Mapping[str, Any]:
         codes=object_codes(choice.classes, legend),
         split=choice.split or ("confidence" if confidence.published else "distance"),
         neck=choice.neck,
-        min_area_m2=plan.spec.min_area_m2 or 0.0,
+        min_area_m2=(plan.spec.min_area_m2 or 0.0) if choice.min_area_m2 is None else choice.min_area_m2,
     )
     path = layer.job.work.building.file_of(layer.layer)
     with SceneObjects.find(source, grid.geobox, spec, BlockRun(nodata=legend.nodata, folder=path.parent)) as found:

@@ -71,11 +71,11 @@ def evaluate_objects(  # noqa: PLR0913 - an evaluation's options, each with a de
     """Compare the objects of a prediction with reference polygons.
 
     Args:
-        prediction: folder of a scene (its polygons are used, or its class raster if it has none), a vector file
-            (``FILE`` or ``FILE:LAYER``), or a class raster (its regions are traced).
+        prediction: folder of a scene (its objects are used, else its segments, else the regions of its class raster),
+            a vector file (``FILE`` or ``FILE:LAYER``), or a class raster (its regions are traced).
         reference: vector file, any CRS; ``FILE`` or ``FILE:LAYER``.
         of_class: name or code of the class in the prediction; None: the only one, or the only one but code 0.
-        layer: layer of the prediction's vector file; None: ``segments``, or the only one.
+        layer: layer of the prediction; None: of a folder, see there; of a vector file, ``segments``, or the only one.
         reference_layer: layer of the reference; None: the only one.
         reference_column: field of the reference that names classes; None: all its polygons.
         reference_class: value of that field for the requested objects.
@@ -192,8 +192,9 @@ def read_objects(path: Path, of_class: str | None, layer: str | None = None, *, 
     with ClassRaster(raster, ClassRules(unplaced=False)) as classes:
         area = shapely.Polygon(_corners(classes.geobox))
         ground: dict[str, Any] = {"area": area, "tolerance": 0.1 * np.sqrt(abs(classes.geobox.transform.determinant))}
-        if raster.name.endswith(_CLASSES) and not segments.is_file() and detected.is_file():
-            frame = _chosen(detected, _predicted(detected, layer or OBJECTS, parts=False), of_class)
+        of_objects = layer in (None, OBJECTS) and detected.is_file()
+        if raster.name.endswith(_CLASSES) and of_objects:
+            frame = _chosen(detected, _predicted(detected, OBJECTS, parts=False), of_class)
             return Objects(frame=frame, source=detected, **ground)
         if raster.name.endswith(_CLASSES) and segments.is_file():
             frame = _chosen(segments, _predicted(segments, layer, parts=parts), of_class)
@@ -244,6 +245,8 @@ def _code(path: Path, legend: Legend, of_class: str | None) -> int:
 
 def _chosen(path: Path, frame: geopandas.GeoDataFrame, of_class: str | None) -> geopandas.GeoDataFrame:
     fields = [name for name in ("class_name", "class_code") if name in frame]
+    if frame.empty:
+        return frame
     if of_class is None:
         if "class_code" not in frame or frame["class_code"].nunique() < 2:
             return frame

@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
-from geoseg.core.card import Architecture, CardBand, GsdRange, ModelCard, Score, TrainingSource
+from geoseg.core.card import Architecture, CardBand, CountingDefaults, GsdRange, ModelCard, Score, TrainingSource
 from geoseg.core.digest import sha256_of_json
 from geoseg.core.legend import Legend
 from geoseg.data.augment import Augmentation
@@ -67,6 +67,7 @@ class Recipe(Settings):
     tile_px: int = 768
     halo_px: int = 64
     min_area_m2: float = 0.0
+    objects: CountingDefaults | None = None
     legend: Legend
     sources: tuple[Source, ...] = Field(min_length=1)
     chips: ChipSpec = ChipSpec()
@@ -146,6 +147,7 @@ class Recipe(Settings):
             tile_px=self.tile_px,
             halo_px=self.halo_px,
             min_area_m2=self.min_area_m2,
+            objects=self.objects,
             task=self.task,
             legend=self.legend,
             trained_on=tuple(trained_on),

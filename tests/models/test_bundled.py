@@ -79,6 +79,7 @@ def test_its_recipe_is_the_shipped_one(name: str) -> None:
         "tile_px",
         "halo_px",
         "min_area_m2",
+        "objects",
         "licence",
         "title",
         "description",

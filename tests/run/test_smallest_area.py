@@ -15,10 +15,12 @@ from scipy import ndimage
 
 from geoseg.archive.config import ArchiveConfig
 from geoseg.cli.main import app
-from geoseg.core.spec import PredictSpec
+from geoseg.core.card import CountingDefaults
+from geoseg.core.spec import ObjectChoice, PredictSpec
 from geoseg.models.model import load_model
 from geoseg.process.command import run_command
 from geoseg.run.predict import Layers, predict
+from geoseg.score.object_files import evaluate_objects
 
 AREA_M2 = 20.0
 SAID = "polygons under 20 m2 merged; --min-area-m2 0 gives all"
@@ -99,3 +101,54 @@ def test_archives_take_it_from_the_card_or_from_their_configuration(tmp_path: Pa
     facts: dict[str, Any] = {"source": str(tmp_path), "model": "buildings-unet", "out": str(tmp_path / "out")}
     assert ArchiveConfig(**facts).predict.min_area_m2 is None
     assert ArchiveConfig(**facts, predict={"min_area_m2": 0}).predict.min_area_m2 == 0
+
+
+def test_the_card_says_how_objects_are_counted_unless_the_run_does(
+    write_tiny: Any, write_scene: Any, tmp_path: Path
+) -> None:
+    advice = CountingDefaults(split="distance", neck=0.6, min_area_m2=3)
+    advised = load_model(write_tiny(3, objects=advice), device="cpu", runtime="torch", precision="fp32")
+    plain = load_model(write_tiny(3), device="cpu", runtime="torch", precision="fp32")
+    scene, name = write_scene(), advised.card.legend.names[1]
+
+    def objects(model: Any, out: str, spec: PredictSpec) -> tuple[geopandas.GeoDataFrame, list[str]]:
+        layers = predict(scene, model, tmp_path / out, spec=spec)
+        file = layers.bundle.segments.with_name(f"{layers.bundle.stem}_objects.gpkg")
+        return geopandas.read_file(file, layer="objects"), layers.record["notes"]
+
+    usual, notes = objects(advised, "usual", PredictSpec(objects=ObjectChoice(classes=name)))
+    assert notes == [f"objects are counted as the model's card advises: {advice.options}"]
+    assert advice.options == "--split distance --neck 0.6 --min-area-m2 3.0"
+    written_out = ObjectChoice(classes=name, split="distance", neck=0.6, min_area_m2=3)
+    same, notes = objects(plain, "same", PredictSpec(objects=written_out))
+    assert notes == []
+    assert usual.geometry.equals(same.geometry)
+    assert usual.area_m2.min() >= 3
+
+    said = ObjectChoice(classes=name, split="none")
+    other, notes = objects(advised, "other", PredictSpec(objects=said, min_area_m2=0))
+    without, _ = objects(plain, "without", PredictSpec(objects=said, min_area_m2=0))
+    assert notes == []
+    assert other.geometry.equals(without.geometry)
+    assert len(other) > len(usual)
+
+
+def test_a_scene_s_folder_is_scored_by_its_objects(write_tiny: Any, write_scene: Any, tmp_path: Path) -> None:
+    model = load_model(write_tiny(3), device="cpu", runtime="torch", precision="fp32")
+    name = model.card.legend.names[1]
+    spec = PredictSpec(objects=ObjectChoice(classes=name, split="none"), min_area_m2=0)
+    bundle = predict(write_scene(), model, tmp_path / "out", spec=spec).bundle
+    drawn = bundle.segments.with_name(f"{bundle.stem}_objects.gpkg")
+
+    default = evaluate_objects(drawn.parent, drawn, of_class=name)
+    assert default["prediction"] == str(drawn)
+    assert default["f1"] == 1.0
+    assert evaluate_objects(drawn.parent, drawn, of_class=name, layer="objects") == default
+    assert evaluate_objects(drawn.parent, drawn, of_class=name, layer="segments")["prediction"] == str(bundle.segments)
+
+    none = PredictSpec(objects=ObjectChoice(classes=name, split="none", min_area_m2=1e6))
+    empty = predict(write_scene(), model, tmp_path / "empty", spec=none).bundle.segments.parent
+    scores = evaluate_objects(empty, drawn, of_class=name)
+    assert (scores["predicted"], scores["f1"]) == (0, 0.0), (
+        "a prediction without objects finds nothing, which is no error"
+    )

@@ -13,7 +13,7 @@ def objects(
     reference: Annotated[Path, typer.Option(help="Polygons, in any CRS.")],
     class_: Annotated[str | None, typer.Option("--class", help="Class of the prediction: name or code.")] = None,
     layer: Annotated[
-        str | None, typer.Option(help="Layer of the prediction's polygons; default: segments, else objects.")
+        str | None, typer.Option(help="Layer of the prediction's polygons; default: objects, else segments.")
     ] = None,
     reference_layer: Annotated[
         str | None, typer.Option(help="Layer of the reference's polygons; or FILE:LAYER.")
