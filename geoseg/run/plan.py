@@ -17,6 +17,7 @@ from geoseg.core.spec import PredictSpec
 from geoseg.core.tiling import Block, Blocks, Tiling
 from geoseg.core.window import Margin, Window
 from geoseg.errors import UsageError
+from geoseg.inference.card_defaults import with_card_defaults
 from geoseg.inference.match import Described, ReadPlan, match
 from geoseg.inference.passes import InferencePass, bands_read, readable, window_read
 from geoseg.inference.tasks.instance_layers import MOST_PIXELS, OBJECT_IDS
@@ -29,7 +30,6 @@ from geoseg.io.raster.pyramid import bytes_with_overviews
 from geoseg.io.raster.read_ahead import READ_AHEAD_BYTES
 from geoseg.io.raster.scene import Scene
 from geoseg.io.raster.surroundings import SurroundedScene, Surroundings
-from geoseg.run.card_defaults import with_card_defaults
 
 if TYPE_CHECKING:
     from geoseg.models.model import Model  # torch; ``geoseg inspect`` plans without it
