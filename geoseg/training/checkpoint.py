@@ -28,15 +28,16 @@ class WholeFiles(TorchCheckpointIO):  # type: ignore[misc]
             torch.save(checkpoint, part)
 
 
-def read_checkpoint(path: Path, recipe: Recipe) -> dict[str, Any]:
+def read_checkpoint(path: Path, recipe: Recipe, started_from: str = "") -> dict[str, Any]:
     """Read a checkpoint of a run of this recipe.
 
     Args:
         path: the checkpoint.
         recipe: the recipe of the run.
+        started_from: digest of the weights that the run starts from; empty: random ones, or an encoder's.
 
     Raises:
-        OutputError: it cannot be resumed, or belongs to another recipe.
+        OutputError: it cannot be resumed, or belongs to a run of another recipe or with another start.
     """
     refusal = OutputError(f"{path}: not a checkpoint that can be resumed. Remove it to start anew.")
     if not is_zipfile(path):  # torch would take anything else for its old format, and fail in many ways
@@ -49,4 +50,8 @@ def read_checkpoint(path: Path, recipe: Recipe) -> dict[str, Any]:
         raise refusal
     if state[KEY].get("recipe") != recipe_digest(recipe):
         raise OutputError(f"{path}: belongs to another recipe. Remove it or choose another --out.")
+    if state[KEY].get("started_from", started_from) != started_from:
+        raise OutputError(
+            f"{path}: belongs to a run that started from other weights. Remove it or choose another --out."
+        )
     return state

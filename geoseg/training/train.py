@@ -128,13 +128,14 @@ def _train(
 
     learner = TrainingModule(recipe, weights_of(recipe.loss, recipe.legend, chips))
     origin = None if start is None else learner.load_initial_weights(str(start))
+    learner.started_from = "" if origin is None else origin.weights_sha256
     if encoder is not None:
         learner.load_initial_encoder(encoder)
     checkpoint, log = (out / f"{recipe.name}{end}" for end in _ENDS)
     places = FitPaths(checkpoint=checkpoint, log=log, tensorboard=folders[1])
     resumed = resume and places.checkpoint.exists()
     if resumed:
-        state = read_checkpoint(places.checkpoint, recipe)
+        state = read_checkpoint(places.checkpoint, recipe, learner.started_from)
         learner.on_load_checkpoint(state)
         learner.load_state_dict(state["state_dict"])
 

@@ -50,6 +50,7 @@ class TrainingModule(LightningModule):  # type: ignore[misc]
         average: moving average of its weights; the result.
         steps_taken, batches_seen: totals, including those before a resumption.
         counts: (true class, predicted class) pixels of the chips since the last reset.
+        started_from: digest of the model's weights that it started from; empty: none.
         lines: lines of the log.
         best: score and weights of the best validation, if the schedule keeps them.
         looks_since_best: validations since the best one.
@@ -78,6 +79,7 @@ class TrainingModule(LightningModule):  # type: ignore[misc]
         self.register_buffer("class_weights", class_weights, persistent=False)
         self.register_buffer("counts", torch.zeros(len(recipe.legend) ** 2, dtype=torch.int64), persistent=False)
         self.steps_taken = self.batches_seen = 0
+        self.started_from = ""
         self.lines: list[Line] = []
         self.losses: list[float] = []
         """Of the batches since the last line."""
@@ -243,6 +245,7 @@ class TrainingModule(LightningModule):  # type: ignore[misc]
         """Add geoseg's own state, as plain numbers and tensors."""
         checkpoint[KEY] = {
             "recipe": recipe_digest(self.recipe),
+            "started_from": self.started_from,
             "steps_taken": self.steps_taken,
             "batches_seen": self.batches_seen,
             "elapsed_s": self.elapsed_s,

@@ -191,6 +191,15 @@ def test_a_checkpoint_of_another_recipe_is_refused(data: Path, tmp_path: Path) -
         train(_recipe(steps=2), data, tmp_path, resume=True)
 
 
+def test_a_checkpoint_that_started_elsewhere_is_not_resumed(data: Path, tmp_path: Path) -> None:
+    first, _ = train(_recipe(steps=1), data, tmp_path / "first")
+    train(_recipe(steps=1), data, tmp_path / "run")
+    (tmp_path / "run" / "squares.safetensors").unlink()
+    with pytest.raises(OutputError, match="started from other weights"):
+        train(_recipe(steps=1), data, tmp_path / "run", start=first, resume=True)
+    train(_recipe(steps=1), data, tmp_path / "run", resume=True)
+
+
 def test_labels_outside_the_legend_are_named(data: Path) -> None:
     changed = document()
     changed["sources"][0]["codes"] = "values"
