@@ -32,7 +32,8 @@ from geoseg.core.legend import Legend, LegendClass
 from geoseg.core.segments import Segments
 from geoseg.core.window import Window
 from geoseg.io.labels.sample_file import Sample, write_sample
-from geoseg.io.polygons.vector_formats import VECTOR_SUFFIXES, write_vectors
+from geoseg.io.polygons.registry import VECTOR_SUFFIXES
+from geoseg.io.polygons.vector_formats import write_vectors
 from geoseg.io.polygons.vector_schema import VectorSchema
 from geoseg.io.publish.about import About
 from geoseg.io.publish.bundle import Bundle

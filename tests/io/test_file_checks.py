@@ -16,7 +16,8 @@ from geoseg.core.layer import whole_class_map_schema
 from geoseg.core.window import Window
 from geoseg.io.checks.formats import CHECKED_SUFFIXES, check_file
 from geoseg.io.files.writing import write_json
-from geoseg.io.polygons.vector_formats import VECTOR_SUFFIXES, write_vectors
+from geoseg.io.polygons.registry import VECTOR_SUFFIXES
+from geoseg.io.polygons.vector_formats import write_vectors
 from geoseg.io.polygons.vector_schema import VectorSchema
 from geoseg.io.publish.about import About
 from geoseg.io.publish.bundle import Bundle

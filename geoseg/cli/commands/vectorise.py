@@ -15,6 +15,7 @@ from geoseg.cli.arguments.nodata import NodataOption
 from geoseg.cli.arguments.objects import ObjectOptions
 from geoseg.core.choices import SimplifyMethod, SplitMethod
 from geoseg.io.labels.nodata import parse_nodata
+from geoseg.io.polygons.registry import VECTOR_SUFFIXES
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -27,8 +28,8 @@ def vectorise(  # noqa: PLR0915 - a third of the statements are imports
     out: Annotated[
         Path | None,
         typer.Option(
-            help="File to write: .gpkg, .fgb, .parquet, .geojson, .geojsonl or .pmtiles;"
-            " default: CODES_segments.gpkg beside it, or CODES_objects.gpkg."
+            help=f"File to write: {', '.join(VECTOR_SUFFIXES[:-1])} or {VECTOR_SUFFIXES[-1]};"
+            " default: a GeoPackage next to CODES, named after it and the layer."
         ),
     ] = None,
     legend: Annotated[Path | None, typer.Option(help="Class names and colours, YAML or JSON.")] = None,

@@ -1,4 +1,4 @@
-"""Registry of the vector formats of segments, by the file's suffix."""
+"""Writers of polygons in any supported format, chosen by the file's suffix."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Protocol
 from geoseg.core.layer import SEGMENTS, vector_suffix
 from geoseg.core.segments import Segments
 from geoseg.errors import UsageError
+from geoseg.io.polygons.registry import VECTOR_SUFFIXES, WRITERS
 from geoseg.io.polygons.vector_schema import VectorSchema
 from geoseg.io.publish.style_file import write_style
 
@@ -25,18 +26,6 @@ class WriteSegments(Protocol):
     ) -> int: ...
 
 
-_WRITERS = {
-    ".gpkg": "geoseg.io.polygons.geopackage:write_segments",
-    ".fgb": "geoseg.io.polygons.flatgeobuf:write_flatgeobuf",
-    ".parquet": "geoseg.io.polygons.geoparquet:write_geoparquet",
-    ".geojson": "geoseg.io.polygons.geojson:write_geojson",
-    ".geojsonl": "geoseg.io.polygons.geojson:write_geojson",
-    ".pmtiles": "geoseg.io.polygons.pmtiles:write_pmtiles",
-}
-VECTOR_SUFFIXES = tuple(_WRITERS)
-"""Suffixes of the supported formats, the default first."""
-
-
 def default_polygon_path(raster: Path, layer: str = SEGMENTS) -> Path:
     """Return the default path of a layer of polygons of a class raster."""
     return raster.with_name(raster.stem + vector_suffix(layer))
@@ -48,7 +37,7 @@ def writer_for(path: Path) -> WriteSegments:
     Raises:
         UsageError: the suffix is unknown, or a library that the format needs is missing.
     """
-    target = _WRITERS.get(path.suffix.lower())
+    target = WRITERS.get(path.suffix.lower())
     if target is None:
         raise UsageError(
             f"{path}: {path.suffix or 'a name without suffix'} is not a vector format that can be written."

@@ -34,7 +34,7 @@ def check_types(name: str, builder: Callable[..., object], options: Mapping[str,
                 f"network {name!r}: option {key}={value!r}: {expected[0].lower()}{expected[1:]}"
             ) from error
         if hint is not Any and any(number <= 0 for number in _numbers(value)):
-            raise ModelError(f"network {name!r}: option {key}={value!r}: numbers above 0 are wanted")
+            raise ModelError(f"network {name!r}: option {key}={value!r}: pass numbers above 0")
 
 
 def _takes_words(hint: object) -> bool:

@@ -14,7 +14,8 @@ from pyproj import CRS
 
 from geoseg.errors import SceneError, UsageError, WriteError
 from geoseg.io.polygons.ogr_file import arrow_stream
-from geoseg.io.polygons.vector_formats import VECTOR_SUFFIXES, write_vectors, writer_for
+from geoseg.io.polygons.registry import VECTOR_SUFFIXES
+from geoseg.io.polygons.vector_formats import write_vectors, writer_for
 from geoseg.io.polygons.vector_schema import VectorSchema
 from geoseg.io.publish.style_file import style_path
 from geoseg.testing.segments import LEGEND, UTM, segments_of

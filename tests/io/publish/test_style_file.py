@@ -16,7 +16,8 @@ from test_qgis import PYTHON, needs_qgis
 
 from geoseg.core.legend import Legend, LegendClass
 from geoseg.errors import OutputError
-from geoseg.io.polygons.vector_formats import VECTOR_SUFFIXES, write_vectors
+from geoseg.io.polygons.registry import VECTOR_SUFFIXES
+from geoseg.io.polygons.vector_formats import write_vectors
 from geoseg.io.polygons.vector_schema import VectorSchema
 from geoseg.io.publish.maplibre_style import maplibre_style
 from geoseg.io.publish.style_file import check_style, style_path, write_style
