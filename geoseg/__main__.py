@@ -10,7 +10,7 @@ if _IS_COMMAND and signal.getsignal(signal.SIGINT) is signal.default_int_handler
     # until the signals are watched, Ctrl-C ends the process as SIGTERM does: Python would print a traceback
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
-from geoseg.process.signals import Stopped, leave, say_stopped, watch_signals  # noqa: E402 - importing takes a while
+from geoseg.process.signals import Interrupted, leave, print_interrupted, watch_signals  # noqa: E402 - importing takes a while
 from geoseg.process.streams import open_streams, use_utf8  # noqa: E402 - same
 
 
@@ -27,8 +27,8 @@ def main() -> None:
             from geoseg.cli.main import main as run  # noqa: PLC0415
 
         run()
-    except Stopped as stop:
-        say_stopped(stop)
+    except Interrupted as stop:
+        print_interrupted(stop)
         leave(stop.code)
 
 

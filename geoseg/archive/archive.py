@@ -52,7 +52,7 @@ class Archive:
         ModelError: the model does not exist or its card is broken.
 
     Example:
-        >>> with Archive.open(config) as archive, crew(config) as workers:  # doctest: +SKIP
+        >>> with Archive.open(config) as archive, archive_executor(config) as workers:  # doctest: +SKIP
         ...     records = [archive.segment(ref, workers) for ref in archive.left()]
     """
 

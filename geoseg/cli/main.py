@@ -60,7 +60,7 @@ def _root(
     ] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
 ) -> None:
-    del version, debug  # the door reads --debug before parsing, so that it works for parsing errors too
+    del version, debug  # run_command reads --debug before parsing, so that it works for parsing errors too
 
 
 def main() -> None:

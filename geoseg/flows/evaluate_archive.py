@@ -14,7 +14,7 @@ from geoseg.core.choices import ScoreProtocol, Unanswered
 from geoseg.errors import GeosegError, SceneError
 from geoseg.flows.artifacts import RunArtifacts
 from geoseg.flows.assets import whole_path
-from geoseg.flows.evaluation_pairs import count_where_it_lies, find_references, plan_of, score_rows, total_rows
+from geoseg.flows.evaluation_pairs import count_located_pair, find_references, plan_of, score_rows, total_rows
 from geoseg.flows.outcome import Outcome, mark_complete, run
 from geoseg.flows.prepare import prepare_flow
 from geoseg.io.files.writing import write_json
@@ -23,7 +23,7 @@ from geoseg.io.vectors.names import is_folder
 from geoseg.score.evaluate import Evaluation
 
 match = task(name="match", cache_policy=NO_CACHE)(find_references)
-score = task(name="score", task_run_name="{pair.name}", cache_policy=NO_CACHE)(count_where_it_lies)
+score = task(name="score", task_run_name="{pair.name}", cache_policy=NO_CACHE)(count_located_pair)
 
 
 @flow(name="evaluate-archive")

@@ -13,7 +13,7 @@ from geoseg.io.labels.nodata import Nodata
 from geoseg.io.publish.bundle import Bundle
 from geoseg.io.vectors.names import split_layer
 from geoseg.score.binary import BinaryCounts
-from geoseg.score.comparison import Reading, colours_of
+from geoseg.score.comparison import LabelOptions, colours_of
 from geoseg.score.evaluate import EvaluationPlan, Report, count_pair
 from geoseg.score.pairs import Pair, partner
 from geoseg.score.protocols import Counts
@@ -61,7 +61,7 @@ def plan_of(
 ) -> EvaluationPlan:
     """Make the plan of an evaluation, as ``geoseg evaluate`` does; ``shared``: one reference for all scenes."""
     known = None if legend is None else read_value_legend(legend)
-    reading = Reading(
+    reading = LabelOptions(
         colours=None if known is None else colours_of(known),
         names=None if known is None else {entry.name: entry.code for entry in known.classes},
         resample=resample,
@@ -71,7 +71,7 @@ def plan_of(
     return EvaluationPlan(protocol=protocol, reading=reading, legend=known, unanswered=unanswered)  # type: ignore[arg-type]
 
 
-def count_where_it_lies(pair: Pair, plan: EvaluationPlan) -> Counts | BinaryCounts | None:
+def count_located_pair(pair: Pair, plan: EvaluationPlan) -> Counts | BinaryCounts | None:
     """Compare one pair; None where one reference is for many scenes and does not reach this one.
 
     Raises:

@@ -23,7 +23,7 @@ from geoseg.training.train import train
 
 
 @materialize("geoseg://models", name="train", task_run_name="{recipe.name}", cache_policy=NO_CACHE)
-def learn(
+def train_recipe(
     recipe: Recipe,
     data: Path,
     out: Path,
@@ -69,7 +69,7 @@ def train_model(
     parsed = read_recipe(recipe)
     artifacts = RunArtifacts(parsed.name)
     model = asset_key(out / f"{parsed.name}.safetensors")
-    one = learn.with_options(assets=[model], asset_deps=[asset_key(recipe), asset_key(data)])
+    one = train_recipe.with_options(assets=[model], asset_deps=[asset_key(recipe), asset_key(data)])
     path, card = one(parsed, data, out, artifacts, start=start_from, encoder=encoder_weights, resume=not restart)
     artifacts.progress(1, 1, last=True)
     scores = [{"metric": score.metric, "value": score.value, "on": score.on} for score in card.scores]

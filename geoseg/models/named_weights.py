@@ -69,14 +69,14 @@ def look_up(name: str) -> NamedWeights:
     Raises:
         ModelError: the library has no weights of this name.
     """
-    source, _, wanted = name.partition(":")
+    source, _, key = name.partition(":")
     if source == "timm":
-        return _of_timm(name, wanted)
+        return _of_timm(name, key)
     if source not in SOURCES:
         raise ModelError(f"{name}: weights are named by {', '.join(SOURCES)}, as in timm:resnet50.a1_in1k.")
     find = _torchvision_or_torchgeo(source)
     try:
-        weights = find(wanted)
+        weights = find(key)
     except (ValueError, KeyError, AttributeError) as error:
         raise ModelError(f"{name}: {source} has no weights of this name ({error}).") from error
     meta = dict(weights.meta)
@@ -108,15 +108,15 @@ def local_file(weights: NamedWeights) -> Path:
         ) from error
 
 
-def _of_timm(name: str, wanted: str) -> NamedWeights:
+def _of_timm(name: str, key: str) -> NamedWeights:
     import timm  # noqa: PLC0415 - slow to import
 
     try:
-        settings = timm.get_pretrained_cfg(wanted, allow_unregistered=False) if timm.is_model(wanted) else None
+        settings = timm.get_pretrained_cfg(key, allow_unregistered=False) if timm.is_model(key) else None
     except RuntimeError:  # the architecture is known, the tag is not
         settings = None
     if settings is None or not (settings.url or settings.file or settings.hf_hub_id):
-        near = ", ".join(timm.list_pretrained(f"{wanted.partition('.')[0]}*")[:4])
+        near = ", ".join(timm.list_pretrained(f"{key.partition('.')[0]}*")[:4])
         raise ModelError(f"{name}: timm has no weights of this name{f'; it has {near}' if near else ''}.")
     meta = {"license": settings.license, "mean": settings.mean, "std": settings.std}
     if settings.file:

@@ -74,9 +74,9 @@ class _BiSeNet(nn.Module):
         self.refine = nn.ModuleList(_Refinement(stage, width) for stage in reversed(stages))
         self.smooth = nn.ModuleList(convolve(width, width, 3) for _ in stages)
         self.fuse = _Fusion(2 * width, form)
-        hidden, beside = (half, 2 * width) if form == "authors" else (2 * width, half)
+        hidden, auxiliary = (half, 2 * width) if form == "authors" else (2 * width, half)
         self.head = fcn_head(2 * width, hidden, classes)
-        self.sides = nn.ModuleList(fcn_head(width, beside, classes) for _ in stages)
+        self.sides = nn.ModuleList(fcn_head(width, auxiliary, classes) for _ in stages)
 
     def _raise(self, x: Tensor, like: Tensor) -> Tensor:
         if self.form == "authors":
@@ -101,9 +101,9 @@ class _BiSeNet(nn.Module):
     def forward_all(self, x: Tensor) -> tuple[Tensor, tuple[Auxiliary, ...]]:
         *context, last = self._features(x)
         pairs = zip(self.sides, context, strict=True)
-        beside = (resize(head(one), x, align_corners=self.align_corners) for head, one in pairs)
+        auxiliary = (resize(head(one), x, align_corners=self.align_corners) for head, one in pairs)
         logits = resize(self.head(last), x, align_corners=self.align_corners)
-        return logits, tuple(Auxiliary(one, 1.0) for one in beside)
+        return logits, tuple(Auxiliary(one, 1.0) for one in auxiliary)
 
 
 def build(

@@ -75,8 +75,8 @@ class _DeepLabV3Plus(nn.Module):
 
     def forward_all(self, x: Tensor) -> tuple[Tensor, tuple[Auxiliary, ...]]:
         maps = self.backbone(x)
-        beside = () if self.side is None else (Auxiliary(self._resize(self.side(maps[-2]), x), 0.4),)
-        return self._logits(maps, x), beside
+        auxiliary = () if self.side is None else (Auxiliary(self._resize(self.side(maps[-2]), x), 0.4),)
+        return self._logits(maps, x), auxiliary
 
 
 def build(  # noqa: PLR0913 - a registry's options are keywords

@@ -13,8 +13,8 @@ from geoseg.core.text import printable, without_logins
 from geoseg.errors import GeosegError, ResourceError
 from geoseg.io.files.interrupts import forget_outputs
 from geoseg.process.faults import resource_fault
-from geoseg.process.signals import Stopped, handle_signals, say_stopped, stopped
-from geoseg.process.streams import give_up, open_streams, reader_left, unwritten
+from geoseg.process.signals import Interrupted, handle_signals, print_interrupted, stopped
+from geoseg.process.streams import flush_stdout, open_streams, redirect_to_null, stdout_is_closed
 
 # typer has carried a click of its own since 0.20-odd and used the library before: either way this is the root
 _ClickException: type[Exception] = next(
@@ -38,11 +38,11 @@ def run_command(command: Callable[[], object], *, debug: bool) -> int:
     open_streams()
     try:
         code = _code_of(command, debug=debug)
-    except Stopped as stop:
-        say_stopped(stop)
+    except Interrupted as stop:
+        print_interrupted(stop)
         code = stop.code
-    if unwritten() is not None:
-        give_up(sys.stdout)
+    if flush_stdout() is not None:
+        redirect_to_null(sys.stdout)
     return code
 
 
@@ -60,16 +60,16 @@ def _code_of(command: Callable[[], object], *, debug: bool) -> int:
             error.show(file=sys.stderr)  # type: ignore[attr-defined]
         return 2
     except SystemExit:  # typer's, where the reader of its output has gone
-        if not reader_left():
+        if not stdout_is_closed():
             raise
-        give_up(sys.stdout)
+        redirect_to_null(sys.stdout)
         return 0
     except Exception as error:
         stop = stopped()
         if stop is not None:  # a library made an error of its own of the interruption
             raise stop from error
-        if isinstance(error, BrokenPipeError) and reader_left():
-            give_up(sys.stdout)
+        if isinstance(error, BrokenPipeError) and stdout_is_closed():
+            redirect_to_null(sys.stdout)
             return 0
         if debug:
             traceback.print_exc()
@@ -87,12 +87,12 @@ def _deliver() -> None:
         BrokenPipeError: its reader has closed the pipe.
         ResourceError: standard output cannot be written.
     """
-    cause = unwritten()
+    cause = flush_stdout()
     if cause is None:
         return
-    if reader_left():
+    if stdout_is_closed():
         raise BrokenPipeError
-    give_up(sys.stdout)
+    redirect_to_null(sys.stdout)
     raise ResourceError(f"standard output cannot be written ({cause}). Send it elsewhere; files that were made stay.")
 
 
@@ -115,4 +115,4 @@ def print_message(text: str) -> None:
     try:
         print(f"geoseg: {printable(text)}", file=sys.stderr)
     except (OSError, ValueError):
-        give_up(sys.stderr)
+        redirect_to_null(sys.stderr)

@@ -38,7 +38,7 @@ def advice() -> str:
     return f"finished and kept: {names}. Remove what is to be made again before you run the same command."
 
 
-class Stopped(BaseException):
+class Interrupted(BaseException):
     """SIGINT or SIGTERM arrived; not an Exception, so that no handler on the way takes it for a failure.
 
     Attributes:
@@ -62,7 +62,7 @@ _watched = False
 
 
 def handle_signals() -> None:
-    """Raise ``Stopped`` in the main thread at the first SIGINT or SIGTERM, and exit at once at the second."""
+    """Raise ``Interrupted`` in the main thread at the first SIGINT or SIGTERM, and exit at once at the second."""
     global _arrived  # noqa: PLW0603 - a process has one state of its signals
     _arrived = None
     for number in _CODES:
@@ -74,7 +74,7 @@ def watch_signals() -> None:
 
     Python runs a handler only between two of its instructions: not while a library compiles a network or decodes an
     image. So a thread of its own is told of each signal. It ends the process at the second one and ``GRACE_S`` after
-    the first; until then it raises ``Stopped`` again if a library swallowed it.
+    the first; until then it raises ``Interrupted`` again if a library swallowed it.
     """
     global _watched  # noqa: PLW0603 - same
     handle_signals()
@@ -91,7 +91,7 @@ def watch_signals() -> None:
     threading.Thread(target=_watch, args=(read_end,), name="geoseg-signals", daemon=True).start()
 
 
-def stopped() -> Stopped | None:
+def stopped() -> Interrupted | None:
     """The signal that arrived since the signals are handled, or None."""
     return None if _arrived is None else _error(_arrived)
 
@@ -107,7 +107,7 @@ def leave(code: int) -> NoReturn:
     sys.exit(code)
 
 
-def say_stopped(stop: Stopped) -> None:
+def print_interrupted(stop: Interrupted) -> None:
     """Print one line to stderr; where nobody can read it, nothing happens."""
     global _reported  # noqa: PLW0603 - same
     _reported = True
@@ -124,17 +124,17 @@ def _stop(number: int, frame: FrameType | None) -> None:
     raise _error(_arrived)
 
 
-def _error(number: signal.Signals) -> Stopped:
+def _error(number: signal.Signals) -> Interrupted:
     """Make a new error each time: one that is kept would keep the frames that it passed through alive."""
-    return Stopped(*_CODES[number])
+    return Interrupted(*_CODES[number])
 
 
 def _remind(number: int, frame: FrameType | None) -> None:
-    """Raise ``Stopped`` again, unless it is on its way up: the blocks it passes clean up."""
+    """Raise ``Interrupted`` again, unless it is on its way up: the blocks it passes clean up."""
     del number, frame
     error = sys.exc_info()[1]
     while error is not None:
-        if isinstance(error, Stopped):
+        if isinstance(error, Interrupted):
             return
         error = error.__context__
     if _arrived is not None:
@@ -220,5 +220,5 @@ def _end() -> None:
 
 
 def _unraisable(unraisable: sys.UnraisableHookArgs) -> None:
-    if not isinstance(unraisable.exc_value, Stopped):
+    if not isinstance(unraisable.exc_value, Interrupted):
         sys.__unraisablehook__(unraisable)

@@ -45,7 +45,7 @@ def _writable(stream: TextIO | None) -> TextIO:
     return stream
 
 
-def reader_left() -> bool:
+def stdout_is_closed() -> bool:
     """Tell whether standard output is a pipe whose reader has gone."""
     try:
         poll = select.poll()
@@ -55,7 +55,7 @@ def reader_left() -> bool:
         return False
 
 
-def unwritten() -> str | None:
+def flush_stdout() -> str | None:
     """Write out what standard output holds, and say why that fails; None if it does not."""
     try:
         sys.stdout.flush()
@@ -66,7 +66,7 @@ def unwritten() -> str | None:
     return None
 
 
-def give_up(stream: TextIO) -> None:
+def redirect_to_null(stream: TextIO) -> None:
     """Send a stream that cannot be written to the null device, so that Python does not try again at its exit."""
     with suppress(OSError, ValueError):
         null = os.open(os.devnull, os.O_WRONLY)

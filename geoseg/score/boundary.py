@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from geoseg.score.comparison import View
+from geoseg.score.comparison import ComparisonBlock
 from geoseg.score.matrix import NONE, jsonable, mean, ratio
 
 Bool = npt.NDArray[np.bool_]
@@ -54,7 +54,7 @@ class BoundaryCounts:
         reach = (value * (1 + _SLACK[unit]) / (1.0 if unit == "px" else smallest) for value, unit in self.distances)
         return 2 + int(np.ceil(max(reach)))
 
-    def add(self, view: View) -> None:
+    def add(self, view: ComparisonBlock) -> None:
         """Count a view."""
         unknown = (view.reference == NONE) | (view.predicted == NONE)
         reference, predicted = np.where(unknown, NONE, view.reference), np.where(unknown, NONE, view.predicted)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from geoseg.score.comparison import View
+from geoseg.score.comparison import ComparisonBlock
 from geoseg.score.matrix import NONE, jsonable
 
 
@@ -43,7 +43,7 @@ class CalibrationCounts:
     answers: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(101, np.int64))
     right: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(101, np.int64))
 
-    def add(self, view: View) -> None:
+    def add(self, view: ComparisonBlock) -> None:
         """Count a view; without confidence it adds nothing."""
         if view.confidence is None:
             return

@@ -1,4 +1,4 @@
-"""View: the codes of two maps over one window with a halo; mosaics are compared view by view."""
+"""ComparisonBlock: the codes of two maps over one window with a halo; mosaics are compared view by view."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _BLOCK_PX = 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reading:
+class LabelOptions:
     """Options for converting files to codes.
 
     Attributes:
@@ -64,7 +64,7 @@ class Reading:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class View:
+class ComparisonBlock:
     """Codes over ``read``; only those over ``core`` are counted, and cores partition the scene.
 
     Attributes:
@@ -107,7 +107,7 @@ class Comparison:
         SceneError: a file cannot be read, or the grids differ and ``reading.resample`` is off.
     """
 
-    def __init__(self, pair: Pair, reading: Reading) -> None:
+    def __init__(self, pair: Pair, reading: LabelOptions) -> None:
         self.pair = pair
         self._reading = reading
         self._eroded = self._confidence = None
@@ -142,7 +142,7 @@ class Comparison:
         found = [label if label in classes else None for label, classes in zip(labels, known, strict=True)]
         return Hidden(reference=found[0], predicted=found[1])
 
-    def views(self, halo_px: int = 0, *, block_px: int = _BLOCK_PX) -> Iterator[View]:
+    def views(self, halo_px: int = 0, *, block_px: int = _BLOCK_PX) -> Iterator[ComparisonBlock]:
         """Iterate over the whole grid in views, each pixel in one core, with a halo of ``halo_px`` inside the grid.
 
         Args:
@@ -152,7 +152,7 @@ class Comparison:
         tiling = Tiling(self.shape, self.shape, tile_px=block_px + 2 * halo_px, halo_px=halo_px)
         for tile in tiling:
             read = tile.read.intersection(Window.whole(self.shape))
-            yield View(
+            yield ComparisonBlock(
                 core=tile.core,
                 read=read,
                 reference=read_meaning(self._reference, read, self._reading.reference),
@@ -191,7 +191,7 @@ def colours_of(legend: Legend) -> dict[Rgb, int]:
     return {entry.rgb: entry.code for entry in legend.classes}
 
 
-def _open_reference(path: Path, geobox: GeoBox, reading: Reading) -> LabelLayer:
+def _open_reference(path: Path, geobox: GeoBox, reading: LabelOptions) -> LabelLayer:
     if is_vector(path):
         request = VectorRequest(
             name=str(path),

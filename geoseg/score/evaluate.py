@@ -17,7 +17,7 @@ from geoseg.io.labels.raster_legend import legend_of
 from geoseg.io.vectors.names import is_vector
 from geoseg.score.binary import BinaryCounts
 from geoseg.score.boundary import Distance
-from geoseg.score.comparison import Comparison, Hidden, Reading, colours_of
+from geoseg.score.comparison import Comparison, Hidden, LabelOptions, colours_of
 from geoseg.score.hidden import HiddenClasses
 from geoseg.score.label_meaning import Positive, Recoded
 from geoseg.score.matrix import Matrix, jsonable, ratio
@@ -49,7 +49,7 @@ class EvaluationPlan:
     """
 
     protocol: ScoreProtocol = "classes"
-    reading: Reading = field(default_factory=Reading)
+    reading: LabelOptions = field(default_factory=LabelOptions)
     legend: Legend | None = None
     distances: tuple[Distance, ...] = ()
     unanswered: Unanswered = "ignore"
@@ -222,7 +222,7 @@ class Evaluation:
         return (f"{len(self._outside)} predictions lie outside the reference and are left out: {shown}",)
 
 
-def _reading(plan: EvaluationPlan, pair: Pair) -> Reading:
+def _reading(plan: EvaluationPlan, pair: Pair) -> LabelOptions:
     reading = plan.reading
     if plan.protocol == "binary":
         colours = reading.colours or {(0, 0, 0): 0, (255, 255, 255): 1}

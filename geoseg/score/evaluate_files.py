@@ -12,7 +12,7 @@ from geoseg.errors import UsageError
 from geoseg.io.labels.nodata import Nodata
 from geoseg.io.vectors.names import is_folder
 from geoseg.score.boundary import Distance
-from geoseg.score.comparison import Reading, colours_of
+from geoseg.score.comparison import LabelOptions, colours_of
 from geoseg.score.edges.files import evaluate_edges
 from geoseg.score.evaluate import EvaluationPlan, Report
 from geoseg.score.evaluate import evaluate as evaluate_pairs
@@ -95,7 +95,7 @@ def evaluate(  # noqa: PLR0913 - an evaluation's options, each with a default
         return evaluate_edges(pairs, number=thresholds)
     binary = protocol == "binary"
     ours, theirs = frozenset(positive), frozenset(reference_positive) or frozenset(positive)
-    reading = Reading(
+    reading = LabelOptions(
         predicted=Positive(labels=ours) if binary else None,
         reference=Positive(labels=theirs) if binary else None,
         colours=None if legend is None else colours_of(legend),

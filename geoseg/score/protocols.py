@@ -15,7 +15,7 @@ from geoseg.core.isprs_legend import CLUTTER, TOWN_LEGEND
 from geoseg.core.legend import Legend
 from geoseg.score.boundary import BoundaryCounts, Distance, PixelSides
 from geoseg.score.calibration import CalibrationCounts
-from geoseg.score.comparison import Comparison, Hidden, View
+from geoseg.score.comparison import Comparison, ComparisonBlock, Hidden
 from geoseg.score.erosion import ISPRS_RADIUS_PX, without_borders
 from geoseg.score.matrix import Matrix, Scores, count, jsonable, scores
 
@@ -83,7 +83,7 @@ class Counts:
         """Halo that a view needs, pixels."""
         return max(0 if self.eroded is None else ISPRS_RADIUS_PX, 0 if self.boundary is None else self.boundary.halo_px)
 
-    def add(self, view: View) -> None:
+    def add(self, view: ComparisonBlock) -> None:
         """Count a view."""
         inner = view.inner
         predicted = view.predicted[inner]

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from geoseg.score.boundary import distance_to
-from geoseg.score.comparison import View
+from geoseg.score.comparison import ComparisonBlock
 from geoseg.score.matrix import NONE
 
 TGS_THRESHOLDS: Final = tuple(round(0.5 + 0.05 * step, 2) for step in range(10))
@@ -63,7 +63,7 @@ class LineCounts:
         """Halo that a view needs, pixels."""
         return max(self.tolerances_px) + 1
 
-    def add(self, view: View) -> None:
+    def add(self, view: ComparisonBlock) -> None:
         """Count a view."""
         known = (view.reference != NONE) & (view.predicted != NONE)
         true, answered = (view.reference == 1) & known, (view.predicted == 1) & known

@@ -130,7 +130,9 @@ class Recipe(Settings):
             run: facts about the training run.
         """
         trained_on = [
-            TrainingSource(name=s.name, licence=s.licence, split=s.split_words()) for s in self.sources if s.learns()
+            TrainingSource(name=s.name, licence=s.licence, split=s.split_words())
+            for s in self.sources
+            if s.has_training()
         ]
         recipe = self.model_dump(
             mode="json", include={"chips", "augment", "loss", "schedule", "optimiser", "trainer", "seed"}

@@ -17,7 +17,7 @@ from geoseg.core.window import Window
 from geoseg.data.chips import ChipMaker
 from geoseg.data.labelled import LabelledScene, read_source
 from geoseg.errors import ModelError, OutputError, UsageError
-from geoseg.inference.objects.counted import best_min_score, object_scores_of
+from geoseg.inference.objects.count import best_min_score, object_scores_of
 from geoseg.io.files.targets import is_there, keep_existing, keep_inputs, make_folder
 from geoseg.io.files.writing import reap_parts, scratch_file
 from geoseg.io.weights.model_file import read_card, read_model, write_model

@@ -24,7 +24,7 @@ from geoseg.core.window import Window
 from geoseg.data.labelled_scene import LabelledImage
 from geoseg.errors import OutputError, UsageError
 from geoseg.inference.match import ReadPlan
-from geoseg.inference.objects.counted import count_objects
+from geoseg.inference.objects.count import count_objects
 from geoseg.inference.objects.detect import detect, detected_class_indices
 from geoseg.inference.objects.scene import ObjectRules, SceneInstances
 from geoseg.inference.passes import BlockPixels, InferencePass

@@ -15,7 +15,7 @@ from scipy import ndimage
 from sklearn import metrics
 
 from geoseg.score.binary import BinaryCounts
-from geoseg.score.comparison import Comparison, Reading
+from geoseg.score.comparison import Comparison, LabelOptions
 from geoseg.score.edges.thinning import thin
 from geoseg.score.evaluate import EvaluationPlan, Report, evaluate
 from geoseg.score.label_meaning import Positive
@@ -30,7 +30,7 @@ EIGHT = np.ones((3, 3))
 
 def run(prediction: Path, reference: Path, *labels: int, **options: object) -> dict:
     meaning = Positive(labels=frozenset(labels))
-    plan = EvaluationPlan(protocol="binary", reading=Reading(predicted=meaning, reference=meaning), **options)  # type: ignore[arg-type]
+    plan = EvaluationPlan(protocol="binary", reading=LabelOptions(predicted=meaning, reference=meaning), **options)  # type: ignore[arg-type]
     report: Report = evaluate(find_pairs(prediction, reference), plan)
     return {key: value for section in report.sections for key, value in section.values.items()}
 
@@ -128,7 +128,7 @@ def test_lines_are_found_within_the_tolerance_whatever_the_windows(
     from geoseg.score.single_masks import LineCounts
 
     counts = LineCounts()
-    with Comparison(pair, Reading()) as comparison:
+    with Comparison(pair, LabelOptions()) as comparison:
         for view in comparison.views(counts.halo_px, block_px=block):
             counts.add(view)
     found = counts.scores()

@@ -14,7 +14,7 @@ from maps import disturbed, patches, write_map
 from scipy import ndimage
 
 from geoseg.score.boundary import BoundaryCounts, PixelSides, depth
-from geoseg.score.comparison import Comparison, Reading
+from geoseg.score.comparison import Comparison, LabelOptions
 from geoseg.score.evaluate import EvaluationPlan, evaluate
 from geoseg.score.matrix import NONE
 from geoseg.score.pairs import Pair
@@ -57,7 +57,7 @@ def test_boundary_f1_by_brute_force(
     )
     distances = [(1.0, "px"), (2.5, "px"), (1.3, "m")]
     counts = BoundaryCounts(distances, PixelSides(down=sides[0], right=sides[1]))
-    with Comparison(pair, Reading()) as comparison:
+    with Comparison(pair, LabelOptions()) as comparison:
         for view in comparison.views(counts.halo_px, block_px=block):
             counts.add(view)
     rows = counts.as_json({0: "a", 1: "b", 2: "c"})
@@ -128,7 +128,7 @@ def test_windows_change_nothing(tmp_path: Path, block_px: int) -> None:
     results = []
     for size in (block_px, 500):
         counts = BoundaryCounts([(1.0, "px"), (6.0, "px")])
-        with Comparison(pair, Reading()) as comparison:
+        with Comparison(pair, LabelOptions()) as comparison:
             for view in comparison.views(counts.halo_px, block_px=size):
                 counts.add(view)
         results.append(counts.as_json(names))

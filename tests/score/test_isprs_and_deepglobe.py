@@ -17,7 +17,7 @@ from scipy import ndimage
 from geoseg.core.deepglobe_legend import DEEPGLOBE
 from geoseg.errors import SceneError
 from geoseg.io.raster.cog import write_class_cog
-from geoseg.score.comparison import Comparison, Reading, open_labels
+from geoseg.score.comparison import Comparison, LabelOptions, open_labels
 from geoseg.score.erosion import without_borders
 from geoseg.score.evaluate import EvaluationPlan, Report, evaluate
 from geoseg.score.evaluate_files import evaluate as evaluate_files
@@ -63,7 +63,7 @@ def test_erosion_takes_what_lies_within_the_radius_of_another_class(codes: np.nd
 def test_the_derived_erosion_is_the_one_in_the_files(full: str, eroded: str) -> None:
     colours = {entry.rgb: entry.code for entry in ISPRS.classes} | {(0, 0, 0): -1}
     for pair in find_pairs(SAMPLES / full, SAMPLES / eroded):
-        reading = Reading(colours=colours)
+        reading = LabelOptions(colours=colours)
         with Comparison(pair, reading) as comparison:
             for view in comparison.views(3, block_px=100):
                 derived = without_borders(view.predicted)[view.inner]
@@ -77,7 +77,7 @@ def test_erosion_does_not_depend_on_windows(tmp_path: Path, block_px: int) -> No
     whole = without_borders(codes)
     pieced = np.zeros_like(whole)
     pair = Pair(name="scene", prediction=path, reference=path)
-    with Comparison(pair, Reading(colours={entry.rgb: entry.code for entry in ISPRS.classes})) as comparison:
+    with Comparison(pair, LabelOptions(colours={entry.rgb: entry.code for entry in ISPRS.classes})) as comparison:
         for view in comparison.views(3, block_px=block_px):
             pieced[view.core.slices] = without_borders(view.reference)[view.inner]
     np.testing.assert_array_equal(pieced, whole)

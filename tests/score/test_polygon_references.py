@@ -18,7 +18,7 @@ from shapely.affinity import translate
 import geoseg
 from geoseg.cli.main import app
 from geoseg.errors import ElsewhereError, SceneError
-from geoseg.flows.evaluation_pairs import count_where_it_lies, plan_of
+from geoseg.flows.evaluation_pairs import count_located_pair, plan_of
 from geoseg.process.command import run_command
 from geoseg.score.object_files import evaluate_objects
 from geoseg.score.pairs import Pair
@@ -200,11 +200,11 @@ def test_a_scene_of_an_archive_that_the_one_reference_does_not_reach_has_none(tm
     near, far = map_of(tmp_path / "near.tif", BOXES), map_of(tmp_path / "far.tif", [], east_m=5000)
     plan = plan_of("classes", None, "ignore", resample=False, shared=True)
     counts = [
-        count_where_it_lies(Pair(name="s", prediction=path, reference=tmp_path / "truth.gpkg"), plan)
+        count_located_pair(Pair(name="s", prediction=path, reference=tmp_path / "truth.gpkg"), plan)
         for path in (near, far)
     ]
     assert counts[0] is not None
     assert counts[1] is None
     alone = plan_of("classes", None, "ignore", resample=False)
     with pytest.raises(ElsewhereError):
-        count_where_it_lies(Pair(name="s", prediction=far, reference=tmp_path / "truth.gpkg"), alone)
+        count_located_pair(Pair(name="s", prediction=far, reference=tmp_path / "truth.gpkg"), alone)

@@ -20,7 +20,7 @@ from sklearn.metrics import confusion_matrix
 
 from geoseg.core.legend import Legend, LegendClass
 from geoseg.errors import SceneError, UsageError
-from geoseg.score.comparison import Comparison, Reading
+from geoseg.score.comparison import Comparison, LabelOptions
 from geoseg.score.evaluate import EvaluationPlan, evaluate
 from geoseg.score.pairs import Pair, find_pairs
 
@@ -30,7 +30,7 @@ SHAPE = (150, 210)
 def compare(prediction: Path, reference: Path, **reading: object) -> np.ndarray:
     pair = Pair(name="scene", prediction=prediction, reference=reference)
     total = np.zeros((256, 256), np.int64)
-    with Comparison(pair, Reading(**reading)) as comparison:
+    with Comparison(pair, LabelOptions(**reading)) as comparison:
         for view in comparison.views(5, block_px=64):
             np.add.at(total, (view.reference[view.inner], view.predicted[view.inner]), 1)
     return total
@@ -56,7 +56,7 @@ def test_no_pixel_is_counted_twice(
         reference=write_map(folder / "truth.tif", truth),
     )
     total, seen = np.zeros((256, 256), np.int64), np.zeros((height, width), int)
-    with Comparison(pair, Reading()) as comparison:
+    with Comparison(pair, LabelOptions()) as comparison:
         for view in comparison.views(halo, block_px=block):
             seen[view.core.slices] += 1
             np.testing.assert_array_equal(view.reference, truth[view.read.slices])
@@ -288,7 +288,7 @@ def test_nodata_on_either_side_is_no_class(tmp_path: Path) -> None:
     assert found[:255, 255].sum() == (SHAPE[0] - 5) * 7
     report = evaluate(
         [Pair(name="scene", prediction=tmp_path / "answer.tif", reference=tmp_path / "truth.tif")],
-        EvaluationPlan(reading=Reading(nodata=99)),
+        EvaluationPlan(reading=LabelOptions(nodata=99)),
     )
     assert "have no prediction and are left out" in report.notes[0]
     assert f"{(SHAPE[0] - 5) * 7:,} of {(SHAPE[0] - 5) * SHAPE[1]:,}" in report.notes[0]

@@ -49,16 +49,16 @@ def pull(
     from geoseg.io.files.targets import check_folder
     from geoseg.models.exchange import Reference, describe_model, pull_model
 
-    wanted = Reference.parse(reference)
-    place = Place(wanted.place, allow_remote=allow_remote)
+    parsed = Reference.parse(reference)
+    place = Place(parsed.place, allow_remote=allow_remote)
     check_folder(out)
-    described = describe_model(wanted, place)
+    described = describe_model(parsed, place)
     if not as_json:
         _show(described)
-    if wanted.sha256 is None:
-        pinned = f"{place.name_of(wanted.file)}#sha256={described.sha256}"
+    if parsed.sha256 is None:
+        pinned = f"{place.name_of(parsed.file)}#sha256={described.sha256}"
         raise UsageError(f"nothing was fetched: the digest is not given. If the model is right, pull {pinned}")
-    path, described = pull_model(wanted, place, out, overwrite=overwrite)
+    path, described = pull_model(parsed, place, out, overwrite=overwrite)
     if as_json:
         print(json.dumps({"model": str(path), **described.model_dump(mode="json")}))
         return

@@ -137,7 +137,7 @@ def whole(scene: PlacedScene, *, scored: bool) -> Ground:
     return Ground(everything, []) if scored else Ground([], everything)
 
 
-def learnt(scenes: Sequence[Placed], grounds: Sequence[Ground], guard_px: int) -> list[tuple[Placed, Window]]:
+def training_windows(scenes: Sequence[Placed], grounds: Sequence[Ground], guard_px: int) -> list[tuple[Placed, Window]]:
     """Shrink training ground to keep ``guard_px`` away from the validation ground of all scenes.
 
     Args:

@@ -131,16 +131,16 @@ def sides(split: FileSplit | Published, names: Sequence[str], folder: Path, name
         return [n for n in names if n not in chosen], [n for n in names if n in chosen]
     assert not isinstance(split, Published)  # noqa: S101 - see above
     train, validate_on, where = _listed(split, folder)
-    learnt = None if train is None else [_known(entry, names, name_of, where) for entry in train]
+    training = None if train is None else [_known(entry, names, name_of, where) for entry in train]
     scored = [_known(entry, names, name_of, where) for entry in validate_on]
-    learnt = [name for name in names if name not in set(scored)] if learnt is None else learnt
-    both = sorted(set(learnt) & set(scored))
+    training = [name for name in names if name not in set(scored)] if training is None else training
+    both = sorted(set(training) & set(scored))
     if both:
         raise UsageError(f"{where}: {both[0]} stands on both sides of the split; a score would be a lie.")
-    return list(dict.fromkeys(learnt)), list(dict.fromkeys(scored))
+    return list(dict.fromkeys(training)), list(dict.fromkeys(scored))
 
 
-def words(split: FileSplit | Published) -> str:
+def describe_split(split: FileSplit | Published) -> str:
     """Describe the training files, for the card."""
     match split:
         case Published():
@@ -149,8 +149,8 @@ def words(split: FileSplit | Published) -> str:
             text = "all files" if split.all == "train" else ""
         case ByShare():
             text = f"all files but a share of {split.validate_share:.3g} drawn with seed {split.seed}"
-        case ByNames(train=tuple() as learnt):
-            text = f"{len(learnt)} files: {', '.join(learnt)}"
+        case ByNames(train=tuple() as training):
+            text = f"{len(training)} files: {', '.join(training)}"
         case ByNames():
             text = "all files but " + ", ".join(split.validate_on) if split.validate_on else "all files"
         case ByLists(train=None):
@@ -162,7 +162,7 @@ def words(split: FileSplit | Published) -> str:
     return text
 
 
-def learns(split: FileSplit | Published) -> bool:
+def has_training(split: FileSplit | Published) -> bool:
     """Return True if any file is used for training."""
     return not (isinstance(split, OneSide) and split.all == "validate") and not (
         isinstance(split, ByNames) and split.train == ()

@@ -51,7 +51,7 @@ class FileSource(SourceModel, PlacedLabels):
             raise ValueError(f"{self.name}: rows {self.train} and {self.validate_on} overlap; a score would be a lie")
         return self
 
-    def learns(self) -> bool:
+    def has_training(self) -> bool:
         """True if any of it is used for training."""
         return self.train is not None
 

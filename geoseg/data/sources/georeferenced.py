@@ -12,8 +12,17 @@ from pydantic import Field
 from geoseg.core.legend import Legend
 from geoseg.data.file_scene import FileScene, ScenePart
 from geoseg.data.label_files import PolygonFile
-from geoseg.data.sources.area_splits import AreaSplit, ByArea, ByBlocks, ByRows, Ground, divide, learnt, whole
-from geoseg.data.sources.file_splits import ByLists, ByNames, ByShare, ByTable, OneSide, learns, sides, words
+from geoseg.data.sources.area_splits import AreaSplit, ByArea, ByBlocks, ByRows, Ground, divide, training_windows, whole
+from geoseg.data.sources.file_splits import (
+    ByLists,
+    ByNames,
+    ByShare,
+    ByTable,
+    OneSide,
+    describe_split,
+    has_training,
+    sides,
+)
 from geoseg.data.sources.matching import find_files, name_of, partner
 from geoseg.data.sources.model import (
     FileSourceModel,
@@ -61,9 +70,9 @@ class GeoreferencedSource(FileSourceModel, PlacedLabels):
         """Options for opening its images."""
         return replace(super().opening(), assume_crs=self.assume_crs)
 
-    def learns(self) -> bool:
+    def has_training(self) -> bool:
         """True if any of it is used for training."""
-        return isinstance(self.split, AreaSplit) or learns(self.split)
+        return isinstance(self.split, AreaSplit) or has_training(self.split)
 
     def split_words(self) -> str:
         """Describe the training part, for the card."""
@@ -81,7 +90,7 @@ class GeoreferencedSource(FileSourceModel, PlacedLabels):
             return f"all blocks of {self.split.block_px} px but a share of {share:.3g} drawn with seed {seed}{guard}"
         if isinstance(self.split, ByArea):
             return f"{'all' if self.split.train is None else self.split.train} but {self.split.validate_on}{guard}"
-        return f"{words(self.split)}{guard}"
+        return f"{describe_split(self.split)}{guard}"
 
     def scenes(self, split: Split, folder: Path, legend: Legend) -> list[ScenePart]:
         """Open one side; see ``SourceModel``."""
@@ -100,8 +109,8 @@ class GeoreferencedSource(FileSourceModel, PlacedLabels):
         if split == "validate":
             parts = [(s, window) for s, ground in zip(scenes, grounds, strict=True) for window in ground.scored]
         else:
-            parts = learnt(scenes, grounds, self.guard_px)
-            if not parts and self.learns():
+            parts = training_windows(scenes, grounds, self.guard_px)
+            if not parts and self.has_training():
                 raise UsageError(
                     f"{self.name}: a guard of {self.guard_px} px leaves nothing to learn from. Lower it, score less, "
                     "or cut larger blocks."

@@ -9,7 +9,7 @@ from pathlib import Path
 from geoseg.core.legend import Legend
 from geoseg.core.window import Window
 from geoseg.data.labelled_scene import LabelledScene
-from geoseg.data.sources.file_splits import FileSplit, Published, Sides, learns, sides, words
+from geoseg.data.sources.file_splits import FileSplit, Published, Sides, describe_split, has_training, sides
 from geoseg.data.sources.model import FileSourceModel, Item, Split, block_cache, open_items, weighted
 
 
@@ -49,13 +49,13 @@ class ListedSource(FileSourceModel):
         """Assign every image to a side."""
         return sides(self.split, list(self.files(folder)), folder, self.name_of)
 
-    def learns(self) -> bool:
+    def has_training(self) -> bool:
         """True if any image is used for training."""
-        return learns(self.split)
+        return has_training(self.split)
 
     def split_words(self) -> str:
         """Describe the training images, for the card."""
-        return words(self.split)
+        return describe_split(self.split)
 
     def scenes(self, split: Split, folder: Path, legend: Legend) -> list[LabelledScene]:
         """Open the images of one side; see ``SourceModel``."""

@@ -62,7 +62,7 @@ class SourceModel(Config):
     licence: str
     weight: Positive = 1.0
 
-    def learns(self) -> bool:
+    def has_training(self) -> bool:
         """True if any of it is used for training."""
         return True
 

@@ -13,8 +13,8 @@ from geoseg.core.window import Window
 from geoseg.data.block_cache import BlockCache
 from geoseg.data.labelled_scene import LabelledScene
 from geoseg.data.recoding import Others, Recoding
-from geoseg.data.sources.area_splits import AreaSplit, ByArea, ByBlocks, ByRows, divide, learnt
-from geoseg.data.sources.file_splits import ByNames, ByShare, OneSide, learns, sides, words
+from geoseg.data.sources.area_splits import AreaSplit, ByArea, ByBlocks, ByRows, divide, training_windows
+from geoseg.data.sources.file_splits import ByNames, ByShare, OneSide, describe_split, has_training, sides
 from geoseg.data.sources.model import Config, Meaning, Positive, Range, SourceModel, Split, weighted
 from geoseg.data.torchgeo_scene import GroundScene, Reading, SampleScene
 from geoseg.data.torchgeo_set import OpenSet, SetReference, class_names, held_out, is_placed, set_class, split_argument
@@ -89,11 +89,11 @@ class TorchgeoSource(SourceModel):
             raise ValueError("bands: numbers begin at 1")
         return self
 
-    def learns(self) -> bool:
+    def has_training(self) -> bool:
         """True if any of it is used for training."""
         if isinstance(self.split, OwnSplit):
             return self.split.train is not None
-        return isinstance(self.split, AreaSplit) or learns(self.split)
+        return isinstance(self.split, AreaSplit) or has_training(self.split)
 
     def split_words(self) -> str:
         """Describe the training part, for the card."""
@@ -101,7 +101,7 @@ class TorchgeoSource(SourceModel):
             return "" if self.split.train is None else f"split {self.split.train} of torchgeo's {self.dataset}"
         if isinstance(self.split, AreaSplit):
             return f"ground {self.guard_px} px away from what is scored, split by {self.split.by}"
-        return words(self.split)
+        return describe_split(self.split)
 
     def scenes(self, split: Split, folder: Path, legend: Legend) -> Sequence[LabelledScene]:
         """Open one side; see ``SourceModel``."""
@@ -152,7 +152,7 @@ class TorchgeoSource(SourceModel):
             if split == "validate":
                 parts = [(s, window) for s, ground in zip(scenes, grounds, strict=True) for window in ground.scored]
             else:
-                parts = list(learnt(scenes, grounds, self.guard_px))
+                parts = list(training_windows(scenes, grounds, self.guard_px))
             if not parts:
                 raise UsageError(f"{self.name}: a guard of {self.guard_px} px and its split leave nothing to {split}.")
         return weighted(self, parts, f"{self.name}, held out")

@@ -33,7 +33,7 @@ class TownSource(SourceModel):
     gsd_m: tuple[Annotated[float, Field(gt=0)], ...] = (0.09,)
     recode: dict[int, int] | None = None
 
-    def learns(self) -> bool:
+    def has_training(self) -> bool:
         """True if any of it is used for training."""
         return self.train_seeds is not None
 

@@ -15,8 +15,8 @@ from geoseg.core.segments import Segments
 from geoseg.io.checks.geojson import check_geojson, check_geojson_lines
 from geoseg.io.files.hashed_file import DigestedFile
 from geoseg.io.files.writing import whole_file
-from geoseg.io.polygons.lonlat import ToLonLat
 from geoseg.io.polygons.segment_stream import SegmentStream
+from geoseg.io.polygons.to_wgs84 import ToWgs84
 from geoseg.io.polygons.vector_schema import VectorSchema
 
 F64 = npt.NDArray[np.float64]
@@ -56,7 +56,7 @@ def write_geojson(
     Source:
         RFC 7946; https://jsonlines.org.
     """
-    to_lonlat = ToLonLat(path, schema.crs_wkt)
+    to_lonlat = ToWgs84(path, schema.crs_wkt)
     stream = SegmentStream(batches, schema)
     lines = path.suffix.lower() == ".geojsonl"
     out = DigestedFile()
@@ -83,7 +83,7 @@ def _collection(features: Iterable[str], extent: _Extent) -> Iterator[str]:
     yield "\n]" + ("" if bbox is None else f', "bbox": {_json(bbox)}') + "}\n"
 
 
-def _features(stream: SegmentStream, to_lonlat: ToLonLat, decimals: int, extent: _Extent) -> Iterator[str]:
+def _features(stream: SegmentStream, to_lonlat: ToWgs84, decimals: int, extent: _Extent) -> Iterator[str]:
     for segments in stream.segments():
         lonlat = _rounded(to_lonlat(segments.geometry), decimals)
         extent.add(shapely.bounds(shapely.get_parts(lonlat)))

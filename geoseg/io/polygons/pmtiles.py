@@ -23,9 +23,9 @@ from geoseg.io.checks.pmtiles import check_pmtiles
 from geoseg.io.files.hashed_file import DigestedFile
 from geoseg.io.files.sorted_spill import SortedSpill
 from geoseg.io.files.writing import whole_file
-from geoseg.io.polygons.lonlat import ToLonLat
 from geoseg.io.polygons.segment_stream import SegmentStream, to_wkb
 from geoseg.io.polygons.tile_cut import MAX_LATITUDE, cut_into_tiles
+from geoseg.io.polygons.to_wgs84 import ToWgs84
 from geoseg.io.polygons.vector_schema import NO_COLUMNS, VectorSchema
 from geoseg.io.polygons.vector_tile import encode_tile
 
@@ -66,7 +66,7 @@ def write_pmtiles(
     Source:
         https://github.com/protomaps/PMTiles/blob/main/spec/v3/spec.md.
     """
-    to_lonlat = ToLonLat(path, schema.crs_wkt)
+    to_lonlat = ToWgs84(path, schema.crs_wkt)
     ids = _OBJECT_ID in (schema.extra.names or ())
     shown = _SHOWN | ({_OBJECT_ID: "Number"} if ids else {})
     stream = SegmentStream(batches, schema if ids else replace(schema, extra=NO_COLUMNS))
@@ -119,7 +119,7 @@ class _Extent:
         self.south, self.north = (min(max(lat, -MAX_LATITUDE), MAX_LATITUDE) for lat in (south, north))
 
 
-def _cut(stream: SegmentStream, to_lonlat: ToLonLat, extent: _Extent, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+def _cut(stream: SegmentStream, to_lonlat: ToWgs84, extent: _Extent, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
     """Yield the pieces of every batch, by tile number."""
     max_zoom: int | None = None
     before = 0

@@ -54,7 +54,7 @@ def parts_of(geometry: Geometry) -> tuple[Geometry, npt.NDArray[np.int64]]:
     return np.asarray(parts, object), np.asarray(index, np.int64)
 
 
-def mended(geometry: Geometry) -> Geometry:
+def made_valid(geometry: Geometry) -> Geometry:
     """Make polygons valid; valid ones are unchanged, those without area become None.
 
     The interior of a self-crossing outline follows the even-odd rule; overlapping parts are united.

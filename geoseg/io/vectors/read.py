@@ -25,7 +25,7 @@ from geoseg.io.vectors.geojson_features import read_geojson
 from geoseg.io.vectors.kml_features import read_kml
 from geoseg.io.vectors.names import split_layer
 from geoseg.io.vectors.ogr_features import read_ogr, read_tables
-from geoseg.io.vectors.polygonal import mended, other_kinds, parts_of, polygonal
+from geoseg.io.vectors.polygonal import made_valid, other_kinds, parts_of, polygonal
 from geoseg.io.vectors.projection import ProjectionError, crs_of, near_grid, onto_grid
 
 _FAULTS = (
@@ -228,7 +228,7 @@ def _polygons(name: str, features: Features, request: VectorRequest) -> geopanda
     if request.parts:
         areas, index = parts_of(areas)
         rows = rows[index]
-    areas = mended(areas)
+    areas = made_valid(areas)
     there = ~shapely.is_missing(areas)
     rows, areas = rows[there], areas[there]
     columns = {column: np.asarray(values, object)[rows] for column, values in features.columns.items()}

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pyproj import CRS, Geod, Transformer
 
 from geoseg.errors import UsageError
-from geoseg.io.polygons.lonlat import ToLonLat
+from geoseg.io.polygons.to_wgs84 import ToWgs84
 from geoseg.io.vectors.curved_edges import project_edges
 from geoseg.testing.segments import map_segments
 
@@ -20,7 +20,7 @@ BOX = shapely.box
 
 
 def lonlat(crs, *polygons):
-    return ToLonLat(Path("s.geojson"), CRS.from_user_input(crs).to_wkt())(np.array(polygons, object))
+    return ToWgs84(Path("s.geojson"), CRS.from_user_input(crs).to_wkt())(np.array(polygons, object))
 
 
 def area_m2(geometry):

@@ -1,4 +1,4 @@
-"""Counted: detected objects of labelled images, matched with the objects of the labels pixel by pixel."""
+"""ObjectCount: detected objects of labelled images, matched with the objects of the labels pixel by pixel."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _IOU = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Counted:
+class ObjectCount:
     """Detected objects of images, each matched with at most one object of the labels.
 
     Attributes:
@@ -45,7 +45,7 @@ class Counted:
         return max((round(0.05 * k, 2) for k in range(1, 20)), key=self.f1)
 
 
-def count_objects(found: SceneInstances, image: LabelledScene) -> Counted:
+def count_objects(found: SceneInstances, image: LabelledScene) -> ObjectCount:
     """Match the detected objects of an image with those of its labels; objects without labels around are left out.
 
     Args:
@@ -66,16 +66,16 @@ def count_objects(found: SceneInstances, image: LabelledScene) -> Counted:
     matched = np.zeros(len(found) + 1, np.bool_)
     matched[one[good]] = True
     shown = size[1:] > 0
-    return Counted(
+    return ObjectCount(
         score=np.asarray(found.table.columns["score"][1:][shown], np.float64),
         matched=matched[1:][shown],
         labelled=len(size_of_truth) - 1,
     )
 
 
-def together(parts: Sequence[Counted]) -> Counted:
+def together(parts: Sequence[ObjectCount]) -> ObjectCount:
     """Put the objects of several images together."""
-    return Counted(
+    return ObjectCount(
         score=np.concatenate([part.score for part in parts]),
         matched=np.concatenate([part.matched for part in parts]),
         labelled=sum(part.labelled for part in parts),
@@ -84,7 +84,7 @@ def together(parts: Sequence[Counted]) -> Counted:
 
 def object_scores_of(network: nn.Module, images: Sequence[LabelledScene], card: ModelCard) -> list[Score]:
     """Score the objects of images, by the names under which they are scored together."""
-    counted: dict[str, list[Counted]] = {}
+    counted: dict[str, list[ObjectCount]] = {}
     for image in images:
         found = detect(network, image, card, min_score=card.min_score)
         counted.setdefault(image.scored_as, []).append(count_objects(found, image))

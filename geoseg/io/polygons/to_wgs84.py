@@ -26,7 +26,7 @@ _REACH_DEGREES = 1e-3
 _POLE = 90 - 1e-9
 
 
-class ToLonLat:
+class ToWgs84:
     """Transformation of polygons from a CRS to longitude and latitude on WGS84.
 
     Args:
