@@ -13,6 +13,7 @@ import argparse
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -59,8 +60,9 @@ def predict(tree: Path, scene: Path, model: str, out: Path, options: Sequence[st
     command = [sys.executable, "-m", "geoseg", "predict", str(scene), "--model", model, "--out", str(out)]
     cache = out.parent / f"{out.name}_cache"
     environment = {**os.environ, "PYTHONPATH": str(tree), "GEOSEG_CACHE_DIR": str(cache)}
+    shutil.rmtree(out, ignore_errors=True)  # a finished output would be kept and measure nothing
     start = perf_counter()
-    subprocess.run([*command, "--overwrite", "--quiet", *options], check=True, cwd=out.parent, env=environment)
+    subprocess.run([*command, "--quiet", *options], check=True, cwd=out.parent, env=environment)
     seconds = perf_counter() - start
     bundle = out / scene.stem
     files = {name: bundle / f"{scene.stem}_{name}" for name in LAYERS}

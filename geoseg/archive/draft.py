@@ -176,7 +176,7 @@ def _text(request: ArchiveRequest, folder: Path, card: ModelCard) -> str:
             if request.glob
             else '  # glob: "*.tif"  # names to take; default: all rasters',
             '  # exclude: ["*_labels.tif"]',
-            "  # bands: [nir, red, green]  # where the files do not tell",
+            "  # bands: [nir, red, green]  # if the files do not name them",
             "  poll_s: 10  # with --watch: seconds between two looks",
             "  settle_s: 10  # with --watch: a file is taken when it has stood still for so long",
         ]

@@ -15,7 +15,7 @@ from geoseg.data.labelled_scene import UNLABELLED
 Target = dict[str, Tensor]
 
 LEAST_PX = 16
-"""Objects of which a chip shows fewer pixels are not learnt, nor is their ground background."""
+"""Objects with fewer pixels in a chip are ignored in training, as is the ground that they cover."""
 
 
 def label_table(legend: Legend) -> Tensor:

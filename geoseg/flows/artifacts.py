@@ -108,7 +108,7 @@ class RunArtifacts:
         return self._tell(lambda: Artifact.get(f"{self._subject}-{key}")) is not None
 
     def _tell(self, call: Callable[[], Any]) -> Any:
-        """Call the API with little patience; Prefect's own would hold up the archive for a minute each time."""
+        """Call the API with a short timeout; Prefect's retries would delay the archive by a minute each time."""
         try:
             with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 1}):
                 answer = call()

@@ -19,7 +19,7 @@ def submit_bounded(
 
     Args:
         items: taken one by one, no sooner than there is room.
-        submit: hands one over to a task runner.
+        submit: submits one to a task runner.
         in_flight: says how many may be submitted and not ended; asked each time, since clusters grow and shrink.
     """
     ended: SimpleQueue[PrefectFuture[Any]] = SimpleQueue()

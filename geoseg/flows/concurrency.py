@@ -40,7 +40,7 @@ def gpu_slot(limit: str | None) -> Iterator[None]:
     """Hold one slot of a limit while the ``with`` lasts; wait for it as long as it takes.
 
     Args:
-        limit: its name, as ``prefect gcl create NAME --limit N`` was told; None: nothing is held.
+        limit: its name, as given to ``prefect gcl create NAME --limit N``; None: no limit.
     """
     if limit is None:
         yield

@@ -40,7 +40,7 @@ _UNHEARD = "it ended in order, but could not say so"
 
 @contextmanager
 def noted_run(out: Path) -> Iterator[None]:
-    """Note which flow run works on an archive, and close the run that did so before where Prefect was not told its end.
+    """Note which flow run works on an archive, and close the one before if Prefect does not know that it ended.
 
     The caller holds the archive's lock, so that the earlier run cannot be alive.
 

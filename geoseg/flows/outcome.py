@@ -21,7 +21,7 @@ from geoseg.flows.own_server import start_own_server
 from geoseg.process.command import print_message, run_command
 
 NOT_REPORTED = 8
-"""Exit code: the outputs are final, Prefect was not told."""
+"""Exit code: the outputs are final, Prefect has no record of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +31,7 @@ class Outcome:
     Attributes:
         summary: one line.
         exit_code: 0, or 7 with failed scenes.
-        told: whether Prefect's API took the flow's last report.
+        reported: True if Prefect's API accepted the flow's last report.
     """
 
     summary: str
@@ -111,7 +111,7 @@ def run(flow: Callable[[], State[Any]]) -> int:
         flow: calls the flow with ``return_state=True``.
 
     Returns:
-        The exit code: 0; 7 with failed scenes; 8 where everything was computed and Prefect could not be told.
+        The exit code: 0; 7 with failed scenes; 8 where everything was computed and Prefect's API could not be reached.
 
     Raises:
         GeosegError: what the flow raised.
@@ -136,5 +136,5 @@ def run(flow: Callable[[], State[Any]]) -> int:
     if reported and outcome.reported:
         return outcome.exit_code
     _computed.set(replace(outcome, reported=False))
-    print_message("computed, not reported: the outputs are final, Prefect's API was lost before it could be told.")
+    print_message("computed, not reported: the outputs are final, the connection to Prefect was lost before its end.")
     return outcome.exit_code or NOT_REPORTED

@@ -75,7 +75,7 @@ def fields(assignments: list[str] | None) -> dict[str, Any]:
         except yaml.YAMLError as error:
             raise UsageError(f"--set {assignment}: {' '.join(str(error).split())}") from error
         if not mark or not last:
-            raise UsageError(f"--set {assignment}: FIELD=VALUE is wanted.")
+            raise UsageError(f"--set {assignment}: FIELD=VALUE is expected.")
         place = found
         for group in groups:
             place = place.setdefault(group, {})

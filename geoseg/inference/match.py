@@ -269,7 +269,7 @@ def _band_scaling(scene: Described, card: ModelCard, band: SceneBand) -> tuple[f
         raise MatchError(scene.uri, cause, cure)
     if band.dtype == "uint8":
         return 1.0 / 255.0, 0.0
-    cause = f"band {band.name} is {band.dtype} without a scale; model {card.name} learnt on 8-bit pictures."
+    cause = f"band {band.name} is {band.dtype} without a scale; model {card.name} was trained on 8-bit images."
     raise MatchError(scene.uri, cause, cure)
 
 

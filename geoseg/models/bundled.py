@@ -68,6 +68,6 @@ def resolve(name_or_path: str) -> tuple[Path, str | None]:
 
 
 def preview(name: str) -> Path | None:
-    """Return the picture of a bundled model, imagery beside result; None if there is none."""
+    """Return the picture of a bundled model, imagery next to the result; None if there is none."""
     path = MODELS / f"{name}.jpg"
     return path if name in BUNDLED and path.is_file() else None

@@ -211,7 +211,7 @@ def _assumptions(fitted: Fitted, request: ImportRequest) -> tuple[str, ...]:
         return tuple(moved)
     parts = [*([f"the options {', '.join(assumed)}"] if assumed else []), *scaling]
     cure = [*(["--option"] if assumed else []), *(["--mean, --std and --bgr"] if scaling else [])]
-    text = f"Nothing in the checkpoint tells {' and '.join(parts)}: assumed. Where its source says otherwise, "
+    text = f"The checkpoint does not state {' and '.join(parts)}: assumed. Where its source says otherwise, "
     return (f"{text}import it again with {' and '.join(cure)}", *moved)
 
 

@@ -137,7 +137,7 @@ def _onnx_card(path: Path) -> ModelCard:
         return _of_deepness(path, metadata, graph)
     raise ModelError(
         f"{path}: nothing describes this network. "
-        f"Put a card beside it, {card_file.name} (docs/checkpoints.md shows one)."
+        f"Put a card next to it, {card_file.name} (docs/checkpoints.md shows one)."
     )
 
 
@@ -189,7 +189,7 @@ def _of_deepness(path: Path, metadata: dict[str, str], graph: OnnxGraph) -> Mode
             raise
         raise ModelError(
             f"{path}: its metadata for Deepness cannot be understood ({type(error).__name__}: {error}). "
-            "Put a card beside it."
+            "Put a card next to it."
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""BiSeNet (Yu et al. 2018, https://arxiv.org/abs/1808.00897): a shallow spatial path beside a deep context path."""
+"""BiSeNet (Yu et al. 2018, https://arxiv.org/abs/1808.00897): a shallow spatial path and a deep context path."""
 
 from __future__ import annotations
 

@@ -68,8 +68,8 @@ def build(
         classes: output channels.
         backbone: a timm ResNet.
         rates: of the summed classifiers.
-        scales: at which the input is seen beside its own; the largest logits count. In training each scale is
-            told the answer, with weight 1. Empty for a single scale.
+        scales: extra scales of the input; the maximum of the logits counts. In training each scale has a
+            loss, with weight 1. Empty for a single scale.
 
     Raises:
         ModelError: no such backbone, or no rate.

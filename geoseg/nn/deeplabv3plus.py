@@ -35,7 +35,7 @@ _RATES = {8: (12, 24, 36), 16: (6, 12, 18)}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Low:
-    """The finest features beside the ASPP's: their channels, how many are kept, and the form of what follows."""
+    """The finest features, concatenated with the ASPP's: their channels, how many are kept, the form of the rest."""
 
     before: int
     after: int
@@ -114,7 +114,7 @@ def build(  # noqa: PLR0913 - a registry's options are keywords
         multi_grid_form: ``factors`` on the stage's rate, or the ``rates`` themselves (mmsegmentation).
         rates: of the parallel convolutions; as the output stride asks unless given.
         width: channels of the ASPP and the decoder; the paper has 256, mmsegmentation 512.
-        low_width: channels of the finest features beside them.
+        low_width: channels of the finest features concatenated with them.
         form: ``mmseg``: separable convolutions, two in the decoder, the ASPP merged by a 3x3 convolution. ``full``:
             two full convolutions, merged by a 1x1 one (kazuto1011, jfzhang95). ``single``: one of them (VainF).
         caffe: for a ResNet; see ``ResNetForm``.

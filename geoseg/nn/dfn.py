@@ -1,4 +1,4 @@
-"""DFN (Yu et al. 2018, https://arxiv.org/abs/1804.09337): a smooth network for what is inside, a border network beside.
+"""DFN (Yu et al. 2018, https://arxiv.org/abs/1804.09337): a smooth network for interiors and a border network.
 
 The smooth network goes from the coarsest stage to the finest and classifies at each; the border network, for training
 only, from the finest to the coarsest.
@@ -22,7 +22,7 @@ _BORDER_WEIGHT = 0.1
 
 
 class _RRB(nn.Module):
-    """Refinement residual block: a 1x1 convolution, and two 3x3 ones beside it."""
+    """Refinement residual block: a 1x1 convolution, and two 3x3 ones added to it."""
 
     def __init__(self, before: int, after: int, *, relu: bool = True) -> None:
         super().__init__()

@@ -1,7 +1,7 @@
 """OCR on a dilated ResNet or on HRNet (Yuan, Chen, Wang 2020, https://arxiv.org/abs/1909.11065).
 
 On HRNet as its authors build it (HRNet-OCR), on a ResNet as mmsegmentation does. The first guess, which tells the
-regions, is part of the forward pass, and is told the answer too in training, with weight 0.4.
+regions, is part of the forward pass, and has a loss of its own in training, with weight 0.4.
 """
 
 from __future__ import annotations

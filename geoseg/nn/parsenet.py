@@ -1,4 +1,4 @@
-"""ParseNet (Liu, Rabinovich, Berg 2015, https://arxiv.org/abs/1506.04579): each pixel beside the whole image's mean.
+"""ParseNet (Liu, Rabinovich, Berg 2015, https://arxiv.org/abs/1506.04579): features with their image mean.
 
 The mean of the features is spread over all pixels; both are scaled to length one and by a learnt factor for each
 channel before they are joined, since their lengths differ much. The trunk is DeepLab V1's LargeFOV.
@@ -30,7 +30,7 @@ class L2Norm(nn.Module):
 
 
 class Context(nn.Module):
-    """Features beside their mean over the image, both normalised; replaces the last feature map."""
+    """Features concatenated with their mean over the image, both normalised; replaces the last feature map."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()

@@ -41,7 +41,7 @@ class _Refinement(nn.Module):
 
 
 class _Cascade(nn.Module):
-    """Neck that hands the coarsest stage down to the finest."""
+    """Neck that refines from the coarsest stage down to the finest."""
 
     def __init__(self, stages: Sequence[int], width: int, *, light: bool) -> None:
         super().__init__()

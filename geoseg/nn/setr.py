@@ -168,7 +168,7 @@ def build_mla(  # noqa: PLR0913 - a registry's options are keywords
         vit: a timm ViT.
         image_px: side of the tiles that the transformer has positions for; for others they are resized.
         width: channels of the aggregation.
-        class_token: whether it goes through the transformer beside the patches; mmsegmentation's does not.
+        class_token: whether it goes through the transformer with the patches; mmsegmentation's does not.
         depths: shares of the blocks after which the maps are taken that are aggregated.
         interpolation: how positions are resized: ``bilinear`` or ``bicubic``.
         auxiliary: classifiers on the four aggregated depths, for training; their losses weigh 0.4 each.

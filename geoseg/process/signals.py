@@ -73,7 +73,7 @@ def watch_signals() -> None:
     """Handle signals for the rest of the process's life, also while the main thread is inside compiled code.
 
     Python runs a handler only between two of its instructions: not while a library compiles a network or decodes an
-    image. So a thread of its own is told of each signal. It ends the process at the second one and ``GRACE_S`` after
+    image. So each signal is passed to a separate thread. It ends the process at the second one and ``GRACE_S`` after
     the first; until then it raises ``Interrupted`` again if a library swallowed it.
     """
     global _watched  # noqa: PLW0603 - same

@@ -46,7 +46,7 @@ def _writable(stream: TextIO | None) -> TextIO:
 
 
 def stdout_is_closed() -> bool:
-    """Tell whether standard output is a pipe whose reader has gone."""
+    """Return True if standard output is a pipe whose reader has gone."""
     try:
         poll = select.poll()
         poll.register(sys.stdout.fileno(), select.POLLOUT)
@@ -56,7 +56,7 @@ def stdout_is_closed() -> bool:
 
 
 def flush_stdout() -> str | None:
-    """Write out what standard output holds, and say why that fails; None if it does not."""
+    """Flush standard output; return the cause of a failure, or None."""
     try:
         sys.stdout.flush()
     except OSError as error:

@@ -168,7 +168,7 @@ def _checked(address: str) -> str:
     host, _, port = place.rpartition(":")
     usable = host and re.fullmatch("[0-9]{1,5}", port) and 0 < int(port) < 2**16 and address.isprintable()
     if (protocol or "tcp") not in backends or not usable:
-        raise UsageError(f"--scheduler {address}: an address is wanted, tcp://host:port, or a scheduler file.")
+        raise UsageError(f"--scheduler {address}: give an address, tcp://host:port, or a scheduler file.")
     return address
 
 

@@ -57,9 +57,7 @@ class Layers:
         shown = ""
         if picture.is_file():
             encoded = base64.b64encode(picture.read_bytes()).decode()
-            shown = (
-                f'<img style="max-width:640px" alt="imagery beside prediction" src="data:image/png;base64,{encoded}">'
-            )
+            shown = f'<img style="max-width:640px" alt="imagery and prediction" src="data:image/png;base64,{encoded}">'
         return html_table(f"Layers of {self.bundle.stem}", rows + files, below=shown)
 
 

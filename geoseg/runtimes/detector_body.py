@@ -22,7 +22,7 @@ class DetectorRuntime:
 
     Args:
         body: runs the body.
-        rest: runs the network, whose body hands its input to ``body``.
+        rest: runs the network, whose body passes its input to ``body``.
     """
 
     batch = 1

@@ -127,10 +127,10 @@ def _tiling(path: Path, shape: tuple[int, int], given: TileSize | None) -> Tilin
         known = len(tiling) == options["tiles"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UsageError(
-            f"{path}: {record.name} beside it does not say how it was tiled ({error}). Pass tile and halo size."
+            f"{path}: its {record.name} does not say how it was tiled ({error}). Pass tile and halo size."
         ) from error
     if not known:
-        raise UsageError(f"{record}: it tells of another map than {path.name}. Pass tile and halo size.")
+        raise UsageError(f"{record}: it describes another map than {path.name}. Pass tile and halo size.")
     return tiling
 
 

@@ -16,7 +16,7 @@ from geoseg.score.objects import Matching, Polygons
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerdictFiles:
-    """Files of verdicts to write; None: it is not wanted.
+    """Files of verdicts to write; None: not written.
 
     Attributes:
         layer: GeoPackage for QGIS.
@@ -47,7 +47,7 @@ class Compared:
 
 
 def write_files(compared: Compared, files: VerdictFiles) -> None:
-    """Write the verdicts that are wanted.
+    """Write the requested verdicts.
 
     A hit is a reference object with a pair; a miss is one without; a false alarm is a predicted object without a pair.
 

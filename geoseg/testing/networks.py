@@ -53,7 +53,7 @@ def tiny_networks(task: Task = "semantic") -> dict[str, TinyNetwork]:
 class NetworkTests:
     """Laws of a network that maps tiles (B, bands, H, W) of any size to logits (B, classes, H, W).
 
-    Two fixtures may be overridden beside ``make_network``: ``pools_by_maxima`` and ``idle_weights``.
+    Two fixtures may be overridden besides ``make_network``: ``pools_by_maxima`` and ``idle_weights``.
 
     Example:
         >>> class TestMine(NetworkTests):

@@ -99,7 +99,9 @@ def _trainer(recipe: Recipe, places: FitPaths, watch: TrainingCallback, step: in
     settings = recipe.trainer
     present = torch.cuda.device_count()
     if settings.accelerator == "gpu" and present < settings.devices:
-        raise ResourceError(f"{recipe.name}: {settings.devices} GPU wanted, {present} there. Set trainer.accelerator.")
+        raise ResourceError(
+            f"{recipe.name}: {settings.devices} GPU requested, {present} available. Set trainer.accelerator."
+        )
     return Trainer(
         accelerator=settings.accelerator,
         devices=settings.devices,

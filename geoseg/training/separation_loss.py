@@ -34,9 +34,9 @@ def separated_classes(mix: LossMix, legend: Legend) -> tuple[int, ...]:
     """
     names = list(legend.names)
     if mix.separation_classes is not None:
-        strangers = sorted(set(mix.separation_classes) - set(names))
-        if strangers:
-            raise UsageError(f"loss.separation_classes: {strangers} are no classes of the legend {names}")
+        unknown = sorted(set(mix.separation_classes) - set(names))
+        if unknown:
+            raise UsageError(f"loss.separation_classes: {unknown} are not classes of the legend {names}")
         return tuple(names.index(name) for name in mix.separation_classes)
     countable = tuple(place for place, entry in enumerate(legend.classes) if entry.countable)
     return countable or tuple(range(1, len(names)))

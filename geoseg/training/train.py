@@ -167,7 +167,7 @@ def _check_objects(recipe: Recipe, images: list[LabelledScene]) -> None:
     for image in images if recipe.task == "instance" else ():
         if image.read(Window(0, 1, 0, 1)).objects is None:
             raise UsageError(
-                f"{image.name}: its labels do not tell objects apart. Give polygons, or a raster of their numbers with "
+                f"{image.name}: its labels do not separate objects. Give polygons, or a raster of their numbers with "
                 "codes: nonzero."
             )
 

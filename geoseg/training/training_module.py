@@ -168,7 +168,7 @@ class TrainingModule(LightningModule):  # type: ignore[misc]
                 raise
             raise UsageError(
                 f"{self.recipe.name}: {self.recipe.architecture.name} takes norms over means of whole chips and cannot "
-                "learn from one at a time. Set chips.batch to 2 or more."
+                "be trained with one at a time. Set chips.batch to 2 or more."
             ) from error
 
     def configure_gradient_clipping(

@@ -37,7 +37,7 @@ class Patch:
 
     Attributes:
         sums: what adds up over the pixels of each region.
-        bands: what adds up in other bands; None when no statistics are wanted.
+        bands: what adds up in other bands; None without statistics.
         arcs: boundaries; regions are indices into ``sums``, or -1 where nobody asks any more.
         lines: the arcs as they are drawn, as far as they are drawn already.
         is_open: regions that may go on outside this part.

@@ -36,7 +36,7 @@ class Drawing:
         ground: pixel sizes.
         transform: the grid's.
         to_world: a function in its place, or None.
-        band_names: of the bands that statistics are wanted of.
+        band_names: names of the bands for statistics.
         columns: (label) structured array: what each polygon gets from its label; without fields when nothing.
     """
 
@@ -59,10 +59,10 @@ def draw_regions(patch: Patch, selected: Bools, lines: Lines, links: Links, draw
     """Draw regions of a patch, in the order of their last pixels.
 
     Args:
-        patch: holds all boundaries of the wanted regions.
+        patch: holds all boundaries of the requested regions.
         selected: which regions to draw.
         lines: shapes of the patch's arcs.
-        links: of the wanted regions, and maybe others.
+        links: of the requested regions, and maybe others.
         drawing: pixel sizes and transform.
     """
     measures = measure_arcs(lines, drawing.ground.metric)

@@ -1,4 +1,4 @@
-"""Regularise buildings: right angles and one main direction, as polygons of their own beside the coverage."""
+"""Regularise buildings: right angles and one main direction, as separate polygons that do not change the coverage."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def regularise(batches: Iterable[Segments], spec: RegulariseSpec, crs: object = 
 
     Each polygon that comes out is valid, in the place and with the attributes of the one it was made from (its area
     and perimeter are its own), keeps at least ``min_iou`` of it, and overlaps no other one. The result does not depend
-    on how the polygons are batched. At any time those batches are in memory that lie beside each other.
+    on how the polygons are batched. At any time the batches in memory are those that are adjacent.
 
     Args:
         batches: polygons that do not overlap, as ``vectorise_codes`` yields them; gone through twice, so no iterator.

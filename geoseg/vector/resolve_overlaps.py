@@ -16,7 +16,7 @@ _NOTHING = 1e-9
 
 
 def resolve_overlaps(raw: Shapes, replacement: Shapes, iou: F64, least: float) -> Shapes:
-    """Cut what is wanted so that nothing overlaps.
+    """Cut the requested shapes so that nothing overlaps.
 
     What becomes of a polygon depends on those it overlaps, on those they overlap, and on those they overlap, but on no
     others: three steps away nothing matters.

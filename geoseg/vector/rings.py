@@ -146,7 +146,7 @@ class Links(NamedTuple):
 
 @kernel
 def link_arcs(arcs: Arcs, selected: Bools, kind: I32) -> Links:
-    """Find the half arcs of regions and what follows each: -1 where it is not there, UNSURE where it cannot be told.
+    """Find the half arcs of regions and what follows each: -1 where it is not there, UNSURE where it is undecided.
 
     Args:
         arcs: boundaries.
@@ -205,7 +205,7 @@ def link_arcs(arcs: Arcs, selected: Bools, kind: I32) -> Links:
 
 @kernel
 def find_rings(arcs: Arcs, lines: Lines, measures: Measures, links: Links, selected: Bools) -> Rings:
-    """Walk around every wanted region; rings come region by region, in no order within a region."""
+    """Walk around every requested region; rings come region by region, in no order within a region."""
     half, follower = links.half, links.follower
     seen = np.zeros(follower.shape[0], np.bool_)
     out = np.empty(half.shape[0], np.int64)

@@ -238,7 +238,7 @@ class _Room(NamedTuple):
 def _simplify(
     arcs: Arcs, corners: Corners, arc: int, least: int, how: tuple[Metric, Tolerance], room: _Room, out: I32
 ) -> int:
-    """Write a simpler line for one arc and tell how many points it has."""
+    """Write a simpler line for one arc and return its number of points."""
     metric, tolerance = how
     path = _load(arcs, arc, room.path)
     if path.closed:
@@ -290,10 +290,10 @@ def simplify_arcs(  # noqa: PLR0915 - one kernel, three passes over the same buf
     """Draw the arcs around closed regions with fewer points.
 
     Two arcs that alone enclose a region must not both become one straight line: then each keeps a point between its
-    ends. Where it cannot be known yet whether an arc is one of such two, the region beside it has to wait.
+    ends. Where it cannot be known yet whether an arc is one of such two, the region at its side has to wait.
 
     Args:
-        arcs: as traced; every arc around the two regions beside a closed one is there.
+        arcs: as traced; every arc around the two regions at the sides of a closed one is there.
         regions: which regions nothing outside can change, and which arcs to draw.
         before: arcs that are drawn already; the others have no points.
         links: of all regions that are drawn at some time.

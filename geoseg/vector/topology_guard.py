@@ -3,7 +3,7 @@
 A chord may replace a part of an arc when no corner of any other line lies between the two (by the even-odd rule) or on
 the chord. The corners are those of the lines as traced, so each arc can be judged alone, in any order: if a chord of
 one arc crossed a chord of another, one of the four ends would lie between the other chord and its arc. For the same
-reason only the lines around the two regions beside an arc matter, which is what makes the answer independent of blocks.
+reason only the lines around the two regions at the sides of an arc matter, so the answer does not depend on blocks.
 """
 
 # numba types the integers of kernels itself; numpy's stubs see them otherwise
@@ -117,7 +117,7 @@ def _index(path: Path, point: int) -> int:
 
 @kernel
 def _between(path: Path, ends: tuple[int, int], row: np.int64, col: np.int64) -> bool:
-    """Tell whether a point (half pixels) lies between an arc and its chord, or on the chord."""
+    """Return True if a point (half pixels) lies between an arc and its chord, or on the chord."""
     a, c = ends
     r0, c0 = position(path, c)
     r1, c1 = position(path, a)
@@ -148,7 +148,7 @@ def distance2(row: float, col: float, chord: tuple[float, float]) -> float:
 
 @kernel
 def is_blocked(path: Path, points: I32, corners: Corners, ends: tuple[int, int]) -> bool:
-    """Tell whether a chord between two places of a path would cross or jump over another line, or the path itself.
+    """Return True if a chord between two places of a path would cross or jump over another line, or the path itself.
 
     Args:
         path: the arc.

@@ -48,7 +48,7 @@ def test_a_checkpoint_is_imported_and_shown(
         (("--as", "pspnet_r50"), 4, "is of torchvision, and not a pspnet_r50"),
         (("--as", "pspnett"), 4, "nearest: smp_pspnet"),
         (("--as", NETWORK, "--sha256", "0" * 64), 4, "hash mismatch"),
-        (("--as", NETWORK, "--option", "auxiliary"), 2, "KEY=VALUE is wanted"),
+        (("--as", NETWORK, "--option", "auxiliary"), 2, "KEY=VALUE is expected"),
         (("--as", NETWORK, "--mean", "a,b"), 2, "numbers by commas"),
         (("--as", NETWORK, "--gsd-m", "3"), 2, "MIN,MAX"),
         (("--as", NETWORK, "--legend", "voc"), 2, "the legend has 21 classes, the network 7"),

@@ -107,12 +107,12 @@ def test_what_is_assumed_is_told_by_the_card_and_the_command(state: dict[str, Te
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 0, result.output
     words = " ".join(result.output.split())
-    assert "Warning: Nothing in the checkpoint tells the options output_stride=8, align_corners=false" in words
+    assert "Warning: The checkpoint does not state the options output_stride=8, align_corners=false" in words
     assert "ImageNet's mean and deviation" in words
     _, card = load_network(tmp_path / "m.safetensors")
     assert card.warnings[0] in words
     told = ImportRequest(options={"output_stride": 16, "align_corners": True}, mean=(0.5,), std=(0.5,))
-    assert import_model(tmp_path / "bare.pth", "fcn_r18", tmp_path / "n.safetensors", wanted=told)[1].warnings == ()
+    assert import_model(tmp_path / "bare.pth", "fcn_r18", tmp_path / "n.safetensors", request=told)[1].warnings == ()
 
 
 def test_what_the_network_cannot_do_is_refused_with_the_files_name(state: dict[str, Tensor], tmp_path: Path) -> None:

@@ -155,7 +155,7 @@ def test_exported_files_carry_the_metadata_that_deepness_reads(exported: Path, t
 
 def test_a_card_beside_a_file_must_fit_it(write_scene: WriteScene, tiny_model: Path, tmp_path: Path) -> None:
     path = foreign(tmp_path / "net.onnx", "logits")
-    with pytest.raises(ModelError, match=r"nothing describes this network. Put a card beside it, net\.card\.json"):
+    with pytest.raises(ModelError, match=r"nothing describes this network. Put a card next to it, net\.card\.json"):
         open_package(str(path))
     card = open_package(str(tiny_model)).card
     (tmp_path / "net.card.json").write_text(card.model_dump_json())

@@ -141,12 +141,12 @@ def test_the_run_record_says_how_a_map_was_tiled(tmp_path: Path) -> None:
     found = compare_tilings(runs[0], runs[1])
     assert found["pixels_near"] > 0
     bare = write_map(tmp_path / "bare.tif", codes)
-    with pytest.raises(UsageError, match=r"bare\.tif: run\.json beside it does not say"):
+    with pytest.raises(UsageError, match=r"bare\.tif: its run\.json does not say"):
         compare_tilings(runs[0], bare)
     with pytest.raises(UsageError, match="tiles lie where the other map's do"):
         compare_tilings(runs[0], runs[0])
     other = write_run(tmp_path / "c", codes, tile_px=64, halo_px=8, tiles=3)
-    with pytest.raises(UsageError, match="tells of another map"):
+    with pytest.raises(UsageError, match="describes another map"):
         compare_tilings(other, runs[0])
     with pytest.raises(UsageError, match="leaves nothing"):
         compare_tilings(bare, bare, tiles=TileSize(tile_px=10, halo_px=5))

@@ -193,7 +193,7 @@ def test_a_network_that_needs_two_chips_says_so(data: Path, tmp_path: Path) -> N
 
 def test_what_is_not_there_is_named(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if not torch.cuda.is_available():
-        with pytest.raises(ResourceError, match="1 GPU wanted, 0 there"):
+        with pytest.raises(ResourceError, match="1 GPU requested, 0 available"):
             train(recipe(trainer={"accelerator": "gpu"}), data, tmp_path)
     if importlib.util.find_spec("mlflow") is None:
         with pytest.raises(UsageError, match=r"trainer.mlflow needs what is not installed.*geoseg\[mlflow\]"):

@@ -27,7 +27,7 @@ _EXACT_PX, _ALIGNED_PX = 2.0**-20, 0.01
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Border:
-    """Polygons of a sheet that reach to a sheet beside it.
+    """Polygons of a sheet that reach to an adjacent sheet.
 
     Attributes:
         numbers: number of each polygon in the sheet.
@@ -83,7 +83,7 @@ class Borders:
         return shapely.difference(own, shapely.union_all(over), grid_size=self.grid) if over else None
 
     def key(self, index: int) -> str:
-        """Return a digest that differs when a sheet's polygons, its ground or the sheets beside it change."""
+        """Return a digest that differs when a sheet's polygons, its ground or the adjacent sheets change."""
         sheet = self.sheets[index]
         stat = sheet.segments.stat()
         around = sorted((self.sheets[other].name, self._footprints[other].wkt) for other in self.beside[index])

@@ -16,7 +16,7 @@ def shared_edges(one: Segments, other: Segments, grid: float) -> I64:
 
     Args:
         one: polygons of a sheet.
-        other: polygons of a sheet beside it.
+        other: polygons of an adjacent sheet.
         grid: distance below which two coordinates are one, in units of the CRS.
 
     Returns:

@@ -4,7 +4,7 @@
     OUT/_joined/EPSG_32632.pmtiles          all of them, for web maps
     OUT/.geoseg/joined/EPSG_32632/          what lies along the borders, and which parts belong together
 
-A part is written anew when its scene, a scene beside it or an object that reaches into it changes; all others stay.
+A part is written anew when its scene, an adjacent scene or an object that reaches into it changes; all others stay.
 """
 
 from __future__ import annotations
@@ -222,7 +222,7 @@ class _Objects:
         return found
 
     def signature(self, index: int, keys: Sequence[str]) -> list[Any]:
-        """Return what the part of a sheet depends on beside its own polygons."""
+        """Return what the part of a sheet depends on besides its own polygons."""
         owned = [[ident, [[keys[sheet], number] for sheet, number in parts]] for ident, parts in self._owned[index]]
         return [owned, sorted((number, ident) for number, ident in self._linked[index].items() if ident is not None)]
 

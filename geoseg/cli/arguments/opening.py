@@ -51,5 +51,5 @@ def asset_names(assets: str | None) -> tuple[str, ...]:
 
     names = () if assets is None else tuple(name.strip() for name in assets.split(",") if name.strip())
     if assets is not None and not names:
-        raise UsageError(f"--assets {assets}: names of assets are wanted, e.g. red,green,nir.")
+        raise UsageError(f"--assets {assets}: give names of assets, e.g. red,green,nir.")
     return names

@@ -23,7 +23,7 @@ class AnnotatedSource(ListedSource):
 
     Attributes:
         images: pattern of the images; one ``*`` stands for the name. A folder is all its files.
-        classes: map from a class name of the annotations to a code of the legend, or ``ignore``: nothing is learnt
+        classes: map from a class name of the annotations to a code of the legend, or ``ignore``: nothing is trained
             there; None: the legend's own names.
         bands: names or numbers of the image's bands; None: all.
         value_range: values that mean 0 and 1, for all bands or band by band; None: 8-bit values as they are.
@@ -75,7 +75,7 @@ class CocoSource(AnnotatedSource):
     """Images with one COCO file.
 
     Attributes:
-        annotations: the JSON file, relative to the source's folder. Crowds are no objects: nothing is learnt there.
+        annotations: the JSON file, relative to the source's folder. Crowds are not objects: nothing is trained there.
     """
 
     kind: Literal["coco"]

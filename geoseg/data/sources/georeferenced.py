@@ -112,7 +112,7 @@ class GeoreferencedSource(FileSourceModel, PlacedLabels):
             parts = training_windows(scenes, grounds, self.guard_px)
             if not parts and self.has_training():
                 raise UsageError(
-                    f"{self.name}: a guard of {self.guard_px} px leaves nothing to learn from. Lower it, score less, "
+                    f"{self.name}: a guard of {self.guard_px} px leaves no training data. Lower it, score less, "
                     "or cut larger blocks."
                 )
         return weighted(self, parts, f"{self.name}, held out")

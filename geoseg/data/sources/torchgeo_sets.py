@@ -26,7 +26,7 @@ class OwnSplit(Config):
     """The split of the data set itself: values of its argument ``split``.
 
     Attributes:
-        train: split for training; None: nothing is learnt from.
+        train: split for training; None: no training.
         validate_on: split for validation; None: ``val``, else ``test``, whichever it has.
     """
 

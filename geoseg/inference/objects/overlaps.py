@@ -1,4 +1,4 @@
-"""Overlaps of the objects of a scene: repetitions are left out, and the others are told apart."""
+"""Overlaps of the objects of a scene: repeated detections are left out, and the others are separated."""
 
 from __future__ import annotations
 

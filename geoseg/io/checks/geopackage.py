@@ -127,7 +127,7 @@ def _check_extent(db: sqlite3.Connection, table: str, extent: F64) -> None:
         None in stated
         or ((np.array(stated, np.float64) - extent) * np.array([-1, 1, -1, 1]) < -_DIGITS * np.abs(extent)).any()
     ):
-        raise OSError(f"gpkg_contents does not tell the extent of layer {table!r} ({stated} for {extent.tolist()})")
+        raise OSError(f"gpkg_contents has a wrong extent of layer {table!r} ({stated} for {extent.tolist()})")
 
 
 def _check_index(db: sqlite3.Connection, table: str, column: str) -> tuple[int, F64]:

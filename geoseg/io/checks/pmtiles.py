@@ -46,7 +46,7 @@ def _check(file: BinaryIO, size_bytes: int) -> None:
     for entry in _entries(file, header, header["root_offset"], header["root_length"]):
         entries, tiles = entries + 1, tiles + entry.run_length
         if seen.setdefault(entry.offset, entry.length) != entry.length:
-            raise OSError("two entries tell different lengths of one tile")
+            raise OSError("two entries give different lengths of one tile")
         zoom = tileid_to_zxy(entry.tile_id)[0]
         if not header["min_zoom"] <= zoom <= header["max_zoom"]:
             raise OSError(f"it has a tile of zoom {zoom} outside the range of its header")

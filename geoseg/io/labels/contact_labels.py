@@ -32,7 +32,7 @@ class Contact:
 
 
 class ObjectLayer(LabelLayer, Protocol):
-    """Labels that tell one object of a class from the next."""
+    """Labels that separate the objects of a class."""
 
     def read_objects(self, window: Window) -> tuple[Labels, Valid, Labels]:
         """Read labels, their validity mask and the numbers of the objects, 0 where there is none; all (y, x)."""
@@ -40,7 +40,7 @@ class ObjectLayer(LabelLayer, Protocol):
 
 
 def read_objects(layer: LabelLayer, window: Window) -> tuple[Labels, Valid, Labels | None]:
-    """Read labels, their validity mask and, where the labels tell objects apart, the numbers of objects; all (y, x)."""
+    """Read labels, their validity mask and, where the labels separate objects, the numbers of objects; all (y, x)."""
     if isinstance(layer, PolygonLabels | NumberedLabels | ContactLabels | DrawnLabels):
         return layer.read_objects(window)
     return *layer.read(window), None

@@ -31,7 +31,7 @@ class DrawnObject:
         name: name of its class.
         rings: outlines of its parts, corners as (x, y); (0, 0) is the outer corner of the first pixel.
         counts: run lengths of its mask instead, of pixels off and on in turn, down the columns first.
-        crowd: a region of many objects, which are not told apart.
+        crowd: a region of many objects that are not separated.
     """
 
     name: str

@@ -26,7 +26,7 @@ def html_table(title: str, rows: Iterable[tuple[str, str]], *, below: str = "") 
 
 
 def html_legend(legend: Legend) -> str:
-    """Write the classes of a legend beside squares of their colours."""
+    """Write the classes of a legend, each with a square of its colour."""
     square = "display:inline-block;width:0.8em;height:0.8em;border:1px solid #888;margin:0 0.3em 0 0.8em"
     return "".join(
         f'<span style="{square};background:{entry.colour}"></span>{_text(f"{entry.code} {entry.name}")}'

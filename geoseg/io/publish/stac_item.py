@@ -37,7 +37,7 @@ _EXTENSIONS = tuple(
 DOCUMENTS: Final[Mapping[str, tuple[str, str, tuple[str, ...]]]] = MappingProxyType(
     {
         "project": ("QGIS project", "application/x-qgis-project", ("metadata", "project")),
-        "preview": ("Image beside prediction", "image/png", ("overview",)),
+        "preview": ("Imagery and prediction", "image/png", ("overview",)),
         "run": ("Run record", "application/json", ("metadata",)),
     }
 )

@@ -90,9 +90,7 @@ def _from_prj(uri: str, path: Path) -> tuple[CRS | None, Path | None]:
                 with gdal_messages(), gdal_settings():
                     return CRS.from_wkt(text, morph_from_esri_dialect=True), name
             except CRSError as error:
-                raise SceneError(
-                    uri, f"{name.name} beside it holds no CRS ({error}).", "Repair or remove it."
-                ) from error
+                raise SceneError(uri, f"its {name.name} holds no CRS ({error}).", "Repair or remove it.") from error
     return None, None
 
 

@@ -288,7 +288,7 @@ def _mask_file(uri: str, path: Path | None) -> tuple[str, ...]:
         if is_plain_file(name):
             driver, kind = sniff(first_bytes(uri, name))
             if driver != "GTiff":
-                raise SceneError(uri, f"the mask {name.name} beside it is not a TIFF (found: {kind}).", "Remove it.")
+                raise SceneError(uri, f"its mask {name.name} is not a TIFF (found: {kind}).", "Remove it.")
             return (str(name),)
     return ()
 
@@ -304,7 +304,7 @@ def _opened(uri: str, file: RasterFile) -> tuple[Any, tuple[str, ...], tuple[str
     if documents is not None:
         if mask:
             cure = "Make a GeoTIFF of both: gdal_translate IN.vrt OUT.tif."
-            raise SceneError(uri, f"the mask {Path(mask[0]).name} beside a VRT is not read.", cure)
+            raise SceneError(uri, f"the mask {Path(mask[0]).name} of a VRT is not read.", cure)
         return _rasterio_open(uri, documents.name, "VRT"), documents.files, (), {}
     with gdal_settings(mask_file=bool(mask)):
         dataset = _rasterio_open(uri, path or uri, driver)
@@ -316,7 +316,7 @@ def _opened(uri: str, file: RasterFile) -> tuple[Any, tuple[str, ...], tuple[str
         return dataset, files, (), {}
     names = ", ".join(name.name for name in beside)
     if is_complete(dataset):
-        notes = (f"{names} beside it cannot move it: the file says itself where it lies",)
+        notes = (f"{names}: ignored, because the file has a georeference of its own",)
         sidecar, said = read_sidecar(path)
         return dataset, files if sidecar is None else (*files, str(sidecar)), notes + _said_notes(sidecar, said), said
     dataset.close()

@@ -117,7 +117,7 @@ def format_of(name: str, path: Path) -> VectorFormat:
             return VectorFormat.kml
         kind = found or kind
     if path.suffix.lower() in {".dbf", ".shx", ".prj", ".cpg"}:
-        raise SceneError(name, f"it is a part of a Shapefile ({path.suffix}).", "Give the .shp beside it.")
+        raise SceneError(name, f"it is a part of a Shapefile ({path.suffix}).", "Give the .shp in its folder.")
     cure = CONVERT if text.startswith(b"<") and "HTML" not in kind and "VRT" not in kind else ""
     raise SceneError(name, f"it cannot be read as polygons (found: {kind}).", f"Give a {READABLE}. {cure}".strip())
 

@@ -92,7 +92,7 @@ def _refuse_torn_shapefile(path: Path) -> None:
     """Refuse a Shapefile without its index, or shorter than by its header: GDAL would silently read the rest."""
     present = {part.suffix.lower() for part in path.absolute().parent.iterdir() if part.stem == path.stem}
     if ".shx" not in present:
-        raise ValueError(f"{path.stem}.shx, which belongs to it, is not beside it")
+        raise ValueError(f"{path.stem}.shx, which belongs to it, is missing")
     with path.open("rb") as file:
         words = int.from_bytes(file.read(28)[24:], "big")
     if path.stat().st_size < 2 * words:

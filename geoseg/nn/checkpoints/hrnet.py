@@ -1,4 +1,4 @@
-"""The authors' HRNet and HRNet-OCR: bare names, or behind ``model.`` beside the loss where they were trained.
+"""The authors' HRNet and HRNet-OCR: bare names, or behind ``model.``, with the loss, where they were saved in training.
 
 https://github.com/HRNet/HRNet-Semantic-Segmentation. Whether corners are aligned stands in a checkpoint's YAML file,
 not in it: pass the option ``align_corners`` where it differs from the network's own.

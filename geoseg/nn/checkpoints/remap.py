@@ -42,7 +42,7 @@ class Fitted:
         threshold: probability from which on the source calls a pixel the class, where it had one channel. The logit is
             moved such that it is 0.5 here.
         bgr: whether the bands of the first layer were turned round.
-        config: that mmsegmentation wrote beside the weights.
+        config: that mmsegmentation stored with the weights.
         assumed: options that the checkpoint does not hold, with the assumed values.
     """
 
@@ -144,11 +144,11 @@ def _config(layout: Layout, chosen: Mapping[str, Any], metadata: Mapping[str, An
         missing = [f"--option {option}=VALUE" for option in layout.undetectable if option not in chosen]
         if not missing:
             return None
-        raise ModelError(f"{error}, which tells how the network runs. Pass {', '.join(missing)}") from error
+        raise ModelError(f"{error}, which determines how the network runs. Pass {', '.join(missing)}") from error
 
 
 def _shown(name: str, layout: Layout, tensors: Mapping[str, Tensor], chosen: Mapping[str, Any]) -> dict[str, Any]:
-    """Tell the options that the tensors show."""
+    """Derive options from the shapes and names of the tensors."""
     defaults = options(name)
     shown: dict[str, Any] = {}
     if layout.resnet is not None and "backbone" not in chosen:
@@ -189,7 +189,7 @@ def _assumed(name: str, layout: Layout, arguments: Mapping[str, Any], chosen: Ma
 
 
 def detect_layout(name: str, tensors: Mapping[str, Tensor]) -> Layout:
-    """Tell the layout of a state dict that shall become a network.
+    """Detect the layout of a state dict that is to be loaded into a network.
 
     Raises:
         ModelError: it is of another network's layout, or of none that is known.

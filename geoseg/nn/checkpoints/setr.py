@@ -72,7 +72,7 @@ PUP = Layout(
     sizes=_UP_SIZE,
     undetectable=_UNDETECTABLE,
 )
-# its neck hands the deepest map on first, ours the shallowest
+# its neck passes on the deepest map first, geoseg's the shallowest
 MLA = Layout(
     source=_SOURCE,
     networks={"setr_mla_b": {}, "setr_mla_l": {}},

@@ -5,7 +5,7 @@ A network is called as ``network(images, targets)``:
 - ``images``: (N, C, H, W), or a list of (C, H, W) of different sizes, already normalised. Nothing is resized.
 - ``targets``, for training: one mapping an image with ``boxes`` (n, 4) float32 pixels x0, y0, x1, y1; ``labels`` (n,)
   int64 in 1 .. classes - 1 (0 is the background, and ``classes`` counts it); ``masks`` (n, H, W) of 0 and 1; optionally
-  ``iscrowd`` (n,) of 0 and 1, regions where nothing is learnt about the background.
+  ``iscrowd`` (n,) of 0 and 1, regions that do not count as background in training.
 - in training with targets it returns named losses; otherwise one dict an image: ``boxes`` (n, 4), ``labels`` (n,),
   ``scores`` (n,) falling, ``masks`` (n, H, W) float32 probabilities over the whole image.
 """

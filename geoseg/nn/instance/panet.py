@@ -69,7 +69,7 @@ class PANetBoxHead(nn.Module):
 
 
 class PANetMaskHead(nn.Module):
-    """The convolutional branch, and the fully connected one that tells object from ground whatever the class."""
+    """The convolutional branch, and the fully connected one that separates object from background for any class."""
 
     def __init__(self, width: int) -> None:
         super().__init__()

@@ -238,7 +238,7 @@ def build(  # noqa: PLR0913 - a registry's options are keywords
         in_channels: input bands.
         classes: the background counted, so at least 2.
         backbone: a ResNet of timm.
-        norm: ``frozen`` keeps the backbone's batch normalisation as it was loaded, ``batch`` learns it.
+        norm: ``frozen`` keeps the backbone's batch normalisation as it was loaded, ``batch`` trains it.
         width: channels of the pyramid; boxes and masks have half as many.
         caffe: the stride in the first 1x1 convolution of a block, as the published weights have it.
         anchor_px: sides of the square anchors at stride 4, multiples of 4; a mask has a cell for each 4 pixels.

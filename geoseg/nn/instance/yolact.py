@@ -238,8 +238,8 @@ def _backbone(name: str, in_channels: int, finest: int) -> tuple[Any, list[int]]
         return darknet.DarkNet53(in_channels, stages), [darknet.CHANNELS[stage] for stage in stages]
     body = features(name, in_channels)
     reductions = body.feature_info.reduction()
-    wanted = [2 ** (stage + 1) for stage in stages]
-    if not set(wanted) <= set(reductions):
-        raise ModelError(f"network 'yolact': {name!r} has features at strides {reductions}, not at all of {wanted}")
-    body = features(name, in_channels, out_indices=tuple(reductions.index(stride) for stride in wanted))
+    strides = [2 ** (stage + 1) for stage in stages]
+    if not set(strides) <= set(reductions):
+        raise ModelError(f"network 'yolact': {name!r} has features at strides {reductions}, not at all of {strides}")
+    body = features(name, in_channels, out_indices=tuple(reductions.index(stride) for stride in strides))
     return body, widths(body)

@@ -27,7 +27,7 @@ class LossRules:
         semantic: weight of the class maps' binary cross-entropy.
         hard_negatives: background anchors, the least sure ones, for each anchor of an object (OHEM).
         least_negatives: at least so many in an image; 0 in the paper, which has no image without objects.
-        masks_per_image: at most so many anchors, chosen at random, learn masks.
+        masks_per_image: maximum number of anchors, chosen at random, that contribute to the mask loss.
         matching: overlaps that make an anchor an object's.
     """
 

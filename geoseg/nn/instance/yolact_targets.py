@@ -28,7 +28,7 @@ class Matches(NamedTuple):
 
 
 class Rules(NamedTuple):
-    """Overlaps that tell what an anchor is.
+    """Overlaps that decide whether an anchor is an object, background or neither.
 
     Attributes:
         positive_iou: from here on an anchor is the object that it overlaps most.

@@ -1,4 +1,4 @@
-"""Answers beside the answer: what auxiliary heads give while a network is trained."""
+"""Outputs of auxiliary heads, which a network has while it is trained."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ class Auxiliary(NamedTuple):
 
     Attributes:
         logits: (B, classes, H, W) for ``codes``, (B, classes) for ``presence``, (B, 1, H, W) for ``border``.
-        weight: of its loss beside the main one's, which is 1.
-        target: what is to be told: each pixel's class, which classes the tile holds, or where two classes meet.
+        weight: of its loss relative to the main one's, which is 1.
+        target: what is to be predicted: each pixel's class, which classes the tile holds, or where two classes meet.
     """
 
     logits: Tensor

@@ -65,7 +65,7 @@ def features(name: str, in_channels: int, **options: Any) -> Any:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResNetForm:
-    """The strides and rates of a ResNet, which its weights do not tell.
+    """The strides and rates of a ResNet, which its weights do not show.
 
     Attributes:
         output_stride: 8, 16 or 32; what the strides would halve further, dilation widens instead.
@@ -130,7 +130,7 @@ def shape_resnet(name: str, body: Any, form: ResNetForm) -> None:
     """
     form.check(name)
     if not hasattr(body, "layer4"):
-        raise ModelError(f"backbone {name!r}: a ResNet is wanted")
+        raise ModelError(f"backbone {name!r}: choose a ResNet")
     rates: dict[str, Sequence[int]] = {}
     if form.block_rates is not None:
         rates = {f"layer{stage}": each for stage, each in enumerate(form.block_rates, start=1)}
@@ -177,7 +177,7 @@ def apply_multi_grid(body: Any, grid: Sequence[int], form: MultiGrid, output_str
         ModelError: no such form, or no number.
     """
     if form not in get_args(MultiGrid) or not grid:
-        raise ModelError(f"a multi-grid of numbers and of the form factors or rates is wanted, not {grid}, {form!r}")
+        raise ModelError(f"a multi-grid takes numbers and the form factors or rates, not {grid}, {form!r}")
     if form == "rates":
         dilate(body, {"layer4": grid})
     elif any(factor != 1 for factor in grid):

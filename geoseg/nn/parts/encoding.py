@@ -16,7 +16,7 @@ _PRESENCE_WEIGHT = 0.2
 
 
 class Encoding(nn.Module):
-    """Sum what is left of each pixel's features beside each codeword, as far as the pixel is near it."""
+    """Sum the residuals of each pixel's features to each codeword, weighted by how near they are."""
 
     def __init__(self, channels: int, codes: int) -> None:
         super().__init__()
@@ -64,7 +64,7 @@ class EncHead(nn.Module):
         return self._logits(x, self._code(x))
 
     def forward_all(self, features: Tensor) -> tuple[Tensor, tuple[Auxiliary, ...]]:
-        """Give the logits, and beside them which classes the image holds."""
+        """Return the logits, and the presence of each class in the image."""
         x = self.narrow(features)
         code = self._code(x)
         return self._logits(x, code), (Auxiliary(self.presence(code), _PRESENCE_WEIGHT, "presence"),)

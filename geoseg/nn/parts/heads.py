@@ -1,4 +1,4 @@
-"""Heads of a few convolutions, as FCN has one and most networks have beside their own."""
+"""Heads of a few convolutions, as FCN has one and most networks have as auxiliary heads."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def fcn_head(
 
 
 class ConcatHead(nn.Module):
-    """mmsegmentation's FCN head: two 3x3 convolutions, a third over their answer beside their input, the classifier."""
+    """mmsegmentation's FCN head: two 3x3 convolutions, a third over their output and input, the classifier."""
 
     def __init__(self, channels: int, width: int, classes: int, *, rate: int = 1) -> None:
         """Make the layers; ``rate`` is of the first two convolutions."""

@@ -1,4 +1,4 @@
-"""Object-contextual representations: each pixel beside what the objects it may belong to look like on the whole.
+"""Object-contextual representations: each pixel's features with those of the object regions it may belong to.
 
 Source: Yuan, Chen, Wang 2020, https://arxiv.org/abs/1909.11065, section 3.
 """

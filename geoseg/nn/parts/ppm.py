@@ -1,4 +1,4 @@
-"""Pyramid pooling: means over grids of a few cells, put back beside the features (Zhao et al. 2017).
+"""Pyramid pooling: means over grids of a few cells, concatenated with the features (Zhao et al. 2017).
 
 Source: https://arxiv.org/abs/1612.01105, section 3.2.
 """

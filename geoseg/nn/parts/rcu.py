@@ -10,7 +10,7 @@ from torch.nn import functional
 
 
 class RCU(nn.Module):
-    """ReLU, 3x3 convolution, ReLU, 3x3 convolution, beside the input; no norm."""
+    """ReLU, 3x3 convolution, ReLU, 3x3 convolution, added to the input; no norm."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()

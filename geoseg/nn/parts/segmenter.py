@@ -1,4 +1,4 @@
-"""The plan that most networks share: a backbone, a neck, a head, and auxiliary heads beside it."""
+"""The plan that most networks share: a backbone, a neck, a head, and auxiliary heads."""
 
 from __future__ import annotations
 

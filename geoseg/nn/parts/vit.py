@@ -27,7 +27,7 @@ class ViTForm:
 
     Attributes:
         depths: shares of the blocks after which the maps are taken, rounded down to whole blocks, rising, the last 1.
-        class_token: whether the class token goes through the blocks beside the patches. mmsegmentation's SETR-MLA
+        class_token: whether the class token goes through the blocks with the patches. mmsegmentation's SETR-MLA
             leaves it out, though its weights hold it.
         interpolation: how positions are resized to other tiles.
     """
@@ -69,7 +69,7 @@ class ViT(nn.Module):
         except (RuntimeError, TypeError) as error:
             raise ModelError(f"timm's {name!r} cannot be a backbone here: {error}") from error
         if getattr(vit, "cls_token", None) is None or not hasattr(vit, "blocks"):
-            raise ModelError(f"timm's {name!r} cannot be a backbone here: a ViT with a class token is wanted")
+            raise ModelError(f"timm's {name!r} cannot be a backbone here: choose a ViT with a class token")
         self.patches = vit.patch_embed.proj
         self.patches.register_parameter("bias", None)  # mmsegmentation's has none; positions can hold it
         self.has_class_token = form.class_token

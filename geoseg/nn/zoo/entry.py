@@ -39,7 +39,7 @@ class Family:
         weights: whose weights are published, and under which licence.
         references: implementations that the network was measured or tested against.
         task: kind of answer.
-        requires: package that the builder needs beside geoseg's own dependencies.
+        requires: package that the builder needs besides geoseg's own dependencies.
     """
 
     builder: str

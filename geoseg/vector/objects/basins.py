@@ -30,7 +30,7 @@ class Parts(NamedTuple):
         last: number of the last pixel, row * scene width + column; -1 without any.
         height: of the highest pixel; -1 without any.
         peak: number of the last of the highest pixels, which names a basin in its scene.
-        cut: whether a pixel lies at the scene's edge or beside nodata.
+        cut: whether a pixel lies at the scene's edge or next to nodata.
     """
 
     code: U8

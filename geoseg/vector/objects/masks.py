@@ -1,4 +1,4 @@
-"""Masks of objects: run lengths of a picture of labels, and back."""
+"""Masks of objects: run lengths of a label image, and back."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def _runs_of(part: I32, count: int) -> tuple[I64, I32, I32, I32]:
 
 
 def table_of_labels(part: I32, window: Window, code: U8, is_open: Bools) -> ObjectTable:
-    """Make a table of the parts in a picture; those without a pixel are left out, labels stay their numbers.
+    """Make a table of the parts in a label image; those without a pixel are left out, labels stay their numbers.
 
     Args:
         part: (rows, columns) over ``window``, 0 to the number of parts, or -1.

@@ -24,9 +24,9 @@ class ObjectSpec:
             distance times the confidence).
         neck: two parts stay one object where the passage between them is at least this share of the height of the lower
             part (its half-width, or half-width times confidence); from 0 (cuts nothing) to 1 (cuts at every narrowing).
-            None: 0.95 by distance, 0.85 by confidence, which find most buildings where the bundled model has learnt.
+            None: 0.95 by distance, 0.85 by confidence, which find most buildings on the data of the bundled model.
         min_area_m2: smaller parts join the neighbour behind the widest passage; smaller regions are left out.
-        reach_px: half-widths are measured up to here, so parts that are wider than twice this are not told apart.
+        reach_px: half-widths are measured up to here, so parts that are wider than twice this are not distinguished.
         connectivity: 4 joins pixels across sides; 8 also across corners.
 
     Raises:

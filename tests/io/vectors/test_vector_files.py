@@ -333,7 +333,7 @@ def test_a_file_that_is_cut_short_is_refused_and_never_read_in_part(tmp_path: Pa
 def test_a_shapefile_without_its_index_is_refused_by_name(tmp_path: Path) -> None:
     path = write(frame_of(BOXES), tmp_path / "a.shp")
     path.with_suffix(".shx").unlink()
-    with pytest.raises(SceneError, match=r"a\.shx, which belongs to it, is not beside it"):
+    with pytest.raises(SceneError, match=r"a\.shx, which belongs to it, is missing"):
         drawn(path)
 
 

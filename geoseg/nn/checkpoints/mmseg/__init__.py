@@ -1,1 +1,1 @@
-"""Checkpoints of mmsegmentation: names of tensors, and the configuration that is written beside them."""
+"""Checkpoints of mmsegmentation: names of tensors, and the configuration that is stored with them."""

@@ -53,7 +53,7 @@ class MmsegConfig:
         model: its ``model``, as plain values.
         normalisation: None where the configuration does not say how pixels are scaled.
         window: of sliding prediction; None where whole images are seen.
-        crop_px: (rows, columns) of the tiles it learnt from, where it says.
+        crop_px: (rows, columns) of its training tiles, if given.
     """
 
     model: Mapping[str, Any]

@@ -77,7 +77,7 @@ def single_threshold(config: MmsegConfig | None) -> float:
 
 
 def refuse_other_heads(config: MmsegConfig, network: nn.Module) -> None:
-    """Refuse a transformer whose attention has another number of heads, which its tensors do not tell.
+    """Refuse a transformer whose attention has another number of heads, which its tensors do not show.
 
     Raises:
         ModelError: the configuration says another number than the network has.
@@ -149,7 +149,7 @@ def _mobilenet(part: ConfigPart) -> dict[str, Any]:
 def _bisenet(part: ConfigPart) -> dict[str, Any]:
     part.layers()
     part.norm("norm_cfg")
-    for key in ("context_channels", "spatial_channels"):  # the tensors tell
+    for key in ("context_channels", "spatial_channels"):  # the tensors show them
         part.take(key, default=None)
     part.only("align_corners", (False,))
     body = part.part("backbone_cfg")
@@ -178,7 +178,7 @@ def _unet(part: ConfigPart) -> dict[str, Any]:
 def _vit(part: ConfigPart) -> dict[str, Any]:
     part.layers("GELU")
     part.norm("norm_cfg", ("LN",), eps=1e-6)
-    for key in ("img_size", "patch_size", "embed_dims", "mlp_ratio", "patch_bias"):  # the tensors tell
+    for key in ("img_size", "patch_size", "embed_dims", "mlp_ratio", "patch_bias"):  # the tensors show them
         part.take(key, default=None)
     for key in ("patch_norm", "pre_norm", "final_norm", "output_cls_token"):
         part.only(key, (False,))
@@ -204,7 +204,7 @@ def _fcn(part: ConfigPart) -> dict[str, Any]:
     part.layers()
     part.norm("norm_cfg")
     rates = part.rates("dilation", (1,))
-    for key in ("num_convs", "concat_input", "kernel_size", "input_transform"):  # the tensors tell
+    for key in ("num_convs", "concat_input", "kernel_size", "input_transform"):  # the tensors show them
         part.take(key, default=None)
     return {"head_rate": rates[0]}
 

@@ -14,7 +14,7 @@ _UNUSED = (
     *("ignore_index", "sampler", "in_index", "num_stages", "out_indices", "style", "drop_rate", "drop_path_rate"),
     *("attn_drop_rate", "frozen_exclude"),
 )
-"""Keys that decide nothing which the tensors do not tell, or only training."""
+"""Keys that only concern training, or whose effect the tensors already show."""
 _BATCH_NORMS = ("BN", "BN2d", "SyncBN", "MMSyncBN")
 
 
@@ -87,7 +87,7 @@ class ConfigPart:
                 self.refuse(key, value)
 
     def norm(self, key: str, kinds: Sequence[str] = _BATCH_NORMS, usual: float = 1e-5, eps: float = 1e-5) -> None:
-        """Take a norm, whose tensors do not tell its least deviation; ``usual`` is the one that is not written."""
+        """Take a norm, whose epsilon the tensors do not hold; ``usual`` is the one that is not written."""
         value = self.take(key, default=None)
         written = value if isinstance(value, Mapping) else {}
         known = value is None or (isinstance(value, Mapping) and kind(value) in kinds)
