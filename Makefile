@@ -2,8 +2,9 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
-# the tests run as two processes, each with one thread: more would fight over the cores
-HALF := tests/vector tests/core tests/flows tests/nn tests/run tests/sample_tiles
+# processes that the tests run in, each with one thread: more would fight over the cores
+JOBS ?= 2
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n $(JOBS) --dist loadfile
 
 .PHONY: env demo test test-slow lint qgis plugin bench clean
 
@@ -18,13 +19,8 @@ demo: env
 	$(BIN)/geoseg demo --scene sample_tiles/town.tif --labels sample_tiles/town_labels.tif --out out/demo
 
 test: env qgis lint
-	@export OMP_NUM_THREADS=1; \
-	{ $(BIN)/pytest -p no:cacheprovider --doctest-modules geoseg && \
-	  $(BIN)/pytest -m "not slow" -p no:cacheprovider --durations=30 $(HALF); } >$(VENV)/half.log 2>&1 & half=$$!; \
-	export OMP_NUM_THREADS=1; \
-	$(BIN)/pytest -m "not slow" --durations=30 $(addprefix --ignore=,$(HALF)); rest=$$?; \
-	wait $$half; first=$$?; cat $(VENV)/half.log; \
-	test $$first -eq 0 -a $$rest -eq 0
+	$(PYTEST) --doctest-modules geoseg
+	$(PYTEST) -m "not slow" --durations=30
 
 test-slow: env qgis
 	OMP_NUM_THREADS=$$(nproc) $(BIN)/pytest -m slow
