@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 JOBS ?= 2
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n $(JOBS) --dist loadfile
 
-.PHONY: env demo test test-slow lint qgis plugin bench clean
+.PHONY: env demo test test-slow lint qgis plugin docs bench clean
 
 env: $(VENV)/.made
 
@@ -43,6 +43,11 @@ plugin: env
 	$(BIN)/python -m build --wheel --outdir dist/wheel .
 	$(BIN)/python qgis_plugin/build_plugin.py dist/geoseg_qgis.zip dist/wheel/*.whl
 	@echo "dist/geoseg_qgis.zip: in QGIS, Plugins > Manage and Install Plugins > Install from ZIP"
+
+# The documentation as a site in dist/site, which opens without a server.
+docs: env
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[docs]"
+	$(BIN)/mkdocs build --strict
 
 bench: env
 	$(BIN)/python benchmarks/predict.py

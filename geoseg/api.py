@@ -26,7 +26,7 @@ _VALUES = {"LOW,HIGH": "(LOW, HIGH)", "N": "N", "VALUE": "VALUE", "FOLDER": "FOL
 def python_words(text: str) -> str:
     """Rewrite the options of a message as the parameters of the public functions.
 
-    Example:
+    Examples:
         >>> python_words("it has no CRS. Pass --assume-crs EPSG:code.")
         "it has no CRS. Pass open_scene(..., assume_crs='EPSG:code')."
         >>> python_words("Pass a smaller --block-px, or --overwrite.")

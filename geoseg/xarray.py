@@ -21,7 +21,7 @@ class GeosegAccessor:
     Args:
         pixels: (band, y, x) with a CRS, as rioxarray opens it.
 
-    Example:
+    Examples:
         >>> import geoseg.xarray, rioxarray  # doctest: +SKIP
         >>> pixels = rioxarray.open_rasterio("scene.tif", chunks=2048)  # doctest: +SKIP
         >>> pixels.geoseg.segment("buildings-unet").codes  # doctest: +SKIP

@@ -51,7 +51,7 @@ class Archive:
     Raises:
         ModelError: the model does not exist or its card is broken.
 
-    Example:
+    Examples:
         >>> with Archive.open(config) as archive, archive_executor(config) as workers:  # doctest: +SKIP
         ...     records = [archive.segment(ref, workers) for ref in archive.left()]
     """

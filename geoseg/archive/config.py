@@ -235,7 +235,7 @@ class ArchiveConfig(_Config):
 def in_configuration(text: str) -> str:
     """Turn the options of ``geoseg predict`` in a message into the keys of an archive's configuration.
 
-    Example:
+    Examples:
         >>> in_configuration("Pass --assume-crs EPSG:code.")
         'Set opening: assume_crs: EPSG:code.'
     """

@@ -32,7 +32,7 @@ def fitting(text: str, options: frozenset[str]) -> str:
         text: error message.
         options: options of the command.
 
-    Example:
+    Examples:
         >>> fitting("a.tif: it has no CRS. Pass --assume-crs EPSG:code.", frozenset({"--out"}))
         'a.tif: it has no CRS. Give it one: rio edit-info --crs EPSG:code FILE.'
     """

@@ -14,7 +14,7 @@ OWN_NAMES = ("confidence",)
 def plain_name(text: str) -> str:
     """Make a lower-case identifier (SQL ignores case) of at most 40 characters; may be empty.
 
-    Example:
+    Examples:
         >>> plain_name(" Near-Infrared (B8)")
         'near_infrared_b8'
     """
@@ -31,7 +31,7 @@ def distinct_names(choices: Sequence[Sequence[str]], *, reserved: Sequence[str] 
     Returns:
         The first choice that is not taken; where all are, the last one and a number.
 
-    Example:
+    Examples:
         >>> distinct_names([["", "b1"], ["red", "b2"], ["red", "b3"], ["red"]])
         ('b1', 'red', 'b3', 'red_2')
     """

@@ -72,7 +72,7 @@ def parse_crf(text: str) -> CrfSpec | None:
     Raises:
         ValueError: it is none of these, or a number is out of range.
 
-    Example:
+    Examples:
         >>> parse_crf("4,67,3").reach_px
         201
     """

@@ -31,7 +31,7 @@ def grid_difference(expected: GeoBox, found: GeoBox, *, unplaced: bool = False) 
         A clause about ``found``; None when each of its pixels lies, within a hundredth, on the expected one of the same
         row and column.
 
-    Example:
+    Examples:
         >>> grid = GeoBox((20, 30), Affine(1, 0, 5e5, 0, -1, 5e6), "EPSG:32633")
         >>> grid_difference(grid, grid), grid_difference(grid, grid[:10, :])
         (None, 'it has 10 x 30 pixels, not 20 x 30')
@@ -58,7 +58,7 @@ def shares_pixels(expected: GeoBox, found: GeoBox, *, covering: bool = False) ->
     Returns:
         True when reading the nearest pixel of ``found`` gives exactly its own values.
 
-    Example:
+    Examples:
         >>> north_up = GeoBox((20, 30), Affine(1, 0, 5e5, 0, -1, 5e6), "EPSG:32633")
         >>> shares_pixels(north_up, GeoBox((20, 30), Affine(1, 0, 5e5, 0, 1, 5e6 - 20), "EPSG:32633"))
         True

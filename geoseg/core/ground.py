@@ -29,7 +29,7 @@ def pixel_sides_m(
         Ground length of one step down, of one step right, and the area of the pixel (m, m, m2), each in the
         shape of ``rows``. 0 beyond a pole of a geographic CRS. NaN where another CRS has no inverse projection.
 
-    Example:
+    Examples:
         A pixel of 0.149 m in EPSG:3857 at 27.6 degrees north is 0.132 m on the ground.
     """
     row, col = np.broadcast_arrays(np.asarray(rows, float), np.asarray(cols, float))

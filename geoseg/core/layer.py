@@ -32,7 +32,7 @@ _MUTUAL_INFORMATION_SHOWN = 40
 def raster_suffix(name: str) -> str:
     """Return the file suffix of a raster layer, which follows the scene's name.
 
-    Example:
+    Examples:
         >>> raster_suffix(CLASSES)
         '_classes.tif'
     """
@@ -124,7 +124,7 @@ class OutputSchema:
     Attributes:
         layers: names are unique.
 
-    Example:
+    Examples:
         >>> legend = Legend(classes=[dict(code=1, name="water", colour="#0000ff")])
         >>> schema = class_map_schema(PredictSpec(vector=False), legend)
         >>> [layer.name for layer in schema.published]

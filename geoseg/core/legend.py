@@ -69,7 +69,7 @@ class Legend(BaseModel):
             no such class, as in land cover. If not given it follows from the names: a class named ``background``,
             ``other``, ``no ...`` or the like; ``land`` or ``ground`` if there are two classes.
 
-    Example:
+    Examples:
         >>> Legend(classes=[LegendClass(code=0, name="other", colour="#000000")]).background
         0
     """
@@ -143,7 +143,7 @@ class ValueLegend(Legend):
     Attributes:
         nodata: value that means no class.
 
-    Example:
+    Examples:
         >>> forest = ValueClass(code=2, name="forest", colour="#00aa00", values=(311, 312, 313))
         >>> ValueLegend(classes=(forest,)).table
         {2: 2, 311: 2, 312: 2, 313: 2}

@@ -19,7 +19,7 @@ def path_text(value: object, *, function: str, meant: str, instead: str = "") ->
     Raises:
         UsageError: the value is empty or has another type.
 
-    Example:
+    Examples:
         >>> path_text(3, function="open_scene", meant="a path")
         Traceback (most recent call last):
         geoseg.errors.UsageError: open_scene takes a path, not int.

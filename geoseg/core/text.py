@@ -11,7 +11,7 @@ _LOGIN, _QUERY = re.compile(r"(?<=://)[^\s/@]+@"), re.compile(r"(://[^\s?]*)\?\S
 def without_logins(text: str) -> str:
     """Remove credentials and query strings from the addresses in a text, since it ends up in logs.
 
-    Example:
+    Examples:
         >>> without_logins("https://me:secret@example.org/a.tif?token=1: no such file")
         'https://example.org/a.tif: no such file'
     """
@@ -21,7 +21,7 @@ def without_logins(text: str) -> str:
 def printable(text: str) -> str:
     r"""Escape the control characters of a text, so that a file's name cannot steer the terminal.
 
-    Example:
+    Examples:
         >>> printable("a\nb.tif")
         'a\\nb.tif'
     """

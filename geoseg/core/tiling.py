@@ -162,7 +162,7 @@ class Tiling:
         margin: pixels beyond the scene's edges that are read too, on the working grid; positions there are negative
             or past the end.
 
-    Example:
+    Examples:
         >>> tiling = Tiling((1000, 1000), (1000, 1000), tile_px=512, halo_px=64)
         >>> len(tiling), tiling[0].core
         (9, Window(row_start=0, row_stop=448, col_start=0, col_stop=448))
@@ -296,7 +296,7 @@ def largest_tile_px(work_shape: tuple[int, int], *, tile_px: int, halo_px: int, 
         halo_px: context on each side of a core.
         limit_px: largest number of pixels of a tile.
 
-    Example:
+    Examples:
         >>> largest_tile_px((8192, 8192), tile_px=512, halo_px=64, limit_px=5_000_000)
         2144
     """

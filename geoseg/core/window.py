@@ -9,7 +9,7 @@ from dataclasses import dataclass
 class Window:
     """A half-open pixel rectangle ``[row_start, row_stop) x [col_start, col_stop)``.
 
-    Example:
+    Examples:
         >>> Window(0, 2, 10, 13).shape
         (2, 3)
     """
@@ -95,7 +95,7 @@ class Window:
 class Margin:
     """Numbers of pixels beyond each edge of a grid that can be read, because neighbouring scenes have them.
 
-    Example:
+    Examples:
         >>> Margin(top=16, left=8).around((100, 200))
         Window(row_start=-16, row_stop=100, col_start=-8, col_stop=200)
     """

@@ -147,7 +147,7 @@ class ArtifactReporter(LogReporter):
 def artifact_key(text: str) -> str:
     """Turn any text into an artifact's key: small letters, digits and dashes; other scripts become a digest.
 
-    Example:
+    Examples:
         >>> artifact_key("Town of Köln, 2024")
         'town-of-koln-2024'
         >>> artifact_key("東京 2024")

@@ -49,7 +49,7 @@ def asset_key(path_or_address: str | Path) -> str:
     Percent signs are forbidden too, so that characters are escaped with ``~``; what is too long ends in a digest.
     Passwords and queries, which may open a store, are left out.
 
-    Example:
+    Examples:
         >>> asset_key("/data/a b.tif")
         'file:///data/a~20b.tif'
         >>> asset_key("/data/out/../b.tif")

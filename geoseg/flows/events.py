@@ -17,7 +17,7 @@ Ended = dict[SceneRef, SceneRecord]
 def scene_id(archive: str, name: str) -> str:
     """Name a scene among those of all archives, as the resource of its events.
 
-    Example:
+    Examples:
         >>> scene_id("Town of 2024", "north--a1")
         'geoseg.scene.town-of-2024.north--a1'
     """

@@ -62,7 +62,7 @@ def fields(assignments: list[str] | None) -> dict[str, Any]:
     Raises:
         UsageError: something is no assignment.
 
-    Example:
+    Examples:
         >>> fields(["workers=4", "predict.simplify_m=0.5"])
         {'workers': 4, 'predict': {'simplify_m': 0.5}}
     """

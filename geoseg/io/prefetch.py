@@ -44,7 +44,7 @@ def prefetch_calls(calls: Iterable[Callable[[], T]], depth: int, *, threads: int
 def prefetch(items: Iterable[T], depth: int) -> Iterator[T]:
     """Yield ``items`` in order, iterated over in one thread; see ``prefetch_calls``.
 
-    Example:
+    Examples:
         >>> list(prefetch(range(3), depth=2))
         [0, 1, 2]
     """

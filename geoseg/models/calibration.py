@@ -36,7 +36,7 @@ def fit_temperature(logits: Floats, labels: npt.NDArray[np.integer[Any]]) -> flo
         Guo et al. 2017, On Calibration of Modern Neural Networks, section 4.2. The likelihood is concave in 1/T, so the
         root of its slope is the one optimum.
 
-    Example:
+    Examples:
         >>> fit_temperature(np.array([[2.0, 0.0]] * 4), np.array([0, 0, 0, 1])).__round__(3)
         1.82
     """

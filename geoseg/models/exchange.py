@@ -64,7 +64,7 @@ class Reference:
         Raises:
             UsageError: it names no model file.
 
-        Example:
+        Examples:
             >>> Reference.parse("https://host/models/roofs-1.safetensors").file
             'roofs-1.safetensors'
         """

@@ -174,7 +174,7 @@ def load_model(
         ResourceError: the device does not exist.
         UsageError: the runtime is not installed or cannot run on the device; a module has no card, or a file gets one.
 
-    Example:
+    Examples:
         >>> load_model("buildings-unet", device="cpu").card.legend.names
         ('background', 'building')
     """

@@ -41,7 +41,7 @@ def save_model(network: nn.Module, path: str | Path, card: ModelCard, *, exact: 
         UsageError: the path does not end in ``.safetensors``.
         WriteError: the disk is full or fails.
 
-    Example:
+    Examples:
         >>> save_model(network, "roofs.safetensors", card)  # doctest: +SKIP
         >>> geoseg.predict("scene.tif", "roofs.safetensors", out="out")  # doctest: +SKIP
     """

@@ -48,7 +48,7 @@ def segment(pixels: xr.DataArray | Scene, model: Model | str | Path, *, spec: Pr
         MatchError: the model cannot read these bands, values or pixel sizes.
         UsageError: the array has no CRS, or an option needs the scene's file.
 
-    Example:
+    Examples:
         >>> lazy = geoseg.segment(scene.to_xarray(), model)  # doctest: +SKIP
         >>> lazy.codes[:512, :512].compute()  # doctest: +SKIP
     """

@@ -94,7 +94,7 @@ def predict(  # noqa: PLR0913 - a run's options, each with a default
         OutputError: the output exists and belongs to another run, or another run is writing it.
         ResourceError: disk or memory ran out; run again to resume.
 
-    Example:
+    Examples:
         >>> layers = predict("scene.tif", "buildings-unet", out="out")  # doctest: +SKIP
         >>> layers.bundle.segments  # doctest: +SKIP
         PosixPath('out/scene/scene_segments.gpkg')

@@ -72,7 +72,7 @@ def evaluate(  # noqa: PLR0913 - an evaluation's options, each with a default
         UsageError: options conflict, or files do not match one to one.
         SceneError: a file cannot be read, has another grid, or holds an unknown class.
 
-    Example:
+    Examples:
         >>> report = geoseg.evaluate("out/scene", "labels.tif")  # doctest: +SKIP
         >>> report.as_json()["results"]["all"]["mean_iou"]  # doctest: +SKIP
     """

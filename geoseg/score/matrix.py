@@ -28,7 +28,7 @@ def count(reference: U8, predicted: U8) -> Matrix:
     Returns:
         (256, 256) int64, rows reference, columns prediction; whole-mosaic matrices are sums of these.
 
-    Example:
+    Examples:
         >>> count(np.array([1, 1], np.uint8), np.array([1, 2], np.uint8))[1, :3].tolist()
         [0, 1, 1]
     """
@@ -42,7 +42,7 @@ def iou(matrix: Matrix) -> npt.NDArray[np.float64]:
     Args:
         matrix: (class, class) int64, rows reference, columns prediction.
 
-    Example:
+    Examples:
         >>> iou(np.array([[3, 1], [0, 0]])).tolist()
         [0.75, 0.0]
     """

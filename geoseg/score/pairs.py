@@ -111,7 +111,7 @@ def list_predictions(path: Path) -> list[tuple[str, Path]]:
 def scene_of(stem: str) -> str:
     """Remove suffixes for the kind of file from a stem.
 
-    Example:
+    Examples:
         >>> scene_of("top_potsdam_2_10_label_noBoundary")
         'top_potsdam_2_10'
     """

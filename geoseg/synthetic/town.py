@@ -54,7 +54,7 @@ def draw_town(seed: int, shape: tuple[int, int], gsd_m: float = 0.09) -> Town:
     Returns:
         The town; the same seed, shape and gsd_m give the same pixels.
 
-    Example:
+    Examples:
         >>> draw_town(1, (64, 64)).labels.shape
         (64, 64)
     """

@@ -59,7 +59,7 @@ class LayerWriterTests:
     Attributes:
         layer: the layer that is written.
 
-    Example:
+    Examples:
         >>> class TestMine(LayerWriterTests):
         ...     layer = RasterLayer(
         ...         name="height", role="height", dtype="float32", nodata=-1, label="Height (m)", title="Height"

@@ -55,7 +55,7 @@ class NetworkTests:
 
     Two fixtures may be overridden besides ``make_network``: ``pools_by_maxima`` and ``idle_weights``.
 
-    Example:
+    Examples:
         >>> class TestMine(NetworkTests):
         ...     @pytest.fixture(scope="class")
         ...     @classmethod

@@ -22,7 +22,7 @@ class RuntimeTests:
         tolerance: largest difference of a probability from torch's in float32.
         side_px: side of the tiles.
 
-    Example:
+    Examples:
         >>> class TestMine(RuntimeTests):
         ...     @pytest.fixture
         ...     def runtime(self, network: nn.Module) -> Runtime:

@@ -33,7 +33,7 @@ class SceneTests:
         bands: how many.
         nodata: value of pixels without a measurement; None where the format has none.
 
-    Example:
+    Examples:
         >>> class TestMine(SceneTests):
         ...     def write(self, folder: Path, values: npt.NDArray[Any]) -> str:
         ...         return write_mine(folder / "scene.mine", values, GEOBOX)

@@ -34,7 +34,7 @@ class VectorWriterTests:
         keeps_rows: each polygon is a row of the file; not so for tiles, which cut them.
         keeps_columns_without_rows: a file without polygons still has its columns and its CRS.
 
-    Example:
+    Examples:
         >>> class TestMine(VectorWriterTests):
         ...     suffix = ".mine"
         ...

@@ -78,7 +78,7 @@ def train(
             recipe.
         ResourceError: a device does not exist, or memory or disk do not suffice.
 
-    Example:
+    Examples:
         >>> model, card = train("my_buildings.yaml", "data", "runs/mine", resume=True)  # doctest: +SKIP
     """
     if not isinstance(recipe, Recipe):

@@ -60,7 +60,7 @@ def vectorise(
     Raises:
         UsageError: the array has no grid, is not two-dimensional, or holds other values; the bands lie on another grid.
 
-    Example:
+    Examples:
         >>> frame = geoseg.vectorise(codes, legend, simplify_m=0.5)  # doctest: +SKIP
     """
     codes = _as_array(codes, "vectorise")
@@ -102,7 +102,7 @@ def objects(
     Raises:
         UsageError: as ``vectorise``; or there is no such class.
 
-    Example:
+    Examples:
         >>> frame = geoseg.objects(codes, legend, classes="building", min_area_m2=10)  # doctest: +SKIP
     """
     from geoseg.vector.objects.scene import COLUMNS, BlockRun, SceneObjects  # noqa: PLC0415 - kernels take a second

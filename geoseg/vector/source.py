@@ -27,7 +27,7 @@ class LabelTable:
         none: label of the pixels that belong to no polygon.
         columns: (label,) structured array: attributes of each label; without fields by default.
 
-    Example:
+    Examples:
         >>> table = LabelTable.of_codes(nodata=255)
         >>> int(table.code[3]), table.nodata
         (3, 255)

@@ -27,7 +27,7 @@ def name_of_path(path: str) -> str:
     Args:
         path: relative, with ``/``.
 
-    Example:
+    Examples:
         >>> name_of_path("town.tif"), name_of_path("north/town.tif")
         ('town', 'north--town')
         >>> name_of_path("north/town.jp2")
@@ -45,7 +45,7 @@ def name_of_path(path: str) -> str:
 def name_of_item(collection: str | None, item: str) -> str:
     """Name a STAC item, whose id is unique in its collection.
 
-    Example:
+    Examples:
         >>> name_of_item("ortho", "town"), name_of_item(None, "town")
         ('ortho--town', 'town')
     """

@@ -46,7 +46,7 @@ def refine(
     Raises:
         ValueError: the window is too large for ``exact``.
 
-    Example:
+    Examples:
         >>> half, grey = np.full((2, 4, 4), 0.5, np.float32), np.zeros((3, 4, 4), np.float32)
         >>> refine(half, grey, np.ones((4, 4), bool), CrfSpec(weight=1, xy_px=3, rgb=9))[0, 0, 0]
         np.float32(0.5)

@@ -18,7 +18,7 @@ class ColumnSums:
         rows: rows that were added.
         sums: per column name, the number of nulls and the sum of all values' bits modulo 2**64.
 
-    Example:
+    Examples:
         >>> sums = ColumnSums()
         >>> sums.add({"a": pa.array([1, 2, None])})
         >>> sums.rows, sums.sums

@@ -23,7 +23,7 @@ def is_utf8(name: str) -> bool:
 def escaped(name: str) -> str:
     r"""Escape undecodable bytes as ``\\xff``, for text documents.
 
-    Example:
+    Examples:
         >>> escaped("s\udcff.tif")
         's\\xff.tif'
     """

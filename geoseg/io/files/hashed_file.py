@@ -12,7 +12,7 @@ from typing import BinaryIO
 class DigestedFile:
     """A file written sequentially, with a digest of the written bytes.
 
-    Example:
+    Examples:
         >>> out = DigestedFile()
         >>> with whole_file(path, verify=out.compare) as part, out.open(part):  # doctest: +SKIP
         ...     out.write(b"...")

@@ -10,7 +10,7 @@ from xml.parsers import expat
 def parse_xml(text: bytes) -> ET.Element | None:
     """Parse a document; None if it is not well-formed or declares a document type.
 
-    Example:
+    Examples:
         >>> parse_xml(b"<a><b/></a>").tag, parse_xml(b"<!DOCTYPE a><a/>"), parse_xml(b"")
         ('a', None, None)
     """

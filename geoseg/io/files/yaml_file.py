@@ -71,7 +71,7 @@ def parse_config(content: bytes, kind: type[Value], path: str | Path, context: d
 def yaml_scalar(text: str) -> str:
     """Write text as a YAML scalar on one line.
 
-    Example:
+    Examples:
         >>> yaml_scalar("my town"), yaml_scalar("no"), yaml_scalar("a: b")
         ('my town', "'no'", "'a: b'")
     """

@@ -74,7 +74,7 @@ class ClassRaster(Closing):
     Raises:
         SceneError: it cannot be read, or has colours and ``rules`` has no ``colours``.
 
-    Example:
+    Examples:
         >>> with ClassRaster(Path("map.tif")) as raster:  # doctest: +SKIP
         ...     labels, valid = raster.read(Window(0, 512, 0, 512))
     """

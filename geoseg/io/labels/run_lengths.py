@@ -30,7 +30,7 @@ def decode_run_lengths(text: str, shape: tuple[int, int]) -> npt.NDArray[np.bool
     Raises:
         ValueError: no pairs of whole numbers, or a run leaves the mask.
 
-    Example:
+    Examples:
         >>> decode_run_lengths("2 3", (3, 2)).astype(int).tolist()
         [[0, 1], [1, 0], [1, 0]]
     """

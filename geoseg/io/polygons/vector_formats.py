@@ -78,7 +78,7 @@ def write_vectors(
         WriteError: the disk is full or fails; nothing is left at ``path``.
         LegendError: a polygon's code is not in the legend.
 
-    Example:
+    Examples:
         >>> write_vectors(Path("roofs.fgb"), batches, VectorSchema(crs_wkt=wkt, legend=legend))  # doctest: +SKIP
     """
     count = writer_for(path)(path, batches, schema)

@@ -40,7 +40,7 @@ class Bundle:
     Raises:
         UsageError: the stem is empty, leaves the folder or is too long for a file name.
 
-    Example:
+    Examples:
         >>> Bundle(directory=Path("out/scene"), stem="scene").classes.name
         'scene_classes.tif'
     """

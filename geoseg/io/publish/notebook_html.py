@@ -17,7 +17,7 @@ def html_table(title: str, rows: Iterable[tuple[str, str]], *, below: str = "") 
         rows: name and value of each row, plain text.
         below: HTML under the table.
 
-    Example:
+    Examples:
         >>> html_table("a < b", [("size", "3 x 4 px")])
         '<div><strong>a &lt; b</strong><table><tr><th>size</th><td>3 x 4 px</td></tr></table></div>'
     """

@@ -95,7 +95,7 @@ def named(description: str | None, hint: str = "") -> str | None:
         hint: the file's name and metadata, which may name the satellite. Band 4 is red on one satellite and near
             infrared on another, so a number alone is ambiguous.
 
-    Example:
+    Examples:
         >>> named("Near Infrared"), named("B8", "S2A_MSIL2A"), named("B8", "LC08_L1TP_224078"), named("B8")
         ('nir', 'nir', 'pan', None)
     """

@@ -43,7 +43,7 @@ def bytes_with_overviews(shape: tuple[int, int]) -> int:
     Args:
         shape: rows and columns.
 
-    Example:
+    Examples:
         >>> bytes_with_overviews((512, 1024))
         786432
     """

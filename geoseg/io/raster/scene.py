@@ -78,7 +78,7 @@ class Scene(Closing):
         files: local files the pixels and the grid come from; empty for a remote scene.
         opened_state: state of those files when they were opened; see ``state``.
 
-    Example:
+    Examples:
         >>> with open_scene("scene.tif") as scene:  # doctest: +SKIP
         ...     raster = scene.read(Window(0, 512, 0, 512))
     """
@@ -278,7 +278,7 @@ def open_scene(uri: str | os.PathLike[str], **options: Any) -> Scene:
         SceneError: it is missing, not a raster, damaged, too big, or has no place on Earth.
         UsageError: an unknown option, or a kind of address that is not allowed.
 
-    Example:
+    Examples:
         >>> scene = open_scene("scene.tif", assume_crs="EPSG:32633")  # doctest: +SKIP
     """
     unknown = sorted(set(options) - set(OpenOptions.__dataclass_fields__))

@@ -42,7 +42,7 @@ def is_folder(name: str | Path) -> bool:
 def split_layer(name: str | Path) -> tuple[str, str | None]:
     """Split ``FILE:LAYER``; a colon in the name of an existing file or in an address is not a separator.
 
-    Example:
+    Examples:
         >>> split_layer("town.gpkg:roofs"), split_layer("town.gpkg")
         (('town.gpkg', 'roofs'), ('town.gpkg', None))
     """

@@ -53,7 +53,7 @@ def build(name: str, in_channels: int, classes: int, **options: object) -> nn.Mo
     Raises:
         ModelError: the name or an option is unknown, or an option has a value the architecture cannot take.
 
-    Example:
+    Examples:
         >>> build("unet", in_channels=4, classes=6, width=8).stride
         16
     """

@@ -39,7 +39,7 @@ class TiledPrediction(Callback):  # type: ignore[misc]
     Raises:
         UsageError: no scene is given.
 
-    Example:
+    Examples:
         >>> tiled = TiledPrediction("scene.tif", "maps")
         >>> trainer = Trainer(callbacks=[tiled])  # doctest: +SKIP
         >>> trainer.fit(task, datamodule)  # doctest: +SKIP

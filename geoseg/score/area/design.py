@@ -108,7 +108,7 @@ def sample_size(
     Source:
         Olofsson et al. 2014, equation 13 (Cochran 1977, equation 5.25), for a large map.
 
-    Example:
+    Examples:
         >>> sample_size(np.array([0.02, 0.015, 0.32, 0.645]), np.array([0.7, 0.6, 0.9, 0.95]))
         641
     """

@@ -67,7 +67,7 @@ class SceneObjects(Closing):
     Raises:
         UsageError: the grid has another size than the codes, or cuts shall follow a confidence that there is not.
 
-    Example:
+    Examples:
         >>> spec = ObjectSpec(codes=(1,), split="distance")
         >>> with SceneObjects.find(source, geobox, spec) as found:  # doctest: +SKIP
         ...     batches = list(vectorise_labels(found, geobox, found.table))
