@@ -53,9 +53,28 @@ def _check_detections(name: str, network: nn.Module, card: ModelCard) -> None:
     check_detections(name, network, card)
 
 
+def _refuse_tiles(_network: nn.Module, card: ModelCard) -> nn.Module:
+    raise needs_clicks(card.name)
+
+
+def needs_clicks(name: str) -> ModelError:
+    """Make the error of a run over a scene with a model that answers clicks."""
+    return ModelError(
+        f"{name}: it answers clicks with the mask of one object, and maps no scene by itself. Click on a scene with "
+        "geoseg view SCENE --edit, or count the clicks that it needs with geoseg evaluate clicks."
+    )
+
+
+def _check_clicks(name: str, network: nn.Module, card: ModelCard) -> None:
+    from geoseg.models.click_head import check_clicks  # noqa: PLC0415 - as above
+
+    check_clicks(name, network, card)
+
+
 HEADS: dict[str, Head] = {
     "semantic": Head(answers=(PROBABILITIES,), attach=_softmax, check=_check_logits),
     "instance": Head(answers=(BOXES, LABELS, SCORES, MASKS), attach=_detections, check=_check_detections),
+    "interactive": Head(answers=(MASKS,), attach=_refuse_tiles, check=_check_clicks),
 }
 """Heads by the task in a model's card. Other packages may add entries; see docs/adr/0012."""
 

@@ -17,6 +17,7 @@ from geoseg.models.imported_card import ImportRequest, imported_card
 from geoseg.models.named_weights import NamedWeights, is_name, local_file, look_up
 from geoseg.nn.checkpoints import Fitted, fit, network_of, strip_wrapper
 from geoseg.nn.instance.contract import InstanceNetwork
+from geoseg.nn.interactive.contract import InteractiveNetwork
 
 __all__ = ["ImportRequest", "import_model"]
 
@@ -115,6 +116,8 @@ def _try(path: Path, fitted: Fitted) -> None:
         network = fitted.network
         if isinstance(network, InstanceNetwork):
             answers = network.nominal_pass(tile.contiguous())
+        elif isinstance(network, InteractiveNetwork):
+            answers = (network(tile.contiguous(), torch.tensor([[[32.0, 32.0], [8.0, 8.0]]])),)
         else:
             answers = (network(tile.contiguous()),)
     if not all(bool(torch.isfinite(answer).all()) for answer in answers):

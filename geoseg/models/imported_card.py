@@ -112,7 +112,7 @@ def imported_card(
             gsd_m=_gsd(request, named),
             tile_px=tile_px,
             halo_px=halo_px,
-            legend=_legend(fitted, request, metadata),
+            legend=_legend(fitted, request, metadata, interactive=network_entry(network).task == "interactive"),
             licence=request.licence or str(meta.get("license") or _UNKNOWN),
             warnings=_assumptions(fitted, request),
             recipe={"imported": imported},
@@ -227,7 +227,7 @@ def _meta_bands(named: NamedWeights | None, count: int) -> tuple[str, ...] | Non
     return tuple(names) if len(names) == count else None
 
 
-def _legend(fitted: Fitted, request: ImportRequest, metadata: Mapping[str, Any]) -> Legend:
+def _legend(fitted: Fitted, request: ImportRequest, metadata: Mapping[str, Any], *, interactive: bool) -> Legend:
     if request.legend is not None:
         if len(request.legend) != fitted.classes:
             raise UsageError(f"the legend has {len(request.legend)} classes, the network {fitted.classes}.")
@@ -240,6 +240,8 @@ def _legend(fitted: Fitted, request: ImportRequest, metadata: Mapping[str, Any])
             f"the checkpoint names {len(names)} classes ({', '.join(names[:8])}), the network has {fitted.classes}. "
             "Pass --legend."
         )
+    if not names and interactive:
+        names = ["background", "object"]
     if not names:
         names = [f"class {code}" for code in range(fitted.classes)]
     if len(set(names)) != len(names) or not all(names):

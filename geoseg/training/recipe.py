@@ -17,6 +17,7 @@ from geoseg.data.sources.kinds import Source
 from geoseg.data.torchgeo_set import card_bands, legend_of
 from geoseg.io.files.yaml_file import faults, read_config
 from geoseg.models.encoder_weights import EncoderWeights, NamedEncoder
+from geoseg.nn import NETWORKS
 from geoseg.nn.parts.foundation import BAND_UM
 from geoseg.training.losses import LossMix
 from geoseg.training.optimiser import OptimiserSettings
@@ -41,6 +42,11 @@ _DECIDES = {
 _DECIDES_TOO = {"precision", "channels_last", "devices"}
 
 
+def _task_of(network: str) -> str:
+    """Task of a network of the registry; ``semantic`` for an unknown one, which is refused when it is built."""
+    return NETWORKS[network].task if network in NETWORKS else "semantic"
+
+
 def _as_text(version: object) -> object:
     """Convert ``version: 1``, which YAML reads as a number, to text."""
     return str(version) if isinstance(version, int | float) and not isinstance(version, bool) else version
@@ -60,7 +66,7 @@ class Recipe(Settings):
     description: str = ""
     licence: str
     architecture: Architecture
-    task: Literal["semantic", "instance"] = "semantic"
+    task: Literal["semantic", "instance", "interactive"] = "semantic"
     encoder_weights: EncoderWeights | NamedEncoder | None = None
     bands: tuple[CardBand, ...] = Field(min_length=1)
     gsd_m: GsdRange
@@ -116,6 +122,13 @@ class Recipe(Settings):
         """Validate the fields of the card before training."""
         if self.task == "instance" and (self.legend.background != self.legend.codes[0] or len(self.legend) < 2):
             raise ValueError("task: instance needs a legend whose first class is the background, and further classes")
+        if self.task == "interactive" and (self.legend.background != self.legend.codes[0] or len(self.legend) != 2):
+            raise ValueError("task: interactive needs a legend of two classes, the background and then the object")
+        if (self.task == "interactive") != (_task_of(self.architecture.name) == "interactive"):
+            raise ValueError(
+                f"task: {self.task} and the network {self.architecture.name} do not go together; networks that read "
+                f"clicks are {', '.join(name for name in NETWORKS if _task_of(name) == 'interactive')}"
+            )
         try:
             self.card()
         except ValidationError as error:

@@ -26,6 +26,7 @@ from geoseg.models.encoder_weights import NamedEncoder
 from geoseg.nn import build
 from geoseg.training.calibrate import calibrate
 from geoseg.training.class_weights import weights_of
+from geoseg.training.clicks import validate as clicks
 from geoseg.training.progress import Report, TrainingProgress
 from geoseg.training.recipe import Recipe, read_recipe, recipe_digest
 from geoseg.training.score import Confusion, confusion, predict_class_indices
@@ -148,12 +149,14 @@ def _train(
     weights = {name: tensor.detach().contiguous().numpy() for name, tensor in learner.result().state_dict().items()}
     card, found = _scored(target, weights, card, (images, held_out))
     card = _checked(card, found, chips, learner.result())
-    write_report(out / f"{recipe.name}_report", use_command(target), card, found, learner.lines)
+    write_report(out / f"{recipe.name}_report", use_command(target, card.task), card, found, learner.lines)
     return target, write_model(target, weights, card)
 
 
-def use_command(model: Path) -> str:
-    """Return the command line that uses a model."""
+def use_command(model: Path, task: str = "semantic") -> str:
+    """Return the command line that uses a model of a task."""
+    if task == "interactive":
+        return f"geoseg view SCENE.tif --edit --model {shlex.quote(str(model))}"
     return f"geoseg predict SCENE.tif --model {shlex.quote(str(model))} --out maps"
 
 
@@ -190,6 +193,8 @@ def _run(learner: TrainingModule) -> dict[str, float]:
 
 
 def _count(network: torch.nn.Module, images: list[LabelledScene], card: ModelCard) -> Confusion:
+    if card.task == "interactive":
+        return clicks.look(network, images, card)
     classes = len(card.legend)
     counts = np.zeros((classes, classes), np.int64)
     for image in images:
@@ -200,7 +205,7 @@ def _count(network: torch.nn.Module, images: list[LabelledScene], card: ModelCar
 def _checked(card: ModelCard, found: ValidationResult, chips: ChipMaker, network: torch.nn.Module) -> ModelCard:
     """Add warnings to a card, from the validation data, or from training chips if there are none."""
     counts, on = found.counts, "the validation data"
-    if not counts.sum() and card.task != "instance":
+    if not counts.sum() and card.task == "semantic":
         counts, on = count_on_chips(network, chips, len(card.legend)), "the training data"
     return card.model_copy(update={"warnings": training_warnings(counts, card.legend, on=on)})
 
@@ -262,6 +267,9 @@ def _scored(
     network = network.eval().to(memory_format=torch.channels_last)
     if card.task == "instance":
         card = card.model_copy(update={"min_score": best_min_score(network, images, card)})
+    if card.task == "interactive":
+        found = clicks.score(network, held_out, card)
+        return card.model_copy(update={"scores": found.scores}), found
     found = validate(network, held_out, card)
     if card.task == "instance":
         scores = (*found.scores, *object_scores_of(network, held_out, card))

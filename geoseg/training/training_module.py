@@ -20,15 +20,18 @@ from geoseg.data.chips import Batch
 from geoseg.data.instance_targets import label_table, targets_of, to_device
 from geoseg.data.labelled import UNLABELLED
 from geoseg.errors import ModelError, UsageError
+from geoseg.interactive.simulate import IGNORED
 from geoseg.io.weights.model_file import read_model
 from geoseg.models.bundled import resolve
 from geoseg.models.encoder_weights import load_encoder
 from geoseg.models.network import load_network
 from geoseg.nn import build
+from geoseg.nn.interactive.contract import InteractiveNetwork
 from geoseg.nn.parts.auxiliary import Auxiliary, forward_all
-from geoseg.nn.zoo.pretrained import find_encoder, load_encoder_weights
+from geoseg.nn.zoo.pretrained import find_encoder, load_encoder_weights, load_equal_tensors
 from geoseg.training.auxiliary_losses import auxiliary_loss
 from geoseg.training.checkpoint import KEY
+from geoseg.training.clicks.step import click_loss
 from geoseg.training.gradient_checkpointing import recompute_blocks
 from geoseg.training.losses import mixed_loss
 from geoseg.training.optimiser import encoder_of, make_optimiser
@@ -138,6 +141,8 @@ class TrainingModule(LightningModule):  # type: ignore[misc]
         torch.manual_seed(self.recipe.seed * 1_000_003 + self.batches_seen + 7919 * self.global_rank)
         if self.recipe.task == "instance":
             return self._checked(self._instance_loss(batch))
+        if self.recipe.task == "interactive":
+            return self._checked(self._click_loss(batch))
         logits, auxiliary = self._answers(batch.inputs.contiguous(memory_format=self._layout))
         with torch.autocast(self.device.type, enabled=False):
             loss = self._loss(logits, batch.class_indices)
@@ -159,6 +164,14 @@ class TrainingModule(LightningModule):  # type: ignore[misc]
         targets = targets_of(batch.class_indices.cpu(), batch.objects.cpu(), label_table(self.recipe.legend))
         losses = self.network(batch.inputs.contiguous(memory_format=self._layout), to_device(targets, self.device))
         return torch.stack([loss.float() for loss in losses.values()]).sum()
+
+    def _click_loss(self, batch: Batch) -> Tensor:
+        """Compute the loss of an interactive network, and count its last answers."""
+        rng = np.random.default_rng([self.recipe.seed, self.batches_seen, self.global_rank])
+        assert isinstance(self.network, InteractiveNetwork)  # noqa: S101 - the recipe was checked
+        loss, logits, truth = click_loss(self.network, batch, rng)
+        self._count(torch.stack([-logits, logits], dim=1), truth.where(truth != IGNORED, UNLABELLED))
+        return loss
 
     def _answers(self, inputs: Tensor) -> tuple[Tensor, tuple[Auxiliary, ...]]:
         try:
@@ -198,7 +211,7 @@ class TrainingModule(LightningModule):  # type: ignore[misc]
         """
         tensors, card = read_model(*resolve(model))
         weights = {name: torch.from_numpy(np.array(array)) for name, array in tensors.items()}
-        if self.recipe.task == "instance" and card.architecture.name != self.recipe.architecture.name:
+        if self.recipe.task != "semantic" and card.architecture.name != self.recipe.architecture.name:
             return self._begin_with_encoder_of(model)
         try:
             self.network.load_state_dict(weights)
@@ -220,6 +233,8 @@ class TrainingModule(LightningModule):  # type: ignore[misc]
             load_encoder_weights(ours, theirs.state_dict())
         except ModelError as error:
             raise ModelError(f"{model}: its encoder is not that of {self.recipe.name}: {error}") from error
+        if self.recipe.task == "interactive":
+            load_equal_tensors(self.network, network.state_dict())
         self.average.load_state_dict(self.network.state_dict())
         return card
 

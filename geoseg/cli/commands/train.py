@@ -45,7 +45,7 @@ def train(
             parsed, data, place, start=start_from, encoder=encoder_weights, resume=not restart, report=report
         )
     if as_json:
-        told = {"model": str(path), "card": card.model_dump(mode="json"), "use": use_command(path)}
+        told = {"model": str(path), "card": card.model_dump(mode="json"), "use": use_command(path, card.task)}
         print(json.dumps(told | {"done_before": done_before}))
         return
     warnings = [f"warning: {text}" for text in card.warnings]
@@ -60,6 +60,6 @@ def train(
         report_page = place / f"{parsed.name}_report" / "report.html"
         if report_page.exists():
             print(f"report: {report_page}")
-        print(f"use it: {use_command(path)}")
+        print(f"use it: {use_command(path, card.task)}")
     for warning in warnings:
         print_message(f"{warning}. Do not use the model before this is understood.")

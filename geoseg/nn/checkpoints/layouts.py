@@ -8,6 +8,7 @@ from geoseg.nn.checkpoints import (
     fastfcn,
     hrnet,
     instance,
+    interactive,
     libraries,
     refinenet,
     semseg,
@@ -38,6 +39,7 @@ LAYOUTS: tuple[Layout, ...] = tuple(
         deeplabs,
         zijundeng,
         instance,
+        interactive,
     )
     for layout in module.LAYOUTS
 )

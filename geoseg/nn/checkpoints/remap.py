@@ -26,6 +26,7 @@ _LISTED = 4
 _BOTTLENECKS = 50
 """Least depth of a ResNet whose blocks are no basic ones."""
 _COUNTER = ".num_batches_tracked"
+_OBJECT_AND_REST = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +107,10 @@ def fit(
     if tensors[layout.classifier].ndim == 0:
         raise ModelError(f"looks like {layout.source}, but its {layout.classifier} is a single number")
     classes = max(1, tensors[layout.classifier].shape[0] // layout.cells)
+    if NETWORKS[name].task == "interactive":
+        if bgr:
+            raise ModelError("reads clicks beside the bands; name its bands in their order with --bands, not by --bgr")
+        classes = _OBJECT_AND_REST
     first, shapes = _plan(name, 3, classes, arguments)
     state = _moved(tensors, layout, shapes)
     bands = state[first].shape[1] if first in state and state[first].ndim == 4 else 3

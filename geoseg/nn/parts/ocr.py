@@ -69,7 +69,12 @@ class OCRHead(nn.Module):
 
     def forward(self, features: Tensor, guess: Tensor) -> Tensor:
         """Map features (B, channels, h, w) and a guess (B, classes, h, w) to logits (B, classes, h, w)."""
+        logits: Tensor = self.classify(self.represent(features, guess))
+        return logits
+
+    def represent(self, features: Tensor, guess: Tensor) -> Tensor:
+        """Map features and a guess to what the classifier sees, (B, width, h, w)."""
         narrow = self.narrow(features)
         context = self.attention(narrow, gather(narrow, guess))
-        logits: Tensor = self.classify(self.merge(torch.cat([context, narrow], dim=1)))
-        return logits
+        merged: Tensor = self.merge(torch.cat([context, narrow], dim=1))
+        return merged

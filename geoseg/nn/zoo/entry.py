@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
-Task = Literal["semantic", "instance"]
-"""Kind of answer: a class of each pixel, or objects."""
+Task = Literal["semantic", "instance", "interactive"]
+"""Kind of answer: a class of each pixel, objects, or the mask of the object that clicks point at."""
 
 MACS_UNIT = "multiply-accumulates of one forward pass, in 1e9, for 3 bands, 21 classes and 512 x 512 pixels"
 

@@ -9,6 +9,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from geoseg.nn.instance.contract import InstanceNetwork
+from geoseg.nn.interactive.contract import InteractiveNetwork
 from geoseg.nn.parts.auxiliary import forward_all
 from geoseg.nn.zoo.entry import Cost
 from geoseg.nn.zoo.registry import build
@@ -42,6 +43,8 @@ def measure(
         x = torch.empty(1, bands, *size)
         if isinstance(network, InstanceNetwork):
             return _instance_cost(network, x)
+        if isinstance(network, InteractiveNetwork):
+            return _interactive_cost(network, x)
         idle = _idle(network, x)
         with FlopCounterMode(display=False) as counter, torch.no_grad():
             network(x)
@@ -57,6 +60,13 @@ def _instance_cost(network: InstanceNetwork, x: torch.Tensor) -> Cost:
     idle = sum(p.numel() for part in network.training_only for p in network.get_submodule(part).parameters())
     total = sum(p.numel() for p in network.parameters())
     return Cost(total - idle, idle, counter.get_total_flops() // 2)
+
+
+def _interactive_cost(network: InteractiveNetwork, x: torch.Tensor) -> Cost:
+    """Cost of a network that answers clicks; of one positive and one negative click."""
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        network(x, torch.empty(1, 2, 2))
+    return Cost(sum(p.numel() for p in network.parameters()), 0, counter.get_total_flops() // 2)
 
 
 def _idle(network: nn.Module, x: torch.Tensor) -> int:

@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from geoseg.errors import ModelError
 from geoseg.nn.instance.contract import InstanceNetwork
+from geoseg.nn.interactive.contract import InteractiveNetwork
 from geoseg.nn.parts.vit import ViT
 
 _PLACES = ("encoder", "backbone", "blocks")
@@ -18,7 +19,7 @@ _VIT_NAMES = {"cls_token": "class_token", "pos_embed": "positions", "patch_embed
 
 def find_encoder(network: nn.Module) -> nn.Module | None:
     """Return the part of a network of the registry that reads the image, None where it has no such part."""
-    if isinstance(network, InstanceNetwork):
+    if isinstance(network, InstanceNetwork | InteractiveNetwork):
         return network.encoder
     body = getattr(network, "body", network)
     inner = getattr(body, "network", body)
@@ -30,7 +31,8 @@ def load_encoder_weights(encoder: nn.Module, weights: Mapping[str, Tensor]) -> N
 
     Tensors are matched by name, or where the names differ between libraries in their order, which is that of the
     layers; every shape must be the encoder's. What follows the encoder's tensors, a classifier, is left out. The first
-    layer is adapted by ``adapt_bands``, the positions of a transformer are resized.
+    layer is adapted by ``adapt_bands``, the positions of a transformer are resized. Input channels beyond the bands,
+    which an encoder counts as ``extra_inputs``, keep their weights.
 
     Raises:
         ModelError: a tensor is missing or has another shape.
@@ -50,12 +52,21 @@ def load_encoder_weights(encoder: nn.Module, weights: Mapping[str, Tensor]) -> N
             continue
         tensor = weights.get(name)
         if tensor is not None and first and tensor.ndim == 4 and mine.ndim == 4:
-            tensor, first = adapt_bands(tensor, mine.shape[1]), False
+            extra = int(getattr(encoder, "extra_inputs", 0))
+            bands = mine.shape[1] - extra
+            tensor, first = torch.cat([adapt_bands(tensor, bands), mine[:, bands:]], dim=1), False
         if tensor is None or tensor.shape != mine.shape:
             found = "missing" if tensor is None else f"{tuple(tensor.shape)} for {tuple(mine.shape)}"
             raise ModelError(f"its tensors are not the encoder's; the first that differs is {name} ({found})")
         ready[name] = tensor
     encoder.load_state_dict(ready)
+
+
+def load_equal_tensors(network: nn.Module, weights: Mapping[str, Tensor]) -> None:
+    """Load those tensors into a network, in place, whose name and shape are the network's own."""
+    own = network.state_dict()
+    equal = {name: tensor for name, tensor in weights.items() if name in own and own[name].shape == tensor.shape}
+    network.load_state_dict({**own, **equal})
 
 
 def adapt_bands(weight: Tensor, bands: int) -> Tensor:

@@ -1,6 +1,6 @@
 """The networks that geoseg can build, one ``NetworkEntry`` each. Loads no torch."""
 
-from geoseg.nn.zoo.entries import context, deeplab, fcn, foundation, hrnet, instance, libraries, setr, unet
+from geoseg.nn.zoo.entries import context, deeplab, fcn, foundation, hrnet, instance, interactive, libraries, setr, unet
 
 ENTRIES = (
     *fcn.ENTRIES,
@@ -12,5 +12,6 @@ ENTRIES = (
     *foundation.ENTRIES,
     *libraries.ENTRIES,
     *instance.ENTRIES,
+    *interactive.ENTRIES,
 )
 """All networks, in the order in which lists show them."""

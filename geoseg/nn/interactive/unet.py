@@ -1,0 +1,88 @@
+"""A small U-Net with clicks: the maps of clicks are further bands of the encoder's input."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from geoseg.nn.interactive.click_maps import ClickForm, ClickMaps
+from geoseg.nn.interactive.contract import Features, Insertion, InteractiveNetwork
+from geoseg.nn.padding import mirror
+from geoseg.nn.timm_unet import build as build_unet
+
+_MAPS = 2
+
+
+class _UNet(InteractiveNetwork):
+    """U-Net with clicks. A: the encoder's coarsest map; B: half way up; C: before the classifier."""
+
+    def __init__(self, body: Any, stride: int, click_maps: ClickMaps) -> None:
+        super().__init__(click_maps)
+        self.body: Any = body
+        self.body.encoder.extra_inputs = _MAPS
+        self._multiple = stride
+        self._joins = {"A": 0, "B": len(body.rise) // 2, "C": len(body.rise)}
+
+    def _encoded(self, images: Tensor, maps: Tensor) -> Features:
+        x = torch.cat([images, maps], dim=1)
+        rows, cols = (-side % self._multiple for side in x.shape[-2:])
+        *skips, coarsest = self.body.encoder(mirror(x, (0, rows), (0, cols)))
+        return Features(coarsest, tuple(skips))
+
+    def _rise(self, features: Features, begin: int, end: int) -> Features:
+        x, skips = features.main, list(features.beside)
+        for merge, factor in list(zip(self.body.merge, self.body.rise, strict=True))[begin:end]:
+            x = functional.interpolate(x, scale_factor=float(factor), mode="nearest")
+            x = merge(torch.cat([x, skips.pop()], dim=1))
+        return Features(x, tuple(skips))
+
+    def features(self, images: Tensor, maps: Tensor, place: Insertion) -> Features:
+        return self._rise(self._encoded(images, maps), 0, self._joins[place])
+
+    def finish(self, features: Features, place: Insertion, like: Tensor) -> Tensor:
+        x = self.body.head(self._rise(features, self._joins[place], self._joins["C"]).main)
+        x = functional.pixel_shuffle(x, self.body.finest) if self.body.finest > 1 else x
+        return x[..., : like.shape[-2], : like.shape[-1]]
+
+    def channels(self, place: Insertion) -> int:
+        join = self._joins[place]
+        if join == 0:
+            coarsest: int = self.body.encoder.feature_info.channels()[-1]
+            return coarsest
+        return int(self.body.merge[join - 1][-2].num_features)
+
+    @property
+    def encoder(self) -> nn.Module:
+        encoder: nn.Module = self.body.encoder
+        return encoder
+
+
+def build(
+    in_channels: int,
+    classes: int,
+    *,
+    encoder: str = "mobilenetv2_100",
+    widths: Sequence[int] = (128, 64, 48, 32),
+    click_maps: ClickForm = "distance",
+    radius_px: float = 260.0,
+) -> InteractiveNetwork:
+    """Build a U-Net with clicks on a timm encoder.
+
+    Args:
+        in_channels: input bands.
+        classes: classes of a card's legend; the network tells one object from the rest, whatever they are.
+        encoder: as of ``timm_unet``.
+        widths: as of ``timm_unet``.
+        click_maps: how clicks are drawn.
+        radius_px: unit of the distances, or radius of the disks.
+
+    Raises:
+        ModelError: as ``timm_unet``.
+    """
+    del classes
+    unet = build_unet(in_channels + _MAPS, 1, encoder=encoder, widths=widths)
+    return _UNet(unet.body, unet.stride, ClickMaps(radius_px, click_maps))
