@@ -169,7 +169,7 @@ class TrainingModule(LightningModule):  # type: ignore[misc]
         """Compute the loss of an interactive network, and count its last answers."""
         rng = np.random.default_rng([self.recipe.seed, self.batches_seen, self.global_rank])
         assert isinstance(self.network, InteractiveNetwork)  # noqa: S101 - the recipe was checked
-        loss, logits, truth = click_loss(self.network, batch, rng)
+        loss, logits, truth = click_loss(self.network, batch, rng, dice=self.recipe.loss.dice)
         self._count(torch.stack([-logits, logits], dim=1), truth.where(truth != IGNORED, UNLABELLED))
         return loss
 

@@ -10,7 +10,7 @@ _FUSE: Rename = (r"^rgb_conv\.", "fuse.layers.")
 DEEPLAB = Layout(
     source=_SOURCE,
     networks={"fbrs_r34": {}, "fbrs_r50": {}, "fbrs_r101": {}},
-    marks=(
+    required=(
         r"^rgb_conv\.0\.weight$",
         r"^feature_extractor\.aspp\.concurent\.0\.0\.weight$",
         r"^head\.layers\.2\.weight$",
@@ -36,7 +36,7 @@ DEEPLAB = Layout(
 HRNET = Layout(
     source=_SOURCE,
     networks={"fbrs_hrnet18": {}, "fbrs_hrnet32": {}},
-    marks=(r"^rgb_conv\.0\.weight$", r"^feature_extractor\.stage4\.", r"^feature_extractor\.cls_head\.weight$"),
+    required=(r"^rgb_conv\.0\.weight$", r"^feature_extractor\.stage4\.", r"^feature_extractor\.cls_head\.weight$"),
     renames=(
         _FUSE,
         (r"^fuse", "body.fuse"),  # the names of the rest are those of HRNet with OCR

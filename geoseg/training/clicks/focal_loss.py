@@ -32,3 +32,13 @@ def normalised_focal_loss(logits: Tensor, truth: Tensor, *, alpha: float = 0.5, 
     weight = weight * (pixels / (weight.sum((1, 2), keepdim=True) + 1e-12)).detach()
     loss = -torch.where(wanted, alpha, 1 - alpha) * weight * log_right * known
     return (loss.sum((1, 2)) / pixels[:, 0, 0].clamp(min=1)).mean()
+
+
+def soft_dice_loss(logits: Tensor, truth: Tensor) -> Tensor:
+    """Compute 1 minus the Dice coefficient of the object in each image, of probabilities; arguments as above."""
+    known, wanted = (truth != IGNORED).float(), (truth == 1).float()
+    probability = torch.sigmoid(logits) * known
+    common = (probability * wanted).sum((1, 2))
+    there = wanted.sum((1, 2))
+    dice = (2 * common + 1) / (probability.sum((1, 2)) + there + 1)
+    return ((1 - dice) * (there > 0)).mean()

@@ -70,12 +70,13 @@ def held_out_objects(
 
 
 def _whole_object(sample: Sample, rng: np.random.Generator) -> Truth | None:
-    known = sample.valid & (sample.channels != UNLABELLED)
+    known = sample.valid & (sample.class_indices != UNLABELLED)
     numbers: npt.NDArray[np.int64]
     if sample.objects is None:
-        numbers = ndimage.label(known & (sample.channels > 0))[0]
+        numbers = ndimage.label(known & (sample.class_indices > 0))[0]
     else:
-        numbers = np.unique(sample.objects, return_inverse=True)[1].reshape(known.shape)
+        present, places = np.unique(sample.objects, return_inverse=True)
+        numbers = places.reshape(known.shape) + int(present[0] != 0)
     sizes = np.bincount(np.where(known, numbers, 0).ravel())
     cut = np.unique(np.concatenate([numbers[0], numbers[-1], numbers[:, 0], numbers[:, -1]]))
     sizes[cut] = 0
