@@ -52,7 +52,7 @@ class PredictorSettings:
 
 @dataclass(frozen=True, slots=True)
 class _View:
-    """What the network sees: images, the places of the clicks it is shown, and what all clicks decide."""
+    """Input of the network: images, the places of the clicks it is shown, and what all clicks decide."""
 
     images: Tensor
     places: Tensor
