@@ -11,6 +11,7 @@
     │   ├── WriteError (OSError)       5  a file could not be written whole
     │   └── ClusterLostError           5  the connection to a Dask cluster was lost
     └── OutputError (RuntimeError)     6  output exists, is locked or failed its check
+        └── StaleRevisionError         6  another session has changed the map meanwhile
 
 Each carries its exit code (``exit_code``) and a message of one line that names the file, the cause and the cure.
 """
@@ -104,3 +105,23 @@ class OutputError(GeosegError, RuntimeError):
     """The output exists already, is locked by another run, or failed its check."""
 
     exit_code = 6
+
+
+class StaleRevisionError(OutputError):
+    """A map was changed by another session since the revision that a change was made on; nothing was done.
+
+    Args:
+        folder: The folder of the map.
+        expected: The revision that the change was made on.
+        latest: The latest revision.
+    """
+
+    def __init__(self, folder: object, expected: int, latest: int) -> None:
+        super().__init__(
+            f"{folder}: is at revision {latest}, the change was made on revision {expected}: another session has"
+            " changed the map meanwhile. Read the map again and repeat the change."
+        )
+        self.folder, self.expected, self.latest = str(folder), expected, latest
+
+    def __reduce__(self) -> tuple[type[StaleRevisionError], tuple[str, int, int]]:
+        return type(self), (self.folder, self.expected, self.latest)

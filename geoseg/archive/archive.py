@@ -27,11 +27,11 @@ from geoseg.core.card import ModelCard
 from geoseg.core.digest import sha256_of_json
 from geoseg.errors import ClusterLostError, GeosegError, OutputError, SceneError, WriteError
 from geoseg.io.files.drivers import is_remote
+from geoseg.io.files.output_lock import holder, locked
 from geoseg.io.files.writing import write_bytes
 from geoseg.models.ensemble import card_of, file_of
 from geoseg.models.model import Model
 from geoseg.run.executor import Executor
-from geoseg.run.lock import holder, locked
 from geoseg.run.report import Reporter, Silence
 
 _LOOK_AGAIN_S = 0.5

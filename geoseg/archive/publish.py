@@ -21,12 +21,12 @@ from geoseg.archive.report.web_report import ReportData, write_web_report
 from geoseg.archive.report.whole_map import WholeMap
 from geoseg.core.legend import Legend, LegendClass
 from geoseg.errors import UsageError
+from geoseg.io.files.output_lock import remove_free_locks
 from geoseg.io.files.writing import reap_parts, write_bytes
 from geoseg.io.publish.bundle import Bundle
 from geoseg.io.publish.scene_footprints import write_footprints
 from geoseg.io.publish.scene_index import area_columns, write_scene_index
 from geoseg.io.publish.stac_item import href
-from geoseg.run.lock import remove_free_locks
 
 INDEX, FOOTPRINTS, PROJECT, REPORT, MARKDOWN = (
     "scenes.parquet",

@@ -15,12 +15,12 @@ from uuid import uuid4
 
 from geoseg.core.tiling import Block
 from geoseg.errors import ClusterLostError, GeosegError, ResourceError
+from geoseg.io.files.output_lock import locked
 from geoseg.io.store import Store
 from geoseg.models.bundled import BUNDLED
 from geoseg.models.model import Model, ModelSource
 from geoseg.run import on_worker
 from geoseg.run.executor import BlockDone, SceneRequest, Slot, State
-from geoseg.run.lock import locked
 from geoseg.run.on_worker import BLOCKS_AT_ONCE, DescribedModel, PredictTask, SegmentTask
 from geoseg.run.plan import Job
 from geoseg.run.publish import RunStats

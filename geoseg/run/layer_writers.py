@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from geoseg.core.ground import pixel_sides_m
 from geoseg.core.layer import Layer, RasterLayer
 from geoseg.core.window import Window
+from geoseg.io.publish.class_totals import ClassTotals
 from geoseg.io.publish.grid import LayerGrid
 from geoseg.io.publish.layer_kinds import ramp_of
 from geoseg.io.raster.cog import write_class_cog, write_percent_cog
@@ -77,27 +77,10 @@ Writer = Callable[[LayerJob], Mapping[str, Any]]
 def write_classes(layer: LayerJob) -> Mapping[str, Any]:
     """Write the class raster and count the pixels of each class."""
     legend = layer.job.model.card.legend
-    pixels, area_m2 = np.zeros(256, np.int64), np.zeros(256)
-
-    def counted() -> Iterator[tuple[Window, Codes]]:
-        for window, codes in layer.plane():
-            counts, each_m2 = _counts(codes), _area_of_pixels(layer.grid, window)
-            pixels[:] += counts.sum(axis=0)
-            area_m2[:] += each_m2 @ counts
-            yield window, codes
-
-    write_class_cog(layer.job.work.building.file_of(layer.layer), layer.grid, counted(), legend, tags=layer.tags())
-    return {
-        "classes": [
-            {
-                "code": entry.code,
-                "name": entry.name,
-                "pixels": int(pixels[entry.code]),
-                "area_m2": round(float(area_m2[entry.code]), 3),
-            }
-            for entry in legend.classes
-        ]
-    }
+    totals = ClassTotals(layer.grid)
+    path = layer.job.work.building.file_of(layer.layer)
+    write_class_cog(path, layer.grid, totals.counted(layer.plane()), legend, tags=layer.tags())
+    return {"classes": totals.entries(legend)}
 
 
 def write_percentages(layer: LayerJob) -> Mapping[str, Any]:
@@ -143,15 +126,3 @@ WRITERS: dict[str, Writer] = {
     "object_ids": _imported_later("write_ids", "geoseg.run.instances.writers"),
 }
 """Writers by the role of the layer. Other packages may add entries; see docs/adr/0012."""
-
-
-def _counts(codes: Codes) -> npt.NDArray[np.int64]:
-    """Count the pixels of each code per row: (row, 256)."""
-    return np.stack([np.bincount(line, minlength=256) for line in codes])
-
-
-def _area_of_pixels(grid: LayerGrid, window: Window) -> npt.NDArray[np.float64]:
-    """Return the ground area of a pixel in each row, m²: in degrees and EPSG:3857 it differs from row to row."""
-    middles = np.arange(window.row_start, window.row_stop) + 0.5
-    area = pixel_sides_m(grid.geobox, middles, (window.col_start + window.col_stop) / 2)[2]
-    return np.where(np.isfinite(area), area, 0.0)  # past the edge of a full disk there is no ground

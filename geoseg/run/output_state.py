@@ -11,11 +11,11 @@ from typing import Any
 
 from geoseg.core.spec import InstanceChoice
 from geoseg.errors import OutputError
+from geoseg.io.files.output_lock import holder
 from geoseg.io.files.recorded_file import FileState, state_of_file
-from geoseg.io.files.writing import is_part, reap_parts, sync_folder, write_json
+from geoseg.io.files.writing import is_part, reap_parts, write_json
 from geoseg.io.publish.bundle import Bundle
-from geoseg.run.lock import holder
-from geoseg.run.plan import RunPaths
+from geoseg.io.publish.commit import RunPaths
 
 _RASTER = ".tif"
 _MUST_BE_THERE = (_RASTER, ".gpkg")
@@ -207,35 +207,6 @@ def replace_broken(work: RunPaths, existing: ExistingOutput, remade: dict[str, A
     write_json(bundle.run_record, record)
     shutil.rmtree(building, ignore_errors=True)
     return record
-
-
-def commit(work: RunPaths) -> None:
-    """Commit the new bundle by renaming; the old one is removed afterwards.
-
-    Raises:
-        OSError: a folder cannot be renamed; the old bundle stands.
-    """
-    final, replaced = work.bundle.directory, work.replaced
-    stands = final.exists()
-    if stands:
-        shutil.rmtree(replaced, ignore_errors=True)
-        final.rename(replaced)
-    try:
-        work.building.directory.rename(final)
-    except OSError:
-        if stands:
-            replaced.rename(final)
-        raise
-    sync_folder(final)
-    shutil.rmtree(replaced, ignore_errors=True)
-
-
-def roll_back(work: RunPaths) -> None:
-    """Complete or roll back a commit that was killed between two renames."""
-    if work.replaced.exists() and not work.bundle.directory.exists():
-        work.replaced.rename(work.bundle.directory)
-    shutil.rmtree(work.replaced, ignore_errors=True)
-    shutil.rmtree(work.building.directory, ignore_errors=True)
 
 
 def remove_unfinished(work: RunPaths) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,7 +24,7 @@ from geoseg.inference.tasks.registry import task_of
 from geoseg.inference.tile_choice import chosen_tile_px
 from geoseg.io.files.drivers import READ_CACHE_BYTES
 from geoseg.io.labels.area_of_interest import Mask, area_digest
-from geoseg.io.publish.bundle import Bundle
+from geoseg.io.publish.commit import RunPaths
 from geoseg.io.raster.pyramid import bytes_with_overviews
 from geoseg.io.raster.read_ahead import READ_AHEAD_BYTES
 from geoseg.io.raster.scene import Scene
@@ -314,37 +313,6 @@ def identity(scene: Scene, model_digest: str, plan: RunPlan) -> dict[str, Any]:
         "aoi": None if area is None else area_digest(area),
         "pixels": plan.spec.pixel_options() | {"aoi": None, "tile_px": None, "halo_px": None},
     } | given
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunPaths:
-    """Paths of a run's unfinished files: hidden next to the bundle, so that renames stay on one file system."""
-
-    bundle: Bundle
-
-    def _hidden(self, suffix: str) -> Path:
-        final = self.bundle.directory
-        return final.with_name(f".{final.name}.{suffix}")
-
-    @property
-    def lock(self) -> Path:
-        """Lock file, held during a run."""
-        return self._hidden("lock")
-
-    @property
-    def blocks(self) -> Path:
-        """The store of finished blocks."""
-        return self._hidden("blocks")
-
-    @property
-    def building(self) -> Bundle:
-        """Folder of the layers being written; renamed to the bundle when complete."""
-        return Bundle(directory=self._hidden("building"), stem=self.bundle.stem)
-
-    @property
-    def replaced(self) -> Path:
-        """Folder of the old bundle while it is being replaced."""
-        return self._hidden("replaced")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,6 +14,7 @@ from geoseg.core.paths import path_text
 from geoseg.core.spec import PredictSpec
 from geoseg.core.tiling import Block
 from geoseg.errors import UsageError
+from geoseg.io.files.output_lock import locked
 from geoseg.io.publish.bundle import Bundle
 from geoseg.io.publish.notebook_html import html_table
 from geoseg.io.raster.scene import Scene, open_scene
@@ -21,7 +22,6 @@ from geoseg.io.store import Store
 from geoseg.models.model import Model, load_model
 from geoseg.run.executor import Executor, LocalExecutor
 from geoseg.run.layer_writers import import_vectoriser
-from geoseg.run.lock import locked
 from geoseg.run.notebook_progress import default_reporter
 from geoseg.run.plan import Job
 from geoseg.run.publish import RunStats

@@ -88,6 +88,7 @@ def publish(job: Job, store: BlockSource, facts: RunStats, reporter: Reporter) -
         "notes": [*scene.notes, *plan.notes, *doubts],
         "segments": None,
         **written.facts,
+        "legend": legend.model_dump(mode="json"),
         "layers": [layer.name for layer in plan.schema.published],
         "versions": versions,
         "timings": {"predict_s": round(facts.predict_s, 3)} | clock.laps | {"of_layers": written.seconds},

@@ -18,14 +18,15 @@ from geoseg.inference.passes import readable
 from geoseg.io.files.targets import keep_inputs
 from geoseg.io.labels.area_of_interest import read_area
 from geoseg.io.publish.bundle import Bundle
+from geoseg.io.publish.commit import RunPaths, commit, roll_back
 from geoseg.io.raster.finished_rasters import FinishedRasters
 from geoseg.io.raster.scene import Scene
 from geoseg.io.raster.surroundings import surroundings
 from geoseg.io.store import Store
 from geoseg.models.model import Model
 from geoseg.run.executor import State
-from geoseg.run.output_state import ExistingOutput, commit, existing_output, replace_broken, roll_back
-from geoseg.run.plan import Job, RunPaths, RunPlan, identity, make_plan, with_margin
+from geoseg.run.output_state import ExistingOutput, existing_output, replace_broken
+from geoseg.run.plan import Job, RunPlan, identity, make_plan, with_margin
 from geoseg.run.publish import RunStats, publish
 from geoseg.run.report import Reporter
 

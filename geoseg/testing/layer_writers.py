@@ -22,12 +22,13 @@ from geoseg.core.spec import PredictSpec
 from geoseg.core.tiling import Block
 from geoseg.errors import OutputError
 from geoseg.io.publish.bundle import Bundle
+from geoseg.io.publish.commit import RunPaths
 from geoseg.io.publish.grid import LayerGrid
 from geoseg.io.raster.scene import Scene, open_scene
 from geoseg.models.model import Model, ModelSource
 from geoseg.run.finished_blocks import FinishedBlocks
 from geoseg.run.layer_writers import LayerJob, Writer
-from geoseg.run.plan import Job, RunPaths, make_plan
+from geoseg.run.plan import Job, make_plan
 from geoseg.testing.fake_runtimes import ConstantRuntime
 
 SHAPE = (150, 220)

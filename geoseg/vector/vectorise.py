@@ -19,6 +19,7 @@ from geoseg.vector.emit_regions import finish
 from geoseg.vector.generalise import Minimum, minimum_of
 from geoseg.vector.ground import PixelGround
 from geoseg.vector.join import join_strip
+from geoseg.vector.kept.blocks import BlockContent, KeptBlocks
 from geoseg.vector.patch import Block, Patch, trace_block
 from geoseg.vector.polygons import Drawing, Polygons, ToWorld, gather, take
 from geoseg.vector.source import CodeSource, Labels, LabelSource, LabelTable
@@ -32,7 +33,11 @@ _EXACT = VectorSpec()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tracing:
-    """How labels are traced; ``vectorise_codes`` says what each field does."""
+    """How labels are traced; ``vectorise_codes`` says what each field does.
+
+    Attributes:
+        kept: what was traced of blocks before; blocks with the same pixels are not traced again.
+    """
 
     spec: VectorSpec = _EXACT
     block_px: int = 2048
@@ -41,6 +46,7 @@ class Tracing:
     to_world: ToWorld | None = None
     bands: BandSource | None = None
     batch: int = 20000
+    kept: KeptBlocks | None = None
 
 
 _PLAIN = Tracing()
@@ -62,6 +68,7 @@ class _Task:
     spec: VectorSpec
     drawing: Drawing
     bands: BandSource | None
+    kept: KeptBlocks | None = None
 
 
 def vectorise_codes(  # noqa: PLR0913 - the options a run has, each with a default
@@ -141,7 +148,9 @@ def vectorise_labels(
         columns=table.columns,
     )
     minimum = minimum_of(how.spec, drawing.ground, table.nodata, shape)
-    task = _Task(source=source, table=table, minimum=minimum, spec=how.spec, drawing=drawing, bands=bands)
+    task = _Task(
+        source=source, table=table, minimum=minimum, spec=how.spec, drawing=drawing, bands=bands, kept=how.kept
+    )
     if how.executor is not None:
         yield from _batches(_strips(task, how.block_px, how.executor), how.batch)
         return
@@ -199,7 +208,7 @@ def _submit(task: _Task, rows: list[tuple[int, int]], block_px: int, pool: Execu
         here: list[Future[_Borders]] = []
         for column, left in enumerate(range(0, width, block_px)):
             window = Window(top, bottom, left, min(left + block_px, width))
-            if not isinstance(pool, ThreadPoolExecutor):
+            if task.kept is not None or not isinstance(pool, ThreadPoolExecutor):
                 futures.append(pool.submit(_vectorise_apart, task, window))
                 continue
             borders: Future[_Borders] = Future()
@@ -241,13 +250,21 @@ def _vectorise_block(task: _Task, window: Window, borders: Future[_Borders], nea
 
 
 def _vectorise_apart(task: _Task, window: Window) -> Result:
-    """Do the same in another process, which reads for itself what lies above and to the left."""
+    """Do the same without other blocks: it reads for itself what lies above and to the left."""
     top, left = min(1, window.row_start), min(1, window.col_start)
     wider = Window(window.row_start - top, window.row_stop, window.col_start - left, window.col_stop)
     labels, confidence = task.source.read(wider)
     padded = np.full((window.height + 1, window.width + 1), task.table.none, labels.dtype)
     padded[1 - top :, 1 - left :] = labels
-    return _draw_block(task, window, padded, None if confidence is None else confidence[top:, left:])
+    confidence = None if confidence is None else confidence[top:, left:]
+    if task.kept is None:
+        return _draw_block(task, window, padded, confidence)
+    content = BlockContent.of(window, padded, confidence, task.table)
+    found = task.kept.load(content)
+    if found is None:
+        found = _draw_block(task, window, padded, confidence)
+        task.kept.save(content, found)
+    return found
 
 
 def _draw_block(task: _Task, window: Window, padded: Labels, confidence: U8 | None) -> Result:

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from geoseg.errors import OutputError, UsageError
-from geoseg.run import lock as lock_module
-from geoseg.run.lock import locked, remove_free_locks
+from geoseg.io.files import output_lock as lock_module
+from geoseg.io.files.output_lock import locked, remove_free_locks
 
 
 def test_it_is_held_and_then_gone(tmp_path: Path) -> None:
@@ -26,7 +26,7 @@ def test_it_is_held_and_then_gone(tmp_path: Path) -> None:
 def test_the_lock_of_a_dead_process_is_free(tmp_path: Path) -> None:
     path = tmp_path / ".scene.lock"
     script = (
-        "import os, sys\nfrom pathlib import Path\nfrom geoseg.run.lock import locked\n"
+        "import os, sys\nfrom pathlib import Path\nfrom geoseg.io.files.output_lock import locked\n"
         "with locked(Path(sys.argv[1])): os._exit(9)"
     )
     assert subprocess.run([sys.executable, "-c", script, str(path)]).returncode == 9

@@ -68,7 +68,7 @@ def retry_failed(
 def status(config: Config, as_json: AsJson = False) -> int:
     """Show the states of an archive's scenes from names, sizes and times. Exit code 7 when scenes failed."""
     from geoseg.archive.archive import Archive
-    from geoseg.run.lock import holder
+    from geoseg.io.files.output_lock import holder
 
     looked_at = Archive(_config(config))
     count: Counter[str] = Counter(dict.fromkeys(("done", "failed", "running", "waiting"), 0))

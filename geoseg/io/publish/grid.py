@@ -18,6 +18,7 @@ from shapely.affinity import translate
 from shapely.geometry import mapping
 
 _STEPS = 32
+_NEWTON_STEPS = 6
 _STRAIGHT_PX = 0.5
 _M_PER_DEGREE = 111_195.0
 
@@ -76,6 +77,37 @@ class LayerGrid:
             return np.asarray(x, float), np.asarray(y, float)
         t = self.geobox.transform
         return t.a * cols + t.b * rows + t.c, t.d * cols + t.e * rows + t.f
+
+    def to_pixels(
+        self, x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]
+    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """Convert x and y in CRS units to columns and rows of pixel corners; the inverse of ``to_world``.
+
+        Args:
+            x: in CRS units.
+            y: in CRS units, same shape.
+
+        Returns:
+            Columns and rows, in the same shape.
+        """
+        if self.gcps:
+            return self._by_gcps(x, y)
+        t = ~self.geobox.transform
+        return t.a * x + t.b * y + t.c, t.d * x + t.e * y + t.f
+
+    def _by_gcps(
+        self, x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]
+    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """Invert ``to_world`` by Newton's method; GDAL's polynomials in the two directions are fitted apart."""
+        with GCPTransformer(list(self.gcps)) as transformer:
+            rows, cols = (np.asarray(c, float) for c in transformer.rowcol(x.tolist(), y.tolist(), op=float))
+        for _ in range(_NEWTON_STEPS):
+            at, right, below = self.to_world(cols, rows), self.to_world(cols + 1, rows), self.to_world(cols, rows + 1)
+            (xc, yc), (xr, yr) = ((p[0] - at[0], p[1] - at[1]) for p in (right, below))
+            dx, dy, det = x - at[0], y - at[1], xc * yr - xr * yc
+            det = np.where(det == 0, np.nan, det)
+            cols, rows = cols + (yr * dx - xr * dy) / det, rows + (xc * dy - yc * dx) / det
+        return cols, rows
 
     def bounds(self) -> tuple[float, float, float, float]:
         """West, south, east and north of the grid in CRS units, also when it is rotated or south-up."""

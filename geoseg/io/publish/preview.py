@@ -64,6 +64,32 @@ def write_preview(
     write_bytes(path, buffer.getvalue())
 
 
+def redraw_preview(
+    path: Path, original: Path, *, codes: npt.NDArray[np.uint8], legend: Legend, title: str, caption: str
+) -> None:
+    """Write a preview again for other labels of the same scene; the image is taken from the old preview.
+
+    Args:
+        path: the final ``.png``.
+        original: a preview that ``write_preview`` wrote.
+        codes: (y, x) uint8, as many pixels as the old labels had.
+        legend: names and colours.
+        title: a line above both.
+        caption: a line above the labels.
+
+    Raises:
+        WriteError: the disk is full or fails.
+        OSError: the old preview cannot be read.
+    """
+    labels = _panel(_colours(legend)[codes], codes != legend.nodata, smooth=False)
+    with Image.open(original) as old:
+        _, _, ((left, top), _) = _layout(labels.size)
+        photo = old.convert("RGB").crop((left, top + 20, left + labels.width, top + 20 + labels.height))
+    buffer = io.BytesIO()
+    _compose(photo, labels, _shares(codes, legend), title, caption).save(buffer, "PNG")
+    write_bytes(path, buffer.getvalue())
+
+
 @dataclass(frozen=True, slots=True)
 class _Entry:
     text: str
@@ -108,28 +134,42 @@ def _shares(codes: npt.NDArray[np.uint8], legend: Legend) -> list[_Entry]:
     return found
 
 
-def _compose(image: Image.Image, labels: Image.Image, entries: list[_Entry], title: str) -> Image.Image:
-    stacked = image.width > 2 * image.height
+Places = tuple[tuple[int, int], tuple[int, int]]
+
+
+def _layout(size: tuple[int, int]) -> tuple[int, int, Places]:
+    """Place two panels of one size, below each other if they are wide.
+
+    Returns:
+        Width of the content, height down to the end of the panels, and left and top of each caption.
+    """
+    width, height = size
+    stacked = width > 2 * height
     across, down = (1, 2) if stacked else (2, 1)
-    title_font, font, small = _fonts(24, 17, 14)
-    inner = max(image.width * across + _GAP_PX * (across - 1), 480)
+    inner = max(width * across + _GAP_PX * (across - 1), 480)
     top = _MARGIN_PX + 40
-    panels = down * (image.height + 28)
+    left = _MARGIN_PX + (inner - width * across - _GAP_PX * (across - 1)) // 2
+    second = (left, top + height + 28) if stacked else (left + width + _GAP_PX, top)
+    return inner, top + down * (height + 28), ((left, top), second)
+
+
+def _compose(
+    image: Image.Image, labels: Image.Image, entries: list[_Entry], title: str, caption: str = "Prediction"
+) -> Image.Image:
+    title_font, font, small = _fonts(24, 17, 14)
+    inner, bottom, places = _layout(image.size)
     columns = max(1, inner // 260)
     rows = -(-len(entries) // columns)
-    sheet = Image.new("RGB", (inner + 2 * _MARGIN_PX, top + panels + _GAP_PX + rows * 30 + _MARGIN_PX), _PAPER)
+    sheet = Image.new("RGB", (inner + 2 * _MARGIN_PX, bottom + _GAP_PX + rows * 30 + _MARGIN_PX), _PAPER)
     draw = ImageDraw.Draw(sheet)
     draw.text((_MARGIN_PX, _MARGIN_PX - 4), _fitted(draw, title, title_font, inner), _INK, font=title_font)
-    left = _MARGIN_PX + (inner - image.width * across - _GAP_PX * (across - 1)) // 2
-    for number, (panel, caption) in enumerate(((image, "Image"), (labels, "Prediction"))):
-        x = left if stacked else left + number * (image.width + _GAP_PX)
-        y = top + (number * (image.height + 28) if stacked else 0)
-        draw.text((x, y), caption, _QUIET, font=small)
+    for (x, y), panel, text in zip(places, (image, labels), ("Image", caption), strict=True):
+        draw.text((x, y), text, _QUIET, font=small)
         sheet.paste(panel, (x, y + 20))
     width = inner // columns
     for number, entry in enumerate(entries):
         x = _MARGIN_PX + (number // rows) * width
-        y = top + panels + _GAP_PX + (number % rows) * 30
+        y = bottom + _GAP_PX + (number % rows) * 30
         draw.rectangle((x, y, x + 21, y + 21), entry.colour, outline=_QUIET)
         name = _fitted(draw, entry.text, font, width - 32 - 76)
         draw.text((x + 32, y + 1), name, _INK, font=font)

@@ -101,9 +101,43 @@ def write_document(path: Path, layers: Sequence[Shown], *, about: About, crs_wkt
         listed.append(_layer(layer))
     _add_properties(root)
     root.append(metadata_node(about, "projectMetadata"))
+    write_bytes(path, _zipped(_text(root).encode()))
+
+
+def add_layer(document: bytes, layer: Shown) -> bytes:
+    """Add a layer at the top of a project that ``write_document`` or QGIS wrote; one of the same source is replaced.
+
+    Args:
+        document: content of a ``.qgz``.
+        layer: the layer; it stays outside of all groups.
+
+    Returns:
+        Content of the new ``.qgz``.
+
+    Raises:
+        OSError, zipfile.BadZipFile, ET.ParseError: it is no project.
+    """
+    with zipfile.ZipFile(io.BytesIO(document)) as archive:
+        name = next((name for name in archive.namelist() if name.endswith(".qgs")), None)
+        if name is None:
+            raise OSError("it holds no project document")
+        root = ET.fromstring(archive.read(name))  # noqa: S314 - expat refuses entities that grow
+    tree, order, listed = root.find("layer-tree-group"), root.find("layerorder"), root.find("projectlayers")
+    if tree is None or order is None or listed is None:
+        raise OSError("its document lacks the list of layers")
+    for parent, tag in ((tree, "layer-tree-layer"), (order, "layer"), (listed, "maplayer")):
+        for child in parent.findall(tag):
+            if layer.ident in {child.get("id"), child.findtext("id")}:
+                parent.remove(child)
+    tree.insert(0, _tree_entry(layer))
+    order.insert(0, ET.Element("layer", id=layer.ident))
+    listed.insert(0, _layer(layer))
+    return _zipped(_text(root).encode())
+
+
+def _text(root: ET.Element) -> str:
     ET.indent(root)
-    document = "<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>\n" + ET.tostring(root, encoding="unicode")
-    write_bytes(path, _zipped(document.encode()))
+    return "<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>\n" + ET.tostring(root, encoding="unicode")
 
 
 def _tree(layers: Sequence[Shown]) -> ET.Element:
@@ -117,17 +151,20 @@ def _tree(layers: Sequence[Shown]) -> ET.Element:
             facts = {"name": group, "checked": "Qt::Checked", "expanded": "1" if opened else "0"}
             branch = ET.SubElement(tree, "layer-tree-group", facts)
         for layer in listed:
-            ET.SubElement(
-                branch,
-                "layer-tree-layer",
-                id=layer.ident,
-                name=xml_text(layer.name),
-                source=layer.source,
-                providerKey=layer.provider,
-                checked="Qt::Checked" if layer.checked else "Qt::Unchecked",
-                expanded="1" if layer.expanded else "0",
-            )
+            branch.append(_tree_entry(layer))
     return tree
+
+
+def _tree_entry(layer: Shown) -> ET.Element:
+    return ET.Element(
+        "layer-tree-layer",
+        id=layer.ident,
+        name=xml_text(layer.name),
+        source=layer.source,
+        providerKey=layer.provider,
+        checked="Qt::Checked" if layer.checked else "Qt::Unchecked",
+        expanded="1" if layer.expanded else "0",
+    )
 
 
 def _layer(layer: Shown) -> ET.Element:

@@ -1,0 +1,149 @@
+"""Documents of a corrected map: preview, QGIS project, STAC item and run record say what was edited by hand."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections import Counter
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as ET
+
+from geoseg.edits.finished_map import ORIGINAL
+from geoseg.edits.layers import LayerTask
+from geoseg.errors import OutputError
+from geoseg.io.edits.edit import EditLog
+from geoseg.io.edits.edit_log import EDITS_FILE, EDITS_LAYER
+from geoseg.io.edits.edit_style import edits_style
+from geoseg.io.files.recorded_file import file_facts
+from geoseg.io.files.writing import is_part, write_bytes, write_json
+from geoseg.io.publish.about import About
+from geoseg.io.publish.layer_kinds import GEOPACKAGE
+from geoseg.io.publish.preview import redraw_preview
+from geoseg.io.publish.qgis_document import Shown, add_layer
+from geoseg.io.publish.stac_item import SHA256_PREFIX, moment
+from geoseg.io.raster.code_file import CodeFile
+
+_PREVIEW_PX = 1024
+
+
+def facts_of(log: EditLog, by_hand: Mapping[str, Any], now: datetime) -> dict[str, Any]:
+    """Sum up the edits that the layers show.
+
+    Args:
+        log: the edits.
+        by_hand: pixels and area that they painted.
+        now: time of saving.
+    """
+    edits = [entry.edit for entry in log.active]
+    times = sorted(edit.time.astimezone(UTC) for edit in edits)
+    return {
+        "count": len(edits),
+        "kinds": dict(sorted(Counter(edit.kind for edit in edits).items())),
+        **by_hand,
+        "authors": sorted({edit.author for edit in edits if edit.author}),
+        "first": times[0].isoformat(timespec="seconds"),
+        "last": times[-1].isoformat(timespec="seconds"),
+        "saved": now.isoformat(timespec="seconds"),
+        "revision": log.revision,
+    }
+
+
+def write_documents(task: LayerTask, facts: Mapping[str, Any]) -> None:
+    """Write preview, project and STAC item, as far as the bundle has them.
+
+    Raises:
+        OutputError: a document of the bundle is damaged.
+        WriteError: the disk is full or fails.
+    """
+    bundle = task.finished.bundle
+    for path, write in ((bundle.preview, _preview), (bundle.project, _project)):
+        original = task.finished.original(path)
+        if original.exists():
+            try:
+                write(task, original)
+            except (zipfile.BadZipFile, ET.ParseError, ValueError) as error:
+                raise OutputError(f"{path}: is damaged: {error}. Remove it, or run geoseg predict again.") from error
+    if task.finished.original(bundle.item).exists():
+        _item(task, facts)
+
+
+def write_record(task: LayerTask, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Write the run record of the corrected map, when all its other files are there.
+
+    Args:
+        task: what was written.
+        changes: entries that are added or replaced.
+    """
+    finished, folder = task.finished, task.folder
+    known = finished.record["files"]
+    files = {}
+    for path in sorted(folder.iterdir()):
+        if path.is_file() and not is_part(path.name) and path.name in {*known, EDITS_FILE}:
+            files[path.name] = file_facts(path)
+    for path in sorted((folder / ORIGINAL).iterdir()):
+        files[f"{ORIGINAL}/{path.name}"] = file_facts(path)
+    record: dict[str, Any] = {**finished.record, **changes, "files": files}
+    write_json(folder / finished.bundle.run_record.name, record)
+    return record
+
+
+def _preview(task: LayerTask, original: Path) -> None:
+    bundle = task.finished.bundle
+    height, width = task.finished.grid.shape
+    step = max(1, -(-max(height, width) // _PREVIEW_PX))
+    with CodeFile(task.target(bundle.classes), None) as source:
+        codes = source.overview((-(-height // step), -(-width // step)))
+    redraw_preview(
+        task.target(bundle.preview),
+        original,
+        codes=codes,
+        legend=task.finished.legend,
+        title=bundle.stem,
+        caption="Corrected by hand",
+    )
+
+
+def _project(task: LayerTask, original: Path) -> None:
+    finished = task.finished
+    name = f"{finished.bundle.stem} corrections by hand"
+    layer = Shown(
+        key="edits",
+        name=name,
+        source=f"./{EDITS_FILE}|layername={EDITS_LAYER}",
+        style=edits_style(),
+        about=About(title=name, abstract="Areas that were edited by hand, with author and time."),
+        crs_wkt=finished.grid.crs_wkt,
+        bounds=finished.grid.bounds(),
+        checked=False,
+        expanded=False,
+        display="kind",
+    )
+    write_bytes(task.target(finished.bundle.project), add_layer(original.read_bytes(), layer))
+
+
+def _item(task: LayerTask, facts: Mapping[str, Any]) -> None:
+    finished, bundle = task.finished, task.finished.bundle
+    try:
+        item = json.loads(finished.original(bundle.item).read_text())
+        properties, assets = item["properties"], item["assets"]
+        now = moment(datetime.fromisoformat(facts["saved"]))
+        lineage = str(properties.get("processing:lineage", "")).strip()
+        edited = f"{facts['count']} corrections by hand on {facts['area_m2']:g} m2."
+        properties |= {"updated": now, "processing:lineage": f"{lineage} {edited}".strip(), "geoseg:edits": dict(facts)}
+        assets["edits"] = {
+            "href": f"./{EDITS_FILE}",
+            "title": "Corrections by hand",
+            "type": GEOPACKAGE,
+            "roles": ["metadata"],
+        }
+        for asset in assets.values():
+            path = task.folder / str(asset["href"]).removeprefix("./")
+            if path.is_file() and ("file:checksum" in asset or path.name == EDITS_FILE):
+                written = file_facts(path)
+                asset |= {"file:size": written["size"], "file:checksum": SHA256_PREFIX + written["sha256"]}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise OutputError(f"{bundle.item}: is damaged: {error}. Run geoseg predict again.") from error
+    write_json(task.target(bundle.item), item)

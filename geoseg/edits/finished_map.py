@@ -1,0 +1,171 @@
+"""FinishedMap: the bundle of a run that is corrected, as it was before the first correction and as it is now."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final
+
+from geoseg.core.class_choice import COUNTABLE, object_codes
+from geoseg.core.digest import sha256_of_json
+from geoseg.core.layer import CLASSES, OBJECTS, raster_suffix, vector_suffix
+from geoseg.core.legend import Legend, LegendClass
+from geoseg.core.spec import ObjectChoice
+from geoseg.errors import OutputError, UsageError
+from geoseg.io.edits.edit_log import EDITS_FILE
+from geoseg.io.edits.layer_tables import has_column, read_rows
+from geoseg.io.labels.raster_legend import legend_of
+from geoseg.io.publish.bundle import Bundle
+from geoseg.io.publish.commit import RunPaths
+from geoseg.io.publish.grid import LayerGrid
+from geoseg.io.raster.scene import open_scene
+from geoseg.vector.objects.spec import ObjectSpec
+
+ORIGINAL: Final = "original"
+"""Folder inside a bundle of the files of the run that corrections have replaced."""
+
+_RECORD = "run.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinishedMap:
+    """A finished bundle; files are opened when they are needed.
+
+    Attributes:
+        bundle: its files, as they are now.
+    """
+
+    bundle: Bundle
+
+    @classmethod
+    def at(cls, place: Path | str) -> FinishedMap:
+        """Find the bundle in a folder.
+
+        Args:
+            place: folder of a scene's layers, or the ``--out`` of a run of one scene.
+
+        Raises:
+            UsageError: there is no bundle, or more than one.
+            OutputError: the run record is damaged.
+        """
+        folder = Path(place)
+        if not (folder / _RECORD).is_file():
+            inner = sorted(path.parent for path in folder.glob(f"*/{_RECORD}") if not path.parent.name.startswith("."))
+            if len(inner) != 1:
+                names = ", ".join(path.name for path in inner[:5])
+                cause = f"holds {len(inner)} scenes ({names})" if inner else "holds no finished output (run.json)"
+                raise UsageError(f"{folder}: {cause}. Give the folder of one scene's layers.")
+            folder = inner[0]
+        record = _read_record(folder / _RECORD)
+        ending = raster_suffix(CLASSES)
+        stems = [name.removesuffix(ending) for name in record["files"] if name.endswith(ending) and "/" not in name]
+        if len(stems) != 1:
+            raise OutputError(f"{folder / _RECORD}: lists {len(stems)} class rasters. Run geoseg predict again.")
+        return cls(bundle=Bundle(directory=folder, stem=stems[0]))
+
+    @property
+    def work(self) -> RunPaths:
+        """Paths of unfinished files."""
+        return RunPaths(bundle=self.bundle)
+
+    @property
+    def log(self) -> Path:
+        """The log of edits."""
+        return self.bundle.directory / EDITS_FILE
+
+    @property
+    def kept(self) -> Path:
+        """Folder of the files of the run that were replaced."""
+        return self.bundle.directory / ORIGINAL
+
+    @property
+    def is_corrected(self) -> bool:
+        """True if the layers show edits."""
+        return self.kept.is_dir()
+
+    def original(self, path: Path) -> Path:
+        """Return a file of the bundle as the run wrote it."""
+        kept = self.kept / path.name
+        return kept if kept.exists() else path
+
+    @cached_property
+    def record(self) -> Mapping[str, Any]:
+        """Record of the run, as it was before the first edit."""
+        return _read_record(self.original(self.bundle.run_record))
+
+    @cached_property
+    def answer(self) -> str:
+        """Digest of the run: of its input, model and options."""
+        return sha256_of_json(self.record["identity"])
+
+    @cached_property
+    def grid(self) -> LayerGrid:
+        """Grid of the layers."""
+        with open_scene(self.bundle.classes, unplaced=True, palette_codes=True) as scene:
+            return LayerGrid(geobox=scene.geobox, gcps=scene.gcps, gcps_crs=scene.gcps_crs)
+
+    @cached_property
+    def legend(self) -> Legend:
+        """Classes of the map: from the run record, in older ones from the class raster."""
+        stored = self.record.get("legend")
+        if stored is not None:
+            return Legend.model_validate(stored)
+        listed = {int(entry["code"]): str(entry["name"]) for entry in self.record["classes"]}
+        drawn = legend_of(self.original(self.bundle.classes), list(listed))
+        return Legend(
+            classes=tuple(LegendClass(code=c.code, name=listed[c.code], colour=c.colour) for c in drawn.classes)
+        )
+
+    @cached_property
+    def detects(self) -> bool:
+        """True if a model detected the objects, so that the class raster is drawn from them."""
+        return self.objects.exists() and has_column(self.objects, OBJECTS, "score")
+
+    @property
+    def objects(self) -> Path:
+        """GeoPackage of objects; not every map has one."""
+        return self.bundle.directory / f"{self.bundle.stem}{vector_suffix(OBJECTS)}"
+
+    @cached_property
+    def object_spec(self) -> ObjectSpec:
+        """How objects are found in the class raster.
+
+        Raises:
+            UsageError: the map has no objects.
+        """
+        asked = self.options.get("objects")
+        if asked is None or self.detects:
+            raise UsageError(f"{self.bundle.directory}: its classes have no objects.")
+        choice = ObjectChoice.model_validate(asked)
+        marked = choice.classes != COUNTABLE or self.legend.countable or COUNTABLE in self.legend.names
+        if marked:
+            codes = object_codes(choice.classes, self.legend)
+        else:  # records of older runs do not say which classes are countable
+            path = self.original(self.objects)
+            codes = tuple(sorted({int(code) for (code,) in read_rows(path, OBJECTS, ("class_code",))}))
+        return ObjectSpec(
+            codes=codes,
+            split=choice.split or ("confidence" if self.bundle.confidence.exists() else "distance"),
+            neck=choice.neck,
+            min_area_m2=self.options["min_area_m2"] or 0.0,
+        )
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        """Options of the run."""
+        options: Mapping[str, Any] = self.record["options"]
+        return options
+
+
+def _read_record(path: Path) -> dict[str, Any]:
+    try:
+        record = json.loads(path.read_text())
+        usable = isinstance(record["identity"], dict) and isinstance(record["files"], dict)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise OutputError(f"{path}: is damaged: {error}. Run geoseg predict with --overwrite.") from error
+    if not usable:
+        raise OutputError(f"{path}: is damaged. Run geoseg predict with --overwrite.")
+    return dict(record)

@@ -1,0 +1,122 @@
+"""EditedPlanes: class codes and confidence of a map with the edits painted in, read by window."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+from shapely.geometry.base import BaseGeometry
+
+from geoseg.core.closing import Closing
+from geoseg.core.layer import NO_PERCENT
+from geoseg.core.window import Window
+from geoseg.edits.finished_map import FinishedMap
+from geoseg.io.edits.areas import burn, in_pixels, window_of
+from geoseg.io.edits.edit import AUTOMATIC, BY_HAND_PERCENT, Paint
+from geoseg.io.raster.code_file import CodeFile
+
+U8 = npt.NDArray[np.uint8]
+I32 = npt.NDArray[np.int32]
+Bools = npt.NDArray[np.bool_]
+
+_BLOCK_PX: Final = 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PixelPaint:
+    """An area that is painted, on the grid.
+
+    Attributes:
+        area_px: in columns and rows.
+        window: smallest window of its pixels.
+        paint: the area in map coordinates, with class and object.
+    """
+
+    area_px: BaseGeometry
+    window: Window
+    paint: Paint
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EditedWindow:
+    """Pixels of a window, all (y, x).
+
+    Attributes:
+        codes: uint8 class codes.
+        confidence: uint8 percent, 255 = none; None where the map has no confidence.
+        by_hand: True where an edit painted.
+        number: int32 number of the object by hand; 0: none.
+    """
+
+    codes: U8
+    confidence: U8 | None
+    by_hand: Bools
+    number: I32
+
+
+class EditedPlanes(Closing):
+    """The planes of a finished map with edits painted in; a source for the vectoriser. Thread-safe.
+
+    Pixels to which the run gave no class, such as those outside of the imagery, are never painted.
+
+    Args:
+        finished: the map.
+        paints: what is painted, in order.
+    """
+
+    def __init__(self, finished: FinishedMap, paints: Sequence[Paint]) -> None:
+        confidence = finished.bundle.confidence
+        self._file = CodeFile(
+            finished.original(finished.bundle.classes), finished.original(confidence) if confidence.exists() else None
+        )
+        self.shape = self._file.shape
+        self._nodata = finished.legend.nodata
+        self.paints = tuple(on_grid(finished, paint) for paint in paints)
+
+    def read(self, window: Window) -> tuple[U8, U8 | None]:
+        """Read codes and confidence, both (y, x)."""
+        found = self.edited(window)
+        return found.codes, found.confidence
+
+    def edited(self, window: Window) -> EditedWindow:
+        """Read codes and confidence, and where they were edited."""
+        codes, confidence = self._file.read(window)
+        by_hand, number = np.zeros(window.shape, np.bool_), np.zeros(window.shape, np.int32)
+        original = codes
+        for one in self.paints:
+            part = one.window.intersection(window)
+            if not part.pixels:
+                continue
+            if codes is original:
+                codes, confidence = codes.copy(), None if confidence is None else confidence.copy()
+            at = part.within(window)
+            inside = burn(one.area_px, part) & (original[at] != self._nodata)
+            by_hand[at] |= inside
+            number[at][inside] = one.paint.number
+            if one.paint.code is not None:
+                codes[at][inside] = one.paint.code
+            if confidence is not None:
+                known = codes[at] != self._nodata
+                confidence[at][inside] = np.where(known, BY_HAND_PERCENT, NO_PERCENT)[inside]
+        number[codes == self._nodata] = AUTOMATIC
+        return EditedWindow(codes=codes, confidence=confidence, by_hand=by_hand, number=number)
+
+    def blocks(self) -> Iterator[Window]:
+        """Cut the map into windows, row by row."""
+        height, width = self.shape
+        for top in range(0, height, _BLOCK_PX):
+            for left in range(0, width, _BLOCK_PX):
+                yield Window(top, min(top + _BLOCK_PX, height), left, min(left + _BLOCK_PX, width))
+
+    def close(self) -> None:
+        """Close the files."""
+        self._file.close()
+
+
+def on_grid(finished: FinishedMap, paint: Paint) -> PixelPaint:
+    """Place an area on the grid of a map."""
+    area_px = in_pixels(paint.area, finished.grid)
+    return PixelPaint(area_px=area_px, window=window_of(area_px, finished.grid.shape), paint=paint)

@@ -1,0 +1,74 @@
+"""Areas on a grid: polygons in map coordinates become pixels, and pixels become polygons."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+import shapely
+from affine import Affine
+from rasterio.features import rasterize, shapes
+from shapely.geometry import shape
+from shapely.geometry.base import BaseGeometry
+
+from geoseg.core.window import Window
+from geoseg.io.publish.grid import LayerGrid
+
+Bools = npt.NDArray[np.bool_]
+F64 = npt.NDArray[np.float64]
+Conversion = Callable[[F64, F64], tuple[F64, F64]]
+
+
+def in_pixels(area: BaseGeometry, grid: LayerGrid) -> BaseGeometry:
+    """Convert a geometry from map coordinates to columns and rows."""
+    return _moved(area, grid.to_pixels)
+
+
+def in_world(area: BaseGeometry, grid: LayerGrid) -> BaseGeometry:
+    """Convert a geometry from columns and rows to map coordinates."""
+    return _moved(area, grid.to_world)
+
+
+def window_of(area_px: BaseGeometry, shape: tuple[int, int]) -> Window:
+    """Return the smallest window that holds all pixels of an area; without pixels if it lies outside of the grid.
+
+    Args:
+        area_px: in columns and rows.
+        shape: (rows, columns) of the grid.
+    """
+    if area_px.is_empty:
+        return Window(0, 0, 0, 0)
+    left, top, right, bottom = area_px.bounds
+    rows, cols = (
+        np.clip([np.floor(top), np.ceil(bottom)], 0, shape[0]),
+        np.clip([np.floor(left), np.ceil(right)], 0, shape[1]),
+    )
+    return Window(int(rows[0]), int(rows[1]), int(cols[0]), int(cols[1]))
+
+
+def burn(area_px: BaseGeometry, window: Window) -> Bools:
+    """Mark the pixels of a window, (y, x) bool, whose centres lie inside an area in columns and rows."""
+    if not window.pixels or area_px.is_empty:
+        return np.zeros(window.shape, np.bool_)
+    at = Affine.translation(window.col_start, window.row_start)
+    return np.asarray(rasterize([area_px], out_shape=window.shape, transform=at, dtype="uint8"), np.bool_)
+
+
+def outline(mask: Bools, window: Window) -> BaseGeometry:
+    """Draw the outlines of marked pixels, a MultiPolygon in columns and rows.
+
+    Args:
+        mask: (y, x) over the window.
+        window: where it lies.
+    """
+    at = Affine.translation(window.col_start, window.row_start)
+    found = [shape(one) for one, _ in shapes(mask.astype(np.uint8), mask=mask, transform=at)]
+    return shapely.MultiPolygon([polygon for polygon in found if isinstance(polygon, shapely.Polygon)])
+
+
+def _moved(area: BaseGeometry, to: Conversion) -> BaseGeometry:
+    def convert(points: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        return np.column_stack(to(points[:, 0], points[:, 1]))
+
+    return shapely.transform(area, convert)
