@@ -150,7 +150,7 @@ class FinishedMap:
             codes=codes,
             split=choice.split or ("confidence" if self.bundle.confidence.exists() else "distance"),
             neck=choice.neck,
-            min_area_m2=self.options["min_area_m2"] or 0.0,
+            min_area_m2=(self.options["min_area_m2"] or 0.0) if choice.min_area_m2 is None else choice.min_area_m2,
         )
 
     @property

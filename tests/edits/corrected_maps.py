@@ -15,6 +15,7 @@ import shapely
 import torch
 from affine import Affine
 from conftest import tiny_card
+from odc.geo.geobox import GeoBox
 
 import geoseg
 from geoseg import nn
@@ -23,6 +24,9 @@ from geoseg.core.spec import ObjectChoice, PredictSpec
 from geoseg.edits import Edit, layers, object_layer, planes
 from geoseg.io.weights.model_file import write_model
 from geoseg.process.command import run_command
+from geoseg.vector.source import ArraySource
+from geoseg.vector.spec import VectorSpec
+from geoseg.vector.vectorise import vectorise_codes
 
 SHAPE = (150, 200)
 WEST, NORTH, PIXEL = 500000.0, 5400000.0, 0.5
@@ -93,9 +97,18 @@ def fixture_of_finished_map(finished_maps: Callable[[str], Path], tmp_path: Path
     return copy
 
 
+def compile_tracer() -> None:
+    """Compile what traces blocks: hypothesis changes the recursion limit, at which Python 3.11 fails to parse."""
+    codes = np.kron(np.random.default_rng(0).integers(0, 3, (20, 20)), np.ones((3, 3))).astype(np.uint8)
+    geobox = GeoBox(codes.shape, Affine(PIXEL, 0, WEST, 0, -PIXEL, NORTH), "EPSG:32632")
+    for spec in (VectorSpec(), VectorSpec(min_area_m2=2.0), VectorSpec(min_area_m2=2.0, simplify_m=0.6)):
+        list(vectorise_codes(ArraySource(codes, codes), geobox, spec=spec, block_px=16))
+
+
 @pytest.fixture(name="small_blocks")
 def fixture_of_small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Trace and write in blocks of 32 pixels."""
+    compile_tracer()
     monkeypatch.setattr(layers, "BLOCK_PX", 32)
     monkeypatch.setattr(object_layer, "BLOCK_PX", 32)
     monkeypatch.setattr(planes, "_BLOCK_PX", 64)

@@ -42,6 +42,13 @@ def coarse(random, classes=3):
     return np.kron(small, np.ones((5, 5), int))[: SHAPE[0], : SHAPE[1]].astype(np.uint8)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _compiled() -> None:
+    """Compile before hypothesis changes the recursion limit, at which Python 3.11 fails to parse."""
+    for spec in SPECS:
+        rows(ArraySource(coarse(np.random.default_rng(0))), LabelTable.of_codes(3), spec)
+
+
 @pytest.mark.parametrize("spec", SPECS)
 @settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seed=st.integers(0, 2**31), boxes=st.lists(st.tuples(*[st.integers(0, 69)] * 4, st.integers(0, 3)), max_size=4))

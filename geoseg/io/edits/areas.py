@@ -17,6 +17,7 @@ from geoseg.io.publish.grid import LayerGrid
 
 Bools = npt.NDArray[np.bool_]
 F64 = npt.NDArray[np.float64]
+_SHIFT_PX = 1
 Conversion = Callable[[F64, F64], tuple[F64, F64]]
 
 
@@ -51,8 +52,8 @@ def burn(area_px: BaseGeometry, window: Window) -> Bools:
     """Mark the pixels of a window, (y, x) bool, whose centres lie inside an area in columns and rows."""
     if not window.pixels or area_px.is_empty:
         return np.zeros(window.shape, np.bool_)
-    at = Affine.translation(window.col_start, window.row_start)
-    return np.asarray(rasterize([area_px], out_shape=window.shape, transform=at, dtype="uint8"), np.bool_)
+    shifted = shapely.transform(area_px, lambda points: points + _SHIFT_PX)
+    return np.asarray(rasterize([shifted], out_shape=window.shape, transform=_at(window), dtype="uint8"), np.bool_)
 
 
 def outline(mask: Bools, window: Window) -> BaseGeometry:
@@ -62,9 +63,14 @@ def outline(mask: Bools, window: Window) -> BaseGeometry:
         mask: (y, x) over the window.
         window: where it lies.
     """
-    at = Affine.translation(window.col_start, window.row_start)
-    found = [shape(one) for one, _ in shapes(mask.astype(np.uint8), mask=mask, transform=at)]
-    return shapely.MultiPolygon([polygon for polygon in found if isinstance(polygon, shapely.Polygon)])
+    found = [shape(one) for one, _ in shapes(mask.astype(np.uint8), mask=mask, transform=_at(window))]
+    polygons = shapely.MultiPolygon([polygon for polygon in found if isinstance(polygon, shapely.Polygon)])
+    return shapely.transform(polygons, lambda points: points - _SHIFT_PX)
+
+
+def _at(window: Window) -> Affine:
+    """Return the transform of a window, shifted: an identity would be warned of as no georeference."""
+    return Affine.translation(window.col_start + _SHIFT_PX, window.row_start + _SHIFT_PX)
 
 
 def _moved(area: BaseGeometry, to: Conversion) -> BaseGeometry:
