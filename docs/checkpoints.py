@@ -46,6 +46,7 @@ FAMILIES = {
     "geoseg.nn.setr": "SETR",
     "geoseg.nn.instance.yolact": "objects",
     "geoseg.nn.instance.mask_rcnn": "objects",
+    "geoseg.nn.panoptic.regions": "panoptic",
 }
 """Module of a builder to the column of the table of states."""
 OTHERS = "its library's own"

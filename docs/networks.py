@@ -54,6 +54,9 @@ it.
   with `norm="batch"`. `aligned`, `sampling` and `caffe` are the differences between torchvision, detectron2,
   mmdetection and the Caffe models in RoIAlign and in the place of the strides; `resize=[800, 1333]` resizes images as
   the authors do. The GMAC count 1,000 proposals and 100 objects. Mask Scoring R-CNN gives `box_scores` too.
+- `panoptic_*`, `oanet_r50`, `aunet_r50`: objects and class maps, for [panoptic maps](panoptic.md). `classes` counts all
+  classes; `things` are the indices of those of objects, all but the first unless given. Answers have `semantic`
+  (classes, H, W) too, logits of all classes.
 - `tensormask_r50`: a mask for every place of six levels, no regions. `anchor_px` are the sides of the anchors at stride
   4; the heads were compared with detectron2's project, the operation that swaps places and cells with a plain loop.
 """

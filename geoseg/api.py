@@ -57,7 +57,7 @@ def _parameter(option: str) -> str:
 
 
 def _call(option: str, value: str | None) -> str:
-    from geoseg.core.spec import InstanceChoice, PredictSpec  # noqa: PLC0415 - only an error needs it
+    from geoseg.core.spec import InstanceChoice, PanopticChoice, PredictSpec  # noqa: PLC0415 - only an error needs it
     from geoseg.io.raster.open_options import OpenOptions  # noqa: PLC0415 - same
 
     name = _parameter(option)
@@ -71,6 +71,8 @@ def _call(option: str, value: str | None) -> str:
         return f"PredictSpec({name}={given})"
     if name in InstanceChoice.model_fields:
         return f"InstanceChoice({name}={given})"
+    if name in PanopticChoice.model_fields:
+        return f"PanopticChoice({name}={given})"
     if name in {"overwrite", "resample"}:
         return f"{name}=True"
     return name if value is None else f"{name}={given}"

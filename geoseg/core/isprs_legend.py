@@ -13,6 +13,9 @@ TREE: Final = 3
 CAR: Final = 4
 CLUTTER: Final = 5
 
+THINGS: Final = frozenset({BUILDING, TREE, CAR})
+"""Classes whose regions are things, which drawn towns number."""
+
 TOWN_LEGEND: Final = Legend(
     classes=(
         LegendClass(code=IMPERVIOUS, name="impervious surface", colour="#ffffff"),

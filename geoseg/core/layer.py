@@ -18,6 +18,7 @@ ENTROPY: Final = "entropy"
 MUTUAL_INFORMATION: Final = "mutual_information"
 SEGMENTS: Final = "segments"
 OBJECTS: Final = "objects"
+PANOPTIC: Final = "panoptic"
 """Names of layers."""
 
 RASTER_SUFFIX: Final = ".tif"

@@ -72,6 +72,18 @@ class InstanceChoice(BaseModel):
     regularise: Annotated[str, Field(min_length=1)] | None = None
 
 
+class PanopticChoice(BaseModel):
+    """Options of panoptic maps.
+
+    Attributes:
+        stuff_area_m2: smaller regions of stuff join the stuff that they touch most; 0: none does.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    stuff_area_m2: Annotated[float, Field(ge=0)] = 0.0
+
+
 class PredictSpec(BaseModel):
     """Options of ``geoseg predict``; options that are None are taken from the model's card.
 
@@ -94,6 +106,7 @@ class PredictSpec(BaseModel):
         objects: classes that are counted, each thing as one polygon; None: none. Objects below ``min_area_m2`` are left
             out.
         instances: options of models that detect objects; None: their defaults, and for all other models.
+        panoptic: options of panoptic maps; None: their defaults, and for all other models.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -117,6 +130,7 @@ class PredictSpec(BaseModel):
     probabilities: bool = False
     objects: ObjectChoice | None = None
     instances: InstanceChoice | None = None
+    panoptic: PanopticChoice | None = None
 
     @field_validator("value_range")
     @classmethod
@@ -145,7 +159,7 @@ class PredictSpec(BaseModel):
     @model_serializer(mode="wrap")
     def _as_before_objects(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
         values: dict[str, Any] = write(self)
-        for name in ("objects", "instances"):  # so that runs without objects stay the runs they were
+        for name in ("objects", "instances", "panoptic"):  # so that runs without objects stay the runs they were
             if getattr(self, name) is None:
                 values.pop(name, None)
         return values

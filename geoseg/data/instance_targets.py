@@ -18,9 +18,14 @@ LEAST_PX = 16
 """Objects with fewer pixels in a chip are ignored in training, as is the ground that they cover."""
 
 
-def label_table(legend: Legend) -> Tensor:
-    """Return the label of each class index, 0 for the background; (classes,) int64."""
-    places = {code: place for place, code in enumerate(legend.things, start=1)}
+def label_table(legend: Legend, things: Sequence[int] | None = None) -> Tensor:
+    """Return the label of each class index, 0 for the background; (classes,) int64.
+
+    Args:
+        legend: the classes.
+        things: codes of the classes that have labels; None: all but the background.
+    """
+    places = {code: place for place, code in enumerate(legend.things if things is None else things, start=1)}
     return torch.tensor([places.get(code, 0) for code in legend.codes], dtype=torch.int64)
 
 
@@ -80,6 +85,18 @@ def _target(
         "cut": torch.tensor(cut, dtype=torch.bool),
         "iscrowd": torch.tensor(crowd, dtype=torch.int64),
     }
+
+
+def panoptic_targets_of(channels: Tensor, objects: Tensor, legend: Legend) -> list[Target]:
+    """Make the target of each chip: things as of ``targets_of``, and ``semantic`` (y, x), the class indices.
+
+    Args:
+        channels: (chip, y, x) class indices; ``UNLABELLED`` where there is no label.
+        objects: (chip, y, x) numbers of things, 0 for none.
+        legend: the classes; the countable ones are things.
+    """
+    targets = targets_of(channels, objects, label_table(legend, legend.countable))
+    return [{**target, "semantic": one} for target, one in zip(targets, channels, strict=True)]
 
 
 def to_device(targets: Sequence[Target], device: torch.device) -> list[Target]:

@@ -37,30 +37,39 @@ class DetectionHead(nn.Module):
             ``boxes`` (tile, object, 4), ``labels`` and ``scores`` (tile, object), ``masks`` (tile, object, y, x) uint8.
         """
         found: Sequence[Detections] = self.network(tiles)
-        most = max((len(one[LABELS]) for one in found), default=0)
-        parts: dict[str, list[Tensor]] = {name: [] for name in (BOXES, LABELS, SCORES, MASKS)}
-        for one in found:
-            masks = one[MASKS].reshape(-1, *tiles.shape[-2:])
-            arrays = {
-                BOXES: one[BOXES].float(),
-                LABELS: one[LABELS].to(torch.int32),
-                SCORES: one[SCORES].float(),
-                MASKS: (masks >= OBJECT_FROM).to(torch.uint8),
-            }
-            for name, array in arrays.items():
-                missing = most - len(array)
-                parts[name].append(functional.pad(array, [0, 0] * (array.ndim - 1) + [0, missing]))
-        boxes, labels, scores, masks = (torch.stack(parts[name]) for name in (BOXES, LABELS, SCORES, MASKS))
-        return boxes, labels, scores, masks
+        return filled_up(found, tiles)
 
 
-def check_detections(name: str, network: nn.Module, card: ModelCard) -> None:
+def filled_up(found: Sequence[Detections], tiles: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Stack the detections of tiles, filled up to the most objects of a tile; see ``DetectionHead.forward``."""
+    most = max((len(one[LABELS]) for one in found), default=0)
+    parts: dict[str, list[Tensor]] = {name: [] for name in (BOXES, LABELS, SCORES, MASKS)}
+    for one in found:
+        masks = one[MASKS].reshape(-1, *tiles.shape[-2:])
+        arrays = {
+            BOXES: one[BOXES].float(),
+            LABELS: one[LABELS].to(torch.int32),
+            SCORES: one[SCORES].float(),
+            MASKS: (masks >= OBJECT_FROM).to(torch.uint8),
+        }
+        for name, array in arrays.items():
+            missing = most - len(array)
+            parts[name].append(functional.pad(array, [0, 0] * (array.ndim - 1) + [0, missing]))
+    boxes, labels, scores, masks = (torch.stack(parts[name]) for name in (BOXES, LABELS, SCORES, MASKS))
+    return boxes, labels, scores, masks
+
+
+def check_detections(name: str, network: nn.Module, card: ModelCard, things: Sequence[int] | None = None) -> Detections:
     """Test a detector on one small tile.
 
     Args:
         name: name of the model, for messages.
         network: returns ``Detections`` of each tile.
         card: card of the model.
+        things: codes of the classes that have labels; None: all but the background.
+
+    Returns:
+        What it answers.
 
     Raises:
         ModelError: the output is not that of a detector, has NaN, or labels that the card does not name.
@@ -70,8 +79,8 @@ def check_detections(name: str, network: nn.Module, card: ModelCard) -> None:
         answer = network(tile)
     if not isinstance(answer, Sequence) or len(answer) != 1 or not isinstance(answer[0], Mapping):
         raise ModelError(
-            f"{name}: a network of task instance answers a list of one mapping a tile, as torchvision's detectors do; "
-            f"this one answers a {type(answer).__name__}."
+            f"{name}: a network of task {card.task} answers a list of one mapping a tile, as torchvision's detectors "
+            f"do; this one answers a {type(answer).__name__}."
         )
     missing = [key for key in (BOXES, LABELS, SCORES, MASKS) if key not in answer[0]]
     if missing:
@@ -85,9 +94,10 @@ def check_detections(name: str, network: nn.Module, card: ModelCard) -> None:
         )
     if not bool(torch.isfinite(found[SCORES]).all()):
         raise ModelError(f"{name}: the network answers NaN or infinity; its weights are broken. Train it again.")
-    most = len(card.legend.things)
+    most = len(card.legend.things if things is None else things)
     if count and int(found[LABELS].max()) > most:
         raise ModelError(
-            f"{name}: the network answers label {int(found[LABELS].max())}, its card has {most} classes of objects "
-            "besides the background. Correct the card's legend."
+            f"{name}: the network answers label {int(found[LABELS].max())}, its card has {most} classes of objects. "
+            "Correct the card's legend."
         )
+    return found

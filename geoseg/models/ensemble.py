@@ -13,6 +13,7 @@ from geoseg.errors import ModelError, UsageError
 from geoseg.io.weights.ensemble_file import is_ensemble_file, read_members
 from geoseg.models.bundled import resolve
 from geoseg.models.packages import open_package
+from geoseg.models.panoptic_pair import is_pair, pair_card
 
 
 def checked_weights(names: Sequence[str], weights: Sequence[float]) -> tuple[float, ...]:
@@ -42,6 +43,11 @@ def check_legends(cards: Sequence[ModelCard]) -> None:
     """
     first = cards[0]
     for other in cards[1:]:
+        if first.task != other.task or first.task == "panoptic":
+            raise ModelError(
+                f"{first.name} (task {first.task}) and {other.name} (task {other.task}) cannot be averaged. Give "
+                "models of task semantic, or one semantic and one instance model for a panoptic map."
+            )
         if _meaning(first.legend) != _meaning(other.legend):
             raise ModelError(
                 f"{first.name} and {other.name} cannot be averaged: their legends are {_listed(first.legend)} and "
@@ -65,6 +71,9 @@ def card_of(name_or_path: str) -> ModelCard:
         ModelError: a model does not exist, a card is broken, or the legends differ.
     """
     cards = [(open_package(name).card, share) for name, share in read_members(name_or_path)]
+    if is_pair([card for card, _ in cards]):
+        things, stuff = sorted((card for card, _ in cards), key=lambda card: card.task)
+        return pair_card(ensemble_card(cards), stuff, things)
     check_legends([card for card, _ in cards])
     return cards[0][0] if len(cards) == 1 else ensemble_card(cards)
 

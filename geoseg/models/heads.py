@@ -71,10 +71,23 @@ def _check_clicks(name: str, network: nn.Module, card: ModelCard) -> None:
     check_clicks(name, network, card)
 
 
+def _panoptic(network: nn.Module, card: ModelCard) -> nn.Module:
+    from geoseg.models.panoptic_head import PanopticHead  # noqa: PLC0415 - as above
+
+    return PanopticHead(network, card.temperature)
+
+
+def _check_panoptic(name: str, network: nn.Module, card: ModelCard) -> None:
+    from geoseg.models.panoptic_head import check_panoptic  # noqa: PLC0415 - as above
+
+    check_panoptic(name, network, card)
+
+
 HEADS: dict[str, Head] = {
     "semantic": Head(answers=(PROBABILITIES,), attach=_softmax, check=_check_logits),
     "instance": Head(answers=(BOXES, LABELS, SCORES, MASKS), attach=_detections, check=_check_detections),
     "interactive": Head(answers=(MASKS,), attach=_refuse_tiles, check=_check_clicks),
+    "panoptic": Head(answers=(BOXES, LABELS, SCORES, MASKS, PROBABILITIES), attach=_panoptic, check=_check_panoptic),
 }
 """Heads by the task in a model's card. Other packages may add entries; see docs/adr/0012."""
 

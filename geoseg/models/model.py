@@ -19,6 +19,7 @@ from geoseg.io.weights.ensemble_file import read_members
 from geoseg.models.bundled import BUNDLED
 from geoseg.models.ensemble import check_legends, checked_weights, ensemble_card
 from geoseg.models.packages import open_package
+from geoseg.models.panoptic_pair import is_pair, pair_card, pair_legend
 from geoseg.runtimes.registry import RuntimeRequest, make_runtime
 from geoseg.runtimes.runtime import Runtime, RuntimeInfo
 
@@ -77,6 +78,7 @@ class Model:
     Attributes:
         members: the networks, in the order of averaging; a single network is its own only member.
         shares: weight of each.
+        things: of a pair that makes panoptic maps, the code of each label of the detector; None: as its legend says.
     """
 
     def __init__(
@@ -96,6 +98,8 @@ class Model:
         self._batch = batch
         self.members: tuple[Model, ...] = tuple(model for model, _ in members) or (self,)
         self.shares = tuple(share for _, share in members) or (1.0,)
+        cards = [member.card for member in self.members]
+        self.things = pair_legend(cards[1], cards[0])[1] if is_pair(cards) else None
 
     @property
     def runtime(self) -> Runtime:
@@ -227,12 +231,22 @@ def combined(models: Sequence[Model], weights: Sequence[float], source: ModelSou
     """
     if len(models) == 1:
         return models[0]
+    if is_pair([model.card for model in models]):
+        return _pair(models, source)
     check_legends([model.card for model in models])
     keyed = sorted(zip(models, weights, strict=True), key=lambda pair: (pair[0].digest(), pair[1]))
     total = math.fsum(weights)
     members = [(model, weight / total) for model, weight in keyed]
     card = ensemble_card([(model.card, share) for model, share in members])
     return Model(card, source, info=members[0][0].info, members=members)
+
+
+def _pair(models: Sequence[Model], source: ModelSource) -> Model:
+    """Combine a semantic and an instance model; the blocks of a run follow the tiles of the detector."""
+    things, stuff = sorted(models, key=lambda model: model.card.task)
+    members = [(things, 0.5), (stuff, 0.5)]
+    card = pair_card(ensemble_card([(model.card, share) for model, share in members]), stuff.card, things.card)
+    return Model(card, source, info=things.info, members=members)
 
 
 def _load_one(source: ModelSource) -> Model:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from geoseg.core.card import ModelCard
 from geoseg.errors import ModelError
 from geoseg.io.weights.model_file import weights_sha256
-from geoseg.models.detection_head import check_detections
+from geoseg.models.heads import head_of
 from geoseg.models.onnx_answers import ACTIVATION_OPTION, Activation, activation
 from geoseg.models.torch_package import TorchPackage
 from geoseg.nn.padding import Padded
@@ -34,8 +34,8 @@ FOREIGN_ERRORS: Final = (
 )
 """Errors that a foreign network may raise on a tile of an unsupported size."""
 
-DETECTS: Final = "instance"
-"""Task of the networks that detect objects."""
+DETECTS: Final = frozenset({"instance", "panoptic"})
+"""Tasks of the networks that detect objects."""
 
 _SIDE_PX: Final = 64
 _STRIDES: Final = (1, 2, 4, 8, 16, 32)
@@ -70,7 +70,7 @@ class OwnNetwork(TorchPackage):
         module = _copied(unwrapped(module), card)
         self._network: nn.Module = module
         doubts: list[str] = []
-        if card.task == DETECTS:
+        if card.task in DETECTS:
             _check_detector(module, card)
         else:
             self._network = logits = LogitsNetwork(_any_size(module, card), activation(card.name, card))
@@ -248,7 +248,7 @@ def _any_size(module: nn.Module, card: ModelCard) -> nn.Module:
 
 def _check_detector(module: nn.Module, card: ModelCard) -> None:
     try:
-        check_detections(card.name, module, card)
+        head_of(card).check(card.name, module, card)
     except FOREIGN_ERRORS as error:
         if isinstance(error, ModelError):
             raise

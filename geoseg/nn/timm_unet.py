@@ -31,7 +31,9 @@ class _Double(nn.Sequential):
         )
 
 
-class _TimmUNet(nn.Module):
+class TimmUNetBody(nn.Module):
+    """Encoder, decoder and classifier; takes multiples of the coarsest stride."""
+
     def __init__(
         self,
         encoder: nn.Module,
@@ -48,7 +50,7 @@ class _TimmUNet(nn.Module):
         for skip, width in zip(reversed(channels[:-1]), widths, strict=True):
             self.merge.append(_Double(below + skip, width))
             below = width
-        self.finest = strides[0]
+        self.finest, self.stride = strides[0], strides[-1]
         self.head = nn.Conv2d(below, classes * self.finest**2, 1)
         for module in self.merge.modules():
             if isinstance(module, nn.Conv2d):
@@ -57,13 +59,22 @@ class _TimmUNet(nn.Module):
         if self.head.bias is not None:
             nn.init.zeros_(self.head.bias)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def features(self, x: Tensor) -> Tensor:
+        """Map (B, C, H, W) to the finest features of the decoder, (B, width, H / finest, W / finest)."""
         *skips, x = self.encoder(x)
         for merge, factor in zip(self.merge, self.rise, strict=True):
             x = functional.interpolate(x, scale_factor=float(factor), mode="nearest")
             x = merge(torch.cat([x, skips.pop()], dim=1))
-        x = self.head(x)
+        return x
+
+    def classify(self, features: Tensor) -> Tensor:
+        """Map the finest features to logits (B, classes, H, W)."""
+        x = self.head(features)
         return functional.pixel_shuffle(x, self.finest) if self.finest > 1 else x
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, C, H, W) to logits (B, classes, H, W)."""
+        return self.classify(self.features(x))
 
 
 def build(
@@ -84,6 +95,12 @@ def build(
     Raises:
         ModelError: timm has no such encoder, it gives no feature maps, or ``widths`` do not go with it.
     """
+    body = TimmUNetBody(*unet_encoder(in_channels, encoder, widths), widths, classes)
+    return Padded(body, stride=body.stride)
+
+
+def unet_encoder(in_channels: int, encoder: str, widths: Sequence[int]) -> tuple[nn.Module, list[int], list[int]]:
+    """Build the encoder of a U-Net, with the channels and the strides of its feature maps; see ``build``."""
     try:
         body = timm.create_model(encoder, pretrained=False, features_only=True, in_chans=in_channels)
     except (RuntimeError, AttributeError, TypeError, ValueError) as error:
@@ -94,4 +111,4 @@ def build(
             f"network 'timm_unet': {encoder} has {len(reductions)} feature maps, "
             f"so widths needs {len(reductions) - 1} numbers of at least 1, not {list(widths)}"
         )
-    return Padded(_TimmUNet(body, channels, reductions, widths, classes), stride=reductions[-1])
+    return body, channels, reductions

@@ -212,6 +212,7 @@ def predict_inputs(
         members=len(members),
         refine=None if plan.spec.crf is None else _refiner(plan.spec.crf),
         min_score=model.card.min_score,
+        things=model.things,
     )
     return predict_block(task_of(model.card), members, assembly, source).cut(block)
 

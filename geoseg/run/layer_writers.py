@@ -23,6 +23,7 @@ from geoseg.run.plan import Job
 
 if TYPE_CHECKING:
     from geoseg.inference.objects.scene import SceneInstances  # numba
+    from geoseg.inference.panoptic.scene import ScenePanoptic
 
 Codes = npt.NDArray[np.uint8]
 
@@ -37,7 +38,8 @@ class LayerJob:
         blocks: finished blocks of the run.
         grid: grid of the scene.
         tick: called regularly with the number of pixels written since the last call; may raise, to stop the writing.
-        instances: objects that the run detected, which layers without a plane of their own are drawn from.
+        instances: objects or panoptic segments that the run detected, which layers without a plane of their own are
+            drawn from.
     """
 
     layer: Layer
@@ -45,7 +47,7 @@ class LayerJob:
     blocks: FinishedBlocks
     grid: LayerGrid
     tick: Callable[[int], None]
-    instances: SceneInstances | None = None
+    instances: SceneInstances | ScenePanoptic | None = None
 
     def tags(self) -> dict[str, str]:
         """Facts for the metadata of a raster."""
@@ -59,8 +61,8 @@ class LayerJob:
             yield window, values
             self.tick(window.pixels)
 
-    def found(self) -> SceneInstances:
-        """Return the objects that the run detected."""
+    def found(self) -> SceneInstances | ScenePanoptic:
+        """Return the objects or panoptic segments that the run detected."""
         assert self.instances is not None  # noqa: S101 - the schema has layers drawn from them
         return self.instances
 
@@ -124,5 +126,7 @@ WRITERS: dict[str, Writer] = {
     "objects": _imported_later("write_objects"),
     "instances": _imported_later("write_instances", "geoseg.run.instances.writers"),
     "object_ids": _imported_later("write_ids", "geoseg.run.instances.writers"),
+    "panoptic": _imported_later("write_panoptic", "geoseg.run.instances.panoptic"),
+    "panoptic_segments": _imported_later("write_panoptic_segments", "geoseg.run.instances.panoptic"),
 }
 """Writers by the role of the layer. Other packages may add entries; see docs/adr/0012."""

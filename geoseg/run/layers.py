@@ -9,8 +9,8 @@ from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from geoseg.core.layer import OBJECTS, Layer, RasterLayer
-from geoseg.core.spec import InstanceChoice
+from geoseg.core.layer import OBJECTS, PANOPTIC, Layer, RasterLayer
+from geoseg.core.spec import InstanceChoice, PanopticChoice
 from geoseg.io.files.gdal_messages import suppress_gdal_messages
 from geoseg.io.publish.grid import LayerGrid
 from geoseg.run.finished_blocks import BlockSource, FinishedBlocks
@@ -20,6 +20,7 @@ from geoseg.run.report import Reporter
 
 if TYPE_CHECKING:
     from geoseg.inference.objects.scene import SceneInstances
+    from geoseg.inference.panoptic.scene import ScenePanoptic
 
 _TICK_S = 0.2
 
@@ -59,7 +60,7 @@ def write_layers(job: Job, source: BlockSource, grid: LayerGrid, reporter: Repor
     published = job.plan.schema.published
     rasters = [layer for layer in published if isinstance(layer, RasterLayer)]
     running: list[Future[None]] = []
-    found: SceneInstances | None = None
+    found: SceneInstances | ScenePanoptic | None = None
 
     def write(layers: Sequence[Layer]) -> None:
         for layer in layers:
@@ -79,7 +80,7 @@ def write_layers(job: Job, source: BlockSource, grid: LayerGrid, reporter: Repor
 
     if job.plan.schema.detects:
         start = time.perf_counter()
-        found = _instances(job, blocks, grid)
+        found = _found(job, blocks, grid)
         seconds[OBJECTS] = round(time.perf_counter() - start, 3)
     with suppress_gdal_messages(), ThreadPoolExecutor(2, thread_name_prefix="raster") as pool:
         try:
@@ -95,8 +96,8 @@ def write_layers(job: Job, source: BlockSource, grid: LayerGrid, reporter: Repor
     return WrittenLayers(facts=facts, seconds={layer.name: seconds[layer.name] for layer in published})
 
 
-def _instances(job: Job, blocks: FinishedBlocks, grid: LayerGrid) -> SceneInstances:
-    """Put the objects that the blocks detected together."""
+def _found(job: Job, blocks: FinishedBlocks, grid: LayerGrid) -> SceneInstances | ScenePanoptic:
+    """Put the objects that the blocks detected together, on the stuff if there is any."""
     from geoseg.inference.objects.scene import ObjectRules, SceneInstances  # noqa: PLC0415 - numba
 
     spec, card = job.plan.spec, job.model.card
@@ -107,7 +108,13 @@ def _instances(job: Job, blocks: FinishedBlocks, grid: LayerGrid) -> SceneInstan
         min_score=card.min_score if choice.min_score is None else choice.min_score,
         min_area_m2=spec.min_area_m2 or 0.0,
     )
-    return SceneInstances.of_run(blocks, job.plan.read, grid.geobox, rules)
+    things = SceneInstances.of_run(blocks, job.plan.read, grid.geobox, rules)
+    if PANOPTIC not in job.plan.schema:
+        return things
+    from geoseg.inference.panoptic.scene import PanopticRules, ScenePanoptic  # noqa: PLC0415 - numba
+
+    area_m2 = (spec.panoptic or PanopticChoice()).stuff_area_m2
+    return ScenePanoptic(things, blocks, grid.geobox, PanopticRules(legend=card.legend, stuff_area_m2=area_m2))
 
 
 def _silent(_pixels: int) -> None:

@@ -63,7 +63,8 @@ def segment(pixels: xr.DataArray | Scene, model: Model | str | Path, *, spec: Pr
     if spec.aoi is not None or spec.value_range == "auto":
         raise UsageError("segment: aoi and value_range='auto' need the whole scene; use geoseg.predict for them.")
     scene = _describe(pixels)
-    plan = make_plan(scene, model.members[0].card, spec, others=[member.card for member in model.members[1:]])
+    first, *others = (member.card for member in model.members)
+    plan = make_plan(scene, first, spec, others=others, whole=model.card)
     if plan.schema.detects:
         raise UsageError(
             f"segment: {model.card.name} detects objects, which blocks alone do not tell apart; use geoseg.predict."

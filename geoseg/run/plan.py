@@ -162,14 +162,22 @@ class RunPlan:
         return at_once * bytes_with_overviews((rows, cols)) + int(rows * cols * stored_and_written) + 2_000_000
 
 
-def make_plan(scene: Described, card: ModelCard, spec: PredictSpec, *, others: Sequence[ModelCard] = ()) -> RunPlan:
+def make_plan(
+    scene: Described,
+    card: ModelCard,
+    spec: PredictSpec,
+    *,
+    others: Sequence[ModelCard] = (),
+    whole: ModelCard | None = None,
+) -> RunPlan:
     """Match the scene to the card and tile it.
 
     Args:
         scene: the scene.
         card: card of the network, or of the first of several.
         spec: options; those of tiles, bands and ground sample distance hold for every network.
-        others: cards of further networks to average with, each matched and tiled by its own card.
+        others: cards of further networks, each matched and tiled by its own card.
+        whole: card of all networks together, whose task and legend decide the layers; None: those of ``card`` do.
 
     Raises:
         MatchError: a network cannot read the scene.
@@ -179,6 +187,7 @@ def make_plan(scene: Described, card: ModelCard, spec: PredictSpec, *, others: S
     spec, defaults = with_card_defaults(spec, cards)
     first, *_ = alone = [_alone(scene, one, member, spec) for member, one in enumerate(cards)]
     finer = _finer(first.read)
+    answering = card if whole is None else whole
     plan = RunPlan(
         read=first.read,
         tiling=first.tiling,
@@ -186,7 +195,7 @@ def make_plan(scene: Described, card: ModelCard, spec: PredictSpec, *, others: S
         spec=spec,
         passes=tuple(_scaled(one, scale) for one in alone for scale in spec.tta_scales),
         members=len(cards),
-        schema=task_of(card).schema(spec, card.legend, len(cards)),
+        schema=task_of(answering).schema(spec, answering.legend, len(cards)),
         defaults=defaults,
     )
     if plan.schema.detects:

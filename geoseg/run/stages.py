@@ -188,7 +188,8 @@ def plan_of(scene: Scene, model: Model, spec: PredictSpec) -> RunPlan:
         MatchError, UsageError: the model cannot read the scene, or an option is wrong.
         SceneError: the area of interest cannot be used.
     """
-    plan = make_plan(scene, model.members[0].card, spec, others=[member.card for member in model.members[1:]])
+    first, *others = (member.card for member in model.members)
+    plan = make_plan(scene, first, spec, others=others, whole=model.card)
     if scene.options.neighbours and all(member.card.task in _WITH_MARGIN for member in model.members):
         around = surroundings(scene, readable(with_margin(plan, _UNLIMITED).passes), plan.bands)
         plan = replace(with_margin(plan, around.available(plan.read.scene_shape)), around=around)

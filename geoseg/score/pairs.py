@@ -14,7 +14,7 @@ from geoseg.io.vectors.names import VECTOR_SUFFIXES, is_folder, is_vector, split
 
 _RASTERS = frozenset({".tif", ".tiff", ".png", ".jp2", ".jpg", ".jpeg", ".bmp"})
 _CLASSES, _CONFIDENCE = raster_suffix(CLASSES), raster_suffix(CONFIDENCE)
-_ROLE = re.compile(r"[_-](?:classes|labels?|noboundary|masks?|sat|gt|irrg|rgbir|rgb)$", re.IGNORECASE)
+_ROLE = re.compile(r"[_-](?:classes|panoptic|labels?|noboundary|masks?|sat|gt|irrg|rgbir|rgb)$", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,6 +16,8 @@ import shapely
 from scipy import ndimage
 from shapely.geometry.base import BaseGeometry
 
+from geoseg.core.isprs_legend import THINGS
+
 F32 = npt.NDArray[np.floating[Any]]
 Bool = npt.NDArray[np.bool_]
 Colour = tuple[float, float, float, float]
@@ -60,6 +62,8 @@ class Canvas:
         height: (y, x) float32 metres above the terrain.
         lambert: (y, x) float32 sunlight per area, 1 on level ground.
         labels: (y, x) uint8 codes of the legend.
+        objects: (y, x) int32 numbers of buildings, trees and cars, 0 elsewhere.
+        number: number of the one that is being drawn.
         noise: textures of the whole canvas by name, each (y, x) float32, mean 0, deviation 1.
     """
 
@@ -70,6 +74,8 @@ class Canvas:
     height: F32 = field(init=False)
     lambert: F32 = field(init=False)
     labels: npt.NDArray[np.uint8] = field(init=False)
+    objects: npt.NDArray[np.int32] = field(init=False)
+    number: int = 0
     noise: dict[str, F32] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -77,6 +83,7 @@ class Canvas:
         self.height = np.zeros(self.shape, np.float32)
         self.lambert = np.ones(self.shape, np.float32)
         self.labels = np.zeros(self.shape, np.uint8)
+        self.objects = np.zeros(self.shape, np.int32)
 
     @property
     def bounds(self) -> tuple[float, float, float, float]:
@@ -140,7 +147,12 @@ class Canvas:
                 target, value.astype(np.float32) if isinstance(value, np.ndarray) else np.float32(value), where=mask
             )
         if label is not None:
-            self.labels[spot.index][mask] = label
+            self.mark(spot, mask, label)
+
+    def mark(self, spot: Spot, mask: Bool, label: int) -> None:
+        """Lay a label, and the number of what is being drawn, on the masked samples."""
+        self.labels[spot.index][mask] = label
+        self.objects[spot.index][mask] = self.number if label in THINGS else 0
 
     def shade(self, spot: Spot, mask: Bool, factor: Any) -> None:
         """Multiply the reflectance of the masked samples."""

@@ -78,7 +78,7 @@ def draw_tree(canvas: Canvas, tree: Tree, species: Species, style: Style, rng: n
     height = np.where(clump < species.open, 0.5 * height, height)
     colour = mixed(species.colour, style.lawn, float(rng.uniform(0, 0.2)))
     _lay_leaves(canvas, spot, mask, _Leaves(height, clump, tone, colour, style.sun), rng)
-    canvas.labels[spot.index][mask] = TREE
+    canvas.mark(spot, mask, TREE)
 
 
 def draw_shrub(canvas: Canvas, shrub: Shrub, style: Style, rng: np.random.Generator) -> None:
@@ -93,7 +93,7 @@ def draw_shrub(canvas: Canvas, shrub: Shrub, style: Style, rng: np.random.Genera
     mask = (inner + 0.2 * (0.5 - clump) < 1) & (height > canvas.height[spot.index])
     colour = style.crowns[int(shrub.tone * len(style.crowns))]
     _lay_leaves(canvas, spot, mask, _Leaves(height, clump, tone, colour, style.sun), rng)
-    canvas.labels[spot.index][mask] = LOW_VEGETATION
+    canvas.mark(spot, mask, LOW_VEGETATION)
 
 
 def draw_hedge(canvas: Canvas, hedge: Hedge, style: Style, rng: np.random.Generator) -> None:
@@ -106,7 +106,7 @@ def draw_hedge(canvas: Canvas, hedge: Hedge, style: Style, rng: np.random.Genera
     mask &= height > canvas.height[spot.index]
     colour = style.crowns[int(rng.integers(len(style.crowns)))]
     _lay_leaves(canvas, spot, mask, _Leaves(height, clump, tone, colour, style.sun), rng)
-    canvas.labels[spot.index][mask] = LOW_VEGETATION
+    canvas.mark(spot, mask, LOW_VEGETATION)
 
 
 @dataclass(frozen=True, slots=True)

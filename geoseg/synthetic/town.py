@@ -33,6 +33,7 @@ class Town:
         nir: (y, x) uint8 near infrared.
         dsm: (y, x) float32 surface height, metres above sea level.
         labels: (y, x) uint8 codes of ``TOWN_LEGEND``, exact at pixel centres.
+        objects: (y, x) int32 numbers of buildings, trees and cars, 0 elsewhere.
         gsd_m: side of a pixel.
     """
 
@@ -40,6 +41,7 @@ class Town:
     nir: npt.NDArray[np.uint8]
     dsm: F32
     labels: npt.NDArray[np.uint8]
+    objects: npt.NDArray[np.int32]
     gsd_m: float
 
 
@@ -84,6 +86,7 @@ def draw_town(seed: int, shape: tuple[int, int], gsd_m: float = 0.09) -> Town:
         nir=np.ascontiguousarray(picture[(3, *inner)]),
         dsm=height.astype(np.float32),
         labels=np.ascontiguousarray(canvas.labels[1::2, 1::2][inner]),
+        objects=np.ascontiguousarray(canvas.objects[1::2, 1::2][inner]),
         gsd_m=gsd_m,
     )
 
@@ -92,16 +95,19 @@ def _raise_stock(canvas: Canvas, stock: Stock, style: Style, rng: np.random.Gene
     """Draw the objects on the ground, low ones first, so that crowns cover cars and never the reverse."""
     species: tuple[Species, ...] = draw_species(style, rng, stock.kinds)
     for house in stock.houses:
+        canvas.number += 1
         draw_house(canvas, house, style, rng)
     for kind, area in stock.objects:
         draw_object(canvas, kind, area, rng)
     for car in without_overlap(stock.cars):
+        canvas.number += 1
         draw_car(canvas, car, style, rng)
     for hedge in stock.hedges:
         draw_hedge(canvas, hedge, style, rng)
     for shrub in stock.shrubs:
         draw_shrub(canvas, shrub, style, rng)
     for tree in sorted(stock.trees, key=lambda t: t.radius_m):
+        canvas.number += 1
         draw_tree(canvas, tree, species[tree.kind], style, rng)
 
 

@@ -66,7 +66,7 @@ class Recipe(Settings):
     description: str = ""
     licence: str
     architecture: Architecture
-    task: Literal["semantic", "instance", "interactive"] = "semantic"
+    task: Literal["semantic", "instance", "interactive", "panoptic"] = "semantic"
     encoder_weights: EncoderWeights | NamedEncoder | None = None
     bands: tuple[CardBand, ...] = Field(min_length=1)
     gsd_m: GsdRange
@@ -113,6 +113,21 @@ class Recipe(Settings):
         if unknown:
             raise ValueError(f"the wavelength of band {unknown[0]} is unknown: give the architecture's wavelengths")
         known = {**options, "wavelengths": [BAND_UM[band.name] for band in self.bands]}
+        filled = self.architecture.model_copy(update={"options": known})
+        object.__setattr__(self, "architecture", filled)  # the recipe is frozen, and not made yet
+        return self
+
+    @model_validator(mode="after")
+    def _things(self) -> Recipe:
+        """Take the classes of things that a panoptic network needs from the legend."""
+        legend, options = self.legend, self.architecture.options
+        if self.task != "panoptic":
+            return self
+        if not legend.countable or len(legend.countable) == len(legend):
+            raise ValueError(
+                "task: panoptic needs classes of things, marked countable: true in the legend, and others, of stuff"
+            )
+        known = {**options, "things": [legend.codes.index(code) for code in legend.countable]}
         filled = self.architecture.model_copy(update={"options": known})
         object.__setattr__(self, "architecture", filled)  # the recipe is frozen, and not made yet
         return self

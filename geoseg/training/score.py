@@ -19,6 +19,7 @@ from geoseg.core.window import Window
 from geoseg.data.labelled_scene import LabelledScene, unit
 from geoseg.inference.match import ReadPlan
 from geoseg.inference.objects.detect import detect, detected_class_indices
+from geoseg.inference.panoptic.labelled import panoptic_class_indices, panoptic_map
 from geoseg.inference.predict import tile_answers
 from geoseg.inference.prepare import prepare, scene_window
 from geoseg.runtimes.runtime import Answer, RuntimeInfo
@@ -41,6 +42,8 @@ def predict_class_indices(network: nn.Module, image: LabelledScene, card: ModelC
     """
     if card.task == "instance":
         return detected_class_indices(detect(network, image, card, min_score=card.min_score), card)
+    if card.task == "panoptic":
+        return panoptic_class_indices(panoptic_map(network, image, card), card)
     answer = np.zeros(image.shape, np.uint8)
     for core, logits in core_logits(network, image, card):
         answer[core.slices] = logits.argmax(0).astype(np.uint8)

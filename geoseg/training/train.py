@@ -18,6 +18,7 @@ from geoseg.data.chips import ChipMaker
 from geoseg.data.labelled import LabelledScene, read_source
 from geoseg.errors import ModelError, OutputError, UsageError
 from geoseg.inference.objects.count import best_min_score, object_scores_of
+from geoseg.inference.panoptic.labelled import best_thing_score, panoptic_scores_of
 from geoseg.io.files.targets import is_there, keep_existing, keep_inputs, make_folder
 from geoseg.io.files.writing import reap_parts, scratch_file
 from geoseg.io.weights.model_file import read_card, read_model, write_model
@@ -167,7 +168,7 @@ def _check_installed(recipe: Recipe) -> None:
 
 
 def _check_objects(recipe: Recipe, images: list[LabelledScene]) -> None:
-    for image in images if recipe.task == "instance" else ():
+    for image in images if recipe.task != "semantic" else ():
         if image.read(Window(0, 1, 0, 1)).objects is None:
             raise UsageError(
                 f"{image.name}: its labels do not separate objects. Give polygons, or a raster of their numbers with "
@@ -270,9 +271,14 @@ def _scored(
     if card.task == "interactive":
         found = clicks.score(network, held_out, card)
         return card.model_copy(update={"scores": found.scores}), found
+    if card.task == "panoptic":
+        card = card.model_copy(update={"min_score": best_thing_score(network, images, card)})
     found = validate(network, held_out, card)
     if card.task == "instance":
         scores = (*found.scores, *object_scores_of(network, held_out, card))
+        return card.model_copy(update={"scores": scores}), found
+    if card.task == "panoptic":
+        scores = (*found.scores, *panoptic_scores_of(network, held_out, card))
         return card.model_copy(update={"scores": scores}), found
     card = card.model_copy(update={"scores": found.scores})
     return calibrate(network, held_out, card).card(card) if found.counts.sum() else card, found

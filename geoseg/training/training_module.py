@@ -17,7 +17,7 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from geoseg.core.card import ModelCard
 from geoseg.data.chips import Batch
-from geoseg.data.instance_targets import label_table, targets_of, to_device
+from geoseg.data.instance_targets import label_table, panoptic_targets_of, targets_of, to_device
 from geoseg.data.labelled import UNLABELLED
 from geoseg.errors import ModelError, UsageError
 from geoseg.interactive.simulate import IGNORED
@@ -139,7 +139,7 @@ class TrainingModule(LightningModule):  # type: ignore[misc]
         if self._freezes and (encoder := encoder_of(self.network)) is not None:
             encoder.eval()
         torch.manual_seed(self.recipe.seed * 1_000_003 + self.batches_seen + 7919 * self.global_rank)
-        if self.recipe.task == "instance":
+        if self.recipe.task in {"instance", "panoptic"}:
             return self._checked(self._instance_loss(batch))
         if self.recipe.task == "interactive":
             return self._checked(self._click_loss(batch))
@@ -160,8 +160,12 @@ class TrainingModule(LightningModule):  # type: ignore[misc]
         return loss
 
     def _instance_loss(self, batch: Batch) -> Tensor:
-        """Sum the losses of an instance network."""
-        targets = targets_of(batch.class_indices.cpu(), batch.objects.cpu(), label_table(self.recipe.legend))
+        """Sum the losses of an instance or panoptic network."""
+        legend, class_indices, objects = self.recipe.legend, batch.class_indices.cpu(), batch.objects.cpu()
+        if self.recipe.task == "panoptic":
+            targets = panoptic_targets_of(class_indices, objects, legend)
+        else:
+            targets = targets_of(class_indices, objects, label_table(legend))
         losses = self.network(batch.inputs.contiguous(memory_format=self._layout), to_device(targets, self.device))
         return torch.stack([loss.float() for loss in losses.values()]).sum()
 
@@ -212,6 +216,10 @@ class TrainingModule(LightningModule):  # type: ignore[misc]
         tensors, card = read_model(*resolve(model))
         weights = {name: torch.from_numpy(np.array(array)) for name, array in tensors.items()}
         if self.recipe.task != "semantic" and card.architecture.name != self.recipe.architecture.name:
+            if self.recipe.task == "panoptic" and self._has_all(weights):
+                self.network.load_state_dict(weights, strict=False)
+                self.average.load_state_dict(self.network.state_dict())
+                return card
             return self._begin_with_encoder_of(model)
         try:
             self.network.load_state_dict(weights)
@@ -222,6 +230,11 @@ class TrainingModule(LightningModule):  # type: ignore[misc]
             ) from error
         self.average.load_state_dict(weights)
         return card
+
+    def _has_all(self, weights: dict[str, Tensor]) -> bool:
+        """Return True if the network has all tensors of another one, as a panoptic U-Net has those of a U-Net."""
+        own = self.network.state_dict()
+        return all(name in own and own[name].shape == tensor.shape for name, tensor in weights.items())
 
     def _begin_with_encoder_of(self, model: str) -> ModelCard:
         """Load the weights of the encoder of another network, such as one trained for class maps."""

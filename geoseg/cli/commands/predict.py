@@ -106,6 +106,10 @@ def predict(
         str | None,
         typer.Option(metavar="CLASS,...", help="Classes whose detected objects also get right angles, in a layer."),
     ] = None,
+    stuff_area_m2: Annotated[
+        float | None,
+        typer.Option(min=0.0, help="On panoptic maps smaller regions of stuff join the stuff around them, m2."),
+    ] = None,
     no_vector: Annotated[bool, typer.Option("--no-vector", help="Write no polygons.")] = False,
     no_confidence: Annotated[bool, typer.Option("--no-confidence", help="Write no confidence raster.")] = False,
     uncertainty: Annotated[
@@ -140,7 +144,7 @@ def predict(
     from geoseg.cli.arguments.instances import instance_choice
     from geoseg.cli.arguments.options import checked, numbers
     from geoseg.cli.arguments.sources import expand, output_names
-    from geoseg.core.spec import PredictSpec
+    from geoseg.core.spec import PanopticChoice, PredictSpec
     from geoseg.io.files.targets import check_folder
     from geoseg.io.raster.open_options import OpenOptions
     from geoseg.io.raster.scene import Scene
@@ -176,6 +180,7 @@ def predict(
             object_ids=object_ids or None,
             regularise=regularise,
         ),
+        panoptic=None if stuff_area_m2 is None else checked(PanopticChoice, stuff_area_m2=stuff_area_m2),
     )
     opening = OpenOptions(
         assume_crs=assume_crs,
@@ -275,7 +280,7 @@ def _one(ready: _Ready, scene: Scene, name: str | None) -> dict[str, Any]:
         "output": str(layers.bundle.directory),
         "fresh": layers.fresh,
         "segments": layers.record["segments"],
-        **({"objects": layers.record["objects"]} if "objects" in layers.record else {}),
+        **{name: layers.record[name] for name in ("objects", "things") if name in layers.record},
         "classes": layers.record["classes"],
         "notes": layers.record["notes"],
         "pixels_per_s": layers.record["pixels_per_s"],
@@ -293,6 +298,7 @@ def _tell(scene: Scene, layers: Layers) -> None:
         print(f"  {entry['name']:<24} {entry['area_m2']:>16,.1f} m2")
     polygons = "" if record["segments"] is None else f"{record['segments']:,} polygons, "
     polygons += f"{record['objects']:,} objects, " if "objects" in record else ""
+    polygons += f"{record['things']:,} things, " if "things" in record else ""
     speed, project = record["pixels_per_s"] / 1e6, printable(str(layers.bundle.project))
     print(f"{scene.stem}: {polygons}{speed:.2f} Mpx/s; open {project} in QGIS")
 

@@ -80,6 +80,31 @@ def print_objects(values: dict[str, Any]) -> None:
         print(f"note: {values['reference_outside']} reference polygons lie outside the map and are left out")
 
 
+def print_panoptic(values: dict[str, Any]) -> None:
+    """Print the scores of each class, and the means over things, stuff and all."""
+    _print_qualities("Panoptic quality", values)
+    if "boundary" in values:
+        _print_qualities(f"Boundaries of {values['boundary']['boundary_px']} px", values["boundary"])
+    print(f"{values['images']} image{'s' if values['images'] != 1 else ''}")
+
+
+def _print_qualities(title: str, values: dict[str, Any]) -> None:
+    print(title)
+    rows = [
+        (
+            f"{entry['code']} {entry['name']}",
+            "thing" if entry["thing"] else "stuff",
+            *(_number(entry[key]) for key in ("pq", "sq", "rq")),
+            *(f"{entry[key]:,}" for key in ("matched", "extra", "missed")),
+        )
+        for entry in values["classes"]
+    ]
+    for name in ("things", "stuff", "all"):
+        mean = values[name]
+        rows.append((name, "mean", *(_number(mean[key]) for key in ("pq", "sq", "rq")), "", "", ""))
+    _table(("class", "kind", "PQ", "SQ", "RQ", "matched", "extra", "missed"), rows)
+
+
 def print_estimate(values: dict[str, Any]) -> None:
     """Print accuracies and areas with their intervals."""
     print(f"overall accuracy {_interval(values, 'overall_accuracy', '.4f')}  (95 % intervals)")

@@ -61,6 +61,7 @@ class TownSource(SourceModel):
                     valid=np.ones(self.shape, bool),
                     class_indices=class_indices_of(codes, legend, f"town {seed}"),
                     gsd_m=gsd,
+                    objects=town.objects.astype(np.int64),
                     weight=self.weight / (last - first + 1),
                 )
             )

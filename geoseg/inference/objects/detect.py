@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,10 +21,11 @@ from geoseg.core.window import Window
 from geoseg.data.labelled_scene import LabelledScene, unit
 from geoseg.inference.match import ReadPlan
 from geoseg.inference.objects.scene import ObjectRules, SceneInstances
+from geoseg.inference.objects.views import BlockReader
 from geoseg.inference.passes import InferencePass, block_pixels, window_read
 from geoseg.inference.predict import predict_block
 from geoseg.inference.tasks.instance import InstanceTask
-from geoseg.inference.tasks.task import Assembly
+from geoseg.inference.tasks.task import Assembly, Task
 from geoseg.io.raster.georeference import crop
 from geoseg.models.heads import head_of
 from geoseg.runtimes.torch_runtime import TorchRuntime
@@ -38,12 +40,41 @@ def detect(network: nn.Module, image: LabelledScene, card: ModelCard, *, min_sco
         card: tile, halo, normalisation and legend.
         min_score: least score of an object.
     """
+    run = run_image(InstanceTask(), network, image, card, min_score)
+    rules = ObjectRules(legend=card.legend, choice=InstanceChoice(), min_score=min_score, min_area_m2=card.min_area_m2)
+    return SceneInstances.of_run(run.blocks, run.read, run.geobox, rules)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageRun:
+    """Finished blocks of a labelled image, in memory.
+
+    Attributes:
+        blocks: reads the blocks.
+        read: plan of reading the image.
+        geobox: grid of the image, without a CRS.
+    """
+
+    blocks: BlockReader
+    read: ReadPlan
+    geobox: GeoBox
+
+
+def run_image(task: Task, network: nn.Module, image: LabelledScene, card: ModelCard, min_score: float) -> ImageRun:
+    """Run a task over a whole image; see ``detect``.
+
+    Args:
+        task: of the card.
+        network: in evaluation mode.
+        image: the image.
+        card: tile, halo, normalisation and legend.
+        min_score: least score of an object.
+    """
     shape, side = image.shape, image.gsd_m
     geobox = GeoBox(shape, Affine(side, 0, 0, 0, -side, 0), None)
     read = _plan(image, card)
     tiling = Tiling(shape, read.work_shape, tile_px=card.tile_px, halo_px=card.halo_px)
-    blocks = Blocks(tiling, max(read.work_shape))
-    task, spec = InstanceTask(), PredictSpec(instances=InstanceChoice(min_score=min_score))
+    blocks, spec = Blocks(tiling, max(read.work_shape)), PredictSpec(instances=InstanceChoice(min_score=min_score))
     assembly = Assembly(legend=card.legend, spec=spec, schema=task.schema(spec, card.legend, 1))
     head = head_of(card)
     runtime = TorchRuntime(head.attach(network, card), precision="fp32", answers=head.answers)
@@ -55,8 +86,7 @@ def detect(network: nn.Module, image: LabelledScene, card: ModelCard, *, min_sco
         raster = Raster(values=unit(sample.values), valid=sample.valid, geobox=crop(geobox, window))
         pixels = block_pixels(passes, block, raster)
         results[block.row, block.col] = predict_block(task, [(runtime, 1.0)], assembly, pixels)
-    rules = ObjectRules(legend=card.legend, choice=InstanceChoice(), min_score=min_score, min_area_m2=card.min_area_m2)
-    return SceneInstances.of_run(_InMemory(blocks, results), read, geobox, rules)
+    return ImageRun(blocks=_InMemory(blocks, results), read=read, geobox=geobox)
 
 
 def detected_class_indices(found: SceneInstances, card: ModelCard) -> npt.NDArray[np.uint8]:

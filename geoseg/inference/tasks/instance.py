@@ -52,6 +52,7 @@ class InstanceTask:
             "--probabilities": spec.probabilities,
             "--tta-scales": len(spec.tta_scales) > 1,
             "--blend taper": spec.blend != "core",
+            "--stuff-area-m2": spec.panoptic is not None,
             "a second --model": members > 1,
         }
         choice = spec.instances
@@ -79,12 +80,13 @@ class InstanceAssembler:
     Args:
         assembly: settings of the run.
         pixels: input of the block.
+        codes: class of each label, counted from 1; None: all classes of the legend but the background.
     """
 
-    def __init__(self, assembly: Assembly, pixels: BlockPixels) -> None:
+    def __init__(self, assembly: Assembly, pixels: BlockPixels, codes: tuple[int, ...] | None = None) -> None:
         self._choice = assembly.spec.instances or InstanceChoice()
         self._least = LINKS * (assembly.min_score if self._choice.min_score is None else self._choice.min_score)
-        self._codes = assembly.legend.things
+        self._codes = assembly.legend.things if codes is None else codes
         self._pixels = pixels
         self._schema = assembly.schema
         self._pass: InferencePass | None = None

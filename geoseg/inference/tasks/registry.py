@@ -5,10 +5,11 @@ from __future__ import annotations
 from geoseg.core.card import ModelCard
 from geoseg.errors import ModelError
 from geoseg.inference.tasks.instance import InstanceTask
+from geoseg.inference.tasks.panoptic import PanopticTask
 from geoseg.inference.tasks.semantic import SemanticTask
 from geoseg.inference.tasks.task import Task
 
-TASKS: dict[str, Task] = {"semantic": SemanticTask(), "instance": InstanceTask()}
+TASKS: dict[str, Task] = {"semantic": SemanticTask(), "instance": InstanceTask(), "panoptic": PanopticTask()}
 """Tasks by their name in a model's card. Other packages may add entries; see docs/adr/0012."""
 
 

@@ -48,6 +48,8 @@ class SemanticTask:
                 "the model names a class for each pixel and detects no objects; leave out --min-score, --nms-iou, "
                 "--suppress, --overlaps, --object-ids and --regularise, or name classes with --objects."
             )
+        if spec.panoptic is not None:
+            raise UsageError("the model names a class for each pixel and no things; leave out --stuff-area-m2.")
         if spec.objects is not None:
             object_codes(spec.objects.classes, legend)
         return class_map_schema(spec, legend, members)

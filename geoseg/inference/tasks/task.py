@@ -34,6 +34,7 @@ class Assembly:
         members: number of networks.
         refine: applied to the probabilities of a block before classes are named; None: nothing is.
         min_score: least score of an object, by the model's card.
+        things: code of each label of a detector, counted from 1; None: as the legend says.
     """
 
     legend: Legend
@@ -42,6 +43,7 @@ class Assembly:
     members: int = 1
     refine: Refine | None = None
     min_score: float = 0.5
+    things: tuple[int, ...] | None = None
 
 
 class Assembler(Protocol):

@@ -27,7 +27,7 @@ ATTRIBUTES = pa.schema(
     ]
 )
 _WKB = pa.field(GEOMETRY, pa.binary(), metadata={"ARROW:extension:name": "geoarrow.wkb"})
-_KINDS = {"f": pa.float64(), "i": pa.int64()}
+_KINDS = {"f": pa.float64(), "i": pa.int64(), "U": pa.string()}
 # an Arrow array of bytes holds 2 GiB
 _LARGEST_BATCH_BYTES = 2**29
 

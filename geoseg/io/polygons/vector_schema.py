@@ -21,7 +21,7 @@ class VectorSchema:
         legend: names and colours of the class codes.
         layer: the layer's name, where the format keeps one.
         multi: the geometries are multipolygons.
-        extra: columns of ``Segments.extra``, floats and integers; NaN becomes null.
+        extra: columns of ``Segments.extra``, floats, integers and texts; NaN becomes null.
     """
 
     crs_wkt: str | None

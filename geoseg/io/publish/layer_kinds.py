@@ -10,7 +10,7 @@ from xml.etree import ElementTree as ET
 from geoseg.core.layer import Layer, RasterLayer
 from geoseg.core.legend import Legend
 from geoseg.io.publish.classification import classification
-from geoseg.io.publish.segment_style import INSTANCE_ALIASES, OBJECT_ALIASES, segments_style
+from geoseg.io.publish.segment_style import INSTANCE_ALIASES, OBJECT_ALIASES, PANOPTIC_ALIASES, segments_style
 from geoseg.io.publish.styles import CONFIDENCE_RAMP, Ramp, class_pipe, number_pipe, percent_pipe, uncertainty_ramp
 
 RESULT, QUALITY, IMAGERY = "Result", "Quality", "Imagery"
@@ -96,6 +96,18 @@ KINDS: dict[str, LayerKind] = {
         media_type=COG,
         stac_roles=("data", "labels", "labels-raster"),
         style=lambda *_: [number_pipe()],
+    ),
+    "panoptic": LayerKind(
+        group=QUALITY,
+        media_type=COG,
+        stac_roles=("data", "labels", "labels-raster"),
+        style=lambda *_: [number_pipe()],
+    ),
+    "panoptic_segments": LayerKind(
+        group=RESULT,
+        media_type=GEOPACKAGE,
+        stac_roles=("data", "labels", "labels-vector"),
+        style=lambda _, legend: segments_style(legend, tuple(PANOPTIC_ALIASES)),
     ),
 }
 """Kinds by the role of the layer. Other packages may add entries; see docs/adr/0012."""

@@ -30,6 +30,14 @@ INSTANCE_ALIASES = {
 }
 """Display names of the columns that only detected objects have."""
 
+PANOPTIC_ALIASES = {
+    "kind": "Thing or stuff",
+    "segment_id": "Label in the raster",
+    "score": INSTANCE_ALIASES["score"],
+    "touches_edge": OBJECT_ALIASES["touches_edge"],
+}
+"""Display names of the columns that panoptic segments have."""
+
 MAP_TIP = """<div style="font-family: sans-serif">
 <b>[% coalesce("class_name", 'class ' || "class_code") %]</b><br/>
 [% CASE WHEN "area_m2" >= 1000000 THEN format_number("area_m2" / 1000000, 2) || ' km²'
@@ -45,26 +53,33 @@ def segments_style(legend: Legend, columns: Sequence[str] = ()) -> list[ET.Eleme
 
     If the legend has a background, the other classes are objects on it: lightly filled, with outlines in full colour;
     polygons of the background are not drawn (their class can be ticked). Otherwise classes are land cover: filled, with
-    the opacity of 60 % applied to the whole layer, so that edges of neighbours do not overlap visibly.
+    the opacity of 60 % applied to the whole layer, so that edges of neighbours do not overlap visibly. Of panoptic
+    segments, which have a column ``kind``, things are outlined and stuff is not.
 
     Args:
         legend: names and colours.
         columns: its columns besides those of all segments.
     """
     opacity = ET.Element("layerOpacity")
-    opacity.text = "1" if legend.background is not None else repr(LAND_COVER_OPACITY)
+    panoptic = "kind" in columns
+    opacity.text = "1" if legend.background is not None and not panoptic else repr(LAND_COVER_OPACITY)
     aliases = ET.Element("aliases")
-    further = OBJECT_ALIASES | INSTANCE_ALIASES
+    further = PANOPTIC_ALIASES | OBJECT_ALIASES | INSTANCE_ALIASES
     words = ALIASES | {name: further[name] for name in columns if name in further}
     for index, (field, alias) in enumerate(words.items()):
         ET.SubElement(aliases, "alias", index=str(index), field=field, name=alias)
     tip, display = ET.Element("mapTip"), ET.Element("previewExpression")
     tip.text, display.text = MAP_TIP, '"class_name"'
-    return [segments_renderer(legend), opacity, aliases, tip, display]
+    return [segments_renderer(legend, panoptic=panoptic), opacity, aliases, tip, display]
 
 
-def segments_renderer(legend: Legend) -> ET.Element:
-    """Make the ``renderer-v2`` of a vector style that fills polygons by class."""
+def segments_renderer(legend: Legend, *, panoptic: bool = False) -> ET.Element:
+    """Make the ``renderer-v2`` of a vector style that fills polygons by class.
+
+    Args:
+        legend: names and colours.
+        panoptic: every class is drawn; those of things are outlined, those of stuff are not.
+    """
     renderer = ET.Element(
         "renderer-v2", type="categorizedSymbol", attr="class_code", forceraster="0", enableorderby="0"
     )
@@ -79,17 +94,24 @@ def segments_renderer(legend: Legend) -> ET.Element:
             type="integer",
             symbol=name,
             label=xml_text(entry.name),
-            render=str(entry.code != legend.background).lower(),
+            render=str(panoptic or entry.code != legend.background).lower(),
         )
         symbol = ET.SubElement(symbols, "symbol", type="fill", name=name, alpha="1", clip_to_extent="1", force_rhr="0")
         layer = ET.SubElement(symbol, "layer", {"class": "SimpleFill", "enabled": "1", "locked": "0", "pass": "0"})
-        properties = _fill(entry, objects=legend.background is not None)
+        properties = _fill(entry, objects=legend.background is not None and not panoptic)
+        if panoptic:
+            properties |= _OUTLINED if entry.countable else _PLAIN
         options = ET.SubElement(layer, "Option", type="Map")
         for key, value in properties.items():
             ET.SubElement(options, "Option", type="QString", name=key, value=value)
         for key, value in properties.items():
             ET.SubElement(layer, "prop", k=key, v=value)
     return renderer
+
+
+_OUTLINED = {"outline_color": "0,0,0,255", "outline_width": "0.3"}
+_PLAIN = {"outline_style": "no"}
+"""Outlines of things and of stuff on a panoptic map."""
 
 
 def segments_qml(legend: Legend, columns: Sequence[str] = ()) -> str:

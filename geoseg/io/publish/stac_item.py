@@ -222,7 +222,7 @@ def _model_input(card: ModelCard) -> dict[str, Any]:
 
 def _task(card: ModelCard) -> str:
     """Name a card's task as MLM does."""
-    return "instance-segmentation" if card.task == "instance" else "semantic-segmentation"
+    return f"{card.task}-segmentation" if card.task in {"instance", "panoptic"} else "semantic-segmentation"
 
 
 def _words(card: ModelCard) -> str:

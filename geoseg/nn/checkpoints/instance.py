@@ -83,7 +83,7 @@ TORCHVISION_V2 = Layout(
 )
 
 
-def _background_first(scores: str, boxes: str, masks: str) -> Prepare:
+def background_first(scores: str, boxes: str, masks: str) -> Prepare:
     """Turn the order of classes: the background, that detectron2 has last, first; boxes and masks have none of it."""
 
     def prepare(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -122,6 +122,7 @@ DETECTRON2 = Layout(
         r"^backbone\.fpn_lateral2\.",
         r"^roi_heads\.mask_head\.mask_fcn1\.",
     ),
+    forbidden=(r"^sem_seg_head\.",),
     renames=(
         *_DETECTRON2_STEM,
         (r"^proposal_generator\.rpn_head\.conv\.", "rpn.head.conv.0.0."),
@@ -139,7 +140,7 @@ DETECTRON2 = Layout(
     scaling="caffe",
     bgr=True,
     undetectable=("caffe",),
-    prepare=_background_first(
+    prepare=background_first(
         "roi_heads.box_predictor.cls_score.", "roi_heads.box_predictor.bbox_pred.", "roi_heads.mask_head.predictor."
     ),
 )
@@ -151,7 +152,7 @@ MMDETECTION = Layout(
         r"^neck\.lateral_convs\.",
         r"^roi_head\.mask_head\.conv_logits\.",
     ),
-    forbidden=(r"^roi_head\.mask_iou_head\.", r"^roi_head\.bbox_head\.0\.", r"conv_offset"),
+    forbidden=(r"^roi_head\.mask_iou_head\.", r"^roi_head\.bbox_head\.0\.", r"conv_offset", r"^semantic_head\."),
     renames=(
         (r"^backbone\.", "backbone.body."),
         (r"^neck\.lateral_convs\.(\d)\.conv\.", r"backbone.fpn.inner_blocks.\1.0."),
@@ -170,7 +171,7 @@ MMDETECTION = Layout(
     ),
     classifier="roi_head.bbox_head.fc_cls.weight",
     unused=r"num_batches_tracked$",
-    prepare=_background_first(
+    prepare=background_first(
         "roi_head.bbox_head.fc_cls.", "roi_head.bbox_head.fc_reg.", "roi_head.mask_head.conv_logits."
     ),
     undetectable=("caffe",),

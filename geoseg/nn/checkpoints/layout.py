@@ -14,6 +14,9 @@ Rename = tuple[str, str]
 Prepare = Callable[[Mapping[str, Tensor]], dict[str, Tensor]]
 """Changes the tensors of a source, still under its names."""
 
+Kinds = Callable[[Mapping[str, Tensor]], tuple[int, dict[str, Any]]]
+"""Tells the number of classes, and options, where more than one tensor says them; names are the source's."""
+
 Scaling = Literal["imagenet", "caffe", "unit"]
 """Normalisation of pixels of 0 to 255 in the source: mean and deviation of ImageNet; its mean only; division by 255."""
 
@@ -60,6 +63,7 @@ class Layout:
         cells: channels of the classifier for each class: the pixels of a cell, where all are classified at once.
         undetectable: options that the tensors do not show, where the source has models of several kinds.
         prepare: changes tensors before they are renamed, such as the order of classes.
+        kinds: tells the number of classes in place of ``classifier``, and options that go with it.
     """
 
     source: str
@@ -81,6 +85,7 @@ class Layout:
     cells: int = 1
     undetectable: tuple[str, ...] = ()
     prepare: Prepare | None = None
+    kinds: Kinds | None = None
 
     def fits(self, names: Iterable[str]) -> bool:
         """Return True if a state dict with these names has this layout."""

@@ -10,6 +10,7 @@ from geoseg.nn.checkpoints import (
     instance,
     interactive,
     libraries,
+    panoptic,
     refinenet,
     semseg,
     setr,
@@ -40,6 +41,7 @@ LAYOUTS: tuple[Layout, ...] = tuple(
         zijundeng,
         instance,
         interactive,
+        panoptic,
     )
     for layout in module.LAYOUTS
 )

@@ -111,6 +111,9 @@ def fit(
         if bgr:
             raise ModelError("reads clicks beside the bands; name its bands in their order with --bands, not by --bgr")
         classes = _OBJECT_AND_REST
+    if layout.kinds is not None:
+        classes, more = layout.kinds(tensors)
+        arguments = {**more, **arguments}
     first, shapes = _plan(name, 3, classes, arguments)
     state = _moved(tensors, layout, shapes)
     bands = state[first].shape[1] if first in state and state[first].ndim == 4 else 3

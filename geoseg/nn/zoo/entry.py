@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
-Task = Literal["semantic", "instance", "interactive"]
-"""Kind of answer: a class of each pixel, objects, or the mask of the object that clicks point at."""
+Task = Literal["semantic", "instance", "interactive", "panoptic"]
+"""Kind of answer: a class of each pixel, objects, the mask of the object that clicks point at, or classes and objects."""
 
 MACS_UNIT = "multiply-accumulates of one forward pass, in 1e9, for 3 bands, 21 classes and 512 x 512 pixels"
 

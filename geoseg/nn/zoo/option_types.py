@@ -10,13 +10,15 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from geoseg.errors import ModelError
 
 _STRICT = ConfigDict(strict=True, allow_inf_nan=False)
+_INDICES = frozenset({"things"})
+"""Options that list indices."""
 
 
 def check_types(name: str, builder: Callable[..., object], options: Mapping[str, object]) -> None:
     """Compare options with the annotations of a builder.
 
-    Numbers count channels, pixels, rates or scales, so that none is below 1, or of fractions none at or below 0. Which
-    words an option knows is left to the builder, that lists them.
+    Numbers count channels, pixels, rates or scales, so that none is below 1, or of fractions none at or below 0; only
+    indices of classes begin at 0. Which words an option knows is left to the builder, that lists them.
 
     Raises:
         ModelError: names the network, the option, its value and what it should be.
@@ -33,7 +35,8 @@ def check_types(name: str, builder: Callable[..., object], options: Mapping[str,
             raise ModelError(
                 f"network {name!r}: option {key}={value!r}: {expected[0].lower()}{expected[1:]}"
             ) from error
-        if hint is not Any and any(number <= 0 for number in _numbers(value)):
+        least = -1 if key in _INDICES else 0
+        if hint is not Any and any(number <= least for number in _numbers(value)):
             raise ModelError(f"network {name!r}: option {key}={value!r}: pass numbers above 0")
 
 

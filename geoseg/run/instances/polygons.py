@@ -12,23 +12,26 @@ import shapely
 from geoseg.core.segments import Segments
 
 
-def one_each(batches: Iterable[Segments], pixels: dict[int, int]) -> Iterator[Segments]:
+def one_each(batches: Iterable[Segments], pixels: dict[int, int], *, column: str = "object_id") -> Iterator[Segments]:
     """Put the polygons of each object together.
 
     An object is passed on when all its pixels have come. Parts come in the order of their last pixels, so objects leave
     in the order of theirs.
 
     Args:
-        batches: polygons with ``object_id`` in ``extra``, ordered by their last pixels.
-        pixels: pixels of each object by id.
+        batches: polygons with ids in ``extra``, ordered by their last pixels.
+        pixels: pixels of each object by id; polygons with other ids are passed on as they are.
+        column: name of the ids.
 
     Yields:
         Batches of multipolygons.
     """
     waiting: dict[int, list[Segments]] = {}
     for batch in batches:
-        ids = batch.extra["object_id"]
-        expected = np.array([pixels[int(number)] for number in ids], np.int64)
+        ids = batch.extra[column]
+        expected = np.array(
+            [pixels.get(number, own) for number, own in zip(ids.tolist(), batch.pixels.tolist(), strict=True)], np.int64
+        )
         is_whole = batch.pixels == expected
         done: list[tuple[int, Segments]] = []
         for index in np.flatnonzero(~is_whole).tolist():

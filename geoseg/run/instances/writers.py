@@ -37,6 +37,7 @@ def write_ids(layer: LayerJob) -> Mapping[str, Any]:
 def write_instances(layer: LayerJob) -> Mapping[str, Any]:
     """Draw the polygons of objects and count them."""
     found = layer.found()
+    assert isinstance(found, SceneInstances)  # noqa: S101 - the layer's role says so
     plan, legend, grid = layer.job.plan, layer.job.model.card.legend, layer.grid
     pixels = dict(zip(found.ids.tolist(), found.pixels[1:].tolist(), strict=True))
 

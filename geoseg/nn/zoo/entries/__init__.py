@@ -1,6 +1,18 @@
 """The networks that geoseg can build, one ``NetworkEntry`` each. Loads no torch."""
 
-from geoseg.nn.zoo.entries import context, deeplab, fcn, foundation, hrnet, instance, interactive, libraries, setr, unet
+from geoseg.nn.zoo.entries import (
+    context,
+    deeplab,
+    fcn,
+    foundation,
+    hrnet,
+    instance,
+    interactive,
+    libraries,
+    panoptic,
+    setr,
+    unet,
+)
 
 ENTRIES = (
     *fcn.ENTRIES,
@@ -13,5 +25,6 @@ ENTRIES = (
     *libraries.ENTRIES,
     *instance.ENTRIES,
     *interactive.ENTRIES,
+    *panoptic.ENTRIES,
 )
 """All networks, in the order in which lists show them."""

@@ -1,0 +1,1 @@
+"""Networks that answer with a class for each pixel and an object for each thing."""

@@ -1,0 +1,1 @@
+"""Panoptic quality: segments of stuff and things matched with those of a reference."""
