@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 Task = Literal["semantic", "instance", "interactive", "panoptic"]
-"""Kind of answer: a class of each pixel, objects, the mask of the object that clicks point at, or classes and objects."""
+"""Kind of answer: a class of each pixel, objects, the mask of the object that clicks point at, or a panoptic map."""
 
 MACS_UNIT = "multiply-accumulates of one forward pass, in 1e9, for 3 bands, 21 classes and 512 x 512 pixels"
 
