@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -171,3 +172,26 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
     with server(tmp_path_factory.mktemp("prefect")) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def run_output(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Output of a run on a scene of 200 x 260 px, for all tests of the session; nothing may change it."""
+    from served_run import small_run
+
+    return small_run(tmp_path_factory.mktemp("view"), tiny_model, blobs((200, 260)))
+
+
+@pytest.fixture(scope="session")
+def serve() -> Iterator[Any]:
+    """``serve(path, other=None, edit=False)``: a real server of the map, and a client that knows its token."""
+    from served_run import starter
+
+    with ExitStack() as closing:
+        yield starter(closing)
+
+
+@pytest.fixture(scope="session")
+def served(serve: Any, run_output: Path) -> Any:
+    """A server of the run, and a client that knows its token."""
+    return serve(run_output)

@@ -20,6 +20,7 @@ from geoseg.cli.commands.models import models
 from geoseg.cli.commands.predict import predict
 from geoseg.cli.commands.train import train
 from geoseg.cli.commands.vectorise import vectorise
+from geoseg.cli.commands.view import view
 from geoseg.process.command import run_command
 from geoseg.process.signals import leave, watch_signals
 
@@ -41,6 +42,7 @@ app.add_typer(models, name="models")
 app.add_typer(archive, name="archive")
 app.add_typer(init, name="init")
 app.command()(inspect)
+app.command()(view)
 app.command()(check)
 app.command()(demo)
 app.command()(doctor)

@@ -79,6 +79,39 @@ def cut_into_tiles(lonlat: Geometry, max_zoom: int) -> Iterator[TilePieces]:
         owner, geometry = owner[large], shapely.transform(geometry[large], lambda points: points / 2)
 
 
+def cut_tile(lonlat: Geometry, *, zoom: int, column: int, row: int, least_units2: float = 0) -> TilePieces | None:
+    """Cut polygons to one tile, as ``cut_into_tiles`` does at its finest zoom.
+
+    Args:
+        lonlat: Polygons or MultiPolygons in longitude and latitude.
+        zoom: level of the pyramid.
+        column: column of the tile.
+        row: row of the tile.
+        least_units2: area below which a polygon is left out, square units of the tile.
+
+    Returns:
+        The pieces; None if no polygon reaches the tile.
+    """
+    owner, geometry = _to_units(lonlat, zoom)
+    large = shapely.area(geometry) >= least_units2
+    owner, geometry = owner[large], geometry[large]
+    corner = np.array([column, row]) * EXTENT
+    # half a unit aside: no vertex lies on the edge that clips
+    limits = np.r_[corner - _BUFFER - 0.5, corner + EXTENT + _BUFFER + 0.5]
+    bounds = shapely.bounds(geometry)
+    clipped = ~((bounds[:, :2] >= limits[:2]).all(axis=1) & (bounds[:, 2:] <= limits[2:]).all(axis=1))
+    if clipped.any():
+        geometry = geometry.copy()
+        geometry[clipped] = _polygons_of(shapely.clip_by_rect(geometry[clipped], *limits))
+        there = ~shapely.is_empty(geometry)
+        owner, geometry = owner[there], geometry[there]
+    if not len(owner):
+        return None
+    left, geometry = on_grid(geometry, 1)
+    part = _Part(owner[left], geometry, np.zeros(len(left), bool))
+    return next(_finished(part, zoom, column, row), None) if len(left) else None
+
+
 def _to_units(lonlat: Geometry, zoom: int) -> tuple[I64, Geometry]:
     """Transform polygons to the map of a zoom: units from its north-western corner, to the right and downward."""
     owner = np.arange(len(lonlat))

@@ -156,6 +156,17 @@ class Scene(Closing):
             valid &= allowed
         return Raster(values=values, valid=valid, geobox=crop(self.geobox, window))
 
+    @property
+    def datasets(self) -> tuple[tuple[Any, int, float | None], ...]:
+        """Open rasterio dataset, 1-based index in it and nodata value of each data band, for readers that resample.
+
+        A dataset is not safe to be read by several threads, and is closed with the scene.
+        """
+        extra = self.options.nodata
+        return tuple(
+            (part.source.dataset, part.index, part.nodata if part.nodata is not None else extra) for part in self._parts
+        )
+
     def _chosen(self, bands: Sequence[int] | None) -> tuple[Part, ...]:
         if bands is None:
             return self._parts

@@ -1,0 +1,82 @@
+"""``geoseg view``: show a scene, a run or an archive in the browser."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from geoseg.cli.arguments.opening import (
+    AllowRemote,
+    AllowVrt,
+    Alpha,
+    Assets,
+    AssumeCrs,
+    MaxMpx,
+    Nodata,
+    VrtRoot,
+    asset_names,
+    max_pixels,
+)
+
+_PACKAGES = frozenset({"fastapi", "mapbox_vector_tile", "morecantile", "rio_tiler", "starlette", "uvicorn"})
+
+
+def view(
+    target: Annotated[
+        str,
+        typer.Argument(
+            metavar="OUT|SCENE|ARCHIVE", help="--out of a run or an archive, a scene's own folder, or a scene."
+        ),
+    ],
+    compare: Annotated[
+        str | None, typer.Option(metavar="OTHER", help="Output of another run of the same scenes, to compare with.")
+    ] = None,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port on 127.0.0.1; 0: any free one.")] = 0,
+    no_browser: Annotated[bool, typer.Option("--no-browser", help="Only print the address.")] = False,
+    assume_crs: AssumeCrs = None,
+    alpha: Alpha = "auto",
+    nodata: Nodata = None,
+    assets: Assets = None,
+    allow_vrt: AllowVrt = False,
+    vrt_root: VrtRoot = None,
+    allow_remote: AllowRemote = False,
+    max_mpx: MaxMpx = None,
+) -> None:
+    """Show imagery, maps and polygons in the browser, until Ctrl-C. Nothing leaves this machine."""
+    from geoseg.core.text import printable
+    from geoseg.errors import UsageError
+    from geoseg.io.raster.open_options import OpenOptions
+
+    opening = OpenOptions(
+        assume_crs=assume_crs,
+        alpha=alpha,
+        nodata=nodata,
+        assets=asset_names(assets),
+        allow_vrt=allow_vrt,
+        vrt_root=vrt_root,
+        allow_remote=allow_remote,
+        max_pixels=max_pixels(max_mpx),
+    )
+    try:
+        from geoseg.viewer.opened import MapView, open_run
+        from geoseg.viewer.serve import open_browser, start_server
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] not in _PACKAGES:
+            raise
+        raise UsageError(
+            f"geoseg view needs the Python package {error.name}. Install it: pip install 'geoseg[view]'."
+        ) from error
+    run = open_run(target, opening)
+    other = None if compare is None else open_run(compare, opening)
+    server = start_server(MapView(run=run, other=other), port=port)
+    print(f"{printable(run.title)}: {server.address}", flush=True)
+    opened = not no_browser and open_browser(server.address)
+    print(
+        "It is open in the browser; Ctrl-C ends it." if opened else "Open this address in a browser; Ctrl-C ends it.",
+        flush=True,
+    )
+    try:
+        server.wait()
+    finally:
+        server.stop()

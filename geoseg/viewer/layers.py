@@ -1,0 +1,252 @@
+"""SceneLayers: everything of one scene that the map shows, opened once."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from geoseg.core.layer import CLASSES, CONFIDENCE, OBJECTS, SEGMENTS, RasterLayer, whole_class_map_schema
+from geoseg.core.legend import Legend
+from geoseg.core.text import printable
+from geoseg.errors import GeosegError
+from geoseg.io.files.drivers import is_remote
+from geoseg.io.labels.raster_legend import legend_of
+from geoseg.io.publish.bundle import Bundle
+from geoseg.io.publish.layer_kinds import ramp_of
+from geoseg.io.publish.picture_mosaic import shown_imagery
+from geoseg.io.publish.styles import LAND_COVER_OPACITY, OBJECT_OPACITY, Ramp
+from geoseg.io.raster.open_options import OpenOptions
+from geoseg.io.tiles.address import Bounds
+from geoseg.io.tiles.pictures import Palette, legend_palette, ramp_palette
+from geoseg.io.tiles.polygons import PolygonTable
+from geoseg.io.tiles.raster import TiledRaster, open_imagery, open_layer
+
+IMAGERY = "imagery"
+_PERCENT_ROLES = {"confidence", "probability", "uncertainty"}
+_LABELS = {SEGMENTS: "Polygons", OBJECTS: "Objects"}
+_MOST_BYTES = 64 * 2**20
+_SAMPLE_PX = 512
+
+Kind = Literal["imagery", "classes", "percent"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RasterView:
+    """One raster on the map.
+
+    Attributes:
+        id: its name in addresses.
+        label: display name.
+        kind: how it is coloured.
+        raster: its pixels.
+        palette: colours of its values; None for imagery.
+        stretch: of imagery, for each band the values shown as black and as white; None: as they are.
+        ramp: of percentages, colours by percent, for the legend.
+        opacity: at first.
+        visible: at first.
+    """
+
+    id: str
+    label: str
+    kind: Kind
+    raster: TiledRaster
+    palette: Palette | None = None
+    stretch: tuple[tuple[float, float], ...] | None = None
+    ramp: Ramp | None = None
+    opacity: float = 1.0
+    visible: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SceneLayers:
+    """The layers of one scene.
+
+    Attributes:
+        name: of the scene.
+        rasters: by id, the lowest first.
+        polygons: by id.
+        legend: classes; None for a scene without a class map.
+        bounds: west, south, east and north, degrees.
+        facts: what the run record says: name and text.
+        notes: what is not shown, and why.
+    """
+
+    name: str
+    rasters: dict[str, RasterView]
+    polygons: dict[str, PolygonTable]
+    legend: Legend | None
+    bounds: Bounds
+    facts: tuple[tuple[str, str], ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def close(self) -> None:
+        """Close all files."""
+        for view in self.rasters.values():
+            view.raster.close()
+
+
+@dataclass(slots=True)
+class _Making:
+    """Layers found so far."""
+
+    rasters: dict[str, RasterView] = field(default_factory=dict)
+    polygons: dict[str, PolygonTable] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+
+def scene_layers(uri: str, options: OpenOptions) -> SceneLayers:
+    """Open a scene that nothing was predicted from.
+
+    Raises:
+        SceneError, UsageError: the scene is refused.
+    """
+    raster = open_imagery(uri, options, ())
+    view = RasterView(id=IMAGERY, label="Imagery", kind="imagery", raster=raster, visible=True)
+    view = replace(view, stretch=_stretch_of(raster))
+    return SceneLayers(
+        name=printable(Path(uri).name), rasters={IMAGERY: view}, polygons={}, legend=None, bounds=raster.bounds
+    )
+
+
+def bundle_layers(bundle: Bundle, options: OpenOptions) -> SceneLayers:
+    """Open the layers of a run, and its imagery where it can be found.
+
+    Args:
+        bundle: its files.
+        options: options of opening the imagery.
+
+    Raises:
+        SceneError: the class map cannot be read.
+    """
+    record = read_record(bundle)
+    codes = [int(entry["code"]) for entry in record.get("classes", ()) if isinstance(entry, dict)]
+    legend = legend_of(bundle.classes, codes)
+    making = _Making()
+    classes = open_layer(bundle.classes)
+    _add_imagery(making, bundle, record, options, classes)
+    hidden = () if legend.background is None else (legend.background,)
+    for layer in whole_class_map_schema(legend).rasters:
+        path = bundle.file_of(layer)
+        if layer.name == CLASSES:
+            making.rasters[CLASSES] = RasterView(
+                id=CLASSES,
+                label="Class map",
+                kind="classes",
+                raster=classes,
+                palette=legend_palette(legend, hidden),
+                opacity=LAND_COVER_OPACITY if legend.background is None else OBJECT_OPACITY + 0.25,
+                visible=True,
+            )
+        elif layer.role in _PERCENT_ROLES and path.is_file():
+            _add_percent(making, layer, path)
+    for role, path in bundle.by_role().items():
+        if path.suffix == ".gpkg":
+            try:
+                making.polygons[role] = PolygonTable(path, role)
+            except GeosegError as error:
+                making.notes.append(printable(str(error)))
+    return SceneLayers(
+        name=printable(bundle.stem),
+        rasters=making.rasters,
+        polygons=dict(sorted(making.polygons.items(), key=lambda item: item[0] != OBJECTS)),
+        legend=legend,
+        bounds=classes.bounds,
+        facts=tuple(_facts(record)),
+        notes=tuple(making.notes),
+    )
+
+
+def polygon_label(layer: str) -> str:
+    """Name a layer of polygons."""
+    return _LABELS.get(layer, layer.replace("_", " ").capitalize())
+
+
+def read_record(bundle: Bundle) -> dict[str, Any]:
+    """Read ``run.json``; empty if it is damaged."""
+    with suppress(OSError, ValueError), bundle.run_record.open("rb") as file:
+        record = json.loads(file.read(_MOST_BYTES))
+        return record if isinstance(record, dict) else {}
+    return {}
+
+
+def _add_percent(making: _Making, layer: RasterLayer, path: Path) -> None:
+    ramp = ramp_of(layer)
+    try:
+        raster = open_layer(path)
+    except GeosegError as error:
+        making.notes.append(printable(str(error)))
+        return
+    making.rasters[layer.name] = RasterView(
+        id=layer.name,
+        label=layer.label,
+        kind="percent",
+        raster=raster,
+        palette=ramp_palette(ramp, layer.nodata),
+        ramp=ramp,
+        opacity=0.8 if layer.name == CONFIDENCE else 0.9,
+    )
+
+
+def _add_imagery(
+    making: _Making, bundle: Bundle, record: dict[str, Any], options: OpenOptions, classes: TiledRaster
+) -> None:
+    shown = shown_imagery(record.get("imagery"))
+    if shown is None:
+        making.notes.append("the run record does not name the imagery")
+        return
+    source = str(shown["source"])
+    if source.startswith("/vsi") or is_remote(source):
+        making.notes.append("imagery at an address is not shown")
+        return
+    path = os.path.normpath(bundle.directory / source)
+    try:
+        raster = open_imagery(path, replace(options, assume_crs=options.assume_crs or classes.crs_wkt), shown["bands"])
+    except GeosegError as error:
+        making.notes.append(printable(f"imagery is not shown: {error}"))
+        return
+    stretch = tuple((low, high) for low, high in shown["stretch"])
+    as_is = raster.dtype == "uint8" and all(abs(low) < 1e-6 and abs(high - 255) < 1e-6 for low, high in stretch)
+    making.rasters[IMAGERY] = RasterView(
+        id=IMAGERY,
+        label="Imagery",
+        kind="imagery",
+        raster=raster,
+        stretch=None if as_is else stretch,
+        visible=True,
+    )
+
+
+def _stretch_of(raster: TiledRaster) -> tuple[tuple[float, float], ...] | None:
+    """Stretch between the 2nd and 98th percentile of a sample; 8-bit values are shown as they are."""
+    if raster.dtype == "uint8":
+        return None
+    grid = raster.grid(raster.bounds, _SAMPLE_PX)
+    if grid is None:
+        return None
+    pixels = raster.on_grid(grid)
+    if not pixels.valid.any():
+        return None
+    ends = []
+    for band in pixels.values:
+        low, high = np.percentile(band[pixels.valid].astype(np.float64), (2, 98)).tolist()
+        ends.append((low, high if high > low else low + 1))
+    return tuple(ends)
+
+
+def _facts(record: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    with suppress(KeyError, TypeError, ValueError):
+        model = record["model"]
+        yield "Model", printable(f"{model['name']} {model['version']}")
+    with suppress(KeyError, TypeError, ValueError):
+        scene = record["scene"]
+        yield "Size", f"{int(scene['height_px']):,} x {int(scene['width_px']):,} px"
+        yield "Pixel", f"{float(scene['gsd_m'][0]):.3g} m"
+    with suppress(KeyError, TypeError, ValueError):
+        yield "Finished", printable(str(record["finished"])[:19].replace("T", " "))

@@ -1,0 +1,194 @@
+"""Run and MapView: what was opened, scene by scene; scenes are opened when they are first looked at."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from geoseg.archive.manifest import Manifest
+from geoseg.core.text import printable
+from geoseg.errors import UsageError
+from geoseg.io.files.drivers import is_remote
+from geoseg.io.publish.bundle import ARCHIVE_RECORDS, Bundle
+from geoseg.io.raster.open_options import OpenOptions
+from geoseg.viewer.layers import SceneLayers, bundle_layers, scene_layers
+
+_RECORD: Final = "run.json"
+_ITEM: Final = ".stac.json"
+_OPEN_SCENES: Final = 8
+_MOST_SCENES: Final = 100_000
+_MOST_BYTES: Final = 16 * 2**20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SceneEntry:
+    """One scene of a run or an archive.
+
+    Attributes:
+        name: in the archive; unique.
+        state: "done", or why there is nothing to see.
+        bundle: its files; None if it is not done, or a scene that nothing was predicted from.
+        geometry: footprint, GeoJSON in degrees; None if unknown.
+    """
+
+    name: str
+    state: str = "done"
+    bundle: Bundle | None = None
+    geometry: dict[str, Any] | None = None
+
+
+@dataclass(slots=True)
+class Run:
+    """The scenes of one output, opened on demand; at most eight are open at a time.
+
+    Attributes:
+        title: shown above the map.
+        scenes: in order.
+        archive: True if there are several scenes, shown by footprints.
+    """
+
+    title: str
+    scenes: tuple[SceneEntry, ...]
+    archive: bool
+    opener: Callable[[SceneEntry], SceneLayers]
+    _open: OrderedDict[int, SceneLayers] = field(default_factory=OrderedDict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def layers(self, index: int) -> SceneLayers | None:
+        """Open a scene; None if there is no such scene, or nothing to see of it.
+
+        Raises:
+            SceneError: its class map cannot be read.
+        """
+        if not 0 <= index < len(self.scenes) or self.scenes[index].state != "done":
+            return None
+        with self._lock:
+            known = self._open.get(index)
+            if known is None:
+                known = self._open[index] = self.opener(self.scenes[index])
+            self._open.move_to_end(index)
+            if len(self._open) > _OPEN_SCENES:
+                _, oldest = self._open.popitem(last=False)
+                oldest.close()
+            return known
+
+    def forget(self, index: int) -> None:
+        """Close a scene whose files have changed, so that it is opened anew."""
+        with self._lock:
+            known = self._open.pop(index, None)
+        if known is not None:
+            known.close()
+
+    def index_of(self, name: str) -> int | None:
+        """Find a scene by name; in a run of one scene, that one."""
+        if len(self.scenes) == 1:
+            return 0
+        return next((index for index, entry in enumerate(self.scenes) if entry.name == name), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MapView:
+    """Content of a server.
+
+    Attributes:
+        run: the output, scene or archive.
+        other: another run of the same ground to compare with; None: none.
+        edit: whether the page may change it.
+    """
+
+    run: Run
+    other: Run | None = None
+    edit: bool = False
+
+
+def open_run(path: str, options: OpenOptions) -> Run:
+    """Open what a path names: a folder of output, of one scene or an archive, or a scene.
+
+    Args:
+        path: folder, file or address.
+        options: options of opening imagery.
+
+    Raises:
+        UsageError: there is no such folder, or no output in it.
+        SceneError: it is a scene that is refused, or a class map that cannot be read.
+    """
+    folder = Path(path)
+    if is_remote(path) or not folder.is_dir():
+        entry = SceneEntry(name=printable(folder.name))
+        run = Run(
+            title=printable(folder.name), scenes=(entry,), archive=False, opener=lambda _: scene_layers(path, options)
+        )
+        run.layers(0)
+        return run
+
+    def opener(entry: SceneEntry) -> SceneLayers:
+        assert entry.bundle is not None  # noqa: S101 - only scenes that are done are opened
+        return bundle_layers(entry.bundle, options)
+
+    if (folder / _RECORD).is_file():
+        scenes = [_bundle_entry(folder)]
+    elif (folder / ARCHIVE_RECORDS).is_dir():
+        scenes = _archive_entries(folder)
+    else:
+        scenes = [_bundle_entry(record.parent) for record in sorted(folder.glob(f"*/{_RECORD}"))[:_MOST_SCENES]]
+    if not scenes:
+        raise UsageError(
+            f"{path}: holds no finished output ({_RECORD}). Give the --out of a run or an archive, or a scene."
+        )
+    title = scenes[0].name if len(scenes) == 1 else printable(folder.resolve().name)
+    run = Run(title=title, scenes=tuple(scenes), archive=len(scenes) > 1, opener=opener)
+    if len(scenes) == 1:
+        run.layers(0)
+    return run
+
+
+def _bundle_entry(folder: Path) -> SceneEntry:
+    bundle = _bundle_in(folder)
+    return SceneEntry(
+        name=printable(bundle.stem),
+        state="done" if bundle.classes.is_file() else "without class map",
+        bundle=bundle,
+        geometry=_footprint(bundle),
+    )
+
+
+def _bundle_in(folder: Path) -> Bundle:
+    """Find the stem of a bundle by its files, since its folder may have been renamed."""
+    named = sorted(path.name.removesuffix(_ITEM) for path in folder.glob(f"*{_ITEM}"))
+    stem = named[0] if named and folder.name not in named else folder.resolve().name
+    return Bundle(directory=folder, stem=stem)
+
+
+def _footprint(bundle: Bundle) -> dict[str, Any] | None:
+    with suppress(OSError, ValueError, KeyError), bundle.item.open("rb") as file:
+        geometry = json.loads(file.read(_MOST_BYTES))["geometry"]
+        return geometry if isinstance(geometry, dict) else None
+    return None
+
+
+def _archive_entries(folder: Path) -> list[SceneEntry]:
+    found = []
+    for record in Manifest(folder).records():
+        bundle = None
+        if (
+            record.state == "done"
+            and record.layers
+            and (folder / record.layers).resolve().is_relative_to(folder.resolve())
+        ):
+            bundle = _bundle_in(folder / record.layers)
+        state = record.state if record.state != "done" or bundle is not None else "failed"
+        cause = f": {record.cause}" if record.cause and state == "failed" else ""
+        found.append(
+            SceneEntry(
+                name=printable(record.name), state=printable(state + cause), bundle=bundle, geometry=record.footprint
+            )
+        )
+        if len(found) >= _MOST_SCENES:
+            break
+    return sorted(found, key=lambda entry: entry.name)

@@ -1,0 +1,38 @@
+// Requests to the server. The token is in the address on the first visit; afterwards the cookie carries it.
+
+const asked = new URLSearchParams(location.search).get("token");
+const token = asked ?? "";
+export const embedded = window.self !== window.top;
+
+// in a frame the address stays as it is: a notebook of another origin gets no cookie
+if (asked && !embedded) history.replaceState(null, "", location.pathname);
+
+export const headers = token ? { Authorization: `Bearer ${token}` } : {};
+
+export function absolute(path) {
+  return new URL(path, location.origin + "/").href;
+}
+
+export class Refused extends Error {
+  constructor(status, detail) {
+    super(detail);
+    this.status = status;
+  }
+}
+
+async function answer(response) {
+  const body = await response.json().catch(() => ({}));
+  if (!response.ok) throw new Refused(response.status, body.detail ?? `error ${response.status}`);
+  return body;
+}
+
+export async function get(path, signal) {
+  return answer(await fetch(absolute(path), { headers, signal, credentials: "same-origin" }));
+}
+
+export async function post(path, value) {
+  const sent = { ...headers, "Content-Type": "application/json" };
+  return answer(
+    await fetch(absolute(path), { method: "POST", headers: sent, body: JSON.stringify(value), credentials: "same-origin" }),
+  );
+}

@@ -1,0 +1,139 @@
+// Polygons: hover, choose, attributes, search by id.
+
+import { get } from "./api.js";
+import { certainty, element, say, value, warn } from "./words.js";
+
+export class Objects {
+  constructor(state, panes) {
+    this.state = state;
+    this.panes = panes;
+    this.chosen = null;
+    this.hovered = null;
+    this.listeners = [];
+    this.listen(panes.a);
+    document.getElementById("search").addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.find(document.getElementById("search-id").value.trim());
+    });
+  }
+
+  onChosen(listener) {
+    this.listeners.push(listener);
+  }
+
+  get layer() {
+    const all = this.state.facts?.polygons ?? [];
+    return (all.find((entry) => this.state.layers[entry.id].visible) ?? all[0])?.id ?? null;
+  }
+
+  listen(pane) {
+    const tip = document.getElementById("tip");
+    pane.map.on("mousemove", (event) => {
+      const feature = this.under(pane, event.point);
+      this.hover(pane, feature);
+      pane.map.getCanvas().style.cursor = feature ? "pointer" : "";
+      tip.hidden = !feature;
+      if (!feature) return;
+      const { class_name: name, confidence } = feature.properties;
+      tip.textContent = [name, certainty(confidence)].filter(Boolean).join(", ");
+      tip.style.left = `${event.point.x + 14}px`;
+      tip.style.top = `${event.point.y + 14}px`;
+    });
+    pane.map.on("mouseout", () => {
+      this.hover(pane, null);
+      tip.hidden = true;
+    });
+    pane.map.on("click", (event) => {
+      if (this.state.tool) return;
+      const feature = this.under(pane, event.point);
+      if (feature) this.choose(feature.layer.id.replace(/-fill$/, ""), Number(feature.id));
+      else if (this.layer && this.state.layers[this.layer].visible) this.clear();
+    });
+  }
+
+  under(pane, point) {
+    const layers = (this.state.facts?.polygons ?? []).map((entry) => `${entry.id}-fill`).filter((id) => pane.map.getLayer(id));
+    if (!layers.length) return null;
+    return pane.map.queryRenderedFeatures(point, { layers })[0] ?? null;
+  }
+
+  hover(pane, feature) {
+    const next = feature ? { source: feature.source, sourceLayer: feature.sourceLayer, id: feature.id } : null;
+    if (this.hovered && pane.map.getSource(this.hovered.source)) pane.map.setFeatureState(this.hovered, { hover: false });
+    if (next) pane.map.setFeatureState(next, { hover: true });
+    this.hovered = next;
+  }
+
+  mark(on) {
+    if (!this.chosen) return;
+    const key = { source: `${this.chosen.layer}-source`, sourceLayer: "polygons", id: this.chosen.row };
+    for (const pane of Object.values(this.panes)) {
+      if (pane.map.getSource(key.source)) pane.map.setFeatureState(key, { chosen: on });
+    }
+  }
+
+  async choose(layer, row, { fly = false } = {}) {
+    let found;
+    try {
+      found = await get(`api/a/${this.state.scene}/${layer}/polygon?row=${row}`);
+    } catch (error) {
+      warn(error.message);
+      return;
+    }
+    this.shown(layer, found, fly);
+  }
+
+  // Choose the polygon under the middle of the map.
+  async middle() {
+    if (!this.layer) return;
+    const { lng, lat } = this.panes.a.map.getCenter();
+    try {
+      this.shown(this.layer, await get(`api/a/${this.state.scene}/${this.layer}/at?lon=${lng}&lat=${lat}`), false);
+    } catch {
+      say("No polygon under the middle of the map");
+    }
+  }
+
+  shown(layer, found, fly) {
+    this.mark(false);
+    this.chosen = { layer, row: found.row, bounds: found.bounds, attributes: found.attributes };
+    this.mark(true);
+    const body = document.querySelector("#attributes tbody");
+    body.replaceChildren();
+    const rows = [["id", found.row], ...Object.entries(found.attributes)];
+    for (const [name, known] of rows) {
+      const head = element("th", { textContent: name, scope: "row" });
+      body.append(element("tr", {}, head, element("td", { textContent: name === "id" ? String(known) : value(name, known) })));
+    }
+    document.getElementById("attributes").hidden = false;
+    document.getElementById("object-empty").hidden = true;
+    document.getElementById("object-title").textContent = `Object ${found.row}`;
+    say(`Object ${found.row}: ${found.attributes.class_name ?? ""} ${value("area_m2", found.attributes.area_m2)}`);
+    if (fly) this.panes.a.fly(found.bounds);
+    for (const listener of this.listeners) listener(this.chosen);
+  }
+
+  clear() {
+    this.mark(false);
+    this.chosen = null;
+    document.getElementById("attributes").hidden = true;
+    document.getElementById("object-empty").hidden = false;
+    document.getElementById("object-title").textContent = "Object";
+    for (const listener of this.listeners) listener(null);
+  }
+
+  async find(text) {
+    if (!/^[0-9]{1,15}$/.test(text)) return warn("An id is a whole number.");
+    const fields = this.state.facts.polygons.find((entry) => entry.id === this.layer)?.fields ?? [];
+    const asked = fields.includes("object_id") ? ["object_id", "row"] : ["row"];
+    for (const name of asked) {
+      try {
+        this.shown(this.layer, await get(`api/a/${this.state.scene}/${this.layer}/polygon?${name}=${text}`), true);
+        return undefined;
+      } catch (error) {
+        if (error.status !== 404) return warn(error.message);
+      }
+    }
+    return warn(`There is no object ${text}.`);
+  }
+}
