@@ -11,8 +11,9 @@ from odc.geo.geobox import GeoBox
 from geoseg.errors import UsageError
 from geoseg.io.labels.array_labels import boundary_labels, matlab_labels, painted_labels, run_length_labels
 from geoseg.io.labels.class_raster import ClassRaster, ClassRules
+from geoseg.io.labels.coco_panoptic import CocoPicture
 from geoseg.io.labels.contact_labels import Contact, ContactLabels, NumberedLabels
-from geoseg.io.labels.drawn_objects import DrawnLabels, DrawnObject
+from geoseg.io.labels.drawn_objects import DrawnLabels, DrawnObject, PictureLabels
 from geoseg.io.labels.label_layer import LabelLayer
 from geoseg.io.labels.polygon_layer import PolygonLabels
 from geoseg.io.labels.resampled_layer import Fit, on_grid
@@ -232,6 +233,35 @@ class DrawnFile:
     def open(self, geobox: GeoBox) -> LabelLayer:
         """Draw on a grid; see ``LabelFile``."""
         return DrawnLabels(self.name, self.objects, (int(geobox.shape[0]), int(geobox.shape[1])))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SegmentFile:
+    """Segments of a picture of COCO panoptic; see ``PictureLabels``.
+
+    Attributes:
+        picture: the picture of ids, with its segments.
+        codes: code of each of its categories, None: nothing is known of its pixels.
+        things: categories of things.
+    """
+
+    kept: ClassVar[bool] = True
+    picture: CocoPicture
+    codes: tuple[tuple[int, int | None], ...]
+    things: frozenset[int]
+
+    @property
+    def name(self) -> str:
+        """The path."""
+        return str(self.picture.path)
+
+    def open(self, geobox: GeoBox) -> LabelLayer:
+        """Read; see ``LabelFile``. Of crowds nothing is known."""
+        codes = dict(self.codes)
+        known = [one for one in self.picture.segments if not one.crowd and codes[one.category] is not None]
+        labels = {one.id: code for one in known if (code := codes[one.category]) is not None}
+        things = frozenset(one.id for one in known if one.category in self.things)
+        return _on_image(PictureLabels(self.name, self.picture.ids(), labels, things), geobox)
 
 
 def _on_image(layer: LabelLayer, geobox: GeoBox) -> LabelLayer:

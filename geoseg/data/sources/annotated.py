@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Literal
 
 from geoseg.core.legend import Legend
-from geoseg.data.label_files import DrawnFile
+from geoseg.data.label_files import DrawnFile, SegmentFile
 from geoseg.data.recoding import Recoding
 from geoseg.data.sources.listed import ListedSource
 from geoseg.data.sources.matching import find_files, name_of, partner
 from geoseg.data.sources.model import Item, Meaning, Range, Split
 from geoseg.errors import UsageError
+from geoseg.io.labels.coco_panoptic import read_coco_panoptic
 from geoseg.io.labels.drawn_objects import DrawnObject, read_coco, read_labelme
 from geoseg.io.raster.image_stack import Layer
 
@@ -87,6 +88,44 @@ class CocoSource(AnnotatedSource):
         by_name = {Path(file).stem: objects for file, objects in read_coco(path).items()}
         files = self.files(folder)
         return {name: (str(path), by_name.get(files[name].stem, [])) for name in names}
+
+
+class CocoPanopticSource(AnnotatedSource):
+    """Images with one COCO panoptic file and its PNG files of segments.
+
+    Attributes:
+        annotations: the JSON file, relative to the source's folder. Of crowds and of void nothing is learnt.
+        segments: folder of the PNG files; None: the one named as the JSON file.
+    """
+
+    kind: Literal["coco_panoptic"]
+    annotations: str
+    segments: str | None = None
+
+    def drawn(self, names: Sequence[str], folder: Path) -> Mapping[str, tuple[str, list[DrawnObject]]]:
+        """Nothing is drawn: the pictures hold the segments."""
+        raise NotImplementedError
+
+    def items(self, names: Sequence[str], split: Split, folder: Path, legend: Legend) -> list[Item]:
+        """Return the items of images: files, segments and recoding."""
+        del split
+        path = folder / self.annotations
+        content = read_coco_panoptic(path, None if self.segments is None else folder / self.segments)
+        codes = tuple((key, self._code(name, legend, str(path))) for key, name in content.categories.items())
+        pictures = {one.path.stem: one for one in content.pictures.values()}
+        found = self.files(folder)
+        missing = [name for name in names if found[name].stem not in pictures]
+        if missing:
+            raise UsageError(f"{path}: it has no segments of {found[missing[0]].name}.")
+        return [
+            Item(
+                name=name,
+                layers=(Layer(path=found[name], bands=self.bands, value_range=self.value_range),),
+                labels=SegmentFile(picture=pictures[found[name].stem], codes=codes, things=content.things),
+                recoding=Recoding(legend=legend),
+            )
+            for name in names
+        ]
 
 
 class LabelmeSource(AnnotatedSource):

@@ -11,13 +11,16 @@ from pydantic import Field, model_validator
 from geoseg.core.ground import gsd_m
 from geoseg.core.legend import Legend
 from geoseg.core.window import Window
+from geoseg.data.label_files import LabelFile, PolygonFile, RasterFile
 from geoseg.data.labelled_scene import UNLABELLED, LabelledImage
 from geoseg.data.sources.model import SourceModel, Split
 from geoseg.data.sources.placed_labels import PlacedLabels
 from geoseg.errors import SceneError, UsageError
+from geoseg.io.labels.class_raster import ClassRules
 from geoseg.io.labels.contact_labels import read_objects
 from geoseg.io.raster.open_options import ConfiguredAlpha
 from geoseg.io.raster.scene import open_scene
+from geoseg.io.vectors.names import is_vector
 
 Rows = tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=1)]]
 
@@ -28,6 +31,8 @@ class FileSource(SourceModel, PlacedLabels):
     Attributes:
         image: scene, relative to the data folder.
         labels: a raster on the scene's pixels, possibly with more around, or polygons.
+        objects: polygons, or a raster of numbers (0 for none), that tell the things of the labels apart; None: the
+            labels do, or nothing does.
         alpha: use of a band of the scene as mask: ``auto``, ``yes`` or ``no``.
         nodata: one more value of the scene that means no measurement, in all bands.
         train: training rows, half-open; None for none.
@@ -36,6 +41,7 @@ class FileSource(SourceModel, PlacedLabels):
 
     kind: Literal["files"] = "files"
     image: str
+    objects: str | None = None
     alpha: ConfiguredAlpha = "auto"
     nodata: float | None = None
     train: Rows | None = None
@@ -80,6 +86,9 @@ class FileSource(SourceModel, PlacedLabels):
             with self.label_file(path, legend, split).open(scene.geobox) as layer:
                 recoding.refuse_hidden(layer.hidden, layer.name)
                 labels, labelled, objects = read_objects(layer, window)
+            if self.objects is not None:
+                with _object_file(folder / self.objects).open(scene.geobox) as layer:
+                    _, _, objects = read_objects(layer, window)
         class_indices = recoding.class_indices(labels, labelled, str(path))
         class_indices[~raster.valid] = UNLABELLED
         numbers = None if objects is None else np.where(class_indices != UNLABELLED, objects, 0).astype(np.int64)
@@ -96,3 +105,10 @@ class FileSource(SourceModel, PlacedLabels):
                 objects=numbers,
             )
         ]
+
+
+def _object_file(path: Path) -> LabelFile:
+    """Read polygons, or a raster whose pixels are numbers of objects; everywhere else there is none."""
+    if is_vector(path):
+        return PolygonFile(path=path, may_be_empty=True)
+    return RasterFile(path=path, rules=ClassRules(nodata="none"), numbered=True)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from geoseg.data.sources.annotated import CocoSource, LabelmeSource
+from geoseg.data.sources.annotated import CocoPanopticSource, CocoSource, LabelmeSource
 from geoseg.data.sources.bsds import BsdsSource
 from geoseg.data.sources.crackforest import CrackSource
 from geoseg.data.sources.deepglobe import DeepGlobeSource
@@ -35,6 +35,7 @@ Source = Annotated[
     | SaltSource
     | CrackSource
     | CocoSource
+    | CocoPanopticSource
     | LabelmeSource
     | TorchgeoSource,
     Field(discriminator="kind"),

@@ -12,7 +12,7 @@ from geoseg.core.closing import Closing
 from geoseg.core.nearest_objects import two_nearest
 from geoseg.core.window import Window
 from geoseg.errors import SceneError
-from geoseg.io.labels.drawn_objects import DrawnLabels
+from geoseg.io.labels.drawn_objects import DrawnLabels, PictureLabels
 from geoseg.io.labels.label_layer import LabelLayer, Labels, Valid
 from geoseg.io.labels.polygon_layer import PolygonLabels
 
@@ -41,7 +41,7 @@ class ObjectLayer(LabelLayer, Protocol):
 
 def read_objects(layer: LabelLayer, window: Window) -> tuple[Labels, Valid, Labels | None]:
     """Read labels, their validity mask and, where the labels separate objects, the numbers of objects; all (y, x)."""
-    if isinstance(layer, PolygonLabels | NumberedLabels | ContactLabels | DrawnLabels):
+    if isinstance(layer, PolygonLabels | NumberedLabels | ContactLabels | DrawnLabels | PictureLabels):
         return layer.read_objects(window)
     return *layer.read(window), None
 

@@ -68,6 +68,30 @@ class DrawnLabels(ArrayLabels):
         return *self.read(window), self._numbers[window.slices]
 
 
+class PictureLabels(ArrayLabels):
+    """Labels of a picture of segments, with the numbers of those that are things.
+
+    Args:
+        name: for messages.
+        ids: (y, x) numbers of segments, 0 for none.
+        labels: label of each segment; ``NO_LABEL``: nothing is known of its pixels.
+        things: numbers of the segments that are things.
+    """
+
+    def __init__(
+        self, name: str, ids: npt.NDArray[np.int64], labels: Mapping[int, int], things: frozenset[int]
+    ) -> None:
+        numbers, place = np.unique(ids, return_inverse=True)
+        found = np.array([labels.get(number, NO_LABEL) for number in numbers.tolist()], np.int64)
+        values = found[place].reshape(ids.shape)
+        super().__init__(name, values, values != NO_LABEL)
+        self._numbers = np.where(np.isin(ids, list(things)), ids, 0)
+
+    def read_objects(self, window: Window) -> tuple[Labels, Valid, Labels]:
+        """Read labels, their validity mask and the numbers of things, 0 where there is none; all (y, x)."""
+        return *self.read(window), self._numbers[window.slices]
+
+
 def read_coco(path: Path) -> dict[str, list[DrawnObject]]:
     """Read the annotations of a COCO file by the names of the pictures' files.
 
