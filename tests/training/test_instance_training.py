@@ -106,5 +106,5 @@ def test_the_encoder_of_a_class_map_begins_and_stays_where_it_is_frozen(data: Pa
 
 def test_labels_that_do_not_tell_objects_apart_are_refused(data: Path) -> None:
     source = recipe().sources[0].model_dump(mode="json") | {"codes": "values", "classes": {"0": 0}, "others": 1}
-    with pytest.raises(UsageError, match="objects apart"):
+    with pytest.raises(UsageError, match="separate objects"):
         train(recipe(sources=[source]), data, data / "out")

@@ -166,18 +166,25 @@ class CentreNetwork(PanopticNetwork):
         }
 
     def _things(self, here: Tensor, centres: Tensor, offsets: Tensor, best: Tensor) -> list[tuple[Tensor, Tensor]]:
-        """Part the pixels of a class into things: mask and score of each."""
+        """Part the pixels of a class into things: mask and score of each.
+
+        The pixels of a connected region go to its centres; a region without one is a thing.
+        """
         rows, cols = torch.nonzero(here, as_tuple=True)
+        regions, count = ndimage.label(here.cpu().numpy())
+        region = torch.from_numpy(regions).to(here.device).long() - 1
         y, x, value = self._peaks(centres, (here.shape[0], here.shape[1]))
-        if len(value):
-            aim = torch.stack([rows + offsets[0, rows, cols], cols + offsets[1, rows, cols]], dim=1)
-            places = torch.stack([y, x], dim=1)
-            owner = torch.cat([torch.cdist(part, places).argmin(1) for part in torch.split(aim, _CHUNK)])
-            factor = value.clamp(0, 1)
-        else:
-            regions, count = ndimage.label(here.cpu().numpy())
-            owner = torch.from_numpy(regions).to(here.device).long()[rows, cols] - 1
-            factor = best.new_full((count,), _LONE)
+        of = region[y.round().long(), x.round().long()]
+        y, x, value, of = y[of >= 0], x[of >= 0], value[of >= 0], of[of >= 0]
+        alone = torch.ones(count, dtype=torch.bool, device=here.device)
+        alone[of] = False
+        mine = region[rows, cols]
+        owner = len(value) + mine
+        led = torch.nonzero(~alone[mine])[:, 0]
+        if len(led):
+            aim = torch.stack([rows + offsets[0, rows, cols], cols + offsets[1, rows, cols]], dim=1)[led]
+            owner[led] = _nearest(aim, torch.stack([y, x], dim=1), (mine[led], of))
+        factor = torch.cat([value.clamp(0, 1).to(best.dtype), best.new_full((count,), _LONE)])
         pixels = torch.bincount(owner, minlength=len(factor))
         sure = torch.zeros_like(factor).index_add_(0, owner, best[rows, cols]) / pixels.clamp(min=1)
         things = []
@@ -248,6 +255,16 @@ def _aims(
         way = torch.where(part, away, way)
         inside = torch.where(part, 1.0, inside)
     return heat, way, inside, known
+
+
+def _nearest(aim: Tensor, places: Tensor, regions: tuple[Tensor, Tensor]) -> Tensor:
+    """Return the index of the nearest centre of the own region for each pixel."""
+    mine, of = regions
+    found = []
+    for points, own in zip(torch.split(aim, _CHUNK), torch.split(mine, _CHUNK), strict=True):
+        away = torch.cdist(points, places)
+        found.append(away.masked_fill(own[:, None] != of[None], torch.inf).argmin(1))
+    return torch.cat(found)
 
 
 def _boxes(masks: Tensor) -> Tensor:
