@@ -13,6 +13,7 @@ from geoseg.cli.commands.archive import archive
 from geoseg.cli.commands.check import check
 from geoseg.cli.commands.demo import demo
 from geoseg.cli.commands.doctor import doctor
+from geoseg.cli.commands.edit import edit
 from geoseg.cli.commands.evaluate import evaluate
 from geoseg.cli.commands.init import init
 from geoseg.cli.commands.inspect import inspect
@@ -37,6 +38,7 @@ app = typer.Typer(
 app.command()(predict)
 app.command()(vectorise)
 app.command()(train)
+app.add_typer(edit, name="edit")
 app.add_typer(evaluate, name="evaluate")
 app.add_typer(models, name="models")
 app.add_typer(archive, name="archive")

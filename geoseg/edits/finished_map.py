@@ -91,6 +91,10 @@ class FinishedMap:
         kept = self.kept / path.name
         return kept if kept.exists() else path
 
+    def has(self, path: Path) -> bool:
+        """Return True if the run wrote a file, even if it is missing now."""
+        return self.original(path).exists()
+
     @cached_property
     def record(self) -> Mapping[str, Any]:
         """Record of the run, as it was before the first edit."""
@@ -104,7 +108,7 @@ class FinishedMap:
     @cached_property
     def grid(self) -> LayerGrid:
         """Grid of the layers."""
-        with open_scene(self.bundle.classes, unplaced=True, palette_codes=True) as scene:
+        with open_scene(self.original(self.bundle.classes), unplaced=True, palette_codes=True) as scene:
             return LayerGrid(geobox=scene.geobox, gcps=scene.gcps, gcps_crs=scene.gcps_crs)
 
     @cached_property
@@ -122,7 +126,7 @@ class FinishedMap:
     @cached_property
     def detects(self) -> bool:
         """True if a model detected the objects, so that the class raster is drawn from them."""
-        return self.objects.exists() and has_column(self.objects, OBJECTS, "score")
+        return self.has(self.objects) and has_column(self.original(self.objects), OBJECTS, "score")
 
     @property
     def objects(self) -> Path:
@@ -148,7 +152,7 @@ class FinishedMap:
             codes = tuple(sorted({int(code) for (code,) in read_rows(path, OBJECTS, ("class_code",))}))
         return ObjectSpec(
             codes=codes,
-            split=choice.split or ("confidence" if self.bundle.confidence.exists() else "distance"),
+            split=choice.split or ("confidence" if self.has(self.bundle.confidence) else "distance"),
             neck=choice.neck,
             min_area_m2=(self.options["min_area_m2"] or 0.0) if choice.min_area_m2 is None else choice.min_area_m2,
         )

@@ -17,6 +17,7 @@ from geoseg.edits.feature_ids import FID, FeatureIds
 from geoseg.edits.finished_map import FinishedMap
 from geoseg.edits.planes import EditedPlanes
 from geoseg.io.edits.edit import EditLog
+from geoseg.io.edits.layer_tables import is_geopackage
 from geoseg.io.edits.written_facts import about_of, tags_of
 from geoseg.io.polygons.geopackage import write_segments
 from geoseg.io.polygons.vector_schema import NO_COLUMNS, VectorSchema
@@ -79,7 +80,7 @@ def write_rasters(task: LayerTask) -> dict[str, Any]:
     path = finished.bundle.classes
     write_class_cog(task.target(path), finished.grid, totals.counted(codes()), finished.legend, tags=task.tags(path))
     path = finished.bundle.confidence
-    if path.exists():
+    if finished.has(path):
         write_percent_cog(task.target(path), finished.grid, percent(), band="confidence", tags=task.tags(path))
     return {"classes": totals.entries(finished.legend), "by_hand": painted.of_code(1)}
 
@@ -114,7 +115,7 @@ def write_layer(
     """
     finished = task.finished
     original = finished.original(path)
-    earlier = [path] if original == path else [path, original]
+    earlier = [original] if original == path or not is_geopackage(path) else [path, original]
     ids = FeatureIds(earlier, layer, dict(task.log.next_fid).get(layer, 0))
     extra = np.dtype([(FID, "i8"), *((name, columns[name].str) for name in columns.names or ())])
     schema = VectorSchema(crs_wkt=finished.grid.crs_wkt, legend=finished.legend, layer=layer, extra=extra)

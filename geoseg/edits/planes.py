@@ -8,13 +8,12 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-from shapely.geometry.base import BaseGeometry
 
 from geoseg.core.closing import Closing
 from geoseg.core.layer import NO_PERCENT
 from geoseg.core.window import Window
 from geoseg.edits.finished_map import FinishedMap
-from geoseg.io.edits.areas import burn, in_pixels, window_of
+from geoseg.io.edits.areas import BurntArea, in_pixels, window_of
 from geoseg.io.edits.edit import AUTOMATIC, BY_HAND_PERCENT, Paint
 from geoseg.io.raster.code_file import CodeFile
 
@@ -30,12 +29,12 @@ class PixelPaint:
     """An area that is painted, on the grid.
 
     Attributes:
-        area_px: in columns and rows.
+        burnt: its pixels.
         window: smallest window of its pixels.
         paint: the area in map coordinates, with class and object.
     """
 
-    area_px: BaseGeometry
+    burnt: BurntArea
     window: Window
     paint: Paint
 
@@ -68,10 +67,9 @@ class EditedPlanes(Closing):
     """
 
     def __init__(self, finished: FinishedMap, paints: Sequence[Paint]) -> None:
-        confidence = finished.bundle.confidence
-        self._file = CodeFile(
-            finished.original(finished.bundle.classes), finished.original(confidence) if confidence.exists() else None
-        )
+        classes, confidence = finished.bundle.classes, finished.bundle.confidence
+        percent = finished.original(confidence) if finished.has(confidence) else None
+        self._file = CodeFile(finished.original(classes), percent)
         self.shape = self._file.shape
         self._nodata = finished.legend.nodata
         self.paints = tuple(on_grid(finished, paint) for paint in paints)
@@ -93,11 +91,14 @@ class EditedPlanes(Closing):
             if codes is original:
                 codes, confidence = codes.copy(), None if confidence is None else confidence.copy()
             at = part.within(window)
-            inside = burn(one.area_px, part) & (original[at] != self._nodata)
-            by_hand[at] |= inside
+            inside = one.burnt.read(part) & (original[at] != self._nodata)
             number[at][inside] = one.paint.number
-            if one.paint.code is not None:
-                codes[at][inside] = one.paint.code
+            if one.paint.kept:
+                continue
+            by_hand[at] |= inside
+            if one.paint.code is None:
+                continue
+            codes[at][inside] = one.paint.code
             if confidence is not None:
                 known = codes[at] != self._nodata
                 confidence[at][inside] = np.where(known, BY_HAND_PERCENT, NO_PERCENT)[inside]
@@ -119,4 +120,5 @@ class EditedPlanes(Closing):
 def on_grid(finished: FinishedMap, paint: Paint) -> PixelPaint:
     """Place an area on the grid of a map."""
     area_px = in_pixels(paint.area, finished.grid)
-    return PixelPaint(area_px=area_px, window=window_of(area_px, finished.grid.shape), paint=paint)
+    window = window_of(area_px, finished.grid.shape)
+    return PixelPaint(burnt=BurntArea(area_px, window), window=window, paint=paint)

@@ -7,12 +7,13 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Final
 
-import shapely
-from shapely.geometry.base import BaseGeometry
-
+from geoseg.core.layer import SEGMENTS
 from geoseg.edits.finished_map import FinishedMap
+from geoseg.edits.object_edits import resolve_objects
+from geoseg.edits.polygon_area import polygon_area
+from geoseg.edits.segment_edits import resolve_segments
+from geoseg.edits.vertex_edits import resolve_vertex
 from geoseg.errors import UsageError
-from geoseg.io.edits.areas import in_pixels, in_world, window_of
 from geoseg.io.edits.edit import Edit, EditLog, LoggedEdit, Paint
 
 Resolver = Callable[[FinishedMap, EditLog, Edit], tuple[tuple[Paint, ...], int]]
@@ -30,28 +31,9 @@ def resolved(finished: FinishedMap, log: EditLog, edit: Edit) -> EditLog:
     code = edit.class_code
     if code is not None and code not in {*finished.legend.codes, finished.legend.nodata}:
         raise UsageError(f"there is no class {code}; the classes are {_classes(finished)}.")
-    resolver = _RESOLVERS.get(edit.kind)
-    if resolver is None:
-        raise UsageError(f"{edit.kind}: this map has no layer for it.")
-    paints, next_number = resolver(finished, log, edit)
+    paints, next_number = _RESOLVERS[edit.kind](finished, log, edit)
     entries = (*log.entries, LoggedEdit(edit=edit, paints=paints))
     return replace(log, entries=entries, next_number=next_number)
-
-
-def polygon_area(finished: FinishedMap, edit: Edit) -> BaseGeometry:
-    """Return the area of a polygon or brush stroke, valid, in map coordinates.
-
-    Raises:
-        UsageError: no pixel of the map lies in it.
-    """
-    assert edit.geometry is not None  # noqa: S101 - Edit checks it
-    area_px = in_pixels(edit.geometry, finished.grid)
-    if edit.width_px is not None and "Polygon" not in edit.geometry.geom_type:
-        area_px = shapely.buffer(area_px, edit.width_px / 2)
-    area_px = _polygons(shapely.make_valid(area_px))
-    if not window_of(area_px, finished.grid.shape).pixels:
-        raise UsageError(f"{edit.kind}: the geometry lies outside of the map, or has no area.")
-    return in_world(area_px, finished.grid)
 
 
 def _repaint(finished: FinishedMap, log: EditLog, edit: Edit) -> tuple[tuple[Paint, ...], int]:
@@ -60,14 +42,23 @@ def _repaint(finished: FinishedMap, log: EditLog, edit: Edit) -> tuple[tuple[Pai
     return (Paint(area=polygon_area(finished, edit), code=edit.class_code),), log.next_number
 
 
-def _polygons(geometry: BaseGeometry) -> BaseGeometry:
-    """Keep the polygons of a geometry."""
-    parts = shapely.get_parts(shapely.get_parts(geometry))
-    return shapely.MultiPolygon([part for part in parts if part.geom_type == "Polygon" and part.area > 0])
+def _set_class(finished: FinishedMap, log: EditLog, edit: Edit) -> tuple[tuple[Paint, ...], int]:
+    return (resolve_segments if edit.layer == SEGMENTS else resolve_objects)(finished, log, edit)
 
 
 def _classes(finished: FinishedMap) -> str:
     return ", ".join(f"{entry.code} ({entry.name})" for entry in finished.legend.classes)
 
 
-_RESOLVERS: Final[Mapping[str, Resolver]] = MappingProxyType({"repaint": _repaint})
+_RESOLVERS: Final[Mapping[str, Resolver]] = MappingProxyType(
+    {
+        "repaint": _repaint,
+        "set_class": _set_class,
+        "move_vertex": resolve_vertex,
+        "add_object": resolve_objects,
+        "reshape_object": resolve_objects,
+        "delete_object": resolve_objects,
+        "split_object": resolve_objects,
+        "merge_objects": resolve_objects,
+    }
+)

@@ -72,9 +72,9 @@ def _correct(finished: FinishedMap, log: EditLog, folder: Path) -> EditLog:
 
 def _write_vectors(task: LayerTask) -> tuple[dict[str, int], dict[str, int]]:
     counts, next_fid = dict[str, int](), dict(task.log.next_fid)
-    if task.finished.bundle.segments.exists():
+    if task.finished.has(task.finished.bundle.segments):
         counts[SEGMENTS], next_fid[SEGMENTS] = write_polygons(task)
-    if task.finished.objects.exists():
+    if task.finished.has(task.finished.objects):
         counts[OBJECTS], next_fid[OBJECTS] = write_objects(task)
     return counts, next_fid
 
@@ -106,7 +106,7 @@ def _rewritten(finished: FinishedMap) -> set[str]:
     styles = [path.with_suffix(".qml") for path in rasters] + [Path(f"{path}.aux.xml") for path in rasters]
     vectors = [bundle.segments, finished.objects]
     paths = [*rasters, *styles, *vectors, bundle.preview, bundle.project, bundle.item, bundle.run_record]
-    return {path.name for path in paths if path.exists() and path.name in _recorded(finished, bundle)}
+    return {path.name for path in paths if finished.has(path) and path.name in _recorded(finished, bundle)}
 
 
 def _recorded(finished: FinishedMap, bundle: Bundle) -> set[str]:

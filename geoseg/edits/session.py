@@ -137,11 +137,12 @@ class EditSession:
 
         return self._change(again, revision)
 
-    def save(self, *, revision: int | None = None) -> int:
+    def save(self, *, revision: int | None = None, again: bool = False) -> int:
         """Rewrite the layers of the map so that they show the active edits, whole or not at all.
 
         Args:
             revision: revision that is saved; None: the one that this session has seen last.
+            again: rewrite the layers also if they show all edits already, because files of them are damaged.
 
         Returns:
             The new revision, or the old one if there was nothing to save.
@@ -152,7 +153,7 @@ class EditSession:
             WriteError: the disk is full or fails; the old layers stand.
         """
         with self._at(revision) as log:
-            if log.pending:
+            if log.pending or again:
                 self._log = save_edits(self.finished, log)
                 self.finished = FinishedMap(bundle=self.finished.bundle)
         return self.revision

@@ -18,6 +18,7 @@ from geoseg.io.publish.grid import LayerGrid
 Bools = npt.NDArray[np.bool_]
 F64 = npt.NDArray[np.float64]
 _SHIFT_PX = 1
+_STRIP_ROWS = 4096
 Conversion = Callable[[F64, F64], tuple[F64, F64]]
 
 
@@ -54,6 +55,28 @@ def burn(area_px: BaseGeometry, window: Window) -> Bools:
         return np.zeros(window.shape, np.bool_)
     shifted = shapely.transform(area_px, lambda points: points + _SHIFT_PX)
     return np.asarray(rasterize([shifted], out_shape=window.shape, transform=_at(window), dtype="uint8"), np.bool_)
+
+
+class BurntArea:
+    """Pixels of an area, burnt once and kept as bits; read from any thread, unlike rasterio's function, which warns.
+
+    Args:
+        area_px: in columns and rows.
+        window: smallest window of its pixels.
+    """
+
+    def __init__(self, area_px: BaseGeometry, window: Window) -> None:
+        self._window = window
+        strips = [np.zeros((0, -(-window.width // 8)), np.uint8)]
+        for top in range(window.row_start, window.row_stop, _STRIP_ROWS):
+            strip = Window(top, min(top + _STRIP_ROWS, window.row_stop), window.col_start, window.col_stop)
+            strips.append(np.packbits(burn(area_px, strip), axis=1))
+        self._bits = np.concatenate(strips)
+
+    def read(self, part: Window) -> Bools:
+        """Mark the pixels of a part of the window, (y, x) bool."""
+        rows, cols = part.within(self._window)
+        return np.unpackbits(self._bits[rows], axis=1, count=self._window.width)[:, cols].astype(np.bool_)
 
 
 def outline(mask: Bools, window: Window) -> BaseGeometry:

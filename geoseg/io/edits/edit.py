@@ -141,11 +141,13 @@ class Paint:
         area: polygons in the CRS of the scene; pixels whose centres lie inside are painted.
         code: class that the pixels get; None: they keep theirs.
         number: number of the object by hand that the pixels belong to; ``AUTOMATIC``: to none.
+        kept: True if the area is an object that only keeps its outline, because one next to it was edited.
     """
 
     area: BaseGeometry
     code: int | None
     number: int = AUTOMATIC
+    kept: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

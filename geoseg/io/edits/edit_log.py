@@ -79,12 +79,17 @@ def _log(path: Path) -> EditLog:
     with read_only(path) as db:
         state = json.loads(db.execute("SELECT value FROM edit_state").fetchone()[0])
         rows = db.execute("SELECT edit_id, request, state, saved FROM edits ORDER BY fid").fetchall()
-        painted = db.execute("SELECT edit_id, class_code, number, geom FROM paints ORDER BY fid").fetchall()
+        painted = db.execute("SELECT edit_id, class_code, number, kept, geom FROM paints ORDER BY fid").fetchall()
     if state["version"] != _VERSION:
         raise ValueError(f"it has version {state['version']}, not {_VERSION}")
     paints: dict[str, list[Paint]] = {}
-    for ident, code, number, blob in painted:
-        paint = Paint(area=shapely.from_wkb(wkb_of(blob)), code=None if code is None else int(code), number=number)
+    for ident, code, number, kept, blob in painted:
+        paint = Paint(
+            area=shapely.from_wkb(wkb_of(blob)),
+            code=None if code is None else int(code),
+            number=number,
+            kept=bool(kept),
+        )
         paints.setdefault(ident, []).append(paint)
     return EditLog(
         revision=state["revision"],
@@ -142,7 +147,10 @@ def _edit_table(log: EditLog, names: Mapping[int, str]) -> Table:
         "state": ([entry.state for entry in entries], "O"),
         "saved": ([int(entry.saved) for entry in entries], "i4"),
         "request": ([_request(edit) for edit in edits], "O"),
-        GEOMETRY: ([_multi(shapely.union_all([paint.area for paint in entry.paints])) for entry in entries], "O"),
+        GEOMETRY: (
+            [_multi(shapely.union_all([paint.area for paint in entry.paints if not paint.kept])) for entry in entries],
+            "O",
+        ),
     }
 
 
@@ -153,6 +161,7 @@ def _paint_table(log: EditLog, names: Mapping[int, str]) -> Table:
         "class_code": ([paint.code for _, paint in rows], "f8"),
         "class_name": ([names.get(-1 if paint.code is None else paint.code) for _, paint in rows], "O"),
         "number": ([paint.number for _, paint in rows], "i4"),
+        "kept": ([int(paint.kept) for _, paint in rows], "i4"),
         GEOMETRY: ([_multi(paint.area) for _, paint in rows], "O"),
     }
 

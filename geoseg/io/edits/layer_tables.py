@@ -11,7 +11,7 @@ from typing import Any
 import shapely
 from shapely.geometry.base import BaseGeometry
 
-from geoseg.io.checks.geopackage import quoted
+from geoseg.io.checks.geopackage import check_geopackage, quoted
 from geoseg.io.files.sqlite_file import read_only
 from geoseg.io.polygons.segment_stream import GEOMETRY
 
@@ -26,6 +26,15 @@ def wkb_of(blob: bytes) -> bytes:
         OGC GeoPackage 1.3, 2.1.3 BLOB Format.
     """
     return blob[8 + _ENVELOPE_BYTES[(blob[3] >> 1) & 0x7] :]
+
+
+def is_geopackage(path: Path) -> bool:
+    """Return True if a file is a whole GeoPackage."""
+    try:
+        check_geopackage(path)
+    except (OSError, ValueError, sqlite3.Error):
+        return False
+    return True
 
 
 def has_column(path: Path, layer: str, column: str) -> bool:

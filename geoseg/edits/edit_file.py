@@ -1,0 +1,143 @@
+"""Edits in a GeoJSON file, and edits as JSON."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import shapely
+from pyproj import CRS, Transformer
+from pyproj.exceptions import CRSError, ProjError
+from shapely.errors import ShapelyError
+from shapely.geometry import shape
+from shapely.geometry.base import BaseGeometry
+
+from geoseg.edits.finished_map import FinishedMap
+from geoseg.errors import SceneError, UsageError
+from geoseg.io.edits.edit import Edit, LoggedEdit
+
+_FIELDS = frozenset({"kind", "class", "ids", "layer", "width_px", "author"})
+_WGS84 = "OGC:CRS84"
+
+
+def read_edits(path: Path, finished: FinishedMap) -> tuple[Edit, ...]:
+    """Read edits from a GeoJSON file: one feature for each, in order.
+
+    Coordinates are longitude and latitude, unless the collection has a member ``crs`` as GDAL writes it, or the scene
+    has no CRS.
+
+    Args:
+        path: the file.
+        finished: the map that is corrected.
+
+    Raises:
+        SceneError: the file cannot be read or is no GeoJSON.
+        UsageError: a feature is no edit.
+    """
+    try:
+        document = json.loads(path.read_bytes())
+        features = document["features"]
+        named = document.get("crs")
+        crs = _WGS84 if named is None else str(named["properties"]["name"])
+        found = [(feature.get("geometry"), feature["properties"] or {}) for feature in features]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        cause = getattr(error, "strerror", None) or f"it is no GeoJSON collection of features: {error!r}"
+        raise SceneError(str(path), f"{cause}.", "Give a GeoJSON file of edits.") from error
+    return tuple(edit_of(geometry, properties, finished, crs) for geometry, properties in found)
+
+
+def edit_of(
+    geometry: Mapping[str, Any] | None, properties: Mapping[str, Any], finished: FinishedMap, crs: str | None = None
+) -> Edit:
+    """Make an edit from the geometry and the properties of a GeoJSON feature.
+
+    Args:
+        geometry: GeoJSON geometry, or None.
+        properties: ``kind``; ``class``, by name or code; ``ids``; ``layer``; ``width_px``; ``author``.
+        finished: the map that is corrected.
+        crs: CRS of the geometry; None: that of the scene.
+
+    Raises:
+        UsageError: it is no edit.
+    """
+    unknown = sorted(set(properties) - _FIELDS)
+    if unknown:
+        raise UsageError(f"an edit has no {unknown[0]!r}; it has {', '.join(sorted(_FIELDS))}.")
+    ids = properties.get("ids") or ()
+    if isinstance(ids, str):  # GDAL's formats have no lists
+        ids = [part for part in re.split(r"[,\s]+", ids.strip("[]() ")) if part]
+    try:
+        return Edit(
+            kind=properties["kind"],
+            geometry=_geometry(geometry, finished, crs),
+            class_code=class_code(properties.get("class"), finished),
+            ids=tuple(int(ident) for ident in ([ids] if isinstance(ids, int) else ids)),
+            layer=properties.get("layer") or "objects",
+            width_px=None if properties.get("width_px") is None else float(properties["width_px"]),
+            author=str(properties.get("author") or ""),
+        )
+    except KeyError as error:
+        raise UsageError("an edit has no 'kind'.") from error
+    except (ValueError, TypeError, AttributeError, ShapelyError) as error:
+        if isinstance(error, UsageError):
+            raise
+        raise UsageError(f"{properties.get('kind')}: {error}.") from error
+
+
+def class_code(named: object, finished: FinishedMap) -> int | None:
+    """Return the code of a class given by name or code, or ``nodata``; None for None.
+
+    Raises:
+        UsageError: there is no such class.
+    """
+    if named is None or named == "":
+        return None
+    legend = finished.legend
+    by_name = {"nodata": legend.nodata} | {str(code): code for code in (*legend.codes, legend.nodata)}
+    by_name |= dict(zip(legend.names, legend.codes, strict=True))
+    code = by_name.get(str(named))
+    if code is None:
+        listed = ", ".join(f"{entry.name} ({entry.code})" for entry in legend.classes)
+        raise UsageError(f"there is no class {named!r}. There are {listed}, and nodata.")
+    return code
+
+
+def facts_of_edit(entry: LoggedEdit) -> dict[str, Any]:
+    """Describe an edit of the log as JSON values."""
+    edit = entry.edit
+    return {
+        "id": edit.id,
+        "kind": edit.kind,
+        "class": edit.class_code,
+        "ids": list(edit.ids),
+        "layer": edit.layer,
+        "author": edit.author,
+        "time": edit.time.isoformat(timespec="seconds"),
+        "state": entry.state,
+        "saved": entry.saved,
+    }
+
+
+def _geometry(geometry: Mapping[str, Any] | None, finished: FinishedMap, crs: str | None) -> BaseGeometry | None:
+    if geometry is None:
+        return None
+    found = shapely.force_2d(shape(dict(geometry)))
+    target = finished.grid.crs_wkt
+    if crs is None or target is None:
+        return found
+    try:
+        to_scene = Transformer.from_crs(CRS.from_user_input(crs), CRS.from_wkt(target), always_xy=True)
+    except CRSError as error:
+        raise UsageError(f"the CRS {crs} of the edits is not known.") from error
+
+    def convert(points: Any) -> Any:
+        return np.column_stack(to_scene.transform(points[:, 0], points[:, 1], errcheck=True))
+
+    try:
+        return shapely.transform(found, convert)
+    except ProjError as error:
+        raise UsageError(f"coordinates of the edits do not fit their CRS {crs}: {error}.") from error
