@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 JOBS ?= 2
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n $(JOBS) --dist loadfile
 
-.PHONY: env demo test test-slow lint qgis plugin docs bench clean
+.PHONY: browser env demo test test-slow lint qgis plugin docs bench clean
 
 env: $(VENV)/.made
 
@@ -36,6 +36,12 @@ qgis:
 	@/usr/bin/python3 -c "import qgis.core" 2>/dev/null || \
 	  { apt-get update -qq && apt-get install -y -qq --no-install-recommends qgis python3-qgis >/dev/null; } || \
 	  echo "QGIS cannot be installed here (not root, or not Debian): its tests will be skipped"
+
+# The page of geoseg view in Debian's Chromium; without it those tests are skipped.
+browser: env
+	command -v chromium >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium >/dev/null; }
+	$(BIN)/pip install --quiet --constraint constraints.txt playwright
+	$(BIN)/pytest -p no:cacheprovider tests/viewer/test_browser.py
 
 # The zip holds the wheel too, so that the plugin can make an environment with this geoseg in it.
 plugin: env

@@ -21,6 +21,7 @@ _FUNCTIONS = {
     "segment": "geoseg.run.lazy",
     "train": "geoseg.training.train",
     "vectorise": "geoseg.vector.dataframe",
+    "view": "geoseg.viewer.notebook",
 }
 _VALUES = {
     "Architecture": "geoseg.core.card",
@@ -75,6 +76,7 @@ if TYPE_CHECKING:
     from geoseg.vector.dataframe import objects as objects
     from geoseg.vector.dataframe import vectorise as vectorise
     from geoseg.vector.spec import VectorSpec as VectorSpec
+    from geoseg.viewer.notebook import view as view
 
 __all__ = [
     "Architecture",
@@ -110,6 +112,7 @@ __all__ = [
     "segment",
     "train",
     "vectorise",
+    "view",
 ]
 
 

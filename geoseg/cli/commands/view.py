@@ -19,8 +19,6 @@ from geoseg.cli.arguments.opening import (
     max_pixels,
 )
 
-_PACKAGES = frozenset({"fastapi", "mapbox_vector_tile", "morecantile", "rio_tiler", "starlette", "uvicorn"})
-
 
 def view(
     target: Annotated[
@@ -45,8 +43,8 @@ def view(
 ) -> None:
     """Show imagery, maps and polygons in the browser, until Ctrl-C. Nothing leaves this machine."""
     from geoseg.core.text import printable
-    from geoseg.errors import UsageError
     from geoseg.io.raster.open_options import OpenOptions
+    from geoseg.viewer.requirements import missing_package
 
     opening = OpenOptions(
         assume_crs=assume_crs,
@@ -62,11 +60,7 @@ def view(
         from geoseg.viewer.opened import MapView, open_run
         from geoseg.viewer.serve import open_browser, start_server
     except ModuleNotFoundError as error:
-        if error.name is None or error.name.partition(".")[0] not in _PACKAGES:
-            raise
-        raise UsageError(
-            f"geoseg view needs the Python package {error.name}. Install it: pip install 'geoseg[view]'."
-        ) from error
+        raise missing_package(error) from error
     run = open_run(target, opening)
     other = None if compare is None else open_run(compare, opening)
     server = start_server(MapView(run=run, other=other), port=port)
