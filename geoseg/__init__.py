@@ -6,8 +6,19 @@ or ``Path``. An input that is refused raises an error of ``geoseg.errors``.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+import _signal
+import sys
+
+_program = (getattr(sys, "argv", None) or [""])[0]
+if (
+    _program.rpartition("/")[2] == "geoseg" or (_program == "-m" and "geoseg" in sys.orig_argv[:8])
+) and _signal.getsignal(_signal.SIGINT) is _signal.default_int_handler:
+    # This is the command, and until it watches its signals Ctrl-C ends it as SIGTERM does: Python would print a
+    # traceback. So it is the first thing that happens, by a module that is built in: importing others takes a while.
+    _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
+
+import importlib  # noqa: E402 - see above
+from typing import TYPE_CHECKING, Any  # noqa: E402 - same
 
 __version__ = "0.1.0"
 

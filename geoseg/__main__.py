@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 
-_IS_COMMAND = __name__ == "__main__" or sys.argv[0].rpartition("/")[2] == "geoseg"
-if _IS_COMMAND and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-    # until the signals are watched, Ctrl-C ends the process as SIGTERM does: Python would print a traceback
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-from geoseg.process.signals import Interrupted, leave, print_interrupted, watch_signals  # noqa: E402 - importing takes a while
-from geoseg.process.streams import open_streams, use_utf8  # noqa: E402 - same
+from geoseg.process.signals import Interrupted, leave, print_interrupted, watch_signals
+from geoseg.process.streams import open_streams, use_utf8
 
 
 def main() -> None:

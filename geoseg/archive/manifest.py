@@ -21,7 +21,7 @@ from pydantic import ValidationError
 from geoseg.archive.fingerprints import Files
 from geoseg.archive.record import SceneRecord
 from geoseg.errors import WriteError
-from geoseg.io.files.writing import write_json
+from geoseg.io.files.writing import make_durable_folder, write_json
 from geoseg.io.publish.bundle import ARCHIVE_RECORDS
 
 _FORMAT = "geoseg-archive-1"
@@ -78,7 +78,7 @@ class Manifest:
         """
         path = self._path(entry.record.name)
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_durable_folder(path.parent)
         except OSError as error:
             raise WriteError(f"{path.parent}: cannot be made ({error.strerror}). Choose another out.") from error
         value = {

@@ -24,7 +24,7 @@ from geoseg.archive.sources.scene_ref import SceneRef
 from geoseg.core.digest import sha256_of_json
 from geoseg.core.window import Window
 from geoseg.errors import WriteError
-from geoseg.io.files.writing import write_json
+from geoseg.io.files.writing import make_durable_folder, write_json
 from geoseg.io.raster.open_options import OpenOptions
 from geoseg.io.raster.scene import Scene
 from geoseg.io.raster.surroundings import aligned
@@ -266,7 +266,7 @@ class Neighbourhood:
     def _keep(self) -> None:
         scenes = {name: [member.state, _facts(member.grid)] for name, member in self._members.items()}
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
+            make_durable_folder(self._path.parent)
         except OSError as error:
             raise WriteError(f"{self._path.parent}: cannot be made ({error.strerror}). Choose another out.") from error
         write_json(self._path, {"format": _FORMAT, "scenes": scenes})

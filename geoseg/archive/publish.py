@@ -22,7 +22,7 @@ from geoseg.archive.report.whole_map import WholeMap
 from geoseg.core.legend import Legend, LegendClass
 from geoseg.errors import UsageError
 from geoseg.io.files.output_lock import remove_free_locks
-from geoseg.io.files.writing import reap_parts, write_bytes
+from geoseg.io.files.writing import make_durable_folder, reap_parts, write_bytes
 from geoseg.io.publish.bundle import Bundle
 from geoseg.io.publish.scene_footprints import write_footprints
 from geoseg.io.publish.scene_index import area_columns, write_scene_index
@@ -99,7 +99,7 @@ def publish_archive(
     out = out.absolute()
     if not out.is_dir():
         raise UsageError(f"{out}: the archive's folder is not there. Run the archive first, or check the path.")
-    (out / FOLDER / "models").mkdir(parents=True, exist_ok=True)
+    make_durable_folder(out / FOLDER / "models")
     for folder in (out / FOLDER, *(out / FOLDER / name for name in ("models", "upright", ITEMS))):
         reap_parts(folder)
     remove_free_locks(out)

@@ -22,7 +22,7 @@ from torch.export import Dim
 from geoseg.core.card import ModelCard
 from geoseg.errors import ModelError, UsageError
 from geoseg.io.files.targets import keep_existing, keep_inputs
-from geoseg.io.files.writing import all_or_none, whole_file
+from geoseg.io.files.writing import all_or_none, library_writes, whole_file
 from geoseg.models.bundled import resolve
 from geoseg.models.network import load_network
 from geoseg.runtimes.openvino_runtime import openvino_core, openvino_module
@@ -137,7 +137,8 @@ def to_onnx(
         )
     if card is not None:
         program.model.metadata_props.update({CARD_KEY: card.model_dump_json()} | _deepness_metadata(card, tile))
-    program.save(path)
+    with library_writes():
+        program.save(path)
     settings = onnxruntime.SessionOptions()
     settings.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(path, settings, providers=["CPUExecutionProvider"])
@@ -196,7 +197,8 @@ def to_openvino(network: nn.Module, tile: Tensor, path: Path, card: ModelCard | 
     converted.outputs[0].get_tensor().set_names({"logits"})
     if card is not None:
         converted.set_rt_info(card.model_dump_json(), [CARD_KEY])
-    openvino.save_model(converted, path, compress_to_fp16=False)
+    with library_writes():
+        openvino.save_model(converted, path, compress_to_fp16=False)
     settings = {"INFERENCE_PRECISION_HINT": "f32"}
     answer: npt.NDArray[np.float32] = openvino_core().compile_model(path, "CPU", settings)(tile.numpy())["logits"]
     return answer
@@ -220,7 +222,8 @@ def to_torchscript(
         warnings.simplefilter("ignore")  # branches on the shape are fixed here; torch calls the format old
         traced: Any = torch.jit.trace(network, tile, check_trace=False)  # type: ignore[no-untyped-call]
         files = {} if card is None else {f"{CARD_KEY}.json": card.model_dump_json()}
-        torch.jit.save(traced, path, _extra_files=files)
+        with library_writes():
+            torch.jit.save(traced, path, _extra_files=files)
         again: Any = torch.jit.load(path)  # type: ignore[no-untyped-call]
         answer: npt.NDArray[np.float32] = again(tile).numpy()
     return answer

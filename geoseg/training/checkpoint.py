@@ -11,7 +11,7 @@ import torch
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from geoseg.errors import OutputError
-from geoseg.io.files.writing import whole_file
+from geoseg.io.files.writing import library_writes, whole_file
 from geoseg.training.recipe import Recipe, recipe_digest
 
 KEY = "geoseg"
@@ -24,7 +24,7 @@ class WholeFiles(TorchCheckpointIO):  # type: ignore[misc]
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
         """Write a checkpoint."""
         del storage_options
-        with whole_file(Path(path)) as part:
+        with whole_file(Path(path)) as part, library_writes():
             torch.save(checkpoint, part)
 
 

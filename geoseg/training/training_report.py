@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from geoseg.core.card import ModelCard
-from geoseg.io.files.writing import write_bytes
+from geoseg.io.files.writing import make_durable_folder, write_bytes
 from geoseg.training.progress import Line
 from geoseg.training.report_pictures import confusion_picture, curves, squares_picture
 from geoseg.training.validation import SHOWN, ValidationResult
@@ -36,7 +36,7 @@ def write_report(folder: Path, use: str, card: ModelCard, found: ValidationResul
     Raises:
         WriteError: the disk is full or fails.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    make_durable_folder(folder)
     pictures = {"curves": curves(lines)}
     if found.counts.sum():
         pictures["confusion"] = confusion_picture(found.counts, card.legend)

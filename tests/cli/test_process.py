@@ -112,6 +112,31 @@ def test_a_command_that_is_still_starting_ends_as_one_that_works(
     assert len(error.splitlines()) == 1
 
 
+@pytest.mark.parametrize("module", ["importlib", "typing", "signal", "geoseg.process.signals", "threading", "typer"])
+def test_an_interruption_while_our_modules_are_imported_shows_no_traceback(module: str, tmp_path: Path) -> None:
+    script = tmp_path / "geoseg"  # the name tells that it is the command
+    script.write_text(
+        "import builtins, os, signal\n"
+        "original = builtins.__import__\n"
+        "def imported(name, names=None, *rest):\n"
+        f"    if name == {module!r} and (names or {{}}).get('__name__', '').startswith('geoseg'):\n"
+        "        os.kill(os.getpid(), signal.SIGINT)\n"
+        "    return original(name, names, *rest)\n"
+        "builtins.__import__ = imported\n"
+        "from geoseg.__main__ import main\n"
+        "main()\n"
+    )
+    ended = subprocess.run([sys.executable, script, "--version"], capture_output=True, text=True)
+    assert ended.returncode in {130, -signal.SIGINT}
+    assert "Traceback" not in ended.stderr
+
+
+def test_importing_the_library_leaves_the_signals_alone() -> None:
+    script = "from signal import *; import geoseg; print(getsignal(SIGINT) is default_int_handler)"
+    for argv in (["-c", script], ["-c", script, "-m", "geoseg"]):
+        assert subprocess.run([sys.executable, *argv], capture_output=True, text=True).stdout == "True\n"
+
+
 def while_python_starts(error: str) -> bool:
     """Tell whether a traceback is Python's own: SIGINT arrived before our first lines had run."""
     return "Traceback" in error and re.search(r"/geoseg/(?!__init__|__main__)", error) is None

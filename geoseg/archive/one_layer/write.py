@@ -25,7 +25,7 @@ from geoseg.core.digest import sha256_of_json
 from geoseg.core.legend import Legend
 from geoseg.core.segments import Segments
 from geoseg.errors import SceneError
-from geoseg.io.files.writing import reap_parts, write_json
+from geoseg.io.files.writing import make_durable_folder, reap_parts, write_json
 from geoseg.io.polygons.geoparquet import write_geoparquet
 from geoseg.io.polygons.pmtiles import write_pmtiles
 from geoseg.io.polygons.segment_files import OBJECT_ID, WITH_ID, read_parquet, with_ids
@@ -92,7 +92,7 @@ class _Group:
         self._folder, self._tiles = out / FOLDER / ident, out / FOLDER / f"{ident}.pmtiles"
         self._kept = out / ".geoseg" / "joined" / ident
         for folder in (self._folder, self._kept):
-            folder.mkdir(parents=True, exist_ok=True)
+            make_durable_folder(folder)
             reap_parts(folder)
         self._legend, self._sheets = legend, sheets
         self._before = _read_state(self._kept / "state.json")

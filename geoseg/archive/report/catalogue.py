@@ -12,7 +12,7 @@ from geoseg.archive.record import SceneRecord
 from geoseg.archive.report.formatting import readable
 from geoseg.core.layer import class_layer, confidence_layer, segment_layer
 from geoseg.core.legend import Legend
-from geoseg.io.files.writing import write_json
+from geoseg.io.files.writing import make_durable_folder, write_json
 from geoseg.io.publish.layer_kinds import kind_of
 from geoseg.io.publish.stac_item import (
     CATALOGUE_FILE,
@@ -155,7 +155,7 @@ class Catalogue:
         """
         name = hashlib.sha256(path.encode(errors="surrogateescape")).hexdigest()[:16]
         copy = self._out / FOLDER / ITEMS / f"{name}.stac.json"
-        copy.parent.mkdir(exist_ok=True)
+        make_durable_folder(copy.parent)
         folder = f"../../{href(posixpath.dirname(path))}"
         links = [link | {"href": _moved(link["href"], folder)} for link in item.get("links", ())]
         assets = {key: asset | {"href": _moved(asset["href"], folder)} for key, asset in item["assets"].items()}

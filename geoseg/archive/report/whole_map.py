@@ -20,6 +20,7 @@ from geoseg.archive.report.catalogue import FOLDER
 from geoseg.archive.report.formatting import readable
 from geoseg.core.layer import CLASSES, SEGMENTS, VECTOR_SUFFIX, Layer, segment_layer, whole_class_map_schema
 from geoseg.core.legend import Legend
+from geoseg.io.files.writing import make_durable_folder
 from geoseg.io.polygons.merged_segments import merge_segments
 from geoseg.io.publish.about import About
 from geoseg.io.publish.bundle import Bundle
@@ -142,7 +143,7 @@ class WholeMap:
         name = hashlib.sha256(str(bundle.directory.relative_to(self._out)).encode(errors="surrogateescape"))
         prefix = "" if kind == CLASSES else f"{kind}-"
         vrt = self._out / FOLDER / "upright" / f"{prefix}{name.hexdigest()[:16]}.vrt"
-        vrt.parent.mkdir(exist_ok=True)
+        make_durable_folder(vrt.parent)
         self.written.append(vrt)
         return vrt
 

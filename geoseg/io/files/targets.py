@@ -9,6 +9,7 @@ from pathlib import Path
 from geoseg.errors import OutputError, UsageError
 from geoseg.io.files.drivers import is_remote, local_name
 from geoseg.io.files.interrupts import expect_output
+from geoseg.io.files.writing import make_durable_folder
 
 Input = str | os.PathLike[str] | None
 
@@ -80,7 +81,7 @@ def make_folder(path: Path) -> None:
         UsageError: the path or one of its parents is no folder.
     """
     try:
-        path.mkdir(parents=True, exist_ok=True)
+        make_durable_folder(path)
     except (FileExistsError, NotADirectoryError) as error:
         raise _no_folder(path) from error
 

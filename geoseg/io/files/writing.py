@@ -135,6 +135,34 @@ def scratch_file(path: Path) -> Iterator[Path]:
             _remove(target.parent, part.name)
 
 
+@contextmanager
+def library_writes() -> Iterator[None]:
+    """Raise an ``OSError`` where a library's own writer reports a disk that is full or fails by a ``RuntimeError``.
+
+    Torch and OpenVINO do. It is put around the one call that writes, where they have nothing else to report.
+
+    Raises:
+        OSError: the library's writer failed.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        words = " ".join(str(error).split())
+        raise OSError(errno.EIO, f"the disk is full or fails: {words[:200]}") from error
+
+
+def make_durable_folder(path: Path) -> None:
+    """Make a folder and the missing ones above it, so that a power cut does not take them from under their files.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    missing = [folder for folder in (path, *path.parents) if not folder.exists()]
+    path.mkdir(parents=True, exist_ok=True)
+    for folder in missing:
+        sync_folder(folder)
+
+
 def sync_folder(path: Path) -> None:
     """Ask the disk to keep a file's new name through a power cut; a failure is logged and never raised.
 

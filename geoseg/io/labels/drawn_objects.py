@@ -109,7 +109,7 @@ def read_coco(path: Path) -> dict[str, list[DrawnObject]]:
         for entry in content["annotations"]:
             one = _of_coco(entry, names[int(entry["category_id"])])
             found[files[int(entry["image_id"])]].append(one)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise SceneError(
             str(path), f"no COCO annotations ({type(error).__name__}: {error}).", "Give an instances_*.json file."
         ) from error
@@ -132,7 +132,7 @@ def read_labelme(path: Path) -> list[DrawnObject]:
             for shape in content["shapes"]
             if shape.get("shape_type", "polygon") in {"polygon", "rectangle"}
         ]
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise SceneError(str(path), f"no labelme file ({type(error).__name__}: {error}).", "Save it anew.") from error
 
 
@@ -163,6 +163,9 @@ def _outline(shape: Mapping[str, Any]) -> Ring:
     return tuple(points)
 
 
+_LONGEST_RUN_BITS = 60
+
+
 def _unpacked(text: str) -> tuple[int, ...]:
     """Unpack COCO's text of run lengths: groups of five bits, each length less the one before the last.
 
@@ -175,6 +178,8 @@ def _unpacked(text: str) -> tuple[int, ...]:
         value = shift = 0
         more = True
         while more:
+            if shift > _LONGEST_RUN_BITS:
+                raise ValueError("a run of a mask is longer than any picture")
             bits = ord(text[place]) - 48
             value |= (bits & 0x1F) << shift
             more = bool(bits & 0x20)

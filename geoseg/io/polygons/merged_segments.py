@@ -10,6 +10,7 @@ import pyogrio
 
 from geoseg.core.layer import SEGMENTS
 from geoseg.core.legend import Legend
+from geoseg.io.checks.geopackage import check_geopackage
 from geoseg.io.files.gdal_messages import suppress_gdal_messages
 from geoseg.io.files.sqlite_file import read_only
 from geoseg.io.files.writing import whole_file
@@ -49,6 +50,7 @@ def merge_segments(path: Path, sources: Sequence[tuple[str, Path]], *, crs_wkt: 
     unreadable: list[str] = []
 
     def verify(part: Path) -> None:
+        check_geopackage(part)
         with read_only(part) as db:
             (found,) = db.execute(f"SELECT count(*) FROM {LAYER}").fetchone()  # noqa: S608 - a constant
         if found != rows:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import rasterio
+from rasterio._err import CPLE_BaseError
 from rasterio.enums import MaskFlags
 from rasterio.errors import RasterioError
 from rasterio.windows import Window as RasterioWindow
@@ -72,7 +73,7 @@ class Source:
         self.uri = uri
         self._lock = threading.Lock()
         self._documents = file.documents
-        with gdal_messages() as messages, gdal_settings(), ExitStack() as closing:
+        with _damage_refused(uri), gdal_messages() as messages, gdal_settings(), ExitStack() as closing:
             self.dataset, self.files, notes, said = _opened(uri, file)
             closing.callback(self.dataset.close)
             self._refuse_too_many_bands(options)
@@ -258,6 +259,17 @@ class Source:
             self.dataset.close()
             if self._documents is not None:
                 self._documents.close()
+
+
+@contextmanager
+def _damage_refused(uri: str) -> Iterator[None]:
+    """Refuse a file whose metadata GDAL or rasterio fails on: keys of unknown kind, texts that are no UTF-8."""
+    try:
+        yield
+    except (RasterioError, CPLE_BaseError, UnicodeDecodeError) as error:
+        raise SceneError(
+            uri, f"its metadata is damaged ({reason(error)}).", "Download or export it again, or gdal_translate it."
+        ) from error
 
 
 def reason(error: BaseException) -> str:
