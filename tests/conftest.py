@@ -195,3 +195,26 @@ def serve() -> Iterator[Any]:
 def served(serve: Any, run_output: Path) -> Any:
     """A server of the run, and a client that knows its token."""
     return serve(run_output)
+
+
+@pytest.fixture(scope="session")
+def fault_runs(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Any:
+    """Small runs of commands by their names, whose inputs are made; see ``faults/small_runs.py``."""
+    from small_runs import small_runs
+
+    return small_runs(tmp_path_factory.mktemp("runs"), tiny_model)
+
+
+@pytest.fixture(scope="session")
+def fault_server(tmp_path_factory: pytest.TempPathFactory, fault_runs: Any) -> Iterator[Any]:
+    """Runs commands in which one call of the system fails, in forks of a process that has run each; see ``faults``."""
+    from injection import FaultServer, build, why_not
+
+    if (reason := why_not()) is not None:
+        pytest.skip(reason)
+    scratch = tmp_path_factory.mktemp("faults")
+    with FaultServer(scratch, build(scratch)) as started:
+        for run in fault_runs.values():
+            run.clear()
+            started.warm(run.argv)
+        yield started
