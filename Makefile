@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 JOBS ?= 2
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n $(JOBS) --dist loadfile
 
-.PHONY: browser env demo test test-slow lint qgis plugin docs bench clean
+.PHONY: browser env demo test test-slow lint qgis plugin docs bench audit sbom clean
 
 env: $(VENV)/.made
 
@@ -57,6 +57,19 @@ docs: env
 
 bench: env
 	$(BIN)/python benchmarks/predict.py
+
+# Known holes and licences of what is installed. It asks a package index, so it is no part of the tests and never fails.
+audit: env
+	@$(PYTHON) -m venv $(VENV)/audit && $(VENV)/audit/bin/pip install --quiet --retries 1 --timeout 10 pip-audit pip-licenses || \
+	  { echo "No package index can be reached: nothing is audited"; exit 0; }
+	@test ! -x $(VENV)/audit/bin/pip-audit || \
+	  { $(BIN)/pip freeze --exclude-editable >$(VENV)/audit/installed.txt; \
+	    $(VENV)/audit/bin/pip-audit --no-deps --disable-pip -r $(VENV)/audit/installed.txt || true; }
+	@test ! -x $(VENV)/audit/bin/pip-licenses || $(VENV)/audit/bin/pip-licenses --python $(BIN)/python --order license
+
+# What a release is made of, as CycloneDX.
+sbom: env
+	$(BIN)/python .ci/sbom.py dist/geoseg.cdx.json
 
 clean:
 	rm -rf $(VENV) out build dist *.egg-info

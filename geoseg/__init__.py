@@ -6,7 +6,7 @@ or ``Path``. An input that is refused raises an error of ``geoseg.errors``.
 
 from __future__ import annotations
 
-import _signal
+import _signal  # type: ignore[import-not-found]
 import sys
 
 _program = (getattr(sys, "argv", None) or [""])[0]
