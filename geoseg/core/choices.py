@@ -48,3 +48,7 @@ Unanswered = Literal["ignore", "wrong"]
 
 Allocation = Literal["proportional", "equal", "neyman"]
 """Allocation of the points of a sample to classes."""
+
+ClickMethod = Literal["plain", "rgb-brs", "distmap-brs", "f-brs-a", "f-brs-b", "f-brs-c"]
+"""How an answer is made to agree with clicks: not at all, or by changing the image, the maps of clicks, or the features
+at one of three places."""

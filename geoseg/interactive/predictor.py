@@ -4,21 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from geoseg.core.choices import ClickMethod
 from geoseg.interactive.brs import BrsSettings, Numbers, refine
 from geoseg.interactive.clicks import Click, click_places, click_squares, flipped
 from geoseg.interactive.zoom import Zoom, ZoomSettings
 from geoseg.nn.interactive.contract import Features, Insertion, InteractiveNetwork
-
-Method = Literal["plain", "rgb-brs", "distmap-brs", "f-brs-a", "f-brs-b", "f-brs-c"]
-"""How an answer is made to agree with the clicks: not at all, or by changing the image, the maps of clicks, or the
-features at one of three places; see ``geoseg.nn.interactive.contract``."""
 
 _PLACES: dict[str, Insertion] = {"f-brs-a": "A", "f-brs-b": "B", "f-brs-c": "C"}
 _SEEN: dict[str, int | None] = {"plain": None, "rgb-brs": 5, "distmap-brs": 5}
@@ -30,7 +27,7 @@ class PredictorSettings:
     """Settings of a predictor; the defaults are the authors'.
 
     Attributes:
-        method: how an answer is made to agree with the clicks.
+        method: how an answer is made to agree with the clicks; places as in ``geoseg.nn.interactive.contract``.
         brs: of the refinement.
         zoom: of the zoom; None: the network always sees the whole image.
         flip: the answers to the image and to its mirror image are averaged.
@@ -38,7 +35,7 @@ class PredictorSettings:
             authors' number for the method.
     """
 
-    method: Method = "f-brs-b"
+    method: ClickMethod = "f-brs-b"
     brs: BrsSettings = field(default_factory=BrsSettings)
     zoom: ZoomSettings | None = field(default_factory=ZoomSettings)
     flip: bool = True

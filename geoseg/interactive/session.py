@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 import shapely
-import torch
 from scipy import ndimage
 
+from geoseg.core.choices import ClickMethod
 from geoseg.core.spec import PredictSpec
 from geoseg.core.window import Window
 from geoseg.errors import UsageError
-from geoseg.inference.match import match
 from geoseg.interactive.clicks import Click
 from geoseg.interactive.model import ClickModel
 from geoseg.interactive.outline import outline
-from geoseg.interactive.predictor import Method, Predictor, PredictorSettings
+from geoseg.interactive.pixels import MOST_PX, covering, own_pixels, read_window, surroundings
+from geoseg.interactive.predictor import Predictor, PredictorSettings
 from geoseg.interactive.zoom import ZoomSettings
 
 if TYPE_CHECKING:
@@ -38,10 +38,6 @@ ScenePoint = tuple[float, float, bool]
 Box = tuple[float, float, float, float]
 """Left, bottom, right and top in the scene's CRS."""
 
-LEAST_PX, MOST_PX = 400, 1600
-"""Least and most pixels on a side of the window that an answer is computed on."""
-
-_AROUND = 1.4
 _OUTSIDE = 0.05
 
 
@@ -88,13 +84,11 @@ class ClickSession:
     """
 
     def __init__(
-        self, scene: Scene, model: ClickModel, *, method: Method = "f-brs-c", spec: PredictSpec | None = None
+        self, scene: Scene, model: ClickModel, *, method: ClickMethod = "f-brs-c", spec: PredictSpec | None = None
     ) -> None:
         self.scene = scene
         self.model = model
-        # the scene's own pixels are what is clicked on: they are not brought to the model's resolution
-        own = model.card.model_copy(update={"gsd_m": model.card.gsd_m.model_copy(update={"min": 1e-9, "max": 1e9})})
-        self._plan = match(scene, own, spec)
+        self._plan = own_pixels(scene, model.card, spec)
         self._settings = PredictorSettings(method=method, zoom=ZoomSettings(target_px=model.card.tile_px))
         self._transform: Affine = scene.geobox.transform
         self._extent = scene.extent
@@ -130,9 +124,8 @@ class ClickSession:
         if corners is not None:
             points += _off_corners(corners, self._extent)
         window = self._window(points, corners, shape)
-        raster = self.scene.read(window, self._plan.bands)
-        image = torch.from_numpy(self._plan.normalise(raster.values, raster.valid))
-        image = image.to(next(self.model.network.parameters()).device)
+        pixels, valid = read_window(self.scene, self._plan, window)
+        image = pixels.to(next(self.model.network.parameters()).device)
         local = [Click(c.row - window.row_start, c.col - window.col_start, c.positive) for c in points]
         prior = self._prior(window, corners, previous)
         with self._answering:
@@ -140,7 +133,7 @@ class ClickSession:
             if prior is None and len(local) > 1:
                 predictor.predict(local[:1])
             probability = predictor.predict(local)
-        probability = np.where(raster.valid, probability, 0).astype(np.float32)
+        probability = np.where(valid, probability, 0).astype(np.float32)
         if corners is not None:
             probability *= _inside(corners, window)
         mask = _clicked_parts(probability > self._settings.brs.threshold, local)
@@ -169,14 +162,7 @@ class ClickSession:
     def _corners(self, box: Box) -> Window:
         if not all(math.isfinite(side) for side in box):
             raise UsageError(f"the box {box} has a side that is no number.")
-        return self._covering(shapely.box(*box)).intersection(self._extent)
-
-    def _covering(self, shape: Outline) -> Window:
-        """Smallest window of pixels that covers a shape of the scene's CRS."""
-        back = ~self._transform
-        points = shapely.get_coordinates(shape.envelope if shape.is_empty else shapely.box(*shape.bounds))
-        cols, rows = back * (points[:, 0], points[:, 1])
-        return Window(math.floor(rows.min()), math.ceil(rows.max()), math.floor(cols.min()), math.ceil(cols.max()))
+        return covering(self.scene, shapely.box(*box)).intersection(self._extent)
 
     def _middle(self, corners: Window | None, shape: Outline | None) -> Click | None:
         if corners is not None and corners.pixels:
@@ -193,7 +179,7 @@ class ClickSession:
         """Choose the window of an answer: what is clicked on with its surroundings, inside the scene."""
         wanted = [Window(int(c.row), int(c.row) + 1, int(c.col), int(c.col) + 1) for c in points]
         wanted += [] if corners is None else [corners]
-        wanted += [] if shape is None or shape.is_empty else [self._covering(shape).intersection(self._extent)]
+        wanted += [] if shape is None or shape.is_empty else [covering(self.scene, shape).intersection(self._extent)]
         around = wanted[0]
         for one in wanted[1:]:
             around = around.union(one)
@@ -202,11 +188,7 @@ class ClickSession:
                 f"what is clicked on is {max(around.shape)} pixels long; at most {MOST_PX} are answered at once. "
                 "Click on a smaller object."
             )
-        sides = [
-            _grown((around.row_start, around.row_stop), self._extent.height),
-            _grown((around.col_start, around.col_stop), self._extent.width),
-        ]
-        return Window(*sides[0], *sides[1])
+        return surroundings(around, self._extent)
 
     def _prior(
         self, window: Window, corners: Window | None, previous: InteractiveMask | Outline | None
@@ -221,7 +203,7 @@ class ClickSession:
             return known if known.any() else None
         if previous is None or previous.is_empty:
             return None
-        covered = self._covering(previous).intersection(window)
+        covered = covering(self.scene, previous).intersection(window)
         return _inside(covered, window) if covered.pixels else None
 
     def _zoomed(self, prior: npt.NDArray[np.float32] | None) -> PredictorSettings:
@@ -229,13 +211,6 @@ class ClickSession:
         if prior is None or zoom is None:
             return self._settings
         return replace(self._settings, zoom=replace(zoom, after=0))
-
-
-def _grown(side: tuple[int, int], length: int) -> tuple[int, int]:
-    """Grow an interval by its surroundings, to at least ``LEAST_PX`` and at most ``MOST_PX``, inside [0, length)."""
-    wanted = min(length, MOST_PX, max(LEAST_PX, math.ceil(_AROUND * (side[1] - side[0]))))
-    start = min(max(0, (side[0] + side[1] - wanted) // 2), length - wanted)
-    return start, start + wanted
 
 
 def _inside(corners: Window, window: Window) -> npt.NDArray[np.float32]:

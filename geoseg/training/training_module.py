@@ -28,7 +28,7 @@ from geoseg.models.network import load_network
 from geoseg.nn import build
 from geoseg.nn.interactive.contract import InteractiveNetwork
 from geoseg.nn.parts.auxiliary import Auxiliary, forward_all
-from geoseg.nn.zoo.pretrained import find_encoder, load_encoder_weights, load_equal_tensors
+from geoseg.nn.zoo.pretrained import find_encoder, load_encoder_weights, load_fitting_tensors
 from geoseg.training.auxiliary_losses import auxiliary_loss
 from geoseg.training.checkpoint import KEY
 from geoseg.training.clicks.step import click_loss
@@ -247,7 +247,7 @@ class TrainingModule(LightningModule):  # type: ignore[misc]
         except ModelError as error:
             raise ModelError(f"{model}: its encoder is not that of {self.recipe.name}: {error}") from error
         if self.recipe.task == "interactive":
-            load_equal_tensors(self.network, network.state_dict())
+            load_fitting_tensors(self.network, network.state_dict())
         self.average.load_state_dict(self.network.state_dict())
         return card
 

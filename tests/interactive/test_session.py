@@ -16,7 +16,8 @@ from geoseg.core.card import Architecture, CardBand, GsdRange, ModelCard
 from geoseg.core.legend import Legend, LegendClass
 from geoseg.errors import MatchError, UsageError
 from geoseg.interactive.model import ClickModel
-from geoseg.interactive.session import MOST_PX, ClickSession
+from geoseg.interactive.pixels import MOST_PX
+from geoseg.interactive.session import ClickSession
 from geoseg.io.raster.scene import Scene, open_scene
 from geoseg.testing.clicks import PerfectClicks
 

@@ -9,6 +9,7 @@ import typer
 
 from geoseg.cli.arguments.nodata import ReferenceNodataOption
 from geoseg.cli.commands.evaluate_area import estimate, sample
+from geoseg.cli.commands.evaluate_clicks import clicks
 from geoseg.cli.commands.evaluate_objects import objects
 from geoseg.cli.commands.evaluate_panoptic import panoptic
 from geoseg.cli.commands.evaluate_seams import seams
@@ -24,6 +25,7 @@ evaluate = typer.Typer(
 evaluate.command()(seams)
 evaluate.command()(objects)
 evaluate.command()(panoptic)
+evaluate.command()(clicks)
 evaluate.command()(sample)
 evaluate.command()(estimate)
 
@@ -78,7 +80,8 @@ def compare(
 
     if prediction is None or reference is None:
         raise UsageError(
-            "give --prediction and --reference, or a command: seams, objects, panoptic, sample, estimate. See --help."
+            "give --prediction and --reference, or a command: seams, objects, panoptic, clicks, sample, estimate. "
+            "See --help."
         )
     check_out(out, (prediction, reference, eroded, confidence, legend), overwrite=overwrite)
     if protocol != "isprs" and eroded is not None:

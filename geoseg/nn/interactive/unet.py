@@ -1,4 +1,8 @@
-"""A small U-Net with clicks: the maps of clicks are further bands of the encoder's input."""
+"""A small U-Net with clicks: its encoder sees the image alone, its decoder the maps of clicks at every join.
+
+So a network that was trained for class maps is a good beginning: its encoder stays as it is. Each map of clicks also
+counts straight in the answer, near a positive click for the object, near a negative one against it.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +19,8 @@ from geoseg.nn.padding import mirror
 from geoseg.nn.timm_unet import build as build_unet
 
 _MAPS = 2
+_NEAR = 3.0
+"""Logit that a click gives its own pixel before training, positive or negative."""
 
 
 class _UNet(InteractiveNetwork):
@@ -23,30 +29,36 @@ class _UNet(InteractiveNetwork):
     def __init__(self, body: Any, stride: int, click_maps: ClickMaps) -> None:
         super().__init__(click_maps)
         self.body: Any = body
-        self.body.encoder.extra_inputs = _MAPS
+        for merge in self.body.merge:
+            first = merge[0]
+            merge[0] = nn.Conv2d(first.in_channels + _MAPS, first.out_channels, 3, padding=1, bias=False)
+        self.direct = nn.Conv2d(_MAPS, 1, 1)
+        with torch.no_grad():
+            self.direct.weight.copy_(torch.tensor([-_NEAR, _NEAR]).reshape(1, _MAPS, 1, 1))
+            self.direct.bias.fill_(-0.5 * _NEAR)
         self._multiple = stride
         self._joins = {"A": 0, "B": len(body.rise) // 2, "C": len(body.rise)}
 
-    def _encoded(self, images: Tensor, maps: Tensor) -> Features:
-        x = torch.cat([images, maps], dim=1)
-        rows, cols = (-side % self._multiple for side in x.shape[-2:])
-        *skips, coarsest = self.body.encoder(mirror(x, (0, rows), (0, cols)))
-        return Features(coarsest, tuple(skips))
+    def features(self, images: Tensor, maps: Tensor, place: Insertion) -> Features:
+        rows, cols = ((0, -side % self._multiple) for side in images.shape[-2:])
+        *skips, coarsest = self.body.encoder(mirror(images, rows, cols))
+        encoded = Features(coarsest, (*skips, mirror(maps, rows, cols)))
+        return self._rise(encoded, 0, self._joins[place])
 
     def _rise(self, features: Features, begin: int, end: int) -> Features:
-        x, skips = features.main, list(features.beside)
+        x, (*skips, maps) = features
         for merge, factor in list(zip(self.body.merge, self.body.rise, strict=True))[begin:end]:
             x = functional.interpolate(x, scale_factor=float(factor), mode="nearest")
-            x = merge(torch.cat([x, skips.pop()], dim=1))
-        return Features(x, tuple(skips))
-
-    def features(self, images: Tensor, maps: Tensor, place: Insertion) -> Features:
-        return self._rise(self._encoded(images, maps), 0, self._joins[place])
+            here = functional.interpolate(maps, size=x.shape[-2:], mode="bilinear", align_corners=False)
+            x = merge(torch.cat([x, skips.pop(), here], dim=1))
+        return Features(x, (*skips, maps))
 
     def finish(self, features: Features, place: Insertion, like: Tensor) -> Tensor:
-        x = self.body.head(self._rise(features, self._joins[place], self._joins["C"]).main)
+        x, (*_, maps) = self._rise(features, self._joins[place], self._joins["C"])
+        x = self.body.head(x)
         x = functional.pixel_shuffle(x, self.body.finest) if self.body.finest > 1 else x
-        return x[..., : like.shape[-2], : like.shape[-1]]
+        logits: Tensor = x + self.direct(maps)
+        return logits[..., : like.shape[-2], : like.shape[-1]]
 
     def channels(self, place: Insertion) -> int:
         join = self._joins[place]
@@ -84,5 +96,5 @@ def build(
         ModelError: as ``timm_unet``.
     """
     del classes
-    unet = build_unet(in_channels + _MAPS, 1, encoder=encoder, widths=widths)
+    unet = build_unet(in_channels, 1, encoder=encoder, widths=widths)
     return _UNet(unet.body, unet.stride, ClickMaps(radius_px, click_maps))

@@ -31,8 +31,7 @@ def load_encoder_weights(encoder: nn.Module, weights: Mapping[str, Tensor]) -> N
 
     Tensors are matched by name, or where the names differ between libraries in their order, which is that of the
     layers; every shape must be the encoder's. What follows the encoder's tensors, a classifier, is left out. The first
-    layer is adapted by ``adapt_bands``, the positions of a transformer are resized. Input channels beyond the bands,
-    which an encoder counts as ``extra_inputs``, keep their weights.
+    layer is adapted by ``adapt_bands``, the positions of a transformer are resized.
 
     Raises:
         ModelError: a tensor is missing or has another shape.
@@ -52,9 +51,7 @@ def load_encoder_weights(encoder: nn.Module, weights: Mapping[str, Tensor]) -> N
             continue
         tensor = weights.get(name)
         if tensor is not None and first and tensor.ndim == 4 and mine.ndim == 4:
-            extra = int(getattr(encoder, "extra_inputs", 0))
-            bands = mine.shape[1] - extra
-            tensor, first = torch.cat([adapt_bands(tensor, bands), mine[:, bands:]], dim=1), False
+            tensor, first = adapt_bands(tensor, mine.shape[1]), False
         if tensor is None or tensor.shape != mine.shape:
             found = "missing" if tensor is None else f"{tuple(tensor.shape)} for {tuple(mine.shape)}"
             raise ModelError(f"its tensors are not the encoder's; the first that differs is {name} ({found})")
@@ -62,11 +59,26 @@ def load_encoder_weights(encoder: nn.Module, weights: Mapping[str, Tensor]) -> N
     encoder.load_state_dict(ready)
 
 
-def load_equal_tensors(network: nn.Module, weights: Mapping[str, Tensor]) -> None:
-    """Load those tensors into a network, in place, whose name and shape are the network's own."""
+def load_fitting_tensors(network: nn.Module, weights: Mapping[str, Tensor]) -> None:
+    """Load the weights of a network for class maps into one that reads clicks, in place, as far as they fit.
+
+    Tensors of equal name fit where their shapes are equal, where ours have further input channels, which keep a tenth
+    of their weights, and where theirs have two outputs for each of ours: the difference of the logits of two classes.
+    """
     own = network.state_dict()
-    equal = {name: tensor for name, tensor in weights.items() if name in own and own[name].shape == tensor.shape}
-    network.load_state_dict({**own, **equal})
+    for name, mine in own.items():
+        theirs = weights.get(name)
+        if theirs is None or theirs.ndim != mine.ndim:
+            continue
+        if theirs.shape == mine.shape:
+            own[name] = theirs
+        elif theirs.ndim and theirs.shape[0] == 2 * mine.shape[0] and theirs.shape[1:] == mine.shape[1:]:
+            own[name] = theirs[mine.shape[0] :] - theirs[: mine.shape[0]]
+        elif theirs.ndim == 4 and theirs.shape[0] == mine.shape[0] and theirs.shape[2:] == mine.shape[2:]:
+            shared = theirs.shape[1]
+            if shared < mine.shape[1]:
+                own[name] = torch.cat([theirs, 0.1 * mine[:, shared:]], dim=1)
+    network.load_state_dict(own)
 
 
 def adapt_bands(weight: Tensor, bands: int) -> Tensor:
