@@ -46,6 +46,8 @@ FAMILIES = {
     "geoseg.nn.setr": "SETR",
     "geoseg.nn.instance.yolact": "objects",
     "geoseg.nn.instance.mask_rcnn": "objects",
+    "geoseg.nn.interactive.deeplab": "clicks",
+    "geoseg.nn.interactive.hrnet": "clicks",
     "geoseg.nn.panoptic.regions": "panoptic",
 }
 """Module of a builder to the column of the table of states."""
@@ -54,6 +56,7 @@ HEAD = """| source | networks | compared | sizes | largest difference, of the la
 |---|---|---|---|---|
 """
 BY_TESTS = {
+    "saic-vul/fbrs_interactive_segmentation": "its logits to clicks, in the tests: at most 2e-6",
     "torchvision": "its own networks, in the tests",
     "segmentation-models-pytorch": "its own networks, in the tests",
     "torchgeo": "its own networks, in the tests",

@@ -35,7 +35,7 @@ class _UNet(InteractiveNetwork):
         self.direct = nn.Conv2d(_MAPS, 1, 1)
         with torch.no_grad():
             self.direct.weight.copy_(torch.tensor([-_NEAR, _NEAR]).reshape(1, _MAPS, 1, 1))
-            self.direct.bias.fill_(-0.5 * _NEAR)
+            nn.init.constant_(self.direct.get_parameter("bias"), -0.5 * _NEAR)
         self._multiple = stride
         self._joins = {"A": 0, "B": len(body.rise) // 2, "C": len(body.rise)}
 
