@@ -75,6 +75,9 @@ class InstanceChoice(BaseModel):
 class PanopticChoice(BaseModel):
     """Options of panoptic maps.
 
+    For models that name a class for each pixel they ask for a panoptic map: its things are the objects that the class
+    map is parted into, see ``ObjectChoice``; by default those of all countable classes.
+
     Attributes:
         stuff_area_m2: smaller regions of stuff join the stuff that they touch most; 0: none does.
     """

@@ -32,7 +32,7 @@ def write_polygons(layer: LayerJob) -> Mapping[str, Any]:
     spec = VectorSpec(simplify_m=plan.spec.simplify_m, min_area_m2=plan.spec.min_area_m2 or 0.0)
     codes = plan.schema.raster(layer.layer.source)
     confidence = plan.schema.raster(CONFIDENCE) if CONFIDENCE in plan.schema else None
-    source = _StoredCodes(layer.blocks, codes, confidence if confidence and confidence.published else None)
+    source = StoredCodes(layer.blocks, codes, confidence if confidence and confidence.published else None)
     world = grid.to_world if grid.gcps else None
 
     def batches() -> Iterator[Segments]:
@@ -53,7 +53,7 @@ def write_objects(layer: LayerJob) -> Mapping[str, Any]:
     choice = plan.spec.objects
     assert choice is not None  # noqa: S101 - the schema has the layer
     confidence = plan.schema.raster(CONFIDENCE)
-    source = _StoredCodes(
+    source = StoredCodes(
         layer.blocks, plan.schema.raster(layer.layer.source), confidence if confidence.published else None
     )
     spec = ObjectSpec(
@@ -79,7 +79,7 @@ def write_objects(layer: LayerJob) -> Mapping[str, Any]:
     return {layer.layer.name: count}
 
 
-class _StoredCodes:
+class StoredCodes:
     """Codes and confidence of finished blocks over any window, as input of the vectoriser. Thread-safe."""
 
     def __init__(self, blocks: FinishedBlocks, codes: RasterLayer, confidence: RasterLayer | None) -> None:

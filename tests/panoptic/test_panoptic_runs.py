@@ -17,7 +17,7 @@ from scipy import ndimage
 
 import geoseg
 from geoseg.core.legend import Legend, LegendClass
-from geoseg.core.spec import InstanceChoice, PanopticChoice, PredictSpec
+from geoseg.core.spec import InstanceChoice, ObjectChoice, PanopticChoice, PredictSpec
 from geoseg.errors import ModelError, UsageError
 from geoseg.models.model import ModelSource, combined
 from geoseg.run.open_executor import ExecutorChoice, open_executor
@@ -250,9 +250,50 @@ def test_options_that_make_no_sense_are_refused(scene, tmp_path, options, named)
         predicted(scene, tmp_path, **options)
 
 
-def test_a_class_map_has_no_options_for_panoptic_maps(tiny_model, write_scene, tmp_path) -> None:
+def from_classes(scene, out, **options):
+    """A panoptic map of a perfect class map, whose regions of houses and cars are things."""
+    card = panoptic_card(name="stuff", task="semantic")
+    model = geoseg.load_model(PerfectStuff(5, THINGS), card=card, runtime="torch", precision="fp32")
+    objects = ObjectChoice(classes="countable", split="none")
+    spec = PredictSpec(value_range=(0, 255), objects=objects, panoptic=PanopticChoice(), **options)
+    return geoseg.predict(scene, model, out, spec=spec)
+
+
+@pytest.mark.parametrize("block_px", [64, 4096])
+def test_the_regions_of_a_class_map_are_things(scene, tmp_path, block_px) -> None:
+    layers = from_classes(scene, tmp_path, block_px=block_px, min_area_m2=0)
+    code = expected_labels(drawn(SHAPE, 1)) % 256
+    regions = np.zeros(code.shape, int)
+    for thing in (2, 5):
+        found, _ = ndimage.label(code == thing)
+        regions = np.where(found > 0, found + regions.max(), regions)
+    last = {int(np.flatnonzero(regions.ravel() == n)[-1]): n for n in range(1, regions.max() + 1)}
+    wanted = code.copy()
+    for place, (_, number) in enumerate(sorted(last.items()), start=1):
+        wanted[regions == number] += 256 * place
+    np.testing.assert_array_equal(labels_of(layers), wanted)
+    assert layers.record["things"] == regions.max()
+
+
+def test_specks_of_things_join_the_stuff_around_them(scene, tmp_path) -> None:
+    layers = from_classes(scene, tmp_path, block_px=64, min_area_m2=3)
+    labels = labels_of(layers)
+    sizes = dict(zip(*np.unique(labels[labels >= 256], return_counts=True), strict=True))
+    assert min(sizes.values()) >= 12
+    code = expected_labels(drawn(SHAPE, 1)) % 256
+    gone = np.isin(code, (2, 5)) & (labels < 256)
+    assert gone.any()
+    frame = geopandas.read_file(layers.bundle.segments, layer="segments")
+    assert shapely.coverage_is_valid(frame.geometry.to_numpy())
+    assert frame.area.sum() == labels.size * 0.25
+    assert (frame["kind"] == "thing").sum() == layers.record["things"]
+    with rasterio.open(layers.bundle.classes) as file:
+        np.testing.assert_array_equal(file.read(1), code)
+
+
+def test_a_class_map_without_countable_classes_is_refused(tiny_model, write_scene, tmp_path) -> None:
     spec = PredictSpec(panoptic=PanopticChoice(stuff_area_m2=1))
-    with pytest.raises(UsageError, match="stuff_area_m2"):
+    with pytest.raises(UsageError, match="countable"):
         geoseg.predict(write_scene(np.zeros((3, 64, 64), np.uint8)), tiny_model, tmp_path / "out", spec=spec)
 
 

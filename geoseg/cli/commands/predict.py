@@ -106,6 +106,10 @@ def predict(
         str | None,
         typer.Option(metavar="CLASS,...", help="Classes whose detected objects also get right angles, in a layer."),
     ] = None,
+    panoptic: Annotated[
+        bool,
+        typer.Option("--panoptic", help="Make a panoptic map of a class map: its things are the parted objects."),
+    ] = False,
     stuff_area_m2: Annotated[
         float | None,
         typer.Option(min=0.0, help="On panoptic maps smaller regions of stuff join the stuff around them, m2."),
@@ -180,7 +184,9 @@ def predict(
             object_ids=object_ids or None,
             regularise=regularise,
         ),
-        panoptic=None if stuff_area_m2 is None else checked(PanopticChoice, stuff_area_m2=stuff_area_m2),
+        panoptic=checked(PanopticChoice, stuff_area_m2=stuff_area_m2 or 0.0)
+        if panoptic or stuff_area_m2 is not None
+        else None,
     )
     opening = OpenOptions(
         assume_crs=assume_crs,

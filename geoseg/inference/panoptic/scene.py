@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +14,6 @@ from geoseg.core.layer import CLASSES, NO_PERCENT, PANOPTIC, RasterLayer
 from geoseg.core.legend import Legend
 from geoseg.core.window import Window
 from geoseg.errors import ResourceError
-from geoseg.inference.objects.scene import SceneInstances
 from geoseg.inference.objects.views import BlockReader
 from geoseg.inference.panoptic.stuff_regions import SmallRegions, find_small_regions
 from geoseg.inference.tasks.panoptic_layers import stuff_layers
@@ -30,6 +30,40 @@ COLUMNS = np.dtype([("kind", "U5"), ("segment_id", "i8"), ("score", "f8"), ("tou
 """Columns that panoptic segments have in the attribute table besides those of all segments."""
 
 
+class Things(Protocol):
+    """Protocol of the things of a scene, which share no pixel.
+
+    Attributes:
+        shape: (rows, columns).
+        ids: (thing,) number of the last pixel of each.
+        pixels: (label,) pixels of each label; None: each thing is of one piece.
+        table: code of each label, and the columns ``score`` and ``touches_edge``.
+    """
+
+    shape: tuple[int, int]
+    table: LabelTable
+
+    @property
+    def ids(self) -> I64:
+        """Number of the last pixel of each thing."""
+        ...
+
+    @property
+    def pixels(self) -> I64 | None:
+        """Pixels of each label."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def labels(self, window: Window) -> I32:
+        """Draw labels, (y, x) over a window, 0 for none."""
+        ...
+
+    def percent(self, labels: I32) -> U8 | None:
+        """Return the score of labels in percent; None: that of its pixel's class counts."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PanopticRules:
     """Rules for the merge of things and stuff.
@@ -37,10 +71,12 @@ class PanopticRules:
     Attributes:
         legend: classes; the countable ones are things.
         stuff_area_m2: smaller regions of stuff join the stuff that they touch most, square metres; 0: none does.
+        planes: of the class of each pixel that no thing has, and of its probability; None: those of the task panoptic.
     """
 
     legend: Legend
     stuff_area_m2: float = 0.0
+    planes: tuple[RasterLayer, RasterLayer] | None = None
 
 
 class ScenePanoptic:
@@ -58,7 +94,7 @@ class ScenePanoptic:
 
     def __init__(
         self,
-        things: SceneInstances,
+        things: Things,
         blocks: BlockReader,
         geobox: GeoBox,
         rules: PanopticRules,
@@ -66,19 +102,19 @@ class ScenePanoptic:
     ) -> None:
         self.shape, self.things = things.shape, things
         self._blocks, self._rules = blocks, rules
-        self._planes = stuff_layers(rules.legend.nodata)
+        self._planes = rules.planes or stuff_layers(rules.legend.nodata)
         count = len(things)
         if count > MOST_THINGS:
             raise ResourceError(f"{count} things are more than labels of 32 bits can number. Cut the scene.")
         self._number = np.zeros(count + 1, np.int64)
         self._number[1:][np.argsort(things.ids)] = np.arange(1, count + 1)
-        self._codes = tuple(entry.code for entry in rules.legend.classes if not entry.countable)
+        # a pixel of a class of things that is no thing, being too small, is taken for stuff
+        self._codes = tuple(e.code for e in sorted(rules.legend.classes, key=lambda entry: entry.countable))
         self._label_of = np.zeros(256, np.int32)
         self._label_of[list(self._codes)] = np.arange(count + 1, count + 1 + len(self._codes))
         self.table = self._table()
-        self.pixels = dict(
-            zip(self.table.columns["segment_id"][1 : count + 1].tolist(), things.pixels[1:].tolist(), strict=True)
-        )
+        numbers = self.table.columns["segment_id"][1 : count + 1].tolist()
+        self.pixels = {} if things.pixels is None else dict(zip(numbers, things.pixels[1:].tolist(), strict=True))
         self._small: SmallRegions | None = None
         if rules.stuff_area_m2 > 0:
             windows = [block.window for block in blocks.blocks]
@@ -115,7 +151,8 @@ class ScenePanoptic:
         code, sure = self._blocks.read_window(window, self._planes)
         percent = np.where(labels == self._label_of[code], sure, np.uint8(NO_PERCENT))
         thing = (labels > 0) & (labels <= len(self))
-        percent[thing] = self.things.percent(labels[thing])
+        scores = self.things.percent(labels[thing])
+        percent[thing] = sure[thing] if scores is None else scores
         return np.asarray(percent, np.uint8)
 
     def _table(self) -> LabelTable:

@@ -52,7 +52,7 @@ class InstanceTask:
             "--probabilities": spec.probabilities,
             "--tta-scales": len(spec.tta_scales) > 1,
             "--blend taper": spec.blend != "core",
-            "--stuff-area-m2": spec.panoptic is not None,
+            "--panoptic and --stuff-area-m2": spec.panoptic is not None,
             "a second --model": members > 1,
         }
         choice = spec.instances

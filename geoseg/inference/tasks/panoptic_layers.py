@@ -79,6 +79,16 @@ def panoptic_schema(spec: PredictSpec, legend: Legend) -> OutputSchema:
     return OutputSchema((valid_layer(), *stuff_layers(legend.nodata), *drawn))
 
 
+def counted_panoptic_schema(schema: OutputSchema) -> OutputSchema:
+    """Add the labels to the layers of a class map, and make its polygons those of a panoptic map."""
+    title = "Regions of stuff and things, which cover the map without gap or overlap"
+    vectors = tuple(
+        replace(layer, role="panoptic_segments", title=title) if layer.name == SEGMENTS else layer
+        for layer in schema.vectors
+    )
+    return OutputSchema((*schema.rasters, replace(panoptic_layer(), source=CLASSES), *vectors))
+
+
 def inner_schema(legend: Legend) -> OutputSchema:
     """List the planes by which the class map of stuff is assembled."""
     return OutputSchema((class_layer(legend.nodata), confidence_layer()))

@@ -29,6 +29,7 @@ from geoseg.inference.match import ReadPlan
 from geoseg.inference.mixture import Mixture
 from geoseg.inference.passes import BlockPixels, InferencePass
 from geoseg.inference.resample import Resampling
+from geoseg.inference.tasks.panoptic_layers import counted_panoptic_schema
 from geoseg.inference.tasks.task import Assembly
 from geoseg.inference.tta import View, turned_back
 from geoseg.runtimes.runtime import PROBABILITIES, Answer
@@ -48,10 +49,11 @@ class SemanticTask:
                 "the model names a class for each pixel and detects no objects; leave out --min-score, --nms-iou, "
                 "--suppress, --overlaps, --object-ids and --regularise, or name classes with --objects."
             )
-        if spec.panoptic is not None:
-            raise UsageError("the model names a class for each pixel and no things; leave out --stuff-area-m2.")
         if spec.objects is not None:
             object_codes(spec.objects.classes, legend)
+        if spec.panoptic is not None:
+            object_codes("countable" if spec.objects is None else spec.objects.classes, legend)
+            return counted_panoptic_schema(class_map_schema(spec, legend, members))
         return class_map_schema(spec, legend, members)
 
     def undo(self, answer: Answer, view: View) -> Answer:
