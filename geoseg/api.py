@@ -15,7 +15,7 @@ R = TypeVar("R")
 # "--name", and the value that an example gives it
 _OPTION = re.compile(
     r"(?<![\w-])--(?P<name>[a-z][a-z0-9-]*)"
-    r"(?P<value> (?:EPSG:\w+|LOW,HIGH|(?:N|VALUE|FOLDER|no|auto|cpu|torch)\b))?"
+    r"(?P<value> (?:EPSG:\w+|LOW,HIGH|(?:N|VALUE|FOLDER|no|auto|cpu|torch|replay|discard)\b))?"
 )
 _LEADING = re.compile(r"^--(?P<name>[a-z][a-z0-9-]*)(?= [^:]*: )")
 _OTHER_COMMANDS = re.compile(r"\b(?:rio|gdal\w+|ogr\w+|pip|pystac|geoseg) [^:]*?--")

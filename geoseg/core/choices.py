@@ -28,6 +28,9 @@ SimplifyMethod = Literal["visvalingam", "douglas-peucker"]
 SplitMethod = Literal["none", "distance", "confidence"]
 """Criteria for splitting touching objects of one class."""
 
+EditPolicy = Literal["refuse", "replay", "discard"]
+"""Treatment of corrections by hand where a map is replaced."""
+
 Suppression = Literal["hard", "soft", "merge"]
 """Treatment of repeated detections of one object: the best stays, the others lose score, or they are united."""
 

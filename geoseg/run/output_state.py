@@ -9,13 +9,17 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from geoseg.core.choices import EditPolicy
 from geoseg.core.spec import InstanceChoice
+from geoseg.edits.finished_map import ORIGINAL
 from geoseg.errors import OutputError
+from geoseg.io.edits.edit_log import EDITS_FILE
 from geoseg.io.files.output_lock import holder
 from geoseg.io.files.recorded_file import FileState, state_of_file
 from geoseg.io.files.writing import is_part, reap_parts, write_json
 from geoseg.io.publish.bundle import Bundle
 from geoseg.io.publish.commit import RunPaths
+from geoseg.run.replay import refuse_lost_edits
 
 _RASTER = ".tif"
 _MUST_BE_THERE = (_RASTER, ".gpkg")
@@ -49,7 +53,9 @@ class ExistingOutput:
         )
 
 
-def existing_output(bundle: Bundle, identity: dict[str, Any], *, overwrite: bool) -> ExistingOutput | None:
+def existing_output(
+    bundle: Bundle, identity: dict[str, Any], *, overwrite: bool, edits: EditPolicy = "refuse"
+) -> ExistingOutput | None:
     """Return the finished bundle of this identity; None if a whole bundle must be made.
 
     A project or polygons saved in QGIS, or a deleted preview, do not make a bundle broken. A damaged file does, and so
@@ -59,6 +65,7 @@ def existing_output(bundle: Bundle, identity: dict[str, Any], *, overwrite: bool
         bundle: files of the output.
         identity: identity of the run.
         overwrite: True if a finished bundle of another run may be replaced.
+        edits: what becomes of corrections by hand where it is replaced.
 
     Raises:
         OutputError: the folder holds files that must not be replaced, or is a symbolic link.
@@ -80,13 +87,19 @@ def existing_output(bundle: Bundle, identity: dict[str, Any], *, overwrite: bool
         edited = [s.path.name for s in states if s.condition == "changed" and s.path.name.endswith(_RASTER)]
         if not edited:
             broken = tuple(state for state in states if _is_broken(state))
+            if broken and "edits" in record:
+                raise OutputError(
+                    f"{broken[0].path}: is {broken[0].condition}, and the map was corrected by hand."
+                    f" Run geoseg edit save {directory} --again."
+                )
             if broken:
                 _refuse_link(bundle)
             return ExistingOutput(record=record, broken=broken)
         cause = f"but {', '.join(edited)} was changed since geoseg wrote it"
     if not overwrite:
         raise OutputError(f"{directory}: exists, {cause}. Pass --overwrite to replace it or choose another --out.")
-    foreign = _foreign(bundle, {*record["files"]})
+    refuse_lost_edits(bundle, edits)
+    foreign = _foreign(bundle, {*record["files"], EDITS_FILE, ORIGINAL})
     if foreign:
         some = ", ".join(foreign[:3])
         raise OutputError(f"{directory}: holds files that geoseg did not make ({some}). Move them away first.")

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from geoseg.core.choices import EditPolicy
 from geoseg.core.paths import path_text
 from geoseg.core.spec import PredictSpec
 from geoseg.core.tiling import Block
@@ -68,6 +69,7 @@ def predict(  # noqa: PLR0913 - a run's options, each with a default
     *,
     spec: PredictSpec | None = None,
     overwrite: bool = False,
+    edits: EditPolicy = "refuse",
     name: str | None = None,
     workers: Executor | Client | None = None,
     reporter: Reporter | None = None,
@@ -81,6 +83,8 @@ def predict(  # noqa: PLR0913 - a run's options, each with a default
         spec: options; the default takes everything from the model's card.
         overwrite: replace a finished output of another input, model or option; the old one stays until the new one
             is complete.
+        edits: what becomes of corrections by hand to an output that is replaced: ``refuse`` does not replace it,
+            ``replay`` makes them again on the new map, ``discard`` drops them.
         name: folder and stem of the output, instead of the scene's own.
         workers: a ``distributed.Client``, whose workers predict the blocks and see all files under the same paths; or
             another executor (see ``geoseg.run.cluster``). Default: this process.
@@ -112,14 +116,22 @@ def predict(  # noqa: PLR0913 - a run's options, each with a default
         )
         with open_scene(uri) as opened:
             return predict(
-                opened, model, out, spec=spec, overwrite=overwrite, name=name, workers=executor, reporter=reporter
+                opened,
+                model,
+                out,
+                spec=spec,
+                overwrite=overwrite,
+                edits=edits,
+                name=name,
+                workers=executor,
+                reporter=reporter,
             )
     if not isinstance(model, Model):
         model = load_model(model)
     plan = plan_of(scene, model, spec)
     work = run_paths(Path(out), name or scene.stem)
     with disk_errors(Path(out)), locked(work.lock):
-        started = start_run(scene, model, plan, work, overwrite=overwrite)
+        started = start_run(scene, model, plan, work, overwrite=overwrite, edits=edits)
         if started.finished is not None:
             return Layers(bundle=work.bundle, record=started.finished, fresh=False)
         return Layers(bundle=work.bundle, record=_run(scene, model, started, executor, reporter))

@@ -9,16 +9,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from geoseg.core.choices import EditPolicy
 from geoseg.core.digest import sha256_of_json
 from geoseg.core.spec import PredictSpec
 from geoseg.core.tiling import Block
 from geoseg.core.window import Margin
 from geoseg.errors import GeosegError, ResourceError, SceneError, WriteError
 from geoseg.inference.passes import readable
+from geoseg.io.edits.edit import EditLog
 from geoseg.io.files.targets import keep_inputs
 from geoseg.io.labels.area_of_interest import read_area
 from geoseg.io.publish.bundle import Bundle
 from geoseg.io.publish.commit import RunPaths, commit, roll_back
+from geoseg.io.publish.grid import LayerGrid
 from geoseg.io.raster.finished_rasters import FinishedRasters
 from geoseg.io.raster.scene import Scene
 from geoseg.io.raster.surroundings import surroundings
@@ -28,6 +31,7 @@ from geoseg.run.executor import State
 from geoseg.run.output_state import ExistingOutput, existing_output, replace_broken
 from geoseg.run.plan import Job, RunPlan, identity, make_plan, with_margin
 from geoseg.run.publish import RunStats, publish
+from geoseg.run.replay import keep_log, log_to_replay, replay
 from geoseg.run.report import Reporter
 
 _WITH_MARGIN = frozenset({"semantic"})
@@ -49,6 +53,7 @@ class StartedRun:
         notes: notes for the user.
         finished: record of an existing intact bundle; nothing is to be done then.
         repair: an existing bundle with files that must be rewritten.
+        edits: corrections by hand to the map that is replaced, which are made again.
     """
 
     plan: RunPlan
@@ -59,6 +64,7 @@ class StartedRun:
     notes: tuple[str, ...] = ()
     finished: dict[str, Any] | None = None
     repair: ExistingOutput | None = None
+    edits: EditLog | None = None
 
     @property
     def store_key(self) -> str:
@@ -88,7 +94,15 @@ def run_paths(out: Path, name: str) -> RunPaths:
     return RunPaths(bundle=Bundle.in_folder(out, name))
 
 
-def start_run(scene: Scene, model: Model, plan: RunPlan, work: RunPaths, *, overwrite: bool) -> StartedRun:
+def start_run(
+    scene: Scene,
+    model: Model,
+    plan: RunPlan,
+    work: RunPaths,
+    *,
+    overwrite: bool,
+    edits: EditPolicy = "refuse",
+) -> StartedRun:
     """Compute a scene's digest, check the existing output, prepare the block store. The caller holds the lock.
 
     Args:
@@ -97,6 +111,7 @@ def start_run(scene: Scene, model: Model, plan: RunPlan, work: RunPaths, *, over
         plan: plan of the run.
         work: paths of the unfinished files.
         overwrite: replace a finished output of another input, model or option.
+        edits: what becomes of corrections by hand where it is replaced.
 
     Raises:
         UsageError: the output would replace an input.
@@ -112,14 +127,16 @@ def start_run(scene: Scene, model: Model, plan: RunPlan, work: RunPaths, *, over
     roll_back(work)
     key = identity(scene, model.digest(), plan)
     started = StartedRun(plan=plan, work=work, key=key, left=[], state=state, notes=(*scene.notes, *plan.notes))
-    existing = existing_output(work.bundle, started.facts(), overwrite=overwrite)
+    existing = existing_output(work.bundle, started.facts(), overwrite=overwrite, edits=edits)
     if existing is not None and not existing.broken:
         shutil.rmtree(work.blocks, ignore_errors=True)
         return replace(started, finished=existing.record)
     check_unchanged(scene, started)
     _check_disk(plan, work)
     if existing is None:
-        return replace(started, left=started.store().left())
+        shutil.rmtree(work.traces, ignore_errors=True)
+        log = log_to_replay(work.bundle, _grid(scene), model.card.legend, edits)
+        return replace(started, left=started.store().left(), edits=log)
     started = replace(started, repair=existing, notes=(*started.notes, *existing.notes()))
     return started if _from_rasters(started) else replace(started, left=started.store().left())
 
@@ -148,11 +165,17 @@ def finish_run(scene: Scene, model: Model, started: StartedRun, facts: RunStats,
         record = publish(make_job(scene, model, started), source, facts, reporter)
     check_unchanged(scene, started)
     if started.repair is None:
+        if started.edits is not None:
+            keep_log(started.work, started.edits, _grid(scene), model.card.legend)
         commit(started.work)
     else:
         record = replace_broken(started.work, started.repair, record)
     store.remove()
-    return record
+    return record if started.edits is None else replay(started.work.bundle, started.edits)
+
+
+def _grid(scene: Scene) -> LayerGrid:
+    return LayerGrid(geobox=scene.geobox, gcps=scene.gcps, gcps_crs=scene.gcps_crs)
 
 
 def _from_rasters(started: StartedRun) -> bool:

@@ -22,7 +22,17 @@ from geoseg.cli.arguments.opening import (
     asset_names,
     max_pixels,
 )
-from geoseg.core.choices import Blend, Overlaps, Precision, ProgressStyle, RuntimeName, SplitMethod, Suppression, Tta
+from geoseg.core.choices import (
+    Blend,
+    EditPolicy,
+    Overlaps,
+    Precision,
+    ProgressStyle,
+    RuntimeName,
+    SplitMethod,
+    Suppression,
+    Tta,
+)
 from geoseg.core.text import printable
 from geoseg.process.command import failure, print_message
 
@@ -135,6 +145,9 @@ def predict(
     ] = None,
     scheduler: Annotated[str | None, typer.Option(help="Address of a Dask scheduler whose workers predict.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace outputs made with other options.")] = False,
+    edits: Annotated[
+        EditPolicy, typer.Option(help="Corrections by hand to a replaced output: do not replace, make again, or drop.")
+    ] = "refuse",
     quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
     progress: Annotated[
         ProgressStyle, typer.Option(help="Progress on stderr: for people, or one JSON object a line.")
@@ -214,7 +227,9 @@ def predict(
     with open_executor(ExecutorChoice(processes=workers, scheduler=scheduler)) as executor:
         show: ProgressStyle | None = None if quiet or (as_json and progress == "auto") else progress
         loaded = executor.load_model(source)
-        ready = _Ready(model=loaded, workers=executor, spec=spec, out=out, overwrite=overwrite, progress=show)
+        ready = _Ready(
+            model=loaded, workers=executor, spec=spec, out=out, overwrite=overwrite, edits=edits, progress=show
+        )
         for uri, name in zip(uris, output_names(list(zip(uris, stems, strict=True))), strict=True):
             try:
                 _unless_refused(refused, uri)
@@ -263,6 +278,7 @@ class _Ready:
     spec: PredictSpec
     out: Path
     overwrite: bool
+    edits: EditPolicy
     progress: ProgressStyle | None
 
 
@@ -271,7 +287,7 @@ def _one(ready: _Ready, scene: Scene, name: str | None) -> dict[str, Any]:
     from geoseg.run.predict import predict as run
     from geoseg.run.report import Silence
 
-    call = partial(run, scene, ready.model, ready.out, spec=ready.spec, overwrite=ready.overwrite)
+    call = partial(run, scene, ready.model, ready.out, spec=ready.spec, overwrite=ready.overwrite, edits=ready.edits)
     call = partial(call, name=name, workers=ready.workers)
     if ready.progress is None:
         layers = call(reporter=Silence())
