@@ -10,6 +10,7 @@ from geoseg.data.sources.annotated import CocoPanopticSource, CocoSource, Labelm
 from geoseg.data.sources.bsds import BsdsSource
 from geoseg.data.sources.crackforest import CrackSource
 from geoseg.data.sources.deepglobe import DeepGlobeSource
+from geoseg.data.sources.edits import EditsSource
 from geoseg.data.sources.files import FileSource
 from geoseg.data.sources.folders import FolderSource
 from geoseg.data.sources.georeferenced import GeoreferencedSource
@@ -37,7 +38,8 @@ Source = Annotated[
     | CocoSource
     | CocoPanopticSource
     | LabelmeSource
-    | TorchgeoSource,
+    | TorchgeoSource
+    | EditsSource,
     Field(discriminator="kind"),
 ]
 """One entry of a recipe's ``sources``, discriminated by its ``kind``."""

@@ -31,6 +31,9 @@ EDITS_FILE: Final = "edits.gpkg"
 """Name of the log in the folder of a bundle."""
 
 EDITS_LAYER: Final = "edits"
+EDITED_LAYER: Final = "edited"
+"""Layer of the areas that active edits painted."""
+
 _PAINTS, _STATE = "paints", "edit_state"
 _VERSION = 1
 
@@ -69,6 +72,7 @@ def write_log(path: Path, log: EditLog, *, crs_wkt: str | None, names: Mapping[i
             with suppress_gdal_messages(), plainly_named(part, ".gpkg") as name:
                 _write_table(name, EDITS_LAYER, edits, crs_wkt)
                 _write_table(name, _PAINTS, paints, crs_wkt)
+                _write_table(name, EDITED_LAYER, _edited_table(log), crs_wkt)
         except OGR_ERRORS as error:
             raise OSError(str(error)) from error
         add_style(part, EDITS_LAYER, edits_qml(), "Edits by state")
@@ -148,7 +152,7 @@ def _edit_table(log: EditLog, names: Mapping[int, str]) -> Table:
         "saved": ([int(entry.saved) for entry in entries], "i4"),
         "request": ([_request(edit) for edit in edits], "O"),
         GEOMETRY: (
-            [_multi(shapely.union_all([paint.area for paint in entry.paints if not paint.kept])) for entry in entries],
+            [_edited(entry.paints) for entry in entries],
             "O",
         ),
     }
@@ -164,6 +168,11 @@ def _paint_table(log: EditLog, names: Mapping[int, str]) -> Table:
         "kept": ([int(paint.kept) for _, paint in rows], "i4"),
         GEOMETRY: ([_multi(paint.area) for _, paint in rows], "O"),
     }
+
+
+def _edited_table(log: EditLog) -> Table:
+    ids = [entry.edit.id for entry in log.active]
+    return {"edit_id": (ids, "O"), GEOMETRY: ([_edited(entry.paints) for entry in log.active], "O")}
 
 
 def _write_table(name: str, layer: str, table: Table, crs_wkt: str | None) -> None:
@@ -205,6 +214,11 @@ def _add_state(part: Path, log: EditLog) -> None:
             " VALUES (?, 'attributes', ?, 'Revision of the edits', 0)",
             (_STATE, _STATE),
         )
+
+
+def _edited(paints: Sequence[Paint]) -> BaseGeometry:
+    """Return the area that an edit changes, without the objects that only keep their outlines."""
+    return _multi(shapely.union_all([paint.area for paint in paints if not paint.kept]))
 
 
 def _multi(geometry: BaseGeometry) -> BaseGeometry:
