@@ -28,6 +28,11 @@ def resolved(finished: FinishedMap, log: EditLog, edit: Edit) -> EditLog:
     """
     if any(entry.edit.id == edit.id for entry in log.entries):
         raise UsageError(f"the edit {edit.id} was applied already.")
+    if finished.detects:
+        raise UsageError(
+            f"{finished.bundle.directory}: its objects were detected by a model of task instance; such maps cannot be"
+            " corrected yet. Edit the GeoPackage of objects in QGIS."
+        )
     code = edit.class_code
     if code is not None and code not in {*finished.legend.codes, finished.legend.nodata}:
         raise UsageError(f"there is no class {code}; the classes are {_classes(finished)}.")
@@ -37,8 +42,6 @@ def resolved(finished: FinishedMap, log: EditLog, edit: Edit) -> EditLog:
 
 
 def _repaint(finished: FinishedMap, log: EditLog, edit: Edit) -> tuple[tuple[Paint, ...], int]:
-    if finished.detects:
-        raise UsageError("repaint: the classes of this map are drawn from its objects. Add, reshape or delete objects.")
     return (Paint(area=polygon_area(finished, edit), code=edit.class_code),), log.next_number
 
 
