@@ -84,7 +84,7 @@ NAMES_OF_FILES = {"scenes", "scene", "model", "checkpoint", "aoi", "zonal", "leg
 """Options of text that name files."""
 
 READ = {
-    "codes", "legend", "recipe", "data", "prediction", "reference", "shifted",
+    "checksum", "codes", "legend", "recipe", "data", "prediction", "reference", "shifted",
     "class_map", "points", "config", "scenes", "scene", "model", "checkpoint", "start_from", "labels", "aoi", "zonal",
 }  # fmt: skip
 """Options whose files are read: nonsense in them is never passed over."""

@@ -140,6 +140,10 @@ def predict(
     vrt_root: VrtRoot = None,
     allow_remote: AllowRemote = False,
     max_mpx: MaxMpx = None,
+    checksum: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Checksums of the scenes by sha256sum; another content is refused."),
+    ] = None,
     workers: Annotated[
         int | None, typer.Option(min=1, max=1024, help="Processes on this machine that share the blocks.")
     ] = None,
@@ -212,7 +216,7 @@ def predict(
         max_pixels=max_pixels(max_mpx),
     )
     uris = expand(scenes, allow_vrt=allow_vrt)
-    stems, refused = _stems(uris, opening)
+    stems, refused = _stems(uris, opening, checksum)
     if len(uris) == 1:
         _unless_refused(refused, uris[0])
     source = ModelSource(
@@ -247,15 +251,19 @@ def predict(
     return 7 if failed else 0
 
 
-def _stems(uris: list[str], opening: OpenOptions) -> tuple[list[str], dict[str, GeosegError]]:
-    """Open every scene once, before the model is loaded; return its stem or the error."""
+def _stems(uris: list[str], opening: OpenOptions, checksum: Path | None) -> tuple[list[str], dict[str, GeosegError]]:
+    """Open every scene once, before the model is loaded, its checksum compared; return its stem or the error."""
     from geoseg.errors import GeosegError
+    from geoseg.io.files.checksums import read_checksums, verify_listed
     from geoseg.io.raster.scene import Scene
 
     stems: list[str] = []
     refused: dict[str, GeosegError] = {}
+    listed = {} if checksum is None else read_checksums(checksum)
     for uri in uris:
         try:
+            if checksum is not None:
+                verify_listed(uri, listed, checksum)
             with Scene(uri, opening) as scene:
                 stems.append(scene.stem)
         except GeosegError as error:

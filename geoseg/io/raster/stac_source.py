@@ -33,11 +33,12 @@ class AssetBand:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asset:
-    """One asset of an item: its address and its bands."""
+    """One asset of an item: its address, its bands, and its checksum as a multihash; empty if the item tells none."""
 
     key: str
     uri: str
     bands: tuple[AssetBand, ...]
+    checksum: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +99,15 @@ def item_assets(uri: str, item: Mapping[str, Any], options: OpenOptions) -> Item
             uri, f"STAC item {name} has no raster asset.", f"Its assets: {', '.join(item['assets']) or 'none'}."
         )
     places = [(key, _href(uri, name, key, found[key], options)) for key in keys]
-    assets = tuple(Asset(key=key, uri=place, bands=_bands(key, found[key], satellite)) for key, place in places)
+    assets = tuple(
+        Asset(
+            key=key,
+            uri=place,
+            bands=_bands(key, found[key], satellite),
+            checksum=str(found[key].get("file:checksum") or ""),
+        )
+        for key, place in places
+    )
     return ItemAssets(id=name, assets=assets, satellite=satellite)
 
 

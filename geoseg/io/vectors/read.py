@@ -201,8 +201,11 @@ def _features(name: str, path: Path, request: VectorRequest, layer: str | None) 
 
 
 def _parquet(path: Path, columns: tuple[str, ...]) -> Features:
-    with path.open("rb") as file:
-        frame = geopandas.read_parquet(file)
+    try:
+        with path.open("rb") as file:
+            frame = geopandas.read_parquet(file)
+    except (LookupError, TypeError, AttributeError) as error:  # pandas and geopandas trust the file's own notes
+        raise ValueError(f"its metadata is damaged: {type(error).__name__}: {error}") from error
     fields = tuple(str(name) for name in frame.columns if name != frame.geometry.name)
     kept = {name: frame[name] for name in columns if name in fields}
     return Features(geometry=np.asarray(frame.geometry.to_numpy(), object), columns=kept, fields=fields, crs=frame.crs)
