@@ -54,6 +54,10 @@ def make_app(view: MapView, access: Access) -> FastAPI:
     _add_facts(app, view, gate)
     _add_tiles(app, view, gate)
     _add_questions(app, view, gate)
+    if view.edit:
+        from geoseg.viewer.editing import add_editing  # noqa: PLC0415 - loads torch
+
+        add_editing(app, view, gate, view.click_model)
     return app
 
 

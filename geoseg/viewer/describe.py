@@ -49,6 +49,7 @@ def scene(layers: SceneLayers) -> dict[str, Any]:
         "bounds": layers.bounds,
         "facts": layers.facts,
         "notes": layers.notes,
+        "version": layers.version,
         "legend": [
             {
                 "code": entry.code,

@@ -51,6 +51,7 @@ class RasterView:
         ramp: of percentages, colours by percent, for the legend.
         opacity: at first.
         visible: at first.
+        opening: of imagery, address and options of the scene.
     """
 
     id: str
@@ -62,6 +63,7 @@ class RasterView:
     ramp: Ramp | None = None
     opacity: float = 1.0
     visible: bool = False
+    opening: tuple[str, OpenOptions] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +78,7 @@ class SceneLayers:
         bounds: west, south, east and north, degrees.
         facts: what the run record says: name and text.
         notes: what is not shown, and why.
+        version: changes when the class map does, so that browsers ask for its tiles again.
     """
 
     name: str
@@ -85,6 +88,7 @@ class SceneLayers:
     bounds: Bounds
     facts: tuple[tuple[str, str], ...] = ()
     notes: tuple[str, ...] = ()
+    version: str = "0"
 
     def close(self) -> None:
         """Close all files."""
@@ -125,6 +129,7 @@ def bundle_layers(bundle: Bundle, options: OpenOptions) -> SceneLayers:
     Raises:
         SceneError: the class map cannot be read.
     """
+    version = map_version(bundle)
     record = read_record(bundle)
     codes = [int(entry["code"]) for entry in record.get("classes", ()) if isinstance(entry, dict)]
     legend = legend_of(bundle.classes, codes)
@@ -160,7 +165,17 @@ def bundle_layers(bundle: Bundle, options: OpenOptions) -> SceneLayers:
         bounds=classes.bounds,
         facts=tuple(_facts(record)),
         notes=tuple(making.notes),
+        version=version,
     )
+
+
+def map_version(bundle: Bundle) -> str:
+    """Return a text that differs once the class map was written anew; "0" while it is missing."""
+    try:
+        state = bundle.classes.stat()
+    except OSError:
+        return "0"
+    return f"{state.st_ino}-{state.st_mtime_ns}"
 
 
 def polygon_label(layer: str) -> str:
@@ -207,7 +222,8 @@ def _add_imagery(
         return
     path = os.path.normpath(bundle.directory / source)
     try:
-        raster = open_imagery(path, replace(options, assume_crs=options.assume_crs or classes.crs_wkt), shown["bands"])
+        options = replace(options, assume_crs=options.assume_crs or classes.crs_wkt)
+        raster = open_imagery(path, options, shown["bands"])
     except GeosegError as error:
         making.notes.append(printable(f"imagery is not shown: {error}"))
         return
@@ -220,6 +236,7 @@ def _add_imagery(
         raster=raster,
         stretch=None if as_is else stretch,
         visible=True,
+        opening=(path, options),
     )
 
 

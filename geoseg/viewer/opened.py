@@ -17,7 +17,7 @@ from geoseg.errors import UsageError
 from geoseg.io.files.drivers import is_remote
 from geoseg.io.publish.bundle import ARCHIVE_RECORDS, Bundle
 from geoseg.io.raster.open_options import OpenOptions
-from geoseg.viewer.layers import SceneLayers, bundle_layers, scene_layers
+from geoseg.viewer.layers import SceneLayers, bundle_layers, map_version, scene_layers
 
 _RECORD: Final = "run.json"
 _ITEM: Final = ".stac.json"
@@ -70,6 +70,9 @@ class Run:
             return None
         with self._lock:
             known = self._open.get(index)
+            if known is not None and known.version != _version(self.scenes[index]):
+                known.close()  # another process has written the map anew
+                known = None
             if known is None:
                 known = self._open[index] = self.opener(self.scenes[index])
             self._open.move_to_end(index)
@@ -100,11 +103,13 @@ class MapView:
         run: the output, scene or archive.
         other: another run of the same ground to compare with; None: none.
         edit: whether the page may change it.
+        click_model: name or path of the model that answers clicks.
     """
 
     run: Run
     other: Run | None = None
     edit: bool = False
+    click_model: str = "clicks"
 
 
 def open_run(path: str, options: OpenOptions) -> Run:
@@ -146,6 +151,10 @@ def open_run(path: str, options: OpenOptions) -> Run:
     if len(scenes) == 1:
         run.layers(0)
     return run
+
+
+def _version(entry: SceneEntry) -> str:
+    return "0" if entry.bundle is None else map_version(entry.bundle)
 
 
 def _bundle_entry(folder: Path) -> SceneEntry:

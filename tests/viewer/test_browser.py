@@ -11,6 +11,8 @@ from typing import Any
 
 import geopandas
 import pytest
+import shapely
+from pyproj import Transformer
 from served_run import Serve
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: make browser does it")
@@ -184,3 +186,42 @@ def test_two_runs_are_compared_with_their_changes(browser: Any, serve: Serve, ru
     page.page.wait_for_selector("#map-b canvas")
     assert page.page.locator("#legend tr[data-code=changed] td").nth(1).inner_text() == "0"
     assert page.errors == []
+
+
+def test_a_map_is_corrected_on_the_page_and_the_file_holds_it(
+    browser: Any, serve: Serve, run_output: Path, tmp_path: Path
+):
+    shutil.copyfile(run_output.parent / "scene.tif", tmp_path / "scene.tif")
+    copy = shutil.copytree(run_output, tmp_path / "out") / "scene"
+    server, client = serve(copy, edit=True)
+    page = Page(browser, server.address)
+    page.drawn()
+    to_lonlat = Transformer.from_crs(32632, 4326, always_xy=True)
+    corners = [(500040, 5399940), (500060, 5399940), (500060, 5399960), (500040, 5399960)]
+    page.page.locator("input[name=tool][value=area]").check()
+    for corner in corners:
+        page.page.mouse.click(*page.place(*to_lonlat.transform(*corner)))
+    page.page.select_option("#edit-class", "5")
+    page.page.locator("#edit-paint").click()
+    page.page.locator("#edit-count", has_text="1 not saved").wait_for()
+    # another operator is faster: the page says so, and keeps what was done
+    asked = {
+        "revision": 1,
+        "kind": "repaint",
+        "class_code": 1,
+        "geometry": {"type": "Point", "coordinates": [9.00001, 48.7526]},
+    }
+    assert client.post("/edits/0", json=asked | {"width_px": 3}).status_code == 200
+    page.page.locator("#edit-save").click()
+    page.page.locator("#alert", has_text="changed elsewhere").wait_for()
+    page.page.locator("#edit-count", has_text="2 not saved").wait_for()
+    page.page.locator("#edit-save").click()
+    page.page.locator("#edit-count", has_text="All is saved").wait_for()
+    page.ready()
+    frame = geopandas.read_file(copy / "scene_segments.gpkg", layer="segments")
+    water = frame[frame["class_code"] == 5].union_all()
+    drawn = shapely.Polygon(corners)
+    assert water.intersection(drawn).area > 0.97 * drawn.area
+    # neighbours still share edges: together they cover the scene once
+    assert frame.area.sum() == pytest.approx(frame.union_all().area, rel=1e-9)
+    assert page.errors == ["Failed to load resource: the server responded with a status of 409 (Conflict)"]

@@ -30,6 +30,10 @@ def view(
     compare: Annotated[
         str | None, typer.Option(metavar="OTHER", help="Output of another run of the same scenes, to compare with.")
     ] = None,
+    edit: Annotated[bool, typer.Option("--edit", help="Let the page correct the map.")] = False,
+    click_model: Annotated[
+        str, typer.Option(metavar="MODEL", help="With --edit: bundled model or file that outlines what is clicked on.")
+    ] = "clicks",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port on 127.0.0.1; 0: any free one.")] = 0,
     no_browser: Annotated[bool, typer.Option("--no-browser", help="Only print the address.")] = False,
     assume_crs: AssumeCrs = None,
@@ -63,7 +67,7 @@ def view(
         raise missing_package(error) from error
     run = open_run(target, opening)
     other = None if compare is None else open_run(compare, opening)
-    server = start_server(MapView(run=run, other=other), port=port)
+    server = start_server(MapView(run=run, other=other, edit=edit, click_model=click_model), port=port)
     print(f"{printable(run.title)}: {server.address}", flush=True)
     opened = not no_browser and open_browser(server.address)
     print(

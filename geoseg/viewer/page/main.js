@@ -2,6 +2,7 @@
 
 import { get } from "./api.js";
 import { Compare } from "./compare.js";
+import { Edits } from "./edits.js";
 import { showLayers } from "./layers.js";
 import { countAreas, showLegend, showRamps } from "./legend.js";
 import { MapPane, NavigationControl, ScaleControl, together } from "./maps.js";
@@ -17,7 +18,7 @@ const state = {
   layers: {}, // by id: visible, opacity
   compare: "off",
   tool: null, // name of the editing tool that takes clicks
-  revision: 0, // of what is drawn; a new one makes the maps ask again
+  revision: "0", // version of the files that are drawn; a new one makes the maps ask again
   layerList() {
     return this.facts.changes ? [...this.facts.rasters, this.facts.changes] : this.facts.rasters;
   },
@@ -29,6 +30,7 @@ panes.a.map.addControl(new ScaleControl({ maxWidth: 120 }), "bottom-left");
 const objects = new Objects(state, panes);
 const places = new Places(state, panes, objects);
 let compare;
+let edits = null; // tools that correct the map, with --edit
 let align = null; // brings the second map to the ground of the first
 let footprints = null;
 
@@ -82,6 +84,7 @@ async function openScene(scene, { fly = true } = {}) {
   document.body.dataset.state = "loading";
   state.scene = scene;
   state.facts = await get(`api/a/${scene}`);
+  state.revision = state.facts.version;
   state.other = state.view.compare ? await get(`api/b/${scene}`).catch(() => null) : null;
   const classes = state.facts.rasters.find((entry) => entry.id === "classes");
   if (state.other?.legend.length && classes) {
@@ -96,6 +99,7 @@ async function openScene(scene, { fly = true } = {}) {
   await panes.a.show("a", scene, state.facts, state.revision);
   if (panes.b) await drawLeft();
   if (footprints) panes.a.showFootprints(footprints);
+  if (edits) await edits.load();
   showLayers(state, apply);
   showLegend(state);
   showFacts();
@@ -117,12 +121,6 @@ function showFacts() {
   );
   document.getElementById("notes").replaceChildren(...state.facts.notes.map((text) => element("li", { textContent: text })));
   document.getElementById("facts-section").hidden = !state.facts.facts.length && !state.facts.notes.length;
-}
-
-// Draw again what an edit has changed.
-export async function redraw() {
-  state.revision += 1;
-  await openScene(state.scene, { fly: false });
 }
 
 async function openArchive() {
@@ -148,6 +146,7 @@ function keys() {
     if (event.ctrlKey || event.metaKey || event.altKey || !state.facts) return;
     const typing = event.target.matches("input:not([type=checkbox]):not([type=radio]), select, textarea");
     if (typing && event.key !== "Escape") return;
+    if (edits?.key(event)) return;
     const onMap = event.target.matches("canvas");
     const actions = {
       n: () => places.step(1),
@@ -203,6 +202,7 @@ async function start() {
   if (!first) return warn("No scene of this archive is done yet.");
   await panes.a.ready();
   follow();
+  if (state.view.edit) edits = new Edits(state, panes, objects, () => openScene(state.scene, { fly: false }));
   await openScene(first.id);
   say(`${state.view.title} is open`);
 }

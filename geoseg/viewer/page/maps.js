@@ -62,6 +62,25 @@ export class MapPane {
     await new Promise((done) => this.map.once("styledata", done));
   }
 
+  // Show what is being drawn, and what is not saved yet.
+  showDraft(draft, pending) {
+    const known = this.map.getSource("draft");
+    if (known) {
+      known.setData(draft);
+      this.map.getSource("pending").setData(pending);
+      return;
+    }
+    this.map.addSource("pending", { type: "geojson", data: pending });
+    this.map.addSource("draft", { type: "geojson", data: draft });
+    this.map.addLayer({ id: "pending", type: "line", source: "pending", paint: { "line-color": "#ffd23f", "line-width": 2, "line-dasharray": [2, 1.5] } });
+    this.map.addLayer({ id: "draft-fill", type: "fill", source: "draft", filter: ["==", ["geometry-type"], "Polygon"], paint: { "fill-color": "#00b4ff", "fill-opacity": 0.3 } });
+    this.map.addLayer({ id: "draft-line", type: "line", source: "draft", paint: { "line-color": "#00b4ff", "line-width": 2.5 } });
+    this.map.addLayer({
+      id: "draft-points", type: "circle", source: "draft", filter: ["==", ["geometry-type"], "Point"],
+      paint: { "circle-radius": 5, "circle-color": ["case", ["get", "positive"], "#2fbf71", "#e5383b"], "circle-stroke-color": "#fff", "circle-stroke-width": 1.5 },
+    });
+  }
+
   showFootprints(footprints) {
     if (this.map.getSource("footprints") || !footprints) return;
     this.map.addSource("footprints", { type: "geojson", data: footprints });

@@ -1,0 +1,204 @@
+// Corrections: draw an area or click an object, give it a class, undo, redo, save. Every change names the revision it was
+// made on; if another browser was faster, the server does nothing and says so.
+
+import { get, post } from "./api.js";
+import { element, say, warn } from "./words.js";
+
+const NOTHING = { type: "FeatureCollection", features: [] };
+
+export class Edits {
+  constructor(state, panes, objects, redraw) {
+    Object.assign(this, { state, panes, objects, redraw });
+    this.corners = []; // of the area that is being drawn
+    this.clicks = []; // on the object that is being outlined
+    this.outline = null; // what may be applied, GeoJSON in degrees
+    this.answer = { revision: 0, areas: NOTHING };
+    this.chosen = null;
+    this.build();
+    objects.onChosen((chosen) => {
+      this.chosen = chosen;
+      this.refresh();
+    });
+    panes.a.map.on("click", (event) => this.clicked(event));
+    panes.a.map.on("contextmenu", (event) => this.clicked(event, true));
+    panes.a.map.doubleClickZoom.disable();
+  }
+
+  build() {
+    const box = document.getElementById("edit");
+    const tools = element("div", { className: "segmented", id: "tools" });
+    tools.setAttribute("role", "radiogroup");
+    tools.setAttribute("aria-label", "Tool");
+    for (const [name, label] of [["", "Choose"], ["area", "Draw"], ["clicks", "Click"]]) {
+      const input = element("input", { type: "radio", name: "tool", value: name, checked: !name });
+      input.addEventListener("change", () => this.take(name));
+      tools.append(element("label", {}, input, element("span", { textContent: label })));
+    }
+    this.help = element("p", { className: "quiet", id: "edit-help" });
+    this.classes = element("select", { id: "edit-class" });
+    this.buttons = {};
+    const button = (name, label, action) => {
+      this.buttons[name] = element("button", { type: "button", textContent: label, id: `edit-${name}` });
+      this.buttons[name].addEventListener("click", action);
+      return this.buttons[name];
+    };
+    this.count = element("p", { className: "quiet", id: "edit-count" });
+    box.replaceChildren(
+      element("h2", { textContent: "Correct" }), tools, this.help,
+      element("label", { className: "field" }, "Class", this.classes),
+      element("div", { className: "row tools" },
+        button("paint", "Paint", () => this.apply({ kind: "repaint", geometry: this.outline, class_code: this.code })),
+        button("add", "As object", () => this.apply({ kind: "add_object", geometry: this.outline, class_code: this.code })),
+        button("reshape", "Replace chosen", () => this.apply({ kind: "reshape_object", geometry: this.outline, ids: [this.objectId], layer: "objects" })),
+        button("clear", "Discard", () => this.discard())),
+      element("div", { className: "row tools" },
+        button("delete", "Delete chosen", () => this.apply({ kind: "delete_object", ids: [this.objectId], layer: "objects" })),
+        button("class", "Set class of chosen", () => this.apply({ kind: "set_class", ids: [this.chosenId], layer: this.chosen.layer, class_code: this.code }))),
+      element("div", { className: "row tools" },
+        button("undo", "Undo", () => this.step("undo")),
+        button("redo", "Redo", () => this.step("redo")),
+        button("save", "Save", () => this.step("save"))),
+      this.count,
+    );
+    this.buttons.save.className = "primary";
+    box.hidden = false;
+  }
+
+  get code() {
+    return Number(this.classes.value);
+  }
+
+  get objectId() {
+    return this.chosen?.layer === "objects" ? (this.chosen.attributes.object_id ?? null) : null;
+  }
+
+  get chosenId() {
+    return this.chosen?.layer === "objects" ? this.objectId : (this.chosen?.row ?? null);
+  }
+
+  async load() {
+    const thing = this.state.facts.legend.find((entry) => !entry.background);
+    const before = this.classes.value;
+    this.classes.replaceChildren(...this.state.facts.legend.map((entry) => element("option", { value: entry.code, textContent: entry.name })));
+    this.classes.value = before || String(thing?.code ?? this.state.facts.legend[0]?.code ?? "");
+    this.discard();
+    await this.sent(() => get(`edits/${this.state.scene}`));
+  }
+
+  take(tool) {
+    this.state.tool = tool || null;
+    for (const input of document.querySelectorAll('input[name="tool"]')) input.checked = input.value === tool;
+    this.panes.a.map.getCanvas().style.cursor = tool ? "crosshair" : "";
+    this.discard();
+  }
+
+  discard() {
+    this.corners = [];
+    this.clicks = [];
+    this.outline = null;
+    this.refresh();
+  }
+
+  // Enter adds the middle of the map, so that areas can be drawn without a pointer; Escape takes the last point back.
+  key(event) {
+    if (!this.state.tool) return false;
+    if (event.key === "Enter" && event.target.matches("canvas")) {
+      this.add(this.panes.a.map.getCenter(), event.shiftKey);
+    } else if (event.key === "Escape") {
+      (this.state.tool === "area" ? this.corners : this.clicks).pop();
+      this.changed();
+    } else {
+      return false;
+    }
+    event.preventDefault();
+    return true;
+  }
+
+  clicked(event, negative = false) {
+    if (!this.state.tool) return;
+    event.preventDefault();
+    this.add(event.lngLat, negative || event.originalEvent.shiftKey);
+  }
+
+  add({ lng, lat }, negative) {
+    if (this.state.tool === "area") this.corners.push([lng, lat]);
+    else this.clicks.push([lng, lat, !negative]);
+    this.changed();
+  }
+
+  async changed() {
+    if (this.state.tool === "area") {
+      this.outline = this.corners.length >= 3 ? { type: "Polygon", coordinates: [[...this.corners, this.corners[0]]] } : null;
+      this.refresh();
+      return;
+    }
+    this.refresh();
+    const clicks = [...this.clicks];
+    if (!clicks.length) return this.discard();
+    this.help.textContent = "Looking for the outline…";
+    try {
+      const found = await post(`clicks/${this.state.scene}`, { clicks });
+      if (clicks.length !== this.clicks.length) return undefined; // a later click asks again
+      this.outline = found.geometry;
+      say(found.geometry ? "An outline was found" : "Nothing was found there");
+    } catch (error) {
+      warn(error.message);
+    }
+    this.refresh();
+    return undefined;
+  }
+
+  async apply(edit) {
+    if (await this.sent(() => post(`edits/${this.state.scene}`, { revision: this.answer.revision, ...edit }))) {
+      this.discard();
+      say(`Applied; ${this.answer.pending} corrections are not saved`);
+    }
+  }
+
+  async step(step) {
+    if (step === "save") this.count.textContent = "Saving…";
+    const done = await this.sent(() => post(`edits/${this.state.scene}/step`, { revision: this.answer.revision, step }));
+    if (done && step === "save") {
+      await this.redraw();
+      say("Saved");
+    }
+  }
+
+  async sent(request) {
+    try {
+      this.answer = await request();
+      this.refresh();
+      return true;
+    } catch (error) {
+      warn(error.message);
+      // another browser was faster: show its state, keep what is drawn here
+      if (error.status === 409) this.answer = await get(`edits/${this.state.scene}`).catch(() => this.answer);
+      this.refresh();
+      return false;
+    }
+  }
+
+  refresh() {
+    const points = (this.state.tool === "clicks" ? this.clicks : this.corners.map((corner) => [...corner, true])).map(
+      ([lng, lat, positive]) => ({ type: "Feature", properties: { positive }, geometry: { type: "Point", coordinates: [lng, lat] } }),
+    );
+    const line = this.corners.length === 2 ? [{ type: "Feature", properties: {}, geometry: { type: "LineString", coordinates: this.corners } }] : [];
+    const area = this.outline ? [{ type: "Feature", properties: {}, geometry: this.outline }] : [];
+    if (this.state.facts) this.panes.a.showDraft({ ...NOTHING, features: [...area, ...line, ...points] }, this.answer.areas);
+    const objects = this.state.facts?.polygons.some((entry) => entry.id === "objects");
+    const b = this.buttons;
+    b.paint.disabled = b.clear.disabled = !this.outline;
+    b.add.disabled = !this.outline || !objects;
+    b.reshape.disabled = !this.outline || this.objectId === null;
+    b.delete.disabled = this.objectId === null;
+    b.class.disabled = this.chosenId === null;
+    b.undo.disabled = !this.answer.can_undo;
+    b.redo.disabled = !this.answer.can_redo;
+    b.save.disabled = !this.answer.pending;
+    this.count.textContent = this.answer.pending ? `${this.answer.pending} not saved` : "All is saved.";
+    this.help.textContent = {
+      area: "Click the corners of an area. Esc takes the last one back.",
+      clicks: "Click on an object; Shift or the right button on what is not of it.",
+    }[this.state.tool] ?? "Choose an object on the map, or take a tool.";
+  }
+}
