@@ -80,11 +80,13 @@ class PanopticChoice(BaseModel):
 
     Attributes:
         stuff_area_m2: smaller regions of stuff join the stuff that they touch most; 0: none does.
+        objects: how a class map is parted into things, where no objects are asked for besides; None: as the card says.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     stuff_area_m2: Annotated[float, Field(ge=0)] = 0.0
+    objects: ObjectChoice | None = None
 
 
 class PredictSpec(BaseModel):

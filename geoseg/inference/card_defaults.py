@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from geoseg.core.card import CountingDefaults, ModelCard
-from geoseg.core.spec import PredictSpec
+from geoseg.core.spec import ObjectChoice, PredictSpec
 
 
 def with_card_defaults(spec: PredictSpec, cards: Sequence[ModelCard]) -> tuple[PredictSpec, tuple[str, ...]]:
@@ -26,6 +26,8 @@ def with_card_defaults(spec: PredictSpec, cards: Sequence[ModelCard]) -> tuple[P
 def _with_counting(spec: PredictSpec, cards: Sequence[ModelCard]) -> tuple[PredictSpec, tuple[str, ...]]:
     """Fill in how objects are counted from the card if the options do not say it, with a note."""
     choice, advice = spec.objects, cards[0].objects
+    if choice is None and spec.panoptic is not None and all(card.task == "semantic" for card in cards):
+        return _with_things(spec, cards)
     if choice is None or advice is None or any(card.objects != advice for card in cards):
         return spec, ()
     found: dict[str, str | float] = {}
@@ -41,6 +43,15 @@ def _with_counting(spec: PredictSpec, cards: Sequence[ModelCard]) -> tuple[Predi
     options = CountingDefaults.model_validate(found).options
     note = f"objects are counted as the model's card advises: {options}"
     return spec.model_copy(update={"objects": choice.model_copy(update=found)}), (note,)
+
+
+def _with_things(spec: PredictSpec, cards: Sequence[ModelCard]) -> tuple[PredictSpec, tuple[str, ...]]:
+    """Fill in how a class map is parted into the things of a panoptic map, with a note."""
+    assert spec.panoptic is not None  # noqa: S101 - it is asked for
+    choice = spec.panoptic.objects or ObjectChoice(classes="countable")
+    counted, notes = _with_counting(spec.model_copy(update={"objects": choice, "panoptic": None}), cards)
+    panoptic = spec.panoptic.model_copy(update={"objects": counted.objects})
+    return spec.model_copy(update={"panoptic": panoptic}), notes
 
 
 def _with_area(spec: PredictSpec, cards: Sequence[ModelCard]) -> tuple[PredictSpec, tuple[str, ...]]:

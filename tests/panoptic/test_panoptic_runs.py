@@ -19,6 +19,9 @@ import geoseg
 from geoseg.core.legend import Legend, LegendClass
 from geoseg.core.spec import InstanceChoice, ObjectChoice, PanopticChoice, PredictSpec
 from geoseg.errors import ModelError, UsageError
+from geoseg.inference.card_defaults import with_card_defaults
+from geoseg.io.weights.model_file import read_model
+from geoseg.models.bundled import resolve
 from geoseg.models.model import ModelSource, combined
 from geoseg.run.open_executor import ExecutorChoice, open_executor
 from geoseg.testing.instances import PerfectDetector
@@ -306,3 +309,19 @@ def test_stuff_lies_below_things_that_are_left_out(scene, tmp_path) -> None:
     np.testing.assert_array_equal(labels[gone], np.array(LEGEND.codes)[below[gone]])
     assert (labels[(numbers > 0) & ~gone] >= 256).all()
     assert len(STUFF) == 3
+
+
+def test_a_card_says_how_its_class_map_is_parted() -> None:
+    """As of objects: what the card advises counts unless the options say otherwise."""
+    _, card = read_model(*resolve("buildings-separate"))
+    advice = card.objects
+    assert advice is not None
+    spec, notes = with_card_defaults(PredictSpec(panoptic=PanopticChoice()), [card])
+    assert spec.panoptic is not None
+    chosen = spec.panoptic.objects
+    assert chosen is not None
+    assert (chosen.classes, chosen.split, chosen.neck) == ("countable", advice.split, advice.neck)
+    assert chosen.min_area_m2 == advice.min_area_m2
+    assert "advises" in notes[0]
+    named = PredictSpec(panoptic=PanopticChoice(), objects=ObjectChoice(classes="building", split="none"))
+    assert with_card_defaults(named, [card])[0].objects.split == "none"

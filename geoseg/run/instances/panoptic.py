@@ -74,7 +74,8 @@ def _scene(layer: LayerJob) -> Iterator[ScenePanoptic]:
         yield found
         return
     plan, legend = layer.job.plan, layer.job.model.card.legend
-    choice = plan.spec.objects or ObjectChoice(classes="countable")
+    asked = plan.spec.panoptic or PanopticChoice()
+    choice = plan.spec.objects or asked.objects or ObjectChoice(classes="countable")
     codes, confidence = plan.schema.raster(CLASSES), plan.schema.raster(CONFIDENCE)
     least_m2 = (plan.spec.min_area_m2 or 0.0) if choice.min_area_m2 is None else choice.min_area_m2
     spec = ObjectSpec(
@@ -88,7 +89,7 @@ def _scene(layer: LayerJob) -> Iterator[ScenePanoptic]:
     with SceneObjects.find(source, layer.grid.geobox, spec, run) as objects:
         rules = PanopticRules(
             legend=legend,
-            stuff_area_m2=max(least_m2, (plan.spec.panoptic or PanopticChoice()).stuff_area_m2),
+            stuff_area_m2=max(least_m2, asked.stuff_area_m2),
             planes=(codes, confidence),
         )
         yield ScenePanoptic(CountedThings(objects), layer.blocks, layer.grid.geobox, rules)
