@@ -11,7 +11,17 @@ from typing import Any, Final
 
 from geoseg.core.class_choice import COUNTABLE, object_codes
 from geoseg.core.digest import sha256_of_json
-from geoseg.core.layer import CLASSES, OBJECTS, raster_suffix, vector_suffix
+from geoseg.core.layer import (
+    CLASSES,
+    CONFIDENCE,
+    ENTROPY,
+    MUTUAL_INFORMATION,
+    OBJECTS,
+    SEGMENTS,
+    probability_name,
+    raster_suffix,
+    vector_suffix,
+)
 from geoseg.core.legend import Legend, LegendClass
 from geoseg.core.spec import ObjectChoice
 from geoseg.errors import OutputError, UsageError
@@ -28,6 +38,8 @@ ORIGINAL: Final = "original"
 """Folder inside a bundle of the files of the run that corrections have replaced."""
 
 _RECORD = "run.json"
+_FOLLOWS: Final = frozenset({CLASSES, CONFIDENCE, ENTROPY, MUTUAL_INFORMATION, OBJECTS, SEGMENTS})
+_PROBABILITY: Final = probability_name(0).removesuffix("0")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,6 +139,14 @@ class FinishedMap:
     def detects(self) -> bool:
         """True if a model detected the objects, so that the class raster is drawn from them."""
         return self.has(self.objects) and has_column(self.original(self.objects), OBJECTS, "score")
+
+    @property
+    def uncorrected(self) -> tuple[str, ...]:
+        """Layers that edits would have to change and cannot: those of detected objects and of panoptic maps."""
+        names = [str(name) for name in self.record.get("layers", ())]
+        if self.detects:
+            return (OBJECTS,)
+        return tuple(name for name in names if name not in _FOLLOWS and not name.startswith(_PROBABILITY))
 
     @property
     def objects(self) -> Path:

@@ -28,10 +28,11 @@ def resolved(finished: FinishedMap, log: EditLog, edit: Edit) -> EditLog:
     """
     if any(entry.edit.id == edit.id for entry in log.entries):
         raise UsageError(f"the edit {edit.id} was applied already.")
-    if finished.detects:
+    stale = finished.uncorrected
+    if stale:
         raise UsageError(
-            f"{finished.bundle.directory}: its objects were detected by a model of task instance; such maps cannot be"
-            " corrected yet. Edit the GeoPackage of objects in QGIS."
+            f"{finished.bundle.directory}: has the layer {stale[0]}, which would not follow the edits; such maps cannot"
+            " be corrected yet. Edit the GeoPackage in QGIS."
         )
     code = edit.class_code
     if code is not None and code not in {*finished.legend.codes, finished.legend.nodata}:

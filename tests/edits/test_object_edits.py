@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from corrected_maps import (  # noqa: F401 - fixtures
     fixture_of_finished_maps,
     fixture_of_small_blocks,
     read,
+    record_of,
     repaint,
     rows,
     table,
@@ -184,6 +186,15 @@ def test_a_line_beside_an_object_does_not_split_it(finished_map) -> None:
     if frame.geometry[ends[0]].distance(frame.geometry[ends[1]]) > PIXEL:
         with pytest.raises(UsageError, match="do not touch"):
             geoseg.edits.open(folder).apply(Edit(kind="merge_objects", ids=tuple(ends)))
+
+
+def test_a_map_with_layers_that_would_not_follow_is_refused(finished_map) -> None:
+    folder = finished_map("objects")
+    record = record_of(folder)
+    (folder / "run.json").write_text(json.dumps(record | {"layers": [*record["layers"], "things"]}))
+    with pytest.raises(UsageError, match="the layer things"):
+        geoseg.edits.open(folder).apply(repaint(box(50, 60, 50, 60), 0))
+    assert not (folder / "edits.gpkg").exists()
 
 
 @pytest.mark.parametrize("kind", ["exact", "simplified"])
