@@ -169,14 +169,15 @@ def test_the_mosaics_show_every_pixel_of_every_scene(made: Made) -> None:
         assert (seen == codes).mean() > (0.97 if name == "beside" else 0.999), name
 
 
+@pytest.mark.parametrize("layer", ["classes", "confidence"])
 @pytest.mark.parametrize("name", ["turned", "points"])
-def test_rotated_scenes_are_turned_north_up_in_their_place(made: Made, name: str) -> None:
-    with rasterio.open(made.out / name / f"{name}_classes.tif") as source:
+def test_rotated_scenes_are_turned_north_up_in_their_place(made: Made, name: str, layer: str) -> None:
+    with rasterio.open(made.out / name / f"{name}_{layer}.tif") as source:
         codes = source.read(1)
         transform = source.transform if name == "turned" else Affine(0.5, 0.05, 500300, 0, -0.5, 5400000)
     rows, cols = np.nonzero(np.ones((90, 110)))
     points = [transform * (c + 0.5, r + 0.5) for r, c in zip(rows, cols, strict=True)]
-    with rasterio.open(made.out / "_catalogue" / "classes-EPSG_32632.vrt", driver="VRT") as mosaic:
+    with rasterio.open(made.out / "_catalogue" / f"{layer}-EPSG_32632.vrt", driver="VRT") as mosaic:
         seen = np.array([value[0] for value in mosaic.sample(points)]).reshape(90, 110)
     # a pixel's centre lies at most half a pixel of each grid beside the one it is taken from
     assert (seen == codes).mean() > 0.85
@@ -272,7 +273,7 @@ def test_written_again_it_is_the_same_bytes_and_what_is_gone_leaves_no_trace(mad
     fewer = [record for record in made.records if record.name not in ("degrees", "turned")]
     publish_archive(out, fewer)
     assert not (out / "_catalogue" / "classes-EPSG_4326.vrt").exists()
-    assert len(list((out / "_catalogue" / "upright").iterdir())) == 1
+    assert len({file.stem.rpartition("-")[2] for file in (out / "_catalogue" / "upright").iterdir()}) == 1, "one scene"
     assert foreign.read_text() == "mine"
     for record in made.done:
         assert contents(out / record.layers) == contents(made.out / record.layers), "layers are left as they lie"

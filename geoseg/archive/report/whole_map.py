@@ -113,15 +113,24 @@ class WholeMap:
         turned = tile is None
         if tile is None:
             tile = upright(bundle.classes, self._turned(CLASSES, bundle), nodata=self._legend.nodata)
-        others = {} if turned else {layer.name: bundle.file_of(layer) for layer in self._others}
         part = _Part(
             name=readable(bundle.directory.relative_to(self._out).as_posix()),
             classes=tile,
-            others={name: path for name, path in others.items() if name in item["assets"] and path.is_file()},
+            others=dict(self._rasters(bundle, item["assets"], turned=turned)),
             segments=bundle.segments if bundle.segments.is_file() else None,
             picture=self._picture(bundle, tile, turned=turned),
         )
         self._parts.setdefault(wkt, []).append(part)
+
+    def _rasters(self, bundle: Bundle, assets: Mapping[str, object], *, turned: bool) -> Iterator[tuple[str, Path]]:
+        """Yield name and file of a scene's further rasters; those on a rotated grid get a VRT that is north up."""
+        for layer in self._others:
+            path = bundle.file_of(layer)
+            if layer.name not in assets or not path.is_file():
+                continue
+            if turned:
+                path = upright(path, self._turned(layer.name, bundle), nodata=layer.nodata).path
+            yield layer.name, path
 
     def _picture(self, bundle: Bundle, classes: MosaicTile, *, turned: bool) -> Picture | None:
         """Find the imagery of a scene; None if its run record does not name it or it is missing."""
