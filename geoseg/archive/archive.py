@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 from uuid import uuid4
 
 from geoseg.archive.config import ArchiveConfig, in_configuration
@@ -25,6 +25,7 @@ from geoseg.archive.sources.find import find_scenes
 from geoseg.archive.sources.scene_ref import SceneRef
 from geoseg.core.card import ModelCard
 from geoseg.core.digest import sha256_of_json
+from geoseg.core.types.json_value import UntypedDict
 from geoseg.errors import ClusterLostError, GeosegError, OutputError, SceneError, WriteError
 from geoseg.io.files.drivers import is_remote
 from geoseg.io.files.output_lock import holder, locked
@@ -272,7 +273,7 @@ class Archive:
             WriteError: the disk is full or fails.
         """
         config = self.config
-        options: dict[str, Any] = {
+        options: UntypedDict = {
             "legend": self.card.legend,
             "title": config.title or config.out.name,
             "model": file_of(config.model),
@@ -319,7 +320,7 @@ class Archive:
             self._mark.unlink(missing_ok=True)
             read: Files = files if outcome is None else files | outcome.files
             layers = {} if outcome is None else outcome.layers
-            run: dict[str, Any] = {"run": self._run, "opening": self._opening, "neighbours": _states(around)}
+            run: UntypedDict = {"run": self._run, "opening": self._opening, "neighbours": _states(around)}
             self.manifest.write(Entry(record=changed, files=read, stamp=stamp, layers=layers, **run))
             return changed
 

@@ -6,9 +6,9 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from geoseg.archive.manifest import Manifest
+from geoseg.core.types.json_value import UntypedDict
 from geoseg.errors import UsageError
 from geoseg.io.checks.formats import CHECKED_SUFFIXES, check_file
 from geoseg.io.files.recorded_file import FileState, state_of_file
@@ -72,7 +72,7 @@ def check_output(out: Path) -> Iterator[Checked]:
 def _bundle(folder: Path) -> tuple[FileState, ...]:
     path = folder / _RECORD
     try:
-        record: dict[str, Any] = json.loads(path.read_text())
+        record: UntypedDict = json.loads(path.read_text())
         files = {
             str(name): {"size": facts["size"], "sha256": facts["sha256"]} for name, facts in record["files"].items()
         }

@@ -13,6 +13,7 @@ from geoseg.archive.sources.config import FolderSource, SourceConfig
 from geoseg.core.choices import Neighbours, Precision, RuntimeName
 from geoseg.core.digest import sha256_of_json
 from geoseg.core.spec import PredictSpec
+from geoseg.core.types.json_value import JsonDict, UntypedDict
 from geoseg.io.files.drivers import is_remote
 from geoseg.io.files.yaml_file import read_config
 from geoseg.io.labels.area_of_interest import area_digest
@@ -48,7 +49,7 @@ class Opening(_Config):
     assets: tuple[str, ...] = ()
     max_mpx: Annotated[float, Field(gt=0)] = 40_000.0
 
-    def pixel_options(self) -> dict[str, Any]:
+    def pixel_options(self) -> JsonDict:
         """Options that can change a layer. Options added later are left out while unset, so that digests stay equal."""
         always = self.model_dump(mode="json", include={"assume_crs", "assume_gsd_m", "assets"})
         return always | self.model_dump(mode="json", include={"alpha", "nodata"}, exclude_defaults=True)
@@ -80,9 +81,9 @@ class ClusterClass(_Config):
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)+$")]
-    options: dict[str, Any] = Field(default_factory=dict)
-    scale: dict[str, Any] = Field(default_factory=dict)
-    adapt: dict[str, Any] = Field(default_factory=dict)
+    options: UntypedDict = Field(default_factory=dict)
+    scale: UntypedDict = Field(default_factory=dict)
+    adapt: UntypedDict = Field(default_factory=dict)
     timeout_s: Annotated[float, Field(gt=0)] = 600.0
 
 
@@ -153,7 +154,7 @@ class ArchiveConfig(_Config):
 
     @field_validator("source", mode="before")
     @classmethod
-    def _folder_is_enough(cls, value: Any) -> Any:
+    def _folder_is_enough(cls, value: object) -> object:
         """Read a plain path, or a source without ``kind``, as a folder source."""
         if value == "":
             raise ValueError("is empty; name a folder")
@@ -163,7 +164,7 @@ class ArchiveConfig(_Config):
 
     @field_validator("out", mode="before")
     @classmethod
-    def _out_is_named(cls, value: Any) -> Any:
+    def _out_is_named(cls, value: object) -> object:
         if value == "":
             raise ValueError("is empty; name a folder")
         return value

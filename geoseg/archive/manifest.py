@@ -20,6 +20,7 @@ from pydantic import ValidationError
 
 from geoseg.archive.fingerprints import Files
 from geoseg.archive.record import SceneRecord
+from geoseg.core.types.json_value import UntypedDict
 from geoseg.errors import WriteError
 from geoseg.io.files.writing import make_durable_folder, write_json
 from geoseg.io.publish.bundle import ARCHIVE_RECORDS
@@ -111,7 +112,7 @@ class Manifest:
 
 def _parsed(text: bytes) -> Entry | None:
     try:
-        value: dict[str, Any] = json.loads(text.decode(errors="surrogateescape"))
+        value: UntypedDict = json.loads(text.decode(errors="surrogateescape"))
         if value["format"] != _FORMAT:
             return None
         return Entry(

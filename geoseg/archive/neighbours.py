@@ -272,7 +272,7 @@ class Neighbourhood:
         write_json(self._path, {"format": _FORMAT, "scenes": scenes})
 
 
-def _facts(grid: SceneGrid | None) -> list[Any] | None:
+def _facts(grid: SceneGrid | None) -> list[object] | None:
     return None if grid is None else [grid.kind, list(grid.transform)[:6], list(grid.shape)]
 
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from geoseg.archive.record import SceneRecord
 from geoseg.archive.report.catalogue import CATALOGUE, COLLECTION, FOLDER, ITEMS, Catalogue
@@ -20,6 +19,7 @@ from geoseg.archive.report.summary import markdown_of
 from geoseg.archive.report.web_report import ReportData, write_web_report
 from geoseg.archive.report.whole_map import WholeMap
 from geoseg.core.legend import Legend, LegendClass
+from geoseg.core.types.json_value import UntypedDict, UntypedMapping
 from geoseg.errors import UsageError
 from geoseg.io.files.output_lock import remove_free_locks
 from geoseg.io.files.writing import make_durable_folder, reap_parts, write_bytes
@@ -140,7 +140,7 @@ class _Passing:
         self.map = None if legend is None else WholeMap(out, legend)
         self.missing: list[str] = []
 
-    def rows(self, records: Iterable[SceneRecord]) -> Iterator[dict[str, Any]]:
+    def rows(self, records: Iterable[SceneRecord]) -> Iterator[UntypedDict]:
         """Yield a row of the index for each record."""
         for record in records:
             self.facts.add(record)
@@ -163,9 +163,9 @@ class _Passing:
         there = {key: file for key, file in files.items() if key == "item" or key in item["assets"]}
         return {key: f"{record.layers}/{file.name}" for key, file in there.items()} | {"layers": record.layers}
 
-    def _row(self, record: SceneRecord) -> dict[str, Any]:
+    def _row(self, record: SceneRecord) -> dict[str, object]:
         stages = stages_of(record)
-        row: dict[str, Any] = {
+        row: dict[str, object] = {
             "name": readable(record.name),
             "state": record.state,
             "cause": readable(record.cause) or None,
@@ -200,7 +200,7 @@ def _text(path: str) -> str:
     return path if path == readable(path) else href(path)
 
 
-def _item(bundle: Bundle) -> dict[str, Any] | None:
+def _item(bundle: Bundle) -> UntypedDict | None:
     """Read a scene's STAC item; None if it is missing or invalid."""
     try:
         item = json.loads(bundle.item.read_bytes())
@@ -231,7 +231,7 @@ def _legend_there(out: Path) -> Legend | None:
     return None
 
 
-def _legend(item: Mapping[str, Any]) -> Legend | None:
+def _legend(item: UntypedMapping) -> Legend | None:
     entries = item["assets"].get("classes", {}).get("classification:classes", [])
     classes = [
         LegendClass(code=one["value"], name=one["title"], colour="#" + one["color_hint"].lower())
@@ -253,8 +253,8 @@ def _write_map(out: Path, passing: _Passing, title: str) -> tuple[Path | None, l
     return out / PROJECT, written
 
 
-def _assets(project: Path | None) -> dict[str, dict[str, Any]]:
-    found: dict[str, dict[str, Any]] = {
+def _assets(project: Path | None) -> dict[str, UntypedDict]:
+    found: dict[str, dict[str, object]] = {
         "index": {
             "href": f"./{INDEX}",
             "title": "Index of scenes, GeoParquet",

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from geoseg.core.types.json_value import UntypedDict
 
 State = Literal["waiting", "running", "done", "failed"]
 
@@ -49,7 +51,7 @@ class SceneRecord(BaseModel):
     scene_digest: str = ""
     model_digest: str = ""
     options_digest: str = ""
-    footprint: dict[str, Any] | None = None
+    footprint: UntypedDict | None = None
     pixels: int = 0
     valid_pixels: int = 0
     class_areas_m2: dict[str, float] = Field(default_factory=dict)

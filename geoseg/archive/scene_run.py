@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Protocol
 
 from geoseg.archive.bands import spec_for
 from geoseg.archive.config import ArchiveConfig, in_configuration
@@ -18,6 +18,7 @@ from geoseg.archive.manifest import ANY_STATE
 from geoseg.archive.record import SceneRecord
 from geoseg.archive.sources.scene_ref import SceneRef
 from geoseg.core.card import ModelCard
+from geoseg.core.types.json_value import JsonDict, UntypedDict
 from geoseg.errors import ClusterLostError, GeosegError, MatchError, SceneError
 from geoseg.io.files.drivers import is_remote
 from geoseg.io.publish.bundle import Bundle
@@ -136,7 +137,7 @@ class SceneRun:
 
     def _once(
         self, ref: SceneRef, neighbours: tuple[str, ...], workers: Executor, reporter: Reporter
-    ) -> tuple[Bundle, dict[str, Any], State]:
+    ) -> tuple[Bundle, UntypedDict, State]:
         config = self._config
         if ref.refused:
             raise SceneError(ref.uri, ref.refused)
@@ -172,7 +173,7 @@ class SceneRun:
                 known = self._models[id(workers)] = (workers, workers.load_model(source))
             return known[1]
 
-    def _place(self, ref: SceneRef) -> dict[str, Any] | None:
+    def _place(self, ref: SceneRef) -> JsonDict | None:
         """Read the footprint of a failed scene from its file's header; None where that cannot be read."""
         if ref.refused or is_remote(ref.uri):
             return None
@@ -192,7 +193,7 @@ class SceneRun:
         return over_network and not final
 
 
-def record_of(record: SceneRecord, bundle: Bundle, run: dict[str, Any]) -> SceneRecord:
+def record_of(record: SceneRecord, bundle: Bundle, run: UntypedDict) -> SceneRecord:
     """Make the record of a finished scene from its run record."""
     scene, around = run["scene"], run.get("neighbours", {})
     timings = {name: float(value) for name, value in run["timings"].items() if isinstance(value, int | float)}
@@ -248,7 +249,7 @@ def _kept(keep: Callable[[SceneRecord], SceneRecord], record: SceneRecord) -> Sc
         return record
 
 
-def _footprint(bundle: Bundle) -> dict[str, Any] | None:
+def _footprint(bundle: Bundle) -> JsonDict | None:
     try:
         geometry = json.loads(bundle.item.read_bytes())["geometry"]
     except (OSError, ValueError, KeyError, TypeError):
@@ -256,7 +257,7 @@ def _footprint(bundle: Bundle) -> dict[str, Any] | None:
     return geometry if isinstance(geometry, dict) else None
 
 
-def _layers(bundle: Bundle, run: dict[str, Any]) -> Files:
+def _layers(bundle: Bundle, run: UntypedDict) -> Files:
     """Current size and time of the rasters and polygons, which the run has verified."""
     states = {"run.json": ANY_STATE}
     for name in run["files"]:

@@ -81,7 +81,7 @@ class Commands(TyperGroup):
             raise
 
 
-def _options(command: Any) -> frozenset[str]:
+def _options(command: object) -> frozenset[str]:
     """List the options of a command and its sub-commands."""
     below = getattr(command, "commands", {}).values()
     own = (name for parameter in getattr(command, "params", ()) for name in parameter.opts)

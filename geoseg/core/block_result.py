@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
-
-import numpy.typing as npt
 
 from geoseg.core.layer import OutputSchema
 from geoseg.core.objects import ObjectTable
 from geoseg.core.tiling import Block
+from geoseg.core.types.arrays import AnyArray
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -24,7 +22,7 @@ class BlockResult:
     """
 
     block: Block
-    planes: Mapping[str, npt.NDArray[Any]]
+    planes: Mapping[str, AnyArray]
     objects: ObjectTable | None = None
 
     @classmethod

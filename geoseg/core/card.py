@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import (
     BaseModel,
@@ -15,6 +15,7 @@ from pydantic import (
 
 from geoseg.core.choices import SplitMethod
 from geoseg.core.legend import Legend
+from geoseg.core.types.json_value import JsonObject, UntypedDict
 
 Positive = Annotated[float, Field(gt=0)]
 
@@ -27,7 +28,7 @@ class Architecture(_Value):
     """A network of the registry: ``geoseg.nn.build(name, in_channels, classes, **options)``."""
 
     name: str
-    options: dict[str, Any] = Field(default_factory=dict)
+    options: UntypedDict = Field(default_factory=dict)
 
 
 class CardBand(_Value):
@@ -133,7 +134,7 @@ class ModelCard(_Value):
     trained_on: tuple[TrainingSource, ...] = ()
     scores: tuple[Score, ...] = ()
     warnings: tuple[str, ...] = ()
-    recipe: dict[str, Any] = Field(default_factory=dict)
+    recipe: UntypedDict = Field(default_factory=dict)
     weights_sha256: Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")] = ""
 
     @model_validator(mode="after")
@@ -146,9 +147,9 @@ class ModelCard(_Value):
         return self
 
     @model_serializer(mode="wrap")
-    def _without_unset(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
+    def _without_unset(self, serialise: SerializerFunctionWrapHandler) -> UntypedDict:
         """Leave out unset fields that older cards lack, so that the digest of an older card stays equal."""
-        values: dict[str, Any] = serialise(self)
+        values: JsonObject = serialise(self)
         unset = {name for name in _LATER_FIELDS if getattr(self, name) == type(self).model_fields[name].default}
         return {name: value for name, value in values.items() if name not in unset}
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Literal, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from geoseg.core.types.json_value import JsonObject
 
 Weight = Annotated[float, Field(ge=0, le=1000)]
 Normalise = Literal["pixel", "symmetric"]
@@ -81,7 +83,7 @@ def parse_crf(text: str) -> CrfSpec | None:
     *before, last = text.split(",")
     named = last.strip() in get_args(Normalise)
     parts = before if named else [*before, last]
-    changes: dict[str, Any] = {"normalise": last.strip()} if named else {}
+    changes: JsonObject = {"normalise": last.strip()} if named else {}
     if len(parts) == 1 and parts[0] in PRESETS:
         return PRESETS[parts[0]].model_copy(update=changes)
     if len(parts) not in (3, 5, 6):
@@ -94,7 +96,7 @@ def parse_crf(text: str) -> CrfSpec | None:
         raise ValueError("; ".join(faults)) from error
 
 
-def _spelled_out(value: Any) -> Any:
+def _spelled_out(value: object) -> object:
     return parse_crf(value) if isinstance(value, str) else value
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from geoseg.core.legend import Legend
 from geoseg.core.spec import PredictSpec
+from geoseg.core.types.arrays import AnyArray
 
 CLASSES: Final = "classes"
 CONFIDENCE: Final = "confidence"
@@ -84,7 +84,7 @@ class RasterLayer:
         """End of the file's name, after the scene's."""
         return raster_suffix(self.name)
 
-    def empty(self, shape: tuple[int, int]) -> npt.NDArray[Any]:
+    def empty(self, shape: tuple[int, int]) -> AnyArray:
         """Make a plane (y, x) filled with nodata."""
         return np.full(shape, self.nodata, self.dtype)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import (
     BaseModel,
@@ -15,6 +15,8 @@ from pydantic import (
     model_serializer,
     model_validator,
 )
+
+from geoseg.core.types.json_value import UntypedDict
 
 _BACKGROUND = re.compile(
     r"(the )?(background|others?|rest|everything else|nothing|none|unlabell?ed|unclassified|negative)"
@@ -49,8 +51,8 @@ class LegendClass(BaseModel):
         return tuple(int(self.colour[i : i + 2], 16) for i in (1, 3, 5))  # type: ignore[return-value]
 
     @model_serializer(mode="wrap")
-    def _without_no(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        values: dict[str, Any] = write(self)
+    def _without_no(self, write: SerializerFunctionWrapHandler) -> UntypedDict:
+        values: UntypedDict = write(self)
         return values if self.countable else {name: value for name, value in values.items() if name != "countable"}
 
     @field_validator("name")

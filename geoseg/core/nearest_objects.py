@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from geoseg.core.types.arrays import AnyIntegers
+
 Distances = npt.NDArray[np.float32]
 
 
-def two_nearest(objects: npt.NDArray[np.integer[Any]], reach_px: float) -> tuple[Distances, Distances]:
+def two_nearest(objects: AnyIntegers, reach_px: float) -> tuple[Distances, Distances]:
     """Measure how far each pixel is from the two objects that are nearest to it.
 
     Args:
@@ -27,8 +28,8 @@ def two_nearest(objects: npt.NDArray[np.integer[Any]], reach_px: float) -> tuple
     nearest = np.full(objects.shape, np.inf, np.float32)
     second = np.full(objects.shape, np.inf, np.float32)
     margin = math.ceil(reach_px) + 1
-    numbers, dense = np.unique(objects, return_inverse=True)
-    dense = dense.reshape(objects.shape).astype(np.int32) + int(bool(numbers.size) and numbers[0] != 0)
+    numbers, inverse = np.unique(objects, return_inverse=True)
+    dense = inverse.reshape(objects.shape).astype(np.int32) + int(bool(numbers.size) and numbers[0] != 0)
     for place, box in enumerate(ndimage.find_objects(dense), start=1):
         if box is None:
             continue

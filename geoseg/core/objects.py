@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from geoseg.core.types.arrays import AnyArray
 from geoseg.core.window import Window
 
 _DTYPES = {
@@ -72,7 +72,7 @@ class ObjectTable:
         return cls.from_columns({name: np.zeros(int(name == "first_run"), kind) for name, kind in _DTYPES.items()})
 
     @classmethod
-    def from_columns(cls, columns: Mapping[str, npt.NDArray[Any]]) -> ObjectTable:
+    def from_columns(cls, columns: Mapping[str, AnyArray]) -> ObjectTable:
         """Make a table from columns by name, the inverse of ``columns``.
 
         Raises:
@@ -108,7 +108,7 @@ class ObjectTable:
             run_length=length,
         )
 
-    def columns(self) -> dict[str, npt.NDArray[Any]]:
+    def columns(self) -> dict[str, AnyArray]:
         """The columns by name."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
 

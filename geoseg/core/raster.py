@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from odc.geo.geobox import GeoBox
+
+from geoseg.core.types.arrays import AnyArray
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,7 +21,7 @@ class Raster:
         geobox: the grid of exactly this array.
     """
 
-    values: npt.NDArray[Any]
+    values: AnyArray
     valid: npt.NDArray[np.bool_]
     geobox: GeoBox
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import (
     BaseModel,
@@ -19,6 +19,7 @@ from geoseg.core.choices import Blend, Overlaps, SplitMethod, Suppression, Tta
 from geoseg.core.crf_spec import Crf
 from geoseg.core.digest import sha256_of_json
 from geoseg.core.tiling import LONGEST_TILE_PX
+from geoseg.core.types.json_value import JsonDict, UntypedDict
 
 Scale = Annotated[float, Field(ge=0.25, le=4)]
 
@@ -41,9 +42,9 @@ class ObjectChoice(BaseModel):
     min_area_m2: Annotated[float, Field(ge=0)] | None = None
 
     @model_serializer(mode="wrap")
-    def _without_unset_area(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+    def _without_unset_area(self, write: SerializerFunctionWrapHandler) -> UntypedDict:
         """Leave out an area that is not set, so that the digest of an older run stays equal."""
-        values: dict[str, Any] = write(self)
+        values: UntypedDict = write(self)
         if self.min_area_m2 is None:
             values.pop("min_area_m2", None)
         return values
@@ -162,8 +163,8 @@ class PredictSpec(BaseModel):
         return objects
 
     @model_serializer(mode="wrap")
-    def _as_before_objects(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        values: dict[str, Any] = write(self)
+    def _as_before_objects(self, write: SerializerFunctionWrapHandler) -> UntypedDict:
+        values: UntypedDict = write(self)
         for name in ("objects", "instances", "panoptic"):  # so that runs without objects stay the runs they were
             if getattr(self, name) is None:
                 values.pop(name, None)
@@ -173,7 +174,7 @@ class PredictSpec(BaseModel):
         """Count the predictions averaged for each pixel: networks times views times scales."""
         return members * len(self.tta_scales) * {"none": 1, "flip": 4, "d4": 8}[self.tta]
 
-    def pixel_options(self) -> dict[str, Any]:
+    def pixel_options(self) -> JsonDict:
         """Options that can change a pixel; polygons and extra files are made from the pixels."""
         return self.model_dump(mode="json", include=_PIXEL_OPTIONS)
 

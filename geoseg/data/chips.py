@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler
 from torch import Tensor
 from torch.nn import functional
 
+from geoseg.core.types.json_value import UntypedDict
 from geoseg.core.window import Window
 from geoseg.data.augment import Augmentation, augment, blanks
 from geoseg.data.class_places import ClassPlaces
@@ -60,7 +61,7 @@ class ChipSpec(BaseModel):
         return self
 
     @model_serializer(mode="wrap")
-    def _brief(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
+    def _brief(self, serialise: SerializerFunctionWrapHandler) -> UntypedDict:
         """Leave out later fields at their defaults, since cards name the recipe by these values."""
         kept = {name: getattr(self, name) != type(self).model_fields[name].default for name in _LATER}
         return {name: value for name, value in serialise(self).items() if kept.get(name, True)}

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from odc.geo.geobox import GeoBox
 
 from geoseg.core.ground import gsd_m
 from geoseg.core.window import Window
 from geoseg.data.block_cache import BlockCache
 from geoseg.data.label_files import LabelFile, PolygonFile
-from geoseg.data.labelled_scene import U8, UNLABELLED, LabelledImage, LabelledScene, Numbers, Sample
+from geoseg.data.labelled_scene import UNLABELLED, LabelledImage, LabelledScene, Sample
+from geoseg.data.read_scene import ReadScene, join_samples
 from geoseg.data.recoding import Recoding
 from geoseg.errors import SceneError
 from geoseg.io.labels.contact_labels import read_objects
@@ -22,7 +21,7 @@ from geoseg.io.labels.label_layer import LabelLayer, Labels, Valid
 from geoseg.io.raster.image_stack import ImageStack
 
 
-class FileScene:
+class FileScene(ReadScene):
     """Image files and label files over the same ground. Thread-safe; pickles without its pixels.
 
     Args:
@@ -80,35 +79,11 @@ class FileScene:
             SceneError: a file is damaged there.
             UsageError: a label is not a code of the legend.
         """
-        values = np.empty((self.bands, *window.shape), self._stack.dtype)
-        valid = np.empty(window.shape, bool)
-        class_indices = np.empty(window.shape, np.uint8)
-        objects: Numbers | None = None
-        for block in self._blocks(window):
-            sample = self._cache.sample((self._key, block), partial(self._decode, block))
-            part = block.intersection(window)
-            here, there = part.within(window), part.within(block)
-            values[:, *here], valid[here] = sample.values[:, *there], sample.valid[there]
-            class_indices[here] = sample.class_indices[there]
-            if sample.objects is not None:
-                objects = np.zeros(window.shape, np.int64) if objects is None else objects
-                objects[here] = sample.objects[there]
-        return Sample(values=values, valid=valid, class_indices=class_indices, objects=objects)
-
-    @property
-    def values(self) -> npt.NDArray[Any]:
-        """All values, in memory."""
-        return self.read(Window.whole(self.shape)).values
-
-    @property
-    def valid(self) -> npt.NDArray[np.bool_]:
-        """(y, x) bool over the whole scene; True where the pixel may be used."""
-        return self.read(Window.whole(self.shape)).valid
-
-    @property
-    def class_indices(self) -> U8:
-        """Class indices of all pixels."""
-        return self.read(Window.whole(self.shape)).class_indices
+        blocks = (
+            (block, self._cache.sample((self._key, block), partial(self._decode, block)))
+            for block in self._blocks(window)
+        )
+        return join_samples(window, blocks, bands=self.bands, dtype=self._stack.dtype)
 
     def _blocks(self, window: Window) -> Iterator[Window]:
         rows, cols = self._stack.block_shape
@@ -136,14 +111,14 @@ class FileScene:
         self._kept[file] = layer
         return read_objects(layer, block)
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         return self.__dict__ | {"_kept": {}}
 
     def __repr__(self) -> str:
         return f"FileScene({self.name!r}, {self.shape[0]} x {self.shape[1]} px, {self.bands} bands)"
 
 
-class ScenePart:
+class ScenePart(ReadScene):
     """A rectangle of a labelled scene, itself a labelled scene, through which nothing outside can be read.
 
     Args:
@@ -175,21 +150,6 @@ class ScenePart:
         if not Window.whole(self.shape).contains(window):
             raise ValueError(f"{self.name}: {window} leaves its {self.shape} pixels")
         return self.scene.read(window.shifted(self.window.row_start, self.window.col_start))
-
-    @property
-    def values(self) -> npt.NDArray[Any]:
-        """All values, in memory."""
-        return self.scene.read(self.window).values
-
-    @property
-    def valid(self) -> npt.NDArray[np.bool_]:
-        """(y, x) bool over the whole scene; True where the pixel may be used."""
-        return self.scene.read(self.window).valid
-
-    @property
-    def class_indices(self) -> U8:
-        """Class indices of all pixels."""
-        return self.scene.read(self.window).class_indices
 
     def __repr__(self) -> str:
         return f"ScenePart({self.name!r}, {self.window})"

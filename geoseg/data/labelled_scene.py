@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from geoseg.core.types.arrays import AnyArray
 from geoseg.core.window import Window
 
 U8 = npt.NDArray[np.uint8]
@@ -28,7 +29,7 @@ class Sample:
         objects: (y, x) int64 numbers of objects, 0 where there is none; None: the labels do not tell objects apart.
     """
 
-    values: npt.NDArray[Any]
+    values: AnyArray
     valid: npt.NDArray[np.bool_]
     class_indices: U8
     objects: Numbers | None = None
@@ -70,7 +71,7 @@ class LabelledScene(Protocol):
         ...
 
     @property
-    def values(self) -> npt.NDArray[Any]:
+    def values(self) -> AnyArray:
         """All of ``Sample.values``, in memory."""
         ...
 
@@ -134,7 +135,7 @@ class LabelledImage:
         )
 
 
-def unit(values: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+def unit(values: AnyArray) -> npt.NDArray[np.float32]:
     """Return a sample's values scaled to [0, 1], float32."""
     scaled: npt.NDArray[np.float32] = values.astype(np.float32)
     if values.dtype == np.uint8:

@@ -12,10 +12,13 @@ import numpy.typing as npt
 from affine import Affine
 from odc.geo.geobox import GeoBox
 
+from geoseg.core.types.arrays import AnyArray
+from geoseg.core.types.json_value import UntypedMapping
 from geoseg.core.window import Window
 from geoseg.data.block_cache import BlockCache
 from geoseg.data.file_scene import ground_sample_distance
-from geoseg.data.labelled_scene import U8, UNLABELLED, Sample
+from geoseg.data.labelled_scene import UNLABELLED, Sample
+from geoseg.data.read_scene import ReadScene, join_samples
 from geoseg.data.recoding import Recoding
 from geoseg.data.torchgeo_set import OpenSet
 from geoseg.errors import SceneError
@@ -44,7 +47,7 @@ class Reading:
     nodata: float | None
     recoding: Recoding
 
-    def decode(self, sample: Mapping[str, Any], where: str) -> Sample:
+    def decode(self, sample: UntypedMapping, where: str) -> Sample:
         """Convert a sample.
 
         Args:
@@ -70,7 +73,7 @@ class Reading:
         class_indices[~valid] = UNLABELLED
         return Sample(values=self._scaled(stack, valid, where), valid=valid, class_indices=class_indices)
 
-    def _labels(self, sample: Mapping[str, Any], where: str) -> npt.NDArray[np.int64]:
+    def _labels(self, sample: Mapping[str, object], where: str) -> npt.NDArray[np.int64]:
         if self.mask not in sample:
             raise SceneError(where, f"it has no {self.mask}, only {', '.join(sample)}.", "Name the mask in the recipe.")
         mask = np.asarray(sample[self.mask])
@@ -88,7 +91,7 @@ class Reading:
             raise SceneError(where, f"its {self.mask} holds fractions.", "A class for each pixel is needed.")
         return whole
 
-    def _scaled(self, stack: npt.NDArray[Any], valid: npt.NDArray[np.bool_], where: str) -> npt.NDArray[Any]:
+    def _scaled(self, stack: AnyArray, valid: npt.NDArray[np.bool_], where: str) -> AnyArray:
         known = np.where(valid, stack, 0)
         if self.value_range is None:
             eight = known.astype(np.uint8)
@@ -108,7 +111,7 @@ class Reading:
         return np.asarray(np.where(valid, np.clip((known - low) / (high - low), 0, 1), 0), np.float32)
 
 
-class SampleScene:
+class SampleScene(ReadScene):
     """One sample of a data set without georeference. Pickles without its pixels.
 
     Args:
@@ -148,21 +151,6 @@ class SampleScene:
         whole, at = self._whole(), window.slices
         return Sample(values=whole.values[:, *at], valid=whole.valid[at], class_indices=whole.class_indices[at])
 
-    @property
-    def values(self) -> npt.NDArray[Any]:
-        """All values, in memory."""
-        return self._whole().values
-
-    @property
-    def valid(self) -> npt.NDArray[np.bool_]:
-        """(y, x) bool over the whole scene; True where the pixel may be used."""
-        return self._whole().valid
-
-    @property
-    def class_indices(self) -> U8:
-        """Class indices of all pixels."""
-        return self._whole().class_indices
-
     def _whole(self) -> Sample:
         return self._cache.sample((self.name, self._index), self._decode)
 
@@ -173,7 +161,7 @@ class SampleScene:
         return f"SampleScene({self.name!r}, {self.shape[0]} x {self.shape[1]} px, {self.bands} bands)"
 
 
-class GroundScene:
+class GroundScene(ReadScene):
     """The ground of one entry of a georeferenced data set's index, read block by block. Pickles without its pixels.
 
     Args:
@@ -218,36 +206,14 @@ class GroundScene:
             SceneError: a file is damaged there.
             UsageError: a label has no defined meaning.
         """
-        parts: list[tuple[Window, Window, Sample]] = []
+        blocks: list[tuple[Window, Sample]] = []
         whole = Window.whole(self.shape)
         for row in range(window.row_start // _BLOCK_PX * _BLOCK_PX, window.row_stop, _BLOCK_PX):
             for col in range(window.col_start // _BLOCK_PX * _BLOCK_PX, window.col_stop, _BLOCK_PX):
                 block = Window(row, row + _BLOCK_PX, col, col + _BLOCK_PX).intersection(whole)
-                sample = self._cache.sample((self.name, block), partial(self._decode, block))
-                parts.append((block, block.intersection(window), sample))
-        first = parts[0][2].values
-        values = np.empty((len(first), *window.shape), first.dtype)
-        valid, class_indices = np.empty(window.shape, bool), np.empty(window.shape, np.uint8)
-        for block, part, sample in parts:
-            here, there = part.within(window), part.within(block)
-            values[:, *here], valid[here] = sample.values[:, *there], sample.valid[there]
-            class_indices[here] = sample.class_indices[there]
-        return Sample(values=values, valid=valid, class_indices=class_indices)
-
-    @property
-    def values(self) -> npt.NDArray[Any]:
-        """All values, in memory."""
-        return self.read(Window.whole(self.shape)).values
-
-    @property
-    def valid(self) -> npt.NDArray[np.bool_]:
-        """(y, x) bool over the whole scene; True where the pixel may be used."""
-        return self.read(Window.whole(self.shape)).valid
-
-    @property
-    def class_indices(self) -> U8:
-        """Class indices of all pixels."""
-        return self.read(Window.whole(self.shape)).class_indices
+                blocks.append((block, self._cache.sample((self.name, block), partial(self._decode, block))))
+        first = blocks[0][1].values
+        return join_samples(window, blocks, bands=len(first), dtype=first.dtype)
 
     def _decode(self, block: Window) -> Sample:
         affine = self.geobox.affine
@@ -267,7 +233,7 @@ class GroundScene:
         return f"GroundScene({self.name!r}, {self.shape[0]} x {self.shape[1]} px, {self.bands} bands)"
 
 
-def _image(sample: Mapping[str, Any], key: str, where: str) -> npt.NDArray[Any]:
+def _image(sample: Mapping[str, object], key: str, where: str) -> AnyArray:
     """Return an image of a sample as (band, y, x)."""
     if key not in sample:
         raise SceneError(where, f"it has no {key}, only {', '.join(sample)}.", "Name its images in the recipe.")

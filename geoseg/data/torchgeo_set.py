@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from geoseg.core.legend import Legend, LegendClass
 from geoseg.core.legend_presets import bit_colour
+from geoseg.core.types.json_value import UntypedMapping
 from geoseg.errors import SceneError, UsageError
 from geoseg.io.raster.bands import named as common_name
 
@@ -37,7 +38,7 @@ class SetReference:
 
     name: str
     root: Path
-    arguments: Mapping[str, Any] = field(default_factory=dict)
+    arguments: Mapping[str, object] = field(default_factory=dict)
     side: str | None = None
     bands: tuple[str, ...] | None = None
     labels: SetReference | None = None
@@ -90,7 +91,7 @@ class OpenSet:
                 self._opened = self.reference.open()
         return self._opened
 
-    def sample(self, query: object) -> Mapping[str, Any]:
+    def sample(self, query: object) -> UntypedMapping:
         """Read one sample by its index, or by slices of coordinates.
 
         Raises:
@@ -99,7 +100,7 @@ class OpenSet:
         dataset = self.dataset
         try:
             with self._lock:
-                sample: Mapping[str, Any] = dataset[query]
+                sample: UntypedMapping = dataset[query]
         except _FAULTS as error:
             cause = " ".join(str(error).split())[:240] or type(error).__name__
             where = f"{self.reference.root}: torchgeo's {self.reference.name}"
@@ -110,7 +111,7 @@ class OpenSet:
         return type(self), (self.reference,)
 
 
-def set_class(name: str) -> type[Any]:
+def set_class(name: str) -> type[object]:
     """Find a class of ``torchgeo.datasets``.
 
     Raises:
@@ -120,7 +121,7 @@ def set_class(name: str) -> type[Any]:
 
     kind = getattr(datasets, name, None)
     if inspect.isclass(kind) and issubclass(kind, datasets.GeoDataset | datasets.NonGeoDataset):
-        found: type[Any] = kind
+        found: type[object] = kind
         return found
     near = [other for other in datasets.__all__ if name.lower() in other.lower() or other.lower() in name.lower()]
     which = f"near are {', '.join(near)}" if near else "names are those of its classes"
@@ -134,7 +135,7 @@ def is_placed(name: str) -> bool:
     return issubclass(set_class(name), GeoDataset)
 
 
-def split_argument(kind: type[Any]) -> str | None:
+def split_argument(kind: type[object]) -> str | None:
     """Name the argument by which a data set is split; None if it has no split."""
     known = inspect.signature(kind.__init__).parameters
     return next((key for key in _SPLITS if key in known), None)

@@ -143,7 +143,7 @@ def _item(task: LayerTask, facts: Mapping[str, Any]) -> None:
             path = task.folder / str(asset["href"]).removeprefix("./")
             if path.is_file() and ("file:checksum" in asset or path.name == EDITS_FILE):
                 written = file_facts(path)
-                asset |= {"file:size": written["size"], "file:checksum": SHA256_PREFIX + written["sha256"]}
+                asset |= {"file:size": written["size"], "file:checksum": SHA256_PREFIX + str(written["sha256"])}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise OutputError(f"{bundle.item}: is damaged: {error}. Run geoseg predict again.") from error
     write_json(task.target(bundle.item), item)

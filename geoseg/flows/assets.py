@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 from prefect.assets import Asset
@@ -13,6 +12,7 @@ from geoseg.archive.config import ArchiveConfig
 from geoseg.archive.sources.scene_ref import SceneRef
 from geoseg.core.layer import usual_schema
 from geoseg.core.spec import PredictSpec
+from geoseg.core.types.json_value import UntypedDict
 from geoseg.io.publish.bundle import Bundle
 from geoseg.io.publish.stac_item import without_secrets
 from geoseg.models.bundled import BUNDLED
@@ -20,7 +20,7 @@ from geoseg.models.bundled import BUNDLED
 _LONGEST = 512
 
 
-def lineage(config: ArchiveConfig, ref: SceneRef) -> dict[str, Any]:
+def lineage(config: ArchiveConfig, ref: SceneRef) -> UntypedDict:
     """Name what a scene's task makes and of what, as ``with_options`` of a task takes it."""
     made = layer_assets(config.out, ref.name, config.predict)
     return {"assets": made, "asset_deps": source_assets(ref.uri, config.model)}

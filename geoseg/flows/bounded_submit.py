@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from queue import SimpleQueue
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from prefect.client.schemas.objects import State
 from prefect.futures import PrefectFuture
@@ -13,8 +13,8 @@ Item = TypeVar("Item")
 
 
 def submit_bounded(
-    items: Iterable[Item], submit: Callable[[Item], PrefectFuture[Any]], in_flight: Callable[[], int]
-) -> Iterator[tuple[Item, State[Any]]]:
+    items: Iterable[Item], submit: Callable[[Item], PrefectFuture[object]], in_flight: Callable[[], int]
+) -> Iterator[tuple[Item, State[object]]]:
     """Submit items, at most so many at a time, and yield each with its final state as it ends.
 
     Args:
@@ -22,8 +22,8 @@ def submit_bounded(
         submit: submits one to a task runner.
         in_flight: says how many may be submitted and not ended; asked each time, since clusters grow and shrink.
     """
-    ended: SimpleQueue[PrefectFuture[Any]] = SimpleQueue()
-    running: dict[Any, Item] = {}
+    ended: SimpleQueue[PrefectFuture[object]] = SimpleQueue()
+    running: dict[object, Item] = {}
     for item in items:
         future = submit(item)
         running[future.task_run_id] = item
@@ -34,7 +34,7 @@ def submit_bounded(
         yield _next(ended, running)
 
 
-def _next(ended: SimpleQueue[PrefectFuture[Any]], running: dict[Any, Item]) -> tuple[Item, State[Any]]:
+def _next(ended: SimpleQueue[PrefectFuture[object]], running: dict[object, Item]) -> tuple[Item, State[object]]:
     future = ended.get()
     future.wait()
     return running.pop(future.task_run_id), future.state

@@ -29,6 +29,7 @@ from prefect.runtime import flow_run
 from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 from prefect.states import Completed, Crashed
 
+from geoseg.core.types.json_value import UntypedDict
 from geoseg.io.files.writing import write_json
 
 _log = logging.getLogger(__name__)
@@ -106,7 +107,7 @@ def _patient() -> Iterator[None]:
         _log.warning("Prefect's API does not answer (%s); runs that crashed stay open.", type(error).__name__)
 
 
-def _read(path: Path) -> dict[str, Any] | None:
+def _read(path: Path) -> UntypedDict | None:
     try:
         value = json.loads(path.read_bytes())
         return {"flow_run": str(UUID(value["flow_run"])), "ended": value["ended"] is True}

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from geoseg.archive.manifest import Manifest
 from geoseg.archive.record import SceneRecord
+from geoseg.core.types.json_value import JsonDict
 from geoseg.errors import ElsewhereError, SceneError
 from geoseg.io.labels.legend_file import read_value_legend
 from geoseg.io.labels.nodata import Nodata
@@ -85,14 +85,14 @@ def count_located_pair(pair: Pair, plan: EvaluationPlan) -> Counts | BinaryCount
         raise
 
 
-def score_rows(report: Report) -> list[dict[str, Any]]:
+def score_rows(report: Report) -> list[dict[str, object]]:
     """Rows of a table: one for each scene."""
     return [
         {name: row[name] for name in ("scene", "scored_px", "labelled_px", "overall_accuracy")} for row in report.scenes
     ]
 
 
-def total_rows(report: Report) -> list[dict[str, Any]]:
+def total_rows(report: Report) -> list[JsonDict]:
     """Rows of a table: one for each number over all scenes."""
     return [
         {"table": section.title, "number": name, "value": value}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from geoseg.archive.config import ArchiveConfig, Opening
 from geoseg.core.choices import Precision, RuntimeName
 from geoseg.core.spec import PredictSpec
+from geoseg.core.types.json_value import JsonObject, UntypedDict
 from geoseg.errors import UsageError
 
 Value = TypeVar("Value", bound=BaseModel)
@@ -43,7 +44,7 @@ class SceneOptions(BaseModel):
     gpu_limit: str | None = None
 
 
-def checked(kind: type[Value], given: dict[str, Any], where: str) -> Value:
+def checked(kind: type[Value], given: JsonObject, where: str) -> Value:
     """Make a value of what was given.
 
     Raises:
@@ -56,7 +57,7 @@ def checked(kind: type[Value], given: dict[str, Any], where: str) -> Value:
         raise UsageError(f"{where}: {faults}") from error
 
 
-def fields(assignments: list[str] | None) -> dict[str, Any]:
+def fields(assignments: list[str] | None) -> UntypedDict:
     """Turn ``name=value`` and ``group.name=value`` into fields; values are read as YAML.
 
     Raises:
@@ -66,7 +67,7 @@ def fields(assignments: list[str] | None) -> dict[str, Any]:
         >>> fields(["workers=4", "predict.simplify_m=0.5"])
         {'workers': 4, 'predict': {'simplify_m': 0.5}}
     """
-    found: dict[str, Any] = {}
+    found: UntypedDict = {}
     for assignment in assignments or []:
         name, mark, text = assignment.partition("=")
         *groups, last = name.strip().split(".")
@@ -85,7 +86,7 @@ def fields(assignments: list[str] | None) -> dict[str, Any]:
     return found
 
 
-def archive_config(file: Path | None, options: dict[str, Any] | None = None, /, **given: Any) -> ArchiveConfig:
+def archive_config(file: Path | None, options: dict[str, object] | None = None, /, **given: object) -> ArchiveConfig:
     """Read an archive's configuration, or make it of what was given, or both; what was given counts.
 
     Args:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
@@ -16,7 +15,7 @@ from geoseg.flows.counts import SceneCounts
 from geoseg.flows.outcome import Outcome, mark_complete
 
 
-def publish_outcome(artifacts: RunArtifacts, counts: SceneCounts, out: Path, *, changed: bool) -> State[Any]:
+def publish_outcome(artifacts: RunArtifacts, counts: SceneCounts, out: Path, *, changed: bool) -> State[object]:
     """Show what an archive holds and say how its run ended; all outputs are final by now.
 
     Args:

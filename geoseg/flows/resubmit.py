@@ -13,6 +13,7 @@ from prefect.events.actions import RunDeployment
 from prefect.events.schemas.automations import EventTrigger, Posture
 from prefect.exceptions import ObjectNotFound
 
+from geoseg.core.types.json_value import UntypedDict
 from geoseg.errors import UsageError
 from geoseg.flows.outcome import api_errors
 
@@ -58,7 +59,7 @@ def resubmit_on_crash(deployment: str, *, after_s: float = 30.0) -> Automation:
     return automation.create()  # type: ignore[return-value]
 
 
-def parameters_of_crashed_run(deployment: DeploymentResponse) -> dict[str, Any]:
+def parameters_of_crashed_run(deployment: DeploymentResponse) -> UntypedDict:
     """Templates that Prefect's server fills in with the parameters of the flow run that set off an automation.
 
     Args:
@@ -70,7 +71,7 @@ def parameters_of_crashed_run(deployment: DeploymentResponse) -> dict[str, Any]:
     return {name: _from_run(name, default) for name, default in defaults.items()}
 
 
-def _from_run(name: str, default: Any) -> dict[str, Any]:
+def _from_run(name: str, default: Any) -> UntypedDict:
     key = json.dumps(name)
     given = f"{{{{ flow_run.parameters[{key}] | tojson }}}}"
     text = json.dumps(default).replace("%", "\\u0025")  # so that it cannot end what is taken as it is

@@ -20,6 +20,7 @@ from geoseg.archive.executor import MOST_SCENES, archive_executor, scenes_in_fli
 from geoseg.archive.sources.scene_ref import SceneRef
 from geoseg.core.choices import Precision, RuntimeName
 from geoseg.core.spec import PredictSpec
+from geoseg.core.types.json_value import UntypedDict
 from geoseg.flows.artifacts import LogReporter, RunArtifacts
 from geoseg.flows.assets import lineage
 from geoseg.flows.bounded_submit import submit_bounded
@@ -58,7 +59,7 @@ def segment_archive(
     cluster: ClusterClass | None = None,
     predict: PredictSpec | None = None,
     opening: Opening | None = None,
-    options: dict[str, Any] | None = None,
+    options: UntypedDict | None = None,
     retry_failed: bool = False,
     gpu_limit: str | None = None,
 ) -> State[Any]:
@@ -82,7 +83,7 @@ def segment_archive(
         gpu_limit: a global concurrency limit; each scene holds one slot of it while its network runs.
     """
     prepare_flow()
-    given: dict[str, Any] = {
+    given: UntypedDict = {
         "device": device,
         "runtime": runtime,
         "precision": precision,

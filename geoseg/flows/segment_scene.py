@@ -11,6 +11,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
+from geoseg.core.types.json_value import UntypedDict
 from geoseg.flows.artifacts import ArtifactReporter, RunArtifacts
 from geoseg.flows.assets import layer_assets, source_assets, whole_path
 from geoseg.flows.concurrency import check_limit, gpu_slot
@@ -45,7 +46,7 @@ def segment(scene: Scene, name: str, model: str, out: Path, options: SceneOption
 
 
 @flow(name="segment-scene")
-def segment_scene(scene: str, model: str, out: Path, options: dict[str, Any] | None = None) -> State[Any]:
+def segment_scene(scene: str, model: str, out: Path, options: UntypedDict | None = None) -> State[Any]:
     """Segment a scene and write its layers to ``out/NAME``, as ``geoseg predict`` does; resumes what was begun.
 
     Args:

@@ -317,3 +317,25 @@ def _work_shape(
         return shape
     notes.append(f"pixels of {mean:.3g} m on the ground are read at {requested:.3g} m")
     return work[0], work[1]
+
+
+def plan_in_memory(card: ModelCard, shape: tuple[int, int], gsd_m: float, work_shape: tuple[int, int]) -> ReadPlan:
+    """Plan the reading of values that are in memory and in [0, 1] already: bands in order, without gain or bias.
+
+    Args:
+        card: the model's card.
+        shape: (rows, columns) of the image.
+        gsd_m: its ground sample distance, metres.
+        work_shape: (rows, columns) of the grid that the network works on; ``shape``: the image's own.
+    """
+    count = len(card.bands)
+    return ReadPlan(
+        bands=tuple(range(1, count + 1)),
+        gain=(1.0,) * count,
+        bias=(0.0,) * count,
+        mean=tuple(band.mean for band in card.bands),
+        std=tuple(band.std for band in card.bands),
+        scene_shape=shape,
+        work_shape=work_shape,
+        scene_gsd_m=(gsd_m, gsd_m),
+    )

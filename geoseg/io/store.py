@@ -9,10 +9,8 @@ import struct
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import safetensors.numpy
 
@@ -20,6 +18,8 @@ from geoseg.core.block_result import BlockResult
 from geoseg.core.layer import OutputSchema
 from geoseg.core.objects import ObjectTable
 from geoseg.core.tiling import Block, Blocks
+from geoseg.core.types.arrays import AnyArray
+from geoseg.core.types.json_value import JsonDict
 from geoseg.errors import WriteError
 from geoseg.io.files.writing import replace_file, write_json
 
@@ -128,7 +128,7 @@ class Store:
     def _file(self, block: Block) -> Path:
         return self.path / f"{block.row}-{block.col}.block"
 
-    def _check(self, planes: Mapping[str, npt.NDArray[Any]], block: Block) -> None:
+    def _check(self, planes: Mapping[str, AnyArray], block: Block) -> None:
         """Compare planes with the schema.
 
         Raises:
@@ -143,7 +143,7 @@ class Store:
 _CODEC = pa.Codec("zstd", compression_level=1)
 
 
-def _unpacked(content: bytes) -> dict[str, npt.NDArray[Any]] | None:
+def _unpacked(content: bytes) -> dict[str, AnyArray] | None:
     """Unpack a block's file; None if it is damaged."""
     if len(content) < _HEADER.size + _SIZE.size:
         return None
@@ -156,13 +156,13 @@ def _unpacked(content: bytes) -> dict[str, npt.NDArray[Any]] | None:
     return dict(safetensors.numpy.load(plain))
 
 
-def _about(blocks: Blocks, key: str, schema: OutputSchema) -> dict[str, Any]:
+def _about(blocks: Blocks, key: str, schema: OutputSchema) -> dict[str, object]:
     planes = {layer.name: [layer.dtype, layer.nodata] for layer in schema.planes}
     scene, block = list(blocks.tiling.scene_shape), list(blocks.max_shape)
     return {"format": _FORMAT, "key": key, "scene": scene, "block": block, "planes": planes}
 
 
-def _read_about(path: Path) -> dict[str, Any] | None:
+def _read_about(path: Path) -> JsonDict | None:
     """Read the description of the run whose blocks are in a folder; None if it is missing or invalid."""
     try:
         about = json.loads((path / _ABOUT).read_bytes())
@@ -171,7 +171,7 @@ def _read_about(path: Path) -> dict[str, Any] | None:
     return about if isinstance(about, dict) else None
 
 
-def _create(path: Path, about: dict[str, Any]) -> None:
+def _create(path: Path, about: dict[str, object]) -> None:
     shutil.rmtree(path, ignore_errors=True)
     if path.exists():
         raise WriteError(f"{path}: blocks of another run cannot be removed. Remove the folder or choose another --out.")

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import brentq
 from scipy.special import log_softmax, softmax
 
+from geoseg.core.types.arrays import AnyIntegers
 from geoseg.score.calibration import calibration_error
 
 __all__ = ["apply_temperature", "calibration_error", "fit_temperature", "log_probabilities", "negative_log_likelihood"]
 
 _COLDEST, _HOTTEST = 1e-2, 1e2
 
-Floats = npt.NDArray[np.floating[Any]]
+Floats = npt.NDArray[np.floating]
 
 
-def fit_temperature(logits: Floats, labels: npt.NDArray[np.integer[Any]]) -> float:
+def fit_temperature(logits: Floats, labels: AnyIntegers) -> float:
     """Fit the temperature with the highest likelihood of the labels; it changes confidence, never the chosen class.
 
     Args:
@@ -74,7 +73,7 @@ def apply_temperature(logits: Floats, temperature: float, *, axis: int = -1) -> 
     return np.asarray(softmax(logits.astype(np.float64) / temperature, axis=axis))
 
 
-def negative_log_likelihood(logits: Floats, labels: npt.NDArray[np.integer[Any]], temperature: float = 1.0) -> float:
+def negative_log_likelihood(logits: Floats, labels: AnyIntegers, temperature: float = 1.0) -> float:
     """Return the mean negative log-likelihood of the labels, in nats.
 
     Args:

@@ -220,7 +220,7 @@ def to_torchscript(
     """
     with warnings.catch_warnings(), torch.inference_mode():
         warnings.simplefilter("ignore")  # branches on the shape are fixed here; torch calls the format old
-        traced: Any = torch.jit.trace(network, tile, check_trace=False)  # type: ignore[no-untyped-call]
+        traced: object = torch.jit.trace(network, tile, check_trace=False)  # type: ignore[no-untyped-call]
         files = {} if card is None else {f"{CARD_KEY}.json": card.model_dump_json()}
         with library_writes():
             torch.jit.save(traced, path, _extra_files=files)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -105,7 +104,7 @@ def _slug(text: str) -> str:
     return re.sub(r"[^a-z0-9._-]+", "-", stem).strip("-._") or "imported"
 
 
-def _meta_options(network: str, named: NamedWeights | None) -> dict[str, Any]:
+def _meta_options(network: str, named: NamedWeights | None) -> dict[str, object]:
     encoder = None if named is None else named.meta.get("encoder")
     return {"encoder": encoder} if encoder and network.startswith("smp_") else {}
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import numpy as np
 
 from geoseg.core.card import Architecture, CardBand, GsdRange, ModelCard
 from geoseg.core.legend import Legend, LegendClass
 from geoseg.core.legend_presets import bit_colour
+from geoseg.core.types.json_value import UntypedDict, UntypedMapping
 from geoseg.errors import UsageError
 from geoseg.io.raster.bands import named as common_name
 from geoseg.io.weights.checkpoint_file import Checkpoint
@@ -54,7 +55,7 @@ class ImportRequest:
     """
 
     name: str | None = None
-    options: Mapping[str, Any] = field(default_factory=dict)
+    options: UntypedMapping = field(default_factory=dict)
     legend: Legend | None = None
     bands: tuple[str, ...] | None = None
     mean: tuple[float, ...] | None = None
@@ -87,7 +88,7 @@ def imported_card(
         UsageError: the fields do not fit the network.
     """
     request, named = asked
-    meta: Mapping[str, Any] = {} if named is None else named.meta
+    meta: UntypedMapping = {} if named is None else named.meta
     classes = meta.get("categories") or meta.get("classes")
     metadata = {**checkpoint.metadata, **({"meta": {"classes": classes}} if classes else {})}
     tile_px, halo_px = _tile(fitted, request, named)
@@ -124,7 +125,7 @@ def imported_card(
         raise UsageError(f"{name}: the card cannot be made: {cause}") from error
 
 
-def _plain(options: Mapping[str, Any]) -> dict[str, Any]:
+def _plain(options: UntypedMapping) -> UntypedDict:
     return {key: list(value) if isinstance(value, tuple) else value for key, value in options.items()}
 
 
@@ -227,7 +228,7 @@ def _meta_bands(named: NamedWeights | None, count: int) -> tuple[str, ...] | Non
     return tuple(names) if len(names) == count else None
 
 
-def _legend(fitted: Fitted, request: ImportRequest, metadata: Mapping[str, Any], *, interactive: bool) -> Legend:
+def _legend(fitted: Fitted, request: ImportRequest, metadata: UntypedMapping, *, interactive: bool) -> Legend:
     if request.legend is not None:
         if len(request.legend) != fitted.classes:
             raise UsageError(f"the legend has {len(request.legend)} classes, the network {fitted.classes}.")
@@ -252,7 +253,7 @@ def _legend(fitted: Fitted, request: ImportRequest, metadata: Mapping[str, Any],
     return Legend(classes=tuple(classes))
 
 
-def _named_classes(metadata: Mapping[str, Any]) -> tuple[list[str], list[str]]:
+def _named_classes(metadata: Mapping[str, object]) -> tuple[list[str], list[str]]:
     """Class names and colours of mmsegmentation's ``meta``, names of torchvision's ``categories``."""
     meta = metadata.get("meta")
     if not isinstance(meta, Mapping):
@@ -266,7 +267,7 @@ def _named_classes(metadata: Mapping[str, Any]) -> tuple[list[str], list[str]]:
     return [str(name) for name in names], [colour for colour in colours if colour]
 
 
-def _hex(colour: Any) -> str:
+def _hex(colour: object) -> str:
     """Format three integers up to 255 as ``#rrggbb``; an empty string for anything else."""
     numbers = tuple(colour) if isinstance(colour, (list, tuple, np.ndarray)) else ()
     if len(numbers) != 3 or not all(isinstance(n, (int, np.integer)) and 0 <= n <= 255 for n in numbers):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 import torch
 
+from geoseg.core.types.json_value import UntypedMapping
 from geoseg.errors import ModelError
 from geoseg.io.files.download import fetch
 
@@ -36,7 +37,7 @@ class NamedWeights:
     url: str = ""
     repository: str = ""
     file: str = ""
-    meta: Mapping[str, Any] = field(default_factory=dict)
+    meta: UntypedMapping = field(default_factory=dict)
     network: str = ""
     scaling: tuple[tuple[float, ...], tuple[float, ...]] | None = None
 

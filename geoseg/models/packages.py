@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,7 @@ from geoseg.core.card import Architecture, CardBand, GsdRange, ModelCard
 from geoseg.core.digest import sha256_of_json
 from geoseg.core.legend import Legend, LegendClass
 from geoseg.core.legend_presets import bit_colour
+from geoseg.core.types.json_value import UntypedDict
 from geoseg.errors import ModelError, UsageError
 from geoseg.io.files.input_file import read_input
 from geoseg.io.weights import model_file
@@ -158,14 +159,15 @@ def _of_deepness(path: Path, metadata: dict[str, str], graph: OnnxGraph) -> Mode
         Deepness's documentation, *Add metadata to model*; ``resolution`` is in centimetres.
     """
     try:
-        values: dict[str, Any] = {key: json.loads(text) for key, text in metadata.items() if key in _DEEPNESS}
+        values: UntypedDict = {key: json.loads(text) for key, text in metadata.items() if key in _DEEPNESS}
         kind = str(values.get("model_type", "Segmentor")).capitalize()
         if kind != "Segmentor":
             raise ModelError(f"{path}: it is a {kind.lower()}, by its metadata; geoseg runs segmentation networks.")
         names = {int(code): str(name) for code, name in values["class_names"].items()}
         bands = graph.bands or 3
         gsd_m = float(values["resolution"]) / 100
-        side = graph.tile_px or int(values.get("tiles_size", values.get("tile_size", 512)))
+        sizes = {"tiles_size": values.get("tile_size", 512), **values}
+        side = graph.tile_px or int(sizes["tiles_size"])
         halo_px = int(side * float(values.get("tiles_overlap", 15)) / 100 / 2)
         channels = _USUAL_BANDS.get(bands, tuple(f"band_{number}" for number in range(1, bands + 1)))
         mean, std = (values.get(f"standardization_{key}", [usual] * bands) for key, usual in (("mean", 0), ("std", 1)))

@@ -7,7 +7,7 @@ import logging
 import os
 import re
 import signal
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from multiprocessing import resource_tracker
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import dask
 import torch
 
+from geoseg.core.types.json_value import JsonDict, UntypedDict, UntypedMapping
 from geoseg.errors import ResourceError, UsageError
 from geoseg.run.dask_executor import BLOCK, GPU, LAYERS, DaskExecutor
 from geoseg.run.loopback import check_loopback
@@ -211,10 +212,10 @@ def share_of_threads(workers: int) -> int:
     return max(1, torch.get_num_threads() // workers)
 
 
-def _with_defaults(kind: type, options: Mapping[str, Any]) -> dict[str, Any]:
+def _with_defaults(kind: type, options: UntypedMapping) -> JsonDict:
     """Add default resources: workers with a GPU declare it and hold two blocks at once, unless the options differ."""
     if kind.__name__ == "LocalCUDACluster":
-        defaults: dict[str, Any] = {"threads_per_worker": BLOCKS_AT_ONCE + 1, "resources": _PLACES | {GPU: 1}}
+        defaults: UntypedDict = {"threads_per_worker": BLOCKS_AT_ONCE + 1, "resources": _PLACES | {GPU: 1}}
     elif kind.__name__ == "LocalCluster" and torch.cuda.device_count():
         defaults = {"resources": {GPU: 1}}
     else:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import uuid4
 
 from geoseg.core.tiling import Block
+from geoseg.core.types.json_value import JsonObject, UntypedDict
 from geoseg.errors import ClusterLostError, GeosegError, ResourceError
 from geoseg.io.files.output_lock import locked
 from geoseg.io.store import Store
@@ -102,7 +103,7 @@ class DaskExecutor:
             advance(done.block.window.pixels)
             yield done
 
-    def segment_scene(self, request: SceneRequest, model: Model, reporter: Reporter) -> tuple[dict[str, Any], State]:
+    def segment_scene(self, request: SceneRequest, model: Model, reporter: Reporter) -> tuple[UntypedDict, State]:
         """See ``Executor``: begin, blocks and layers on the workers; this process holds the lock and counts.
 
         Raises:
@@ -163,7 +164,7 @@ class DaskExecutor:
         first, *others = (name if own or name in BUNDLED else _absolute(name) for name in source.names)
         return replace(source, name_or_path=first, others=tuple(others), threads=self._threads, network=None)
 
-    def _network(self, source: ModelSource) -> Any:
+    def _network(self, source: ModelSource) -> object:
         """Send a network of the caller's own to the cluster, once for all blocks; None if it comes from a file."""
         if source.network is None:
             return None
@@ -185,9 +186,9 @@ class DaskExecutor:
         """Return the resource that a network on a GPU needs; empty if no worker declares a GPU."""
         return {GPU: 1.0 / BLOCKS_AT_ONCE} if GPU in self._declared() else {}
 
-    def _workers(self) -> dict[str, Any]:
+    def _workers(self) -> UntypedDict:
         with self._lost("looking for workers"):
-            workers: dict[str, Any] = self._client.scheduler_info(n_workers=-1)["workers"]
+            workers: UntypedDict = self._client.scheduler_info(n_workers=-1)["workers"]
         return workers
 
     def _spread(
@@ -196,9 +197,9 @@ class DaskExecutor:
         from distributed import KilledWorker, as_completed  # noqa: PLC0415
 
         waiting, blocks, run = iter(left), dict[str, Block](), uuid4().hex[:12]
-        arguments: dict[str, Any] = {"pure": False, "resources": resources or None, "network": network}
+        arguments: JsonObject = {"pure": False, "resources": resources or None, "network": network}
 
-        def hand_out() -> list[Any]:
+        def hand_out() -> list[object]:
             futures = []
             for _, block in zip(range(self._share() - len(blocks)), waiting, strict=False):
                 key = f"geoseg-block-{run}-{block.row}-{block.col}"
@@ -224,7 +225,7 @@ class DaskExecutor:
                 if running is not None:
                     running.clear()  # lets go of what is not done: the cluster forgets it
 
-    def _alone(self, what: str, deaths: int, call: Callable[..., T], *arguments: Any, **options: Any) -> T:
+    def _alone(self, what: str, deaths: int, call: Callable[..., T], *arguments: object, **options: object) -> T:
         """Retry a suspect task alone, one at a time: the cluster blames all tasks of a worker that died.
 
         Args:
@@ -284,13 +285,13 @@ class DaskExecutor:
             raise ClusterLostError(f"{what}: the Dask cluster was lost. Run again to resume.") from error
 
     def _result(
-        self, call: Callable[..., T], *arguments: Any, what: str, resources: dict[str, float] | None = None
+        self, call: Callable[..., T], *arguments: object, what: str, resources: dict[str, float] | None = None
     ) -> T:
         """Run a function on a worker, with priority over pending blocks."""
         from distributed import KilledWorker  # noqa: PLC0415
 
         key = f"geoseg-{call.__name__}-{uuid4().hex[:12]}"
-        options: dict[str, Any] = {"pure": False, "priority": 10, "resources": resources}
+        options: JsonObject = {"pure": False, "priority": 10, "resources": resources}
         with self._lost(what):
             try:
                 result: T = self._client.submit(call, *arguments, key=key, **options).result()

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from geoseg.core.block_result import BlockResult
 from geoseg.core.crf_spec import CrfSpec
 from geoseg.core.spec import PredictSpec
 from geoseg.core.tiling import Block
+from geoseg.core.types.json_value import UntypedDict
 from geoseg.inference.passes import BlockPixels, block_pixels
 from geoseg.inference.predict import predict_block
 from geoseg.inference.tasks.registry import task_of
@@ -92,7 +93,7 @@ class Executor(Protocol):
         """Blocks that are held at once; a cluster may grow."""
         ...
 
-    def segment_scene(self, request: SceneRequest, model: Model, reporter: Reporter) -> tuple[dict[str, Any], State]:
+    def segment_scene(self, request: SceneRequest, model: Model, reporter: Reporter) -> tuple[UntypedDict, State]:
         """Segment a whole scene with a model that ``load`` gave.
 
         Returns:
@@ -138,7 +139,7 @@ class LocalExecutor:
         """See ``Executor``."""
         return 1
 
-    def segment_scene(self, request: SceneRequest, model: Model, reporter: Reporter) -> tuple[dict[str, Any], State]:
+    def segment_scene(self, request: SceneRequest, model: Model, reporter: Reporter) -> tuple[UntypedDict, State]:
         """See ``Executor``; one scene at a time."""
         from geoseg.run.predict import predict  # noqa: PLC0415 - it uses this class
 

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import CancelledError
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,7 @@ import numpy.typing as npt
 from geoseg.core.block_result import BlockResult
 from geoseg.core.layer import RasterLayer
 from geoseg.core.tiling import Block, Blocks
+from geoseg.core.types.arrays import AnyArray
 from geoseg.core.window import Window
 from geoseg.errors import OutputError
 
@@ -65,12 +66,12 @@ class FinishedBlocks:
             raise OutputError(f"{folder}: a finished block is missing or damaged. Run again: it will be redone.")
         return result
 
-    def plane(self, layer: RasterLayer) -> Iterator[tuple[Window, npt.NDArray[Any]]]:
+    def plane(self, layer: RasterLayer) -> Iterator[tuple[Window, AnyArray]]:
         """Read a plane block by block."""
         for block in self.blocks:
             yield block.window, self.read(block.row, block.col).planes[layer.name]
 
-    def read_window(self, window: Window, layers: tuple[RasterLayer, ...]) -> tuple[npt.NDArray[Any], ...]:
+    def read_window(self, window: Window, layers: tuple[RasterLayer, ...]) -> tuple[AnyArray, ...]:
         """Read planes over any window, assembled from the blocks that overlap it.
 
         Args:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import importlib
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from geoseg.core.layer import Layer, RasterLayer
+from geoseg.core.types.arrays import AnyArray
+from geoseg.core.types.json_value import JsonObject, UntypedMapping
 from geoseg.core.window import Window
 from geoseg.io.publish.class_totals import ClassTotals
 from geoseg.io.publish.grid import LayerGrid
@@ -54,7 +56,7 @@ class LayerJob:
         card = self.job.model.card
         return {"GEOSEG_MODEL": card.name, "GEOSEG_WEIGHTS_SHA256": card.weights_sha256} | about_layers(self.job).tags()
 
-    def plane(self) -> Iterator[tuple[Window, npt.NDArray[Any]]]:
+    def plane(self) -> Iterator[tuple[Window, AnyArray]]:
         """Read the layer's plane block by block, with progress."""
         assert isinstance(self.layer, RasterLayer)  # noqa: S101 - polygons have no plane
         for window, values in self._drawn() if self.layer.source else self.blocks.plane(self.layer):
@@ -66,17 +68,17 @@ class LayerJob:
         assert self.instances is not None  # noqa: S101 - the schema has layers drawn from them
         return self.instances
 
-    def _drawn(self) -> Iterator[tuple[Window, npt.NDArray[Any]]]:
+    def _drawn(self) -> Iterator[tuple[Window, AnyArray]]:
         assert isinstance(self.layer, RasterLayer)  # noqa: S101 - as in ``plane``
         for block in self.blocks.blocks:
             yield block.window, self.found().plane(self.layer, block.window)
 
 
-Writer = Callable[[LayerJob], Mapping[str, Any]]
+Writer = Callable[[LayerJob], JsonObject]
 """Writes the file of a layer and returns facts for the run record."""
 
 
-def write_classes(layer: LayerJob) -> Mapping[str, Any]:
+def write_classes(layer: LayerJob) -> JsonObject:
     """Write the class raster and count the pixels of each class."""
     legend = layer.job.model.card.legend
     totals = ClassTotals(layer.grid)
@@ -85,7 +87,7 @@ def write_classes(layer: LayerJob) -> Mapping[str, Any]:
     return {"classes": totals.entries(legend)}
 
 
-def write_percentages(layer: LayerJob) -> Mapping[str, Any]:
+def write_percentages(layer: LayerJob) -> JsonObject:
     """Write a raster of percentages."""
     assert isinstance(layer.layer, RasterLayer)  # noqa: S101 - its role says so
     path = layer.job.work.building.file_of(layer.layer)
@@ -110,7 +112,7 @@ def import_vectoriser() -> None:
 def _imported_later(name: str, module: str = "geoseg.run.polygon_writers") -> Writer:
     """Make a writer that imports its module when it is called: numba and pandas take a second."""
 
-    def write(layer: LayerJob) -> Mapping[str, Any]:
+    def write(layer: LayerJob) -> UntypedMapping:
         writer: Writer = getattr(importlib.import_module(module), name)
         return writer(layer)
 

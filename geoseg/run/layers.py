@@ -7,10 +7,11 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from geoseg.core.layer import OBJECTS, PANOPTIC, Layer, RasterLayer
 from geoseg.core.spec import InstanceChoice, PanopticChoice
+from geoseg.core.types.json_value import UntypedDict
 from geoseg.io.files.gdal_messages import suppress_gdal_messages
 from geoseg.io.publish.grid import LayerGrid
 from geoseg.run.finished_blocks import BlockSource, FinishedBlocks
@@ -34,7 +35,7 @@ class WrittenLayers:
         seconds: time per layer; the times overlap.
     """
 
-    facts: dict[str, Any]
+    facts: UntypedDict
     seconds: dict[str, float]
 
 
@@ -53,7 +54,7 @@ def write_layers(job: Job, source: BlockSource, grid: LayerGrid, reporter: Repor
         WriteError: the disk is full or fails.
         OutputError: a block of the store is missing or damaged.
     """
-    facts, seconds = dict[str, Any](), dict[str, float]()
+    facts, seconds = dict[str, object](), dict[str, float]()
     passed: queue.SimpleQueue[int] = queue.SimpleQueue()
     reporter.stage("layers", grid.shape[0] * grid.shape[1])
     blocks = FinishedBlocks(job.plan.blocks, source)

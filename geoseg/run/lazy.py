@@ -124,7 +124,7 @@ def _describe(pixels: xr.DataArray) -> _Described:
     return _Described(uri=str(pixels.name or "array"), bands=bands, geobox=geobox, nodata=pixels.rio.nodata)
 
 
-def _lazy_block(pixels: xr.DataArray, scene: _Described, model: Any, plan: RunPlan, block: Block) -> da.Array:
+def _lazy_block(pixels: xr.DataArray, scene: _Described, model: object, plan: RunPlan, block: Block) -> da.Array:
     """One block as a dask array (layer, y, x): codes, confidence and optional layers; ``model`` is a delayed model."""
     window = plan.window_read(block)
     rows, cols = window.slices

@@ -7,12 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache, wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 import torch
 
 from geoseg.core.card import ModelCard
 from geoseg.core.tiling import Block
+from geoseg.core.types.json_value import UntypedDict
 from geoseg.errors import GeosegError, ModelError, WriteError
 from geoseg.io.labels.area_of_interest import Mask, read_area
 from geoseg.io.polygons.ogr_file import silence_ogr
@@ -154,7 +155,7 @@ def start_on_worker(order: SegmentTask) -> StartedRun:
 
 
 @_plainly
-def finish_on_worker(order: SegmentTask, started: StartedRun, facts: RunStats) -> dict[str, Any]:
+def finish_on_worker(order: SegmentTask, started: StartedRun, facts: RunStats) -> UntypedDict:
     """Write the layers of a scene, one scene at a time in a process; see ``geoseg.run.stages.finish_run``."""
     silence_ogr()
     request = order.request

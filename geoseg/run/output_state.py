@@ -7,10 +7,10 @@ import os
 import shutil
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
 from geoseg.core.choices import EditPolicy
 from geoseg.core.spec import InstanceChoice
+from geoseg.core.types.json_value import UntypedDict
 from geoseg.edits.finished_map import ORIGINAL
 from geoseg.errors import OutputError
 from geoseg.io.edits.edit_log import EDITS_FILE
@@ -35,7 +35,7 @@ class ExistingOutput:
         broken: files that are damaged or missing and must be rewritten; empty for an intact bundle.
     """
 
-    record: dict[str, Any]
+    record: UntypedDict
     broken: tuple[FileState, ...] = ()
 
     @property
@@ -54,7 +54,7 @@ class ExistingOutput:
 
 
 def existing_output(
-    bundle: Bundle, identity: dict[str, Any], *, overwrite: bool, edits: EditPolicy = "refuse"
+    bundle: Bundle, identity: UntypedDict, *, overwrite: bool, edits: EditPolicy = "refuse"
 ) -> ExistingOutput | None:
     """Return the finished bundle of this identity; None if a whole bundle must be made.
 
@@ -82,7 +82,7 @@ def existing_output(
     cause = _difference(record["identity"], identity)
     if record["identity"] == identity:
         # asked to overwrite, nothing is believed by its time: what was damaged in silence is made anew
-        doubt: dict[str, Any] = {"mtime_ns": None} if overwrite else {}
+        doubt: UntypedDict = {"mtime_ns": None} if overwrite else {}
         states = [state_of_file(directory / name, facts | doubt) for name, facts in record["files"].items()]
         edited = [s.path.name for s in states if s.condition == "changed" and s.path.name.endswith(_RASTER)]
         if not edited:
@@ -107,7 +107,7 @@ def existing_output(
     return None
 
 
-def _record(bundle: Bundle) -> dict[str, Any] | None:
+def _record(bundle: Bundle) -> UntypedDict | None:
     try:
         record = json.loads(bundle.run_record.read_text())
         usable = isinstance(record["identity"], dict) and all(
@@ -162,7 +162,7 @@ def _foreign(bundle: Bundle, files: set[str]) -> list[str]:
     return sorted(path.name for path in bundle.directory.iterdir() if path.name not in known and not is_part(path.name))
 
 
-def _difference(found: dict[str, Any], identity: dict[str, Any]) -> str:
+def _difference(found: UntypedDict, identity: UntypedDict) -> str:
     old, new = found.get("pixels") or {}, identity["pixels"]
     if old.get("scene") != new["scene"]:
         return "made from another scene or an older state of it"
@@ -179,7 +179,7 @@ def _difference(found: dict[str, Any], identity: dict[str, Any]) -> str:
     return "but a file of it was changed"
 
 
-def _differing(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+def _differing(old: UntypedDict, new: UntypedDict) -> list[str]:
     """List the options that differ; those of detected objects are a mapping of their own."""
     names = [name for name in new if old.get(name) != new[name]]
     if "instances" not in names:
@@ -188,7 +188,7 @@ def _differing(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
     return [name for name in names if name != "instances"] + [name for name in now if before.get(name) != now[name]]
 
 
-def replace_broken(work: RunPaths, existing: ExistingOutput, remade: dict[str, Any]) -> dict[str, Any]:
+def replace_broken(work: RunPaths, existing: ExistingOutput, remade: UntypedDict) -> UntypedDict:
     """Replace broken files by rewritten ones; the others stay unchanged.
 
     Args:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from geoseg.core.crf_spec import MAX_SPAN
 from geoseg.core.layer import OutputSchema
 from geoseg.core.spec import PredictSpec
 from geoseg.core.tiling import Block, Blocks, Tiling
+from geoseg.core.types.json_value import UntypedDict
 from geoseg.core.window import Margin, Window
 from geoseg.errors import UsageError
 from geoseg.inference.card_defaults import with_card_defaults
@@ -291,7 +292,7 @@ def _finer(read: ReadPlan) -> float:
     return max(1.0, *(scene / work for scene, work in zip(read.scene_shape, read.work_shape, strict=True)))
 
 
-def identity(scene: Scene, model_digest: str, plan: RunPlan) -> dict[str, Any]:
+def identity(scene: Scene, model_digest: str, plan: RunPlan) -> UntypedDict:
     """Return everything that a run's result depends on; runs of equal identity give equal bytes.
 
     Args:
@@ -338,4 +339,4 @@ class Job:
     plan: RunPlan
     mask: Mask | None
     work: RunPaths
-    key: dict[str, Any]
+    key: UntypedDict

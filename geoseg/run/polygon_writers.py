@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +10,7 @@ import numpy.typing as npt
 from geoseg.core.class_choice import object_codes
 from geoseg.core.layer import CONFIDENCE, RasterLayer, VectorLayer
 from geoseg.core.segments import Segments
+from geoseg.core.types.json_value import JsonObject
 from geoseg.core.window import Window
 from geoseg.io.polygons.geopackage import write_segments
 from geoseg.io.polygons.vector_schema import VectorSchema
@@ -25,7 +25,7 @@ from geoseg.vector.vectorise import Tracing, vectorise_codes, vectorise_labels
 Codes = npt.NDArray[np.uint8]
 
 
-def write_polygons(layer: LayerJob) -> Mapping[str, Any]:
+def write_polygons(layer: LayerJob) -> JsonObject:
     """Draw the polygons of a class raster and count them."""
     assert isinstance(layer.layer, VectorLayer)  # noqa: S101 - its role says so
     plan, legend, grid = layer.job.plan, layer.job.model.card.legend, layer.grid
@@ -46,7 +46,7 @@ def write_polygons(layer: LayerJob) -> Mapping[str, Any]:
     return {layer.layer.name: count}
 
 
-def write_objects(layer: LayerJob) -> Mapping[str, Any]:
+def write_objects(layer: LayerJob) -> JsonObject:
     """Find the objects of the classes that are counted, draw them and count them."""
     assert isinstance(layer.layer, VectorLayer)  # noqa: S101 - its role says so
     plan, legend, grid = layer.job.plan, layer.job.model.card.legend, layer.grid

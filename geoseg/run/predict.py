@@ -8,12 +8,13 @@ import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from geoseg.core.choices import EditPolicy
 from geoseg.core.paths import path_text
 from geoseg.core.spec import PredictSpec
 from geoseg.core.tiling import Block
+from geoseg.core.types.json_value import UntypedDict
 from geoseg.errors import UsageError
 from geoseg.io.files.output_lock import locked
 from geoseg.io.publish.bundle import Bundle
@@ -44,7 +45,7 @@ class Layers:
     """
 
     bundle: Bundle
-    record: dict[str, Any]
+    record: UntypedDict
     fresh: bool = True
 
     def _repr_html_(self) -> str:
@@ -155,7 +156,7 @@ def _executor(workers: Executor | Client | None) -> Executor:
     return workers
 
 
-def _run(scene: Scene, model: Model, started: StartedRun, workers: Executor, reporter: Reporter) -> dict[str, Any]:
+def _run(scene: Scene, model: Model, started: StartedRun, workers: Executor, reporter: Reporter) -> UntypedDict:
     for note in started.notes:
         reporter.note(note)
     began, clock = datetime.now(UTC), time.perf_counter()

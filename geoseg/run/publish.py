@@ -8,12 +8,12 @@ import sys
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
 import numpy as np
 import psutil
 
 import geoseg
+from geoseg.core.types.json_value import JsonDict, JsonObject, UntypedDict
 from geoseg.inference.passes import InferencePass
 from geoseg.io.files.gdal_name import is_utf8
 from geoseg.io.files.recorded_file import file_facts
@@ -46,10 +46,10 @@ class RunStats:
     predict_s: float
     blocks: dict[str, int]
     predicted_px: int
-    identity: dict[str, Any]
+    identity: UntypedDict
 
 
-def publish(job: Job, store: BlockSource, facts: RunStats, reporter: Reporter) -> dict[str, Any]:
+def publish(job: Job, store: BlockSource, facts: RunStats, reporter: Reporter) -> UntypedDict:
     """Write every file of a bundle; ``run.json`` is written last and marks the bundle as complete.
 
     Args:
@@ -101,7 +101,7 @@ def publish(job: Job, store: BlockSource, facts: RunStats, reporter: Reporter) -
     return record
 
 
-def _doubts(model: Model, classes: list[dict[str, Any]]) -> list[str]:
+def _doubts(model: Model, classes: list[JsonObject]) -> list[str]:
     """List reasons to doubt a map: the card's warnings, and a map of one class only."""
     doubts = [f"the model's card warns: {warning}" for member in model.members for warning in member.card.warnings]
     present = [entry["name"] for entry in classes if entry["pixels"]]
@@ -148,7 +148,7 @@ def _imagery_uri(scene: Scene) -> str | None:
     return images[0] if len(images) == 1 and is_utf8(images[0]) else None  # Qt opens no other names
 
 
-def _imagery_facts(imagery: Imagery, bundle: Bundle, scene: Scene) -> dict[str, Any]:
+def _imagery_facts(imagery: Imagery, bundle: Bundle, scene: Scene) -> JsonDict:
     """Return the rendering of the scene for the map of an archive, with its path relative to the bundle's folder."""
     return {
         "source": imagery_source(imagery.uri, bundle.directory),
@@ -159,7 +159,7 @@ def _imagery_facts(imagery: Imagery, bundle: Bundle, scene: Scene) -> dict[str, 
     }
 
 
-def _record(scene: Scene, model: Model, plan: RunPlan, facts: RunStats) -> dict[str, Any]:
+def _record(scene: Scene, model: Model, plan: RunPlan, facts: RunStats) -> UntypedDict:
     rows, cols = plan.read.scene_shape
     speed = facts.predicted_px / facts.predict_s if facts.predict_s > 0 else 0.0
     return {
@@ -197,7 +197,7 @@ def _record(scene: Scene, model: Model, plan: RunPlan, facts: RunStats) -> dict[
     } | ({} if plan.around is None else {"neighbours": _neighbours(plan.around)})
 
 
-def _neighbours(around: Surroundings) -> dict[str, Any]:
+def _neighbours(around: Surroundings) -> JsonDict:
     """Describe the neighbours of a scene: those whose pixels were read, and those left out with the cause."""
     return {
         "used": [without_secrets(uri) for uri in around.used],
@@ -206,7 +206,7 @@ def _neighbours(around: Surroundings) -> dict[str, Any]:
     }
 
 
-def _model_facts(model: Model) -> dict[str, Any]:
+def _model_facts(model: Model) -> UntypedDict:
     """Return facts about a model that its card's record lacks: its temperature or, for an ensemble, its members."""
     if len(model.members) > 1:
         pairs = zip(model.members, model.shares, strict=True)
@@ -214,7 +214,7 @@ def _model_facts(model: Model) -> dict[str, Any]:
     return {} if model.card.temperature == 1 else {"temperature": model.card.temperature}
 
 
-def _pass(model: Model, one: InferencePass) -> dict[str, Any]:
+def _pass(model: Model, one: InferencePass) -> JsonDict:
     return {
         "model": model.members[one.member].card.name,
         "scale": one.scale,
@@ -226,7 +226,7 @@ def _pass(model: Model, one: InferencePass) -> dict[str, Any]:
     }
 
 
-def _files(bundle: Bundle) -> dict[str, dict[str, Any]]:
+def _files(bundle: Bundle) -> dict[str, JsonDict]:
     """Describe the files of a bundle; leftovers of partial writes are skipped."""
     reap_parts(bundle.directory)
     return {path.name: file_facts(path) for path in sorted(bundle.directory.iterdir()) if not is_part(path.name)}

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from geoseg.core.choices import EditPolicy
 from geoseg.core.digest import sha256_of_json
 from geoseg.core.spec import PredictSpec
 from geoseg.core.tiling import Block
+from geoseg.core.types.json_value import UntypedDict
 from geoseg.core.window import Margin
 from geoseg.errors import GeosegError, ResourceError, SceneError, WriteError
 from geoseg.inference.passes import readable
@@ -58,11 +58,11 @@ class StartedRun:
 
     plan: RunPlan
     work: RunPaths
-    key: dict[str, Any]
+    key: UntypedDict
     left: list[Block]
     state: State
     notes: tuple[str, ...] = ()
-    finished: dict[str, Any] | None = None
+    finished: UntypedDict | None = None
     repair: ExistingOutput | None = None
     edits: EditLog | None = None
 
@@ -79,7 +79,7 @@ class StartedRun:
         """Count all blocks, and those stored before."""
         return {"total": len(self.plan.blocks), "resumed": len(self.plan.blocks) - len(self.left)}
 
-    def facts(self) -> dict[str, Any]:
+    def facts(self) -> UntypedDict:
         """Return the identity for the run record."""
         return {"pixels": self.key, "layers": self.plan.spec.digest()}
 
@@ -141,7 +141,7 @@ def start_run(
     return started if _from_rasters(started) else replace(started, left=started.store().left())
 
 
-def finish_run(scene: Scene, model: Model, started: StartedRun, facts: RunStats, reporter: Reporter) -> dict[str, Any]:
+def finish_run(scene: Scene, model: Model, started: StartedRun, facts: RunStats, reporter: Reporter) -> UntypedDict:
     """Write the layers of a scene whose blocks are all stored, and commit them. The caller holds the lock.
 
     Args:

@@ -8,7 +8,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from distributed import Worker
@@ -72,7 +72,7 @@ class _Choice:
         with self._lock:
             if self.index is None:
                 client = get_client()
-                workers: dict[str, dict[str, Any]] = client.scheduler_info(n_workers=-1)["workers"]
+                workers: dict[str, dict[str, object]] = client.scheduler_info(n_workers=-1)["workers"]
                 host = workers[worker.address]["host"]
                 here = [address for address, facts in workers.items() if facts["host"] == host]
                 peers: dict[str, Peer] = client.run(_peer, workers=here, on_error="ignore")

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-Convert = Callable[[tuple[int, ...]], Any]
+Convert = Callable[[tuple[int, ...]], object]
 """Makes OpenVINO's model for tiles (band, y, x) of a shape."""
 Named = Callable[[Sequence[npt.NDArray[np.float32]]], Answer]
 """Maps the outputs of the model to arrays by name."""
@@ -175,7 +175,7 @@ def runtime_of_module(
 def _traced(
     network: Callable[[], nn.Module], named: Named, request: RuntimeRequest, cache: CompiledCache | None
 ) -> OpenvinoRuntime:
-    def convert(shape: tuple[int, ...]) -> Any:
+    def convert(shape: tuple[int, ...]) -> object:
         import torch  # noqa: PLC0415 - a compiled network is run without it
 
         example: torch.Tensor = torch.zeros(1, *shape)
@@ -212,7 +212,7 @@ def of_onnx(package: ModelPackage, path: Path, request: RuntimeRequest) -> Openv
     facts = graph_of(path, given, answered)
     package.check_graph(facts)
 
-    def convert(shape: tuple[int, ...]) -> Any:
+    def convert(shape: tuple[int, ...]) -> object:
         model = openvino_core().read_model(str(path))
         try:
             model.reshape([1, *shape])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -59,7 +59,7 @@ def boxes_of(polygons: Polygons) -> Polygons:
     return np.asarray(shapely.box(*shapely.bounds(polygons).T), object)
 
 
-def average_precision(pairs: Overlapping, score: F64, references: int) -> dict[str, Any]:
+def average_precision(pairs: Overlapping, score: F64, references: int) -> dict[str, object]:
     """Compute AP and AR of one class.
 
     Predicted objects are matched by falling score, each with the free reference that it overlaps most. No number of

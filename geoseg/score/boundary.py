@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from geoseg.core.types.json_value import UntypedDict
 from geoseg.score.comparison import ComparisonBlock
 from geoseg.score.matrix import NONE, jsonable, mean, ratio
 
@@ -94,15 +94,15 @@ class BoundaryCounts:
             for key, counts in theirs.items():
                 mine[key] = mine.get(key, np.zeros_like(counts)) + counts
 
-    def as_json(self, names: dict[int, str]) -> list[dict[str, Any]]:
+    def as_json(self, names: dict[int, str]) -> list[UntypedDict]:
         """Return the means over the classes and the scores of each class, for every distance.
 
         Args:
             names: names of the scored codes.
         """
-        rows: list[dict[str, Any]] = []
+        rows: list[UntypedDict] = []
         for distance in self.distances:
-            classes: list[dict[str, Any]] = [
+            classes: list[UntypedDict] = [
                 {"code": code, "name": name} | self._scores(code, distance)
                 for code, name in names.items()
                 if (code, distance) in self.near
@@ -118,7 +118,7 @@ class BoundaryCounts:
             )
         return rows
 
-    def _scores(self, code: int, distance: Distance) -> dict[str, Any]:
+    def _scores(self, code: int, distance: Distance) -> dict[str, object]:
         hit, answered, found, true = (int(n) for n in self.near[code, distance])
         both, either = (int(n) for n in self.bands[code, distance])
         precision, recall = ratio(hit, answered), ratio(found, true)

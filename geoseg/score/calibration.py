@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from geoseg.core.types.json_value import UntypedDict
 from geoseg.score.comparison import ComparisonBlock
 from geoseg.score.matrix import NONE, jsonable
 
 
-def calibration_error(
-    confidence: npt.NDArray[np.floating[Any]], correct: npt.NDArray[np.bool_], *, bins: int = 15
-) -> float:
+def calibration_error(confidence: npt.NDArray[np.floating], correct: npt.NDArray[np.bool_], *, bins: int = 15) -> float:
     """Compute the expected calibration error of a set of predictions.
 
     Args:
@@ -59,7 +57,7 @@ class CalibrationCounts:
         self.answers += other.answers
         self.right += other.right
 
-    def as_json(self, bins: int = 20) -> dict[str, Any] | None:
+    def as_json(self, bins: int = 20) -> UntypedDict | None:
         """Return the error and the reliability diagram; None without predictions.
 
         Args:

@@ -6,7 +6,6 @@ import json
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from geoseg.core.grid import grid_difference
 from geoseg.core.tiling import Tiling
@@ -42,7 +41,7 @@ def compare_tilings(
     near_px: int = 8,
     tiles: TileSize | None = None,
     shifted_tiles: TileSize | None = None,
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Compute the seam error of a map.
 
     Args:
@@ -80,7 +79,7 @@ def compare_tilings(
             window = tile.core.shifted(common.row_start, common.col_start)
             codes = read_codes(one, window), read_codes(other, window.shifted(-row, -col))
             counts.add(window, *codes, maps)
-    return {"prediction": str(files[0]), "shifted": str(files[1])} | counts.as_json()
+    return {"prediction": str(files[0]), "shifted": str(files[1]), **counts.as_json()}
 
 
 def _offset(one: LabelLayer, other: LabelLayer) -> tuple[int, int]:

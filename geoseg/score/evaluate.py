@@ -6,11 +6,11 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from geoseg.core.choices import ScoreProtocol, Unanswered
 from geoseg.core.deepglobe_legend import DEEPGLOBE
 from geoseg.core.legend import Legend, ValueLegend
+from geoseg.core.types.json_value import UntypedDict
 from geoseg.errors import ElsewhereError, SceneError
 from geoseg.io.labels.label_layer import NO_LABEL
 from geoseg.io.labels.raster_legend import legend_of
@@ -70,14 +70,14 @@ class Report:
 
     protocol: str
     sections: tuple[Section, ...]
-    scenes: tuple[dict[str, Any], ...]
-    calibration: dict[str, Any] | None = None
-    boundary: list[dict[str, Any]] | None = None
+    scenes: tuple[dict[str, object], ...]
+    calibration: UntypedDict | None = None
+    boundary: list[UntypedDict] | None = None
     notes: tuple[str, ...] = ()
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> UntypedDict:
         """Convert to JSON values."""
-        values: dict[str, Any] = {
+        values: UntypedDict = {
             "protocol": self.protocol,
             "results": {section.key: section.as_json() for section in self.sections},
             "scenes": list(self.scenes),
@@ -153,7 +153,7 @@ class Evaluation:
     def __init__(self, plan: EvaluationPlan) -> None:
         self._plan = plan
         self._total: Counts | BinaryCounts = BinaryCounts() if plan.protocol == "binary" else Counts()
-        self._scenes: list[dict[str, Any]] = []
+        self._scenes: list[UntypedDict] = []
         self._first: Pair | None = None
         self._outside: list[str] = []
         self._hidden = HiddenClasses()
@@ -283,7 +283,7 @@ def _sections(plan: EvaluationPlan, counts: Counts, legend: Legend) -> list[Sect
     return classes(counts, legend, plan.unanswered)
 
 
-def _scene(pair: Pair, matrix: Matrix) -> dict[str, Any]:
+def _scene(pair: Pair, matrix: Matrix) -> dict[str, object]:
     labelled, answered = int(matrix[:255].sum()), int(matrix[:255, :255].sum())
     return {
         "scene": pair.name,

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from geoseg.core.choices import Unanswered
+from geoseg.core.types.json_value import UntypedDict
 
 U8 = npt.NDArray[np.uint8]
 Matrix = npt.NDArray[np.int64]
@@ -99,9 +100,9 @@ class Scores:
     scored_px: int
     unanswered_px: int
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> UntypedDict:
         """Convert to JSON values; NaN becomes None."""
-        values: dict[str, Any] = {
+        values: UntypedDict = {
             name: jsonable(getattr(self, name))
             for name in (
                 "overall_accuracy",

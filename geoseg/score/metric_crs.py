@@ -14,7 +14,7 @@ _LONLAT = CRS.from_epsg(4326)
 _TOLERANCE_M = 0.01
 
 
-def metric(frame: geopandas.GeoDataFrame, like: geopandas.GeoDataFrame) -> tuple[Any, Any, str]:
+def metric(frame: geopandas.GeoDataFrame, like: geopandas.GeoDataFrame) -> tuple[object, object, str]:
     """Project two sets of polygons to one metric plane.
 
     Args:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 import shapely
 
+from geoseg.core.types.json_value import UntypedDict
 from geoseg.score.average_precision import THRESHOLDS
 from geoseg.score.matrix import jsonable, ratio
 from geoseg.score.objects import Polygons, match_objects
@@ -17,7 +16,7 @@ F64 = npt.NDArray[np.float64]
 _SCORES = np.round(np.arange(0.0, 1.0, 0.05), 2)
 
 
-def f1_by_iou(predicted: Polygons, reference: Polygons) -> list[dict[str, Any]]:
+def f1_by_iou(predicted: Polygons, reference: Polygons) -> list[dict[str, object]]:
     """Compute F1 for each least intersection over union from 0.5 to 0.95."""
     return [
         {
@@ -28,7 +27,7 @@ def f1_by_iou(predicted: Polygons, reference: Polygons) -> list[dict[str, Any]]:
     ]
 
 
-def f1_by_score(predicted: Polygons, reference: Polygons, score: F64, iou: float) -> list[dict[str, Any]]:
+def f1_by_score(predicted: Polygons, reference: Polygons, score: F64, iou: float) -> list[UntypedDict]:
     """Compute F1 of the objects with at least a score, for scores from 0 to 0.95."""
     lines = []
     for least in _SCORES:
@@ -38,7 +37,7 @@ def f1_by_score(predicted: Polygons, reference: Polygons, score: F64, iou: float
     return lines
 
 
-def counts_per_area(predicted: Polygons, reference: Polygons, cell: float) -> dict[str, Any]:
+def counts_per_area(predicted: Polygons, reference: Polygons, cell: float) -> dict[str, object]:
     """Compare the numbers of objects in square cells; an object is counted where its centroid lies.
 
     Args:

@@ -14,6 +14,7 @@ from pyproj import CRS
 
 from geoseg.core.layer import CLASSES, OBJECTS, SEGMENTS, raster_suffix, vector_suffix
 from geoseg.core.legend import Legend
+from geoseg.core.types.json_value import UntypedDict
 from geoseg.errors import ElsewhereError, SceneError, UsageError
 from geoseg.io.labels.class_map import ClassMap
 from geoseg.io.labels.class_raster import ClassRaster, ClassRules
@@ -67,7 +68,7 @@ def evaluate_objects(  # noqa: PLR0913 - an evaluation's options, each with a de
     keep_multiparts: bool = False,
     cell: float = 100.0,
     files: VerdictFiles | None = None,
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Compare the objects of a prediction with reference polygons.
 
     Args:
@@ -191,7 +192,7 @@ def read_objects(path: Path, of_class: str | None, layer: str | None = None, *, 
     segments, detected = raster.with_name(stem + _SEGMENTS), raster.with_name(stem + _OBJECTS)
     with ClassRaster(raster, ClassRules(unplaced=False)) as classes:
         area = shapely.Polygon(_corners(classes.geobox))
-        ground: dict[str, Any] = {"area": area, "tolerance": 0.1 * np.sqrt(abs(classes.geobox.transform.determinant))}
+        ground: UntypedDict = {"area": area, "tolerance": 0.1 * np.sqrt(abs(classes.geobox.transform.determinant))}
         of_objects = layer in (None, OBJECTS) and detected.is_file()
         if raster.name.endswith(_CLASSES) and of_objects:
             frame = _chosen(detected, _predicted(detected, OBJECTS, parts=False), of_class)

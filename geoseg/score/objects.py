@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +11,7 @@ from scipy import sparse
 from scipy.optimize import linear_sum_assignment
 from scipy.sparse.csgraph import connected_components
 
+from geoseg.core.types.json_value import UntypedDict
 from geoseg.score.matrix import jsonable, ratio
 
 Polygons = npt.NDArray[np.object_]
@@ -140,7 +140,7 @@ def _corners_to_outline(one: Polygons, other: Polygons) -> npt.NDArray[np.float6
     return np.bincount(owner, away, len(one)) / np.bincount(owner, minlength=len(one))
 
 
-def object_scores(matching: Matching, predicted: Polygons, reference: Polygons) -> dict[str, Any]:
+def object_scores(matching: Matching, predicted: Polygons, reference: Polygons) -> UntypedDict:
     """Compute precision, recall, F1 and the distances of the matched outlines.
 
     Args:
@@ -149,7 +149,7 @@ def object_scores(matching: Matching, predicted: Polygons, reference: Polygons) 
         reference: same.
     """
     pairs = len(matching.iou)
-    scores: dict[str, Any] = {
+    scores: dict[str, object] = {
         "predicted": matching.predicted_count,
         "reference": matching.reference_count,
         "matched": pairs,

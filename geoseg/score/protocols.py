@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from geoseg.core.deepglobe_legend import DEEPGLOBE, UNKNOWN
 from geoseg.core.ground import gsd_m
 from geoseg.core.isprs_legend import CLUTTER, TOWN_LEGEND
 from geoseg.core.legend import Legend
+from geoseg.core.types.json_value import UntypedDict
 from geoseg.score.boundary import BoundaryCounts, Distance, PixelSides
 from geoseg.score.calibration import CalibrationCounts
 from geoseg.score.comparison import Comparison, ComparisonBlock, Hidden
@@ -38,7 +39,7 @@ class Section:
     scores: Scores | None = None
     values: dict[str, float | int | None] = field(default_factory=dict)
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> UntypedDict:
         """Convert to JSON values."""
         return {"title": self.title} | ({} if self.scores is None else self.scores.as_json()) | self.values
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from geoseg.core.tiling import Tiling
+from geoseg.core.types.json_value import UntypedDict
 from geoseg.core.window import Window
 from geoseg.score.matrix import NONE, U8, jsonable, ratio
 
@@ -127,7 +127,7 @@ class SeamCounts:
         self.pixels += np.bincount(away[known], minlength=len(self.pixels))
         self.differing += np.bincount(away[known & (one != other)], minlength=len(self.pixels))
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> UntypedDict:
         """Return the shares of differing pixels near borders and elsewhere, their ratio, and a profile by distance."""
         near, away = slice(0, self.near_px), slice(self.near_px, None)
         shares = [ratio(self.differing[part].sum(), self.pixels[part].sum()) for part in (near, away)]

@@ -18,7 +18,7 @@ from shapely.geometry.base import BaseGeometry
 
 from geoseg.core.isprs_legend import THINGS
 
-F32 = npt.NDArray[np.floating[Any]]
+F32 = npt.NDArray[np.floating]
 Bool = npt.NDArray[np.bool_]
 Colour = tuple[float, float, float, float]
 """Linear reflectance in red, green, blue and near infrared, each in [0, 1]."""

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 import rasterio
 from affine import Affine
@@ -20,6 +19,7 @@ from geoseg.core.layer import OutputSchema, RasterLayer
 from geoseg.core.legend import Legend, LegendClass
 from geoseg.core.spec import PredictSpec
 from geoseg.core.tiling import Block
+from geoseg.core.types.arrays import AnyArray
 from geoseg.errors import OutputError
 from geoseg.io.publish.bundle import Bundle
 from geoseg.io.publish.commit import RunPaths
@@ -76,7 +76,7 @@ class LayerWriterTests:
         """Override it: the writer."""
         raise NotImplementedError("define the method writer")
 
-    def values(self, random: np.random.Generator) -> npt.NDArray[Any]:
+    def values(self, random: np.random.Generator) -> AnyArray:
         """Make the pixels (y, x) of the layer, of ``SHAPE``; override it where not every number is a value."""
         kind = np.dtype(self.layer.dtype)
         if kind.kind == "f":
@@ -84,7 +84,7 @@ class LayerWriterTests:
         return random.integers(0, 100, SHAPE).astype(kind)
 
     @pytest.fixture
-    def plane(self) -> npt.NDArray[Any]:
+    def plane(self) -> AnyArray:
         """The pixels of the layer, with a corner and single pixels without a result."""
         random = np.random.default_rng(3)
         plane = self.values(random)
@@ -102,7 +102,7 @@ class LayerWriterTests:
         with open_scene(path) as opened:
             yield opened
 
-    def test_the_file_holds_the_plane_on_the_grid_of_the_scene(self, scene: Scene, plane: npt.NDArray[Any]) -> None:
+    def test_the_file_holds_the_plane_on_the_grid_of_the_scene(self, scene: Scene, plane: AnyArray) -> None:
         """Every pixel, the type, nodata, CRS and transform come back, read by rasterio."""
         path, _ = self._write(scene, plane)
         with rasterio.open(path) as file:
@@ -110,23 +110,23 @@ class LayerWriterTests:
             assert (file.dtypes[0], file.nodata) == (self.layer.dtype, self.layer.nodata)
             assert (file.crs, file.transform) == (rasterio.CRS.from_epsg(32632), _TRANSFORM)
 
-    def test_the_bytes_do_not_depend_on_the_blocks(self, scene: Scene, plane: npt.NDArray[Any]) -> None:
+    def test_the_bytes_do_not_depend_on_the_blocks(self, scene: Scene, plane: AnyArray) -> None:
         """Small blocks, large ones and a second time give the same file."""
         files = [self._write(scene, plane, block_px=block_px)[0].read_bytes() for block_px in (32, 96, 512, 512)]
         assert len(set(files)) == 1
 
-    def test_its_facts_go_into_the_run_record(self, scene: Scene, plane: npt.NDArray[Any]) -> None:
+    def test_its_facts_go_into_the_run_record(self, scene: Scene, plane: AnyArray) -> None:
         """The returned facts are JSON."""
         facts = dict(self._write(scene, plane)[1])
         assert json.loads(json.dumps(facts, allow_nan=False)) == facts
 
-    def test_it_reports_every_pixel_once(self, scene: Scene, plane: npt.NDArray[Any]) -> None:
+    def test_it_reports_every_pixel_once(self, scene: Scene, plane: AnyArray) -> None:
         """Progress adds up to the scene."""
         reported: list[int] = []
         self._write(scene, plane, tick=reported.append)
         assert sum(reported) == SHAPE[0] * SHAPE[1]
 
-    def test_stopped_it_leaves_no_file(self, scene: Scene, plane: npt.NDArray[Any]) -> None:
+    def test_stopped_it_leaves_no_file(self, scene: Scene, plane: AnyArray) -> None:
         """An interruption passes through, and nothing lies at the path."""
 
         def stop(_pixels: int) -> None:
@@ -136,7 +136,7 @@ class LayerWriterTests:
             self._write(scene, plane, tick=stop)
         self._assert_nothing_left(scene)
 
-    def test_without_a_block_it_leaves_no_file(self, scene: Scene, plane: npt.NDArray[Any]) -> None:
+    def test_without_a_block_it_leaves_no_file(self, scene: Scene, plane: AnyArray) -> None:
         """A block that is missing or damaged is an error, never a hole."""
         with pytest.raises(OutputError, match="missing or damaged"):
             self._write(scene, plane, missing=(1, 2))
@@ -145,7 +145,7 @@ class LayerWriterTests:
     def _write(
         self,
         scene: Scene,
-        plane: npt.NDArray[Any],
+        plane: AnyArray,
         *,
         block_px: int = 64,
         tick: Callable[[int], None] = lambda _: None,
@@ -175,7 +175,7 @@ class _Blocks:
 
     path = Path("blocks")
 
-    def __init__(self, name: str, plane: npt.NDArray[Any], missing: tuple[int, int] | None) -> None:
+    def __init__(self, name: str, plane: AnyArray, missing: tuple[int, int] | None) -> None:
         self._name, self._plane, self._missing = name, plane, missing
 
     def read(self, block: Block) -> BlockResult | None:

@@ -127,8 +127,8 @@ class NetworkTests:
 
     def test_ragged_tiles_are_mirrored_to_a_multiple_of_the_stride(self, network: nn.Module) -> None:
         """A tile of another size is answered as its mirrored extension is."""
-        stride: Any = getattr(network, "stride", 1)
-        margin_px: Any = getattr(network, "margin_px", 0)
+        stride: object = getattr(network, "stride", 1)
+        margin_px: object = getattr(network, "margin_px", 0)
         assert isinstance(stride, int)
         if stride == 1 or margin_px:
             pytest.skip("its body takes any size, or mirrors on all four sides")

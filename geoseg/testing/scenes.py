@@ -7,7 +7,6 @@ import pickle
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +14,7 @@ import pytest
 from affine import Affine
 from odc.geo.geobox import GeoBox
 
+from geoseg.core.types.arrays import AnyArray
 from geoseg.core.window import Window
 from geoseg.errors import SceneError, UsageError
 from geoseg.io.raster.scene import Scene, open_scene
@@ -35,7 +35,7 @@ class SceneTests:
 
     Examples:
         >>> class TestMine(SceneTests):
-        ...     def write(self, folder: Path, values: npt.NDArray[Any]) -> str:
+        ...     def write(self, folder: Path, values: AnyArray) -> str:
         ...         return write_mine(folder / "scene.mine", values, GEOBOX)
     """
 
@@ -43,7 +43,7 @@ class SceneTests:
     bands: int = 3
     nodata: float | None = None
 
-    def write(self, folder: Path, values: npt.NDArray[Any]) -> str:
+    def write(self, folder: Path, values: AnyArray) -> str:
         """Override it: write pixels (band, y, x) on ``GEOBOX``, without loss, and return their path or address."""
         raise NotImplementedError("define the method write")
 
@@ -52,7 +52,7 @@ class SceneTests:
         return open_scene(uri)
 
     @pytest.fixture
-    def values(self) -> npt.NDArray[Any]:
+    def values(self) -> AnyArray:
         """Noise; where there is a nodata value, a corner without a measurement."""
         random, kind = np.random.default_rng(0), np.dtype(self.dtype)
         shape = (self.bands, *GEOBOX.shape)
@@ -66,7 +66,7 @@ class SceneTests:
         return values
 
     @pytest.fixture
-    def scene(self, tmp_path: Path, values: npt.NDArray[Any]) -> Iterator[Scene]:
+    def scene(self, tmp_path: Path, values: AnyArray) -> Iterator[Scene]:
         """The scene, open."""
         with self.open(self.write(tmp_path, values)) as scene:
             yield scene
@@ -79,7 +79,7 @@ class SceneTests:
         assert len(scene.bands) == self.bands
         assert scene.dtype == np.dtype(self.dtype)
 
-    def test_every_window_is_the_part_of_the_whole(self, scene: Scene, values: npt.NDArray[Any]) -> None:
+    def test_every_window_is_the_part_of_the_whole(self, scene: Scene, values: AnyArray) -> None:
         """Values, grid and validity of windows at corners, edges and inside."""
         for window in _windows(*GEOBOX.shape):
             rows, cols = window.slices
@@ -89,7 +89,7 @@ class SceneTests:
             np.testing.assert_array_equal(raster.valid, self._valid(values)[rows, cols])
             assert raster.geobox.transform.almost_equals(GEOBOX[rows, cols].transform)
 
-    def test_bands_come_in_the_order_asked_for(self, scene: Scene, values: npt.NDArray[Any]) -> None:
+    def test_bands_come_in_the_order_asked_for(self, scene: Scene, values: AnyArray) -> None:
         """Bands are numbered from 1, in the order of ``Scene.bands``."""
         order = [band.index for band in scene.bands][::-1]
         np.testing.assert_array_equal(scene.read(Window(3, 9, 20, 31), order).values, values[::-1, 3:9, 20:31])
@@ -106,7 +106,7 @@ class SceneTests:
             with pytest.raises(UsageError):
                 scene.read(Window(0, 4, 0, 4), bands)
 
-    def test_threads_read_at_once_what_one_reads(self, scene: Scene, values: npt.NDArray[Any]) -> None:
+    def test_threads_read_at_once_what_one_reads(self, scene: Scene, values: AnyArray) -> None:
         """A scene may be read by several threads."""
         windows = _windows(*GEOBOX.shape) * 4
         with ThreadPoolExecutor(4) as pool:
@@ -114,7 +114,7 @@ class SceneTests:
         for window, raster in zip(windows, rasters, strict=True):
             np.testing.assert_array_equal(raster.values, values[(slice(None), *window.slices)])
 
-    def test_it_travels_as_its_address(self, scene: Scene, values: npt.NDArray[Any]) -> None:
+    def test_it_travels_as_its_address(self, scene: Scene, values: AnyArray) -> None:
         """No pixel and no handle is pickled; where it arrives it opens itself."""
         content = pickle.dumps(scene)
         assert len(content) < _LARGEST_PICKLE_BYTES
@@ -128,17 +128,17 @@ class SceneTests:
         with pytest.raises(SceneError, match="closed"):
             scene.read(Window(0, 4, 0, 4))
 
-    def test_the_lazy_array_is_the_scene(self, scene: Scene, values: npt.NDArray[Any]) -> None:
+    def test_the_lazy_array_is_the_scene(self, scene: Scene, values: AnyArray) -> None:
         """As xarray has it: values, and which of them may be used."""
         array = scene.to_xarray(chunks=20)
         np.testing.assert_array_equal(array.compute(scheduler="synchronous").values, values)
         assert array.rio.crs == GEOBOX.crs
         assert array.rio.transform().almost_equals(GEOBOX.transform)
 
-    def test_the_digest_knows_every_pixel(self, tmp_path: Path, values: npt.NDArray[Any]) -> None:
+    def test_the_digest_knows_every_pixel(self, tmp_path: Path, values: AnyArray) -> None:
         """Another value anywhere is another scene, the same values are the same."""
 
-        def digest(name: str, pixels: npt.NDArray[Any]) -> str:
+        def digest(name: str, pixels: AnyArray) -> str:
             (tmp_path / name).mkdir()
             with self.open(self.write(tmp_path / name, pixels)) as scene:
                 return scene.digest()
@@ -147,7 +147,7 @@ class SceneTests:
         changed[-1, -1, -1] = 1 if changed[-1, -1, -1] != 1 else 2
         assert digest("a", values) != digest("b", changed)
 
-    def _valid(self, values: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    def _valid(self, values: AnyArray) -> npt.NDArray[np.bool_]:
         if self.nodata is None:
             return np.ones(values.shape[1:], bool)
         without: npt.NDArray[np.bool_] = (values == self.nodata).all(axis=0)

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import shapely
 from affine import Affine
 from odc.geo.geobox import GeoBox
@@ -15,6 +14,7 @@ from scipy.ndimage import gaussian_filter
 
 from geoseg.core.legend import Legend, LegendClass
 from geoseg.core.segments import Segments
+from geoseg.core.types.arrays import AnyArray
 from geoseg.vector.source import ArraySource
 from geoseg.vector.vectorise import vectorise_codes
 
@@ -70,7 +70,7 @@ def plain(geometry: Any, gsd_m: float = 1.0) -> Segments:
 
 
 def map_segments(
-    size: int, transform: Affine, crs: Any, *, classes: int = 5, sigma: float = 3, seed: int = 0
+    size: int, transform: Affine, crs: object, *, classes: int = 5, sigma: float = 3, seed: int = 0
 ) -> Segments:
     """Vectorise a drawn mosaic of classes with nodata in it: neighbours, holes, large and small.
 
@@ -90,7 +90,7 @@ def map_segments(
     return Segments(**joined(list(batches)))
 
 
-def joined(batches: Iterable[Segments]) -> dict[str, npt.NDArray[Any]]:
+def joined(batches: Iterable[Segments]) -> dict[str, AnyArray]:
     """Join the columns of batches, by name."""
     listed = list(batches)
     return {name: np.concatenate([getattr(batch, name) for batch in listed]) for name in Segments.__dataclass_fields__}

@@ -38,7 +38,7 @@ class TrainingCallback(Callback):  # type: ignore[misc]
         self._held_out: float | None = None
         self.stopped_by: BaseException | None = None
 
-    def on_exception(self, trainer: Trainer, pl_module: Any, exception: BaseException) -> None:
+    def on_exception(self, trainer: Trainer, pl_module: object, exception: BaseException) -> None:
         """Keep the exception that stopped the run, which Lightning may hide."""
         del trainer, pl_module
         self.stopped_by = exception

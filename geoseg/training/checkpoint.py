@@ -10,6 +10,7 @@ from zipfile import is_zipfile
 import torch
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
+from geoseg.core.types.json_value import UntypedDict
 from geoseg.errors import OutputError
 from geoseg.io.files.writing import library_writes, whole_file
 from geoseg.training.recipe import Recipe, recipe_digest
@@ -21,14 +22,14 @@ KEY = "geoseg"
 class WholeFiles(TorchCheckpointIO):  # type: ignore[misc]
     """Lightning plug-in that writes checkpoints atomically by ``whole_file``, so that a kill keeps the last one."""
 
-    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
+    def save_checkpoint(self, checkpoint: UntypedDict, path: Any, storage_options: Any | None = None) -> None:
         """Write a checkpoint."""
         del storage_options
         with whole_file(Path(path)) as part, library_writes():
             torch.save(checkpoint, part)
 
 
-def read_checkpoint(path: Path, recipe: Recipe, started_from: str = "") -> dict[str, Any]:
+def read_checkpoint(path: Path, recipe: Recipe, started_from: str = "") -> UntypedDict:
     """Read a checkpoint of a run of this recipe.
 
     Args:
@@ -43,7 +44,7 @@ def read_checkpoint(path: Path, recipe: Recipe, started_from: str = "") -> dict[
     if not is_zipfile(path):  # torch would take anything else for its old format, and fail in many ways
         raise refusal
     try:
-        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        state: UntypedDict = torch.load(path, map_location="cpu", weights_only=True)
     except (RuntimeError, OSError, UnpicklingError, EOFError) as error:
         raise refusal from error
     if KEY not in state:

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from lightning.pytorch import Trainer
@@ -26,7 +25,7 @@ from geoseg.training.recipe import Recipe
 from geoseg.training.trainer_settings import TrainerSettings
 from geoseg.training.training_module import TrainingModule
 
-_PRECISIONS: dict[str, Any] = {"bf16": "bf16-mixed", "fp32": "32-true"}
+_PRECISIONS: dict[str, object] = {"bf16": "bf16-mixed", "fp32": "32-true"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import torch
 from pydantic import Field
@@ -51,7 +51,7 @@ def make_optimiser(network: nn.Module, settings: OptimiserSettings, schedule: Sc
     Raises:
         ModelError: the encoder has a rate of its own, but the network has no encoder.
     """
-    groups: list[dict[str, Any]] = []
+    groups: list[dict[str, object]] = []
     for scale, parameters in _by_scale(network, settings):
         matrices = [p for p in parameters if p.ndim > 1]
         vectors = [p for p in parameters if p.ndim <= 1]

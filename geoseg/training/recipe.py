@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from geoseg.core.card import Architecture, CardBand, CountingDefaults, GsdRange, ModelCard, Score, TrainingSource
 from geoseg.core.digest import sha256_of_json
 from geoseg.core.legend import Legend
+from geoseg.core.types.json_value import UntypedDict
 from geoseg.data.augment import Augmentation
 from geoseg.data.chips import ChipSpec
 from geoseg.data.sources.kinds import Source
@@ -86,7 +87,7 @@ class Recipe(Settings):
 
     @model_validator(mode="before")
     @classmethod
-    def _from_torchgeo(cls, values: Any) -> Any:
+    def _from_torchgeo(cls, values: object) -> object:
         """Take a missing legend and missing bands from the first data set of torchgeo among the sources."""
         if not isinstance(values, Mapping) or ("legend" in values and "bands" in values):
             return values
@@ -150,7 +151,7 @@ class Recipe(Settings):
             raise ValueError(faults(error)) from error
         return self
 
-    def card(self, scores: tuple[Score, ...] = (), run: dict[str, Any] | None = None) -> ModelCard:
+    def card(self, scores: tuple[Score, ...] = (), run: UntypedDict | None = None) -> ModelCard:
         """Make the card of the trained model.
 
         Args:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +12,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from geoseg.core.legend import Legend
+from geoseg.core.types.json_value import UntypedDict
 from geoseg.data.labelled import UNLABELLED
 from geoseg.training.progress import Line
 from geoseg.training.score import Confusion
@@ -78,7 +78,7 @@ def _curve(axes: Axes, lines: Sequence[Line], columns: dict[str, str], title: st
     for column, label in columns.items():
         known = [(line["step"], line[column]) for line in lines if np.isfinite(line.get(column, np.nan))]
         if known:
-            style: dict[str, Any] = {"marker": "o", "markersize": 3} if len(known) < 40 else {}
+            style: UntypedDict = {"marker": "o", "markersize": 3} if len(known) < 40 else {}
             axes.plot(*zip(*known, strict=True), label=label, **style)
     if len(axes.lines) > 1:
         axes.legend(fontsize=8)

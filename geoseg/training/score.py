@@ -17,7 +17,7 @@ from geoseg.core.raster import Raster
 from geoseg.core.tiling import Blocks, Tiling
 from geoseg.core.window import Window
 from geoseg.data.labelled_scene import LabelledScene, unit
-from geoseg.inference.match import ReadPlan
+from geoseg.inference.match import plan_in_memory
 from geoseg.inference.objects.detect import detect, detected_class_indices
 from geoseg.inference.panoptic.labelled import panoptic_class_indices, panoptic_map
 from geoseg.inference.predict import tile_answers
@@ -63,7 +63,7 @@ def core_logits(
     Yields:
         Windows with their logits (class, y, x) float32. They partition the image, but for tiles without a valid pixel.
     """
-    plan = _read_plan(image, card)
+    plan = plan_in_memory(card, image.shape, image.gsd_m, image.shape)
     tiling = Tiling(image.shape, image.shape, tile_px=card.tile_px, halo_px=card.halo_px)
     runtime = _LogitsRuntime(network)
     for block in Blocks(tiling, card.tile_px):
@@ -74,21 +74,6 @@ def core_logits(
         for tile, answer in tile_answers(runtime, tiling, prepare(plan, tiling, block, raster)):
             rows, cols = tile.core.within(tile.read)
             yield tile.core, answer[_LOGITS][:, rows, cols]
-
-
-def _read_plan(image: LabelledScene, card: ModelCard) -> ReadPlan:
-    """Plan the reading of values that are in [0, 1] and on the network's own grid."""
-    count = len(card.bands)
-    return ReadPlan(
-        bands=tuple(range(1, count + 1)),
-        gain=(1.0,) * count,
-        bias=(0.0,) * count,
-        mean=tuple(band.mean for band in card.bands),
-        std=tuple(band.std for band in card.bands),
-        scene_shape=image.shape,
-        work_shape=image.shape,
-        scene_gsd_m=(image.gsd_m, image.gsd_m),
-    )
 
 
 class _LogitsRuntime:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
+
+from geoseg.core.types.json_value import UntypedDict
 
 
 class Settings(BaseModel):
@@ -20,8 +22,8 @@ class Settings(BaseModel):
     later: ClassVar[frozenset[str]] = frozenset()
 
     @model_serializer(mode="wrap")
-    def _brief(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        values: dict[str, Any] = write(self)
+    def _brief(self, write: SerializerFunctionWrapHandler) -> UntypedDict:
+        values: UntypedDict = write(self)
         fields = type(self).model_fields
         unsaid = {name for name in self.later if getattr(self, name) == fields[name].get_default()}
         return {name: value for name, value in values.items() if name not in unsaid}

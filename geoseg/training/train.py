@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -246,7 +246,7 @@ def _trained_before(target: Path, recipe: Recipe, begun_with: Path | None) -> Mo
     return card
 
 
-def _plan_in(card: ModelCard) -> dict[str, Any]:
+def _plan_in(card: ModelCard) -> dict[str, object]:
     """Return the part of a card that is known before the training."""
     values = card.model_dump(mode="json", exclude=_RESULTS | {"recipe"})
     return values | {key: card.recipe.get(key) for key in (_RECIPE, _ORIGIN)}

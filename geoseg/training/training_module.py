@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from geoseg.core.card import ModelCard
+from geoseg.core.types.json_value import UntypedDict
 from geoseg.data.chips import Batch
 from geoseg.data.instance_targets import label_table, panoptic_targets_of, targets_of, to_device
 from geoseg.data.labelled import UNLABELLED
@@ -121,7 +122,7 @@ class TrainingModule(LightningModule):  # type: ignore[misc]
         """Start the clock, so that preparation is not counted."""
         self._begun = time.monotonic()
 
-    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+    def on_train_batch_start(self, batch: object, batch_idx: int) -> None:
         """Set the learning rate."""
         del batch, batch_idx
         rate = self.rate
@@ -269,7 +270,7 @@ class TrainingModule(LightningModule):  # type: ignore[misc]
             self.average.load_state_dict(self.best[1])
         return self.average.eval().cpu()
 
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+    def on_save_checkpoint(self, checkpoint: dict[str, object]) -> None:
         """Add geoseg's own state, as plain numbers and tensors."""
         checkpoint[KEY] = {
             "recipe": recipe_digest(self.recipe),
@@ -285,7 +286,7 @@ class TrainingModule(LightningModule):  # type: ignore[misc]
             "done": self.done,
         }
 
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+    def on_load_checkpoint(self, checkpoint: UntypedDict) -> None:
         """Restore geoseg's own state."""
         state = checkpoint[KEY]
         self.steps_taken, self.batches_seen = state["steps_taken"], state["batches_seen"]

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from geoseg.core.class_choice import COUNTABLE, object_codes
 from geoseg.core.paths import path_text
 from geoseg.core.segments import Segments
+from geoseg.core.types.arrays import AnyArray
 from geoseg.errors import UsageError
 from geoseg.io.raster.scene import open_scene
 from geoseg.vector.lazy_source import NODATA, LazyBands, LazyCodes, geobox_of
@@ -157,7 +157,7 @@ def _as_array(codes: object, function: str) -> xr.DataArray:
     return pixels
 
 
-def _column(batches: list[Segments], name: str) -> npt.NDArray[Any]:
+def _column(batches: list[Segments], name: str) -> AnyArray:
     kinds = {"class_code": np.uint8, "pixels": np.int64, "confidence": np.float32, "confidence_min": np.float32}
     empty = np.empty(0, kinds.get(name, np.float64))
     return np.concatenate([empty, *(getattr(batch, name) for batch in batches)])

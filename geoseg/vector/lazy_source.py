@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from geoseg.core.columns import OWN_NAMES, distinct_names, plain_name
 from geoseg.core.grid import grid_difference
+from geoseg.core.types.arrays import AnyArray
 from geoseg.core.window import Window
 from geoseg.errors import UsageError
 
@@ -133,7 +134,7 @@ class LazyBands:
         nodata = _nodata_of(bands)
         self._nodata = None if nodata is None else float(nodata)
 
-    def read(self, window: Window) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_]]:
+    def read(self, window: Window) -> tuple[AnyArray, npt.NDArray[np.bool_]]:
         """Read values and which of them count: neither NaN nor infinite nor nodata."""
         values = np.asarray(self._bands[(slice(None), *window.slices)])
         valid = np.isfinite(values)

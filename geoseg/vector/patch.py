@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from geoseg.core.types.arrays import AnyArray
 from geoseg.core.window import Window
 from geoseg.vector.arcs import Arcs, trace_arcs
 from geoseg.vector.corner_groups import group_regions
@@ -79,7 +79,7 @@ class Block:
     window: Window
     labels: Labels
     confidence: U8 | None
-    bands: tuple[npt.NDArray[Any], Bools] | None = None
+    bands: tuple[AnyArray, Bools] | None = None
 
 
 def trace_block(

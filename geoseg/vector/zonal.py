@@ -7,11 +7,12 @@ band add up exactly and no order of adding matters; of floats the result is righ
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from geoseg.core.types.arrays import AnyArray
 from geoseg.core.window import Window
 from geoseg.vector.kernel import kernel
 from geoseg.vector.regions import Runs
@@ -37,7 +38,7 @@ class BandSource(Protocol):
         """Names of the columns of each band before ``_mean`` and the others; each once."""
         ...
 
-    def read(self, window: Window) -> tuple[npt.NDArray[Any], Bools]:
+    def read(self, window: Window) -> tuple[AnyArray, Bools]:
         """Read values and which of them count, both (band, y, x); values that count are finite."""
         ...
 
@@ -155,7 +156,7 @@ def _merge_bands(sums: BandSums, out: BandSums, number: I32) -> None:
                 _put(out, band, number[k], some)
 
 
-def sum_bands(values: npt.NDArray[Any], valid: Bools, runs: Runs, count: int) -> BandSums:
+def sum_bands(values: AnyArray, valid: Bools, runs: Runs, count: int) -> BandSums:
     """Add up the pixels that a block owns.
 
     Args:

@@ -14,6 +14,7 @@ from conftest import blobs, tiny_card
 
 from geoseg.core.card import CardBand, GsdRange
 from geoseg.core.spec import PredictSpec
+from geoseg.core.window import Window
 from geoseg.errors import MatchError
 from geoseg.inference.match import ReadPlan, match
 from geoseg.io.raster.scene import open_scene
@@ -92,6 +93,32 @@ def test_a_value_range_maps_its_ends_to_zero_and_one(write_scene: Any) -> None:
     values = np.array([[[100, 1600, 3100, 9000, 0]]] * 3, np.uint16)
     seen = found.normalise(values, np.ones((1, 5), bool))[0, 0] * 0.25 + 0.5
     np.testing.assert_allclose(seen, [0, 0.5, 1, 1, 0], atol=1e-6)
+
+
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "int16", "float32"])
+def test_however_values_are_stored_the_network_sees_them_by_the_formula(
+    write_scene: Any, dtype: str, seed: int
+) -> None:
+    """Pixels v in [0, 1] give (v - mean) / std of the card's band, whatever gain, offset and order of bands."""
+    rng = np.random.default_rng(seed)
+    names = list(rng.permutation(["red", "green", "blue", "nir"]))
+    grey = rng.integers(0, 256, (4, 1 if seed % 4 == 0 else 9, 11))
+    gain, offset = (1.0, 0.0) if dtype == "uint8" else (float(rng.integers(2, 100)), float(rng.integers(0, 900)))
+    path = write_scene((grey * gain + offset).astype(dtype), photometric="MINISBLACK")
+    describe(path, *names)
+    bands = tuple(
+        CardBand(name=name, mean=float(rng.uniform(0.1, 0.9)), std=float(rng.uniform(0.1, 0.5)))
+        for name in ("nir", "red", "green")
+    )
+    options = {} if dtype == "uint8" else {"value_range": (offset, 255 * gain + offset)}
+    with open_scene(path) as scene:
+        found = match(scene, tiny_card(bands=bands), PredictSpec(**options))
+        raster = scene.read(Window.whole(scene.geobox.shape), found.bands)
+    seen = found.normalise(raster.values, raster.valid)
+    for plane, band in zip(seen, bands, strict=True):
+        expected = (grey[names.index(band.name)] / 255 - band.mean) / band.std
+        np.testing.assert_allclose(plane, expected, atol=2e-5)
 
 
 def test_auto_takes_the_percentiles_of_the_whole_scene(write_scene: Any) -> None:

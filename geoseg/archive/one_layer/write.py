@@ -10,7 +10,7 @@ A part is written anew when its scene, an adjacent scene or an object that reach
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from geoseg.archive.report.whole_map import names_of_crs
 from geoseg.core.digest import sha256_of_json
 from geoseg.core.legend import Legend
 from geoseg.core.segments import Segments
+from geoseg.core.types.json_value import UntypedDict, UntypedMapping
 from geoseg.errors import SceneError
 from geoseg.io.files.writing import make_durable_folder, reap_parts, write_json
 from geoseg.io.polygons.geoparquet import write_geoparquet
@@ -117,7 +118,7 @@ class _Group:
             return
         links = self._links(borders, keys)
         whole = _Objects(borders, links)
-        state: dict[str, Any] = {}
+        state: UntypedDict = {}
         changed = False
         for index, sheet in enumerate(self._sheets):
             path = self._folder / f"{sheet.name}.parquet"
@@ -143,15 +144,15 @@ class _Group:
         write_json(self._kept / "state.json", {"format": _FORMAT, "sheets": state})
         _prune(self._kept, {self._kept / "state.json", *(borders.file(i) for i in range(len(self._sheets)))})
 
-    def _of(self, sheet: Sheet) -> Mapping[str, Any]:
-        known: Mapping[str, Any] = self._before.get(sheet.name, {})
+    def _of(self, sheet: Sheet) -> UntypedMapping:
+        known: UntypedMapping = self._before.get(sheet.name, {})
         return known
 
-    def _links(self, borders: Borders, keys: Sequence[str]) -> list[dict[str, Any]]:
+    def _links(self, borders: Borders, keys: Sequence[str]) -> list[UntypedDict]:
         """Find the pairs of polygons that a border parts, for each sheet and those after it that it touches."""
-        found: list[dict[str, Any]] = []
+        found: list[UntypedDict] = []
         for index, sheet in enumerate(self._sheets):
-            known, own = self._of(sheet).get("links", {}), dict[str, Any]()
+            known, own = self._of(sheet).get("links", {}), UntypedDict()
             for other in sorted(borders.beside[index]):
                 if other < index:
                     continue
@@ -173,7 +174,7 @@ class _Objects:
     An object belongs to the sheet on which it begins, with its uppermost left corner, and has the id of that place.
     """
 
-    def __init__(self, borders: Borders, links: Sequence[Mapping[str, Any]]) -> None:
+    def __init__(self, borders: Borders, links: Sequence[UntypedMapping]) -> None:
         self._borders = borders
         places = {sheet.name: index for index, sheet in enumerate(borders.sheets)}
         root: dict[Part, Part] = {}
@@ -250,7 +251,7 @@ class _Objects:
             yield with_ids(made, np.full(len(made), ident, np.int64))
 
 
-def _read_state(path: Path) -> dict[str, Any]:
+def _read_state(path: Path) -> UntypedDict:
     """Read what the last call kept; empty if there was none."""
     try:
         value = json.loads(path.read_bytes())

@@ -6,12 +6,12 @@ import hashlib
 import posixpath
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from geoseg.archive.record import SceneRecord
 from geoseg.archive.report.formatting import readable
 from geoseg.core.layer import class_layer, confidence_layer, segment_layer
 from geoseg.core.legend import Legend
+from geoseg.core.types.json_value import UntypedDict, UntypedMapping
 from geoseg.io.files.writing import make_durable_folder, write_json
 from geoseg.io.publish.layer_kinds import kind_of
 from geoseg.io.publish.stac_item import (
@@ -61,7 +61,7 @@ class Catalogue:
         """Files below ``out/_catalogue``: pages of links to items, and items that had to be linked."""
         return [*self._pages, *self._copies]
 
-    def add(self, record: SceneRecord, item: Mapping[str, Any], path: str) -> None:
+    def add(self, record: SceneRecord, item: UntypedMapping, path: str) -> None:
         """Add a scene.
 
         Args:
@@ -84,7 +84,7 @@ class Catalogue:
         self._moments = [self._moments[0], self._moments[-1]]
         self._add_model(properties)
 
-    def write(self, *, title: str, legend: Legend | None, assets: Mapping[str, dict[str, Any]]) -> None:
+    def write(self, *, title: str, legend: Legend | None, assets: Mapping[str, UntypedDict]) -> None:
         """Write ``collection.json`` and then ``catalog.json``, which makes the catalogue visible.
 
         Args:
@@ -97,7 +97,7 @@ class Catalogue:
         """
         if self._pages:
             self._turn_page()
-        collection: dict[str, Any] = {
+        collection: UntypedDict = {
             "type": "Collection",
             "stac_version": STAC_VERSION,
             "id": COLLECTION_ID,
@@ -133,7 +133,7 @@ class Catalogue:
             },
         )
 
-    def _add_model(self, properties: Mapping[str, Any]) -> None:
+    def _add_model(self, properties: UntypedMapping) -> None:
         if "geoseg:model" not in properties:
             return
         model = ModelFacts(
@@ -147,7 +147,7 @@ class Catalogue:
         if known is None or model.since < known.since:
             self.models[model.ident] = model
 
-    def _linked(self, item: Mapping[str, Any], path: str) -> str:
+    def _linked(self, item: UntypedMapping, path: str) -> str:
         """Write a copy of an item with links to catalogue and collection; the item itself, part of an output, stays.
 
         Returns:
@@ -208,7 +208,7 @@ class Catalogue:
         return [west, self._south_north[0], east, self._south_north[1]]
 
 
-def _title(record: SceneRecord, item: Mapping[str, Any]) -> str:
+def _title(record: SceneRecord, item: UntypedMapping) -> str:
     """Return the title of a scene: its name in the archive, and its file's name where that differs."""
     name, file = readable(record.name), readable(str(item["properties"].get("title") or ""))
     return name if not file or file.rpartition(".")[0] in name else f"{file} ({name})"

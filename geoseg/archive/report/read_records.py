@@ -7,10 +7,10 @@ import os
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from geoseg.archive.record import SceneRecord
 from geoseg.core.digest import sha256_of_json
+from geoseg.core.types.json_value import UntypedDict
 from geoseg.io.publish.bundle import Bundle
 
 
@@ -35,7 +35,7 @@ def _record(out: Path, folder: Path) -> SceneRecord | None:
     bundle = Bundle(directory=folder, stem=folder.name)
     name = folder.relative_to(out).as_posix()
     try:
-        document: dict[str, Any] = json.loads(bundle.run_record.read_bytes())
+        document: UntypedDict = json.loads(bundle.run_record.read_bytes())
         geometry = json.loads(bundle.item.read_bytes())["geometry"]
         scene, classes = document["scene"], document["classes"]
         return SceneRecord(

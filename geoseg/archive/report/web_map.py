@@ -6,11 +6,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
 from math import ceil, cos, floor, log10, radians
-from typing import Any, Self
+from typing import Self
 
 import shapely
 
 from geoseg.archive.report.catalogue import around
+from geoseg.core.types.json_value import UntypedDict
 
 Rings = tuple[tuple[tuple[float, float], ...], ...]
 
@@ -44,7 +45,7 @@ class Footprint:
         return west, min(lats), east, max(lats)
 
 
-def rings_of(geometry: dict[str, Any] | None) -> Rings:
+def rings_of(geometry: UntypedDict | None) -> Rings:
     """Return the outer rings of a GeoJSON polygon or multipolygon; an empty list for other geometries."""
     if geometry is None:
         return ()

@@ -20,6 +20,7 @@ from geoseg.archive.report.catalogue import FOLDER
 from geoseg.archive.report.formatting import readable
 from geoseg.core.layer import CLASSES, SEGMENTS, VECTOR_SUFFIX, Layer, segment_layer, whole_class_map_schema
 from geoseg.core.legend import Legend
+from geoseg.core.types.json_value import UntypedDict, UntypedMapping
 from geoseg.io.files.writing import make_durable_folder
 from geoseg.io.polygons.merged_segments import merge_segments
 from geoseg.io.publish.about import About
@@ -93,7 +94,7 @@ class WholeMap:
         self.written: list[Path] = []
         self.unreadable: list[str] = []
 
-    def add(self, bundle: Bundle, item: Mapping[str, Any]) -> None:
+    def add(self, bundle: Bundle, item: UntypedMapping) -> None:
         """Add the layers of a scene, and its imagery if its run record names it.
 
         Args:
@@ -214,7 +215,7 @@ class WholeMap:
         after = "" if len(self._parts) == 1 else f", {name}"
         grid = MosaicGrid.over([part.classes for part in parts])
         scale = near_scale(max(grid.across, grid.down), wkt)
-        place: dict[str, Any] = {"crs_wkt": wkt, "bounds": grid.bounds}
+        place: UntypedDict = {"crs_wkt": wkt, "bounds": grid.bounds}
 
         def shown(layer: Layer, file: Path, **limits: Any) -> Shown:
             kind = kind_of(layer)
@@ -271,7 +272,7 @@ def _polygons_bytes(segments: Path) -> int:
     return max(0, segments.stat().st_size - _EMPTY_BYTES)
 
 
-def _run_record(bundle: Bundle) -> dict[str, Any]:
+def _run_record(bundle: Bundle) -> UntypedDict:
     """Read a scene's run record; empty if it is missing or invalid."""
     try:
         record = json.loads(bundle.run_record.read_bytes())

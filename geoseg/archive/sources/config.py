@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from geoseg.core.types.json_value import UntypedDict
 
 
 class _Config(BaseModel):
@@ -85,7 +87,7 @@ class ObjectsSource(_Config):
     path: str
     glob: str | None = None
     exclude: tuple[str, ...] = ()
-    options: dict[str, Any] = Field(default_factory=dict)
+    options: UntypedDict = Field(default_factory=dict)
     bands: tuple[str, ...] | None = None
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 import fsspec
 
@@ -12,6 +11,7 @@ from geoseg.archive.sources.files import takes
 from geoseg.archive.sources.scene_names import name_of_path
 from geoseg.archive.sources.scene_ref import SceneRef
 from geoseg.core.digest import sha256_of_json
+from geoseg.core.types.json_value import JsonObject
 from geoseg.errors import SceneError, UsageError
 from geoseg.io.files.drivers import is_remote
 
@@ -44,6 +44,6 @@ def object_scenes(source: ObjectsSource, *, allow_remote: bool = False) -> Itera
         raise SceneError(source.path, f"it cannot be listed ({error}).", "Check address and credentials.") from error
 
 
-def _stamp(facts: Mapping[str, Any]) -> str:
+def _stamp(facts: JsonObject) -> str:
     state = {key: str(facts[key]) for key in _STATE if facts.get(key) is not None}
     return sha256_of_json(state | {"size": str(facts.get("size"))}) if state else ""

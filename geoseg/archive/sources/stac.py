@@ -6,13 +6,13 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlencode, urljoin, urlsplit
 
 from geoseg.archive.sources.config import StacSource
 from geoseg.archive.sources.scene_names import name_of_address, name_of_item
 from geoseg.archive.sources.scene_ref import SceneRef
 from geoseg.core.digest import sha256_of_json
+from geoseg.core.types.json_value import JsonObject, UntypedMapping
 from geoseg.errors import SceneError, UsageError
 from geoseg.io.files.drivers import is_remote
 from geoseg.io.files.http import is_this_host
@@ -54,7 +54,7 @@ class _Walk:
         else:
             yield from self._below(self.start_uri, document, 0)
 
-    def _below(self, uri: str, document: Mapping[str, Any], depth: int) -> Iterator[SceneRef]:
+    def _below(self, uri: str, document: JsonObject, depth: int) -> Iterator[SceneRef]:
         kind = document.get("type")
         if kind != "Feature":
             self.seen.add(uri)
@@ -70,7 +70,7 @@ class _Walk:
         else:
             yield from self._linked(uri, document, depth)
 
-    def _linked(self, uri: str, document: Mapping[str, Any], depth: int) -> Iterator[SceneRef]:
+    def _linked(self, uri: str, document: JsonObject, depth: int) -> Iterator[SceneRef]:
         for link in _links(document):
             href, relation = str(link.get("href") or ""), link.get("rel")
             if relation == "child":
@@ -105,9 +105,9 @@ class _Walk:
             asked["datetime"] = source.datetime
         return asked
 
-    def _pages(self, uri: str, page: Mapping[str, Any]) -> Iterator[SceneRef]:
+    def _pages(self, uri: str, page: JsonObject) -> Iterator[SceneRef]:
         """Iterate over the pages of an item list."""
-        body: dict[str, Any] = {}
+        body: JsonObject = {}
         while True:
             features = page.get("features") or []
             if not isinstance(features, list):
@@ -130,7 +130,7 @@ class _Walk:
             self.seen.add(mark)
             uri, page = target, read_document(target, body if posted else None)
 
-    def _item_of_page(self, uri: str, item: Mapping[str, Any]) -> Iterator[SceneRef]:
+    def _item_of_page(self, uri: str, item: JsonObject) -> Iterator[SceneRef]:
         own = _link(item, "self")
         if own is None and not is_remote(uri):
             cause = f"item {item.get('id')} in it has no link to itself, so it cannot be opened by itself."
@@ -154,7 +154,7 @@ class _Walk:
             cause = f"it is not opened. {where} {error.cause} {error.cure}"
             yield SceneRef(name=name_of_address(address), uri=address, refused=cause)
 
-    def _item(self, uri: str, item: Mapping[str, Any]) -> Iterator[SceneRef]:
+    def _item(self, uri: str, item: UntypedMapping) -> Iterator[SceneRef]:
         if uri in self.seen or not self._matches(item):
             return
         self.seen.add(uri)
@@ -164,7 +164,7 @@ class _Walk:
         stamp = _stamp(item) if is_remote(uri) else ""
         yield SceneRef(name=name, uri=uri, time=time if isinstance(time, str) else "", stamp=stamp)
 
-    def _matches(self, item: Mapping[str, Any]) -> bool:
+    def _matches(self, item: JsonObject) -> bool:
         source = self.source
         if source.collections and item.get("collection") not in source.collections:
             return False
@@ -197,12 +197,12 @@ class _Walk:
         return str(path)
 
 
-def _links(document: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+def _links(document: JsonObject) -> list[JsonObject]:
     links = document.get("links")
     return [link for link in links if isinstance(link, dict)] if isinstance(links, list) else []
 
 
-def _link(document: Mapping[str, Any], relation: str) -> str | None:
+def _link(document: JsonObject, relation: str) -> str | None:
     return next(
         (str(link["href"]) for link in _links(document) if link.get("rel") == relation and "href" in link), None
     )
@@ -212,7 +212,7 @@ def _asking(uri: str, parameters: Mapping[str, str]) -> str:
     return f"{uri}{'&' if '?' in uri else '?'}{urlencode(parameters)}"
 
 
-def _stamp(item: Mapping[str, Any]) -> str:
+def _stamp(item: UntypedMapping) -> str:
     """Digest of an item's properties and assets, without the signatures of their addresses."""
     assets = item.get("assets") or {}
     files = {
@@ -236,7 +236,7 @@ def _spans(west: float, east: float) -> list[tuple[float, float]]:
     return [(west, east)] if west <= east else [(west, 180.0), (-180.0, east)]
 
 
-def _within(interval: str, properties: Mapping[str, Any]) -> bool:
+def _within(interval: str, properties: JsonObject) -> bool:
     start, _, end = interval.partition("/") if "/" in interval else (interval, "", interval)
     try:
         first = _time(properties.get("start_datetime") or properties.get("datetime"))

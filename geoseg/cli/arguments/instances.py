@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from geoseg.core.spec import InstanceChoice
 
 
-def instance_choice(**given: Any) -> InstanceChoice | None:
+def instance_choice(**given: object) -> InstanceChoice | None:
     """Make the options for objects from those that were given; None without any.
 
     Args:

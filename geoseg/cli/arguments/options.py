@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -11,7 +11,7 @@ from geoseg.errors import UsageError
 Value = TypeVar("Value", bound=BaseModel)
 
 
-def checked(kind: type[Value], /, **fields: Any) -> Value:
+def checked(kind: type[Value], /, **fields: object) -> Value:
     """Build a validated model from options.
 
     Raises:

@@ -12,6 +12,7 @@ import typer
 
 from geoseg.cli.commands.archive_report import report
 from geoseg.core.text import printable
+from geoseg.core.types.json_value import JsonDict
 from geoseg.process.command import print_message
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ def _config(
     config = ArchiveConfig.read(path)
     if workers is not None and scheduler is not None:
         raise UsageError("--workers starts processes here, --scheduler joins a cluster. Pass one of them.")
-    changes: dict[str, Any] = {}
+    changes: dict[str, object] = {}
     if workers is not None or scheduler is not None:
         changes = {"workers": workers, "scheduler": scheduler, "cluster": None}
     if wait:
@@ -152,7 +153,7 @@ def _list(failed: list[SceneRecord] | tuple[SceneRecord, ...]) -> None:
         print_message(f"  and {len(failed) - _LISTED} more; geoseg archive status --json lists them all.")
 
 
-def _shown(record: SceneRecord) -> dict[str, Any]:
+def _shown(record: SceneRecord) -> JsonDict:
     return {
         "name": record.name,
         "uri": record.uri,

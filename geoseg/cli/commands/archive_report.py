@@ -6,11 +6,12 @@ import json
 from collections.abc import Iterable
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
 from geoseg.core.text import printable
+from geoseg.core.types.json_value import JsonDict
 from geoseg.process.command import print_message
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ def _print(files: ArchiveFiles) -> None:
             print(f"{what:>9} {printable(str(path))}")
 
 
-def _as_json(files: ArchiveFiles) -> dict[str, Any]:
+def _as_json(files: ArchiveFiles) -> JsonDict:
     facts = files.facts
     named = ("catalogue", "collection", "index", "footprints", "project", "report", "markdown")
     paths = {name: getattr(files, name) for name in named}

@@ -9,9 +9,11 @@ import os
 import platform
 import shutil
 import sys
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
+
+from geoseg.core.types.json_value import UntypedDict
 
 _LIBRARIES = ("numpy", "rasterio", "odc-geo", "pyogrio", "geopandas", "shapely", "pyarrow", "torch", "openvino", "timm")
 
@@ -39,7 +41,7 @@ def doctor(
     from geoseg.io.files.versions import gdal_version
     from geoseg.runtimes.torch_runtime import cpu_gains_from_bf16
 
-    facts: dict[str, Any] = {
+    facts: UntypedDict = {
         "geoseg": geoseg.__version__,
         "python": f"{platform.python_version()} ({sys.executable})",
         "system": platform.platform(),
@@ -71,7 +73,7 @@ def _version(name: str) -> str | None:
         return None
 
 
-def _try_models() -> list[dict[str, Any]]:
+def _try_models() -> list[UntypedDict]:
     import numpy as np
 
     from geoseg.errors import GeosegError
@@ -79,7 +81,7 @@ def _try_models() -> list[dict[str, Any]]:
     from geoseg.models.model import load_model
     from geoseg.runtimes.registry import RUNTIMES
 
-    tried: list[dict[str, Any]] = []
+    tried: list[dict[str, object]] = []
     for name in BUNDLED:
         for runtime, entry in RUNTIMES.items():
             if not entry.runs_torch:  # it runs exported files only
@@ -95,7 +97,7 @@ def _try_models() -> list[dict[str, Any]]:
     return tried
 
 
-def _show(facts: dict[str, Any]) -> None:
+def _show(facts: UntypedDict) -> None:
     for name in ("geoseg", "python", "system", "gdal"):
         print(f"{name:<10} {facts[name]}")
     for name, version in facts["libraries"].items():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -217,7 +217,7 @@ def _print_shares(shares: dict[str, tuple[float, float]]) -> None:
 
 
 def _print_json(
-    path: Path, command: str, findings: Iterable[str], warnings: Iterable[str], more: dict[str, Any]
+    path: Path, command: str, findings: Iterable[str], warnings: Iterable[str], more: dict[str, object]
 ) -> None:
     facts = {"file": str(path), "next": command, "findings": list(findings), "warnings": list(warnings)}
     print(json.dumps(facts | more))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from contextlib import suppress
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -22,6 +22,7 @@ from geoseg.cli.arguments.opening import (
     max_pixels,
 )
 from geoseg.core.text import printable
+from geoseg.core.types.json_value import JsonDict, UntypedDict
 
 _WITHIN, _FAR = 0.01, 2.0
 _MARKS = {"good": "[yes]", "resampled": "[near]", "poor": "[far]", "none": "[no]"}
@@ -70,7 +71,7 @@ def inspect(
     _show(facts)
 
 
-def _facts(scene: Scene) -> dict[str, Any]:
+def _facts(scene: Scene) -> dict[str, object]:
     from geoseg.core.ground import gsd_m
 
     height, width = (int(n) for n in scene.geobox.shape)
@@ -101,7 +102,7 @@ def _facts(scene: Scene) -> dict[str, Any]:
     }
 
 
-def _matched(scene: Scene, card: ModelCard) -> dict[str, Any]:
+def _matched(scene: Scene, card: ModelCard) -> JsonDict:
     from geoseg.core.spec import PredictSpec
     from geoseg.errors import MatchError, UsageError
     from geoseg.run.plan import make_plan
@@ -136,7 +137,7 @@ def _fit(gsd_m: tuple[float, float], card: ModelCard) -> str:
     return "resampled" if off <= _FAR else "poor"
 
 
-def _show(facts: dict[str, Any]) -> None:
+def _show(facts: UntypedDict) -> None:
     sides = ["unknown" if side is None else f"{side:.4g}" for side in facts["gsd_m"]]
     print(printable(facts["scene"]))
     print(f"  {facts['driver']}, {facts['height_px']} x {facts['width_px']} px (rows x columns), {facts['dtype']}")
@@ -160,14 +161,14 @@ def _show(facts: dict[str, Any]) -> None:
         _show_model(entry)
 
 
-def _computed(entry: dict[str, Any]) -> str:
+def _computed(entry: UntypedDict) -> str:
     """Tell how many times the pixels the network computes because of halos, and what larger tiles would save."""
     share, largest = entry["computed_share"], entry["computed_share_largest"]
     hint = "" if largest is None or largest >= share else f" ({largest:.2f} with --tile-px largest)"
     return f"which compute {share:.2f} times the pixels{hint}"
 
 
-def _show_model(entry: dict[str, Any]) -> None:
+def _show_model(entry: UntypedDict) -> None:
     """Print how one model would read the scene, marked by how well it fits."""
     name = f"{_MARKS[entry['fit']]:<6} {entry['model']}"
     if "refused" in entry:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -83,12 +83,12 @@ def import_(
         print(f"Warning: {warning}")
 
 
-def _options(texts: list[str]) -> dict[str, Any]:
+def _options(texts: list[str]) -> dict[str, object]:
     import yaml
 
     from geoseg.errors import UsageError
 
-    found: dict[str, Any] = {}
+    found: dict[str, object] = {}
     for text in texts:
         key, equals, value = text.partition("=")
         if not equals:

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -34,6 +34,7 @@ from geoseg.core.choices import (
     Tta,
 )
 from geoseg.core.text import printable
+from geoseg.core.types.json_value import UntypedDict
 from geoseg.process.command import failure, print_message
 
 if TYPE_CHECKING:
@@ -227,7 +228,7 @@ def predict(
         runtime=runtime,
         precision=precision,
     )
-    results: list[dict[str, Any]] = []
+    results: list[UntypedDict] = []
     with open_executor(ExecutorChoice(processes=workers, scheduler=scheduler)) as executor:
         show: ProgressStyle | None = None if quiet or (as_json and progress == "auto") else progress
         loaded = executor.load_model(source)
@@ -290,7 +291,7 @@ class _Ready:
     progress: ProgressStyle | None
 
 
-def _one(ready: _Ready, scene: Scene, name: str | None) -> dict[str, Any]:
+def _one(ready: _Ready, scene: Scene, name: str | None) -> dict[str, object]:
     from geoseg.cli.output.progress import JsonLines, reporter
     from geoseg.run.predict import predict as run
     from geoseg.run.report import Silence

@@ -7,13 +7,14 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from geoseg.cli.arguments.nodata import NodataOption
 from geoseg.cli.arguments.objects import ObjectOptions
 from geoseg.core.choices import SimplifyMethod, SplitMethod
+from geoseg.core.types.json_value import UntypedDict
 from geoseg.io.labels.nodata import parse_nodata
 from geoseg.io.polygons.registry import VECTOR_SUFFIXES
 
@@ -173,7 +174,7 @@ def vectorise(  # noqa: PLR0915 - a third of the statements are imports
     print(json.dumps(result) if as_json else _in_words(result))
 
 
-def _in_words(result: dict[str, Any]) -> str:
+def _in_words(result: UntypedDict) -> str:
     from geoseg.core.text import printable
 
     layer = result["layers"][0]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 
 def check_out(out: Path | None, inputs: Iterable[str | Path | None], *, overwrite: bool) -> None:
@@ -32,7 +31,7 @@ def check_out(out: Path | None, inputs: Iterable[str | Path | None], *, overwrit
         raise OutputError(f"{out}: the folder {out.parent} does not exist. Make it, or choose another --out.")
 
 
-def deliver(values: dict[str, Any], out: Path | None, *, as_json: bool) -> None:
+def deliver(values: dict[str, object], out: Path | None, *, as_json: bool) -> None:
     """Write a report to a file, to stdout, or both."""
     from geoseg.io.files.writing import write_json
 

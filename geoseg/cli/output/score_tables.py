@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from geoseg.core.text import printable
+from geoseg.core.types.json_value import UntypedDict
 
 if TYPE_CHECKING:
     from geoseg.score.evaluate import Report
@@ -39,7 +40,7 @@ def print_report(report: Report) -> None:
         print(printable(f"note: {note}"))
 
 
-def print_seams(values: dict[str, Any]) -> None:
+def print_seams(values: UntypedDict) -> None:
     """Print the seam error and its profile."""
     _line(f"differing, within {values['near_px']} px of a seam", values["differing_near"])
     _line("differing elsewhere", values["differing_elsewhere"])
@@ -50,7 +51,7 @@ def print_seams(values: dict[str, Any]) -> None:
         _line(f"  {reach} from a seam", row["differing"])
 
 
-def print_objects(values: dict[str, Any]) -> None:
+def print_objects(values: UntypedDict) -> None:
     """Print counts, scores and distances under headings."""
     print("Objects")
     for name, key in (("predicted", "predicted"), ("in the reference", "reference"), ("matched pairs", "matched")):
@@ -80,7 +81,7 @@ def print_objects(values: dict[str, Any]) -> None:
         print(f"note: {values['reference_outside']} reference polygons lie outside the map and are left out")
 
 
-def print_panoptic(values: dict[str, Any]) -> None:
+def print_panoptic(values: UntypedDict) -> None:
     """Print the scores of each class, and the means over things, stuff and all."""
     _print_qualities("Panoptic quality", values)
     if "boundary" in values:
@@ -88,7 +89,7 @@ def print_panoptic(values: dict[str, Any]) -> None:
     print(f"{values['images']} image{'s' if values['images'] != 1 else ''}")
 
 
-def _print_qualities(title: str, values: dict[str, Any]) -> None:
+def _print_qualities(title: str, values: UntypedDict) -> None:
     print(title)
     rows = [
         (
@@ -105,7 +106,7 @@ def _print_qualities(title: str, values: dict[str, Any]) -> None:
     _table(("class", "kind", "PQ", "SQ", "RQ", "matched", "extra", "missed"), rows)
 
 
-def print_estimate(values: dict[str, Any]) -> None:
+def print_estimate(values: UntypedDict) -> None:
     """Print accuracies and areas with their intervals."""
     print(f"overall accuracy {_interval(values, 'overall_accuracy', '.4f')}  (95 % intervals)")
     rows = [
@@ -141,7 +142,7 @@ def _print_means(scores: Scores) -> None:
     _line("frequency weighted IoU", scores.frequency_weighted_iou)
 
 
-def _interval(values: dict[str, Any], key: str, style: str, factor: float = 1.0) -> str:
+def _interval(values: UntypedDict, key: str, style: str, factor: float = 1.0) -> str:
     value, half = values[key], values[f"{key}_ci95"]
     if value is None:
         return "-"

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
 from geoseg.core.legend import Legend
+from geoseg.core.types.json_value import UntypedDict
 from geoseg.core.window import Window
 from geoseg.data.block_cache import BlockCache
 from geoseg.data.labelled_scene import LabelledScene
@@ -62,10 +63,10 @@ class TorchgeoSource(SourceModel):
     kind: Literal["torchgeo"]
     dataset: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9]*$")]
     folder: str = "."
-    arguments: dict[str, Any] = Field(default_factory=dict)
+    arguments: UntypedDict = Field(default_factory=dict)
     labels: str | None = None
     labels_folder: str | None = None
-    labels_arguments: dict[str, Any] = Field(default_factory=dict)
+    labels_arguments: UntypedDict = Field(default_factory=dict)
     images: Annotated[tuple[str, ...], Field(min_length=1)] = ("image",)
     mask: str = "mask"
     bands: Annotated[tuple[int | str, ...], Field(min_length=1)] | None = None

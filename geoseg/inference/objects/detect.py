@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,9 +16,10 @@ from geoseg.core.layer import RasterLayer, class_layer
 from geoseg.core.raster import Raster
 from geoseg.core.spec import InstanceChoice, PredictSpec
 from geoseg.core.tiling import Blocks, Tiling
+from geoseg.core.types.arrays import AnyArray
 from geoseg.core.window import Window
 from geoseg.data.labelled_scene import LabelledScene, unit
-from geoseg.inference.match import ReadPlan
+from geoseg.inference.match import ReadPlan, plan_in_memory
 from geoseg.inference.objects.scene import ObjectRules, SceneInstances
 from geoseg.inference.objects.views import BlockReader
 from geoseg.inference.passes import InferencePass, block_pixels, window_read
@@ -98,18 +98,10 @@ def detected_class_indices(found: SceneInstances, card: ModelCard) -> npt.NDArra
 
 
 def _plan(image: LabelledScene, card: ModelCard) -> ReadPlan:
-    count, rows, cols = len(card.bands), *image.shape
+    rows, cols = image.shape
     factor = image.gsd_m / float(np.clip(image.gsd_m, card.gsd_m.min, card.gsd_m.max))
-    return ReadPlan(
-        bands=tuple(range(1, count + 1)),
-        gain=(1.0,) * count,
-        bias=(0.0,) * count,
-        mean=tuple(band.mean for band in card.bands),
-        std=tuple(band.std for band in card.bands),
-        scene_shape=(rows, cols),
-        work_shape=(max(1, round(rows * factor)), max(1, round(cols * factor))),
-        scene_gsd_m=(image.gsd_m, image.gsd_m),
-    )
+    work_shape = max(1, round(rows * factor)), max(1, round(cols * factor))
+    return plan_in_memory(card, image.shape, image.gsd_m, work_shape)
 
 
 class _InMemory:
@@ -122,7 +114,7 @@ class _InMemory:
         """Return the result of a block."""
         return self._results[row, col]
 
-    def read_window(self, window: Window, layers: tuple[RasterLayer, ...]) -> tuple[npt.NDArray[Any], ...]:
+    def read_window(self, window: Window, layers: tuple[RasterLayer, ...]) -> tuple[AnyArray, ...]:
         """Put planes together over a window."""
         planes = tuple(layer.empty(window.shape) for layer in layers)
         for result in self._results.values():

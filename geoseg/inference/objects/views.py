@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,7 @@ from geoseg.core.block_result import BlockResult
 from geoseg.core.layer import RasterLayer
 from geoseg.core.objects import ObjectTable
 from geoseg.core.tiling import Blocks
+from geoseg.core.types.arrays import AnyArray
 from geoseg.core.window import Window
 from geoseg.inference.match import ReadPlan
 from geoseg.inference.objects.match import SeenBlock
@@ -39,7 +40,7 @@ class BlockReader(Protocol):
         """Read the result of the block in a row and column of blocks."""
         ...
 
-    def read_window(self, window: Window, layers: tuple[RasterLayer, ...]) -> tuple[npt.NDArray[Any], ...]:
+    def read_window(self, window: Window, layers: tuple[RasterLayer, ...]) -> tuple[AnyArray, ...]:
         """Read planes over any window."""
         ...
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +21,7 @@ from geoseg.core.layer import (
 from geoseg.core.legend import Legend
 from geoseg.core.spec import PredictSpec
 from geoseg.core.tiling import Tile
+from geoseg.core.types.arrays import AnyArray
 from geoseg.core.window import Window
 from geoseg.errors import ModelError, UsageError
 from geoseg.inference.classify import ClassifiedPixels, Probs, as_percent, classify
@@ -118,7 +118,7 @@ class SemanticAssembler:
         else:
             classify(on_grid, self._legend, self._named, here)
 
-    def fill_planes(self, planes: Mapping[str, npt.NDArray[Any]], probs: Probs, valid: npt.NDArray[np.bool_]) -> None:
+    def fill_planes(self, planes: Mapping[str, AnyArray], probs: Probs, valid: npt.NDArray[np.bool_]) -> None:
         """Override it: compute planes of a schema of one's own from the final probabilities of a block.
 
         Args:

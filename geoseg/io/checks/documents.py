@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 import zipfile
 from pathlib import Path
-from typing import Any
 from urllib.parse import unquote
 from xml.etree import ElementTree as ET
 
 
-def check_json(path: Path) -> Any:
+def check_json(path: Path) -> object:
     """Parse a JSON file and return its content.
 
     Raises:

@@ -51,14 +51,14 @@ def _features(path: Path) -> Iterator[Any]:
     raise OSError("the collection has no end")
 
 
-def _collection(text: str) -> list[Any]:
+def _collection(text: str) -> list[object]:
     value = json.loads(text)
     if not isinstance(value, dict) or value.get("type") != "FeatureCollection":
         raise OSError("it is no feature collection")
     return list(value["features"])
 
 
-def _check(feature: Any) -> None:
+def _check(feature: object) -> None:
     if not isinstance(feature, dict) or feature.get("type") != "Feature" or "properties" not in feature:
         raise OSError("an element of it is not a feature")
     geometry = feature.get("geometry")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import shapely
+
+from geoseg.core.types.json_value import UntypedDict
 
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
@@ -37,7 +38,7 @@ def check_geoparquet(path: Path) -> None:
         raise OSError(str(error)) from error
 
 
-def _check(batch: pa.RecordBatch, name: str, column: dict[str, Any]) -> int:
+def _check(batch: pa.RecordBatch, name: str, column: UntypedDict) -> int:
     try:
         shapes = shapely.from_wkb(batch[name].to_numpy(zero_copy_only=False))
     except shapely.GEOSException as error:

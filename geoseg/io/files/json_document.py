@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
 from http.client import HTTPException
 from pathlib import Path
-from typing import Any
 from urllib.error import HTTPError
 from urllib.parse import urlsplit
 from urllib.request import Request
 
+from geoseg.core.types.json_value import JsonDict, JsonObject
 from geoseg.errors import SceneError
 from geoseg.io.files.http import ask
 from geoseg.io.files.input_file import read_input
@@ -22,7 +21,7 @@ _BACKOFF_S = 0.5
 _WORTH_RETRYING = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
-def read_document(uri: str, body: Mapping[str, Any] | None = None, *, timeout_s: float = 60.0) -> dict[str, Any]:
+def read_document(uri: str, body: JsonObject | None = None, *, timeout_s: float = 60.0) -> JsonDict:
     """Read a JSON object.
 
     Args:
@@ -53,7 +52,7 @@ def _read(uri: str) -> bytes:
         raise SceneError(uri, f"it cannot be read ({cause}).", "Check the path.") from error
 
 
-def _fetched(uri: str, body: Mapping[str, Any] | None, timeout_s: float) -> bytes:
+def _fetched(uri: str, body: JsonObject | None, timeout_s: float) -> bytes:
     headers = {"Accept": "application/geo+json, application/json"}
     data = None
     if body is not None:

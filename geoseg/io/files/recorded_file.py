@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
+from geoseg.core.types.json_value import JsonDict, UntypedMapping
 from geoseg.io.checks.formats import check_file
 from geoseg.io.files.sqlite_file import read_header
 
@@ -32,7 +32,7 @@ class FileState:
     cause: str = ""
 
 
-def file_facts(path: Path) -> dict[str, Any]:
+def file_facts(path: Path) -> JsonDict:
     """Describe a finished file: ``size`` in bytes, ``mtime_ns``, and ``sha256`` of its content.
 
     Raises:
@@ -42,7 +42,7 @@ def file_facts(path: Path) -> dict[str, Any]:
     return {"size": stat.st_size, "mtime_ns": stat.st_mtime_ns, "sha256": _digest(path)}
 
 
-def state_of_file(path: Path, facts: Mapping[str, Any], *, thorough: bool = False) -> FileState:
+def state_of_file(path: Path, facts: UntypedMapping, *, thorough: bool = False) -> FileState:
     """Compare a file with its facts.
 
     If size and time are as recorded, the file counts as whole; otherwise its digest decides. A file of another digest

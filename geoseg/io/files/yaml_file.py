@@ -22,7 +22,7 @@ _MAX_DEPTH = 50
 Value = TypeVar("Value", bound=BaseModel)
 
 
-def read_config(path: Path, kind: type[Value], context: dict[str, Any] | None = None) -> Value:
+def read_config(path: Path, kind: type[Value], context: dict[str, object] | None = None) -> Value:
     """Read a value from YAML.
 
     Args:
@@ -40,7 +40,9 @@ def read_config(path: Path, kind: type[Value], context: dict[str, Any] | None = 
     return parse_config(content, kind, path, context)
 
 
-def parse_config(content: bytes, kind: type[Value], path: str | Path, context: dict[str, Any] | None = None) -> Value:
+def parse_config(
+    content: bytes, kind: type[Value], path: str | Path, context: dict[str, object] | None = None
+) -> Value:
     """Read a value from the bytes of a YAML file.
 
     Args:

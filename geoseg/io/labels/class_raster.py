@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from odc.geo.geobox import GeoBox
 
 from geoseg.core.closing import Closing
 from geoseg.core.legend import Legend
+from geoseg.core.types.arrays import AnyArray
 from geoseg.core.window import Window
 from geoseg.errors import SceneError
 from geoseg.io.labels.label_layer import NO_LABEL, Labels, Rgb, Valid
@@ -153,7 +152,7 @@ class ClassRaster(Closing):
         return type(self), (self.name, self.rules)
 
 
-def _whole(name: str, values: npt.NDArray[Any], valid: Valid) -> Labels:
+def _whole(name: str, values: AnyArray, valid: Valid) -> Labels:
     """Check that floating-point values are whole numbers, and cast them."""
     if values.dtype.kind != "f":
         return values.astype(np.int64) if values.dtype == np.uint64 else values

@@ -13,6 +13,7 @@ import numpy.typing as npt
 import shapely
 from rasterio.features import rasterize
 
+from geoseg.core.types.json_value import UntypedMapping
 from geoseg.core.window import Window
 from geoseg.errors import SceneError
 from geoseg.io.files.input_file import read_input
@@ -145,7 +146,7 @@ def _json(path: Path) -> Any:
         raise SceneError(str(path), f"it is no JSON ({error}).", "Check the file.") from error
 
 
-def _of_coco(entry: Mapping[str, Any], name: str) -> DrawnObject:
+def _of_coco(entry: UntypedMapping, name: str) -> DrawnObject:
     shape, crowd = entry["segmentation"], bool(entry.get("iscrowd", 0))
     if isinstance(shape, Mapping):
         counts = shape["counts"]
@@ -155,7 +156,7 @@ def _of_coco(entry: Mapping[str, Any], name: str) -> DrawnObject:
     return DrawnObject(name=name, rings=rings, crowd=crowd)
 
 
-def _outline(shape: Mapping[str, Any]) -> Ring:
+def _outline(shape: UntypedMapping) -> Ring:
     points = [(float(x), float(y)) for x, y in shape["points"]]
     if shape.get("shape_type") == "rectangle":
         (x0, y0), (x1, y1) = points

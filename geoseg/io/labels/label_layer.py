@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Any, Final, Protocol, Self
+from typing import Final, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
 from odc.geo.geobox import GeoBox
 
+from geoseg.core.types.arrays import AnyIntegers
 from geoseg.core.window import Window
 from geoseg.errors import SceneError
 
-Labels = npt.NDArray[np.integer[Any]]
+Labels = AnyIntegers
 """Labels of any integer type; values of invalid pixels are arbitrary."""
 Valid = npt.NDArray[np.bool_]
 Codes = npt.NDArray[np.uint8]

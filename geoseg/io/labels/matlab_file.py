@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy.io import loadmat
 from scipy.io.matlab import MatReadError
 
+from geoseg.core.types.arrays import AnyArray
 from geoseg.errors import SceneError
 from geoseg.io.files.input_file import open_input
 
@@ -54,7 +54,7 @@ def read_annotations(path: Path) -> list[Annotation]:
         ) from error
 
 
-def _unwrapped(value: npt.NDArray[Any]) -> npt.NDArray[Any]:
+def _unwrapped(value: AnyArray) -> AnyArray:
     """Unwrap nested cells: BSDS500 has a cell array of structures, CrackForest one structure."""
     while value.dtype == object:
         value = value.ravel()[0]

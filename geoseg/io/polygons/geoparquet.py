@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterable, Iterator
 from math import pi
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +16,7 @@ import shapely
 from pyproj import CRS
 
 from geoseg.core.segments import Segments
+from geoseg.core.types.json_value import JsonDict
 from geoseg.io.checks.geoparquet import check_geoparquet
 from geoseg.io.files.sorted_spill import SortedSpill
 from geoseg.io.files.writing import whole_file
@@ -164,7 +164,7 @@ def _group(held: list[pa.RecordBatch]) -> pa.Table:
     return pa.Table.from_batches(held).drop_columns(["key"]).combine_chunks()
 
 
-def _parquet(file: Any, schema: pa.Schema) -> pq.ParquetWriter:
+def _parquet(file: object, schema: pa.Schema) -> pq.ParquetWriter:
     measured = [name for name in schema.names if name not in ("geometry", "bbox")]  # bounds of WKB bytes mean nothing
     return pq.ParquetWriter(
         file,
@@ -178,7 +178,7 @@ def _parquet(file: Any, schema: pa.Schema) -> pq.ParquetWriter:
     )
 
 
-def _metadata(seen: _Seen, crs: CRS | None, *, multi: bool) -> dict[str, Any]:
+def _metadata(seen: _Seen, crs: CRS | None, *, multi: bool) -> JsonDict:
     column = {
         "encoding": "WKB",
         "geometry_types": sorted(seen.types or {"MultiPolygon" if multi else "Polygon"}),

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from math import cos, log2, radians, sqrt
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +18,7 @@ from pmtiles.writer import Writer
 
 from geoseg.core.legend import Legend
 from geoseg.core.segments import Segments
+from geoseg.core.types.json_value import JsonDict, JsonObject
 from geoseg.io.checks.pmtiles import check_pmtiles
 from geoseg.io.files.hashed_file import DigestedFile
 from geoseg.io.files.sorted_spill import SortedSpill
@@ -180,7 +180,7 @@ def _encode(held: list[pa.RecordBatch], layer: str, shown: list[str]) -> bytes:
     return encode_tile(layer, geometry, rows["id"].to_numpy(), columns)
 
 
-def _header(extent: _Extent, max_zoom: int) -> dict[str, Any]:
+def _header(extent: _Extent, max_zoom: int) -> JsonDict:
     west, south, east, north = (
         round(degrees * 1e7) for degrees in (extent.west, extent.south, extent.east, extent.north)
     )
@@ -197,7 +197,7 @@ def _header(extent: _Extent, max_zoom: int) -> dict[str, Any]:
     }
 
 
-def _metadata(legend: Legend, layer: dict[str, Any]) -> dict[str, Any]:
+def _metadata(legend: Legend, layer: JsonObject) -> JsonDict:
     return {
         "name": layer["id"],
         "format": "pbf",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +12,7 @@ import pyarrow.parquet as pq
 import shapely
 
 from geoseg.core.segments import Segments
+from geoseg.core.types.arrays import AnyArray
 from geoseg.errors import SceneError
 from geoseg.io.polygons.merged_segments import segment_columns
 from geoseg.io.polygons.ogr_file import OGR_ERRORS
@@ -60,7 +60,7 @@ def with_ids(segments: Segments, ids: npt.NDArray[np.int64]) -> Segments:
 
 
 def _segments(columns: dict[str, pa.Array | pa.ChunkedArray], geometry: str) -> Segments:
-    def numbers(name: str, dtype: type) -> npt.NDArray[Any]:
+    def numbers(name: str, dtype: type) -> AnyArray:
         return np.asarray(columns[name].to_pandas().to_numpy(), dtype=dtype)
 
     shapes = shapely.from_wkb(np.asarray(columns[geometry].to_pandas().to_numpy(), dtype=object))

@@ -17,6 +17,8 @@ from shapely import LineString, Polygon, box, intersection, make_valid, orient_p
 from shapely.affinity import translate
 from shapely.geometry import mapping
 
+from geoseg.core.types.json_value import JsonDict
+
 _STEPS = 32
 _NEWTON_STEPS = 6
 _STRAIGHT_PX = 0.5
@@ -116,7 +118,7 @@ class LayerGrid:
         return float(west), float(south), float(east), float(north)
 
 
-def footprint(grid: LayerGrid) -> tuple[dict[str, Any], list[float]] | None:
+def footprint(grid: LayerGrid) -> tuple[JsonDict, list[float]] | None:
     """Compute the footprint of a grid in longitude and latitude.
 
     An edge that stays within half a pixel of the line between its corners is that line; others have points between.

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 from xml.etree import ElementTree as ET
 
 from geoseg.core.layer import Layer, RasterLayer
 from geoseg.core.legend import Legend
+from geoseg.core.types.json_value import UntypedMapping
 from geoseg.io.publish.classification import classification
 from geoseg.io.publish.segment_style import INSTANCE_ALIASES, OBJECT_ALIASES, PANOPTIC_ALIASES, segments_style
 from geoseg.io.publish.styles import CONFIDENCE_RAMP, Ramp, class_pipe, number_pipe, percent_pipe, uncertainty_ramp
@@ -21,10 +22,10 @@ GEOPACKAGE: Final = "application/geopackage+sqlite3"
 """Media types."""
 
 Style = Callable[[Any, Legend], Sequence[ET.Element]]
-Fields = Callable[[Any, Legend], Mapping[str, Any]]
+Fields = Callable[[Any, Legend], UntypedMapping]
 
 
-def _no_fields(_layer: Layer, _legend: Legend) -> Mapping[str, Any]:
+def _no_fields(_layer: Layer, _legend: Legend) -> UntypedMapping:
     return {}
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 from urllib.parse import quote
 
 from geoseg.core.layer import SEGMENTS
@@ -27,7 +26,7 @@ def maplibre_style(tiles: str, legend: Legend, layer: str = SEGMENTS) -> str:
     """
     objects = legend.background is not None
     classes = [entry for entry in legend.classes if entry.code != legend.background]
-    drawn: dict[str, Any] = {"source": layer, "source-layer": layer}
+    drawn: dict[str, object] = {"source": layer, "source-layer": layer}
     if objects:
         drawn["filter"] = ["!=", ["get", "class_code"], legend.background]
     fills = {entry.code: entry.colour.lower() for entry in classes}
@@ -54,7 +53,7 @@ def maplibre_style(tiles: str, legend: Legend, layer: str = SEGMENTS) -> str:
     return json.dumps(style, indent=2) + "\n"
 
 
-def _by_class(colours: dict[int, str]) -> Any:
+def _by_class(colours: dict[int, str]) -> object:
     """Return the expression for colours by class code; a constant for a legend of the background alone."""
     if not colours:
         return "#808080"

@@ -124,13 +124,13 @@ class MosaicGrid:
         )
 
 
-def upright(raster: Path, vrt: Path, *, nodata: int | None) -> MosaicTile:
+def upright(raster: Path, vrt: Path, *, nodata: float | None) -> MosaicTile:
     """Write a VRT that warps a rotated raster, or one on ground control points, to north up by nearest neighbour.
 
     Args:
         raster: a GeoTIFF on any grid.
         vrt: the final ``.vrt``; it names the raster by a relative path.
-        nodata: code of pixels without a result; None: an alpha band marks them.
+        nodata: value of pixels without a result; None: an alpha band marks them.
 
     Raises:
         WriteError: the raster cannot be read, the disk is full or fails.

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import escape
 
+from geoseg.core.types.json_value import UntypedDict
 from geoseg.io.publish.mosaic import MosaicGrid, MosaicTile, relative, write_vrt
 from geoseg.io.publish.qgis_document import Bounds
 
@@ -45,7 +46,7 @@ class Picture:
     block_px: tuple[int, int]
 
 
-def shown_imagery(record: Any) -> dict[str, Any] | None:
+def shown_imagery(record: Any) -> UntypedDict | None:
     """Validate the imagery entry of a run record; None if it is not as ``geoseg predict`` writes it.
 
     Args:

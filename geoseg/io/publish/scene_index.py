@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ import shapely
 from shapely.geometry import shape
 
 from geoseg.core.legend import Legend
+from geoseg.core.types.json_value import JsonObject, UntypedDict, UntypedMapping
 from geoseg.io.checks.geoparquet import check_geoparquet
 from geoseg.io.files.writing import whole_file
 from geoseg.io.polygons.segment_stream import to_wkb
@@ -66,7 +67,7 @@ def area_columns(legend: Legend | None) -> dict[str, str]:
     return found
 
 
-def write_scene_index(path: Path, rows: Iterable[Mapping[str, Any]], legend: Legend | None) -> int:
+def write_scene_index(path: Path, rows: Iterable[UntypedMapping], legend: Legend | None) -> int:
     """Write the index; row groups of 2,000 scenes are in memory at a time.
 
     Args:
@@ -123,13 +124,13 @@ def columns_of(path: Path) -> pa.Schema:
     return pq.read_schema(path)
 
 
-def _groups(rows: Iterable[Mapping[str, Any]]) -> Iterator[list[Mapping[str, Any]]]:
+def _groups(rows: Iterable[JsonObject]) -> Iterator[list[UntypedMapping]]:
     source = iter(rows)
     while group := list(islice(source, _GROUP_ROWS)):
         yield group
 
 
-def _table(group: list[Mapping[str, Any]], schema: pa.Schema, kinds: set[str], bounds: Any) -> pa.Table:
+def _table(group: list[UntypedMapping], schema: pa.Schema, kinds: set[str], bounds: Any) -> pa.Table:
     """Convert rows to columns; extends the totals for the metadata."""
     shapes = np.array([None if row.get(GEOMETRY) is None else shape(row[GEOMETRY]) for row in group], dtype=object)
     shapes = shapely.orient_polygons(shapes, exterior_cw=False)
@@ -149,7 +150,7 @@ def _table(group: list[Mapping[str, Any]], schema: pa.Schema, kinds: set[str], b
     return pa.Table.from_arrays(arrays, schema=schema)
 
 
-def _writer(file: Any, schema: pa.Schema) -> pq.ParquetWriter:
+def _writer(file: object, schema: pa.Schema) -> pq.ParquetWriter:
     return pq.ParquetWriter(
         file,
         schema,
@@ -160,8 +161,8 @@ def _writer(file: Any, schema: pa.Schema) -> pq.ParquetWriter:
     )
 
 
-def _metadata(kinds: set[str], bounds: Any) -> dict[str, Any]:
-    column: dict[str, Any] = {
+def _metadata(kinds: set[str], bounds: Any) -> UntypedDict:
+    column: dict[str, object] = {
         "encoding": "WKB",
         "geometry_types": sorted(kinds),
         "edges": "planar",

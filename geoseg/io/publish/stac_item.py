@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Final
 from urllib.parse import urlsplit, urlunsplit
 
 from pyproj import CRS
@@ -20,6 +20,7 @@ from geoseg.core.card import ModelCard
 from geoseg.core.ground import gsd_m
 from geoseg.core.layer import Layer, OutputSchema, RasterLayer
 from geoseg.core.legend import Legend
+from geoseg.core.types.json_value import JsonDict, JsonObject, UntypedDict, UntypedMapping
 from geoseg.io.files.drivers import is_remote, local_name
 from geoseg.io.files.writing import write_json
 from geoseg.io.publish.bundle import Bundle
@@ -72,7 +73,7 @@ class Run:
 
     finished: datetime
     software: Mapping[str, str]
-    facts: Mapping[str, Any] = field(default_factory=dict)
+    facts: UntypedMapping = field(default_factory=dict)
 
 
 def write_item(
@@ -101,7 +102,7 @@ def write_item(
     """
     place = footprint(grid)
     geometry, bbox = (None, None) if place is None else place
-    item: dict[str, Any] = {
+    item: JsonObject = {
         "type": "Feature",
         "stac_version": STAC_VERSION,
         "stac_extensions": list(_EXTENSIONS),
@@ -149,9 +150,9 @@ def without_secrets(uri: str) -> str:
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
-def _properties(grid: LayerGrid, card: ModelCard, source: Source, run: Run) -> dict[str, Any]:
+def _properties(grid: LayerGrid, card: ModelCard, source: Source, run: Run) -> UntypedDict:
     finished = moment(run.finished)
-    properties: dict[str, Any] = {
+    properties: dict[str, object] = {
         "title": _name(source.uri),
         "datetime": finished if source.acquired is None else moment(source.acquired),
         "created": finished,
@@ -190,9 +191,9 @@ def moment(when: datetime) -> str:
     return when.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
-def _projection(grid: LayerGrid) -> dict[str, Any]:
+def _projection(grid: LayerGrid) -> UntypedDict:
     t = grid.geobox.transform
-    found: dict[str, Any] = {"proj:code": None, "proj:shape": list(grid.shape)}
+    found: dict[str, object] = {"proj:code": None, "proj:shape": list(grid.shape)}
     if not grid.gcps:
         found |= {"proj:transform": [t.a, t.b, t.c, t.d, t.e, t.f, 0.0, 0.0, 1.0], "proj:bbox": list(grid.bounds())}
     if grid.crs_wkt is None:
@@ -207,7 +208,7 @@ def _projection(grid: LayerGrid) -> dict[str, Any]:
     return found | {"proj:wkt2": crs.to_wkt()}
 
 
-def _model_input(card: ModelCard) -> dict[str, Any]:
+def _model_input(card: ModelCard) -> JsonDict:
     return {
         "name": f"{card.radiometry} 0-1",
         "bands": list(card.band_names),
@@ -229,7 +230,7 @@ def _words(card: ModelCard) -> str:
     return _task(card).replace("-", " ").capitalize()
 
 
-def _model_output(card: ModelCard) -> dict[str, Any]:
+def _model_output(card: ModelCard) -> UntypedDict:
     return {
         "name": "classes",
         "tasks": [_task(card)],
@@ -242,7 +243,7 @@ def _model_output(card: ModelCard) -> dict[str, Any]:
     }
 
 
-def _derived_from(bundle: Bundle, source: Source) -> dict[str, Any]:
+def _derived_from(bundle: Bundle, source: Source) -> UntypedDict:
     if is_remote(source.uri):
         target = without_secrets(source.uri.removeprefix("/vsicurl/"))
     else:
@@ -252,7 +253,7 @@ def _derived_from(bundle: Bundle, source: Source) -> dict[str, Any]:
     return link | ({"file:checksum": SHA256_PREFIX + source.sha256} if source.sha256 else {})
 
 
-def _assets(bundle: Bundle, grid: LayerGrid, schema: OutputSchema, legend: Legend) -> dict[str, Any]:
+def _assets(bundle: Bundle, grid: LayerGrid, schema: OutputSchema, legend: Legend) -> UntypedDict:
     resolution = {} if grid.gcps else {"raster:spatial_resolution": round(min(gsd_m(grid.geobox)), 6)}
     known = [(layer.name, bundle.file_of(layer), _asset(layer, legend, resolution)) for layer in schema.published]
     documents = {"project": bundle.project, "preview": bundle.preview, "run": bundle.run_record}
@@ -262,7 +263,7 @@ def _assets(bundle: Bundle, grid: LayerGrid, schema: OutputSchema, legend: Legen
     }
 
 
-def _asset(layer: Layer, legend: Legend, resolution: Mapping[str, float]) -> dict[str, Any]:
+def _asset(layer: Layer, legend: Legend, resolution: Mapping[str, float]) -> dict[str, object]:
     kind = kind_of(layer)
     facts = asset_facts(layer.title, kind.media_type, kind.stac_roles)
     if isinstance(layer, RasterLayer):
@@ -271,12 +272,12 @@ def _asset(layer: Layer, legend: Legend, resolution: Mapping[str, float]) -> dic
     return {**facts, **kind.stac_fields(layer, legend)}
 
 
-def asset_facts(title: str, media_type: str, roles: Sequence[str]) -> dict[str, Any]:
+def asset_facts(title: str, media_type: str, roles: Sequence[str]) -> dict[str, object]:
     """Describe an asset of an item, or of all items of a collection."""
     return {"title": title, "type": media_type, "roles": list(roles)}
 
 
-def _checksum(path: Path) -> dict[str, Any]:
+def _checksum(path: Path) -> UntypedDict:
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     return {"file:size": path.stat().st_size, "file:checksum": SHA256_PREFIX + digest}

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
+from geoseg.core.types.json_value import JsonDict, UntypedMapping
 from geoseg.io.files.writing import write_json
 from geoseg.io.publish.stac_item import SHA256_PREFIX, STAC_VERSION, href
 
@@ -29,7 +28,7 @@ class ModelFacts:
         since: time of its first use, RFC 3339.
     """
 
-    mlm: Mapping[str, Any] = field(hash=False)
+    mlm: UntypedMapping = field(hash=False)
     version: str
     licence: str
     checksum: str
@@ -94,7 +93,7 @@ def write_model_item(path: Path, model: ModelFacts, *, weights: Path | None, roo
     write_json(path, item)
 
 
-def _asset(file: Path, title: str, kind: str, artifact: str, roles: list[str]) -> dict[str, Any]:
+def _asset(file: Path, title: str, kind: str, artifact: str, roles: list[str]) -> JsonDict:
     with file.open("rb") as source:
         digest = hashlib.file_digest(source, "sha256").hexdigest()
     return {

@@ -19,6 +19,7 @@ from rasterio.windows import Window as RasterioWindow
 
 from geoseg.core.layer import Overview, RasterLayer
 from geoseg.core.legend import Legend
+from geoseg.core.types.arrays import AnyArray
 from geoseg.core.window import Window
 from geoseg.io.checks.raster import check_cog
 from geoseg.io.files.gdal_messages import suppress_gdal_messages
@@ -55,13 +56,13 @@ class _Layer:
     nodata: float
     level: Mapping[str, int]
     compress: Compression
-    describe: Callable[[Any], None]
+    describe: Callable[[object], None]
     dtype: str = "uint8"
     allowed: npt.NDArray[np.bool_] | None = None
     halve: Callable[[Pixels, int], Pixels] | None = None
     overview: Overview = "nearest"
 
-    def odd_values(self, values: npt.NDArray[Any]) -> list[int]:
+    def odd_values(self, values: AnyArray) -> list[int]:
         """List values that are not allowed."""
         if self.allowed is None or self.allowed[values].all():
             return []
@@ -167,7 +168,7 @@ def write_percent_cog(
 def write_value_cog(
     path: Path,
     grid: LayerGrid,
-    blocks: Iterable[tuple[Window, npt.NDArray[Any]]],
+    blocks: Iterable[tuple[Window, AnyArray]],
     layer: RasterLayer,
     *,
     tags: Mapping[str, str],
@@ -204,7 +205,7 @@ def write_value_cog(
     _write(path, written, blocks, None)
 
 
-def _write(path: Path, layer: _Layer, blocks: Iterable[tuple[Window, npt.NDArray[Any]]], legend: Legend | None) -> None:
+def _write(path: Path, layer: _Layer, blocks: Iterable[tuple[Window, AnyArray]], legend: Legend | None) -> None:
     """Write the COG and its sidecars."""
     sums: list[tuple[Window, int]] = []
     crs = _crs(layer.grid)
@@ -236,9 +237,7 @@ def _write(path: Path, layer: _Layer, blocks: Iterable[tuple[Window, npt.NDArray
         write_bytes(sidecar, gdal_metadata(legend, None if keeps_crs or crs is None else crs.to_wkt()).encode())
 
 
-def _write_tiles(
-    tiles: Path, layer: _Layer, blocks: Iterable[tuple[Window, npt.NDArray[Any]]]
-) -> list[tuple[Window, int]]:
+def _write_tiles(tiles: Path, layer: _Layer, blocks: Iterable[tuple[Window, AnyArray]]) -> list[tuple[Window, int]]:
     """Write blocks to an uncompressed GeoTIFF, whose tiles can be written piecemeal; return the CRC-32 of each."""
     grid, (height, width) = layer.grid, layer.grid.shape
     profile = {
@@ -345,7 +344,7 @@ def _allowed(values: Iterable[int]) -> npt.NDArray[np.bool_]:
     return table
 
 
-def _crc(values: npt.NDArray[Any]) -> int:
+def _crc(values: AnyArray) -> int:
     return zlib.crc32(np.ascontiguousarray(values).data)
 
 

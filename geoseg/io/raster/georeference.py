@@ -16,6 +16,7 @@ from pyproj.exceptions import CRSError as ProjCRSError
 from pyproj.exceptions import ProjError
 from rasterio.crs import CRS
 from rasterio.errors import CRSError
+from rasterio.io import DatasetReader
 from rasterio.transform import from_gcps
 
 from geoseg.core.window import Window
@@ -76,7 +77,7 @@ def sidecars(path: Path, driver: str) -> tuple[Path, ...]:
     return tuple(name for name in names if is_plain_file(name))
 
 
-def is_complete(dataset: Any) -> bool:
+def is_complete(dataset: DatasetReader) -> bool:
     """Return True if a dataset has a georeference of its own."""
     gcps, gcps_crs = dataset.gcps
     return bool(dataset.crs and not dataset.transform.is_identity) or bool(gcps and gcps_crs)
@@ -174,7 +175,7 @@ def _to_lonlat(wkt: str) -> tuple[pyproj.Transformer, pyproj.Transformer]:
 
 
 def _crs(
-    uri: str, dataset: Any, path: Path | None, assume_crs: str | None
+    uri: str, dataset: DatasetReader, path: Path | None, assume_crs: str | None
 ) -> tuple[CRS | None, tuple[str, ...], tuple[str, ...]]:
     """Return the CRS of a dataset, the sidecars it was read from, and notes for the user."""
     assumed = None if assume_crs is None else _assumed(assume_crs)  # a wrong one is refused where it is not needed too
@@ -191,7 +192,7 @@ def _crs(
     return assumed, files, (f"it has no CRS; {assume_crs} is assumed",)
 
 
-def _refuse_no_crs(uri: str, dataset: Any) -> SceneError:
+def _refuse_no_crs(uri: str, dataset: DatasetReader) -> SceneError:
     if dataset.rpcs is not None:
         return SceneError(
             uri,

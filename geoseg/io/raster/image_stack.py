@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from odc.geo.geobox import GeoBox
 
 from geoseg.core.grid import grid_difference
+from geoseg.core.types.arrays import AnyArray, AnyDtype
 from geoseg.core.window import Window
 from geoseg.errors import SceneError
 from geoseg.io.raster.open_options import OpenOptions
@@ -78,13 +78,13 @@ class ImageStack:
                 self._indexes.append(_indexes(scene, layer))
         self.bands = sum(len(indexes) for indexes in self._indexes) + len(self._constants)
         scaled = bool(constants) or any(layer.value_range is not None for layer in layers)
-        self.dtype: np.dtype[Any] = np.dtype(np.float32 if scaled else np.uint8)
+        self.dtype: AnyDtype = np.dtype(np.float32 if scaled else np.uint8)
 
     def holds(self, name: str) -> bool:
         """Return True if a file is one of the stack."""
         return any(layer.path.resolve() == Path(name).resolve() for layer in self._layers)
 
-    def read(self, window: Window) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_]]:
+    def read(self, window: Window) -> tuple[AnyArray, npt.NDArray[np.bool_]]:
         """Read values (band, y, x) and valid (y, x), True where every file has a value. Invalid pixels are 0.
 
         Raises:
@@ -135,7 +135,7 @@ def _indexes(scene: Scene, layer: Layer) -> list[int]:
     return [band.index for band in chosen]
 
 
-def _scaled(band: npt.NDArray[Any], valid: npt.NDArray[np.bool_], layer: Layer, place: int) -> npt.NDArray[np.float32]:
+def _scaled(band: AnyArray, valid: npt.NDArray[np.bool_], layer: Layer, place: int) -> npt.NDArray[np.float32]:
     low, high = _range(layer, place)
     # nodata may be too large to be scaled
     known = np.where(valid, band, 0).astype(np.float32)

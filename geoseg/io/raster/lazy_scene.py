@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import dask.array as da
 import numpy as np
@@ -11,6 +11,7 @@ import numpy.typing as npt
 import rioxarray  # noqa: F401 - registers the .rio accessor
 import xarray as xr
 
+from geoseg.core.types.arrays import AnyArray
 from geoseg.core.window import Window
 from geoseg.errors import UsageError
 
@@ -44,7 +45,7 @@ def chunk_shape(
     return min(rows, shape[0]), min(cols, shape[1])
 
 
-def _read_values(scene: Scene, window: Window) -> npt.NDArray[Any]:
+def _read_values(scene: Scene, window: Window) -> AnyArray:
     return scene.read(window).values
 
 
@@ -53,14 +54,14 @@ def _read_valid(scene: Scene, window: Window) -> npt.NDArray[np.bool_]:
 
 
 def _lazy(
-    scene: Scene, rows: list[int], cols: list[int], read: Callable[[Scene, Window], Any], leading: int
+    scene: Scene, rows: list[int], cols: list[int], read: Callable[[Scene, Window], object], leading: int
 ) -> da.Array:
     """Build a dask array of one task per chunk; the graph holds the scene as its address."""
-    dtype: Any = scene.dtype if leading else np.dtype(bool)
+    dtype: object = scene.dtype if leading else np.dtype(bool)
     token = f"{read.__name__}-{da.core.tokenize(scene.uri, scene.state(), scene.options, rows, cols)}"
     row_edges, col_edges = np.cumsum([0, *rows]).tolist(), np.cumsum([0, *cols]).tolist()
     head = (0,) if leading else ()
-    graph: dict[Any, Any] = {f"scene-{token}": scene}
+    graph: dict[object, object] = {f"scene-{token}": scene}
     for i in range(len(rows)):
         for j in range(len(cols)):
             window = Window(row_edges[i], row_edges[i + 1], col_edges[j], col_edges[j + 1])
@@ -89,7 +90,7 @@ def lazy_scene(scene: Scene, chunks: int | tuple[int, int] | None = None) -> xr.
     block = chunk_shape(shape, scene.block_shape, chunks)
     rows, cols = _sides(shape[0], block[0]), _sides(shape[1], block[1])
     transform = scene.geobox.transform
-    coords: dict[str, Any] = {"band": [band.index for band in scene.bands]}
+    coords: dict[str, object] = {"band": [band.index for band in scene.bands]}
     if transform.b == transform.d == 0:
         coords["y"] = transform.f + transform.e * (np.arange(shape[0]) + 0.5)
         coords["x"] = transform.c + transform.a * (np.arange(shape[1]) + 0.5)
@@ -97,7 +98,7 @@ def lazy_scene(scene: Scene, chunks: int | tuple[int, int] | None = None) -> xr.
         coords["valid"] = (("y", "x"), _lazy(scene, rows, cols, _read_valid, 0))
     # a band without a name keeps the file's words: they tell that its place is not known
     names = tuple((band.name == f"band_{band.index}" and band.description) or band.name for band in scene.bands)
-    attrs: dict[str, Any] = {"long_name": names if len(names) > 1 else names[0]}
+    attrs: dict[str, object] = {"long_name": names if len(names) > 1 else names[0]}
     scales, offsets = ([getattr(band, field) for band in scene.bands] for field in ("scale", "offset"))
     attrs["scale_factor"], attrs["add_offset"] = scales[0], offsets[0]
     if len(set(scales)) > 1 or len(set(offsets)) > 1:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
-import numpy.typing as npt
 import rasterio
 from odc.geo.geobox import GeoBox
 
+from geoseg.core.types.arrays import AnyArray
 from geoseg.io.files.gdal_name import gdal_name
 from geoseg.io.files.writing import whole_file
 
 
-def write_picture(path: Path, values: npt.NDArray[Any], geobox: GeoBox) -> None:
+def write_picture(path: Path, values: AnyArray, geobox: GeoBox) -> None:
     """Write an array as a tiled, compressed GeoTIFF.
 
     Args:

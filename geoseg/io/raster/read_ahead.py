@@ -18,6 +18,7 @@ import numpy.typing as npt
 from odc.geo.geobox import GeoBox
 
 from geoseg.core.raster import Raster
+from geoseg.core.types.arrays import AnyArray, AnyDtype
 from geoseg.core.window import Window
 from geoseg.io.prefetch import prefetch
 from geoseg.io.raster.georeference import crop
@@ -48,7 +49,7 @@ class Readable(Protocol):
         ...
 
     @property
-    def dtype(self) -> np.dtype[Any]:
+    def dtype(self) -> AnyDtype:
         """Data type of all bands."""
         ...
 
@@ -100,7 +101,7 @@ class _Panel:
         self.count = len(scene.bands if bands is None else bands)
         self.pixel_bytes = self.count * scene.dtype.itemsize + 1
         self.area = Window(0, 0, 0, 0)
-        self.values: npt.NDArray[Any] = np.empty((self.count, 0, 0), scene.dtype)
+        self.values: AnyArray = np.empty((self.count, 0, 0), scene.dtype)
         self.valid: npt.NDArray[np.bool_] = np.empty((0, 0), bool)
         self.filled: npt.NDArray[np.int64] = np.empty(0, np.int64)
 

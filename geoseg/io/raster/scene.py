@@ -19,6 +19,7 @@ from geoseg.core.closing import Closing
 from geoseg.core.ground import gsd_m
 from geoseg.core.paths import path_text
 from geoseg.core.raster import Raster
+from geoseg.core.types.arrays import AnyArray, AnyDtype
 from geoseg.core.window import Window
 from geoseg.errors import SceneError, UsageError
 from geoseg.io.files.drivers import is_remote, local_name
@@ -99,7 +100,7 @@ class Scene(Closing):
         self.gcps_crs = grid.gcps_crs
         self.placed = grid.placed and not grid.gcps
         self.bands = _bands(opened.parts, hint=f"{self.stem} {opened.hint}")
-        self.dtype: np.dtype[Any] = first.source.dtype
+        self.dtype: AnyDtype = first.source.dtype
         self._nodata = tuple(part.nodata for part in self._parts)
         self.nodata: float | None = self._nodata[0]
         self.block_shape = first.source.block_shape
@@ -137,7 +138,7 @@ class Scene(Closing):
         by_source: dict[Any, list[int]] = {}
         for position, part in enumerate(parts):
             by_source.setdefault(part.source, []).append(position)
-        values: npt.NDArray[Any] | None = None
+        values: AnyArray | None = None
         allowed: npt.NDArray[np.bool_] | None = None
         for source, positions in by_source.items():
             some, mask = source.read(window, [parts[position].index for position in positions])
@@ -224,7 +225,7 @@ class Scene(Closing):
                 self._neighbours[uri] = Scene(uri, replace(self.options, neighbours=()))
             return self._neighbours[uri]
 
-    def kind_of_bands(self) -> tuple[tuple[Any, ...], ...]:
+    def kind_of_bands(self) -> tuple[tuple[object, ...], ...]:
         """Return name, type, scale and offset of each band: equal for scenes whose values mean the same."""
         return tuple((band.index, band.name, band.dtype, band.scale, band.offset) for band in self.bands)
 

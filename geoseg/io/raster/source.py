@@ -17,6 +17,7 @@ from rasterio.enums import MaskFlags
 from rasterio.errors import RasterioError
 from rasterio.windows import Window as RasterioWindow
 
+from geoseg.core.types.arrays import AnyArray, AnyDtype
 from geoseg.core.window import Window
 from geoseg.errors import SceneError, UsageError
 from geoseg.io.files.drivers import READ_CACHE_BYTES, first_bytes, gdal_settings, is_plain_file, sniff
@@ -201,7 +202,7 @@ class Source:
                 "Tile it: gdal_translate -co TILED=YES IN OUT.tif.",
             )
 
-    def _one_dtype(self, *, palette_codes: bool) -> np.dtype[Any]:
+    def _one_dtype(self, *, palette_codes: bool) -> AnyDtype:
         if not self.indexes:
             raise SceneError(self.uri, "it has an alpha band and no data.", "Give an image.")
         dtypes = self.dataset.dtypes
@@ -217,10 +218,10 @@ class Source:
             )
         if "cyan" in colours:
             raise SceneError(self.uri, "its colours are CMYK.", "Convert it to RGB.")
-        dtype: np.dtype[Any] = np.dtype(names[0])
+        dtype: AnyDtype = np.dtype(names[0])
         return dtype
 
-    def read(self, window: Window, indexes: Sequence[int]) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_] | None]:
+    def read(self, window: Window, indexes: Sequence[int]) -> tuple[AnyArray, npt.NDArray[np.bool_] | None]:
         """Decode a window.
 
         Args:

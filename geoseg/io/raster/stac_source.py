@@ -6,9 +6,9 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
 from urllib.parse import urljoin, urlsplit
 
+from geoseg.core.types.json_value import JsonObject, UntypedMapping
 from geoseg.errors import SceneError, UsageError
 from geoseg.io.files.drivers import is_remote, local_name, remote_driver
 from geoseg.io.files.http import is_this_host
@@ -50,7 +50,7 @@ class ItemAssets:
     satellite: str = ""
 
 
-def read_item(uri: str, text: bytes) -> Mapping[str, Any]:
+def read_item(uri: str, text: bytes) -> JsonObject:
     """Parse a STAC item.
 
     Args:
@@ -72,7 +72,7 @@ def read_item(uri: str, text: bytes) -> Mapping[str, Any]:
     return item
 
 
-def item_assets(uri: str, item: Mapping[str, Any], options: OpenOptions) -> ItemAssets:
+def item_assets(uri: str, item: UntypedMapping, options: OpenOptions) -> ItemAssets:
     """Choose the assets of an item that hold its pixels.
 
     With ``options.assets`` those, by key or common name; else all data assets. Of several files of the same band (a
@@ -111,7 +111,7 @@ def item_assets(uri: str, item: Mapping[str, Any], options: OpenOptions) -> Item
     return ItemAssets(id=name, assets=assets, satellite=satellite)
 
 
-def _satellite(item: Mapping[str, Any]) -> str:
+def _satellite(item: JsonObject) -> str:
     """Return text that names the satellite, or an empty string."""
     properties = item.get("properties")
     texts = [item.get("id"), item.get("collection")]
@@ -120,12 +120,12 @@ def _satellite(item: Mapping[str, Any]) -> str:
     return " ".join(text[:200] for text in texts if isinstance(text, str))
 
 
-def _is_raster(asset: Mapping[str, Any]) -> bool:
+def _is_raster(asset: JsonObject) -> bool:
     media = str(asset.get("type") or "").lower()
     return media.startswith(_MEDIA) or PurePosixPath(urlsplit(str(asset.get("href"))).path).suffix.lower() in _SUFFIXES
 
 
-def _asked(uri: str, found: Mapping[str, Mapping[str, Any]], requested: str, satellite: str) -> str:
+def _asked(uri: str, found: Mapping[str, JsonObject], requested: str, satellite: str) -> str:
     if requested in found:
         return requested
     for key, asset in found.items():
@@ -134,7 +134,7 @@ def _asked(uri: str, found: Mapping[str, Mapping[str, Any]], requested: str, sat
     raise UsageError(f"{uri}: no raster asset {requested}. Choose from: {', '.join(found) or 'none'}.")
 
 
-def _without_repeats(found: Mapping[str, Mapping[str, Any]], keys: list[str], satellite: str) -> list[str]:
+def _without_repeats(found: Mapping[str, JsonObject], keys: list[str], satellite: str) -> list[str]:
     names = {key: tuple(band.name for band in _bands(key, found[key], satellite)) for key in keys}
     many = [key for key in keys if len(names[key]) > 1]
     if many:
@@ -147,7 +147,7 @@ def _without_repeats(found: Mapping[str, Mapping[str, Any]], keys: list[str], sa
     return bands or list(seen.values())
 
 
-def _bands(key: str, asset: Mapping[str, Any], satellite: str) -> tuple[AssetBand, ...]:
+def _bands(key: str, asset: Mapping[str, object], satellite: str) -> tuple[AssetBand, ...]:
     optical, raster = (_dicts(asset.get(field)) for field in ("eo:bands", "raster:bands"))
     plain = _dicts(asset.get("bands"))
     bands = [
@@ -165,7 +165,7 @@ def _bands(key: str, asset: Mapping[str, Any], satellite: str) -> tuple[AssetBan
     return tuple(bands) or (AssetBand(name=named(key, satellite), nodata=_number(asset.get("nodata"))),)
 
 
-def _common_name(eo: Mapping[str, Any], band: Mapping[str, Any], satellite: str) -> str | None:
+def _common_name(eo: JsonObject, band: JsonObject, satellite: str) -> str | None:
     for text in (
         eo.get("common_name"),
         band.get("eo:common_name"),
@@ -179,11 +179,11 @@ def _common_name(eo: Mapping[str, Any], band: Mapping[str, Any], satellite: str)
     return None
 
 
-def _dicts(value: object) -> list[Mapping[str, Any]]:
+def _dicts(value: object) -> list[JsonObject]:
     return [entry for entry in value if isinstance(entry, dict)] if isinstance(value, list) else []
 
 
-def _aligned(*lists: list[Mapping[str, Any]]) -> Iterator[tuple[Mapping[str, Any], ...]]:
+def _aligned(*lists: list[JsonObject]) -> Iterator[tuple[JsonObject, ...]]:
     for index in range(max(map(len, lists))):
         yield tuple(entries[index] if index < len(entries) else {} for entries in lists)
 
@@ -197,7 +197,7 @@ def _number(value: object) -> float | None:
         return None
 
 
-def _href(uri: str, item: str, key: str, asset: Mapping[str, Any], options: OpenOptions) -> str:
+def _href(uri: str, item: str, key: str, asset: JsonObject, options: OpenOptions) -> str:
     """Resolve the address of an asset; refuse an unsafe one."""
     href = str(asset.get("href") or "")
     refused = SceneError(

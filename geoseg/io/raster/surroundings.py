@@ -6,13 +6,13 @@ import hashlib
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from affine import Affine
 
 from geoseg.core.raster import Raster
+from geoseg.core.types.arrays import AnyArray
 from geoseg.core.window import Margin, Window
 from geoseg.errors import GeosegError, SceneError
 from geoseg.io.files.fingerprint import state_of_files
@@ -231,7 +231,7 @@ def _digest(scene: Scene, piece: Piece, bands: Sequence[int]) -> str:
 
 
 def _packed(valid: npt.NDArray[np.bool_]) -> bytes:
-    packed: npt.NDArray[Any] = np.packbits(valid)
+    packed: AnyArray = np.packbits(valid)
     return packed.tobytes()
 
 

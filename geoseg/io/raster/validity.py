@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from geoseg.core.types.arrays import AnyArray, AnyDtype
 
-def _equals(values: npt.NDArray[Any], nodata: float) -> npt.NDArray[np.bool_]:
+
+def _equals(values: AnyArray, nodata: float) -> npt.NDArray[np.bool_]:
     """Compare with a nodata value as GDAL does: exactly for integers, within a few ulps for floats."""
     dtype = values.dtype
     if dtype.kind in "iu":
@@ -27,7 +28,7 @@ _BRIGHTEST = 65535
 """Upper bound of plausible values in float images, which are usually converted from 8 or 16 bits."""
 
 
-def is_measurement(nodata: float, dtype: np.dtype[Any]) -> bool:
+def is_measurement(nodata: float, dtype: AnyDtype) -> bool:
     """Return True if a nodata value can also be a valid measurement (0 is black as well as missing).
 
     Args:
@@ -37,7 +38,7 @@ def is_measurement(nodata: float, dtype: np.dtype[Any]) -> bool:
     return 0 <= nodata <= (_BRIGHTEST if dtype.kind == "f" else np.iinfo(dtype).max)
 
 
-def valid_pixels(values: npt.NDArray[Any], nodata: Sequence[float | None]) -> npt.NDArray[np.bool_]:
+def valid_pixels(values: AnyArray, nodata: Sequence[float | None]) -> npt.NDArray[np.bool_]:
     """Compute the validity mask.
 
     A nodata value that may be a measurement makes a pixel invalid only where every band has it: a pure red roof in a

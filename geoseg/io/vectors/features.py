@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -25,7 +24,7 @@ class Features:
     """
 
     geometry: Geometry
-    columns: Mapping[str, Any]
+    columns: Mapping[str, object]
     fields: tuple[str, ...]
     crs: CRS | None
 

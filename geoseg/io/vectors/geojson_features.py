@@ -17,6 +17,7 @@ from pyproj import CRS
 from pyproj.exceptions import CRSError
 from shapely.geometry import shape
 
+from geoseg.core.types.json_value import JsonDict, UntypedDict
 from geoseg.io.vectors.features import Features, Geometry
 
 _GEOMETRIES = frozenset(
@@ -45,7 +46,7 @@ def read_geojson(path: Path, columns: tuple[str, ...]) -> Features:
         RFC 7946, RFC 8142; the ``crs`` member is that of GeoJSON 2008.
     """
     geometry: list[Any] = []
-    values: dict[str, list[Any]] = {name: [] for name in columns}
+    values: dict[str, list[object]] = {name: [] for name in columns}
     fields: dict[str, None] = {}
     crs: CRS | None = CRS.from_epsg(4326)
     for text in _texts(path):
@@ -63,7 +64,7 @@ def read_geojson(path: Path, columns: tuple[str, ...]) -> Features:
     return Features(geometry=_shapes(geometry), columns=kept, fields=tuple(fields), crs=crs)
 
 
-def _texts(path: Path) -> Iterator[dict[str, Any]]:
+def _texts(path: Path) -> Iterator[dict[str, object]]:
     try:
         document = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
@@ -85,7 +86,7 @@ def _texts(path: Path) -> Iterator[dict[str, Any]]:
         yield value
 
 
-def _features(text: dict[str, Any]) -> list[dict[str, Any]]:
+def _features(text: UntypedDict) -> list[JsonDict]:
     kind = text.get("type")
     if kind == "FeatureCollection":
         features = text.get("features")
@@ -132,7 +133,7 @@ def _shape(value: Any, number: int) -> Any:
         raise GeoJsonError(f"the geometry of feature {number} cannot be read ({error})") from error
 
 
-def _crs(member: Any) -> CRS | None:
+def _crs(member: object) -> CRS | None:
     if member is None:
         return None
     properties = member.get("properties") if isinstance(member, dict) else None

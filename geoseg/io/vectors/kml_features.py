@@ -89,7 +89,7 @@ def _values(mark: ET.Element) -> dict[str, str | None]:
     return values
 
 
-def _geometry(element: ET.Element) -> Any:
+def _geometry(element: ET.Element) -> object:
     parts = [part for child in element for part in _shapes(child)]
     return None if not parts else parts[0] if len(parts) == 1 else _joined(parts)
 

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import numpy as np
 import pyogrio
@@ -72,7 +71,7 @@ def _read(
     return Features(geometry=geometry, columns={name: frame[name] for name in requested}, fields=fields, crs=crs)
 
 
-def read_tables(path: Path, layers: tuple[str, ...]) -> list[Any]:
+def read_tables(path: Path, layers: tuple[str, ...]) -> list[object]:
     """Read tables of a GeoPackage without their geometries, one DataFrame each.
 
     Args:

@@ -16,12 +16,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any, Final
+from typing import Final
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load
 
+from geoseg.core.types.json_value import JsonObject, UntypedDict, UntypedMapping
 from geoseg.errors import ModelError
 from geoseg.io.files.input_file import open_input, read_input
 from geoseg.io.weights import restricted_pickle
@@ -61,8 +62,8 @@ class Checkpoint:
 
     path: Path
     sha256: str
-    content: Mapping[str, Any]
-    metadata: Mapping[str, Any]
+    content: UntypedMapping
+    metadata: JsonObject
 
 
 def read_checkpoint(path: Path, sha256: str | None = None) -> Checkpoint:
@@ -75,7 +76,7 @@ def read_checkpoint(path: Path, sha256: str | None = None) -> Checkpoint:
     Raises:
         ModelError: the file is missing, empty, damaged, of another digest, or holds code.
     """
-    metadata: dict[str, Any] = {}
+    metadata: UntypedDict = {}
     if path.is_dir():
         metadata["config"] = _config(path / "config.json")
         file = next((path / name for name in _FOLDER_FILES if (path / name).exists()), None)
@@ -108,7 +109,7 @@ def _digest(path: Path) -> str:
         raise ModelError(f"{path}: cannot be read ({error.strerror}). Check the path.") from error
 
 
-def _config(path: Path) -> dict[str, Any]:
+def _config(path: Path) -> dict[str, object]:
     try:
         config = json.loads(read_input(path).decode("utf-8"))
     except (OSError, ValueError, RecursionError) as error:
@@ -118,7 +119,7 @@ def _config(path: Path) -> dict[str, Any]:
     return config
 
 
-def _safetensors(path: Path) -> dict[str, Any]:
+def _safetensors(path: Path) -> dict[str, object]:
     content = path.read_bytes()
     try:
         header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
@@ -149,7 +150,7 @@ def _refuse_strangers(path: Path, start: bytes) -> None:
         raise ModelError(f"{path}: refused: an archive of torch.export, which holds a program. {_CURE}")
 
 
-def _unpickled(path: Path) -> dict[str, Any]:
+def _unpickled(path: Path) -> dict[str, object]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of torch, that this reader is not its own restricted one
@@ -175,11 +176,11 @@ def _unpickled(path: Path) -> dict[str, Any]:
     return {str(key): value for key, value in content.items()}
 
 
-def _torch_file(path: Path) -> Any:
+def _torch_file(path: Path) -> object:
     return torch.load(path, map_location="cpu", pickle_module=restricted_pickle, weights_only=False)
 
 
-def _plain_pickle(path: Path) -> Mapping[Any, Any] | None:
+def _plain_pickle(path: Path) -> Mapping[object, object] | None:
     """Read a pickle of a mapping, as detectron2 publishes weights; None for a file of ``torch.save``."""
     with open_input(path) as stream:
         if stream.read(1) != pickle.PROTO:

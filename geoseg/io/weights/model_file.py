@@ -6,15 +6,16 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from geoseg.core.card import ModelCard
+from geoseg.core.types.arrays import AnyArray
+from geoseg.core.types.json_value import JsonDict, JsonObject
 from geoseg.errors import ModelError
 from geoseg.io.files.input_file import open_input, read_input
 from geoseg.io.files.writing import whole_file
@@ -29,7 +30,7 @@ _STRANGERS: Final = (
 )
 _CURE: Final = "Use a geoseg model file (.safetensors with a card), such as geoseg train writes."
 
-Tensors = Mapping[str, npt.NDArray[Any]]
+Tensors = Mapping[str, AnyArray]
 
 
 def write_model(path: Path, tensors: Tensors, card: ModelCard, *, exact: bool = False) -> ModelCard:
@@ -64,7 +65,7 @@ def write_model(path: Path, tensors: Tensors, card: ModelCard, *, exact: bool = 
     return card
 
 
-def read_model(path: Path, sha256: str | None = None) -> tuple[dict[str, npt.NDArray[Any]], ModelCard]:
+def read_model(path: Path, sha256: str | None = None) -> tuple[dict[str, AnyArray], ModelCard]:
     """Read weights and card; float16 becomes float32.
 
     Args:
@@ -129,7 +130,7 @@ def weights_sha256(tensors: Tensors) -> str:
     return total.hexdigest()
 
 
-def _stored(name: str, tensor: npt.NDArray[Any], *, exact: bool) -> npt.NDArray[Any]:
+def _stored(name: str, tensor: AnyArray, *, exact: bool) -> AnyArray:
     if not np.issubdtype(tensor.dtype, np.floating):
         return np.array(tensor, order="C")
     if not np.isfinite(tensor).all():
@@ -142,7 +143,7 @@ def _stored(name: str, tensor: npt.NDArray[Any], *, exact: bool) -> npt.NDArray[
     return np.array(tensor, dtype=np.float16 if holds else np.float32, order="C")
 
 
-def _loaded(tensor: npt.NDArray[Any]) -> npt.NDArray[Any]:
+def _loaded(tensor: AnyArray) -> AnyArray:
     return tensor.astype(np.float32) if tensor.dtype == np.float16 else tensor
 
 
@@ -172,7 +173,7 @@ def _content(path: Path) -> bytes:
     return content
 
 
-def _header(path: Path, content: bytes) -> dict[str, Any]:
+def _header(path: Path, content: bytes) -> JsonDict:
     length = int.from_bytes(content[:8], "little")
     if len(content) < 10 or length > min(_MAX_HEADER_BYTES, len(content) - 8):
         if content[8:9] == b"{" and length <= _MAX_HEADER_BYTES:
@@ -187,7 +188,7 @@ def _header(path: Path, content: bytes) -> dict[str, Any]:
     return header
 
 
-def _card(path: Path, header: dict[str, Any]) -> ModelCard:
+def _card(path: Path, header: JsonObject) -> ModelCard:
     metadata = header.get("__metadata__")
     text = metadata.get(CARD_KEY) if isinstance(metadata, dict) else None
     if not isinstance(text, str):

@@ -48,7 +48,7 @@ class RefusedGlobalError(pickle.UnpicklingError):
         self.name = name
 
 
-class StandIn(dict[Any, Any]):
+class StandIn(dict[object, object]):
     """Inert replacement of an object of an unknown class: its attributes and items, no code.
 
     Attributes:
@@ -74,7 +74,7 @@ def _stand_in(name: str) -> type[StandIn]:
     return type("StandIn", (StandIn,), {"source": name})
 
 
-def _attribute(owner: Any, name: Any, *default: Any) -> type[StandIn]:
+def _attribute(owner: object, name: object, *default: object) -> type[StandIn]:
     """Replacement of ``getattr``, by which methods are pickled; returns a stand-in for a stand-in's attribute."""
     del default
     if not (isinstance(owner, type) and issubclass(owner, StandIn)) or not isinstance(name, str):
@@ -82,7 +82,7 @@ def _attribute(owner: Any, name: Any, *default: Any) -> type[StandIn]:
     return _stand_in(f"{owner.source}.{name}")
 
 
-def _reconstructed(owner: Any, base: Any, state: Any) -> StandIn:
+def _reconstructed(owner: object, base: object, state: object) -> StandIn:
     """Replacement of ``copyreg._reconstructor``, by which protocols 0 and 1 make objects."""
     if not (isinstance(owner, type) and issubclass(owner, StandIn)):
         raise RefusedGlobalError("copyreg._reconstructor")
@@ -90,10 +90,10 @@ def _reconstructed(owner: Any, base: Any, state: Any) -> StandIn:
     return owner(state)
 
 
-def _harmless() -> dict[str, Any]:
+def _harmless() -> dict[str, object]:
     """Return the globals that are safe to use besides torch's, by name: namespaces, arrays and numbers of numpy."""
     kinds = (argparse.Namespace, np.ndarray, np.dtype, *{type(np.dtype(code)) for code in "?bBhHiIlLqQefd"})
-    found: dict[str, Any] = {f"{kind.__module__}.{kind.__qualname__}": kind for kind in kinds}
+    found: dict[str, object] = {f"{kind.__module__}.{kind.__qualname__}": kind for kind in kinds}
     multiarray = import_module("numpy._core.multiarray")  # where numpy keeps how its arrays and scalars are pickled
     for name in ("_reconstruct", "scalar"):
         for package in ("core", "_core"):
@@ -105,7 +105,7 @@ def _harmless() -> dict[str, Any]:
     return found
 
 
-_REPLACED: Final[dict[str, Callable[..., Any]]] = {
+_REPLACED: Final[dict[str, Callable[..., object]]] = {
     "builtins.getattr": _attribute,
     "copyreg._reconstructor": _reconstructed,
 }
@@ -144,7 +144,7 @@ _UNUSED: Final = tuple(
 )
 
 
-def _refused(unpickler: Any) -> None:
+def _refused(unpickler: object) -> None:
     raise pickle.UnpicklingError("an operation that no checkpoint has")
 
 
@@ -165,7 +165,7 @@ class Unpickler(_Base):  # type: ignore[misc]
         self._callable = {id(value) for value in (*self._real.values(), *_REPLACED.values())}
         self._types = {value for value in self._real.values() if isinstance(value, type)}
 
-    def find_class(self, module: str, name: str) -> Any:
+    def find_class(self, module: str, name: str) -> object:
         """Resolve a global: one that torch allows, or a stand-in.
 
         Raises:
@@ -234,7 +234,7 @@ class Unpickler(_Base):  # type: ignore[misc]
         else:
             raise pickle.UnpicklingError(f"a {type(one).__name__} is given a state")
 
-    def _put(self, kinds: tuple[type, ...], items: list[Any]) -> None:
+    def _put(self, kinds: tuple[type, ...], items: list[object]) -> None:
         """Put items into the mapping on top of the stack: keys and values by turns."""
         one = self.stack[-1]
         if type(one) not in kinds and not isinstance(one, StandIn):
@@ -249,7 +249,7 @@ class Unpickler(_Base):  # type: ignore[misc]
     def _set_items(self) -> None:
         self._put((dict, OrderedDict, Counter), self.pop_mark())
 
-    def _extend(self, kind: type, items: list[Any]) -> None:
+    def _extend(self, kind: type, items: list[object]) -> None:
         one = self.stack[-1]
         if isinstance(one, StandIn):
             one.parts.extend(items)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -112,8 +111,8 @@ _DETECTRON2_STEM: tuple[Rename, ...] = (
     (r"^backbone\.fpn_lateral(\d)\.", r"backbone.fpn.inner_blocks.<\1-2>.0."),
     (r"^backbone\.fpn_output(\d)\.", r"backbone.fpn.layer_blocks.<\1-2>.0."),
 )
-_LAST: Mapping[str, Any] = {"aligned": True, "sampling": None, "exact_anchors": True}
-_MSRA: Mapping[str, Any] = {**_LAST, "caffe": True}
+_LAST: Mapping[str, object] = {"aligned": True, "sampling": None, "exact_anchors": True}
+_MSRA: Mapping[str, object] = {**_LAST, "caffe": True}
 DETECTRON2 = Layout(
     source="detectron2",
     networks={"maskrcnn_r50_fpn": _MSRA, "maskrcnn_r101_fpn": _MSRA},
@@ -196,7 +195,7 @@ _BENCHMARK: tuple[Rename, ...] = (
     (r"^roi_heads\.maskiou\.predictor\.maskiou\.", "roi_heads.mask_iou.iou."),
     _INTO,
 )
-_NO_EPS: Mapping[str, Any] = {"caffe": True, "zero_eps": True}
+_NO_EPS: Mapping[str, object] = {"caffe": True, "zero_eps": True}
 _BENCHMARK_REQUIRED = (r"^backbone\.body\.stem\.conv1\.weight$", r"^roi_heads\.mask\.predictor\.mask_fcn_logits\.")
 _BENCHMARK_UNUSED = r"anchor_generator|num_batches_tracked$"
 BENCHMARK = Layout(

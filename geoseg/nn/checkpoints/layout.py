@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 from torch import Tensor
 
@@ -14,8 +14,8 @@ Rename = tuple[str, str]
 Prepare = Callable[[Mapping[str, Tensor]], dict[str, Tensor]]
 """Changes the tensors of a source, still under its names."""
 
-Kinds = Callable[[Mapping[str, Tensor]], tuple[int, dict[str, Any]]]
-"""Tells the number of classes, and options, where more than one tensor says them; names are the source's."""
+Kinds = Callable[[Mapping[str, Tensor]], tuple[int, dict[str, object]]]
+"""Derives the number of classes, and options, where more than one tensor shows them; names are the source's."""
 
 Scaling = Literal["imagenet", "caffe", "unit"]
 """Normalisation of pixels of 0 to 255 in the source: mean and deviation of ImageNet; its mean only; division by 255."""
@@ -67,7 +67,7 @@ class Layout:
     """
 
     source: str
-    networks: Mapping[str, Mapping[str, Any]]
+    networks: Mapping[str, Mapping[str, object]]
     required: tuple[str, ...]
     renames: tuple[Rename, ...]
     classifier: str

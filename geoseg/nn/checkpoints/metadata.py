@@ -33,7 +33,7 @@ _TORCHGEO_MODELS = MappingProxyType(
 """Value of ``model`` among a torchgeo task's hyper-parameters to a name of the registry."""
 
 
-def network_of(metadata: Mapping[str, Any]) -> str | None:
+def network_of(metadata: Mapping[str, object]) -> str | None:
     """Name the network of a checkpoint from its metadata; None if nothing names one.
 
     Args:
@@ -50,7 +50,7 @@ def network_of(metadata: Mapping[str, Any]) -> str | None:
     return None
 
 
-def metadata_options(name: str, metadata: Mapping[str, Any]) -> dict[str, Any]:
+def metadata_options(name: str, metadata: Mapping[str, object]) -> dict[str, object]:
     """Turn metadata into options of a network.
 
     Args:
@@ -68,7 +68,7 @@ def metadata_options(name: str, metadata: Mapping[str, Any]) -> dict[str, Any]:
     return {}
 
 
-def _of_smp(name: str, config: Mapping[str, Any]) -> dict[str, Any]:
+def _of_smp(name: str, config: Mapping[str, object]) -> dict[str, object]:
     model = config.get("_model_class")
     if isinstance(model, str) and f"smp_{model.lower()}" != name:
         raise ModelError(f"its config.json names smp's {model}; import it as smp_{model.lower()}")

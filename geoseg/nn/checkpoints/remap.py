@@ -56,7 +56,7 @@ class Fitted:
     threshold: float = 0.5
     bgr: bool = False
     config: MmsegConfig | None = None
-    assumed: Mapping[str, Any] = field(default_factory=dict)
+    assumed: Mapping[str, object] = field(default_factory=dict)
 
 
 def fit(
@@ -142,7 +142,7 @@ def fit(
     )
 
 
-def _config(layout: Layout, chosen: Mapping[str, Any], metadata: Mapping[str, Any]) -> MmsegConfig | None:
+def _config(layout: Layout, chosen: Mapping[str, object], metadata: Mapping[str, object]) -> MmsegConfig | None:
     """Read mmsegmentation's configuration; one that cannot be read is no matter where the options are chosen."""
     if layout.source != MMSEGMENTATION:
         return None
@@ -155,10 +155,10 @@ def _config(layout: Layout, chosen: Mapping[str, Any], metadata: Mapping[str, An
         raise ModelError(f"{error}, which determines how the network runs. Pass {', '.join(missing)}") from error
 
 
-def _shown(name: str, layout: Layout, tensors: Mapping[str, Tensor], chosen: Mapping[str, Any]) -> dict[str, Any]:
+def _shown(name: str, layout: Layout, tensors: Mapping[str, Tensor], chosen: Mapping[str, object]) -> dict[str, object]:
     """Derive options from the shapes and names of the tensors."""
     defaults = options(name)
-    shown: dict[str, Any] = {}
+    shown: dict[str, object] = {}
     if layout.resnet is not None and "backbone" not in chosen:
         backbone = resnet_name(tensors, layout.resnet)
         if backbone is not None:
@@ -191,7 +191,9 @@ def _refuse_other_depth(name: str, layout: Layout, backbone: str) -> None:
     raise ModelError(f"has a ResNet-{resnet_depth(backbone)}, and not the ResNet of {name}. {cure}")
 
 
-def _assumed(name: str, layout: Layout, arguments: Mapping[str, Any], chosen: Mapping[str, Any]) -> dict[str, Any]:
+def _assumed(
+    name: str, layout: Layout, arguments: Mapping[str, object], chosen: Mapping[str, object]
+) -> dict[str, object]:
     known = {**options(name), **arguments}
     return {option: known[option] for option in layout.undetectable if option not in chosen}
 
@@ -245,7 +247,9 @@ def _two_classes(tensors: dict[str, Tensor], layout: Layout, threshold: float) -
     return {**tensors, **both}, True
 
 
-def _plan(name: str, bands: int, classes: int, arguments: Mapping[str, Any]) -> tuple[str, dict[str, tuple[int, ...]]]:
+def _plan(
+    name: str, bands: int, classes: int, arguments: Mapping[str, object]
+) -> tuple[str, dict[str, tuple[int, ...]]]:
     """Name the first layer's weight and give every tensor's shape, where it can be without memory for a weight."""
     try:
         with torch.device("meta"), warnings.catch_warnings():

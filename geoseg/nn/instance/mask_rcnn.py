@@ -160,9 +160,9 @@ def _backbone(in_channels: int, parts: _Parts) -> nn.Module:
     return pyramid
 
 
-def _heads(classes: int, parts: _Parts, anchors: AnchorGenerator) -> dict[str, Any]:
+def _heads(classes: int, parts: _Parts, anchors: AnchorGenerator) -> dict[str, object]:
     """Modules of the heads by torchvision's names; those that are left out are its own."""
-    heads: dict[str, Any] = {"box_roi_pool": parts.pool(7), "mask_roi_pool": parts.pool(14), "num_classes": classes}
+    heads: dict[str, object] = {"box_roi_pool": parts.pool(7), "mask_roi_pool": parts.pool(14), "num_classes": classes}
     if parts.form == "v2":
         heads["rpn_head"] = RPNHead(_WIDTH, anchors.num_anchors_per_location()[0], conv_depth=2)
         heads["box_head"] = FastRCNNConvFCHead((_WIDTH, 7, 7), [_WIDTH] * 4, [1024], norm_layer=nn.BatchNorm2d)

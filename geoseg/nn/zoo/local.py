@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any
 
 _USUAL_BYTES = 1024
 
@@ -43,7 +42,7 @@ _LOCAL_ENCODER = re.compile(r"(tu-)?(mobilenetv2_\w+|mobilenet_v2|resnet(18|26|3
 """Encoders without squeeze-and-excitation, which pools over the whole tile."""
 
 
-def activation_bytes(name: str, options: Mapping[str, Any]) -> int | None:
+def activation_bytes(name: str, options: Mapping[str, object]) -> int | None:
     """Estimate the memory of a local network per pixel of a tile, bytes; None for other networks.
 
     Args:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 from geoseg.core.class_choice import chosen_codes
 from geoseg.core.ground import gsd_m
 from geoseg.core.layer import RasterLayer
 from geoseg.core.segments import Segments
 from geoseg.core.spec import InstanceChoice
+from geoseg.core.types.json_value import JsonObject
 from geoseg.inference.objects.scene import COLUMNS, SceneInstances
 from geoseg.io.polygons.derived_layer import DerivedLayer
 from geoseg.io.polygons.geopackage import write_segments
@@ -26,7 +26,7 @@ _LEAST_M, _PIXELS = 0.5, 2
 """Tolerance of right angles: metres, or pixels where these are larger, so that no stairs of pixels stay."""
 
 
-def write_ids(layer: LayerJob) -> Mapping[str, Any]:
+def write_ids(layer: LayerJob) -> JsonObject:
     """Write the raster of ids."""
     assert isinstance(layer.layer, RasterLayer)  # noqa: S101 - its role says so
     path = layer.job.work.building.file_of(layer.layer)
@@ -34,7 +34,7 @@ def write_ids(layer: LayerJob) -> Mapping[str, Any]:
     return {}
 
 
-def write_instances(layer: LayerJob) -> Mapping[str, Any]:
+def write_instances(layer: LayerJob) -> JsonObject:
     """Draw the polygons of objects and count them."""
     found = layer.found()
     assert isinstance(found, SceneInstances)  # noqa: S101 - the layer's role says so

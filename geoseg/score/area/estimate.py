@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
+from geoseg.core.types.json_value import UntypedDict
 from geoseg.errors import UsageError
 from geoseg.score.matrix import jsonable
 
@@ -47,7 +48,7 @@ class AreaEstimate:
     area_m2: Floats
     area_se_m2: Floats
 
-    def as_json(self, names: Sequence[str]) -> dict[str, Any]:
+    def as_json(self, names: Sequence[str]) -> UntypedDict:
         """Convert to JSON values; half-widths of 95 % intervals under ``..._ci95``."""
         columns = {
             "users_accuracy": self.users,

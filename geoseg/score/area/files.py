@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from geoseg.core.choices import Allocation
 from geoseg.core.legend import Legend, ValueLegend
+from geoseg.core.types.json_value import UntypedDict
 from geoseg.errors import SceneError, UsageError
 from geoseg.io.labels.class_map import ClassMap, hidden_note
 from geoseg.io.labels.class_raster import ClassRaster, ClassRules
@@ -47,7 +47,7 @@ class Design:
 
 def draw_sample(
     path: Path, out: Path, design: Design, *, legend: Legend | None = None, nodata: Nodata = None
-) -> dict[str, Any]:
+) -> UntypedDict:
     """Draw a stratified random sample of a class raster and write it for interpreters.
 
     Args:
@@ -105,7 +105,7 @@ def draw_sample(
     }
 
 
-def estimate_sample(path: Path, *, column: str = "reference_code") -> dict[str, Any]:
+def estimate_sample(path: Path, *, column: str = "reference_code") -> dict[str, object]:
     """Estimate accuracies and areas from a sample that interpreters have filled in.
 
     Points without a reference class are left out and counted in ``points_without_class``: they must be missing at

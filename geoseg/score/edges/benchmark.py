@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -24,9 +24,7 @@ def thresholds(number: int = 99) -> npt.NDArray[np.float64]:
     return np.linspace(1 / (number + 1), 1 - 1 / (number + 1), number)
 
 
-def count_edges(
-    strength: npt.NDArray[np.floating[Any]], drawings: Sequence[Bool], at: npt.NDArray[np.float64]
-) -> Counts:
+def count_edges(strength: npt.NDArray[np.floating], drawings: Sequence[Bool], at: npt.NDArray[np.float64]) -> Counts:
     """Match one image's boundary map with every annotation, at every threshold.
 
     Args:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from geoseg.core.types.json_value import UntypedDict
 from geoseg.core.window import Window
 from geoseg.errors import SceneError
 from geoseg.io.labels.matlab_file import read_annotations
@@ -31,7 +31,7 @@ def evaluate_edges(pairs: Sequence[Pair], *, number: int = 99) -> Report:
     """
     at = thresholds(number)
     counts: list[Counts] = []
-    scenes: list[dict[str, Any]] = []
+    scenes: list[UntypedDict] = []
     for pair in pairs:
         strength = read_strength(pair.prediction)
         drawings = [annotation.boundaries for annotation in read_annotations(pair.reference)]

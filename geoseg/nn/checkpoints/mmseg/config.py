@@ -106,7 +106,7 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _assignments(text: str) -> dict[str, Any]:
+def _assignments(text: str) -> dict[str, object]:
     """Read the statements of a text, each for itself where they are not a program together."""
     if len(text) > _LONGEST:
         return {}
@@ -124,7 +124,7 @@ def _assignments(text: str) -> dict[str, Any]:
     return values
 
 
-def _size(value: Any, most: int) -> int:
+def _size(value: object, most: int) -> int:
     """Count the values in a value: names that stand for names that stand for names make many of few letters."""
     if most < 1:
         raise ValueError("too many values")
@@ -196,7 +196,7 @@ def _normalisation(model: Mapping[str, Any], values: Mapping[str, Any]) -> Norma
     return _scaling(step, turned=bool(step.get("to_rgb", True)), pipeline=steps)
 
 
-def _scaling(step: Mapping[str, Any], *, turned: bool, pipeline: object) -> Normalisation | None:
+def _scaling(step: Mapping[str, object], *, turned: bool, pipeline: object) -> Normalisation | None:
     mean, std = _numbers(step.get("mean")), _numbers(step.get("std"))
     if mean is None or std is None or len(mean) != len(std) or min(std) <= 0:
         if step.get("mean") is not None or step.get("std") is not None:
@@ -207,7 +207,7 @@ def _scaling(step: Mapping[str, Any], *, turned: bool, pipeline: object) -> Norm
     return Normalisation(mean=mean, std=std, bgr=bgr)
 
 
-def _steps(value: object) -> Iterator[Mapping[str, Any]]:
+def _steps(value: object) -> Iterator[Mapping[str, object]]:
     """Walk over every mapping with a type, at any depth."""
     if isinstance(value, Mapping):
         if "type" in value:

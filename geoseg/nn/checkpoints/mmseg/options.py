@@ -28,7 +28,7 @@ _IMPLIED = {"output_stride": 32, "class_token": True, "dilate_second": False, "h
 _PSP_KEYS = ("conv_cfg", "act_cfg", "norm_cfg", "pool_scales")
 
 
-def mmseg_options(config: MmsegConfig, name: str, defaults: Mapping[str, Any]) -> dict[str, Any]:
+def mmseg_options(config: MmsegConfig, name: str, defaults: Mapping[str, object]) -> dict[str, object]:
     """Turn a configuration into options of the network whose layout its checkpoint has.
 
     Args:
@@ -88,7 +88,7 @@ def refuse_other_heads(config: MmsegConfig, network: nn.Module) -> None:
         ConfigPart("model.backbone", backbone).refuse("num_heads", backbone.get("num_heads", 12))
 
 
-def _unknown(part: ConfigPart) -> dict[str, Any]:
+def _unknown(part: ConfigPart) -> dict[str, object]:
     part.refuse("type", part.values.get("type"))
     return {}
 
@@ -126,7 +126,7 @@ def _resnet(part: ConfigPart) -> dict[str, Any]:
     return options | ({"dilate_second": False} if depth < 50 else {})
 
 
-def _hrnet(part: ConfigPart) -> dict[str, Any]:
+def _hrnet(part: ConfigPart) -> dict[str, object]:
     part.layers()
     part.norm("norm_cfg")
     part.take("extra", default=None)
@@ -134,7 +134,7 @@ def _hrnet(part: ConfigPart) -> dict[str, Any]:
     return {"form": "mmseg"}
 
 
-def _mobilenet(part: ConfigPart) -> dict[str, Any]:
+def _mobilenet(part: ConfigPart) -> dict[str, object]:
     part.layers("ReLU6")
     part.norm("norm_cfg")
     part.only("widen_factor", (1.0, 1))
@@ -146,7 +146,7 @@ def _mobilenet(part: ConfigPart) -> dict[str, Any]:
     return {"output_stride": stride}
 
 
-def _bisenet(part: ConfigPart) -> dict[str, Any]:
+def _bisenet(part: ConfigPart) -> dict[str, object]:
     part.layers()
     part.norm("norm_cfg")
     for key in ("context_channels", "spatial_channels"):  # the tensors show them
@@ -161,7 +161,7 @@ def _bisenet(part: ConfigPart) -> dict[str, Any]:
     return {"form": "mmseg"}
 
 
-def _unet(part: ConfigPart) -> dict[str, Any]:
+def _unet(part: ConfigPart) -> dict[str, object]:
     part.layers()
     part.norm("norm_cfg")
     part.only("num_stages", (5,))
@@ -200,7 +200,7 @@ def _vit(part: ConfigPart) -> dict[str, Any]:
     }
 
 
-def _fcn(part: ConfigPart) -> dict[str, Any]:
+def _fcn(part: ConfigPart) -> dict[str, object]:
     part.layers()
     part.norm("norm_cfg")
     rates = part.rates("dilation", (1,))
@@ -209,14 +209,14 @@ def _fcn(part: ConfigPart) -> dict[str, Any]:
     return {"head_rate": rates[0]}
 
 
-def _psp(part: ConfigPart) -> dict[str, Any]:
+def _psp(part: ConfigPart) -> dict[str, object]:
     part.layers()
     part.norm("norm_cfg")
     part.only("input_transform", (None,))
     return {"bins": list(part.rates("pool_scales", (1, 2, 3, 6)))}
 
 
-def _fpn_head(part: ConfigPart) -> dict[str, Any]:
+def _fpn_head(part: ConfigPart) -> dict[str, object]:
     part.layers()
     part.norm("norm_cfg")
     part.only("feature_strides", ((4, 8, 16, 32),))
@@ -224,18 +224,18 @@ def _fpn_head(part: ConfigPart) -> dict[str, Any]:
     return {}
 
 
-def _fpn_neck(part: ConfigPart) -> dict[str, Any]:
+def _fpn_neck(part: ConfigPart) -> dict[str, object]:
     part.only("num_outs", (4,))
     part.only("upsample_cfg", ({"mode": "nearest"},))
     return {}
 
 
-def _uper(part: ConfigPart) -> dict[str, Any]:
+def _uper(part: ConfigPart) -> dict[str, object]:
     part.take("input_transform", default=None)
     return _psp(ConfigPart(part.path, {key: part.take(key, default=None) for key in _PSP_KEYS if key in part.values}))
 
 
-def _aspp(part: ConfigPart) -> dict[str, Any]:
+def _aspp(part: ConfigPart) -> dict[str, object]:
     part.layers()
     part.norm("norm_cfg")
     for key in ("c1_in_channels", "c1_channels"):
@@ -246,7 +246,7 @@ def _aspp(part: ConfigPart) -> dict[str, Any]:
     return {"rates": rates}
 
 
-def _ocr(part: ConfigPart) -> dict[str, Any]:
+def _ocr(part: ConfigPart) -> dict[str, object]:
     part.layers()
     part.norm("norm_cfg")
     part.only("scale", (1,))
@@ -255,7 +255,7 @@ def _ocr(part: ConfigPart) -> dict[str, Any]:
     return {}
 
 
-def _enc(part: ConfigPart) -> dict[str, Any]:
+def _enc(part: ConfigPart) -> dict[str, object]:
     part.layers()
     part.norm("norm_cfg")
     for key in ("num_codes", "use_se_loss", "add_lateral", "loss_se_decode"):
@@ -263,7 +263,7 @@ def _enc(part: ConfigPart) -> dict[str, Any]:
     return {}
 
 
-def _setr_up(part: ConfigPart) -> dict[str, Any]:
+def _setr_up(part: ConfigPart) -> dict[str, object]:
     part.layers()
     part.norm("norm_cfg")
     part.norm("norm_layer", ("LN",), usual=1e-5 if "norm_layer" in part.values else 1e-6, eps=1e-6)
@@ -275,7 +275,7 @@ def _setr_up(part: ConfigPart) -> dict[str, Any]:
     return {}
 
 
-def _setr_mla(part: ConfigPart) -> dict[str, Any]:
+def _setr_mla(part: ConfigPart) -> dict[str, object]:
     part.layers()
     part.norm("norm_cfg")
     part.only("up_scale", (4,))
@@ -284,7 +284,7 @@ def _setr_mla(part: ConfigPart) -> dict[str, Any]:
     return {}
 
 
-def _jpu(part: ConfigPart) -> dict[str, Any]:
+def _jpu(part: ConfigPart) -> dict[str, object]:
     part.layers()
     part.norm("norm_cfg")
     for key, value in (("start_level", 0), ("end_level", -1)):
@@ -294,7 +294,7 @@ def _jpu(part: ConfigPart) -> dict[str, Any]:
     return {"neck_rates": list(part.rates("dilations", (1, 2, 4, 8))), "align_neck": aligned}
 
 
-def _mla_neck(part: ConfigPart) -> dict[str, Any]:
+def _mla_neck(part: ConfigPart) -> dict[str, object]:
     part.layers()
     part.norm("norm_cfg")
     part.norm("norm_layer", ("LN",), usual=1e-5 if "norm_layer" in part.values else 1e-6, eps=1e-6)

@@ -32,7 +32,7 @@ class ConfigPart:
         value = self.values.get(key, default)
         return tuple(value) if isinstance(value, list) else value
 
-    def only(self, key: str, known: Sequence[Any], default: Any = None) -> None:
+    def only(self, key: str, known: Sequence[object], default: object = None) -> None:
         """Take a key that must have one of some values."""
         value = self.take(key, default=known[0] if default is None else default)
         plain = value.rpartition(".")[2] if key == "type" and isinstance(value, str) else value

@@ -1,0 +1,1 @@
+"""Names for types that are used on all floors."""
