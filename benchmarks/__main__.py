@@ -51,6 +51,11 @@ BENCHMARKS = {
     ),
     "store": Benchmark(what="the block store", short=("--side", "2048"), long=("--side", "8192")),
     "vectorise": Benchmark(what="polygons", short=("--size", "1024", "--repeat", "1"), long=("--size", "4096")),
+    "view": Benchmark(
+        what="tiles of geoseg view",
+        short=("--json", "--side", "4096", "--tiles", "40"),
+        long=("--json", "--side", "40960"),
+    ),
     "crf": Benchmark(what="refinement by colour", short=("--side", "256"), long=("--side", "2048")),
     "archive": Benchmark(
         what="many scenes", short=("--scenes", "2", "--side", "1024", "--looked-at", "1000"), long=("--scenes", "16")

@@ -29,7 +29,7 @@ def raster_tile(layers: SceneLayers, name: str, address: TileAddress, side_px: i
         return None
     if address.zoom < view.raster.least_zoom:
         return empty_picture(side_px)
-    smooth = view.palette is None and address.zoom <= view.raster.native_zoom
+    smooth = view.palette is None and address.zoom < view.raster.native_zoom
     resampling: Resampling = "bilinear" if smooth else "nearest"
     pixels = view.raster.tile(address, side_px, resampling=resampling)
     if pixels is None or not pixels.valid.any():
