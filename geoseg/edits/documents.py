@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 import zipfile
 from collections import Counter
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 from xml.etree import ElementTree as ET
 
+from geoseg.core.types.json_value import UntypedDict, UntypedMapping
 from geoseg.edits.finished_map import ORIGINAL
 from geoseg.edits.layers import LayerTask
 from geoseg.errors import OutputError
@@ -29,7 +28,7 @@ from geoseg.io.raster.code_file import CodeFile
 _PREVIEW_PX = 1024
 
 
-def facts_of(log: EditLog, by_hand: Mapping[str, Any], now: datetime) -> dict[str, Any]:
+def facts_of(log: EditLog, by_hand: UntypedMapping, now: datetime) -> UntypedDict:
     """Sum up the edits that the layers show.
 
     Args:
@@ -51,7 +50,7 @@ def facts_of(log: EditLog, by_hand: Mapping[str, Any], now: datetime) -> dict[st
     }
 
 
-def write_documents(task: LayerTask, facts: Mapping[str, Any]) -> None:
+def write_documents(task: LayerTask, facts: UntypedMapping) -> None:
     """Write preview, project and STAC item, as far as the bundle has them.
 
     Raises:
@@ -70,7 +69,7 @@ def write_documents(task: LayerTask, facts: Mapping[str, Any]) -> None:
         _item(task, facts)
 
 
-def write_record(task: LayerTask, changes: Mapping[str, Any]) -> dict[str, Any]:
+def write_record(task: LayerTask, changes: UntypedMapping) -> UntypedDict:
     """Write the run record of the corrected map, when all its other files are there.
 
     Args:
@@ -85,7 +84,7 @@ def write_record(task: LayerTask, changes: Mapping[str, Any]) -> dict[str, Any]:
             files[path.name] = file_facts(path)
     for path in sorted((folder / ORIGINAL).iterdir()):
         files[f"{ORIGINAL}/{path.name}"] = file_facts(path)
-    record: dict[str, Any] = {**finished.record, **changes, "files": files}
+    record: UntypedDict = {**finished.record, **changes, "files": files}
     write_json(folder / finished.bundle.run_record.name, record)
     return record
 
@@ -124,7 +123,7 @@ def _project(task: LayerTask, original: Path) -> None:
     write_bytes(task.target(finished.bundle.project), add_layer(original.read_bytes(), layer))
 
 
-def _item(task: LayerTask, facts: Mapping[str, Any]) -> None:
+def _item(task: LayerTask, facts: UntypedMapping) -> None:
     finished, bundle = task.finished, task.finished.bundle
     try:
         item = json.loads(finished.original(bundle.item).read_text())

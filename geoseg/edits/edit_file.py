@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from shapely.errors import ShapelyError
 from shapely.geometry import shape
 from shapely.geometry.base import BaseGeometry
 
+from geoseg.core.types.json_value import UntypedDict, UntypedMapping
 from geoseg.edits.finished_map import FinishedMap
 from geoseg.errors import SceneError, UsageError
 from geoseg.io.edits.edit import Edit, LoggedEdit
@@ -51,7 +51,7 @@ def read_edits(path: Path, finished: FinishedMap) -> tuple[Edit, ...]:
 
 
 def edit_of(
-    geometry: Mapping[str, Any] | None, properties: Mapping[str, Any], finished: FinishedMap, crs: str | None = None
+    geometry: UntypedMapping | None, properties: UntypedMapping, finished: FinishedMap, crs: str | None = None
 ) -> Edit:
     """Make an edit from the geometry and the properties of a GeoJSON feature.
 
@@ -106,7 +106,7 @@ def class_code(named: object, finished: FinishedMap) -> int | None:
     return code
 
 
-def facts_of_edit(entry: LoggedEdit) -> dict[str, Any]:
+def facts_of_edit(entry: LoggedEdit) -> UntypedDict:
     """Describe an edit of the log as JSON values."""
     edit = entry.edit
     return {
@@ -122,7 +122,7 @@ def facts_of_edit(entry: LoggedEdit) -> dict[str, Any]:
     }
 
 
-def _geometry(geometry: Mapping[str, Any] | None, finished: FinishedMap, crs: str | None) -> BaseGeometry | None:
+def _geometry(geometry: UntypedMapping | None, finished: FinishedMap, crs: str | None) -> BaseGeometry | None:
     if geometry is None:
         return None
     found = shapely.force_2d(shape(dict(geometry)))

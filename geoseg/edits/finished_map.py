@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from geoseg.core.class_choice import COUNTABLE, object_codes
 from geoseg.core.digest import sha256_of_json
@@ -24,6 +23,7 @@ from geoseg.core.layer import (
 )
 from geoseg.core.legend import Legend, LegendClass
 from geoseg.core.spec import ObjectChoice
+from geoseg.core.types.json_value import UntypedDict, UntypedMapping
 from geoseg.errors import OutputError, UsageError
 from geoseg.io.edits.edit_log import EDITS_FILE
 from geoseg.io.edits.layer_tables import has_column, read_rows
@@ -108,7 +108,7 @@ class FinishedMap:
         return self.original(path).exists()
 
     @cached_property
-    def record(self) -> Mapping[str, Any]:
+    def record(self) -> UntypedMapping:
         """Record of the run, as it was before the first edit."""
         return _read_record(self.original(self.bundle.run_record))
 
@@ -178,13 +178,13 @@ class FinishedMap:
         )
 
     @property
-    def options(self) -> Mapping[str, Any]:
+    def options(self) -> UntypedMapping:
         """Options of the run."""
-        options: Mapping[str, Any] = self.record["options"]
+        options: UntypedMapping = self.record["options"]
         return options
 
 
-def _read_record(path: Path) -> dict[str, Any]:
+def _read_record(path: Path) -> UntypedDict:
     try:
         record = json.loads(path.read_text())
         usable = isinstance(record["identity"], dict) and isinstance(record["files"], dict)

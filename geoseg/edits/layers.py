@@ -12,6 +12,7 @@ import numpy as np
 from geoseg.core.digest import sha256_of_json
 from geoseg.core.layer import SEGMENTS
 from geoseg.core.segments import Segments
+from geoseg.core.types.json_value import UntypedDict
 from geoseg.core.window import Window
 from geoseg.edits.feature_ids import FID, FeatureIds
 from geoseg.edits.finished_map import FinishedMap
@@ -57,7 +58,7 @@ class LayerTask:
         return tags_of(self.finished.original(path)) | {"GEOSEG_EDITS": str(len(self.log.active))}
 
 
-def write_rasters(task: LayerTask) -> dict[str, Any]:
+def write_rasters(task: LayerTask) -> UntypedDict:
     """Write class raster and confidence.
 
     Returns:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
-from typing import Any
 
+from geoseg.core.types.json_value import UntypedDict
 from geoseg.errors import UsageError
 from geoseg.interactive.model import ClickModel
 from geoseg.interactive.noc import MAX_CLICKS, count_clicks, simulate
@@ -23,7 +23,7 @@ def evaluate_clicks(
     *,
     ious: Sequence[float] = IOUS,
     most: int = MAX_CLICKS,
-) -> dict[str, Any]:
+) -> UntypedDict:
     """Click on objects until the answers are good enough, and count.
 
     Args:

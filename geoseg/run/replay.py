@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from typing import Any
 
 from pyproj import CRS
 
 from geoseg.core.choices import EditPolicy
 from geoseg.core.legend import Legend
+from geoseg.core.types.json_value import UntypedDict
 from geoseg.edits.finished_map import FinishedMap
 from geoseg.edits.save import save_edits
 from geoseg.errors import OutputError
@@ -71,10 +71,10 @@ def keep_log(work: RunPaths, log: EditLog, grid: LayerGrid, legend: Legend) -> N
     write_log(work.building.directory / EDITS_FILE, log, crs_wkt=grid.crs_wkt, names=names)
 
 
-def replay(bundle: Bundle, log: EditLog) -> dict[str, Any]:
+def replay(bundle: Bundle, log: EditLog) -> UntypedDict:
     """Make the edits again on a new map and return its run record. The caller holds the lock."""
     save_edits(FinishedMap(bundle=bundle), log)
-    record: dict[str, Any] = json.loads(bundle.run_record.read_text())
+    record: UntypedDict = json.loads(bundle.run_record.read_text())
     return record
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from geoseg.core.layer import CLASSES, CONFIDENCE
 from geoseg.core.legend import Legend
+from geoseg.core.types.json_value import UntypedDict
 from geoseg.io.tiles.address import Bounds, TileAddress
 from geoseg.io.tiles.pictures import Picture, change_palette, code_table, empty_picture, imagery_picture
 from geoseg.io.tiles.raster import Pixels, Resampling
@@ -51,7 +52,7 @@ def changes_tile(layers: SceneLayers, other: SceneLayers, address: TileAddress, 
     return change_palette().picture(Pixels(values=differ.astype(np.uint8)[None], valid=np.ones_like(differ)))
 
 
-def areas(layers: SceneLayers, other: SceneLayers | None, bounds: Bounds) -> dict[str, Any]:
+def areas(layers: SceneLayers, other: SceneLayers | None, bounds: Bounds) -> UntypedDict:
     """Count the area of each class in an extent.
 
     Args:
@@ -82,7 +83,7 @@ def areas(layers: SceneLayers, other: SceneLayers | None, bounds: Bounds) -> dic
     }
 
 
-def least_certain(layers: SceneLayers, most: int, least_m2: float) -> dict[str, Any]:
+def least_certain(layers: SceneLayers, most: int, least_m2: float) -> UntypedDict:
     """List the places where the model is least certain, worst first: polygons, or cells of the confidence raster."""
     legend = layers.legend
     hidden = () if legend is None or legend.background is None else (legend.background,)
@@ -109,7 +110,7 @@ def _by_name(pixels: Pixels, own: Legend, common: Legend) -> npt.NDArray[np.int1
     return np.asarray(code_table(numbers)[pixels.values[0].astype(np.int64).clip(0, 255)], np.int16)
 
 
-def _cells(layers: SceneLayers, most: int) -> list[dict[str, Any]]:
+def _cells(layers: SceneLayers, most: int) -> list[UntypedDict]:
     """Average confidence in cells of the scene, and list the lowest."""
     raster = layers.rasters[CONFIDENCE].raster
     grid = raster.grid(raster.bounds, _CELLS * 8)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal
 
 from fastapi import Depends, FastAPI, HTTPException, Path, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -11,6 +11,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from geoseg.core.text import printable
+from geoseg.core.types.json_value import UntypedDict
 from geoseg.errors import GeosegError
 from geoseg.io.tiles.address import MAX_ZOOM, TILE_SIDES, TileAddress
 from geoseg.io.tiles.polygons import MVT, Polygon, PolygonTable
@@ -101,15 +102,15 @@ def _file(name: str, request: Request) -> Response:
 
 def _add_facts(app: FastAPI, view: MapView, gate: Gate) -> None:
     @app.get("/api/view")
-    async def overview() -> dict[str, Any]:
+    async def overview() -> UntypedDict:
         return describe.view(view)
 
     @app.get("/api/footprints")
-    async def footprints() -> dict[str, Any]:
+    async def footprints() -> UntypedDict:
         return describe.footprints(view.run)
 
     @app.get("/api/{which}/{scene}")
-    async def scene_facts(which: Which, scene: SceneIndex, request: Request) -> dict[str, Any]:
+    async def scene_facts(which: Which, scene: SceneIndex, request: Request) -> UntypedDict:
         return await gate.run(request, lambda: describe.scene(_layers(view, which, scene)))
 
 
@@ -195,8 +196,8 @@ def _table(layers: SceneLayers, name: str) -> PolygonTable:
 
 def _add_questions(app: FastAPI, view: MapView, gate: Gate) -> None:
     @app.get("/api/{which}/{scene}/areas")
-    async def class_areas(of: Scene, extent: Extent, request: Request) -> dict[str, Any]:
-        def work() -> dict[str, Any]:
+    async def class_areas(of: Scene, extent: Extent, request: Request) -> UntypedDict:
+        def work() -> UntypedDict:
             other = None if view.other is None or of.which == "b" else _layers(view, "b", of.scene)
             return areas(of.layers(view), other, extent.bounds)
 
@@ -208,14 +209,14 @@ def _add_questions(app: FastAPI, view: MapView, gate: Gate) -> None:
         request: Request,
         most: Annotated[int, Query(ge=1, le=500)] = 100,
         least_m2: Annotated[float, Query(ge=0, le=1e12, allow_inf_nan=False)] = 0.0,
-    ) -> dict[str, Any]:
+    ) -> UntypedDict:
         return await gate.run(request, lambda: least_certain(of.layers(view), most, least_m2))
 
     @app.get("/api/{which}/{scene}/{layer}/polygon")
     async def polygon(
         of: Scene, layer: LayerName, request: Request, row: Row | None = None, object_id: Row | None = None
-    ) -> dict[str, Any]:
-        def work() -> dict[str, Any]:
+    ) -> UntypedDict:
+        def work() -> UntypedDict:
             table = _table(of.layers(view), layer)
             if row is not None and object_id is None:
                 return _found(table.polygon(row))
@@ -226,13 +227,11 @@ def _add_questions(app: FastAPI, view: MapView, gate: Gate) -> None:
         return await gate.run(request, work)
 
     @app.get("/api/{which}/{scene}/{layer}/at")
-    async def polygon_at(
-        of: Scene, layer: LayerName, request: Request, lon: Longitude, lat: Latitude
-    ) -> dict[str, Any]:
+    async def polygon_at(of: Scene, layer: LayerName, request: Request, lon: Longitude, lat: Latitude) -> UntypedDict:
         return await gate.run(request, lambda: _found(_table(of.layers(view), layer).at(lon, lat)))
 
 
-def _found(polygon: Polygon | None) -> dict[str, Any]:
+def _found(polygon: Polygon | None) -> UntypedDict:
     if polygon is None:
         raise HTTPException(404)
     return describe.polygon(polygon)

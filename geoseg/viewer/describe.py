@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from geoseg.core.text import printable
+from geoseg.core.types.json_value import UntypedDict
 from geoseg.io.tiles.polygons import TILE_LAYER, Polygon
 from geoseg.viewer.layers import RasterView, SceneLayers, polygon_label
 from geoseg.viewer.opened import MapView, Run
@@ -13,7 +12,7 @@ _POLYGON_ZOOMS = 5
 """Zooms below the scene's own at which polygons are drawn; farther off the class map shows the same."""
 
 
-def view(shown: MapView) -> dict[str, Any]:
+def view(shown: MapView) -> UntypedDict:
     """Describe what was opened."""
     scenes = [{"id": index, "name": entry.name, "state": entry.state} for index, entry in enumerate(shown.run.scenes)]
     return {
@@ -25,7 +24,7 @@ def view(shown: MapView) -> dict[str, Any]:
     }
 
 
-def footprints(run: Run) -> dict[str, Any]:
+def footprints(run: Run) -> UntypedDict:
     """Describe the footprints of all scenes, GeoJSON."""
     features = [
         {
@@ -40,7 +39,7 @@ def footprints(run: Run) -> dict[str, Any]:
     return {"type": "FeatureCollection", "features": features}
 
 
-def scene(layers: SceneLayers) -> dict[str, Any]:
+def scene(layers: SceneLayers) -> UntypedDict:
     """Describe the layers of a scene."""
     legend = layers.legend
     classes = [] if legend is None else legend.classes
@@ -75,7 +74,7 @@ def scene(layers: SceneLayers) -> dict[str, Any]:
     }
 
 
-def polygon(found: Polygon) -> dict[str, Any]:
+def polygon(found: Polygon) -> UntypedDict:
     """Describe a polygon."""
     attributes = {
         name: printable(value) if isinstance(value, str) else value for name, value in found.attributes.items()
@@ -87,7 +86,7 @@ def _zoom(layers: SceneLayers) -> int:
     return max(entry.raster.native_zoom for entry in layers.rasters.values())
 
 
-def _raster(entry: RasterView) -> dict[str, Any]:
+def _raster(entry: RasterView) -> UntypedDict:
     return {
         "id": entry.id,
         "label": entry.label,

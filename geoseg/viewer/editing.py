@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,7 @@ from shapely.geometry import mapping, shape
 from shapely.geometry.base import BaseGeometry
 
 from geoseg.core.text import printable
+from geoseg.core.types.json_value import UntypedDict
 from geoseg.edits.session import EditSession, open_session
 from geoseg.errors import GeosegError, ModelError, OutputError, StaleRevisionError, UsageError
 from geoseg.interactive.model import ClickModel, load_click_model
@@ -49,7 +50,7 @@ class EditAsked(_Asked):
     """An edit as the page asks for it; the geometry is GeoJSON in degrees."""
 
     kind: EditKind
-    geometry: dict[str, Any] | None = None
+    geometry: UntypedDict | None = None
     class_code: Annotated[int, Field(ge=0, le=255)] | None = None
     ids: Annotated[list[int], Field(max_length=1000)] = []
     layer: VectorName = "objects"
@@ -96,13 +97,13 @@ class Editor:
         self._model: ClickModel | None = None
         self._refused = ""
 
-    def state(self, scene: int) -> dict[str, Any]:
+    def state(self, scene: int) -> UntypedDict:
         """Describe the corrections of a scene after reading its log again."""
         place = self._place(scene)
         place.session.refresh()
         return self._described(place)
 
-    def apply(self, scene: int, asked: EditAsked) -> dict[str, Any]:
+    def apply(self, scene: int, asked: EditAsked) -> UntypedDict:
         """Add an edit to the log."""
         place = self._place(scene)
         geometry = None if asked.geometry is None else _moved(_read(asked.geometry), place.to_scene)
@@ -117,7 +118,7 @@ class Editor:
         place.session.apply(edit, revision=asked.revision)
         return self._described(place)
 
-    def step(self, scene: int, asked: StepAsked) -> dict[str, Any]:
+    def step(self, scene: int, asked: StepAsked) -> UntypedDict:
         """Undo, redo or save."""
         place = self._place(scene)
         getattr(place.session, asked.step)(revision=asked.revision)
@@ -127,7 +128,7 @@ class Editor:
             self.view.run.forget(scene)
         return self._described(place)
 
-    def outline(self, scene: int, asked: ClicksAsked) -> dict[str, Any]:
+    def outline(self, scene: int, asked: ClicksAsked) -> UntypedDict:
         """Answer clicks with the outline of an object, GeoJSON in degrees; None where the answer is empty."""
         place = self._place(scene)
         session = self._click_session(scene)
@@ -176,7 +177,7 @@ class Editor:
                 self._refused = printable(str(error))
         return self._model
 
-    def _described(self, place: _Place) -> dict[str, Any]:
+    def _described(self, place: _Place) -> UntypedDict:
         log = place.session.log
         pending = [
             {
@@ -203,23 +204,23 @@ def add_editing(app: FastAPI, view: MapView, gate: Gate, click_model: str) -> No
     editor = Editor(view, click_model)
 
     @app.get("/edits/{scene}")
-    async def state(scene: SceneIndex, request: Request) -> dict[str, Any]:
+    async def state(scene: SceneIndex, request: Request) -> UntypedDict:
         return await gate.run(request, lambda: _answered(lambda: editor.state(scene)))
 
     @app.post("/edits/{scene}")
-    async def apply(scene: SceneIndex, asked: EditAsked, request: Request) -> dict[str, Any]:
+    async def apply(scene: SceneIndex, asked: EditAsked, request: Request) -> UntypedDict:
         return await gate.run(request, lambda: _answered(lambda: editor.apply(scene, asked)))
 
     @app.post("/edits/{scene}/step")
-    async def step(scene: SceneIndex, asked: StepAsked, request: Request) -> dict[str, Any]:
+    async def step(scene: SceneIndex, asked: StepAsked, request: Request) -> UntypedDict:
         return await gate.run(request, lambda: _answered(lambda: editor.step(scene, asked)))
 
     @app.post("/clicks/{scene}")
-    async def clicks(scene: SceneIndex, asked: ClicksAsked, request: Request) -> dict[str, Any]:
+    async def clicks(scene: SceneIndex, asked: ClicksAsked, request: Request) -> UntypedDict:
         return await gate.run(request, lambda: _answered(lambda: editor.outline(scene, asked)))
 
 
-def _answered(work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+def _answered(work: Callable[[], UntypedDict]) -> UntypedDict:
     """Do work, and turn refusals that the operator can mend into answers that say so."""
     try:
         return work()
@@ -233,7 +234,7 @@ def _answered(work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         raise
 
 
-def _read(geometry: dict[str, Any]) -> BaseGeometry:
+def _read(geometry: UntypedDict) -> BaseGeometry:
     try:
         found: BaseGeometry = shape(geometry)
         points = shapely.get_coordinates(found)

@@ -8,13 +8,14 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
 from geoseg.core.layer import CLASSES, CONFIDENCE, OBJECTS, SEGMENTS, RasterLayer, whole_class_map_schema
 from geoseg.core.legend import Legend
 from geoseg.core.text import printable
+from geoseg.core.types.json_value import UntypedDict
 from geoseg.errors import GeosegError
 from geoseg.io.files.drivers import is_remote
 from geoseg.io.labels.raster_legend import legend_of
@@ -183,7 +184,7 @@ def polygon_label(layer: str) -> str:
     return _LABELS.get(layer, layer.replace("_", " ").capitalize())
 
 
-def read_record(bundle: Bundle) -> dict[str, Any]:
+def read_record(bundle: Bundle) -> UntypedDict:
     """Read ``run.json``; empty if it is damaged."""
     with suppress(OSError, ValueError), bundle.run_record.open("rb") as file:
         record = json.loads(file.read(_MOST_BYTES))
@@ -210,7 +211,7 @@ def _add_percent(making: _Making, layer: RasterLayer, path: Path) -> None:
 
 
 def _add_imagery(
-    making: _Making, bundle: Bundle, record: dict[str, Any], options: OpenOptions, classes: TiledRaster
+    making: _Making, bundle: Bundle, record: UntypedDict, options: OpenOptions, classes: TiledRaster
 ) -> None:
     shown = shown_imagery(record.get("imagery"))
     if shown is None:
@@ -257,7 +258,7 @@ def _stretch_of(raster: TiledRaster) -> tuple[tuple[float, float], ...] | None:
     return tuple(ends)
 
 
-def _facts(record: dict[str, Any]) -> Iterator[tuple[str, str]]:
+def _facts(record: UntypedDict) -> Iterator[tuple[str, str]]:
     with suppress(KeyError, TypeError, ValueError):
         model = record["model"]
         yield "Model", printable(f"{model['name']} {model['version']}")

@@ -9,10 +9,11 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from geoseg.archive.manifest import Manifest
 from geoseg.core.text import printable
+from geoseg.core.types.json_value import UntypedDict
 from geoseg.errors import UsageError
 from geoseg.io.files.drivers import is_remote
 from geoseg.io.publish.bundle import ARCHIVE_RECORDS, Bundle
@@ -40,7 +41,7 @@ class SceneEntry:
     name: str
     state: str = "done"
     bundle: Bundle | None = None
-    geometry: dict[str, Any] | None = None
+    geometry: UntypedDict | None = None
 
 
 @dataclass(slots=True)
@@ -174,7 +175,7 @@ def _bundle_in(folder: Path) -> Bundle:
     return Bundle(directory=folder, stem=stem)
 
 
-def _footprint(bundle: Bundle) -> dict[str, Any] | None:
+def _footprint(bundle: Bundle) -> UntypedDict | None:
     with suppress(OSError, ValueError, KeyError), bundle.item.open("rb") as file:
         geometry = json.loads(file.read(_MOST_BYTES))["geometry"]
         return geometry if isinstance(geometry, dict) else None

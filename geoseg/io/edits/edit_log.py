@@ -15,6 +15,7 @@ import pyogrio.raw
 import shapely
 from shapely.geometry.base import BaseGeometry
 
+from geoseg.core.types.json_value import UntypedDict
 from geoseg.errors import GeosegError, SceneError
 from geoseg.io.checks.geopackage import check_geopackage
 from geoseg.io.edits.edit import Edit, EditLog, LoggedEdit, Paint
@@ -125,7 +126,7 @@ def _entry(row: Sequence[Any], paints: Mapping[str, Sequence[Paint]]) -> LoggedE
 
 def _request(edit: Edit) -> str:
     geometry = None if edit.geometry is None else shapely.to_wkb(edit.geometry, hex=True)
-    fields: dict[str, Any] = {
+    fields: UntypedDict = {
         "kind": edit.kind,
         "geometry": geometry,
         "class_code": edit.class_code,

@@ -9,13 +9,14 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 import rasterio
 
 from geoseg.core.legend import LegendClass
+from geoseg.core.types.json_value import UntypedDict, UntypedMapping
 from geoseg.core.window import Window
 from geoseg.errors import SceneError, UsageError
 from geoseg.io.files.gdal_messages import suppress_gdal_messages
@@ -125,7 +126,7 @@ def read_coco_panoptic(path: Path, folder: Path | None = None) -> CocoPanoptic:
     )
 
 
-def _picture(entry: Mapping[str, Any], folder: Path, categories: Mapping[int, str]) -> CocoPicture:
+def _picture(entry: UntypedMapping, folder: Path, categories: Mapping[int, str]) -> CocoPicture:
     segments = tuple(
         CocoSegment(id=int(one["id"]), category=int(one["category_id"]), crowd=bool(one.get("iscrowd", 0)))
         for one in entry["segments_info"]
@@ -180,7 +181,7 @@ def write_coco_panoptic(
     write_json(path, {"images": images, "annotations": annotations, "categories": categories})
 
 
-def _info(segment: CocoSegment, ids: npt.NDArray[np.int64]) -> dict[str, Any]:
+def _info(segment: CocoSegment, ids: npt.NDArray[np.int64]) -> UntypedDict:
     rows, cols = np.nonzero(ids == segment.id)
     box = [0, 0, 0, 0]
     if len(rows):

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 import rasterio
 
+from geoseg.core.types.arrays import AnyArray
 from geoseg.io.files.drivers import driver_of, gdal_settings
 from geoseg.io.files.gdal_messages import suppress_gdal_messages
 from geoseg.io.files.gdal_name import gdal_name
@@ -30,7 +31,7 @@ _CLASS = re.compile(r"(thing|stuff) (.+)", re.DOTALL)
 _CODE = re.compile(r"class_(\d{1,3})", re.IGNORECASE)
 
 
-def panoptic_labels(code: npt.NDArray[Any], thing: npt.NDArray[Any]) -> npt.NDArray[np.int32]:
+def panoptic_labels(code: AnyArray, thing: AnyArray) -> npt.NDArray[np.int32]:
     """Combine class codes and numbers of things, 0 for stuff.
 
     Example:
@@ -41,12 +42,12 @@ def panoptic_labels(code: npt.NDArray[Any], thing: npt.NDArray[Any]) -> npt.NDAr
     return labels
 
 
-def codes_of(labels: npt.NDArray[Any]) -> npt.NDArray[Any]:
+def codes_of(labels: AnyArray) -> AnyArray:
     """Return the class code of each label."""
     return labels % PER_THING
 
 
-def things_of(labels: npt.NDArray[Any]) -> npt.NDArray[Any]:
+def things_of(labels: AnyArray) -> AnyArray:
     """Return the number of the thing of each label, 0 for stuff."""
     return labels // PER_THING
 

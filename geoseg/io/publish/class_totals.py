@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from geoseg.core.ground import pixel_sides_m
 from geoseg.core.legend import Legend
+from geoseg.core.types.json_value import UntypedDict
 from geoseg.core.window import Window
 from geoseg.io.publish.grid import LayerGrid
 
@@ -39,7 +39,7 @@ class ClassTotals:
             self.add(window, codes)
             yield window, codes
 
-    def entries(self, legend: Legend) -> list[dict[str, Any]]:
+    def entries(self, legend: Legend) -> list[UntypedDict]:
         """List code, name, pixels and area of the classes of a legend, as in the run record."""
         return [
             {
@@ -51,7 +51,7 @@ class ClassTotals:
             for entry in legend.classes
         ]
 
-    def of_code(self, code: int) -> dict[str, Any]:
+    def of_code(self, code: int) -> UntypedDict:
         """Return pixels and area of one code."""
         return {"pixels": int(self._pixels[code]), "area_m2": round(float(self._area_m2[code]), 3)}
 

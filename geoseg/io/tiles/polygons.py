@@ -16,6 +16,7 @@ import shapely
 from pyproj import CRS, Transformer
 from pyproj.exceptions import CRSError, ProjError
 
+from geoseg.core.types.json_value import UntypedDict
 from geoseg.errors import SceneError
 from geoseg.io.checks.geopackage import quoted
 from geoseg.io.files.sqlite_file import read_only
@@ -51,7 +52,7 @@ class Polygon:
     """
 
     id: int
-    attributes: dict[str, Any]
+    attributes: UntypedDict
     bounds: Bounds
 
 

@@ -21,6 +21,7 @@ from rasterio.vrt import WarpedVRT
 from rasterio.warp import calculate_default_transform, transform_bounds
 from rio_tiler.reader import part
 
+from geoseg.core.types.arrays import AnyArray
 from geoseg.errors import SceneError
 from geoseg.io.files.drivers import driver_of, gdal_settings
 from geoseg.io.files.gdal_name import gdal_name
@@ -50,7 +51,7 @@ class Pixels:
         valid: (y, x) bool; False outside the raster and where it has no data.
     """
 
-    values: npt.NDArray[Any]
+    values: AnyArray
     valid: npt.NDArray[np.bool_]
 
 
@@ -210,7 +211,7 @@ class TiledRaster:
 
     def _read(self, bounds: Bounds, crs: CRS, shape: tuple[int, int], resampling: Resampling) -> Pixels:
         rows, cols = shape
-        values: list[npt.NDArray[Any]] = []
+        values: list[AnyArray] = []
         valid = np.ones(shape, bool)
         with self._handle() as handle, gdal_settings():
             try:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +12,7 @@ from geoseg.core.class_choice import object_codes
 from geoseg.core.layer import CLASSES, CONFIDENCE, RasterLayer
 from geoseg.core.segments import Segments
 from geoseg.core.spec import ObjectChoice, PanopticChoice
+from geoseg.core.types.json_value import UntypedMapping
 from geoseg.core.window import Window
 from geoseg.inference.panoptic.counted import CountedThings
 from geoseg.inference.panoptic.scene import COLUMNS, PanopticRules, ScenePanoptic
@@ -30,7 +30,7 @@ from geoseg.vector.spec import VectorSpec
 from geoseg.vector.vectorise import Tracing, vectorise_labels
 
 
-def write_panoptic(layer: LayerJob) -> Mapping[str, Any]:
+def write_panoptic(layer: LayerJob) -> UntypedMapping:
     """Write the raster of labels, with the names of the classes in its metadata, and count the things."""
     one, legend = layer.layer, layer.job.model.card.legend
     assert isinstance(one, RasterLayer)  # noqa: S101 - its role says so
@@ -47,7 +47,7 @@ def write_panoptic(layer: LayerJob) -> Mapping[str, Any]:
         return {"things": len(found)}
 
 
-def write_panoptic_segments(layer: LayerJob) -> Mapping[str, Any]:
+def write_panoptic_segments(layer: LayerJob) -> UntypedMapping:
     """Draw stuff as regions and things as objects, with shared edges, and count them."""
     plan, legend, grid = layer.job.plan, layer.job.model.card.legend, layer.grid
     path = layer.job.work.building.file_of(layer.layer)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +12,7 @@ import numpy as np
 
 from geoseg.core.layer import CLASSES, PANOPTIC, raster_suffix
 from geoseg.core.legend import LegendClass
+from geoseg.core.types.json_value import UntypedDict, UntypedMapping
 from geoseg.core.window import Window
 from geoseg.errors import SceneError, UsageError
 from geoseg.io.labels.class_raster import ClassRaster, ClassRules
@@ -79,9 +80,7 @@ class _Classes:
         ]
 
 
-def evaluate_panoptic(
-    prediction: Path, reference: Path | None, reading: PanopticReading | None = None
-) -> dict[str, Any]:
+def evaluate_panoptic(prediction: Path, reference: Path | None, reading: PanopticReading | None = None) -> UntypedDict:
     """Score panoptic maps against a reference: one tally over all scenes, each pixel once.
 
     A whole mosaic is one image: each of its classes of stuff is one segment.
@@ -147,7 +146,7 @@ def _longer(one: Tally, other: Tally) -> Tally:
 
 def _report(
     prediction: Path, reference: Path | None, how: PanopticReading, found: tuple[_Classes, int, Tally, Tally | None]
-) -> dict[str, Any]:
+) -> UntypedDict:
     known, images, masks, edges = found
     report = {"prediction": str(prediction), "reference": str(reference), "images": images}
     report |= _values(masks, known)
@@ -156,7 +155,7 @@ def _report(
     return report
 
 
-def _values(one: Tally, known: _Classes) -> dict[str, Any]:
+def _values(one: Tally, known: _Classes) -> UntypedDict:
     codes = np.flatnonzero(one.occurs).tolist()
     return {
         "all": one.mean(codes),
@@ -296,7 +295,7 @@ def _write_coco(folder: Path, pairs: list[_Pair], known: _Classes) -> None:
     classes = known.listed(codes)
     for place, name in enumerate(("reference", "prediction")):
         maps = (pair.reference if place == 0 else pair.prediction for pair in pairs)
-        pictures: Mapping[str, Any] = {
+        pictures: UntypedMapping = {
             pair.name: _numbered(one, pair.tables[place]) for pair, one in zip(pairs, maps, strict=True)
         }
         write_coco_panoptic(folder / f"{name}.json", pictures, classes)

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 
+from geoseg.core.types.arrays import AnyArray
+from geoseg.core.types.json_value import UntypedDict
 from geoseg.score.panoptic.pairs import VOID, PairCounts
 
 I64 = npt.NDArray[np.int64]
@@ -101,14 +103,14 @@ class Tally:
         pq, sq, rq = (None if not chosen else float(values[chosen].mean()) for values in self.scores())
         return {"pq": pq, "sq": sq, "rq": rq, "classes": len(chosen)}
 
-    def of_class(self, code: int) -> dict[str, Any]:
+    def of_class(self, code: int) -> UntypedDict:
         """Scores and counts of one class; scores are None where it does not occur."""
         pq, sq, rq = (float(values[code]) if self.occurs[code] else None for values in self.scores())
         counts = {name: int(getattr(self, name)[code]) for name in ("matched", "extra", "missed")}
         return {"pq": pq, "sq": sq, "rq": rq} | counts
 
 
-def _over(one: npt.NDArray[Any], other: npt.NDArray[Any]) -> F64:
+def _over(one: AnyArray, other: AnyArray) -> F64:
     return np.asarray(np.divide(one, other, out=np.zeros(len(one)), where=other > 0), np.float64)
 
 
