@@ -52,9 +52,10 @@ def click_energy(probability: Tensor, squares: Tensor) -> tuple[Tensor, Tensor]:
     Returns:
         The energy, a scalar, and the largest difference at positive and at negative clicks, (2,).
     """
-    wanted = torch.cat([1 - probability, probability], dim=1) * squares
-    means = wanted.square().sum((0, 2, 3)) / (squares.sum((0, 2, 3)) + 1e-5)
-    return means.sum(), wanted.detach().amax((0, 2, 3))
+    positive, negative = squares.split(1, dim=1)
+    missed, wrong = (1 - probability) * positive, probability * negative
+    energy = missed.square().sum() / (positive.sum() + 1e-5) + wrong.square().sum() / (negative.sum() + 1e-5)
+    return energy, torch.stack([missed.detach().max(), wrong.detach().max()])
 
 
 def refine(changed: Changed, begin: Numbers, squares: Tensor, settings: BrsSettings) -> tuple[Numbers, Tensor]:

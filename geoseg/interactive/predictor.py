@@ -144,7 +144,9 @@ class _FeatureRefinement:
         def changed(numbers: Tensor) -> tuple[Tensor, Tensor]:
             scale, bias = numbers.reshape(2, 1, -1, 1, 1)
             penalty = brs.penalty * (scale.square().sum() + brs.bias_penalty * bias.square().sum())
-            turned = features._replace(main=features.main * (1 + scale) + bias)
+            # repeated, not broadcast over the images, so that gradients are summed as in the authors' code
+            each = (len(features.main), 1, 1, 1)
+            turned = features._replace(main=features.main * (1 + scale).repeat(each) + bias.repeat(each))
             return self._network.finish(turned, self._place, view.images), penalty
 
         if view.clicks < 2:

@@ -22,7 +22,7 @@ from geoseg.interactive.model import ClickModel
 from geoseg.interactive.outline import outline
 from geoseg.interactive.pixels import MOST_PX, covering, own_pixels, read_window, surroundings
 from geoseg.interactive.predictor import Predictor, PredictorSettings
-from geoseg.interactive.zoom import ZoomSettings
+from geoseg.interactive.zoom import zoom_for
 
 if TYPE_CHECKING:
     from affine import Affine
@@ -89,7 +89,7 @@ class ClickSession:
         self.scene = scene
         self.model = model
         self._plan = own_pixels(scene, model.card, spec)
-        self._settings = PredictorSettings(method=method, zoom=ZoomSettings(target_px=model.card.tile_px))
+        self._settings = PredictorSettings(method=method, zoom=zoom_for(model.card.tile_px))
         self._transform: Affine = scene.geobox.transform
         self._extent = scene.extent
         self._answering = threading.Lock()

@@ -36,6 +36,17 @@ class ZoomSettings:
     threshold: float = 0.5
 
 
+_LEAST_SHARE = 0.43
+
+
+def zoom_for(tile_px: int) -> ZoomSettings:
+    """Return the zoom for a model: the authors', or a smaller one where it learnt on smaller tiles than theirs."""
+    usual = ZoomSettings()
+    if tile_px >= usual.target_px:
+        return usual
+    return ZoomSettings(target_px=tile_px, least_px=round(_LEAST_SHARE * tile_px))
+
+
 @dataclass(frozen=True, slots=True)
 class Crop:
     """A rectangle of pixels; first and last row and column, both inside."""

@@ -45,11 +45,22 @@ BUNDLED: MappingProxyType[str, tuple[str, str]] = MappingProxyType(
 """Bundled models: name to (file under ``geoseg/models/shipped``, sha256 of the file)."""
 
 
+CLICK_MODELS: MappingProxyType[str, tuple[str, str]] = MappingProxyType(
+    {
+        "clicks": (
+            "clicks.safetensors",
+            "f2ca1cccfad39f51d20b22ad8ffba48d3f2a33cc558deb5cc4310abdf393ecb5",
+        ),
+    }
+)
+"""Bundled models of task ``interactive``, which answer clicks and map no scene; as ``BUNDLED``."""
+
+
 def resolve(name_or_path: str) -> tuple[Path, str | None]:
     """Find a model's file.
 
     Args:
-        name_or_path: a name of ``BUNDLED``, or the path of a model file.
+        name_or_path: a name of ``BUNDLED`` or of ``CLICK_MODELS``, or the path of a model file.
 
     Returns:
         The file, and the digest it must have when it is a bundled one.
@@ -57,14 +68,14 @@ def resolve(name_or_path: str) -> tuple[Path, str | None]:
     Raises:
         ModelError: the text is neither a known name nor a path.
     """
-    if name_or_path in BUNDLED:
-        file, sha256 = BUNDLED[name_or_path]
+    known = {**BUNDLED, **CLICK_MODELS}
+    if name_or_path in known:
+        file, sha256 = known[name_or_path]
         return MODELS / file, sha256
     path = Path(name_or_path)
     if os.path.exists(path) or path.suffix or len(path.parts) > 1:  # noqa: PTH110 - no error for a name too long
         return path, None
-    known = ", ".join(BUNDLED)
-    raise ModelError(f"model {name_or_path!r} is unknown; bundled: {known}. Or pass a .safetensors file.")
+    raise ModelError(f"model {name_or_path!r} is unknown; bundled: {', '.join(known)}. Or pass a .safetensors file.")
 
 
 def preview(name: str) -> Path | None:

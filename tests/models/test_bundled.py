@@ -12,7 +12,7 @@ import torch
 from geoseg.data.labelled import read_source
 from geoseg.errors import ModelError
 from geoseg.io.weights.model_file import read_model
-from geoseg.models.bundled import BUNDLED, MODELS, resolve
+from geoseg.models.bundled import BUNDLED, CLICK_MODELS, MODELS, resolve
 from geoseg.nn import build
 from geoseg.training.recipe import read_recipe
 from geoseg.training.score import confusion, iou, predict_class_indices
@@ -40,7 +40,9 @@ def _network(name: str) -> torch.nn.Module:
 
 def test_the_folder_holds_the_models_and_a_preview_of_each() -> None:
     previews = {f"{name}.jpg" for name in BUNDLED}
-    assert {path.name for path in MODELS.iterdir()} == {file for file, _ in BUNDLED.values()} | previews
+    assert {path.name for path in MODELS.iterdir()} == {
+        file for file, _ in (*BUNDLED.values(), *CLICK_MODELS.values())
+    } | previews
 
 
 @pytest.mark.parametrize("name", BUNDLED)
@@ -102,6 +104,24 @@ def test_missing_pixels_beside_the_picture_change_little_far_from_them(name: str
         whole, part = network(x).argmax(1), network(holed).argmax(1)
     far = (whole == part)[..., 384 - card.halo_px // 2 :]
     assert far.float().mean() > 0.9
+
+
+@pytest.mark.parametrize("name", CLICK_MODELS)
+def test_a_model_of_clicks_is_the_one_it_says_and_answers_a_click(name: str) -> None:
+    path, sha256 = resolve(name)
+    assert path.stat().st_size < 16e6
+    _, card = read_model(path, sha256)
+    assert (card.name, card.task) == (name, "interactive")
+    assert card.scores
+    assert all(source.licence and source.split for source in card.trained_on)
+    recipe = read_recipe(ROOT / "configs" / "train" / f"{name}.yaml")
+    for field in ("architecture", "bands", "legend", "gsd_m", "tile_px", "halo_px", "licence", "title", "description"):
+        assert getattr(card, field) == getattr(recipe, field), field
+    x = torch.zeros(1, 3, 96, 96)
+    x[..., 30:60, 30:60] = 1.5
+    with torch.inference_mode():
+        logits = _network(name)(x, torch.tensor([[[45.0, 45.0], [10.0, 10.0]]]))
+    assert logits[0, 0, 45, 45] > logits[0, 0, 10, 10]
 
 
 def test_names_and_paths_are_told_apart(tmp_path: Path) -> None:

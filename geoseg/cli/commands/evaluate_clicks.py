@@ -30,7 +30,8 @@ def clicks(
     iou: Annotated[str, typer.Option(help="Intersections over union that clicks are counted for.")] = "0.8,0.85,0.9",
     objects: Annotated[int, typer.Option(min=1, help="Most polygons that are clicked on, spread over the file.")] = 100,
     zoom_px: Annotated[
-        int | None, typer.Option(min=32, max=2048, help="Longer side of the zoomed view; default: the model's tile.")
+        int | None,
+        typer.Option(min=32, max=2048, help="Longer side of the zoomed view; default: the model's."),
     ] = None,
     bands: Annotated[str | None, typer.Option(help="Bands of the scene in the model's order, e.g. 4,3,2.")] = None,
     value_range: Annotated[
@@ -47,14 +48,16 @@ def clicks(
     from geoseg.interactive.evaluate import evaluate_clicks
     from geoseg.interactive.model import load_click_model
     from geoseg.interactive.predictor import PredictorSettings
-    from geoseg.interactive.zoom import ZoomSettings
+    from geoseg.interactive.zoom import ZoomSettings, zoom_for
 
     if (data is None) == (scene is None) or (scene is None) != (reference is None):
         raise UsageError("give --data, or --scene with --reference.")
     check_out(out, (data, scene, reference), overwrite=overwrite)
     ious = _ious(iou)
     loaded = load_click_model(model, device)
-    settings = PredictorSettings(method=method, zoom=ZoomSettings(target_px=zoom_px or loaded.card.tile_px))
+    settings = PredictorSettings(
+        method=method, zoom=zoom_for(loaded.card.tile_px) if zoom_px is None else ZoomSettings(target_px=zoom_px)
+    )
     targets = _targets(loaded, (data, scene, reference), objects, (bands, value_range))
     values = evaluate_clicks(targets, loaded, settings, ious=ious, most=max_clicks)
     deliver(values, out, as_json=as_json)

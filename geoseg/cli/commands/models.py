@@ -35,7 +35,7 @@ def _list(
 ) -> None:
     if context.invoked_subcommand is not None:
         return
-    from geoseg.models.bundled import BUNDLED, preview
+    from geoseg.models.bundled import BUNDLED, CLICK_MODELS, preview
     from geoseg.nn import NETWORKS
     from geoseg.nn.zoo.entry import MACS_UNIT
 
@@ -44,12 +44,18 @@ def _list(
         networks = [_network(entry) for entry in NETWORKS.values()]
         pictures = {name: preview(name) for name in BUNDLED}
         listed = [card.model_dump(mode="json") | {"preview": _path(pictures[card.name])} for card in cards]
-        print(json.dumps({"models": listed, "networks": networks}))
+        clicked = [_card(name).model_dump(mode="json") for name in CLICK_MODELS]
+        print(json.dumps({"models": listed, "click_models": clicked, "networks": networks}))
         return
     print("Models, ready to run:")
     for card in cards:
         bands = ", ".join(card.band_names)
         print(f"{card.name:<18} {bands}; {card.gsd_m.min:g}-{card.gsd_m.max:g} m; {', '.join(card.legend.names)}")
+        print(f"{'':<18} {card.title or card.description}")
+    print("\nModels of task interactive, which answer clicks (geoseg view --edit, geoseg evaluate clicks):")
+    for name in CLICK_MODELS:
+        card = _card(name)
+        print(f"{card.name:<18} {', '.join(card.band_names)}; {card.gsd_m.min:g}-{card.gsd_m.max:g} m")
         print(f"{'':<18} {card.title or card.description}")
     print("\nNetworks, to be trained (architecture of a recipe):")
     print(f"{'name':<40} {'parameters':>12} {'GMAC':>7} {'stride':>6}  paper; licence of known weights; references")
@@ -65,9 +71,9 @@ def _list(
 @models.command("list")
 def _list_bundled() -> None:
     """List the names of the bundled models."""
-    from geoseg.models.bundled import BUNDLED
+    from geoseg.models.bundled import BUNDLED, CLICK_MODELS
 
-    for name in BUNDLED:
+    for name in (*BUNDLED, *CLICK_MODELS):
         print(name)
 
 
@@ -89,6 +95,8 @@ def show(
         return
     print(f"{card.name} {card.version}: {card.title}")
     print(f"  {card.description}")
+    if card.task != "semantic":
+        print(f"  task       {card.task}")
     print(f"  network    {card.architecture.name} {card.architecture.options or ''}")
     print(f"  bands      {', '.join(card.band_names)} ({card.radiometry})")
     print(f"  pixels     {card.gsd_m.min:g}-{card.gsd_m.max:g} m on the ground")

@@ -18,7 +18,7 @@ from geoseg.interactive.clicks import Click
 from geoseg.interactive.noc import count_clicks, simulate
 from geoseg.interactive.predictor import Predictor, PredictorSettings
 from geoseg.interactive.simulate import IGNORED, Truth, next_click
-from geoseg.interactive.zoom import ZoomSettings
+from geoseg.interactive.zoom import zoom_for
 from geoseg.nn.interactive.contract import InteractiveNetwork
 from geoseg.training.clicks.step import LEAST_PX
 from geoseg.training.score import Confusion
@@ -135,7 +135,7 @@ def _drawn(images: Sequence[LabelledScene], card: ModelCard) -> Iterator[tuple[s
 
 
 def _settings(card: ModelCard, *, flip: bool = True) -> PredictorSettings:
-    return PredictorSettings(method="plain", flip=flip, zoom=ZoomSettings(target_px=card.tile_px))
+    return PredictorSettings(method="plain", flip=flip, zoom=zoom_for(card.tile_px))
 
 
 def _interactive(network: nn.Module) -> InteractiveNetwork:
