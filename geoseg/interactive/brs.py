@@ -52,7 +52,7 @@ def click_energy(probability: Tensor, squares: Tensor) -> tuple[Tensor, Tensor]:
     Returns:
         The energy, a scalar, and the largest difference at positive and at negative clicks, (2,).
     """
-    positive, negative = squares.split(1, dim=1)
+    positive, negative = squares[:, :1], squares[:, 1:]
     missed, wrong = (1 - probability) * positive, probability * negative
     energy = missed.square().sum() / (positive.sum() + 1e-5) + wrong.square().sum() / (negative.sum() + 1e-5)
     return energy, torch.stack([missed.detach().max(), wrong.detach().max()])
