@@ -89,11 +89,26 @@ def test_answers_have_the_size_of_each_image(name: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", TINY)
-def test_it_learns_one_batch(name: str) -> None:
+@pytest.mark.parametrize("name", [name for name in TINY if name != "panoptic_unet"])
+def test_its_losses_fall(name: str) -> None:
     images, targets = scene()
-    options = {} if name == "panoptic_unet" else {"min_score": 0.3}
-    network = small(name, **options).train()
+    network = small(name, proposals=50).train()
+    optimiser = torch.optim.AdamW(network.parameters(), 1e-3)
+    sums = []
+    for _ in range(8):
+        loss = torch.stack(list(network(images, targets).values())).sum()
+        optimiser.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(network.parameters(), 5.0)
+        optimiser.step()
+        sums.append(float(loss.detach()))
+    assert min(sums[-3:]) < 0.8 * sums[0]
+
+
+@pytest.mark.slow
+def test_it_learns_one_batch() -> None:
+    images, targets = scene()
+    network = small("panoptic_unet").train()
     optimiser = torch.optim.AdamW(network.parameters(), 1e-3)
     for _ in range(120):
         losses = network(images, targets)
