@@ -35,6 +35,7 @@ COMMANDS: dict[str, dict[str, str]] = {
     "evaluate": {"prediction": "{codes}", "reference": "{codes}"},
     "evaluate seams": {"prediction": "{codes}", "shifted": "{codes}", "tile_px": "32", "halo_px": "8"},
     "evaluate objects": {"prediction": "{polygons}", "reference": "{polygons}"},
+    "evaluate clicks": {"model": "{model}", "data": "{data}"},
     "evaluate sample": {"class_map": "{codes}", "out": "{out}.gpkg", "points": "20", "minimum": "5"},
     "evaluate estimate": {"points": "{polygons}"},
     "models": {},
