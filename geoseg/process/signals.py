@@ -17,7 +17,7 @@ from types import FrameType
 from typing import Final, NoReturn
 
 from geoseg.core.text import printable
-from geoseg.io.files.interrupts import finished_outputs
+from geoseg.io.files.interrupts import finished_outputs, is_server
 
 GRACE_S: Final = 8.0
 """Longest time between the first signal and the end of the process."""
@@ -31,6 +31,8 @@ _REMINDER: Final = getattr(
 
 def advice() -> str:
     """Say what an interrupted command leaves, and whether the same command may be given again."""
+    if is_server():
+        return "the server is stopped."
     finished = finished_outputs()
     if not finished:
         return "what is finished is kept: run the same command again to resume."

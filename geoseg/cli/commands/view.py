@@ -47,6 +47,7 @@ def view(
 ) -> None:
     """Show imagery, maps and polygons in the browser, until Ctrl-C. Nothing leaves this machine."""
     from geoseg.core.text import printable
+    from geoseg.io.files.interrupts import serve_until_stopped
     from geoseg.io.raster.open_options import OpenOptions
     from geoseg.viewer.requirements import missing_package
 
@@ -74,6 +75,7 @@ def view(
         "It is open in the browser; Ctrl-C ends it." if opened else "Open this address in a browser; Ctrl-C ends it.",
         flush=True,
     )
+    serve_until_stopped()
     try:
         server.wait()
     finally:

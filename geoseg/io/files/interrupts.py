@@ -14,6 +14,8 @@ _Handler = Callable[[int, FrameType | None], object]
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _expected: set[Path] = set()
 """Files that this process is to write and the same command would refuse to replace."""
+_serves = False
+"""True while the command is a server, which leaves nothing unfinished."""
 
 
 class Interruption:
@@ -79,7 +81,20 @@ def expect_output(path: Path) -> None:
 
 def forget_outputs() -> None:
     """Begin a command: files of an earlier one in this process are none of its own."""
+    global _serves  # noqa: PLW0603 - of the command that runs
+    _serves = False
     _expected.clear()
+
+
+def serve_until_stopped() -> None:
+    """Note that the command is a server: a signal is how it ends, and nothing remains to be done."""
+    global _serves  # noqa: PLW0603 - same
+    _serves = True
+
+
+def is_server() -> bool:
+    """True if the command that runs is a server."""
+    return _serves
 
 
 def finished_outputs() -> list[Path]:
