@@ -19,6 +19,7 @@ from geoseg.core.types.json_value import UntypedDict, UntypedMapping
 from geoseg.edits.finished_map import FinishedMap
 from geoseg.errors import SceneError, UsageError
 from geoseg.io.edits.edit import Edit, LoggedEdit
+from geoseg.io.files.input_file import read_input
 
 _FIELDS = frozenset({"kind", "class", "ids", "layer", "width_px", "author"})
 _WGS84 = "OGC:CRS84"
@@ -39,7 +40,7 @@ def read_edits(path: Path, finished: FinishedMap) -> tuple[Edit, ...]:
         UsageError: a feature is no edit.
     """
     try:
-        document = json.loads(path.read_bytes())
+        document = json.loads(read_input(path))
         features = document["features"]
         named = document.get("crs")
         crs = _WGS84 if named is None else str(named["properties"]["name"])

@@ -36,6 +36,13 @@ COMMANDS: dict[str, dict[str, str]] = {
     "evaluate seams": {"prediction": "{codes}", "shifted": "{codes}", "tile_px": "32", "halo_px": "8"},
     "evaluate objects": {"prediction": "{polygons}", "reference": "{polygons}"},
     "evaluate clicks": {"model": "{model}", "data": "{data}"},
+    "evaluate panoptic": {"prediction": "{panoptic}", "reference": "{panoptic}"},
+    "edit apply": {"out": "{bundle}", "edits": "{edits}"},
+    "edit list": {"out": "{bundle}"},
+    "edit undo": {"out": "{bundle}"},
+    "edit redo": {"out": "{bundle}"},
+    "edit save": {"out": "{bundle}"},
+    "view": {"target": "{page}"},  # which is refused: a server would run on
     "evaluate sample": {"class_map": "{codes}", "out": "{out}.gpkg", "points": "20", "minimum": "5"},
     "evaluate estimate": {"points": "{polygons}"},
     "models": {},
@@ -81,12 +88,28 @@ SHAPES = [
     '{"type": "FeatureCollection", "features": [null]}', '{"stac_version": "1.0.0", "type": "Feature", "assets": []}',
 ]  # fmt: skip
 
+EDITS = {
+    "type": "FeatureCollection",
+    "crs": {"type": "name", "properties": {"name": "urn:ogc:def:crs:EPSG::32632"}},
+    "features": [
+        {
+            "type": "Feature",
+            "properties": {"kind": "repaint", "class": "1"},
+            "geometry": {
+                "type": "Polygon",
+                "coordinates": [[[500005, 5399990], [500015, 5399990], [500015, 5399980], [500005, 5399990]]],
+            },
+        }
+    ],
+}
+
 NAMES_OF_FILES = {"scenes", "scene", "model", "checkpoint", "aoi", "zonal", "legend", "start_from"}
 """Options of text that name files."""
 
 READ = {
     "checksum", "codes", "legend", "recipe", "data", "prediction", "reference", "shifted",
     "class_map", "points", "config", "scenes", "scene", "model", "checkpoint", "start_from", "labels", "aoi", "zonal",
+    "edits",
 }  # fmt: skip
 """Options whose files are read: nonsense in them is never passed over."""
 
@@ -124,6 +147,7 @@ def cases(*, whole_sweep: bool) -> list[Any]:
         for name, parameter in parameters()
         for value in values(parameter, whole_sweep=whole_sweep)
         if whole_sweep or name != "demo"  # which takes half a minute
+        if (name, parameter.name) != ("view", "target")  # it serves whatever it can show
     ]
 
 
@@ -142,6 +166,11 @@ def inputs(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> dict[s
     assert geoseg("vectorise", found["codes"], "--out", found["polygons"]) == 0
     for name in ("folder", "source"):
         (folder / name).mkdir()
+    write((codes + 256 * (codes > 0)).astype(np.int32), "panoptic.tif")
+    found |= {"panoptic": folder / "panoptic.tif", "bundle": folder / "bundle", "edits": folder / "edits.geojson"}
+    run = ("--model", tiny_model, "--out", found["bundle"], "--runtime", "torch", "--device", "cpu")
+    assert geoseg("predict", found["scene"], *run) == 0
+    found["edits"].write_text(json.dumps(EDITS))
     facts = {"source": str(folder / "source"), "model": str(tiny_model), "out": str(folder / "done"), "workers": 0}
     found["archive"].write_text(json.dumps(facts))
     found |= {name: folder / f"{name}.tif" for name in ("pipe", "loop", "dangling", "noise", "empty", "page", "cut")}
@@ -166,7 +195,7 @@ def _writer(folder: Path) -> WriteScene:
 
     def write(values: Any, name: str) -> Path:
         bands, height, width = values.shape
-        profile = {"driver": "GTiff", "dtype": "uint8", "count": bands, "height": height, "width": width}
+        profile = {"driver": "GTiff", "dtype": values.dtype, "count": bands, "height": height, "width": width}
         colours = {"photometric": "RGB"} if bands == 3 else {}
         place = {"crs": "EPSG:32632", "transform": Affine(0.5, 0, 500000, 0, -0.5, 5400000)}
         with rasterio.open(folder / name, "w", **profile, **colours, **place) as file:
