@@ -2,8 +2,8 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
-# processes that the tests run in, each with one thread: more would fight over the cores
-JOBS ?= 2
+# processes that the tests run in, each with one thread; one more than cores, since some tests wait for others
+JOBS ?= 3
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n $(JOBS) --dist loadfile
 
 .PHONY: browser env demo test test-slow lint qgis plugin docs bench audit sbom clean
