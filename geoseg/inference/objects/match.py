@@ -12,6 +12,8 @@ from geoseg.core.window import Window
 from geoseg.vector.regions import label_regions
 
 I32 = npt.NDArray[np.int32]
+_Drawn = Sequence[tuple[I32, I32]]
+"""Planes of objects over a window, and the connected pieces of each."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,22 +56,46 @@ def match_objects(
         for side, code in zip((ours, theirs), codes, strict=True)
     ]
     found: dict[tuple[int, int], int] = {}
-    for plane, pieces in ours:
-        for other_plane, other_pieces in theirs:
-            both = (plane > 0) & (other_plane > 0)
-            key, first, shared = np.unique(
-                pieces[both].astype(np.int64) << 32 | other_pieces[both], return_index=True, return_counts=True
-            )
-            pixels = [np.bincount(piece.ravel()) for piece in (pieces, other_pieces)]
-            united = pixels[0][key >> 32] + pixels[1][key & 0xFFFFFFFF] - shared
-            places = np.stack([plane[both][first] - 1, other_plane[both][first] - 1], axis=1)
-            good = (shared >= least_iou * united) & (codes[0][places[:, 0]] == codes[1][places[:, 1]])
-            for pair, count in zip(places[good].tolist(), shared[good].tolist(), strict=True):
-                found[pair[0], pair[1]] = found.get((pair[0], pair[1]), 0) + count
+    for pair, count in zip(*_agreeing(ours, theirs, codes, least_iou), strict=True):
+        found[pair[0], pair[1]] = found.get((pair[0], pair[1]), 0) + count
     pairs = [
         pair for pair, count in found.items() if count >= least_iou * min(sizes[0][pair[0] + 1], sizes[1][pair[1] + 1])
     ]
     return np.array(sorted(pairs), np.int32).reshape(-1, 2)
+
+
+def _agreeing(
+    ours: _Drawn, theirs: _Drawn, codes: tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]], least_iou: float
+) -> tuple[list[list[int]], list[int]]:
+    """Find the pieces that agree: pairs of indices of their objects, and the pixels they share.
+
+    A piece agrees with another that is large enough in common with it if it is the best match of one of the two: an
+    object inside another one of its class is not that one.
+    """
+    places, shared, united, names = [], [], [], []
+    for number, (plane, pieces) in enumerate(ours):
+        for other, (other_plane, other_pieces) in enumerate(theirs):
+            both = (plane > 0) & (other_plane > 0)
+            key, first, common = np.unique(
+                pieces[both].astype(np.int64) << 32 | other_pieces[both], return_index=True, return_counts=True
+            )
+            piece = key >> 32, key & 0xFFFFFFFF
+            pixels = [np.bincount(each.ravel())[at] for each, at in zip((pieces, other_pieces), piece, strict=True)]
+            places.append(np.stack([plane[both][first] - 1, other_plane[both][first] - 1], axis=1))
+            names.append(np.stack([number << 32 | piece[0], other << 32 | piece[1]], axis=1))
+            shared.append(common)
+            united.append(pixels[0] + pixels[1] - common)
+    pair, name, common = np.concatenate(places), np.concatenate(names), np.concatenate(shared)
+    same = codes[0][pair[:, 0]] == codes[1][pair[:, 1]]
+    pair, name, common, iou = pair[same], name[same], common[same], (common / np.concatenate(united))[same]
+    best = np.zeros(len(iou), np.bool_)
+    for side in (0, 1):
+        _, member = np.unique(name[:, side], return_inverse=True)
+        most = np.zeros(int(member.max(initial=-1)) + 1)
+        np.maximum.at(most, member, iou)
+        best |= iou >= most[member]
+    good = best & (iou >= least_iou)
+    return pair[good].tolist(), common[good].tolist()
 
 
 def _pieces(labels: I32) -> I32:
