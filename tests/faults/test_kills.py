@@ -19,6 +19,7 @@ def moments(name: str, calls: int, count: int) -> list[Fault]:
     return [Fault(nth=nth, mode=KILL if i % 4 else TERMINATE) for i, nth in enumerate(rng.sample(range(calls), count))]
 
 
+@pytest.mark.slow  # tests/run/test_resume.py and tests/cli/test_killed_commands.py kill runs in every pass
 @pytest.mark.parametrize("name", NAMES)
 def test_a_run_killed_at_a_call_goes_on_to_the_same_bytes(
     name: str, fault_server: FaultServer, fault_runs: dict[str, SmallRun], tmp_path: Path
