@@ -218,3 +218,13 @@ def fault_server(tmp_path_factory: pytest.TempPathFactory, fault_runs: Any) -> I
             run.clear()
             started.warm(run.argv)
         yield started
+
+
+SLOW_FOR_EVERY_NETWORK = {"test_exported_by_torch_it_answers_the_same", "test_one_batch_can_be_learnt_by_heart"}
+"""Inherited tests of networks that take minutes over all of them."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if getattr(item, "originalname", "") in SLOW_FOR_EVERY_NETWORK and "test_networks.py" in item.nodeid:
+            item.add_marker(pytest.mark.slow)

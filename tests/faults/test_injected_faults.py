@@ -28,6 +28,7 @@ def each_call(calls: int, step: int) -> Iterable[Fault]:
     return every_call(calls, step, step // 2)
 
 
+@pytest.mark.slow  # tests/cli/test_failing_writes.py fails Python's own calls in every pass
 @pytest.mark.parametrize("name", NAMES)
 def test_a_call_that_fails_leaves_old_or_new_and_a_rerun_that_succeeds(
     name: str, fault_server: FaultServer, fault_runs: dict[str, SmallRun], tmp_path: Path
