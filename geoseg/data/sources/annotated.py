@@ -1,4 +1,4 @@
-"""``kind: coco`` and ``kind: labelme``: pictures with objects drawn in JSON files."""
+"""``kind: coco``, ``coco_panoptic`` and ``labelme``: pictures whose objects or segments lie in files of their own."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from geoseg.core.legend import Legend
-from geoseg.data.label_files import DrawnFile, SegmentFile
+from geoseg.data.label_files import DrawnFile, LabelFile, SegmentFile
 from geoseg.data.recoding import Recoding
 from geoseg.data.sources.listed import ListedSource
 from geoseg.data.sources.matching import find_files, name_of, partner
@@ -44,21 +44,18 @@ class AnnotatedSource(ListedSource):
         return name_of(self.images, entry)
 
     @abstractmethod
-    def drawn(self, names: Sequence[str], folder: Path) -> Mapping[str, tuple[str, list[DrawnObject]]]:
-        """Read the objects of images: the file that holds them, and the objects, by name."""
+    def labels(self, names: Sequence[str], folder: Path, legend: Legend) -> Mapping[str, LabelFile]:
+        """Read the labels of images, by name."""
 
     def items(self, names: Sequence[str], split: Split, folder: Path, legend: Legend) -> list[Item]:
         """Return the items of images: files, labels and recoding."""
         del split
-        found, drawn = self.files(folder), self.drawn(names, folder)
+        found, labels = self.files(folder), self.labels(names, folder, legend)
         return [
             Item(
                 name=name,
                 layers=(Layer(path=found[name], bands=self.bands, value_range=self.value_range),),
-                labels=DrawnFile(
-                    name=drawn[name][0],
-                    objects=tuple((one, self._code(one.name, legend, drawn[name][0])) for one in drawn[name][1]),
-                ),
+                labels=labels[name],
                 recoding=Recoding(legend=legend),
             )
             for name in names
@@ -72,7 +69,22 @@ class AnnotatedSource(ListedSource):
         return None if code == "ignore" else code
 
 
-class CocoSource(AnnotatedSource):
+class DrawnSource(AnnotatedSource):
+    """Base of sources whose objects are outlines."""
+
+    @abstractmethod
+    def drawn(self, names: Sequence[str], folder: Path) -> Mapping[str, tuple[str, list[DrawnObject]]]:
+        """Read the objects of images: the file that holds them, and the objects, by name."""
+
+    def labels(self, names: Sequence[str], folder: Path, legend: Legend) -> Mapping[str, LabelFile]:
+        """See ``AnnotatedSource``."""
+        return {
+            name: DrawnFile(name=file, objects=tuple((one, self._code(one.name, legend, file)) for one in objects))
+            for name, (file, objects) in self.drawn(names, folder).items()
+        }
+
+
+class CocoSource(DrawnSource):
     """Images with one COCO file.
 
     Attributes:
@@ -83,7 +95,7 @@ class CocoSource(AnnotatedSource):
     annotations: str
 
     def drawn(self, names: Sequence[str], folder: Path) -> Mapping[str, tuple[str, list[DrawnObject]]]:
-        """See ``AnnotatedSource``; images that the file does not list have no objects."""
+        """See ``DrawnSource``; images that the file does not list have no objects."""
         path = folder / self.annotations
         by_name = {Path(file).stem: objects for file, objects in read_coco(path).items()}
         files = self.files(folder)
@@ -102,13 +114,8 @@ class CocoPanopticSource(AnnotatedSource):
     annotations: str
     segments: str | None = None
 
-    def drawn(self, names: Sequence[str], folder: Path) -> Mapping[str, tuple[str, list[DrawnObject]]]:
-        """Nothing is drawn: the pictures hold the segments."""
-        raise NotImplementedError
-
-    def items(self, names: Sequence[str], split: Split, folder: Path, legend: Legend) -> list[Item]:
-        """Return the items of images: files, segments and recoding."""
-        del split
+    def labels(self, names: Sequence[str], folder: Path, legend: Legend) -> Mapping[str, LabelFile]:
+        """See ``AnnotatedSource``."""
         path = folder / self.annotations
         content = read_coco_panoptic(path, None if self.segments is None else folder / self.segments)
         codes = tuple((key, self._code(name, legend, str(path))) for key, name in content.categories.items())
@@ -117,18 +124,12 @@ class CocoPanopticSource(AnnotatedSource):
         missing = [name for name in names if found[name].stem not in pictures]
         if missing:
             raise UsageError(f"{path}: it has no segments of {found[missing[0]].name}.")
-        return [
-            Item(
-                name=name,
-                layers=(Layer(path=found[name], bands=self.bands, value_range=self.value_range),),
-                labels=SegmentFile(picture=pictures[found[name].stem], codes=codes, things=content.things),
-                recoding=Recoding(legend=legend),
-            )
-            for name in names
-        ]
+        return {
+            name: SegmentFile(picture=pictures[found[name].stem], codes=codes, things=content.things) for name in names
+        }
 
 
-class LabelmeSource(AnnotatedSource):
+class LabelmeSource(DrawnSource):
     """Images with one labelme file each.
 
     Attributes:
@@ -140,6 +141,6 @@ class LabelmeSource(AnnotatedSource):
     images: str = "images/*.png"
 
     def drawn(self, names: Sequence[str], folder: Path) -> Mapping[str, tuple[str, list[DrawnObject]]]:
-        """See ``AnnotatedSource``."""
+        """See ``DrawnSource``."""
         paths = {name: partner(folder, self.annotations, name) for name in names}
         return {name: (str(path), read_labelme(path)) for name, path in paths.items()}

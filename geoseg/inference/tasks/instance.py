@@ -21,7 +21,7 @@ from geoseg.inference.passes import BlockPixels, InferencePass
 from geoseg.inference.resample import Resampling
 from geoseg.inference.suppression import Detection, suppress
 from geoseg.inference.tasks.instance_layers import VALID, instance_schema
-from geoseg.inference.tasks.task import Assembly
+from geoseg.inference.tasks.task import Assembly, options_of_class_maps
 from geoseg.inference.tta import View, turned_back
 from geoseg.runtimes.runtime import LABELS, MASKS, SCORES, Answer
 
@@ -45,13 +45,7 @@ class InstanceTask:
         Raises:
             UsageError: an option makes no sense for objects.
         """
-        refused = {
-            "--objects": spec.objects is not None,
-            "--crf": spec.crf is not None,
-            "--uncertainty": spec.uncertainty,
-            "--probabilities": spec.probabilities,
-            "--tta-scales": len(spec.tta_scales) > 1,
-            "--blend taper": spec.blend != "core",
+        refused = options_of_class_maps(spec) | {
             "--panoptic and --stuff-area-m2": spec.panoptic is not None,
             "a second --model": members > 1,
         }

@@ -16,7 +16,7 @@ from geoseg.inference.passes import BlockPixels, InferencePass
 from geoseg.inference.tasks.instance import InstanceAssembler
 from geoseg.inference.tasks.panoptic_layers import INNER, inner_schema, panoptic_schema
 from geoseg.inference.tasks.semantic import SemanticAssembler
-from geoseg.inference.tasks.task import Assembly
+from geoseg.inference.tasks.task import Assembly, options_of_class_maps
 from geoseg.inference.tta import View, turned_back
 from geoseg.runtimes.runtime import MASKS, PROBABILITIES, Answer
 
@@ -39,13 +39,7 @@ class PanopticTask:
         """
         del members
         choice = spec.instances
-        refused = {
-            "--objects": spec.objects is not None,
-            "--crf": spec.crf is not None,
-            "--uncertainty": spec.uncertainty,
-            "--probabilities": spec.probabilities,
-            "--tta-scales": len(spec.tta_scales) > 1,
-            "--blend taper": spec.blend != "core",
+        refused = options_of_class_maps(spec) | {
             "--overlaps keep": choice is not None and choice.overlaps == "keep",
             "--object-ids": choice is not None and choice.object_ids,
             "--regularise": choice is not None and choice.regularise is not None,

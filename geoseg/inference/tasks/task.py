@@ -23,6 +23,18 @@ Refine = Callable[[npt.NDArray[np.float32], HasColour], npt.NDArray[np.float32]]
 """Refinement of the probabilities (class, y, x) of a whole block."""
 
 
+def options_of_class_maps(spec: PredictSpec) -> dict[str, bool]:
+    """List the options that only class maps have, each with whether it is given."""
+    return {
+        "--objects": spec.objects is not None,
+        "--crf": spec.crf is not None,
+        "--uncertainty": spec.uncertainty,
+        "--probabilities": spec.probabilities,
+        "--tta-scales": len(spec.tta_scales) > 1,
+        "--blend taper": spec.blend != "core",
+    }
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assembly:
     """Settings of a run for its assemblers.
