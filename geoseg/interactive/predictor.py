@@ -69,7 +69,7 @@ class Predictor:
 
     Args:
         network: in evaluation mode.
-        image: (C, H, W), normalised.
+        image: (C, H, W), normalised, on any device.
         settings: of the predictor.
         last: (H, W) probabilities of an earlier answer, which the zoom may follow.
     """
@@ -82,7 +82,8 @@ class Predictor:
         last: npt.NDArray[np.float32] | None = None,
     ) -> None:
         self._settings = settings or PredictorSettings()
-        self._image = image[None]
+        weight = next(network.parameters(), image)
+        self._image = image[None].to(weight.device)
         size = (image.shape[-2], image.shape[-1])
         zoom = self._settings.zoom
         self._zoom = None if zoom is None else Zoom(zoom, size, last)

@@ -110,7 +110,7 @@ class ClickSession:
                 surroundings; if no click is positive, its inmost point is clicked on.
 
         Raises:
-            UsageError: nothing is clicked on, or the clicks lie outside the scene or too far apart.
+            UsageError: nothing is clicked on, or the clicks or the box lie outside the scene or too far apart.
             SceneError: the scene is damaged there.
         """
         points = self._on_pixels(clicks)
@@ -125,11 +125,10 @@ class ClickSession:
             points += _off_corners(corners, self._extent)
         window = self._window(points, corners, shape)
         pixels, valid = read_window(self.scene, self._plan, window)
-        image = pixels.to(next(self.model.network.parameters()).device)
         local = [Click(c.row - window.row_start, c.col - window.col_start, c.positive) for c in points]
         prior = self._prior(window, corners, previous)
         with self._answering:
-            predictor = Predictor(self.model.network, image, self._zoomed(prior), last=prior)
+            predictor = Predictor(self.model.network, pixels, self._zoomed(prior), last=prior)
             if prior is None and len(local) > 1:
                 predictor.predict(local[:1])
             probability = predictor.predict(local)
@@ -162,10 +161,13 @@ class ClickSession:
     def _corners(self, box: Box) -> Window:
         if not all(math.isfinite(side) for side in box):
             raise UsageError(f"the box {box} has a side that is no number.")
-        return covering(self.scene, shapely.box(*box)).intersection(self._extent)
+        corners = covering(self.scene, shapely.box(*box)).intersection(self._extent)
+        if not corners.pixels:
+            raise UsageError(f"the box {box} covers no pixel of {self.scene.uri}.")
+        return corners
 
     def _middle(self, corners: Window | None, shape: Outline | None) -> Click | None:
-        if corners is not None and corners.pixels:
+        if corners is not None:
             return Click(
                 (corners.row_start + corners.row_stop - 1) // 2, (corners.col_start + corners.col_stop - 1) // 2
             )
@@ -194,7 +196,7 @@ class ClickSession:
         self, window: Window, corners: Window | None, previous: InteractiveMask | Outline | None
     ) -> npt.NDArray[np.float32] | None:
         """Probabilities over the window that the zoom follows."""
-        if corners is not None and corners.pixels:
+        if corners is not None:
             return _inside(corners, window)
         if isinstance(previous, InteractiveMask):
             common = previous.window.intersection(window)

@@ -55,23 +55,31 @@ def folder_targets(folder: Path, card: ModelCard) -> Iterator[Target]:
         card: bands and normalisation.
 
     Raises:
-        UsageError: the folder has neither layout, or the model reads no pictures.
-        SceneError: an image has no mask, or one cannot be read or is of another size.
+        UsageError: the folder has neither layout, or the model reads other bands than pictures have.
+        SceneError: an image has no mask or two, or one cannot be read or is of another size.
     """
     layout = next(((folder / i, folder / m) for i, m in LAYOUTS if (folder / i).is_dir()), None)
     if layout is None or not layout[1].is_dir():
         named = " or ".join(f"{i} and {m}" for i, m in LAYOUTS)
         raise UsageError(f"{folder}: it has no folders {named}. Put images and masks into such folders.")
     images, masks = layout
-    by_stem = {path.name.split(".")[0]: path for path in sorted(masks.iterdir())}
-    found = sorted(path for path in images.iterdir() if path.is_file() and not path.name.startswith("."))
+    by_stem: dict[str, Path] = {}
+    for path in _files(masks):
+        if path.stem in by_stem:
+            raise SceneError(str(path), f"{by_stem[path.stem].name} is a mask of the same name.", "Keep one of them.")
+        by_stem[path.stem] = path
+    found = _files(images)
     if not found:
         raise UsageError(f"{images}: it holds no image.")
     for path in found:
-        mask = by_stem.get(path.name.split(".")[0])
+        mask = by_stem.get(path.stem)
         if mask is None:
             raise SceneError(str(path), f"it has no mask in {masks}.", "Give each image a mask of its name.")
         yield _of_files(path, mask, card)
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
 
 
 def _of_files(path: Path, mask: Path, card: ModelCard) -> Target:
@@ -80,9 +88,13 @@ def _of_files(path: Path, mask: Path, card: ModelCard) -> Target:
         raise UsageError(
             f"{card.name} reads {len(names)} bands, pictures have one or three. Give --scene and --reference."
         )
+    if len(names) == 3 and set(names) != set(_COLOURS):
+        raise UsageError(
+            f"{card.name} reads {', '.join(names)}, pictures have red, green and blue. Give --scene and --reference."
+        )
     pixels = _picture(path)
     values = pixels.mean(axis=2, keepdims=True) if len(names) == 1 else pixels
-    if set(names) == set(_COLOURS):
+    if len(names) == 3:
         values = values[..., [_COLOURS.index(name) for name in names]]
     mean, std = (np.array([getattr(band, key) for band in card.bands], np.float32) for key in ("mean", "std"))
     image = torch.from_numpy((values / np.float32(255) - mean) / std).permute(2, 0, 1).float().contiguous()

@@ -41,10 +41,14 @@ _LEAST_SHARE = 0.43
 
 def zoom_for(tile_px: int) -> ZoomSettings:
     """Return the zoom for a model: the authors', or a smaller one where it learnt on smaller tiles than theirs."""
-    usual = ZoomSettings()
-    if tile_px >= usual.target_px:
-        return usual
-    return ZoomSettings(target_px=tile_px, least_px=round(_LEAST_SHARE * tile_px))
+    return zoom_to(min(tile_px, ZoomSettings().target_px))
+
+
+def zoom_to(target_px: int) -> ZoomSettings:
+    """Return the zoom to a view of a length; a view shorter than the authors' also allows smaller crops."""
+    if target_px >= ZoomSettings().target_px:
+        return ZoomSettings(target_px=target_px)
+    return ZoomSettings(target_px=target_px, least_px=round(_LEAST_SHARE * target_px))
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +136,8 @@ class Zoom:
             mask = self._last > self._settings.threshold
             wanted = crop_around(mask, clicks, self._settings) if mask.any() else None
         if wanted is None:
-            return image, list(clicks), False
+            changed, self._crop, self._view = self._crop is not None, None, None
+            return image, list(clicks), changed
         changed = (
             self._crop is None or not self._crop.holds(clicks) or wanted.overlap(self._crop) < self._settings.keep_iou
         )

@@ -124,7 +124,7 @@ def _choose(package: ModelPackage, request: RuntimeRequest) -> RuntimeKey:
         return request.runtime
     if package.answers != (PROBABILITIES,) and not package.card.architecture.name.startswith(_PARTED):
         return "torch"
-    on_cpu = _device(request.device, onnx=package.onnx is not None) == "cpu"
+    on_cpu = resolve_device(request.device, onnx=package.onnx is not None) == "cpu"
     if on_cpu and importlib.util.find_spec("openvino") is not None:
         return "openvino"
     return "torch" if package.onnx is None else "onnxruntime"
@@ -134,14 +134,18 @@ def _place(name: RuntimeKey, entry: RuntimeEntry, requested: str) -> str:
     """Resolve the device; refuse one that the runtime cannot use or that does not exist."""
     if requested == "auto" and entry.devices == ("cpu",):
         return "cpu"
-    device = _device(requested, onnx=name == "onnxruntime")
+    device = resolve_device(requested, onnx=name == "onnxruntime")
     if device.split(":")[0] not in entry.devices:
         raise UsageError(f"--runtime {name}: runs on the CPU, not on {device}. Pass --device cpu or --runtime torch.")
     return device
 
 
-def _device(requested: str, *, onnx: bool) -> str:
+def resolve_device(requested: str, *, onnx: bool = False) -> str:
     """Parse a device's name: ``cpu`` or ``cuda:N``.
+
+    Args:
+        requested: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        onnx: True for a device of ONNX Runtime, not of torch.
 
     Raises:
         UsageError: the name is invalid.

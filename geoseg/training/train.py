@@ -168,7 +168,7 @@ def _check_installed(recipe: Recipe) -> None:
 
 
 def _check_objects(recipe: Recipe, images: list[LabelledScene]) -> None:
-    for image in images if recipe.task != "semantic" else ():
+    for image in images if recipe.task in {"instance", "panoptic"} else ():
         if image.read(Window(0, 1, 0, 1)).objects is None:
             raise UsageError(
                 f"{image.name}: its labels do not separate objects. Give polygons, or a raster of their numbers with "

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import geopandas
@@ -16,7 +18,11 @@ from PIL import Image
 from geoseg.cli.main import app
 from geoseg.core.card import Architecture, CardBand, GsdRange, ModelCard
 from geoseg.core.legend import Legend, LegendClass
+from geoseg.errors import SceneError, UsageError
+from geoseg.interactive.evaluate import evaluate_clicks
 from geoseg.interactive.model import ClickModel
+from geoseg.interactive.predictor import PredictorSettings
+from geoseg.interactive.targets import Target, folder_targets
 from geoseg.io.weights.model_file import write_model
 from geoseg.nn import build
 from geoseg.process.command import run_command
@@ -134,6 +140,9 @@ def test_a_model_file_is_evaluated_with_every_method(model: Path, tmp_path: Path
         (("--scene", "s.tif"), 2, "--data, or --scene with --reference"),
         (("--data", "here", "--iou", "0"), 2, "--iou 0"),
         (("--data", "here", "--bands", "1"), 2, "are for --scene"),
+        (("--data", "here", "--device", "foo"), 2, "--device foo: unknown. Pass auto, cpu"),
+        (("--data", "here", "--device", "cuda:99"), 5, "--device cuda:99: not there"),
+        (("--data", "here", "--device", "auto"), 2, "has no folders"),
         (("--data", "here"), 2, "has no folders data_GT and boundary_GT or images and masks"),
     ],
 )
@@ -153,6 +162,40 @@ def test_masks_that_do_not_fit_are_named(model: Path, tmp_path: Path, capsys: py
     (place / "masks" / "1.bmp").unlink()
     assert geoseg(*asked) == 3
     assert "1.png: it has no mask in" in capsys.readouterr().err
+
+
+def test_names_with_dots_keep_their_own_masks_and_two_masks_of_a_name_are_refused(tmp_path: Path) -> None:
+    place = folder(tmp_path / "data", ("images", "masks"), (255, 0))
+    for name in ("images", "masks"):
+        for number, path in enumerate(sorted((place / name).iterdir())):
+            path.rename(path.with_name(f"tile.{number}{path.suffix}"))
+    targets = list(folder_targets(place, CARD))
+    assert [one.name for one in targets] == ["tile.0.png", "tile.1.png"]
+    for number, one in enumerate(targets):
+        assert (one.truth == 1).any(axis=0).nonzero()[0].min() == 30 + number
+    Image.fromarray(np.zeros((90, 120), np.uint8)).save(place / "masks" / "tile.1.png")
+    with pytest.raises(SceneError, match=r"tile\.1\.bmp is a mask of the same name"):
+        list(folder_targets(place, CARD))
+
+
+def test_pictures_are_no_input_of_a_model_of_other_bands(tmp_path: Path) -> None:
+    place = folder(tmp_path / "data", ("images", "masks"), (255, 0))
+    bands = tuple(CardBand(name=name, mean=0.0, std=1.0) for name in ("nir", "red", "green"))
+    with pytest.raises(UsageError, match="nir, red, green, pictures have red, green and blue"):
+        list(folder_targets(place, CARD.model_copy(update={"bands": bands})))
+
+
+def test_seconds_are_those_of_answers(tmp_path: Path) -> None:
+    place = folder(tmp_path / "data", ("images", "masks"), (255, 0))
+
+    def slowly() -> Iterator[Target]:
+        for target in folder_targets(place, CARD):
+            time.sleep(0.5)
+            yield target
+
+    model = ClickModel(CARD, PerfectClicks().eval())
+    report = evaluate_clicks(slowly(), model, PredictorSettings(method="plain"))
+    assert 0 < report["seconds_per_click"] < 0.4
 
 
 def test_a_model_of_clicks_maps_no_scene(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

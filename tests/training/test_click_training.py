@@ -98,6 +98,17 @@ def test_a_stopped_training_goes_on_to_the_same_weights(data: Path, tmp_path: Pa
         np.testing.assert_array_equal(values, other[name])
 
 
+def test_classes_alone_teach_their_connected_regions(data: Path, tmp_path: Path) -> None:
+    with rasterio.open(data / "objects.tif") as file:
+        classes, profile = (file.read() > 0).astype(np.uint8), file.profile
+    with rasterio.open(data / "classes.tif", "w", **profile) as file:
+        file.write(classes)
+    source = recipe().sources[0].model_dump(exclude_defaults=True) | {"kind": "files", "labels": "classes.tif"}
+    source.pop("codes")
+    _, card = train(recipe(sources=[source]), data, tmp_path / "run")
+    assert {score.metric for score in card.scores} >= {"NoC@85", "NoC@90"}
+
+
 def test_what_cannot_take_clicks_is_refused() -> None:
     with pytest.raises(ValidationError, match="clicks are"):
         recipe(architecture={"name": "unet"})

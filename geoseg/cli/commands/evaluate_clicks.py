@@ -37,7 +37,7 @@ def clicks(
     value_range: Annotated[
         str | None, typer.Option(metavar="LOW,HIGH|auto", help="Values of the scene that mean black and white.")
     ] = None,
-    device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "cpu",
     out: Annotated[Path | None, typer.Option(help="Also write the report here, JSON.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the report.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
@@ -48,7 +48,7 @@ def clicks(
     from geoseg.interactive.evaluate import evaluate_clicks
     from geoseg.interactive.model import load_click_model
     from geoseg.interactive.predictor import PredictorSettings
-    from geoseg.interactive.zoom import ZoomSettings, zoom_for
+    from geoseg.interactive.zoom import zoom_for, zoom_to
 
     if (data is None) == (scene is None) or (scene is None) != (reference is None):
         raise UsageError("give --data, or --scene with --reference.")
@@ -56,7 +56,7 @@ def clicks(
     ious = _ious(iou)
     loaded = load_click_model(model, device)
     settings = PredictorSettings(
-        method=method, zoom=zoom_for(loaded.card.tile_px) if zoom_px is None else ZoomSettings(target_px=zoom_px)
+        method=method, zoom=zoom_for(loaded.card.tile_px) if zoom_px is None else zoom_to(zoom_px)
     )
     targets = _targets(loaded, (data, scene, reference), objects, (bands, value_range))
     values = evaluate_clicks(targets, loaded, settings, ious=ious, most=max_clicks)

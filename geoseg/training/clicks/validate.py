@@ -113,8 +113,8 @@ def score(network: nn.Module, images: Sequence[LabelledScene], card: ModelCard) 
     """
     by_name: dict[str, list[list[float]]] = {}
     for name, values, truth in _drawn(images, card):
-        overlaps = simulate(_interactive(network), values, truth, _settings(card), until=max(IOUS))
-        by_name.setdefault(name, []).append(overlaps)
+        clicked = simulate(_interactive(network), values, truth, _settings(card), until=max(IOUS))
+        by_name.setdefault(name, []).append(clicked.overlaps)
     scores = tuple(
         Score(on=name, metric=f"NoC@{100 * iou:.0f}", value=round(count_clicks(overlaps, iou).mean, 3))
         for name, overlaps in by_name.items()
