@@ -35,7 +35,7 @@ class ClickCounts:
 
 @dataclass(frozen=True, slots=True)
 class Clicked:
-    """What clicking on one object gave.
+    """Overlaps and duration of the simulated clicks on one object.
 
     Attributes:
         overlaps: the overlap after each click.
