@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from functools import partial
 from itertools import pairwise
+from pathlib import PurePath
 from typing import Any
 
 from typer.core import TyperGroup
@@ -22,6 +23,7 @@ _INSTEAD = {
 }
 """Replacement advice for commands that lack an option."""
 
+_ARGUMENTS = "geoseg.arguments"
 _SENTENCE, _OPTION = re.compile(r"(?<=[.!?]) (?=[A-Z])"), re.compile(r"(?<![\w-])--[a-z][a-z-]*")
 
 
@@ -61,23 +63,46 @@ def refuse_empty(arguments: Sequence[str]) -> None:
         raise UsageError(f"{place} is empty; a variable of the shell may be unset. Give one, or leave it out.")
 
 
+def with_addresses(text: str, arguments: Sequence[str]) -> str:
+    """Write addresses as the user gave them; as a ``Path`` they lose one of their slashes.
+
+    Args:
+        text: error message.
+        arguments: arguments of the command line.
+
+    Examples:
+        >>> with_addresses("http:/a.b/c.tif: download it first.", ["--reference", "http://a.b/c.tif"])
+        'http://a.b/c.tif: download it first.'
+    """
+    for argument in arguments:
+        address = argument.partition("=")[2] if argument.startswith("--") else argument
+        if "://" in address:
+            text = text.replace(str(PurePath(address)), address)
+    return text
+
+
 class Commands(TyperGroup):
-    """Command group of geoseg: adapts the advice of error messages to the command and refuses empty arguments."""
+    """Command group of geoseg: adapts error messages to the command line and refuses empty arguments."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse the options before the command."""
         refuse_empty(args)
+        ctx.meta[_ARGUMENTS] = tuple(args)
         return super().parse_args(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command that was given."""
-        from geoseg.errors import GeosegError
+        from geoseg.errors import GeosegError, SceneError
 
         try:
             return super().invoke(ctx)
         except GeosegError as error:
             command = self.get_command(ctx, ctx.invoked_subcommand or "")
             error.reword(partial(fitting, options=_options(command)))
+            addresses = partial(with_addresses, arguments=ctx.meta[_ARGUMENTS])
+            if isinstance(error, SceneError):
+                error.uri = addresses(error.uri)
+            error.reword(addresses)
             raise
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from geoseg.core.layer import CLASSES, CONFIDENCE, raster_suffix
 from geoseg.errors import SceneError, UsageError
-from geoseg.io.vectors.content import is_address
+from geoseg.io.files.drivers import is_address
 from geoseg.io.vectors.names import VECTOR_SUFFIXES, is_folder, is_vector, split_layer
 
 _RASTERS = frozenset({".tif", ".tiff", ".png", ".jp2", ".jpg", ".jpeg", ".bmp"})

@@ -45,12 +45,23 @@ _SUFFIXES = {
 _TITLES = {"GTiff": "GeoTIFF", "JP2OpenJPEG": "JPEG 2000", "PNG": "PNG", "JPEG": "JPEG"}
 _REMOTE = re.compile(r"^(?:[a-zA-Z][a-zA-Z0-9+.-]+://|/vsi)")
 _API_ITEM = re.compile(r"/collections/[^/]+/items/[^/]+$")
+_LOST_SLASH = re.compile(r"^((?:https?|ftp|s3|gs|az|abfs):)/(?!/)", re.IGNORECASE)
 _SUBDATASET = re.compile(r"^[A-Za-z][A-Za-z0-9_]{2,}:")
 
 
 def is_remote(uri: str) -> bool:
     """Return True if GDAL would look for ``uri`` outside the local file system."""
     return bool(_REMOTE.match(uri)) and not uri.startswith("file://")
+
+
+def is_address(name: str) -> bool:
+    """Return True if a name is an address, even one that lost one of its slashes as a ``Path``."""
+    return is_remote(name) or bool(_LOST_SLASH.match(name))
+
+
+def whole_address(name: str) -> str:
+    """Return an address with the slash that it lost as a ``Path``; other text is unchanged."""
+    return _LOST_SLASH.sub(r"\1//", name)
 
 
 def local_name(uri: str) -> str:
@@ -92,7 +103,7 @@ def local_path(uri: str) -> Path:
 
     Raises:
         SceneError: it is missing, a directory, not a plain file or not readable.
-        UsageError: it is a GDAL subdataset string.
+        UsageError: it is an address, or a GDAL subdataset string.
     """
     text = local_name(uri)
     if "\x00" in text:
@@ -102,6 +113,8 @@ def local_path(uri: str) -> Path:
         if not path.exists():
             if path.is_symlink():
                 raise SceneError(uri, "the symbolic link leads nowhere.", "Check what it points at.")
+            if is_address(text):
+                raise UsageError(f"{whole_address(text)}: remote files are not read here. Download it first.")
             if _SUBDATASET.match(text):
                 raise UsageError(f"{uri}: GDAL subdataset names are not read. Give the file itself.")
             raise SceneError(uri, "there is no such file.", "Check the path.")

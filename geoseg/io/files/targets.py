@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from geoseg.errors import OutputError, UsageError
-from geoseg.io.files.drivers import is_remote, local_name
+from geoseg.io.files.drivers import is_address, is_remote, local_name
 from geoseg.io.files.interrupts import expect_output
 from geoseg.io.files.writing import make_durable_folder
 
@@ -25,9 +25,11 @@ def keep_inputs(inputs: Iterable[Input], *outputs: Path, folders: Iterable[Path]
         folders: folders that are replaced or removed as a whole.
 
     Raises:
-        UsageError: an input would be replaced or removed.
+        UsageError: an input would be replaced or removed, or an output is an address of the web.
     """
     whole = list(folders)
+    for target in (*outputs, *whole):
+        _refuse_address(target)
     for given in inputs:
         if given is None or is_remote(os.fspath(given)):
             continue
@@ -56,8 +58,9 @@ def keep_existing(target: Path, *, overwrite: bool, cure: str) -> None:
 
     Raises:
         OutputError: something stands there and may not be replaced.
-        UsageError: a folder stands there.
+        UsageError: a folder stands there, or it is an address of the web.
     """
+    _refuse_address(target)
     if _is_dir(target):
         raise UsageError(f"{target}: this is a folder; a file is needed. Give another name.")
     if not overwrite and is_there(target):
@@ -78,8 +81,9 @@ def make_folder(path: Path) -> None:
     """Make a folder for outputs, with its parents.
 
     Raises:
-        UsageError: the path or one of its parents is no folder.
+        UsageError: the path or one of its parents is no folder, or it is an address of the web.
     """
+    _refuse_address(path)
     try:
         make_durable_folder(path)
     except (FileExistsError, NotADirectoryError) as error:
@@ -90,11 +94,17 @@ def check_folder(path: Path) -> None:
     """Refuse what ``make_folder`` would refuse, before any work; nothing is made.
 
     Raises:
-        UsageError: the path or one of its parents is no folder.
+        UsageError: the path or one of its parents is no folder, or it is an address of the web.
     """
+    _refuse_address(path)
     nearest = next((place for place in (path, *path.absolute().parents) if is_there(place)), path)
     if is_there(nearest) and not _is_dir(nearest):
         raise _no_folder(path)
+
+
+def _refuse_address(path: Path) -> None:
+    if is_address(str(path)):
+        raise UsageError(f"{path}: this is an address; outputs are written to local folders. Give a path, then copy.")
 
 
 def _no_folder(path: Path) -> UsageError:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +12,7 @@ from urllib.error import URLError
 from urllib.parse import unquote, urlsplit
 
 from geoseg.errors import SceneError, UsageError
-from geoseg.io.files.drivers import first_bytes, is_remote, local_name, sniff
+from geoseg.io.files.drivers import first_bytes, is_address, local_name, sniff, whole_address
 from geoseg.io.files.http import ask
 
 READABLE = "GeoPackage, GeoJSON, FlatGeobuf, Shapefile, GeoParquet, KML or file geodatabase"
@@ -21,7 +20,6 @@ CONVERT = "Convert it: ogr2ogr -f GPKG OUT.gpkg IN."
 
 DOWNLOAD = "Download it first."
 
-_LOST_SLASH = re.compile(r"^((?:https?|ftp|s3|gs|az|abfs):)/(?!/)", re.IGNORECASE)
 _MAX_DOWNLOAD_BYTES = 4 * 2**30
 _TIMEOUT_S = 60
 
@@ -56,11 +54,6 @@ _REFUSED_XML = (
 )
 
 
-def is_address(name: str) -> bool:
-    """Return True if a name is an address, even one that lost one of its slashes as a ``Path``."""
-    return is_remote(name) or bool(_LOST_SLASH.match(name))
-
-
 @contextmanager
 def local_vector(name: str, *, allow_remote: bool = False, cure: str = DOWNLOAD) -> Iterator[Path]:
     """Provide the local file of a vector file's name; a remote one is downloaded for the duration of the ``with``.
@@ -77,7 +70,7 @@ def local_vector(name: str, *, allow_remote: bool = False, cure: str = DOWNLOAD)
     if not is_address(name):
         yield _existing(name)
         return
-    name = _LOST_SLASH.sub(r"\1//", name)
+    name = whole_address(name)
     if name.startswith("/vsi") or not name.lower().startswith(("http://", "https://")):
         raise UsageError(f"{name}: vector files are read from this machine or https://. {DOWNLOAD}")
     if not allow_remote:
