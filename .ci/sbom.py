@@ -1,6 +1,8 @@
 """Write the software bill of materials of the installed geoseg as CycloneDX JSON: what it needs, with licences.
 
-usage: sbom.py FILE    (Python's own library is enough; the same environment gives the same bytes)
+usage: sbom.py FILE    (it is run in geoseg's own environment; the same environment gives the same bytes)
+
+What only developers or the documentation need is left out.
 
 Source:
     CycloneDX 1.5, https://cyclonedx.org/docs/1.5/json/; package URLs, https://github.com/package-url/purl-spec.
@@ -12,11 +14,15 @@ import json
 import re
 import sys
 import uuid
+from collections.abc import Iterator
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+from packaging.requirements import Requirement
+
+_NOT_FOR_USERS = {"dev", "docs"}
+"""Extras that nobody needs who runs the package."""
 
 
 def plain(name: str) -> str:
@@ -25,21 +31,33 @@ def plain(name: str) -> str:
 
 
 def needed(root: str) -> dict[str, tuple[Distribution, list[str]]]:
-    """All installed packages that one needs, extras included, each with those it needs itself."""
+    """All installed packages that one needs, with its extras for users, each with those it needs itself."""
     found: dict[str, tuple[Distribution, list[str]]] = {}
-    waiting = [plain(root)]
+    extras: dict[str, set[str]] = {}
+    waiting: list[tuple[str, set[str]]] = [(plain(root), set())]
     while waiting:
-        name = waiting.pop()
-        if name in found:
+        name, more = waiting.pop()
+        if name in found and more <= extras[name]:
             continue
         try:
             package = distribution(name)
         except PackageNotFoundError:  # of an extra, or of another system
             continue
-        matches = (_NAME.match(text) for text in package.requires or [])
-        found[name] = package, sorted({plain(match[0]) for match in matches if match is not None} - {name})
-        waiting += found[name][1]
+        own = set(package.metadata.get_all("Provides-Extra") or []) - _NOT_FOR_USERS if name == plain(root) else set()
+        extras[name] = extras.get(name, set()) | more | own
+        asked = list(requirements(package, extras[name]))
+        found[name] = package, sorted({plain(one.name) for one in asked} - {name})
+        waiting += [(plain(one.name), one.extras) for one in asked]
     return found
+
+
+def requirements(package: Distribution, extras: set[str]) -> Iterator[Requirement]:
+    """What a package requires on this system, alone or with one of its extras."""
+    for text in package.requires or []:
+        requirement = Requirement(text)
+        marker = requirement.marker
+        if marker is None or any(marker.evaluate({"extra": extra}) for extra in ("", *sorted(extras))):
+            yield requirement
 
 
 def licences(package: Distribution) -> list[dict[str, Any]]:

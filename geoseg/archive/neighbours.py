@@ -23,7 +23,7 @@ from geoseg.archive.fingerprints import Files
 from geoseg.archive.sources.scene_ref import SceneRef
 from geoseg.core.digest import sha256_of_json
 from geoseg.core.window import Window
-from geoseg.errors import WriteError
+from geoseg.errors import GeosegError, WriteError
 from geoseg.io.files.writing import make_durable_folder, write_json
 from geoseg.io.raster.open_options import OpenOptions
 from geoseg.io.raster.scene import Scene
@@ -246,7 +246,7 @@ class Neighbourhood:
                 kind = sha256_of_json([crs.epsg or crs.to_wkt(), [list(band) for band in scene.kind_of_bands()]])
                 shape = (int(scene.geobox.shape[0]), int(scene.geobox.shape[1]))
                 return SceneGrid(kind=kind, transform=scene.geobox.transform, shape=shape)
-        except Exception:  # noqa: BLE001 - the scene's own run says what is wrong with it; the others must go on
+        except (GeosegError, OSError):  # the scene's own run says what is wrong with it; the others must go on
             return None
 
     def _key(self, state: tuple[Files, str]) -> str:

@@ -122,7 +122,7 @@ def push_model(model: str, place: Place, *, overwrite: bool = False) -> tuple[st
             )
     if not place.remote:
         _keep_standing(Path(place.address, described.file), digest, overwrite=overwrite)
-    if there is not None and not overwrite:
+    if there is not None and not overwrite and place.has(described.file):
         return reference, described
     place.put(described.file, path)
     place.put(f"{stem}.json", (json.dumps(described.model_dump(mode="json"), indent=1) + "\n").encode())

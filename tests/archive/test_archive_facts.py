@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import threading
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -250,3 +251,34 @@ def test_a_history_keeps_its_lines_whole_when_a_write_fails_and_after_half_a_lin
     assert file.read_bytes().startswith(b'{"later": 1}\n' + first)
     lines = file.read_bytes().splitlines()
     assert [json.loads(line).get("done") for line in lines] == [None, 1, 2]
+
+
+def _done(count: int) -> Facts:
+    return Facts.of(SceneRecord(name=f"s{i}", uri="u", state="done") for i in range(count))
+
+
+def test_a_history_keeps_its_last_thousand_lines(tmp_path: Path) -> None:
+    file = tmp_path / ".geoseg" / "history.jsonl"
+    file.parent.mkdir()
+    line = {"when": "2026-01-01T00:00:00+00:00", "failed": 0, "areas_m2": {}}
+    file.write_text("".join(json.dumps(line | {"done": number}) + "\n" for number in range(5000)))
+    add_to_history(tmp_path, _done(2))
+    assert [json.loads(text)["done"] for text in file.read_text().splitlines()] == [*range(4001, 5000), 2]
+    assert [moment.done for moment in read_history(tmp_path)] == [*range(4001, 5000), 2]
+
+
+def test_those_who_publish_at_the_same_time_lose_no_line(tmp_path: Path) -> None:
+    (tmp_path / ".geoseg").mkdir()
+    start = threading.Barrier(6)
+
+    def publish(count: int) -> None:
+        start.wait()
+        add_to_history(tmp_path, _done(count))
+
+    threads = [threading.Thread(target=publish, args=(count,)) for count in range(1, 7)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(moment.done for moment in read_history(tmp_path)) == [1, 2, 3, 4, 5, 6]
+    assert [path.name for path in (tmp_path / ".geoseg").iterdir()] == ["history.jsonl"]

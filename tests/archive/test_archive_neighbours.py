@@ -15,6 +15,7 @@ import rasterio
 from affine import Affine
 from conftest import WriteModel, WriteScene, blobs
 
+from geoseg.archive import neighbours as neighbours_module
 from geoseg.archive.archive import Archive
 from geoseg.archive.config import ArchiveConfig
 from geoseg.archive.neighbours import Neighbourhood
@@ -22,6 +23,7 @@ from geoseg.archive.run import run_archive
 from geoseg.archive.sources.config import FolderSource
 from geoseg.archive.sources.scene_ref import SceneRef
 from geoseg.core.spec import PredictSpec
+from geoseg.errors import SceneError
 from geoseg.io.raster.open_options import OpenOptions
 from geoseg.models.model import load_model
 from geoseg.run.cluster import DaskExecutor
@@ -221,3 +223,27 @@ def test_one_layer_over_a_cut_scene_has_the_polygons_of_the_whole(town: Callable
     before = {part: part.stat().st_mtime_ns for part in parts}
     assert run_archive(config).skipped == len(NAMES)
     assert before == {part: part.stat().st_mtime_ns for part in parts}
+
+
+@pytest.mark.parametrize(
+    "error",
+    [SceneError("x.tif", "it is cut short.", "Copy it again."), OSError("gone")],
+)
+def test_a_scene_that_cannot_be_opened_has_no_neighbours_and_a_bug_is_not_taken_for_one(
+    error: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def load() -> None:
+        ref = SceneRef(name="x", uri="x.tif")
+        Neighbourhood(tmp_path, OpenOptions(), 8).load([(ref, ((), "state"))], open_new=True)
+
+    def fails(raised: Exception) -> Callable[..., None]:
+        def scene(*_: object) -> None:
+            raise raised
+
+        return scene
+
+    monkeypatch.setattr(neighbours_module, "Scene", fails(ZeroDivisionError()))
+    with pytest.raises(ZeroDivisionError):
+        load()
+    monkeypatch.setattr(neighbours_module, "Scene", fails(error))
+    load()

@@ -184,6 +184,26 @@ def test_rotated_scenes_are_turned_north_up_in_their_place(made: Made, name: str
     assert (seen[:15, :25] == 255).all()
 
 
+@pytest.mark.parametrize("layer", ["classes", "confidence"])
+def test_a_raster_cut_short_of_a_rotated_scene_leaves_the_rest_of_the_archive_published(
+    made: Made, layer: str, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(made.out, out)
+    (out / "turned" / f"turned_{layer}.tif").write_bytes(b"II*\0")
+    files = publish_archive(out, made.records, legend=LEGEND)
+    assert "turned" in files.missing
+    assert files.report.is_file()
+    ident = hashlib.sha256(b"turned").hexdigest()[:16]
+    left_out = f"{ident}.vrt" if layer == "classes" else f"{layer}-{ident}.vrt"
+    assert not (out / "_catalogue" / "upright" / left_out).exists(), "pruned"
+    mosaic = (out / "_catalogue" / f"{layer}-EPSG_32632.vrt").read_text()
+    assert left_out not in mosaic
+    assert "plain" in mosaic
+    classes = (out / "_catalogue" / "classes-EPSG_32632.vrt").read_text()
+    assert (f"upright/{ident}.vrt" in classes) is (layer != "classes"), "its other layers stay"
+
+
 def test_every_raster_of_the_scenes_is_on_the_map(tiny_model: Path, write_scene: Any, tmp_path: Path) -> None:
     spec = PredictSpec(uncertainty=True, probabilities=True, vector=False)
     layers = geoseg.predict(write_scene(blobs((90, 110))), tiny_model, tmp_path / "out", spec=spec)

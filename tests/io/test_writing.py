@@ -12,12 +12,23 @@ from pathlib import Path
 
 import pytest
 import rasterio
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from geoseg.errors import SceneError, WriteError
 from geoseg.io.files import writing
-from geoseg.io.files.writing import all_or_none, is_part, reap_parts, scratch_file, whole_file, write_bytes, write_json
+from geoseg.io.files.writing import (
+    all_or_none,
+    is_part,
+    library_writes,
+    read_errors_handled,
+    reap_parts,
+    scratch_file,
+    whole_file,
+    write_bytes,
+    write_json,
+)
 
 
 def test_a_finished_file_has_its_name_and_nothing_else_is_left(tmp_path):
@@ -285,3 +296,40 @@ def test_the_check_reads_what_the_disk_has(tmp_path, monkeypatch):
     with whole_file(tmp_path / "x", verify=lambda _: seen.append("verify")) as part:
         part.write_bytes(b"1")
     assert seen == ["fsync", os.POSIX_FADV_DONTNEED, "verify", "fsync"]
+
+
+@pytest.mark.parametrize("error", [RecursionError("too deep"), NotImplementedError("no such operator"), MemoryError()])
+def test_only_what_a_writer_reports_without_a_kind_is_a_failing_disk(error: Exception) -> None:
+    with pytest.raises(type(error)) as raised, library_writes():
+        raise error
+    assert raised.value is error
+
+
+def test_a_network_that_needs_more_memory_than_there_is_is_no_full_disk() -> None:
+    with pytest.raises(torch.OutOfMemoryError), library_writes():
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+
+def test_a_full_disk_that_a_library_s_writer_reports_is_an_error_of_the_system() -> None:
+    with (
+        pytest.raises(OSError, match="the disk is full or fails: inline_container.cc: unexpected pos"),
+        library_writes(),
+    ):
+        raise RuntimeError("inline_container.cc:\n unexpected pos")
+
+
+def _read_damaged(folder: Path) -> None:
+    with pytest.raises(rasterio.RasterioIOError):
+        rasterio.open(folder / "damaged.tif")
+
+
+def test_a_damaged_file_that_is_read_on_the_way_is_no_failure_of_the_file_that_is_written(tmp_path: Path) -> None:
+    (tmp_path / "damaged.tif").write_bytes(b"II*\0")
+    with whole_file(tmp_path / "target") as part:
+        part.write_bytes(b"1")
+        for _ in range(2):
+            with read_errors_handled():
+                _read_damaged(tmp_path)
+    with pytest.raises(WriteError, match="TIFF header"), whole_file(tmp_path / "target"):
+        _read_damaged(tmp_path)
+    assert (tmp_path / "target").read_bytes() == b"1"

@@ -193,3 +193,18 @@ def test_references_are_taken_apart(text: str, place: str, file: str) -> None:
 def test_no_reference_leaves_its_folder(text: str) -> None:
     with pytest.raises(UsageError):
         Reference.parse(text)
+
+
+def test_a_push_puts_a_model_back_that_is_missing_next_to_its_description(
+    tiny_model: Path, place: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], request: Any
+) -> None:
+    pushed = push(tiny_model, place, capsys)
+    name = pushed["reference"].partition("#")[0].rpartition("/")[2]
+    if place[0].startswith("http"):
+        _, kind = request.getfixturevalue("store")
+        del kind.files[f"/models/{name}"]
+    else:
+        Path(place[0], name).unlink()
+    assert push(tiny_model, place, capsys)["reference"] == pushed["reference"]
+    assert geoseg("pull", pushed["reference"], "--out", tmp_path / "got", *place[1:]) == 0
+    assert (tmp_path / "got" / name).read_bytes() == tiny_model.read_bytes()

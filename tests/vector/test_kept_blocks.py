@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+
 import numpy as np
 import pytest
 import shapely
@@ -111,3 +114,29 @@ def test_damaged_and_foreign_files_are_traced_again(tmp_path) -> None:
     assert rows(ArraySource(codes), table, VectorSpec(min_area_m2=5), KeptBlocks(tmp_path, "other")) == rows(
         ArraySource(codes), table, VectorSpec(min_area_m2=5)
     )
+
+
+def test_a_block_that_cannot_be_kept_leaves_nothing_and_stops_nothing(tmp_path, monkeypatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    codes, table = coarse(np.random.default_rng(2)), LabelTable.of_codes(3)
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "replace", full)
+        found = rows(ArraySource(codes), table, VectorSpec(), KeptBlocks(tmp_path, "key"))
+    assert found == rows(ArraySource(codes), table, VectorSpec())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_two_that_keep_the_same_block_at_once_have_files_of_their_own(tmp_path, monkeypatch) -> None:
+    parts, replace = [], os.replace
+
+    def seen(part, target):
+        parts.append(str(part))
+        replace(part, target)
+
+    monkeypatch.setattr(os, "replace", seen)
+    codes, table = coarse(np.random.default_rng(3)), LabelTable.of_codes(3)
+    for key in ("one", "other"):
+        rows(ArraySource(codes), table, VectorSpec(), KeptBlocks(tmp_path, key))
+    assert len(parts) == len(set(parts)) == 2 * 4 * 5

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from geoseg.archive.report.facts import Facts
-from geoseg.errors import WriteError
+from geoseg.errors import OutputError, WriteError
+from geoseg.io.files.output_lock import locked
 from geoseg.io.files.writing import write_bytes
 
 _MOST_LINES = 1000
 _NAME = "history.jsonl"
+_WAIT_S, _PAUSE_S = 30.0, 0.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,23 +51,49 @@ def add_to_history(out: Path, facts: Facts) -> list[Moment]:
     """Append the totals of now, unless they are those of the last line; return the history with them.
 
     The file is replaced as a whole: it holds whole lines at any moment, and a write that fails leaves the old ones.
-    Lines of JSON are kept as they are; damaged ones are left out.
+    The last thousand lines are kept as they are; those that are no JSON are left out. Of those who publish at the same
+    time one waits for the other.
 
     Raises:
+        OutputError: another publication holds the history for half a minute.
         WriteError: the disk is full or fails, or the lines that stand there cannot be read.
     """
+    path = out / ".geoseg" / _NAME
+    if not path.parent.is_dir():  # a folder that no archive's run has written
+        return read_history(out)
+    with _alone(path.with_suffix(".lock")):
+        return _added(out, path, facts)
+
+
+def _added(out: Path, path: Path, facts: Facts) -> list[Moment]:
     history = read_history(out)
     areas = {name: round(size, 2) for name, size in sorted(facts.areas_m2.items())}
     now = Moment(when=datetime.now(UTC), done=facts.states["done"], failed=facts.states["failed"], areas_m2=areas)
     last = history[-1] if history else None
     if last is not None and (last.done, last.failed, last.areas_m2) == (now.done, now.failed, now.areas_m2):
         return history
-    path = out / ".geoseg" / _NAME
-    if not (now.done or now.failed) or not path.parent.is_dir():  # a folder that no archive's run has written
+    if not (now.done or now.failed):
         return history
     line = {"when": now.when.isoformat(timespec="seconds"), "done": now.done, "failed": now.failed, "areas_m2": areas}
-    write_bytes(path, b"".join(text + b"\n" for text in [*_whole_lines(path), json.dumps(line).encode()]))
-    return [*history, now]
+    lines = [*_whole_lines(path), json.dumps(line).encode()][-_MOST_LINES:]
+    write_bytes(path, b"".join(text + b"\n" for text in lines))
+    return [*history, now][-_MOST_LINES:]
+
+
+@contextmanager
+def _alone(lock: Path) -> Iterator[None]:
+    """Hold a lock, once it is free. The archive's own will not do: a run that publishes holds it already."""
+    end = time.monotonic() + _WAIT_S
+    with ExitStack() as held:
+        while True:
+            try:
+                held.enter_context(locked(lock))
+                break
+            except OutputError:
+                if time.monotonic() > end:
+                    raise
+                time.sleep(_PAUSE_S)
+        yield
 
 
 def changes(history: Sequence[Moment], most: int = 20) -> list[tuple[Moment, Moment | None]]:

@@ -21,6 +21,7 @@ from geoseg.archive.report.formatting import readable
 from geoseg.core.layer import CLASSES, SEGMENTS, VECTOR_SUFFIX, Layer, segment_layer, whole_class_map_schema
 from geoseg.core.legend import Legend
 from geoseg.core.types.json_value import UntypedDict, UntypedMapping
+from geoseg.errors import SceneError
 from geoseg.io.files.writing import make_durable_folder
 from geoseg.io.polygons.merged_segments import merge_segments
 from geoseg.io.publish.about import About
@@ -82,7 +83,7 @@ class WholeMap:
 
     Attributes:
         written: files that were written.
-        unreadable: scenes whose polygons cannot be read.
+        unreadable: scenes with polygons, or with a raster that must be turned, that cannot be read.
     """
 
     def __init__(self, out: Path, legend: Legend) -> None:
@@ -102,7 +103,7 @@ class WholeMap:
             item: its STAC item, from which the grid is read.
 
         Raises:
-            WriteError: a raster that must be turned cannot be read, or the disk is full.
+            WriteError: the disk is full.
         """
         properties = item["properties"]
         wkt = self._crs(properties.get("proj:code") or properties.get("proj:wkt2"))
@@ -113,9 +114,11 @@ class WholeMap:
         tile = None if transform is None else north_up(bundle.classes, shape, transform)
         turned = tile is None
         if tile is None:
-            tile = upright(bundle.classes, self._turned(CLASSES, bundle), nodata=self._legend.nodata)
+            tile = self._upright(bundle.classes, CLASSES, bundle, nodata=self._legend.nodata)
+        if tile is None:
+            return
         part = _Part(
-            name=readable(bundle.directory.relative_to(self._out).as_posix()),
+            name=self._name(bundle),
             classes=tile,
             others=dict(self._rasters(bundle, item["assets"], turned=turned)),
             segments=bundle.segments if bundle.segments.is_file() else None,
@@ -129,9 +132,9 @@ class WholeMap:
             path = bundle.file_of(layer)
             if layer.name not in assets or not path.is_file():
                 continue
-            if turned:
-                path = upright(path, self._turned(layer.name, bundle), nodata=layer.nodata).path
-            yield layer.name, path
+            tile = self._upright(path, layer.name, bundle, nodata=layer.nodata) if turned else None
+            if tile is not None or not turned:
+                yield layer.name, path if tile is None else tile.path
 
     def _picture(self, bundle: Bundle, classes: MosaicTile, *, turned: bool) -> Picture | None:
         """Find the imagery of a scene; None if its run record does not name it or it is missing."""
@@ -146,16 +149,26 @@ class WholeMap:
             return None
         if turned and not is_geotiff(path):
             return None  # it is shown in the scene's own project
-        tile = upright(path, self._turned(_IMAGERY, bundle), nodata=None) if turned else replace(classes, path=path)
-        return Picture(tile=tile, source=None, **shown)
+        tile = self._upright(path, _IMAGERY, bundle, nodata=None) if turned else replace(classes, path=path)
+        return None if tile is None else Picture(tile=tile, source=None, **shown)
 
-    def _turned(self, kind: str, bundle: Bundle) -> Path:
+    def _name(self, bundle: Bundle) -> str:
+        return readable(bundle.directory.relative_to(self._out).as_posix())
+
+    def _upright(self, raster: Path, kind: str, bundle: Bundle, *, nodata: float | None) -> MosaicTile | None:
+        """Turn a raster of a scene north up; None, and the scene counts as unreadable, if it cannot be read."""
         name = hashlib.sha256(str(bundle.directory.relative_to(self._out)).encode(errors="surrogateescape"))
         prefix = "" if kind == CLASSES else f"{kind}-"
         vrt = self._out / FOLDER / "upright" / f"{prefix}{name.hexdigest()[:16]}.vrt"
         make_durable_folder(vrt.parent)
+        try:
+            tile = upright(raster, vrt, nodata=nodata)
+        except SceneError:
+            if self._name(bundle) not in self.unreadable:
+                self.unreadable.append(self._name(bundle))
+            return None
         self.written.append(vrt)
-        return vrt
+        return tile
 
     def write(self, path: Path, *, title: str, footprints: Path, bbox: Bounds | None) -> list[Path]:
         """Write the files of each CRS, and the project.

@@ -73,6 +73,22 @@ class Place:
             raise SceneError(self.name_of(file), f"it has more than {limit} bytes.", "Check the address.")
         return content
 
+    def has(self, file: str) -> bool:
+        """Return True if a file is there; it is opened, and not read.
+
+        Raises:
+            SceneError: it cannot be opened.
+        """
+        try:
+            self._open(file).close()
+        except FileNotFoundError:
+            return False
+        except (OSError, HTTPException, ValueError) as error:
+            if isinstance(error, HTTPError) and error.code in {404, 410}:
+                return False
+            raise SceneError(self.name_of(file), f"it cannot be read ({error}).", "Check the address.") from error
+        return True
+
     def fetch(self, file: str, target: Path, *, sha256: str, limit: int) -> None:
         """Copy a file here; it appears whole and with the right digest, or not at all.
 

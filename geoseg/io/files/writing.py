@@ -139,7 +139,8 @@ def scratch_file(path: Path) -> Iterator[Path]:
 def library_writes() -> Iterator[None]:
     """Raise an ``OSError`` where a library's own writer reports a disk that is full or fails by a ``RuntimeError``.
 
-    Torch and OpenVINO do. It is put around the one call that writes, where they have nothing else to report.
+    Torch and OpenVINO do. It is put around the call that writes. Kinds of ``RuntimeError`` that say what they are, such
+    as a GPU without memory or recursion without end, pass as they are.
 
     Raises:
         OSError: the library's writer failed.
@@ -147,6 +148,8 @@ def library_writes() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
+        if type(error) is not RuntimeError:
+            raise
         words = " ".join(str(error).split())
         raise OSError(errno.EIO, f"the disk is full or fails: {words[:200]}") from error
 
@@ -327,6 +330,7 @@ class _Trap(logging.Filter):
         super().__init__()
         self.lock = threading.Lock()
         self.listeners: dict[int, tuple[int, list[str]]] = {}
+        self.handling: set[int] = set()
         self.shown = logging.NOTSET
         self.restored = logging.NOTSET
 
@@ -336,12 +340,28 @@ class _Trap(logging.Filter):
             # GDAL's own worker threads have no Python name; another Python thread's error is not this writer's.
             own = None if record.threadName is None or record.threadName.startswith("Dummy") else record.thread
             for thread, errors in list(self.listeners.values()):
-                if own is None or own == thread:
+                if own is None or (own == thread and own not in self.handling):
                     errors.append(message.partition("msg=")[2].strip("'\""))
         return record.levelno >= self.shown
 
 
 _trap = _Trap()
+
+
+@contextmanager
+def read_errors_handled() -> Iterator[None]:
+    """Let the body read by GDAL what may be damaged, while this thread writes a file by ``whole_file``.
+
+    The body handles the errors itself; otherwise they would count as failures of the file that is written.
+    """
+    thread = threading.get_ident()
+    outermost = thread not in _trap.handling
+    _trap.handling.add(thread)
+    try:
+        yield
+    finally:
+        if outermost:
+            _trap.handling.discard(thread)
 
 
 @contextmanager

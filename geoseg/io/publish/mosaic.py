@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from xml.sax.saxutils import escape
@@ -12,13 +13,16 @@ from xml.sax.saxutils import escape
 import rasterio
 import rasterio.shutil
 from affine import Affine
+from rasterio._err import CPLE_BaseError
 from rasterio.enums import ColorInterp, Resampling
+from rasterio.errors import RasterioError
 from rasterio.vrt import WarpedVRT
 
 from geoseg.core.layer import RasterLayer
 from geoseg.core.legend import Legend
+from geoseg.errors import SceneError
 from geoseg.io.files.gdal_name import gdal_name
-from geoseg.io.files.writing import whole_file
+from geoseg.io.files.writing import read_errors_handled, whole_file
 from geoseg.io.publish.qgis_document import Bounds
 from geoseg.io.publish.styles import xml_text
 
@@ -133,15 +137,12 @@ def upright(raster: Path, vrt: Path, *, nodata: float | None) -> MosaicTile:
         nodata: value of pixels without a result; None: an alpha band marks them.
 
     Raises:
-        WriteError: the raster cannot be read, the disk is full or fails.
+        SceneError: the raster cannot be read.
+        WriteError: the disk is full or fails.
     """
-    with whole_file(vrt) as part:
-        with rasterio.open(gdal_name(raster), driver="GTiff") as source:
-            crs = source.crs or source.gcps[1]
-            empty = {"add_alpha": not _has_alpha(source)} if nodata is None else {"nodata": nodata}
-            with WarpedVRT(source, crs=crs, src_crs=crs, resampling=Resampling.nearest, **empty) as warped:
-                rasterio.shutil.copy(warped, part, driver="VRT")
-                shape, transform = (warped.height, warped.width), warped.transform
+    with _north_up(raster, nodata) as warped, whole_file(vrt) as part:
+        rasterio.shutil.copy(warped, part, driver="VRT")
+        shape, transform = (warped.height, warped.width), warped.transform
         named = f'<SourceDataset relativeToVRT="1">{relative(raster, vrt)}</SourceDataset>'
         text, found = re.subn("<SourceDataset.*?</SourceDataset>", lambda _: named, part.read_text(), flags=re.DOTALL)
         if found != 1:
@@ -152,10 +153,30 @@ def upright(raster: Path, vrt: Path, *, nodata: float | None) -> MosaicTile:
     return tile
 
 
+@contextmanager
+def _north_up(raster: Path, nodata: float | None) -> Iterator[WarpedVRT]:
+    """Open a raster, warped to north up.
+
+    Raises:
+        SceneError: it cannot be read.
+    """
+    with ExitStack() as closing:
+        try:
+            with read_errors_handled():
+                source = closing.enter_context(rasterio.open(gdal_name(raster), driver="GTiff"))
+                crs = source.crs or source.gcps[1]
+                empty = {"add_alpha": not _has_alpha(source)} if nodata is None else {"nodata": nodata}
+                how = {"crs": crs, "src_crs": crs, "resampling": Resampling.nearest}
+                warped = closing.enter_context(WarpedVRT(source, **how, **empty))
+        except (RasterioError, CPLE_BaseError) as error:
+            raise SceneError(str(raster), f"it cannot be read ({error}).", "Predict the scene again.") from error
+        yield warped
+
+
 def is_geotiff(path: Path) -> bool:
     """Return True if a file can be opened as a GeoTIFF."""
     try:
-        with rasterio.open(gdal_name(path), driver="GTiff"):
+        with read_errors_handled(), rasterio.open(gdal_name(path), driver="GTiff"):
             return True
     except rasterio.RasterioIOError:
         return False

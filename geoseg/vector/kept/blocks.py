@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ import shapely
 
 from geoseg.core.segments import Segments
 from geoseg.core.window import Window
+from geoseg.io.files.writing import replace_file
 from geoseg.vector.arcs import Arcs
 from geoseg.vector.patch import Patch
 from geoseg.vector.polygons import Polygons
@@ -96,20 +97,14 @@ class KeptBlocks:
             return None
 
     def save(self, content: BlockContent, traced: tuple[Polygons, Patch]) -> None:
-        """Keep what was traced of a block in place of what was kept of it before.
-
-        Raises:
-            OSError: the disk is full or fails.
-        """
+        """Keep what was traced of a block in place of what was kept of it before; nothing, where the disk fails."""
         buffer = io.BytesIO()
         arrays: Any = _packed(*traced, content.labels)
         np.savez(buffer, **arrays)
         body = buffer.getvalue()
-        self._folder.mkdir(parents=True, exist_ok=True)
-        path = self._path(content.window)
-        part = path.with_suffix(".part")
-        part.write_bytes(self._digest(content, body) + body)
-        os.replace(part, path)  # noqa: PTH105 - as every file is put in its place
+        with suppress(OSError):  # it only saves time
+            self._folder.mkdir(parents=True, exist_ok=True)
+            replace_file(self._path(content.window), self._digest(content, body) + body)
 
     def _path(self, window: Window) -> Path:
         return self._folder / f"{window.row_start}_{window.col_start}.npz"
