@@ -45,7 +45,7 @@ def test_segments_of_coco_are_classes_and_numbers_of_things(tmp_path: Path) -> N
     (tmp_path / "images").mkdir()
     Image.fromarray(np.zeros((20, 30, 3), np.uint8)).save(tmp_path / "images" / "7.png")
     segments = [CocoSegment(id=i, category=c, crowd=i == 9) for i, c in ((7, 3), (300, 5), (70_000, 5), (9, 5))]
-    write_coco_panoptic(tmp_path / "notes.json", {"7": (ids(), segments)}, LEGEND.classes)
+    write_coco_panoptic(tmp_path / "notes.json", {"7": (ids(), segments)}.items(), LEGEND.classes)
     source = {"kind": "coco_panoptic", "annotations": "notes.json", "split": {"by": "names", "validate_on": []}}
     sample = opened(source, tmp_path)
     values = ids()

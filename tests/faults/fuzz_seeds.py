@@ -16,6 +16,7 @@ import shapely
 import yaml
 from affine import Affine
 from odc.geo.geobox import GeoBox
+from PIL import Image
 
 from geoseg.archive.manifest import Entry, Manifest
 from geoseg.archive.record import SceneRecord
@@ -208,6 +209,20 @@ def coco(folder: Path) -> list[bytes]:
     packed = ring | {"id": 3, "segmentation": {"size": [40, 50], "counts": "PQ1"}}
     text = {"images": images, "annotations": [ring, runs, packed], "categories": [{"id": 1, "name": "roof"}]}
     return [json.dumps(text).encode()]
+
+
+def coco_panoptic(folder: Path) -> list[bytes]:
+    """Documents of segments; their pictures of ids lie in the folder of the input."""
+    pictures = folder / "input"
+    pictures.mkdir(exist_ok=True)
+    ids = np.zeros((40, 50, 3), np.uint8)
+    ids[:, :20, 0], ids[:, 30:, 1] = 7, 1
+    Image.fromarray(ids).save(pictures / "a.png")
+    segments = [{"id": 7, "category_id": 1, "iscrowd": 0}, {"id": 256, "category_id": 2, "area": 800}]
+    picture = {"image_id": 1, "file_name": "a.png", "segments_info": segments}
+    categories = [{"id": 1, "name": "roof", "isthing": 1}, {"id": 2, "name": "road", "isthing": 0}]
+    named = picture | {"image_id": "a"}
+    return [json.dumps({"annotations": [one], "categories": categories}).encode() for one in (picture, named)]
 
 
 def class_rasters(folder: Path) -> list[bytes]:

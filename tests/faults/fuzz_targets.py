@@ -9,6 +9,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from fuzz_seeds import (
     GEOBOX,
@@ -18,6 +19,7 @@ from fuzz_seeds import (
     checkpoints,
     class_rasters,
     coco,
+    coco_panoptic,
     entries,
     items,
     legends,
@@ -45,6 +47,7 @@ from geoseg.io.vectors.read import VectorRequest, read_polygons
 from geoseg.io.weights.checkpoint_file import read_checkpoint
 from geoseg.io.weights.ensemble_file import read_members
 from geoseg.io.weights.model_file import read_card, read_model
+from geoseg.score.panoptic.files import PanopticReading, evaluate_panoptic
 from geoseg.training.recipe import read_recipe
 
 CODES = {2, 3, 4, 5, 6}
@@ -138,6 +141,12 @@ def read_drawn(path: Path) -> None:
     read_coco(path)
 
 
+def score_segments(path: Path) -> None:
+    """Score a panoptic document against itself, and write both as such documents."""
+    with TemporaryDirectory() as folder:
+        evaluate_panoptic(path, path, PanopticReading(coco=Path(folder) / "coco"))
+
+
 def read_codes_of(path: Path) -> None:
     """Read a class raster whole."""
     with ClassRaster(str(path), ClassRules()) as raster:
@@ -175,6 +184,7 @@ TARGETS = {
     "manifest": Target(suffix=".entry", read=read_entry, seeds=entries),
     "legend": Target(suffix=".yaml", read=read_legend, seeds=legends),
     "coco": Target(suffix=".json", read=read_drawn, seeds=coco),
+    "coco panoptic": Target(suffix=".json", read=score_segments, seeds=coco_panoptic),
     "class raster": Target(suffix=".tif", read=read_codes_of, seeds=class_rasters),
     "geojson": _vector("GeoJSON", ".geojson"),
     "geopackage": _vector("GPKG", ".gpkg"),

@@ -31,25 +31,27 @@ def panoptic(
         Path | None, typer.Option(help="Also write both maps into this folder as COCO panoptic PNG and JSON.")
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Also write the report here, JSON.")] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the report.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the report and what is in the folder of --coco.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
 ) -> None:
     """Score panoptic maps: PQ, SQ and RQ of each class, of things and of stuff."""
     from geoseg.cli.output.reports import check_out, deliver
     from geoseg.cli.output.score_tables import print_panoptic
-    from geoseg.io.files.targets import keep_existing
-    from geoseg.score.panoptic.files import PanopticReading, evaluate_panoptic
+    from geoseg.errors import UsageError
+    from geoseg.score.panoptic.files import PanopticReading, document_paths, evaluate_panoptic
 
     check_out(out, (prediction, reference, reference_objects), overwrite=overwrite)
-    if coco is not None:
-        for name in ("reference", "prediction"):
-            keep_existing(coco / f"{name}.json", overwrite=overwrite, cure="Pass --overwrite, or another --coco.")
+    if out is not None and coco is not None and out.absolute() in document_paths(coco.absolute()):
+        raise UsageError(f"{out}: --coco writes this file too. Choose another --out.")
     reading = PanopticReading(
         reference_objects=reference_objects,
         things=() if things is None else tuple(name.strip() for name in things.split(",")),
         boundary_px=boundary_px,
         resample=resample,
         coco=coco,
+        overwrite=overwrite,
     )
     values = evaluate_panoptic(prediction, reference, reading)
     deliver(values, out, as_json=as_json)

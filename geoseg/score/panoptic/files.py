@@ -4,30 +4,42 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from geoseg.core.layer import CLASSES, PANOPTIC, raster_suffix
-from geoseg.core.legend import LegendClass
-from geoseg.core.types.json_value import UntypedDict, UntypedMapping
+from geoseg.core.layer import PANOPTIC, raster_suffix
+from geoseg.core.types.json_value import UntypedDict
 from geoseg.core.window import Window
 from geoseg.errors import SceneError, UsageError
 from geoseg.io.labels.class_raster import ClassRaster, ClassRules
-from geoseg.io.labels.coco_panoptic import CocoPanoptic, CocoSegment, read_coco_panoptic, write_coco_panoptic
+from geoseg.io.labels.coco_panoptic import (
+    CocoPanoptic,
+    CocoSegment,
+    keep_coco_panoptic,
+    picture_folder,
+    read_coco_panoptic,
+    write_coco_panoptic,
+)
 from geoseg.io.labels.contact_labels import NumberedLabels, ObjectLayer
-from geoseg.io.labels.panoptic_raster import classes_in
+from geoseg.io.labels.label_layer import MOST_CODE
 from geoseg.io.labels.polygon_layer import PolygonLabels
-from geoseg.io.labels.raster_legend import legend_of, made_up_colour
 from geoseg.io.labels.resampled_layer import Fit, on_grid
 from geoseg.io.vectors.names import is_vector
 from geoseg.io.vectors.read import VectorRequest
 from geoseg.score.pairs import partner
+from geoseg.score.panoptic.known_classes import KnownClasses
 from geoseg.score.panoptic.pairs import VOID, SegmentMap, count_pairs
 from geoseg.score.panoptic.quality import SegmentTable, Tally, tally
-from geoseg.score.panoptic.segment_maps import LabelSegments, ObjectSegments, PictureSegments
+from geoseg.score.panoptic.segment_maps import (
+    LabelSegments,
+    ObjectSegments,
+    PictureSegments,
+    ScoredMap,
+    thing_codes,
+)
 
 _SUFFIX = raster_suffix(PANOPTIC)
 _CURE = "Pass --resample to take the nearest label, or bring it onto that grid."
@@ -43,7 +55,9 @@ class PanopticReading:
         things: names or codes of the classes of things; empty: as the prediction says.
         boundary_px: width of boundaries, pixels; 0: no boundary scores.
         resample: resample the reference by nearest neighbour where grids differ, instead of refusing.
-        coco: folder to write both maps to as COCO panoptic; None: they are not written.
+        coco: folder to write both maps to as COCO panoptic, ``prediction.json`` and ``reference.json`` with a folder of
+            pictures each; None: they are not written.
+        overwrite: replace documents and pictures that stand there.
     """
 
     reference_objects: Path | None = None
@@ -51,33 +65,14 @@ class PanopticReading:
     boundary_px: int = 0
     resample: bool = False
     coco: Path | None = None
+    overwrite: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class _Pair:
     name: str
-    reference: SegmentMap
-    prediction: SegmentMap
-    tables: tuple[SegmentTable, SegmentTable]
-
-
-@dataclass(slots=True)
-class _Classes:
-    """Names of class codes, and the codes of things, as far as the files say."""
-
-    names: dict[int, str] = field(default_factory=dict)
-    things: set[int] = field(default_factory=set)
-
-    def listed(self, codes: list[int]) -> list[LegendClass]:
-        return [
-            LegendClass(
-                code=code,
-                name=self.names.get(code, f"class {code}"),
-                colour=made_up_colour(place),
-                countable=code in self.things,
-            )
-            for place, code in enumerate(codes)
-        ]
+    reference: ScoredMap
+    prediction: ScoredMap
 
 
 def evaluate_panoptic(prediction: Path, reference: Path | None, reading: PanopticReading | None = None) -> UntypedDict:
@@ -97,26 +92,32 @@ def evaluate_panoptic(prediction: Path, reference: Path | None, reading: Panopti
 
     Raises:
         SceneError: a file cannot be read, or its grid differs.
-        UsageError: options conflict.
+        UsageError: options conflict, or what is read would be replaced.
+        OutputError: COCO's documents or pictures exist already.
     """
-    how, known = reading or PanopticReading(), _Classes()
-    with_json = [path is not None and path.suffix.lower() == ".json" for path in (prediction, reference)]
+    how, known = reading or PanopticReading(), KnownClasses()
+    _keep_files(prediction, reference, how)
+    with_json = [_is_document(path) for path in (prediction, reference)]
     if any(with_json):
         if reference is None or not all(with_json) or how.reference_objects is not None:
             raise UsageError("a COCO panoptic document is compared with another one; give two.")
-        return _report(prediction, reference, how, _scored(_pictures(prediction, reference, known), how, known))
+        return _report(prediction, reference, how, _scored(_pictures(prediction, reference, how, known), how, known))
     with ExitStack() as stack:
         pairs = _rasters(prediction, reference, how, known, stack)
         return _report(prediction, reference or how.reference_objects, how, _scored(pairs, how, known))
 
 
-def _scored(pairs: Iterator[_Pair], how: PanopticReading, known: _Classes) -> tuple[_Classes, int, Tally, Tally | None]:
+def _scored(
+    pairs: Iterator[_Pair], how: PanopticReading, known: KnownClasses
+) -> tuple[KnownClasses, int, Tally, Tally | None]:
     masks: Tally | None = None
     edges: Tally | None = None
     count, written = 0, []
     for pair in pairs:
         counts = count_pairs(pair.reference, pair.prediction, boundary_px=how.boundary_px)
-        theirs, ours = pair.tables
+        theirs = pair.reference.table(np.unique(counts.reference))
+        ours = pair.prediction.table(np.unique(counts.prediction))
+        _learn_things(pair, (theirs, ours), known)
         size = 1 + int(max([0, *theirs.code.tolist(), *ours.code.tolist()]))
         one = tally(counts, theirs, ours, size)
         masks = one if masks is None else _longer(masks, one)
@@ -124,7 +125,7 @@ def _scored(pairs: Iterator[_Pair], how: PanopticReading, known: _Classes) -> tu
             edge = tally(counts, theirs, ours, size, boundary=True)
             edges = edge if edges is None else _longer(edges, edge)
         if how.coco is not None:
-            written.append(pair)
+            written.append((pair, (theirs, ours)))
         count += 1
     if masks is None:
         raise UsageError("there is nothing to compare.")
@@ -145,7 +146,7 @@ def _longer(one: Tally, other: Tally) -> Tally:
 
 
 def _report(
-    prediction: Path, reference: Path | None, how: PanopticReading, found: tuple[_Classes, int, Tally, Tally | None]
+    prediction: Path, reference: Path | None, how: PanopticReading, found: tuple[KnownClasses, int, Tally, Tally | None]
 ) -> UntypedDict:
     known, images, masks, edges = found
     report = {"prediction": str(prediction), "reference": str(reference), "images": images}
@@ -155,7 +156,7 @@ def _report(
     return report
 
 
-def _values(one: Tally, known: _Classes) -> UntypedDict:
+def _values(one: Tally, known: KnownClasses) -> UntypedDict:
     codes = np.flatnonzero(one.occurs).tolist()
     return {
         "all": one.mean(codes),
@@ -168,53 +169,84 @@ def _values(one: Tally, known: _Classes) -> UntypedDict:
     }
 
 
-def _pictures(prediction: Path, reference: Path, known: _Classes) -> Iterator[_Pair]:
+def _keep_files(prediction: Path, reference: Path | None, how: PanopticReading) -> None:
+    """Refuse to write COCO's files where they would replace what is read, or what exists already."""
+    if how.coco is None:
+        return
+    read = [prediction, reference, how.reference_objects]
+    read += [picture_folder(path) for path in (prediction, reference) if path is not None and _is_document(path)]
+    for path in document_paths(how.coco):
+        keep_coco_panoptic(path, read, overwrite=how.overwrite)
+
+
+def document_paths(folder: Path) -> tuple[Path, Path]:
+    """Return COCO's documents of the reference and of the prediction in a folder."""
+    return folder / "reference.json", folder / "prediction.json"
+
+
+def _is_document(path: Path | None) -> bool:
+    return path is not None and path.suffix.lower() == ".json"
+
+
+def _pictures(prediction: Path, reference: Path, how: PanopticReading, known: KnownClasses) -> Iterator[_Pair]:
     ours, theirs = read_coco_panoptic(prediction), read_coco_panoptic(reference)
-    _same_categories(ours, theirs)
+    _check_categories(ours, theirs)
     known.names |= dict(theirs.categories)
     known.things |= theirs.things
+    _settle_things(how, known)
+    known.settled = True
     for image_id, picture in theirs.pictures.items():
         if image_id not in ours.pictures:
             raise SceneError(ours.name, f"it has no picture {image_id!r} of the reference.", "Predict it too.")
         one, other = PictureSegments(picture), PictureSegments(ours.pictures[image_id])
         if one.shape != other.shape:
             raise SceneError(other.name, f"it has {other.shape} pixels, the reference {one.shape}.", "Check the files.")
-        yield _Pair(image_id, one, other, (one.table(), other.table()))
+        yield _Pair(image_id, one, other)
 
 
-def _same_categories(ours: CocoPanoptic, theirs: CocoPanoptic) -> None:
+def _check_categories(ours: CocoPanoptic, theirs: CocoPanoptic) -> None:
     missing = sorted(set(ours.categories) - set(theirs.categories))
     if missing:
         raise SceneError(
             ours.name, f"its category {missing[0]} is none of {theirs.name}.", "Give documents with equal categories."
         )
+    if max(theirs.categories, default=0) > MOST_CODE:
+        raise SceneError(
+            theirs.name,
+            f"it has category {max(theirs.categories)}.",
+            f"Give documents whose categories have ids of 0 to {MOST_CODE}.",
+        )
 
 
 def _rasters(
-    prediction: Path, reference: Path | None, how: PanopticReading, known: _Classes, stack: ExitStack
+    prediction: Path, reference: Path | None, how: PanopticReading, known: KnownClasses, stack: ExitStack
 ) -> Iterator[_Pair]:
     predictions = _predictions(prediction)
-    for name, path in predictions:
+    partners = [None if reference is None else partner(name, reference, len(predictions)) for name, _ in predictions]
+    untold = [path for _, path in predictions if not known.learn(path)]
+    for labels in partners:
+        if labels is not None:
+            known.learn(labels)
+    if how.reference_objects is not None and not how.things:
+        for path in untold:
+            with ClassRaster(path, ClassRules(nodata=None)) as raster:
+                known.things |= LabelSegments(raster).things()
+    things = _settle_things(how, known)
+    known.settled, known.told = bool(how.things), not untold
+    for (name, path), labels in zip(predictions, partners, strict=True):
         ours = stack.enter_context(ClassRaster(path, ClassRules(nodata=None)))
-        _learn(path, known)
-        mine = LabelSegments(ours)
-        table = mine.table()
-        known.things |= set(table.code[table.number - 1 >= 256].tolist())
-        things = _things(how, known)
         fit = Fit(of=f"the prediction {path}", cure=_CURE, resample=how.resample, covering=True)
         classes = None
-        if reference is not None:
-            labels = partner(name, reference, len(predictions))
+        if labels is not None:
             classes = stack.enter_context(on_grid(ClassRaster(labels, ClassRules(nodata=None)), ours.geobox, fit))
-            _learn(labels, known)
         if how.reference_objects is not None:
             objects = _objects(how.reference_objects, ours, fit, stack)
-            theirs: Any = ObjectSegments(classes, objects, things, _rest(classes is None, things, known))
+            theirs: ScoredMap = ObjectSegments(classes, objects, things, _rest(classes is None, things, known))
         elif classes is not None:
             theirs = LabelSegments(classes)
         else:
             raise UsageError("panoptic scores need --reference, --reference-objects, or both.")
-        yield _Pair(name, theirs, mine, (theirs.table(), table))
+        yield _Pair(name, theirs, LabelSegments(ours))
 
 
 def _predictions(path: Path) -> list[tuple[str, Path]]:
@@ -232,39 +264,37 @@ def _predictions(path: Path) -> list[tuple[str, Path]]:
     )
 
 
-def _learn(path: Path, known: _Classes) -> None:
-    """Learn names and kinds of classes from a raster's metadata, or from the class map that lies by it."""
-    tagged = classes_in(path)
-    for code, (name, is_thing) in tagged.items():
-        known.names.setdefault(code, name)
-        if is_thing:
-            known.things.add(code)
-    by_it = path.with_name(path.name.removesuffix(_SUFFIX) + raster_suffix(CLASSES))
-    source = by_it if path.name.endswith(_SUFFIX) and by_it.is_file() else path
-    if not tagged and not path.name.endswith(_SUFFIX):
-        for entry in legend_of(source, list(range(255))).classes:
-            if entry.name != f"class {entry.code}":
-                known.names.setdefault(entry.code, entry.name)
-
-
-def _things(how: PanopticReading, known: _Classes) -> tuple[int, ...]:
+def _settle_things(how: PanopticReading, known: KnownClasses) -> tuple[int, ...]:
+    """Return the codes of the classes of things, those of the options if they name some."""
     if how.things:
-        codes = set()
-        for text in how.things:
-            named = [code for code, name in known.names.items() if name == text]
-            if not named and not text.isdigit():
-                raise UsageError(
-                    f"--things {text}: no class has this name; known are {', '.join(known.names.values())}."
-                )
-            codes.add(named[0] if named else int(text))
-        known.things.clear()
-        known.things |= codes
+        known.choose_things(how.things)
     if how.reference_objects is not None and not known.things:
         raise UsageError("the prediction has no things; name their classes with --things.")
     return tuple(sorted(known.things))
 
 
-def _rest(needed: bool, things: tuple[int, ...], known: _Classes) -> int | None:
+def _learn_things(pair: _Pair, tables: tuple[SegmentTable, SegmentTable], known: KnownClasses) -> None:
+    """Learn the classes of things from labels, where neither options nor documents settle which are.
+
+    Raises:
+        SceneError: the reference has things of a class that is stuff in the prediction.
+    """
+    if known.settled:
+        return
+    if isinstance(pair.prediction, LabelSegments):
+        known.things |= thing_codes(tables[1].number)
+    more = thing_codes(tables[0].number) - known.things if isinstance(pair.reference, LabelSegments) else set()
+    if more and known.told:
+        code = min(more)
+        raise SceneError(
+            pair.reference.name,
+            f"it has labels above 255 of class {code} ({known.shown(code)}), whose pixels are stuff in the prediction.",
+            "Give class codes of 0 to 255, or labels of 256 * thing + code; --things names the classes of things.",
+        )
+    known.things |= more
+
+
+def _rest(needed: bool, things: tuple[int, ...], known: KnownClasses) -> int | None:
     if not needed:
         return None
     stuff = sorted(set(known.names) - set(things))
@@ -290,15 +320,17 @@ def _objects(path: Path, ours: ClassRaster, fit: Fit, stack: ExitStack) -> Objec
     return NumberedLabels(stack.enter_context(on_grid(numbers, ours.geobox, fit)))
 
 
-def _write_coco(folder: Path, pairs: list[_Pair], known: _Classes) -> None:
-    codes = sorted({code for pair in pairs for table in pair.tables for code in table.code.tolist()})
+def _write_coco(
+    folder: Path, pairs: list[tuple[_Pair, tuple[SegmentTable, SegmentTable]]], known: KnownClasses
+) -> None:
+    codes = sorted({code for _, tables in pairs for table in tables for code in table.code.tolist()})
     classes = known.listed(codes)
-    for place, name in enumerate(("reference", "prediction")):
-        maps = (pair.reference if place == 0 else pair.prediction for pair in pairs)
-        pictures: UntypedMapping = {
-            pair.name: _numbered(one, pair.tables[place]) for pair, one in zip(pairs, maps, strict=True)
-        }
-        write_coco_panoptic(folder / f"{name}.json", pictures, classes)
+    for place, path in enumerate(document_paths(folder)):
+        pictures = (
+            (pair.name, _numbered(pair.reference if place == 0 else pair.prediction, tables[place]))
+            for pair, tables in pairs
+        )
+        write_coco_panoptic(path, pictures, classes)
 
 
 def _numbered(one: SegmentMap, table: SegmentTable) -> tuple[Any, list[CocoSegment]]:
