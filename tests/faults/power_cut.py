@@ -20,6 +20,8 @@ from typing import Final
 _HEAD: Final = struct.Struct("=4I3q")
 _KINDS: Final = ("", "write", "sync", "rename", "create", "mkdir", "unlink", "truncate", "link", "rmdir", "symlink")
 _KEEP_SIZE, _PUNCH_HOLE = 1, 2
+RENAME_EXCHANGE: Final = 2
+"""Flag of ``renameat2``: both names stay, and each gets what the other had."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +32,7 @@ class Call:
         kind: see ``_KINDS``.
         name: the file or folder.
         other: new name, or target of a link.
-        flags: of ``open`` or ``fallocate``.
+        flags: of ``open``, ``fallocate`` or ``renameat2``.
         inode: number of the file.
         offset: first byte.
         length: bytes.
@@ -158,9 +160,11 @@ class Disk:
             moved = folder.entries.pop(entry) if call.kind == "rename" else folder.entries[entry]
             target = self._place(call.other)
             assert target is not None
+            if call.kind == "rename" and call.flags & RENAME_EXCHANGE:
+                folder.entries[entry] = target[0].entries[target[1]]
+                self._note_at(folder.entries[entry], call.name)
             target[0].entries[target[1]] = moved
-            name = str(Path(os.path.normpath(call.other)).relative_to(self._root))
-            self._note(moved, f"{name}/" if isinstance(moved, Folder) else name)
+            self._note_at(moved, call.other)
 
     def _data(self, call: Call) -> None:
         file = self._files.get(call.inode)
@@ -207,6 +211,10 @@ class Disk:
         """Note that the run is over; return the files it leaves."""
         self._note(self.top, "")
         return {name: bytes(file.content) for name, file in _named(self.top, "")}
+
+    def _note_at(self, entry: File | Folder, path: str) -> None:
+        name = str(Path(os.path.normpath(path)).relative_to(self._root))
+        self._note(entry, f"{name}/" if isinstance(entry, Folder) else name)
 
     def _note(self, entry: File | Folder, name: str) -> None:
         named = _named(entry, name) if isinstance(entry, Folder) else [(name, entry)]

@@ -4,15 +4,29 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
-from injection import Fault, FaultServer
+from injection import Fault, FaultServer, build, why_not
 from power_cut import DISKS, Call, Disk, read_log, write_disk
 from small_runs import NAMES, SmallRun
 from sweeps import difference
 
+EXCHANGES = """
+import ctypes, os, pathlib, sys
+root = pathlib.Path(sys.argv[1])
+def exchange(one, other):
+    names = os.fsencode(root / one), os.fsencode(root / other)
+    if ctypes.CDLL(None, use_errno=True).renameat2(-100, names[0], -100, names[1], 2):
+        sys.exit(3)
+exchange("old", "new")
+exchange("file", "inner/file")
+"""
+"""Program that exchanges two folders, and two files of different folders."""
 RERUNS = {"predict": 2, "vectorise": 2, "archive": 2, "train": 2}
 """States from which the quick test runs the command again."""
 
@@ -81,6 +95,36 @@ def _states(calls: list[Call], before: Path, run: SmallRun) -> list[tuple[int, s
 def digest(found: dict[str, bytes | None]) -> str:
     parts = {name: None if content is None else hashlib.sha256(content).hexdigest() for name, content in found.items()}
     return json.dumps(parts, sort_keys=True)
+
+
+def test_what_is_exchanged_is_under_both_names_or_not_yet(tmp_path: Path) -> None:
+    if why_not():
+        pytest.skip(why_not())
+    root, before = tmp_path / "root", tmp_path / "before"
+    for name in ("old/a", "new/b", "file", "inner/file"):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(name)
+    shutil.copytree(root, before)
+    (tmp_path / "control").write_bytes(bytes(4096))
+    names = {"FAULT_CONTROL": tmp_path / "control", "FAULT_FOLDER": root, "FAULT_LOG": tmp_path / "log"}
+    env = os.environ | {name: str(path) for name, path in names.items()} | {"LD_PRELOAD": str(build(tmp_path))}
+    if subprocess.run([sys.executable, "-c", EXCHANGES, root], env=env, check=False).returncode == 3:
+        pytest.skip("the file system exchanges nothing")
+    calls = read_log(tmp_path / "log")
+    assert [call.kind for call in calls] == ["rename", "rename"]
+    disk = Disk(before, root)
+    was = disk.after_cut(DISKS[0])
+    for call in calls:
+        disk.apply(call)
+    there = {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+    assert there["old/b"] == b"new/b", "it was exchanged"
+    assert disk.finish() == there
+    kept = {name: content for name, content in disk.after_cut(DISKS[0]).items() if content is not None}
+    assert kept == there
+    assert disk.after_cut(DISKS[1]) == was, "what was not synced"
+    outer = disk.after_cut(DISKS[2])
+    assert (outer["file"], outer["inner/file"]) == (b"inner/file", b"inner/file"), "the inner folder was not synced"
+    assert {b"file", b"inner/file"} == disk.had["file"] == disk.had["inner/file"]
 
 
 @pytest.mark.parametrize("name", NAMES)
