@@ -62,7 +62,7 @@ def _section(card: ModelCard) -> str:
         f"| pixels | {card.gsd_m.min:g}-{card.gsd_m.max:g} m on the ground |",
         f"| polygons | from {card.min_area_m2:g} m2 on |",
         *(
-            f"| objects | counted with `{advice.options}` unless a run says otherwise |"
+            f"| objects | counted so, unless a run says otherwise: {advice.words} |"
             for advice in [card.objects]
             if advice
         ),

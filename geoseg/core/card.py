@@ -85,10 +85,13 @@ class CountingDefaults(_Value):
     min_area_m2: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
 
     @property
-    def options(self) -> str:
-        """The values as options of ``geoseg predict``."""
-        given = self.model_dump(mode="json", exclude_none=True)
-        return " ".join(f"--{name.replace('_', '-')} {value}" for name, value in given.items())
+    def words(self) -> str:
+        """The values in words; as options they would also be for other layers than the objects."""
+        said = [] if self.split is None else ["not split" if self.split == "none" else f"split by {self.split}"]
+        said += [f"neck {self.neck:g}"] if self.neck is not None else []
+        said += [f"those under {self.min_area_m2:g} m2 left out"] if self.min_area_m2 else []
+        said += ["those of any size counted"] if self.min_area_m2 == 0 else []
+        return ", ".join(said)
 
 
 _LATER_FIELDS = frozenset({"task", "warnings", "min_score", "objects"})

@@ -40,8 +40,7 @@ def _with_counting(spec: PredictSpec, cards: Sequence[ModelCard]) -> tuple[Predi
         found["min_area_m2"] = advice.min_area_m2
     if not found:
         return spec, ()
-    options = CountingDefaults.model_validate(found).options
-    note = f"objects are counted as the model's card advises: {options}"
+    note = f"objects are counted as the model's card advises: {CountingDefaults.model_validate(found).words}"
     return spec.model_copy(update={"objects": choice.model_copy(update=found)}), (note,)
 
 

@@ -117,8 +117,8 @@ def test_the_card_says_how_objects_are_counted_unless_the_run_does(
         return geopandas.read_file(file, layer="objects"), layers.record["notes"]
 
     usual, notes = objects(advised, "usual", PredictSpec(objects=ObjectChoice(classes=name)))
-    assert notes == [f"objects are counted as the model's card advises: {advice.options}"]
-    assert advice.options == "--split distance --neck 0.6 --min-area-m2 3.0"
+    said = "split by distance, neck 0.6, those under 3 m2 left out"
+    assert notes == [f"objects are counted as the model's card advises: {said}"], "no option that polygons have too"
     written_out = ObjectChoice(classes=name, split="distance", neck=0.6, min_area_m2=3)
     same, notes = objects(plain, "same", PredictSpec(objects=written_out))
     assert notes == []

@@ -104,7 +104,7 @@ def show(
     print(f"  classes    {', '.join(f'{c.code} {c.name} {c.colour}' for c in card.legend.classes)}")
     print(f"  polygons   from {card.min_area_m2:g} m2 on" if card.min_area_m2 else "  polygons   of any size")
     if card.objects is not None:
-        print(f"  objects    counted with {card.objects.options}")
+        print(f"  objects    counted so: {card.objects.words}")
     if card.temperature != 1:
         print(f"  logits     divided by the temperature {card.temperature:g}")
     print(f"  licence    {card.licence}")

@@ -40,6 +40,7 @@ from geoseg.process.command import failure, print_message
 if TYPE_CHECKING:
     from geoseg.core.spec import ObjectChoice, PredictSpec
     from geoseg.errors import GeosegError
+    from geoseg.io.files.checksums import ListedChecksums
     from geoseg.io.raster.open_options import OpenOptions
     from geoseg.io.raster.scene import Scene
     from geoseg.models.model import Model
@@ -167,6 +168,7 @@ def predict(
     from geoseg.cli.arguments.options import checked, numbers
     from geoseg.cli.arguments.sources import expand, output_names
     from geoseg.core.spec import PanopticChoice, PredictSpec
+    from geoseg.io.files.checksums import read_checksums
     from geoseg.io.files.targets import check_folder
     from geoseg.io.raster.open_options import OpenOptions
     from geoseg.io.raster.scene import Scene
@@ -217,7 +219,8 @@ def predict(
         max_pixels=max_pixels(max_mpx),
     )
     uris = expand(scenes, allow_vrt=allow_vrt)
-    stems, refused = _stems(uris, opening, checksum)
+    listed = None if checksum is None else read_checksums(checksum)
+    stems, refused = _stems(uris, opening, listed)
     if len(uris) == 1:
         _unless_refused(refused, uris[0])
     source = ModelSource(
@@ -239,6 +242,8 @@ def predict(
             try:
                 _unless_refused(refused, uri)
                 with Scene(uri, opening) as scene:
+                    if listed is not None:
+                        listed.verify_all(uri, scene.files, remote=scene.remote)  # again: it may have changed since
                     results.append(_one(ready, scene, name))
             except Exception as error:  # one scene's failure, even by a bug of ours, must not stop the others
                 if len(uris) == 1:
@@ -252,20 +257,22 @@ def predict(
     return 7 if failed else 0
 
 
-def _stems(uris: list[str], opening: OpenOptions, checksum: Path | None) -> tuple[list[str], dict[str, GeosegError]]:
-    """Open every scene once, before the model is loaded, its checksum compared; return its stem or the error."""
+def _stems(
+    uris: list[str], opening: OpenOptions, listed: ListedChecksums | None
+) -> tuple[list[str], dict[str, GeosegError]]:
+    """Open every scene once, before the model is loaded, its checksums compared; return its stem or the error."""
     from geoseg.errors import GeosegError
-    from geoseg.io.files.checksums import read_checksums, verify_listed
     from geoseg.io.raster.scene import Scene
 
     stems: list[str] = []
     refused: dict[str, GeosegError] = {}
-    listed = {} if checksum is None else read_checksums(checksum)
     for uri in uris:
         try:
-            if checksum is not None:
-                verify_listed(uri, listed, checksum)
+            if listed is not None:
+                listed.verify(uri)
             with Scene(uri, opening) as scene:
+                if listed is not None:
+                    listed.verify_all(uri, scene.files, remote=scene.remote)
                 stems.append(scene.stem)
         except GeosegError as error:
             refused[uri] = error

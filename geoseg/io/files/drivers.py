@@ -65,8 +65,15 @@ def whole_address(name: str) -> str:
 
 
 def local_name(uri: str) -> str:
-    """Return the path of a ``file://`` address; other text is unchanged."""
-    return unquote(urlsplit(uri).path) if uri.startswith("file://") else uri
+    """Return the path of a ``file://`` address; other text is unchanged.
+
+    Raises:
+        SceneError: it is no address.
+    """
+    try:
+        return unquote(urlsplit(uri).path) if uri.startswith("file://") else uri
+    except ValueError as error:
+        raise SceneError(uri, f"this is no address ({error}).", "Check how it is written.") from error
 
 
 def is_plain_file(path: Path) -> bool:

@@ -13,10 +13,13 @@ def open_input(path: Path) -> BufferedReader:
     """Open a regular file to read its bytes.
 
     Raises:
-        OSError: it cannot be opened, or is a folder, pipe, socket or device (named in ``strerror``).
-        ValueError: the name holds a NUL character.
+        OSError: it cannot be opened, is a folder, pipe, socket or device, or the name can be none of a file (said in
+            ``strerror``).
     """
-    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    try:
+        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    except ValueError as error:  # a NUL character, or half of a surrogate pair
+        raise OSError(errno.EINVAL, "no file can have such a name", repr(str(path))) from error
     mode = os.fstat(handle).st_mode
     if stat.S_ISREG(mode):
         return os.fdopen(handle, "rb")

@@ -77,6 +77,7 @@ class Scene(Closing):
         alphas: 1-based alpha bands of the file, which are not listed in ``bands``; empty for a stack.
         masked: True if validity depends on more than ``nodata``: a mask, an alpha band, a further nodata value.
         files: local files the pixels and the grid come from; empty for a remote scene.
+        remote: True if some of its pixels are not on this machine.
         opened_state: state of those files when they were opened; see ``state``.
 
     Examples:
@@ -111,6 +112,7 @@ class Scene(Closing):
         self.alphas = self._sources[0].alphas if len(self._sources) == 1 else ()
         self.masked = any(source.masked for source in self._sources) or options.nodata is not None
         self.files = tuple(dict.fromkeys((*opened.files, *(name for s in self._sources for name in s.files))))
+        self.remote = any(is_remote(source.uri) for source in self._sources)
         self.opened_state = state_of_files(uri, self.files)
 
     def read(self, window: Window, bands: Sequence[int] | None = None) -> Raster:
@@ -162,7 +164,12 @@ class Scene(Closing):
         """Open rasterio dataset, 1-based index in it and nodata value of each data band, for readers that resample.
 
         A dataset is not safe to be read by several threads, and is closed with the scene.
+
+        Raises:
+            SceneError: a file has another checksum than the scene's STAC item tells.
         """
+        for source in self._sources:
+            source.verify()
         extra = self.options.nodata
         return tuple(
             (part.source.dataset, part.index, part.nodata if part.nodata is not None else extra) for part in self._parts

@@ -10,7 +10,6 @@ from urllib.error import URLError
 from rasterio.errors import CRSError
 
 from geoseg.errors import SceneError, UsageError
-from geoseg.io.files.checksums import verify_multihash
 from geoseg.io.files.drivers import driver_of, is_remote, local_path, remote_driver
 from geoseg.io.files.http import ask
 from geoseg.io.raster.open_options import OpenOptions
@@ -163,8 +162,8 @@ def _open_asset(uri: str, asset: Asset, options: OpenOptions) -> Source:
     driver = driver_of(asset.uri, path)
     if driver == "STAC":
         raise SceneError(uri, f"asset {asset.key} is JSON, not a raster.", "Give an item whose assets are rasters.")
-    verify_multihash(asset.uri, path, asset.checksum)
-    return _open_source(asset.uri, RasterFile(path=path, driver=driver, names=names), options)
+    file = RasterFile(path=path, driver=driver, names=names, multihash=asset.checksum)
+    return _open_source(asset.uri, file, options)
 
 
 def _refuse_other_grid(uri: str, first: Part, other: Part, asset: Asset) -> None:

@@ -20,6 +20,7 @@ from rasterio.windows import Window as RasterioWindow
 from geoseg.core.types.arrays import AnyArray, AnyDtype
 from geoseg.core.window import Window
 from geoseg.errors import SceneError, UsageError
+from geoseg.io.files.checksums import verify_multihash
 from geoseg.io.files.drivers import READ_CACHE_BYTES, first_bytes, gdal_settings, is_plain_file, sniff
 from geoseg.io.files.gdal_messages import gdal_messages, suppress_gdal_messages
 from geoseg.io.files.gdal_name import gdal_name
@@ -46,12 +47,14 @@ class RasterFile:
         driver: GDAL's name of the only driver that may open it.
         documents: for a VRT, the clean documents opened in its place.
         names: band names from outside the file (a STAC item); empty or None if unknown.
+        multihash: checksum that a STAC item tells of the file; empty: none.
     """
 
     path: Path | None
     driver: str
     documents: VrtDocuments | None = None
     names: tuple[str | None, ...] = ()
+    multihash: str = ""
 
 
 class Source:
@@ -72,7 +75,8 @@ class Source:
 
     def __init__(self, uri: str, file: RasterFile, options: OpenOptions) -> None:
         self.uri = uri
-        self._lock = threading.Lock()
+        self._lock, self._verifying = threading.Lock(), threading.Lock()
+        self._file, self._verified = file, not file.multihash or file.path is None
         self._documents = file.documents
         with _damage_refused(uri), gdal_messages() as messages, gdal_settings(), ExitStack() as closing:
             self.dataset, self.files, notes, said = _opened(uri, file)
@@ -221,6 +225,19 @@ class Source:
         dtype: AnyDtype = np.dtype(names[0])
         return dtype
 
+    def verify(self) -> None:
+        """Compare the file with the checksum that its STAC item tells, once; it must come before pixels are used.
+
+        Raises:
+            SceneError: its content is another one.
+        """
+        if self._verified:
+            return
+        with self._verifying:
+            if not self._verified and self._file.path is not None:
+                verify_multihash(self.uri, self._file.path, self._file.multihash)
+                self._verified = True
+
     def read(self, window: Window, indexes: Sequence[int]) -> tuple[AnyArray, npt.NDArray[np.bool_] | None]:
         """Decode a window.
 
@@ -232,8 +249,10 @@ class Source:
             Values (band, y, x) and, if the file has a mask or alpha band, its validity mask (y, x); else None.
 
         Raises:
-            SceneError: a block is damaged or missing; libtiff's reason and the block are in the message.
+            SceneError: a block is damaged or missing; libtiff's reason and the block are in the message. Or the file
+                has another checksum than its STAC item tells.
         """
+        self.verify()
         at = RasterioWindow(window.col_start, window.row_start, window.width, window.height)
         with self._lock, gdal_messages() as messages, gdal_settings(cache_bytes=self._cache_bytes):
             try:

@@ -92,7 +92,7 @@ def item_assets(uri: str, item: UntypedMapping, options: OpenOptions) -> ItemAss
     if options.assets:
         keys = [_asked(uri, found, requested, satellite) for requested in options.assets]
     else:
-        data = [key for key, asset in found.items() if not _NOT_DATA & set(asset.get("roles") or ())]
+        data = [key for key, asset in found.items() if not _NOT_DATA & _roles(asset)]
         keys = _without_repeats(found, data or list(found), satellite)
     if not keys:
         raise SceneError(
@@ -111,6 +111,11 @@ def item_assets(uri: str, item: UntypedMapping, options: OpenOptions) -> ItemAss
     return ItemAssets(id=name, assets=assets, satellite=satellite)
 
 
+def _roles(asset: JsonObject) -> set[str]:
+    roles = asset.get("roles")
+    return {role for role in roles if isinstance(role, str)} if isinstance(roles, list) else set()
+
+
 def _satellite(item: JsonObject) -> str:
     """Return text that names the satellite, or an empty string."""
     properties = item.get("properties")
@@ -122,7 +127,13 @@ def _satellite(item: JsonObject) -> str:
 
 def _is_raster(asset: JsonObject) -> bool:
     media = str(asset.get("type") or "").lower()
-    return media.startswith(_MEDIA) or PurePosixPath(urlsplit(str(asset.get("href"))).path).suffix.lower() in _SUFFIXES
+    if media.startswith(_MEDIA):
+        return True
+    try:
+        path = urlsplit(str(asset.get("href"))).path
+    except ValueError:  # no address
+        return False
+    return PurePosixPath(path).suffix.lower() in _SUFFIXES
 
 
 def _asked(uri: str, found: Mapping[str, JsonObject], requested: str, satellite: str) -> str:
@@ -205,23 +216,32 @@ def _href(uri: str, item: str, key: str, asset: JsonObject, options: OpenOptions
         f"asset {key} of STAC item {item} leads to {href[:200]!r}.",
         "Assets must lie in the item's folder or be allowed.",
     )
-    if not href or "\x00" in href:
+    try:
+        place = _place(uri, href, options)
+    except (ValueError, OSError, RuntimeError) as error:  # no address, or no path: NUL, links in a circle
+        raise refused from error
+    if place is None:
         raise refused
+    if is_remote(place) and not options.allow_remote:
+        cure = "Pass --allow-remote."
+        raise SceneError(uri, f"asset {key} of STAC item {item} is remote ({place[:200]}).", cure)
+    if is_remote(place):
+        remote_driver(place)
+    return place
+
+
+def _place(uri: str, href: str, options: OpenOptions) -> str | None:
+    """Return the address or path that a reference of an item leads to; None if it must not be followed."""
+    if not href or "\x00" in href:
+        return None
     if is_remote(uri) and not is_remote(href) and not href.startswith(("/", "file:")):
         href = urljoin(uri, href)
     if is_remote(href):
-        if not options.allow_remote:
-            cure = "Pass --allow-remote."
-            raise SceneError(uri, f"asset {key} of STAC item {item} is remote ({href[:200]}).", cure)
         here = is_this_host(href) and urlsplit(href).netloc.lower() != urlsplit(uri).netloc.lower()
-        if href.startswith("/vsi") or here:
-            raise refused
-        remote_driver(href)
-        return href
+        refused = options.allow_remote and (href.startswith("/vsi") or here)
+        return None if refused else href
     if is_remote(uri) or href.startswith("file:") or PurePosixPath(href).is_absolute():
-        raise refused
+        return None
     folder = Path(local_name(uri)).resolve().parent
     path = (folder / href).resolve()
-    if not path.is_relative_to(folder):
-        raise refused
-    return str(path)
+    return str(path) if path.is_relative_to(folder) else None
