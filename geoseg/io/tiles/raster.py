@@ -119,8 +119,8 @@ class TiledRaster:
         self.name = name
         self._opener = opener
         self._free: queue.LifoQueue[_Handle] = queue.LifoQueue()
-        self._opened = 0
-        self._lock = threading.Lock()
+        self._slots = threading.BoundedSemaphore(_HANDLES)
+        self._closed = False
         with self._handle() as handle:
             dataset = handle.bands[0].dataset
             self.dtype: str = dataset.dtypes[handle.bands[0].index - 1]
@@ -200,7 +200,11 @@ class TiledRaster:
         return self._read(grid.bounds, EQUAL_AREA, grid.shape, "nearest")
 
     def close(self) -> None:
-        """Close the handles that no thread uses."""
+        """Close the handles that no thread uses, and the others as soon as they come back; reading opens anew."""
+        self._closed = True
+        self._close_free()
+
+    def _close_free(self) -> None:
         while True:
             try:
                 handle = self._free.get_nowait()
@@ -239,29 +243,26 @@ class TiledRaster:
 
     @contextmanager
     def _handle(self) -> Iterator[_Handle]:
-        handle = self._taken()
-        try:
-            yield handle
-        finally:
-            self._free.put(handle)
+        with self._slots:
+            handle = self._taken()
+            try:
+                yield handle
+            finally:
+                self._free.put(handle)
+                if self._closed:
+                    self._close_free()
 
     def _taken(self) -> _Handle:
         try:
             return self._free.get_nowait()
         except queue.Empty:
-            with self._lock:
-                may_open = self._opened < _HANDLES
-                self._opened += may_open
-            if not may_open:
-                return self._free.get()
+            pass
         closing = ExitStack()
         try:
             with gdal_settings():
                 return _Handle(self._opener(closing), closing)
         except BaseException:
             closing.close()
-            with self._lock:
-                self._opened -= 1
             raise
 
 

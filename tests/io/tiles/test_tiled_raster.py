@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import warnings
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -172,3 +174,32 @@ def test_overlap_is_mutual_and_holds_for_every_shared_point(one: Bounds, other: 
     for lon in np.linspace(-179.9, 179.9, 37):
         if holds(one, lon, lat) and holds(other, lon, lat):
             assert overlaps(one, other)
+
+
+def test_a_raster_that_was_closed_meanwhile_is_still_read_by_those_who_have_it(tmp_path: Path):
+    raster = open_layer(write(tmp_path / "raster.tif", UTM, "EPSG:32632"))
+    grid = raster.grid(raster.bounds, 100)
+    assert grid is not None
+    everyone = threading.Barrier(6)
+
+    def read(_: int) -> int:
+        everyone.wait(30)
+        assert grid is not None
+        return int(raster.on_grid(grid).valid.sum())
+
+    with ThreadPoolExecutor(6) as pool:
+        before = list(pool.map(read, range(6), timeout=60))
+        raster.close()
+        assert list(pool.map(read, range(6), timeout=60)) == before
+
+
+def test_handles_that_come_back_after_closing_are_closed(tmp_path: Path):
+    raster = open_layer(write(tmp_path / "raster.tif", UTM, "EPSG:32632"))
+    with raster._handle() as handle:
+        dataset = handle.bands[0].dataset
+        raster.close()
+        assert not dataset.closed
+    assert dataset.closed
+    with raster._handle() as handle:
+        dataset = handle.bands[0].dataset
+    assert dataset.closed
