@@ -11,6 +11,7 @@
     │   ├── WriteError (OSError)       5  a file could not be written whole
     │   └── ClusterLostError           5  the connection to a Dask cluster was lost
     └── OutputError (RuntimeError)     6  output exists, is locked or failed its check
+        ├── LockedError                6  another run or session is writing there
         └── StaleRevisionError         6  another session has changed the map meanwhile
 
 Each carries its exit code (``exit_code``) and a message of one line that names the file, the cause and the cure.
@@ -107,8 +108,14 @@ class OutputError(GeosegError, RuntimeError):
     exit_code = 6
 
 
+class LockedError(OutputError):
+    """Another run or session holds the lock of the output."""
+
+
 class StaleRevisionError(OutputError):
     """A map was changed by another session since the revision that a change was made on; nothing was done.
+
+    If both revisions are the same, the map itself was predicted anew.
 
     Args:
         folder: The folder of the map.
@@ -117,10 +124,10 @@ class StaleRevisionError(OutputError):
     """
 
     def __init__(self, folder: object, expected: int, latest: int) -> None:
-        super().__init__(
-            f"{folder}: is at revision {latest}, the change was made on revision {expected}: another session has"
-            " changed the map meanwhile. Read the map again and repeat the change."
-        )
+        cause = f"is at revision {latest}, the change was made on revision {expected}: another session has"
+        if expected == latest:
+            cause = "was predicted anew"
+        super().__init__(f"{folder}: {cause} meanwhile. Read the map again and repeat the change.")
         self.folder, self.expected, self.latest = str(folder), expected, latest
 
     def __reduce__(self) -> tuple[type[StaleRevisionError], tuple[str, int, int]]:

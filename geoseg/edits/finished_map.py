@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -57,20 +58,20 @@ class FinishedMap:
         """Find the bundle in a folder.
 
         Args:
-            place: folder of a scene's layers, or the ``--out`` of a run of one scene.
+            place: folder of a scene's layers, or the ``--out`` of a run of one scene; may be a link.
 
         Raises:
             UsageError: there is no bundle, or more than one.
             OutputError: the run record is damaged.
         """
-        folder = Path(place)
+        folder = Path(os.path.realpath(place))  # a save puts another folder in the place of this one
         if not (folder / _RECORD).is_file():
             inner = sorted(path.parent for path in folder.glob(f"*/{_RECORD}") if not path.parent.name.startswith("."))
             if len(inner) != 1:
                 names = ", ".join(path.name for path in inner[:5])
                 cause = f"holds {len(inner)} scenes ({names})" if inner else "holds no finished output (run.json)"
                 raise UsageError(f"{folder}: {cause}. Give the folder of one scene's layers.")
-            folder = inner[0]
+            folder = Path(os.path.realpath(inner[0]))
         record = _read_record(folder / _RECORD)
         ending = raster_suffix(CLASSES)
         stems = [name.removesuffix(ending) for name in record["files"] if name.endswith(ending) and "/" not in name]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import getpass
+import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Final
 from geoseg.edits.finished_map import FinishedMap
 from geoseg.edits.resolve import resolved
 from geoseg.edits.save import save_edits
-from geoseg.errors import OutputError, StaleRevisionError, UsageError
+from geoseg.errors import LockedError, StaleRevisionError, UsageError
 from geoseg.io.edits.edit import Edit, EditLog, EditState, LoggedEdit
 from geoseg.io.edits.edit_log import read_log, write_log
 from geoseg.io.files.output_lock import locked
@@ -46,7 +47,8 @@ class EditSession:
     """Corrections to one map; several sessions, also of other processes, may be open at once.
 
     Every change is made on the revision that this session has seen last, or on the one that is given; if another
-    session has changed the map meanwhile, nothing is done and ``StaleRevisionError`` is raised. Thread-safe.
+    session has changed the map meanwhile, or a run has predicted it anew, nothing is done and ``StaleRevisionError`` is
+    raised. Thread-safe.
 
     Args:
         finished: the map.
@@ -56,6 +58,7 @@ class EditSession:
     def __init__(self, finished: FinishedMap, author: str = "") -> None:
         self.finished = finished
         self._author = author
+        self._answer = finished.answer
         self._log = read_log(finished.log)
 
     @property
@@ -74,7 +77,10 @@ class EditSession:
         return self._log.pending
 
     def refresh(self) -> int:
-        """Read the log again and return the latest revision."""
+        """Read the map and its log again, and return the latest revision."""
+        latest = FinishedMap.at(_recovered(self.finished.bundle.directory))
+        if latest.answer != self._answer:
+            self.finished, self._answer = latest, latest.answer
         self._log = read_log(self.finished.log)
         return self.revision
 
@@ -106,8 +112,12 @@ class EditSession:
 
         return self._change(add, revision)
 
-    def undo(self, *, revision: int | None = None) -> int:
-        """Undo the last active edit and return the new revision.
+    def undo(self, *, revision: int | None = None, every: bool = False) -> int:
+        """Undo the last active edit, or all of them in one change, and return the new revision.
+
+        Args:
+            revision: revision that the change is made on; None: the one that this session has seen last.
+            every: undo all active edits; ``redo`` brings them back one by one, in order.
 
         Raises:
             UsageError: there is nothing to undo.
@@ -117,7 +127,7 @@ class EditSession:
         def back(log: EditLog) -> EditLog:
             if not log.active:
                 raise UsageError("there is nothing to undo.")
-            return _with_state(log, log.active[-1], "undone")
+            return _with_state(log, log.active if every else log.active[-1:], "undone")
 
         return self._change(back, revision)
 
@@ -133,7 +143,7 @@ class EditSession:
             undone = [entry for entry in log.entries if entry.state == "undone"]
             if not undone:
                 raise UsageError("there is nothing to redo.")
-            return _with_state(log, undone[0], "active")
+            return _with_state(log, undone[:1], "active")
 
         return self._change(again, revision)
 
@@ -171,8 +181,8 @@ class EditSession:
         """Hold the lock of the bundle at a revision.
 
         Raises:
-            StaleRevisionError: it is not the latest one.
-            OutputError: another process holds the lock.
+            StaleRevisionError: it is not the latest one, or the map was predicted anew.
+            LockedError: another process holds the lock.
         """
         work = self.finished.work
         with _patiently(work.lock):
@@ -181,11 +191,14 @@ class EditSession:
             expected = self.revision if revision is None else revision
             if log.revision != expected:
                 raise StaleRevisionError(self.finished.bundle.directory, expected, log.revision)
+            if FinishedMap.at(self.finished.bundle.directory).answer != self._answer:
+                raise StaleRevisionError(self.finished.bundle.directory, expected, expected)
             yield log
 
 
-def _with_state(log: EditLog, which: LoggedEdit, state: EditState) -> EditLog:
-    return replace(log, entries=tuple(replace(e, state=state) if e is which else e for e in log.entries))
+def _with_state(log: EditLog, which: Sequence[LoggedEdit], state: EditState) -> EditLog:
+    ids = {entry.edit.id for entry in which}
+    return replace(log, entries=tuple(replace(e, state=state) if e.edit.id in ids else e for e in log.entries))
 
 
 @contextmanager
@@ -197,7 +210,7 @@ def _patiently(lock: Path) -> Iterator[None]:
         try:
             held.__enter__()
             break
-        except OutputError:
+        except LockedError:
             if time.monotonic() > until:
                 raise
             time.sleep(_AGAIN_S)
@@ -208,7 +221,8 @@ def _patiently(lock: Path) -> Iterator[None]:
 
 
 def _recovered(folder: Path) -> Path:
-    """Put right what a save that was killed left, where the folder is missing because of it."""
+    """Put right what a save that was killed left, where the folder is missing because of it; returns its real path."""
+    folder = Path(os.path.realpath(folder))
     replaced = folder.with_name(f".{folder.name}.replaced")
     if not folder.exists() and replaced.is_dir():
         with locked(folder.with_name(f".{folder.name}.lock")):

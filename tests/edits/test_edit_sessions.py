@@ -26,9 +26,11 @@ from corrected_maps import (  # noqa: F401 - fixtures
 )
 from pyproj import Transformer
 
+import geoseg
 import geoseg.edits
 from geoseg.archive.check import check_output
 from geoseg.cli.main import app
+from geoseg.core.spec import PredictSpec
 from geoseg.edits import Edit, save, topology
 from geoseg.errors import StaleRevisionError, UsageError, WriteError
 from geoseg.process.command import run_command
@@ -66,6 +68,70 @@ def test_a_stale_revision_is_refused_and_nothing_is_done(finished_map) -> None:
         one.apply(repaint(box(1, 9, 40, 90), 0))
     one.refresh()
     assert [entry.edit.author for entry in one.log.entries] == ["Ann", "Bea"]
+
+
+def test_a_session_of_a_map_that_was_predicted_anew_is_stale(finished_map, finished_maps) -> None:
+    folder = finished_map()
+    session = geoseg.edits.open(folder)
+    scene, model = folder.parent.parent / "scene.tif", finished_maps("exact").parent / "tiny.safetensors"
+    geoseg.predict(scene, model, folder.parent, spec=PredictSpec(min_area_m2=3.0), overwrite=True)
+    with pytest.raises(StaleRevisionError, match="predicted anew"):
+        session.apply(repaint(box(30, 60, 40, 90), 1))
+    assert not (folder / "edits.gpkg").exists()
+    assert session.refresh() == 0
+    assert session.finished.answer == geoseg.edits.open(folder).finished.answer
+    session.apply(repaint(box(30, 60, 40, 90), 1))
+    session.save()
+    assert [checked.faults for checked in check_output(folder)] == [()]
+
+
+def test_a_map_is_corrected_in_the_present_folder(finished_map, monkeypatch) -> None:
+    folder = finished_map()
+    monkeypatch.chdir(folder)
+    session = geoseg.edits.open(".")
+    session.apply(repaint(box(30, 60, 40, 90), 1))
+    session.save()
+    assert (read(folder / "scene_classes.tif")[30:60, 40:90] == 1).all()
+    monkeypatch.chdir(folder)
+    assert run("edit", "list", ".") == 0
+
+
+@pytest.mark.parametrize("given", ["scene", "."])
+def test_a_linked_folder_stays_a_link_and_is_saved_again_and_again(given, finished_map, tmp_path) -> None:
+    folder = finished_map()
+    (tmp_path / "links").mkdir()
+    link = tmp_path / "links" / "scene"
+    link.symlink_to(folder)
+    for number in range(2):
+        session = geoseg.edits.open(tmp_path / "links" / given)
+        session.apply(repaint(box(20 * number, 20 * number + 20, 40, 90), 1))
+        session.save()
+    assert link.is_symlink()
+    assert (read(link / "scene_classes.tif")[0:40, 40:90] == 1).all()
+    assert [checked.faults for checked in check_output(folder)] == [()]
+
+
+def test_a_linked_folder_that_a_killed_save_has_moved_is_found(finished_map, tmp_path) -> None:
+    folder = finished_map()
+    link = tmp_path / "link"
+    link.symlink_to(folder)
+    folder.rename(folder.with_name(".scene.replaced"))
+    assert geoseg.edits.open(link).revision == 0
+    assert (folder / "run.json").exists()
+
+
+def test_all_edits_are_undone_in_one_change(finished_map) -> None:
+    folder = finished_map()
+    before = (folder / "scene_classes.tif").read_bytes()
+    session = geoseg.edits.open(folder)
+    session.apply(*(repaint(box(20 * number, 20 * number + 10, 40, 90), 1) for number in range(5)))
+    session.save()
+    assert run("edit", "undo", folder, "--all", "--save", "--revision", session.revision) == 0
+    assert geoseg.edits.open(folder).revision == session.revision + 2  # the undoing and the save
+    assert (folder / "scene_classes.tif").read_bytes() == before
+    session.refresh()
+    session.redo()
+    assert [entry.state for entry in session.log.entries] == ["active"] + ["undone"] * 4
 
 
 def test_two_processes_at_once_lose_nothing(finished_map) -> None:

@@ -74,9 +74,7 @@ def undo(
     from geoseg.edits.session import open_session
 
     session = open_session(out)
-    session.undo(revision=revision)
-    while all_edits and session.log.active:
-        session.undo()
+    session.undo(revision=revision, every=all_edits)
     if save:
         session.save()
     _print(session, as_json=as_json)

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from geoseg.errors import GeosegError, OutputError, WriteError
+from geoseg.errors import GeosegError, LockedError, OutputError, WriteError
 from geoseg.io.files.file_lock import lock_file
 from geoseg.io.files.targets import make_folder
 
@@ -29,7 +29,8 @@ def locked(path: Path, of: Path | None = None) -> Iterator[None]:
         of: name of the locked output, for messages; default: derived from the lock's name.
 
     Raises:
-        OutputError: another run holds it.
+        LockedError: another run holds it.
+        OutputError: a link stands in its place.
         UsageError: a file stands where the folder should.
         WriteError: the folder cannot be made or written.
     """
@@ -87,7 +88,7 @@ def _hold(path: Path, target: Path) -> int:
                 time.sleep(_PAUSE_S)
                 continue
             words = text or "another run"
-            raise OutputError(f"{target}: locked by {words}. Wait for it or choose another --out.") from error
+            raise LockedError(f"{target}: locked by {words}. Wait for it or choose another --out.") from error
         try:
             os.ftruncate(handle, 0)
             os.write(handle, f"pid {os.getpid()} on {socket.gethostname()}".encode())
