@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import zipfile
 from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
-from xml.etree import ElementTree as ET
 
 from geoseg.core.types.json_value import UntypedDict, UntypedMapping
 from geoseg.edits.finished_map import ORIGINAL
@@ -17,7 +15,7 @@ from geoseg.io.edits.edit import EditLog
 from geoseg.io.edits.edit_log import EDITS_FILE, EDITS_LAYER
 from geoseg.io.edits.edit_style import edits_style
 from geoseg.io.files.recorded_file import file_facts
-from geoseg.io.files.writing import is_part, write_bytes, write_json
+from geoseg.io.files.writing import write_bytes, write_json
 from geoseg.io.publish.about import About
 from geoseg.io.publish.layer_kinds import GEOPACKAGE
 from geoseg.io.publish.preview import redraw_preview
@@ -63,8 +61,10 @@ def write_documents(task: LayerTask, facts: UntypedMapping) -> None:
         if original.exists():
             try:
                 write(task, original)
-            except (zipfile.BadZipFile, ET.ParseError, ValueError) as error:
-                raise OutputError(f"{path}: is damaged: {error}. Remove it, or run geoseg predict again.") from error
+            except ValueError as error:
+                raise OutputError(
+                    f"{original}: is damaged: {error}. Remove it, or run geoseg predict again."
+                ) from error
     if task.finished.original(bundle.item).exists():
         _item(task, facts)
 
@@ -77,13 +77,12 @@ def write_record(task: LayerTask, changes: UntypedMapping) -> UntypedDict:
         changes: entries that are added or replaced.
     """
     finished, folder = task.finished, task.folder
-    known = finished.record["files"]
-    files = {}
-    for path in sorted(folder.iterdir()):
-        if path.is_file() and not is_part(path.name) and path.name in {*known, EDITS_FILE}:
-            files[path.name] = file_facts(path)
+    files = dict(finished.record["files"])  # of files that stay as they are, so that damage of them is seen later
     for path in sorted((folder / ORIGINAL).iterdir()):
-        files[f"{ORIGINAL}/{path.name}"] = file_facts(path)
+        files[f"{ORIGINAL}/{path.name}"] = files.get(path.name) or file_facts(path)
+    for path in sorted(folder.iterdir()):
+        if path.name == EDITS_FILE or (path.name in files and (folder / ORIGINAL / path.name).exists()):
+            files[path.name] = file_facts(path)
     record: UntypedDict = {**finished.record, **changes, "files": files}
     write_json(folder / finished.bundle.run_record.name, record)
     return record
@@ -140,7 +139,8 @@ def _item(task: LayerTask, facts: UntypedMapping) -> None:
         }
         for asset in assets.values():
             path = task.folder / str(asset["href"]).removeprefix("./")
-            if path.is_file() and ("file:checksum" in asset or path.name == EDITS_FILE):
+            rewritten = (task.folder / ORIGINAL / path.name).exists() and "file:checksum" in asset
+            if path.is_file() and (rewritten or path.name == EDITS_FILE):
                 written = file_facts(path)
                 asset |= {"file:size": written["size"], "file:checksum": SHA256_PREFIX + str(written["sha256"])}
     except (ValueError, KeyError, TypeError, AttributeError) as error:

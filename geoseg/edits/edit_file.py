@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import operator
 import re
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,8 @@ from geoseg.io.files.input_file import read_input
 
 _FIELDS = frozenset({"kind", "class", "ids", "layer", "width_px", "author"})
 _WGS84 = "OGC:CRS84"
+_ODD = (LookupError, ValueError, TypeError, AttributeError, OverflowError, RecursionError, ShapelyError)
+"""Errors of Python and shapely over values that are none of an edit."""
 
 
 def read_edits(path: Path, finished: FinishedMap) -> tuple[Edit, ...]:
@@ -36,19 +39,26 @@ def read_edits(path: Path, finished: FinishedMap) -> tuple[Edit, ...]:
         finished: the map that is corrected.
 
     Raises:
-        SceneError: the file cannot be read or is no GeoJSON.
-        UsageError: a feature is no edit.
+        SceneError: the file cannot be read, is no GeoJSON or holds no edits, or a feature is no edit.
     """
     try:
         document = json.loads(read_input(path))
         features = document["features"]
         named = document.get("crs")
         crs = _WGS84 if named is None else str(named["properties"]["name"])
-        found = [(feature.get("geometry"), feature["properties"] or {}) for feature in features]
+        found = [(feature.get("geometry"), _mapping(feature["properties"])) for feature in features]
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         cause = getattr(error, "strerror", None) or f"it is no GeoJSON collection of features: {error!r}"
         raise SceneError(str(path), f"{cause}.", "Give a GeoJSON file of edits.") from error
-    return tuple(edit_of(geometry, properties, finished, crs) for geometry, properties in found)
+    if not found:
+        raise SceneError(str(path), "it holds no edits.", "Give one feature for each edit.")
+    edits = []
+    for number, (geometry, properties) in enumerate(found, start=1):
+        try:
+            edits.append(edit_of(geometry, properties, finished, crs))
+        except UsageError as error:
+            raise SceneError(str(path), f"feature {number}: {error}") from error
+    return tuple(edits)
 
 
 def edit_of(
@@ -68,25 +78,26 @@ def edit_of(
     unknown = sorted(set(properties) - _FIELDS)
     if unknown:
         raise UsageError(f"an edit has no {unknown[0]!r}; it has {', '.join(sorted(_FIELDS))}.")
-    ids = properties.get("ids") or ()
+    ids = properties.get("ids")
     if isinstance(ids, str):  # GDAL's formats have no lists
         ids = [part for part in re.split(r"[,\s]+", ids.strip("[]() ")) if part]
+    listed = () if ids is None else ids if isinstance(ids, (list, tuple)) else (ids,)
+    if not isinstance(properties.get("kind"), str):
+        raise UsageError("an edit has no 'kind'.")
     try:
         return Edit(
             kind=properties["kind"],
             geometry=_geometry(geometry, finished, crs),
             class_code=class_code(properties.get("class"), finished),
-            ids=tuple(int(ident) for ident in ([ids] if isinstance(ids, int) else ids)),
+            ids=tuple(_whole(ident) for ident in listed),
             layer=properties.get("layer") or "objects",
             width_px=None if properties.get("width_px") is None else float(properties["width_px"]),
             author=str(properties.get("author") or ""),
         )
-    except KeyError as error:
-        raise UsageError("an edit has no 'kind'.") from error
-    except (ValueError, TypeError, AttributeError, ShapelyError) as error:
-        if isinstance(error, UsageError):
-            raise
-        raise UsageError(f"{properties.get('kind')}: {error}.") from error
+    except UsageError:
+        raise
+    except _ODD as error:
+        raise UsageError(f"{properties['kind']}: {error}.") from error
 
 
 def class_code(named: object, finished: FinishedMap) -> int | None:
@@ -123,16 +134,33 @@ def facts_of_edit(entry: LoggedEdit) -> UntypedDict:
     }
 
 
+def _mapping(properties: object) -> UntypedDict:
+    if not isinstance(properties, dict | None):
+        raise TypeError(f"properties are {type(properties).__name__}")
+    return properties or {}
+
+
+def _whole(ident: Any) -> int:
+    if isinstance(ident, str) and re.fullmatch(r"[0-9]{1,19}", ident):
+        return int(ident)
+    if isinstance(ident, bool) or (isinstance(ident, float) and not ident.is_integer()):
+        raise ValueError(f"{ident} is no id")
+    return operator.index(int(ident) if isinstance(ident, float) else ident)
+
+
 def _geometry(geometry: UntypedMapping | None, finished: FinishedMap, crs: str | None) -> BaseGeometry | None:
     if geometry is None:
         return None
-    found = shapely.force_2d(shape(dict(geometry)))
+    try:
+        found = shapely.force_2d(shape(dict(geometry)))
+    except _ODD as error:
+        raise UsageError(f"the geometry is no GeoJSON ({error}).") from error
     target = finished.grid.crs_wkt
     if crs is None or target is None:
         return found
     try:
         to_scene = Transformer.from_crs(CRS.from_user_input(crs), CRS.from_wkt(target), always_xy=True)
-    except CRSError as error:
+    except (CRSError, ProjError) as error:
         raise UsageError(f"the CRS {crs} of the edits is not known.") from error
 
     def convert(points: Any) -> Any:

@@ -216,7 +216,7 @@ def test_the_command_applies_lists_undoes_redoes_and_saves(finished_map, tmp_pat
     assert run("edit", "apply", folder, edits) == 3
     features[0]["properties"]["class"] = "barn"
     edits.write_text(json.dumps({"type": "FeatureCollection", "features": features}))
-    assert run("edit", "apply", folder, edits) == 2
+    assert run("edit", "apply", folder, edits) == 3
 
 
 def test_a_vertex_moves_in_all_polygons_that_share_it() -> None:

@@ -36,9 +36,13 @@ def apply(
     """
     from geoseg.edits.edit_file import read_edits
     from geoseg.edits.session import open_session
+    from geoseg.errors import SceneError, UsageError
 
     session = open_session(out, author=author)
-    session.apply(*read_edits(edits, session.finished), revision=revision)
+    try:
+        session.apply(*read_edits(edits, session.finished), revision=revision)
+    except UsageError as error:
+        raise SceneError(str(edits), str(error)) from error
     if save:
         session.save()
     _print(session, as_json=as_json)

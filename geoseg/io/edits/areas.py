@@ -19,6 +19,8 @@ Bools = npt.NDArray[np.bool_]
 F64 = npt.NDArray[np.float64]
 _SHIFT_PX = 1
 _STRIP_ROWS = 4096
+_FAR_PX = 2**20
+"""GDAL counts columns and rows in 32 bits, so areas are cut at this distance from the window."""
 Conversion = Callable[[F64, F64], tuple[F64, F64]]
 
 
@@ -53,6 +55,12 @@ def burn(area_px: BaseGeometry, window: Window) -> Bools:
     """Mark the pixels of a window, (y, x) bool, whose centres lie inside an area in columns and rows."""
     if not window.pixels or area_px.is_empty:
         return np.zeros(window.shape, np.bool_)
+    left, top = window.col_start - _FAR_PX, window.row_start - _FAR_PX
+    right, bottom = window.col_stop + _FAR_PX, window.row_stop + _FAR_PX
+    if not shapely.box(left, top, right, bottom).covers(shapely.box(*area_px.bounds)):
+        area_px = shapely.clip_by_rect(area_px, left, top, right, bottom)
+        if area_px.is_empty:
+            return np.zeros(window.shape, np.bool_)
     shifted = shapely.transform(area_px, lambda points: points + _SHIFT_PX)
     return np.asarray(rasterize([shifted], out_shape=window.shape, transform=_at(window), dtype="uint8"), np.bool_)
 

@@ -49,6 +49,8 @@ _LEAST_IDS: Final[dict[str, int]] = {
     "split_object": 1,
     "merge_objects": 2,
 }
+_FARTHEST: Final = 1e15
+"""Largest coordinate: in farther ones a pixel would be lost in the rounding."""
 _NEEDS_CLASS: Final = frozenset({"repaint", "set_class", "add_object"})
 
 
@@ -99,6 +101,8 @@ class Edit:
         self._check_geometry()
         if self.kind in _NEEDS_CLASS and self.class_code is None:
             raise UsageError(f"{self.kind} needs a class.")
+        if not all(abs(ident) < 2**63 for ident in self.ids):
+            raise UsageError(f"{self.kind}: an id is beyond 9223372036854775807.")
         least = _LEAST_IDS.get(self.kind, 0)
         if len(set(self.ids)) != len(self.ids) or len(self.ids) < least or (self.ids and not least):
             expected = f"{least} or more different ids" if least else "no ids"
@@ -120,8 +124,8 @@ class Edit:
             wanted = f"a {' or '.join(allowed)}" if allowed else "no geometry"
             raise UsageError(f"{self.kind} takes {wanted}, not a {self.geometry.geom_type}.")
         coordinates = shapely.get_coordinates(self.geometry)
-        if not bool((abs(coordinates) < float("inf")).all()):
-            raise UsageError(f"{self.kind}: a coordinate is not a finite number.")
+        if not bool((abs(coordinates) <= _FARTHEST).all()):
+            raise UsageError(f"{self.kind}: a coordinate is no number, or beyond {_FARTHEST:g}.")
         is_line = self.kind == "repaint" and "Polygon" not in self.geometry.geom_type
         if is_line and not (self.width_px is not None and 0 < self.width_px <= 10_000):
             raise UsageError(

@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import sqlite3
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import shapely
 from shapely.geometry.base import BaseGeometry
 
+from geoseg.errors import GeosegError, OutputError
 from geoseg.io.checks.geopackage import check_geopackage, quoted
 from geoseg.io.files.sqlite_file import read_only
 from geoseg.io.polygons.segment_stream import GEOMETRY
@@ -37,21 +39,42 @@ def is_geopackage(path: Path) -> bool:
     return True
 
 
+@contextmanager
+def reading_layer(path: Path) -> Iterator[sqlite3.Connection]:
+    """Open a GeoPackage of a finished map for reading.
+
+    Raises:
+        OutputError: the file, or what is read in the context, is damaged.
+    """
+    try:
+        with read_only(path) as db:
+            yield db
+    except (sqlite3.Error, LookupError, TypeError, ValueError, shapely.errors.ShapelyError) as error:
+        if isinstance(error, GeosegError):
+            raise
+        raise OutputError(
+            f"{path}: is damaged: {error}. Restore it from a copy, or run geoseg predict again."
+        ) from error
+
+
 def has_column(path: Path, layer: str, column: str) -> bool:
     """Return True if a layer of a GeoPackage has a column."""
-    with read_only(path) as db:
-        return column in _columns(db, layer)
+    return column in read_columns(path, layer)
 
 
 def read_columns(path: Path, layer: str) -> list[str]:
-    """List the columns of a layer of a GeoPackage."""
-    with read_only(path) as db:
-        return _columns(db, layer)
+    """List the columns of a layer of a GeoPackage.
+
+    Raises:
+        OutputError: the file is damaged or missing.
+    """
+    with reading_layer(path) as db:
+        return [row[1] for row in db.execute(f"PRAGMA table_info({quoted(layer)})")]
 
 
 def read_rows(path: Path, layer: str, columns: Sequence[str]) -> Iterator[tuple[Any, ...]]:
     """Read columns of all rows of a layer, in the order of its feature ids; geometries as blobs of the GeoPackage."""
-    with read_only(path) as db:
+    with reading_layer(path) as db:
         names = ", ".join(quoted(name) for name in columns)
         found = db.execute(f"SELECT {names} FROM {quoted(layer)} ORDER BY fid")  # noqa: S608 - quoted
         while rows := found.fetchmany(_ROWS_AT_ONCE):
@@ -68,7 +91,7 @@ def polygons_by_id(path: Path, layer: str, column: str, ids: Sequence[int]) -> d
         ids: the ids.
     """
     found: dict[int, tuple[BaseGeometry, int]] = {}
-    with read_only(path) as db:
+    with reading_layer(path) as db:
         for ident in ids:
             rows = db.execute(
                 f"SELECT {quoted(GEOMETRY)}, class_code FROM {quoted(layer)} WHERE {quoted(column)} = ?",  # noqa: S608
@@ -88,9 +111,9 @@ def polygons_near(path: Path, layer: str, column: str, around: BaseGeometry) -> 
         f"SELECT {quoted(column)}, {quoted(GEOMETRY)}, class_code FROM {quoted(layer)} WHERE fid IN"  # noqa: S608
         f" (SELECT id FROM {index} WHERE minx <= ? AND maxx >= ? AND miny <= ? AND maxy >= ?) ORDER BY fid"
     )
-    with read_only(path) as db:
+    with reading_layer(path) as db:
         rows = db.execute(query, (right, left, high, low)).fetchall()
-    return [(int(ident), shapely.from_wkb(wkb_of(blob)), int(code)) for ident, blob, code in rows]
+        return [(int(ident), shapely.from_wkb(wkb_of(blob)), int(code)) for ident, blob, code in rows]
 
 
 def fids_by_shape(path: Path, layer: str) -> dict[bytes, list[int]]:
@@ -104,7 +127,3 @@ def fids_by_shape(path: Path, layer: str) -> dict[bytes, list[int]]:
 def shape_key(code: int, wkb: bytes) -> bytes:
     """Return the digest by which ``fids_by_shape`` finds a polygon."""
     return hashlib.blake2b(wkb, digest_size=16, key=str(code).encode()).digest()
-
-
-def _columns(db: sqlite3.Connection, layer: str) -> list[str]:
-    return [row[1] for row in db.execute(f"PRAGMA table_info({quoted(layer)})")]

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import rasterio
 
+from geoseg.io.edits.layer_tables import reading_layer
 from geoseg.io.files.gdal_messages import suppress_gdal_messages
 from geoseg.io.files.gdal_name import gdal_name
-from geoseg.io.files.sqlite_file import read_only
 from geoseg.io.publish.about import About
 
 _TAGS = ("GEOSEG_", "TIFFTAG_IMAGEDESCRIPTION", "TIFFTAG_COPYRIGHT")
@@ -25,7 +25,7 @@ def tags_of(raster: Path) -> dict[str, str]:
 
 def about_of(geopackage: Path, layer: str) -> About | None:
     """Read title and description of a layer of polygons; None if it has none."""
-    with read_only(geopackage) as db:
+    with reading_layer(geopackage) as db:
         found = db.execute(
             "SELECT identifier, description FROM gpkg_contents WHERE table_name = ?", (layer,)
         ).fetchone()

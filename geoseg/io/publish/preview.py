@@ -79,12 +79,18 @@ def redraw_preview(
 
     Raises:
         WriteError: the disk is full or fails.
-        OSError: the old preview cannot be read.
+        ValueError: the old preview is damaged.
+        OSError: it cannot be read.
     """
     labels = _panel(_colours(legend)[codes], codes != legend.nodata, smooth=False)
-    with Image.open(original) as old:
-        _, _, ((left, top), _) = _layout(labels.size)
-        photo = old.convert("RGB").crop((left, top + 20, left + labels.width, top + 20 + labels.height))
+    _, _, ((left, top), _) = _layout(labels.size)
+    try:
+        with Image.open(original) as old:
+            photo = old.convert("RGB").crop((left, top + 20, left + labels.width, top + 20 + labels.height))
+    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        raise ValueError(f"it is no picture: {error}") from error
     buffer = io.BytesIO()
     _compose(photo, labels, _shares(codes, legend), title, caption).save(buffer, "PNG")
     write_bytes(path, buffer.getvalue())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -20,6 +21,17 @@ from geoseg.io.publish.styles import xml_text
 
 Bounds = tuple[float, float, float, float]
 
+_BROKEN = (
+    zipfile.BadZipFile,
+    zlib.error,
+    ET.ParseError,
+    EOFError,
+    NotImplementedError,
+    RuntimeError,
+    OSError,
+    KeyError,
+)
+"""Errors of zipfile and ElementTree over a damaged document."""
 _LONG_AGO = (1980, 1, 1, 0, 0, 0)  # the first moment a zip can hold; the run's own time stands in its record
 
 
@@ -115,16 +127,19 @@ def add_layer(document: bytes, layer: Shown) -> bytes:
         Content of the new ``.qgz``.
 
     Raises:
-        OSError, zipfile.BadZipFile, ET.ParseError: it is no project.
+        ValueError: it is no project.
     """
-    with zipfile.ZipFile(io.BytesIO(document)) as archive:
-        name = next((name for name in archive.namelist() if name.endswith(".qgs")), None)
-        if name is None:
-            raise OSError("it holds no project document")
-        root = ET.fromstring(archive.read(name))  # noqa: S314 - expat refuses entities that grow
+    try:
+        with zipfile.ZipFile(io.BytesIO(document)) as archive:
+            name = next((name for name in archive.namelist() if name.endswith(".qgs")), None)
+            if name is None:
+                raise ValueError("it holds no project document")
+            root = ET.fromstring(archive.read(name))  # noqa: S314 - expat refuses entities that grow
+    except _BROKEN as error:
+        raise ValueError(str(error)) from error
     tree, order, listed = root.find("layer-tree-group"), root.find("layerorder"), root.find("projectlayers")
     if tree is None or order is None or listed is None:
-        raise OSError("its document lacks the list of layers")
+        raise ValueError("its document lacks the list of layers")
     for parent, tag in ((tree, "layer-tree-layer"), (order, "layer"), (listed, "maplayer")):
         for child in parent.findall(tag):
             if layer.ident in {child.get("id"), child.findtext("id")}:
