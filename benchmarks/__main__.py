@@ -57,6 +57,11 @@ BENCHMARKS = {
         long=("--json", "--side", "40960"),
     ),
     "crf": Benchmark(what="refinement by colour", short=("--side", "256"), long=("--side", "2048")),
+    "panoptic": Benchmark(
+        what="panoptic networks, and the quality of panoptic maps",
+        short=("--json", "--side", "256", "--town-px", "384", "--rounds", "1", "--networks", "panoptic_unet"),
+        long=("--json",),
+    ),
     "archive": Benchmark(
         what="many scenes", short=("--scenes", "2", "--side", "1024", "--looked-at", "1000"), long=("--scenes", "16")
     ),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Annotated
 
 from pydantic import (
@@ -120,6 +120,15 @@ class Legend(BaseModel):
     def things(self) -> tuple[int, ...]:
         """Codes of all classes but the background, in channel order: label ``k`` of a detector is ``things[k - 1]``."""
         return tuple(code for code in self.codes if code != self.background)
+
+    def counting(self, codes: Collection[int]) -> Legend:
+        """Return the legend with other countable classes.
+
+        Args:
+            codes: of the countable classes.
+        """
+        classes = tuple(entry.model_copy(update={"countable": entry.code in codes}) for entry in self.classes)
+        return self.model_copy(update={"classes": classes})
 
     def by_code(self, code: int) -> LegendClass:
         """Look a class up by its code.

@@ -155,12 +155,15 @@ class PredictSpec(BaseModel):
             raise ValueError(f"a scale stands twice: {scales}")
         return tuple(sorted(scales))
 
-    @field_validator("objects")
+    @field_validator("objects", "panoptic")
     @classmethod
-    def _confidence_is_kept(cls, objects: ObjectChoice | None, info: ValidationInfo) -> ObjectChoice | None:
+    def _confidence_is_kept(
+        cls, asked: ObjectChoice | PanopticChoice | None, info: ValidationInfo
+    ) -> ObjectChoice | PanopticChoice | None:
+        objects = asked.objects if isinstance(asked, PanopticChoice) else asked
         if objects is not None and objects.split == "confidence" and not info.data.get("confidence", True):
             raise ValueError("they are parted by the confidence, which is not written; keep it, or split by distance")
-        return objects
+        return asked
 
     @model_serializer(mode="wrap")
     def _as_before_objects(self, write: SerializerFunctionWrapHandler) -> UntypedDict:
@@ -169,6 +172,12 @@ class PredictSpec(BaseModel):
             if getattr(self, name) is None:
                 values.pop(name, None)
         return values
+
+    @property
+    def counted(self) -> ObjectChoice:
+        """How a class map is parted into objects: as ``objects`` say, else as the panoptic map asks."""
+        asked = None if self.panoptic is None else self.panoptic.objects
+        return self.objects or asked or ObjectChoice(classes="countable")
 
     def answers(self, members: int = 1) -> int:
         """Count the predictions averaged for each pixel: networks times views times scales."""

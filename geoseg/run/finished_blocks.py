@@ -95,3 +95,17 @@ class FinishedBlocks:
 def _under(starts: npt.NDArray[np.int64], start: int, stop: int) -> range:
     """Return the range of intervals, which begin at ``starts``, that overlap [start, stop)."""
     return range(int(np.searchsorted(starts, start, "right")) - 1, int(np.searchsorted(starts, stop, "left")))
+
+
+class StoredCodes:
+    """Codes and confidence of finished blocks over any window, as input of the vectoriser. Thread-safe."""
+
+    def __init__(self, blocks: FinishedBlocks, codes: RasterLayer, confidence: RasterLayer | None) -> None:
+        self._blocks = blocks
+        self._layers = (codes,) if confidence is None else (codes, confidence)
+        self.shape = blocks.shape
+
+    def read(self, window: Window) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8] | None]:
+        """Read codes and confidence of a window."""
+        found = self._blocks.read_window(window, self._layers)
+        return found[0], found[1] if len(found) > 1 else None

@@ -26,6 +26,7 @@ from geoseg.run.plan import Job
 if TYPE_CHECKING:
     from geoseg.inference.objects.scene import SceneInstances  # numba
     from geoseg.inference.panoptic.scene import ScenePanoptic
+    from geoseg.run.instances.counted import CountedObjects
 
 Codes = npt.NDArray[np.uint8]
 
@@ -42,6 +43,8 @@ class LayerJob:
         tick: called regularly with the number of pixels written since the last call; may raise, to stop the writing.
         instances: objects or panoptic segments that the run detected, which layers without a plane of their own are
             drawn from.
+        counted: objects that the class map is parted into.
+        counted: objects that the class map is parted into.
     """
 
     layer: Layer
@@ -50,6 +53,7 @@ class LayerJob:
     grid: LayerGrid
     tick: Callable[[int], None]
     instances: SceneInstances | ScenePanoptic | None = None
+    counted: CountedObjects | None = None
 
     def tags(self) -> dict[str, str]:
         """Facts for the metadata of a raster."""
@@ -67,6 +71,11 @@ class LayerJob:
         """Return the objects or panoptic segments that the run detected."""
         assert self.instances is not None  # noqa: S101 - the schema has layers drawn from them
         return self.instances
+
+    def counted_objects(self) -> CountedObjects:
+        """Return the objects that the class map is parted into."""
+        assert self.counted is not None  # noqa: S101 - the schema has layers of them
+        return self.counted
 
     def _drawn(self) -> Iterator[tuple[Window, AnyArray]]:
         assert isinstance(self.layer, RasterLayer)  # noqa: S101 - as in ``plane``

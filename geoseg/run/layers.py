@@ -6,6 +6,7 @@ import queue
 import time
 from collections.abc import Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -22,8 +23,11 @@ from geoseg.run.report import Reporter
 if TYPE_CHECKING:
     from geoseg.inference.objects.scene import SceneInstances
     from geoseg.inference.panoptic.scene import ScenePanoptic
+    from geoseg.run.instances.counted import CountedObjects
 
 _TICK_S = 0.2
+_COUNTED = {"objects", "panoptic", "panoptic_segments"}
+"""Roles of the layers that need the objects of a class map."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,12 +66,13 @@ def write_layers(job: Job, source: BlockSource, grid: LayerGrid, reporter: Repor
     rasters = [layer for layer in published if isinstance(layer, RasterLayer)]
     running: list[Future[None]] = []
     found: SceneInstances | ScenePanoptic | None = None
+    counted: CountedObjects | None = None
 
     def write(layers: Sequence[Layer]) -> None:
         for layer in layers:
             start = time.perf_counter()
             tick = passed.put if layer is rasters[0] else _silent if isinstance(layer, RasterLayer) else look_up
-            one = LayerJob(layer=layer, job=job, blocks=blocks, grid=grid, tick=tick, instances=found)
+            one = LayerJob(layer=layer, job=job, blocks=blocks, grid=grid, tick=tick, instances=found, counted=counted)
             facts.update(WRITERS[layer.role](one))
             seconds[layer.name] = round(time.perf_counter() - start + seconds.get(layer.name, 0), 3)
 
@@ -83,7 +88,10 @@ def write_layers(job: Job, source: BlockSource, grid: LayerGrid, reporter: Repor
         start = time.perf_counter()
         found = _found(job, blocks, grid)
         seconds[OBJECTS] = round(time.perf_counter() - start, 3)
-    with suppress_gdal_messages(), ThreadPoolExecutor(2, thread_name_prefix="raster") as pool:
+    with ExitStack() as stack:
+        stack.enter_context(suppress_gdal_messages())
+        counted = _counted(job, blocks, grid, stack)
+        pool = stack.enter_context(ThreadPoolExecutor(2, thread_name_prefix="raster"))
         try:
             running += [pool.submit(write, part) for part in (rasters[:1], rasters[1:]) if part]
             # in this thread: pyogrio catches GDAL's warnings only in the one that imported it
@@ -116,6 +124,16 @@ def _found(job: Job, blocks: FinishedBlocks, grid: LayerGrid) -> SceneInstances 
 
     area_m2 = (spec.panoptic or PanopticChoice()).stuff_area_m2
     return ScenePanoptic(things, blocks, grid.geobox, PanopticRules(legend=card.legend, stuff_area_m2=area_m2))
+
+
+def _counted(job: Job, blocks: FinishedBlocks, grid: LayerGrid, stack: ExitStack) -> CountedObjects | None:
+    """Return what finds the objects of the class map, if a layer needs them."""
+    schema = job.plan.schema
+    if schema.detects or _COUNTED.isdisjoint(layer.role for layer in schema.published):
+        return None
+    from geoseg.run.instances.counted import CountedObjects  # noqa: PLC0415 - numba
+
+    return stack.enter_context(CountedObjects(job, blocks, grid))
 
 
 def _silent(_pixels: int) -> None:

@@ -4,25 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import numpy as np
-import numpy.typing as npt
-
-from geoseg.core.class_choice import object_codes
-from geoseg.core.layer import CONFIDENCE, RasterLayer, VectorLayer
+from geoseg.core.layer import CONFIDENCE, VectorLayer
 from geoseg.core.segments import Segments
 from geoseg.core.types.json_value import JsonObject
-from geoseg.core.window import Window
 from geoseg.io.polygons.geopackage import write_segments
 from geoseg.io.polygons.vector_schema import VectorSchema
-from geoseg.run.finished_blocks import FinishedBlocks
+from geoseg.run.finished_blocks import StoredCodes
 from geoseg.run.layer_writers import LayerJob
 from geoseg.run.lineage import about_layers
-from geoseg.vector.objects.scene import COLUMNS, BlockRun, SceneObjects
-from geoseg.vector.objects.spec import ObjectSpec
+from geoseg.vector.objects.scene import COLUMNS
 from geoseg.vector.spec import VectorSpec
 from geoseg.vector.vectorise import Tracing, vectorise_codes, vectorise_labels
-
-Codes = npt.NDArray[np.uint8]
 
 
 def write_polygons(layer: LayerJob) -> JsonObject:
@@ -50,44 +42,15 @@ def write_objects(layer: LayerJob) -> JsonObject:
     """Find the objects of the classes that are counted, draw them and count them."""
     assert isinstance(layer.layer, VectorLayer)  # noqa: S101 - its role says so
     plan, legend, grid = layer.job.plan, layer.job.model.card.legend, layer.grid
-    choice = plan.spec.objects
-    assert choice is not None  # noqa: S101 - the schema has the layer
-    confidence = plan.schema.raster(CONFIDENCE)
-    source = StoredCodes(
-        layer.blocks, plan.schema.raster(layer.layer.source), confidence if confidence.published else None
-    )
-    spec = ObjectSpec(
-        codes=object_codes(choice.classes, legend),
-        split=choice.split or ("confidence" if confidence.published else "distance"),
-        neck=choice.neck,
-        min_area_m2=(plan.spec.min_area_m2 or 0.0) if choice.min_area_m2 is None else choice.min_area_m2,
-    )
-    path = layer.job.work.building.file_of(layer.layer)
-    with SceneObjects.find(source, grid.geobox, spec, BlockRun(nodata=legend.nodata, folder=path.parent)) as found:
+    found, path = layer.counted_objects().objects(), layer.job.work.building.file_of(layer.layer)
 
-        def batches() -> Iterator[Segments]:
+    def batches() -> Iterator[Segments]:
+        layer.tick(0)
+        how = Tracing(spec=VectorSpec(simplify_m=plan.spec.simplify_m), to_world=grid.to_world if grid.gcps else None)
+        for batch in vectorise_labels(found, grid.geobox, found.table, how):
             layer.tick(0)
-            how = Tracing(
-                spec=VectorSpec(simplify_m=plan.spec.simplify_m), to_world=grid.to_world if grid.gcps else None
-            )
-            for batch in vectorise_labels(found, grid.geobox, found.table, how):
-                layer.tick(0)
-                yield batch
+            yield batch
 
-        schema = VectorSchema(crs_wkt=grid.crs_wkt, legend=legend, layer=layer.layer.name, extra=COLUMNS)
-        count = write_segments(path, batches(), schema, about=about_layers(layer.job))
+    schema = VectorSchema(crs_wkt=grid.crs_wkt, legend=legend, layer=layer.layer.name, extra=COLUMNS)
+    count = write_segments(path, batches(), schema, about=about_layers(layer.job))
     return {layer.layer.name: count}
-
-
-class StoredCodes:
-    """Codes and confidence of finished blocks over any window, as input of the vectoriser. Thread-safe."""
-
-    def __init__(self, blocks: FinishedBlocks, codes: RasterLayer, confidence: RasterLayer | None) -> None:
-        self._blocks = blocks
-        self._layers = (codes,) if confidence is None else (codes, confidence)
-        self.shape = blocks.shape
-
-    def read(self, window: Window) -> tuple[Codes, Codes | None]:
-        """Read codes and confidence of a window."""
-        found = self._blocks.read_window(window, self._layers)
-        return found[0], found[1] if len(found) > 1 else None

@@ -15,6 +15,7 @@ import psutil
 import geoseg
 from geoseg.core.types.json_value import JsonDict, JsonObject, UntypedDict
 from geoseg.inference.passes import InferencePass
+from geoseg.inference.tasks.panoptic_layers import map_legend
 from geoseg.io.files.gdal_name import is_utf8
 from geoseg.io.files.recorded_file import file_facts
 from geoseg.io.files.writing import is_part, reap_parts, write_json
@@ -74,7 +75,8 @@ def publish(job: Job, store: BlockSource, facts: RunStats, reporter: Reporter) -
     clock.lap("layers_s")
     reporter.stage("publish", 0)
     imagery = _picture(scene, plan, bundle, model)
-    write_project(bundle, plan.schema, about=about_layers(job), grid=grid, legend=legend, imagery=imagery)
+    shown = map_legend(plan.schema, plan.spec, legend)
+    write_project(bundle, plan.schema, about=about_layers(job), grid=grid, legend=shown, imagery=imagery)
     versions = {"geoseg": geoseg.__version__, "runtime": model.info.version, "python": platform.python_version()}
     source = Source(uri=scene.uri, sha256=facts.identity["pixels"]["scene"])
     processed = Run(finished=datetime.now(UTC), software=versions, facts=_model_facts(model))

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
+import subprocess
+import sys
+from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import geopandas
@@ -20,12 +23,14 @@ from geoseg.core.legend import Legend, LegendClass
 from geoseg.core.spec import InstanceChoice, ObjectChoice, PanopticChoice, PredictSpec
 from geoseg.errors import ModelError, UsageError
 from geoseg.inference.card_defaults import with_card_defaults
+from geoseg.io.labels.panoptic_raster import classes_in
 from geoseg.io.weights.model_file import read_model
 from geoseg.models.bundled import resolve
 from geoseg.models.model import ModelSource, combined
 from geoseg.run.open_executor import ExecutorChoice, open_executor
 from geoseg.testing.instances import PerfectDetector
 from geoseg.testing.panoptic import PerfectPanoptic
+from geoseg.vector.objects.scene import SceneObjects
 
 SHAPE = (211, 267)
 LAYOUTS = (
@@ -178,22 +183,27 @@ def test_an_interrupted_run_is_resumed_to_the_same_bytes(scene, tmp_path) -> Non
         assert again.bundle.by_role()[role].read_bytes() == whole.bundle.by_role()[role].read_bytes()
 
 
+@pytest.mark.parametrize(("stage", "count"), [("predict", 9), ("layers", 2)])
+def test_a_killed_run_goes_on_to_the_same_bytes(scene, tmp_path, stage, count) -> None:
+    whole, out = predicted(scene, tmp_path / "whole", block_px=64), tmp_path / "cut"
+    script = Path(__file__).with_name("killed_panoptic.py")
+    assert subprocess.run([sys.executable, str(script), str(scene), str(out), stage, str(count)]).returncode == 9
+    assert not (out / "town").exists()
+    again = predicted(scene, out, block_px=64)
+    blocks = again.record["blocks"]
+    assert blocks["resumed"] == blocks["total"] if stage == "layers" else 0 < blocks["resumed"] < blocks["total"]
+    for role in ("classes", "confidence", "panoptic", "segments"):
+        assert again.bundle.by_role()[role].read_bytes() == whole.bundle.by_role()[role].read_bytes()
+    assert sorted(path.name for path in out.iterdir()) == ["town"]
+
+
 def test_views_of_flips_are_one_map(scene, tmp_path) -> None:
     np.testing.assert_array_equal(labels_of(predicted(scene, tmp_path, tta="flip")), expected_labels(drawn(SHAPE, 1)))
 
 
 def test_things_are_outlined_and_stuff_is_not(scene, tmp_path) -> None:
     layers = predicted(scene, tmp_path, block_px=4096)
-    with sqlite3.connect(layers.bundle.segments) as db:
-        (qml,) = db.execute("SELECT styleQML FROM layer_styles").fetchone()
-    root = ET.fromstring(qml)  # noqa: S314 - the test's own
-    category = {c.get("symbol"): c.get("label") for c in root.iter("category")}
-    styles = {
-        category[s.get("name")]: next(o.get("value") for o in s.iter("Option") if o.get("name") == "outline_style")
-        for s in root.iter("symbol")
-        if s.get("name") in category
-    }
-    assert styles == {"road": "no", "house": "solid", "car": "solid", "grass": "no", "water": "no"}
+    assert outlines(layers) == {"road": "no", "house": "solid", "car": "solid", "grass": "no", "water": "no"}
 
 
 class PerfectStuff(PerfectPanoptic):
@@ -276,6 +286,58 @@ def test_the_regions_of_a_class_map_are_things(scene, tmp_path, block_px) -> Non
         wanted[regions == number] += 256 * place
     np.testing.assert_array_equal(labels_of(layers), wanted)
     assert layers.record["things"] == regions.max()
+
+
+def outlines(layers) -> dict[str, str]:
+    """The style of the outline of each class, in the style that the polygons carry."""
+    with sqlite3.connect(layers.bundle.segments) as db:
+        (qml,) = db.execute("SELECT styleQML FROM layer_styles WHERE f_table_name = 'segments'").fetchone()
+    root = ET.fromstring(qml)  # noqa: S314 - the test's own
+    category = {c.get("symbol"): c.get("label") for c in root.iter("category")}
+    return {
+        category[s.get("name")]: next(o.get("value") for o in s.iter("Option") if o.get("name") == "outline_style")
+        for s in root.iter("symbol")
+        if s.get("name") in category
+    }
+
+
+def test_things_are_those_that_are_asked_for_and_are_found_once(scene, tmp_path, monkeypatch) -> None:
+    """Metadata, attributes and styles name cars as things and houses as stuff, though the legend counts both."""
+    found = []
+    find = SceneObjects.find.__func__
+    monkeypatch.setattr(SceneObjects, "find", classmethod(lambda *given: found.append(1) or find(*given)))
+    card = panoptic_card(name="stuff", task="semantic")
+    model = geoseg.load_model(PerfectStuff(5, THINGS), card=card, runtime="torch", precision="fp32")
+    cars = ObjectChoice(classes="car", split="none")
+    by_objects = PredictSpec(value_range=(0, 255), min_area_m2=0, objects=cars, panoptic=PanopticChoice())
+    by_choice = PredictSpec(value_range=(0, 255), min_area_m2=0, panoptic=PanopticChoice(objects=cars))
+    kinds = {"road": "stuff", "house": "stuff", "car": "thing", "grass": "stuff", "water": "stuff"}
+    for name, spec in (("objects", by_objects), ("choice", by_choice)):
+        layers = geoseg.predict(scene, model, tmp_path / name, spec=spec)
+        tags = classes_in(layers.bundle.by_role()["panoptic"])
+        assert {name: "thing" if is_thing else "stuff" for name, is_thing in tags.values()} == kinds
+        frame = geopandas.read_file(layers.bundle.segments, layer="segments")
+        assert {tuple(row) for row in frame[["class_name", "kind"]].to_numpy()} == set(kinds.items())
+        assert {name for name, style in outlines(layers).items() if style == "solid"} == {"car"}
+        count = ndimage.label(expected_labels(drawn(SHAPE, 1)) % 256 == 5)[1]
+        assert layers.record["things"] == count == (frame["kind"] == "thing").sum()
+    assert found == [1, 1]
+
+
+@pytest.mark.parametrize("classes", ["tower", "12"])
+def test_things_that_are_no_class_are_refused_before_anything_is_predicted(scene, tmp_path, classes) -> None:
+    card = panoptic_card(name="stuff", task="semantic")
+    model = geoseg.load_model(PerfectStuff(5, THINGS), card=card, runtime="torch", precision="fp32")
+    spec = PredictSpec(value_range=(0, 255), panoptic=PanopticChoice(objects=ObjectChoice(classes=classes)))
+    with pytest.raises(UsageError, match=f"no class {classes}"):
+        geoseg.predict(scene, model, tmp_path / "out", spec=spec)
+    assert not (tmp_path / "out").exists()
+
+
+def test_things_are_not_parted_by_a_confidence_that_is_not_written() -> None:
+    choice = PanopticChoice(objects=ObjectChoice(classes="car", split="confidence"))
+    with pytest.raises(ValueError, match="parted by the confidence"):
+        PredictSpec(confidence=False, panoptic=choice)
 
 
 def test_specks_of_things_join_the_stuff_around_them(scene, tmp_path) -> None:

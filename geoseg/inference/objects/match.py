@@ -12,8 +12,21 @@ from geoseg.core.window import Window
 from geoseg.vector.regions import label_regions
 
 I32 = npt.NDArray[np.int32]
-_Drawn = Sequence[tuple[I32, I32]]
-"""Planes of objects over a window, and the connected pieces of each."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Drawn:
+    """Objects over a window.
+
+    Attributes:
+        plane: index plus one of each pixel's object, 0 for none.
+        pieces: number of each pixel's connected piece.
+        pixels: (piece,) pixels of each.
+    """
+
+    plane: I32
+    pieces: I32
+    pixels: npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,11 +61,11 @@ def match_objects(
     Returns:
         (pair, 2) int32 indices in the tables.
     """
-    ours, theirs = ([(plane, _pieces(plane)) for plane in side if plane.any()] for side in planes)
+    ours, theirs = ([_drawn(plane) for plane in side if plane.any()] for side in planes)
     if not ours or not theirs:
         return np.zeros((0, 2), np.int32)
     sizes = [
-        np.sum([np.bincount(plane.ravel(), minlength=len(code) + 1) for plane, _ in side], axis=0)
+        np.sum([np.bincount(one.plane.ravel(), minlength=len(code) + 1) for one in side], axis=0)
         for side, code in zip((ours, theirs), codes, strict=True)
     ]
     found: dict[tuple[int, int], int] = {}
@@ -65,26 +78,28 @@ def match_objects(
 
 
 def _agreeing(
-    ours: _Drawn, theirs: _Drawn, codes: tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]], least_iou: float
+    ours: Sequence[_Drawn],
+    theirs: Sequence[_Drawn],
+    codes: tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]],
+    least_iou: float,
 ) -> tuple[list[list[int]], list[int]]:
     """Find the pieces that agree: pairs of indices of their objects, and the pixels they share.
 
-    A piece agrees with another that is large enough in common with it if it is the best match of one of the two: an
-    object inside another one of its class is not that one.
+    Two pieces agree if they have enough in common and one of them is the best match of the other. So an object inside
+    another one of its class is not taken for it where both tables have both.
     """
     places, shared, united, names = [], [], [], []
-    for number, (plane, pieces) in enumerate(ours):
-        for other, (other_plane, other_pieces) in enumerate(theirs):
-            both = (plane > 0) & (other_plane > 0)
+    for number, mine in enumerate(ours):
+        for other, yours in enumerate(theirs):
+            both = (mine.plane > 0) & (yours.plane > 0)
             key, first, common = np.unique(
-                pieces[both].astype(np.int64) << 32 | other_pieces[both], return_index=True, return_counts=True
+                mine.pieces[both].astype(np.int64) << 32 | yours.pieces[both], return_index=True, return_counts=True
             )
             piece = key >> 32, key & 0xFFFFFFFF
-            pixels = [np.bincount(each.ravel())[at] for each, at in zip((pieces, other_pieces), piece, strict=True)]
-            places.append(np.stack([plane[both][first] - 1, other_plane[both][first] - 1], axis=1))
+            places.append(np.stack([mine.plane[both][first] - 1, yours.plane[both][first] - 1], axis=1))
             names.append(np.stack([number << 32 | piece[0], other << 32 | piece[1]], axis=1))
             shared.append(common)
-            united.append(pixels[0] + pixels[1] - common)
+            united.append(mine.pixels[piece[0]] + yours.pixels[piece[1]] - common)
     pair, name, common = np.concatenate(places), np.concatenate(names), np.concatenate(shared)
     same = codes[0][pair[:, 0]] == codes[1][pair[:, 1]]
     pair, name, common, iou = pair[same], name[same], common[same], (common / np.concatenate(united))[same]
@@ -96,6 +111,11 @@ def _agreeing(
         best |= iou >= most[member]
     good = best & (iou >= least_iou)
     return pair[good].tolist(), common[good].tolist()
+
+
+def _drawn(plane: I32) -> _Drawn:
+    pieces = _pieces(plane)
+    return _Drawn(plane, pieces, np.bincount(pieces.ravel()))
 
 
 def _pieces(labels: I32) -> I32:

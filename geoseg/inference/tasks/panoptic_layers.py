@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
+from geoseg.core.class_choice import object_codes
 from geoseg.core.layer import (
     CLASSES,
     CONFIDENCE,
@@ -87,6 +88,22 @@ def counted_panoptic_schema(schema: OutputSchema) -> OutputSchema:
         for layer in schema.vectors
     )
     return OutputSchema((*schema.rasters, replace(panoptic_layer(), source=CLASSES), *vectors))
+
+
+def map_legend(schema: OutputSchema, spec: PredictSpec, legend: Legend) -> Legend:
+    """Return the legend of a run's map.
+
+    On the panoptic map of a class map the countable classes are those whose objects are its things; else they are those
+    of the model.
+
+    Args:
+        schema: layers of the run.
+        spec: options of the run.
+        legend: that of the model.
+    """
+    if schema.detects or PANOPTIC not in schema:
+        return legend
+    return legend.counting(object_codes(spec.counted.classes, legend))
 
 
 def inner_schema(legend: Legend) -> OutputSchema:

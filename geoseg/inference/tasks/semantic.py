@@ -52,7 +52,7 @@ class SemanticTask:
         if spec.objects is not None:
             object_codes(spec.objects.classes, legend)
         if spec.panoptic is not None:
-            object_codes("countable" if spec.objects is None else spec.objects.classes, legend)
+            object_codes(spec.counted.classes, legend)
             return counted_panoptic_schema(class_map_schema(spec, legend, members))
         return class_map_schema(spec, legend, members)
 

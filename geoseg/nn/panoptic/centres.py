@@ -38,7 +38,7 @@ class CentreRules:
         apart_px: of two centres so near along rows and columns, the lower one is none.
         least: value from which a peak is a centre.
         least_px: smaller things are left out, pixels.
-        max_objects: most things of a class.
+        max_objects: most things of a class; the best ones stay.
         hard_share: share of the pixels, those that are worst, that teach the class maps.
         centre_weight: weight of the squared error of the maps of centres.
         offset_weight: weight of the absolute error of offsets, of pixels.
@@ -174,8 +174,8 @@ class CentreNetwork(PanopticNetwork):
         regions, count = ndimage.label(here.cpu().numpy())
         region = torch.from_numpy(regions).to(here.device).long() - 1
         y, x, value = self._peaks(centres, (here.shape[0], here.shape[1]))
-        of = region[y.round().long(), x.round().long()]
-        y, x, value, of = y[of >= 0], x[of >= 0], value[of >= 0], of[of >= 0]
+        of = region[y.round().long().clamp(max=here.shape[0] - 1), x.round().long().clamp(max=here.shape[1] - 1)]
+        y, x, value, of = (each[of >= 0][: self.rules.max_objects] for each in (y, x, value, of))
         alone = torch.ones(count, dtype=torch.bool, device=here.device)
         alone[of] = False
         mine = region[rows, cols]
@@ -187,21 +187,24 @@ class CentreNetwork(PanopticNetwork):
         factor = torch.cat([value.clamp(0, 1).to(best.dtype), best.new_full((count,), _LONE)])
         pixels = torch.bincount(owner, minlength=len(factor))
         sure = torch.zeros_like(factor).index_add_(0, owner, best[rows, cols]) / pixels.clamp(min=1)
+        score = sure * factor
+        large = torch.nonzero(pixels >= self.rules.least_px)[:, 0]
+        best_first = large[score[large].argsort(descending=True, stable=True)][: self.rules.max_objects]
         things = []
-        for index in torch.nonzero(pixels >= self.rules.least_px)[:, 0].tolist():
+        for index in best_first.tolist():
             mask = torch.zeros_like(here)
             chosen = owner == index
             mask[rows[chosen], cols[chosen]] = True
-            things.append((mask, sure[index] * factor[index]))
+            things.append((mask, score[index]))
         return things
 
     def _peaks(self, centres: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor, Tensor]:
-        """Find centres: rows and columns in pixels of the image, and values."""
+        """Find centres inside the image, the highest first: rows and columns in its pixels, and values."""
         reach = self.rules.apart_px
         highest = functional.max_pool2d(centres[None, None], reach, 1, reach // 2)[0, 0]
         rows, cols = torch.nonzero((centres == highest) & (centres >= self.rules.least), as_tuple=True)
         value = centres[rows, cols]
-        order = value.argsort(descending=True, stable=True)[: self.rules.max_objects]
+        order = value.argsort(descending=True, stable=True)
         finest = self.finest
         y, x = ((places[order].float() + 0.5) * finest - 0.5 for places in (rows, cols))
         inside = (y < size[0]) & (x < size[1])

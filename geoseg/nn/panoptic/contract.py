@@ -54,11 +54,21 @@ def checked_things(name: str, classes: int, things: Sequence[int]) -> tuple[int,
     return chosen
 
 
-def semantic_targets(targets: Sequence[Target], size: tuple[int, int]) -> Tensor:
-    """Put the class maps of targets into one batch, (B, rows, cols); what is missing is ignored."""
+def semantic_targets(
+    targets: Sequence[Target], size: tuple[int, int], resized: Sequence[tuple[int, int]] | None = None
+) -> Tensor:
+    """Put the class maps of targets into one batch, (B, rows, cols); what is missing is ignored.
+
+    Args:
+        targets: of the images.
+        size: rows and columns of the batch.
+        resized: rows and columns that each image was resized to; None: none was.
+    """
     grown = []
-    for target in targets:
+    for number, target in enumerate(targets):
         one = target[SEMANTIC]
+        if resized is not None and tuple(one.shape[-2:]) != tuple(resized[number]):
+            one = functional.interpolate(one[None, None].float(), tuple(resized[number]))[0, 0].to(one.dtype)
         grown.append(functional.pad(one, (0, size[1] - one.shape[-1], 0, size[0] - one.shape[-2]), value=IGNORED))
     return torch.stack(grown)
 

@@ -169,7 +169,7 @@ class RegionPanoptic(PanopticNetwork):
         logits = self._class_maps(levels, self._taught_masks(levels, batch, learnt))
         size = (batch.tensors.shape[-2], batch.tensors.shape[-1])
         full = functional.interpolate(logits, size, mode="bilinear", align_corners=False)
-        truth = self._merged_classes(semantic_targets(targets, size))
+        truth = self._merged_classes(semantic_targets(targets, size, batch.image_sizes))
         known = (truth != IGNORED).sum().clamp(min=1)
         loss = functional.cross_entropy(full.float(), truth, ignore_index=IGNORED, reduction="sum") / known
         found: Losses = {**losses, **more, "semantic": self.semantic_weight * loss}

@@ -11,8 +11,9 @@ from torchvision.ops import roi_align
 from geoseg.errors import ModelError
 from geoseg.nn import build
 from geoseg.nn.panoptic.attention import complemented, roi_upsample
+from geoseg.nn.panoptic.centres import CentreRules
 from geoseg.nn.panoptic.contract import checked_things, spread_things
-from geoseg.nn.panoptic.merge import MergeRules, merge, visible_masks
+from geoseg.nn.panoptic.merge import visible_masks
 from geoseg.nn.panoptic.ranking import SpatialRanking, object_maps, ranking_loss, ranking_scores
 from geoseg.nn.zoo.measure import measure
 from geoseg.score.panoptic.pairs import count_pairs
@@ -143,6 +144,63 @@ def test_all_losses_reach_all_weights(name: str) -> None:
     assert [key for key, p in network.named_parameters() if p.grad is None] == []
 
 
+class TestCentres:
+    """Decoding of class maps, centres and offsets that are made by hand."""
+
+    def decoded(self, peaks: list[tuple[int, int, float]], size: tuple[int, int], **rules: int) -> dict:
+        """Things of a map that is of the first class of things everywhere but in four columns in its middle."""
+        network = build("panoptic_unet", 3, 4, things=[1, 3], encoder="convnext_atto", widths=[16, 16, 16]).eval()
+        assert network.finest == 4
+        network.rules = CentreRules(**rules)
+        logits = torch.zeros(1, 4, *size)
+        logits[:, 1], logits[:, 0, :, size[1] // 2 - 3 : size[1] // 2 + 1] = 5, 9
+        centres = torch.zeros(1, 2, *(-(-side // 32) * 8 for side in size))
+        for row, col, value in peaks:
+            centres[0, 0, row, col] = value
+        return network.decode((logits, centres, torch.zeros(1, 2, *centres.shape[-2:])), size)[0]
+
+    def test_a_centre_on_the_last_pixels_counts(self) -> None:
+        """The middle of its cell lies between the last pixel and the edge of an image of 4 n + 2 pixels."""
+        found = self.decoded([(16, 16, 0.9), (2, 2, 0.8)], (66, 66))
+        torch.testing.assert_close(found["scores"] / found["scores"][0], torch.tensor([1.0, 0.8 / 0.9]))
+        assert found["boxes"].tolist() == [[34, 0, 66, 66], [0, 0, 30, 66]]
+
+    def test_centres_beside_the_image_and_its_things_take_no_place(self) -> None:
+        beside = [(20, col, 0.9) for col in range(0, 20, 8)] + [(row, 7, 0.95) for row in (1, 10)]
+        found = self.decoded([*beside, (2, 2, 0.3), (12, 2, 0.2)], (66, 66), max_objects=2)
+        boxes, scores = found["boxes"].tolist(), found["scores"].tolist()
+        assert len(boxes) == 2
+        assert scores[1] / scores[0] == pytest.approx(0.3 / 0.5, rel=1e-4)
+        assert [34, 0, 66, 66] in boxes, "a region without a centre, of half its probability, is the best one"
+
+    def test_the_best_things_stay(self) -> None:
+        peaks = [(row, col, 0.1 + 0.01 * (8 * row + col) / 2) for row in (1, 6, 11) for col in (2, 12)]
+        every = self.decoded(peaks, (64, 64))
+        some = self.decoded(peaks, (64, 64), max_objects=4)
+        assert len(every["scores"]) == 6
+        torch.testing.assert_close(some["scores"], every["scores"][:4])
+
+
+def test_class_maps_are_taught_at_the_size_that_images_are_resized_to() -> None:
+    """Resizing by the network teaches as images and labels that were resized before."""
+    images, targets = scene()
+    sides = (128, 192)
+    network, plain = (small("panoptic_fpn_r50", resize=resize).train() for resize in (sides, None))
+    plain.load_state_dict(network.state_dict())
+    larger = functional.interpolate(images, sides, mode="bilinear", align_corners=False)
+    grown = [
+        {
+            **target,
+            "boxes": target["boxes"] * 2,
+            "masks": functional.interpolate(target["masks"][None].float(), sides)[0].to(torch.uint8),
+            "semantic": functional.interpolate(target["semantic"][None, None].float(), sides)[0, 0].long(),
+        }
+        for target in targets
+    ]
+    found, expected = network(images, targets)["semantic"], plain(larger, grown)["semantic"]
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+
+
 def test_images_without_things_teach_too() -> None:
     images, _targets = scene()
     none = {
@@ -171,23 +229,43 @@ def test_things_that_are_no_classes_are_refused(things: list[int]) -> None:
         checked_things("panoptic_unet", 4, things)
 
 
+def merged(
+    objects: tuple[torch.Tensor, torch.Tensor, torch.Tensor],
+    semantic: torch.Tensor,
+    things: list[int],
+    ranking: torch.Tensor | None = None,
+    stuff_px: int = 0,
+) -> tuple[torch.Tensor, list[int]]:
+    """The paper's merge: number of each pixel's segment, 0 for void, and the class of each segment."""
+    masks, kinds, scores = objects
+    kept, seen = visible_masks(masks, scores, 0.5, ranking)
+    segments, found = torch.zeros(semantic.shape, dtype=torch.int64), kinds[kept].tolist()
+    for number, mask in enumerate(seen, start=1):
+        segments[mask] = number
+    for kind in torch.unique(semantic).tolist():
+        mask = (semantic == kind) & (segments == 0)
+        if kind not in things and int(mask.sum()) >= max(1, stuff_px):
+            found.append(kind)
+            segments[mask] = len(found)
+    return segments, found
+
+
 class TestMerge:
     """Kirillov et al. 2019, section 6."""
 
     def test_the_heuristic_by_hand(self) -> None:
-        masks = torch.zeros(4, 6, 10, dtype=torch.bool)
-        masks[0, :4, :4] = masks[1, :4, 3:7] = masks[2, :3, :3] = masks[3, 5, :] = True
-        scores, kinds = torch.tensor([0.9, 0.8, 0.7, 0.3]), torch.tensor([1, 3, 1, 1])
+        masks = torch.zeros(3, 6, 10, dtype=torch.bool)
+        masks[0, :4, :4] = masks[1, :4, 3:7] = masks[2, :3, :3] = True
+        scores, kinds = torch.tensor([0.9, 0.8, 0.7]), torch.tensor([1, 3, 1])
         semantic = torch.zeros(6, 10, dtype=torch.int64)
         semantic[:, 8:], semantic[4, :2] = 2, 1
-        found = merge((masks, kinds, scores), semantic, [1, 3], MergeRules(stuff_px=13))
-        # the third is covered by the first; the fourth is too unsure; stuff 2 is too small; class 1 is void
+        segments, found = merged((masks, kinds, scores), semantic, [1, 3], stuff_px=13)
+        # the third is covered by the first; stuff 2 is too small; class 1 is void where no object lies
         expected = torch.zeros(6, 10, dtype=torch.int64)
-        expected[(semantic == 0)] = 3
+        expected[semantic == 0] = 3
         expected[:4, :4], expected[:4, 4:7] = 1, 2
-        assert torch.equal(found.segments, expected)
-        assert found.kinds.tolist() == [1, 3, 0]
-        assert found.objects.tolist() == [0, 1, -1]
+        assert torch.equal(segments, expected)
+        assert found == [1, 3, 0]
 
     def test_a_constant_ranking_is_the_heuristic(self) -> None:
         random = torch.Generator().manual_seed(0)
@@ -210,7 +288,7 @@ class TestRanking:
         truth = torch.zeros(12, 12, dtype=torch.int64)
         truth[self.masks[0]], truth[self.masks[1]] = 1, 2
         semantic = torch.zeros(12, 12, dtype=torch.int64)
-        found = merge((self.masks, self.labels, self.scores), semantic + 2, [0, 1], MergeRules(stuff_px=0), ranking)
+        segments, kinds = merged((self.masks, self.labels, self.scores), semantic + 2, [0, 1], ranking)
 
         class Numbers:
             shape = (12, 12)
@@ -221,9 +299,8 @@ class TestRanking:
             def numbers(self, window):
                 return self.values[window.slices]
 
-        pairs = count_pairs(Numbers(torch.where(truth > 0, truth, 3)), Numbers(found.segments))
-        numbers = list(range(1, 1 + len(found.kinds)))
-        table = SegmentTable.of(numbers, found.kinds.tolist())
+        pairs = count_pairs(Numbers(torch.where(truth > 0, truth, 3)), Numbers(segments))
+        table = SegmentTable.of(list(range(1, 1 + len(kinds))), kinds)
         return tally(pairs, SegmentTable.of([1, 2, 3], [0, 1, 2]), table, 3).mean([0, 1])["pq"]
 
     def test_the_right_order_raises_panoptic_quality(self) -> None:
