@@ -12,7 +12,7 @@ env: $(VENV)/.made
 
 $(VENV)/.made: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[flows,openvino,regularise,train,view,dev]"
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[flows,openvino,quantise,regularise,train,view,dev]"
 	touch $@
 
 demo: env

@@ -41,6 +41,9 @@ BENCHMARKS = {
         short=("--json", "--sides", "2048"),
         long=("--json", "--sides", "2048", "8192", "20480"),
     ),
+    "precisions": Benchmark(
+        what="fp32, bf16 and int8", short=("--json", "--rounds", "3"), long=("--json", "--rounds", "16")
+    ),
     "streams": Benchmark(
         what="several tiles at a time against one", short=("--json", "--rounds", "4"), long=("--json", "--rounds", "24")
     ),

@@ -61,7 +61,7 @@ class Archive:
         self.config = config
         self.card: ModelCard = card_of(config.model)
         asked = {"device": config.device, "runtime": config.runtime, "precision": config.precision}
-        self.model_digest = sha256_of_json({"card": self.card.model_dump(mode="json"), "asked": asked})
+        self.model_digest = sha256_of_json({"card": self.card.identity(config.precision), "asked": asked})
         self.options_digest = config.options_digest()
         self._opening = sha256_of_json(config.opening.model_dump(mode="json"))
         self.lost: ClusterLostError | None = None

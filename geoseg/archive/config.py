@@ -100,7 +100,7 @@ class ArchiveConfig(_Config):
         title: of the archive, for its catalogue and report; default: the output folder's name.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         runtime: ``auto``, ``torch`` or ``openvino``.
-        precision: ``auto``, ``fp32``, ``bf16`` or ``fp16``.
+        precision: ``auto``, ``fp32``, ``bf16``, ``fp16`` or ``int8``.
         predict: options of ``geoseg predict``.
         opening: how scenes may be opened.
         workers: processes on this machine; 0 is none, the scenes one after another in the run's own process. Default:

@@ -94,7 +94,29 @@ class CountingDefaults(_Value):
         return ", ".join(said)
 
 
-_LATER_FIELDS = frozenset({"task", "warnings", "min_score", "objects"})
+class Quantisation(_Value):
+    """The network's form in 8-bit integers and what it was measured to lose.
+
+    Attributes:
+        on: data that it was measured on.
+        agreement: share of the pixels that get the class that they get in float32.
+        metric: score that both forms have on labels; empty where the data has none.
+        score_fp32: score of the network in float32.
+        score_int8: score of the quantised network.
+        preferred: True if ``--precision auto`` takes it.
+        sha256: digest of the quantised network.
+    """
+
+    on: str
+    agreement: Annotated[float, Field(ge=0, le=1)]
+    metric: str = ""
+    score_fp32: float | None = None
+    score_int8: float | None = None
+    preferred: bool = True
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+_LATER_FIELDS = frozenset({"task", "warnings", "min_score", "objects", "int8"})
 
 
 class ModelCard(_Value):
@@ -115,6 +137,7 @@ class ModelCard(_Value):
             default: every region is a polygon.
         min_score: of task ``instance``, least score of an object unless a run sets another.
         objects: of task ``semantic``, how objects are counted unless a run says otherwise; None: no advice.
+        int8: the network's form in 8-bit integers, which is in the same file; None: there is none.
     """
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")]
@@ -133,6 +156,7 @@ class ModelCard(_Value):
     min_area_m2: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
     min_score: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = 0.5
     objects: CountingDefaults | None = None
+    int8: Quantisation | None = None
     licence: str
     trained_on: tuple[TrainingSource, ...] = ()
     scores: tuple[Score, ...] = ()
@@ -155,6 +179,19 @@ class ModelCard(_Value):
         values: JsonObject = serialise(self)
         unset = {name for name in _LATER_FIELDS if getattr(self, name) == type(self).model_fields[name].default}
         return {name: value for name, value in values.items() if name not in unset}
+
+    def identity(self, precision: str) -> UntypedDict:
+        """Return all that a map depends on; the quantised form only where it is used.
+
+        Args:
+            precision: as requested, or as a runtime computes.
+        """
+        values: UntypedDict = self.model_dump(mode="json")
+        if self.int8 is not None and not (
+            precision.startswith("int8") or (precision == "auto" and self.int8.preferred)
+        ):
+            del values["int8"]
+        return values
 
     @property
     def band_names(self) -> tuple[str, ...]:

@@ -7,8 +7,8 @@ from typing import Literal
 RuntimeName = Literal["auto", "torch", "openvino", "onnxruntime"]
 """The library that runs a network; ``auto``: the fastest that is installed."""
 
-Precision = Literal["auto", "fp32", "bf16", "fp16"]
-"""Arithmetic of a network; ``auto``: the fastest of the device."""
+Precision = Literal["auto", "fp32", "bf16", "fp16", "int8"]
+"""Arithmetic of a network; ``auto``: the fastest of the device. ``int8`` needs a model that was quantised."""
 
 Tta = Literal["none", "flip", "d4"]
 """Views of a tile that are averaged: itself, 4 flips, or the 8 symmetries of the square."""

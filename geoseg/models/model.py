@@ -126,7 +126,7 @@ class Model:
             members = [[model.digest(), share] for model, share in zip(self.members, self.shares, strict=True)]
             return sha256_of_json({"members": members})
         runtime = [self.info.name, self.info.device.split(":")[0], self.info.precision, self.info.version]
-        parts = {"card": self.card.model_dump(mode="json"), "runtime": runtime}
+        parts = {"card": self.card.identity(self.info.precision), "runtime": runtime}
         own = self.source.network
         return sha256_of_json(parts if own is None else parts | {"structure": own.structure})
 

@@ -21,6 +21,7 @@ from geoseg.core.types.json_value import UntypedDict
 from geoseg.errors import ModelError, UsageError
 from geoseg.io.files.input_file import read_input
 from geoseg.io.weights import model_file
+from geoseg.io.weights.model_file import QuantisedGraph
 from geoseg.models.bundled import resolve
 from geoseg.models.onnx_answers import ACTIVATION_OPTION, activation, check_fits, probabilities
 from geoseg.models.torch_package import TorchPackage
@@ -59,6 +60,10 @@ class GeosegPackage(TorchPackage):
             ModelError: the file is not the one that it should be.
         """
         return model_file.checked_sha256(self._path, self._sha256)
+
+    def quantised(self) -> QuantisedGraph | None:
+        """See ``ModelPackage``."""
+        return model_file.read_quantised(self._path, self._sha256)
 
     def network(self) -> nn.Module:
         """See ``ModelPackage``."""
@@ -103,6 +108,10 @@ class OnnxPackage:
     def named(self, outputs: Sequence[npt.NDArray[np.floating]]) -> Answer:
         """Convert the first output to probabilities; further ones are auxiliary."""
         return {PROBABILITIES: probabilities(outputs[0], self._activation, self.card.temperature)}
+
+    def quantised(self) -> QuantisedGraph | None:
+        """See ``ModelPackage``; None: an ONNX file holds one network, quantised or not."""
+        return None
 
     def network(self) -> nn.Module:
         """Raise, since an ONNX file holds no torch network.

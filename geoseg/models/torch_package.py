@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from geoseg.core.card import ModelCard
 from geoseg.errors import ModelError
+from geoseg.io.weights.model_file import QuantisedGraph
 from geoseg.models.heads import head_of
 from geoseg.runtimes.onnx_graph import OnnxGraph
 from geoseg.runtimes.runtime import Answer
@@ -40,6 +41,10 @@ class TorchPackage(ABC):
     def answers(self) -> tuple[str, ...]:
         """See ``ModelPackage``."""
         return head_of(self.card).answers
+
+    def quantised(self) -> QuantisedGraph | None:
+        """See ``ModelPackage``; None: only files hold quantised networks."""
+        return None
 
     @abstractmethod
     def network(self) -> nn.Module:

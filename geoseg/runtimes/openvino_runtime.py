@@ -17,8 +17,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from geoseg.core.card import ModelCard
 from geoseg.core.choices import Precision
 from geoseg.errors import ModelError, UsageError
+from geoseg.io.weights.model_file import QuantisedGraph
 from geoseg.runtimes.compiled_cache import CompiledCache, cache_folder
 from geoseg.runtimes.onnx_graph import graph_of, mirrored
 from geoseg.runtimes.registry import RuntimeRequest
@@ -49,7 +51,7 @@ class OpenvinoRuntime:
     Args:
         convert: makes the model for a tile's shape.
         named: maps its outputs to arrays by name.
-        precision: arithmetic precision: fp32 or bf16.
+        precision: arithmetic precision: fp32, bf16, int8/fp32 or int8/bf16.
         threads: CPU threads; None: all.
         tile_px: side of the tiles that the model takes; None where it takes any size.
         cache: keeps compiled forms for later processes; None: nothing does.
@@ -110,7 +112,7 @@ class OpenvinoRuntime:
     def _hints(self, streams: int) -> dict[str, str | int]:
         hints: dict[str, str | int] = {
             "PERFORMANCE_HINT": "LATENCY",
-            "INFERENCE_PRECISION_HINT": {"bf16": "bf16", "fp32": "f32"}[self.info.precision],
+            "INFERENCE_PRECISION_HINT": "bf16" if self.info.precision.endswith("bf16") else "f32",
         }
         if streams > 1:
             hints |= {"PERFORMANCE_HINT": "THROUGHPUT", "NUM_STREAMS": streams}
@@ -230,16 +232,77 @@ def of_onnx(package: ModelPackage, path: Path, request: RuntimeRequest) -> Openv
     )
 
 
+def of_quantised(package: ModelPackage, request: RuntimeRequest) -> OpenvinoRuntime:
+    """Make the runtime for the quantised network of a package.
+
+    Args:
+        package: package of the network.
+        request: threads.
+
+    Raises:
+        UsageError: the package has no quantised network.
+        ModelError: the quantised network is broken or does not match its card.
+    """
+    card, quantised = package.card, package.quantised()
+    if quantised is None:
+        raise UsageError(
+            f"--precision int8: {card.name} has no int8 form. Make one (geoseg models quantise), or take another."
+        )
+
+    def convert(shape: tuple[int, ...]) -> object:
+        return quantised_model(quantised, card, shape)
+
+    precision = f"int8/{_precision('auto')}"
+    return OpenvinoRuntime(
+        convert, package.named, precision=precision, threads=request.threads, cache=_cache_of(package)
+    )
+
+
+def quantised_model(quantised: QuantisedGraph, card: ModelCard, shape: tuple[int, ...]) -> object:
+    """Make OpenVINO's model of a quantised network with the head of semantic segmentation.
+
+    Args:
+        quantised: tiles in, logits out.
+        card: card of the model.
+        shape: (band, y, x) of a tile.
+
+    Returns:
+        A model of one tile (1, band, y, x) in, probabilities (1, class, y, x) out.
+
+    Raises:
+        ModelError: the network is broken, or its bands or classes are not those of the card.
+    """
+    openvino = openvino_module()
+    ops: Any = openvino.opset13
+    try:
+        constants = openvino.Tensor(np.frombuffer(quantised.constants, np.uint8).copy())
+        model = openvino_core().read_model(quantised.graph, constants)
+        model.reshape([1, *shape])
+        logits = model.output(0).get_node().input_value(0)
+        answered = list(logits.get_shape())
+    except RuntimeError as error:
+        raise ModelError(f"{card.name}: its int8 form cannot be run ({' '.join(str(error).split())[:300]}).") from error
+    if answered != [1, len(card.legend), *shape[1:]]:
+        raise ModelError(
+            f"{card.name}: its int8 form answers {answered} to a tile of {list(shape)}. Quantise it again."
+        )
+    tempered = logits if card.temperature == 1 else ops.divide(logits, np.float32(card.temperature))
+    return openvino.Model([ops.softmax(tempered, axis=1)], model.get_parameters(), card.name)
+
+
 def make(package: ModelPackage, request: RuntimeRequest) -> Runtime:
-    """Make the runtime for a package: from its ONNX file, or from its torch network.
+    """Make the runtime for a package: from its ONNX file, its quantised network, or its torch network.
 
     Args:
         package: package of the network.
         request: precision and threads.
 
     Raises:
-        UsageError, ModelError: see ``of_network`` and ``of_onnx``.
+        UsageError, ModelError: see ``of_network``, ``of_onnx`` and ``of_quantised``.
     """
+    advice = package.card.int8
+    if request.precision == "int8" or (request.precision == "auto" and advice is not None and advice.preferred):
+        return of_quantised(package, request)
     if package.answers != (PROBABILITIES,):
         from geoseg.runtimes import detector_body  # noqa: PLC0415 - torch
 
@@ -264,7 +327,8 @@ def _cache_of(package: ModelPackage) -> CompiledCache | None:
 def _form(core: Any, info: RuntimeInfo, shape: tuple[int, ...], hints: dict[str, str | int]) -> str:
     """Name a compiled form by everything that it depends on besides the network."""
     processor = [core.get_property("CPU", name) for name in ("FULL_DEVICE_NAME", "OPTIMIZATION_CAPABILITIES")]
-    return json.dumps([info.version, processor, list(shape), hints], sort_keys=True)
+    parts = [info.version, processor, list(shape), hints]
+    return json.dumps([*parts, "int8"] if info.precision.startswith("int8") else parts, sort_keys=True)
 
 
 def _size(dimension: Any) -> int | None:

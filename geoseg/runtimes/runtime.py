@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from geoseg.core.card import ModelCard
+from geoseg.io.weights.model_file import QuantisedGraph
 from geoseg.runtimes.onnx_graph import OnnxGraph
 
 if TYPE_CHECKING:
@@ -58,7 +59,8 @@ class RuntimeInfo:
     Attributes:
         name: key of ``geoseg.runtimes.registry.RUNTIMES``.
         device: ``cpu``, ``cuda:0``...
-        precision: arithmetic precision: ``fp32``, ``bf16`` or ``fp16``.
+        precision: arithmetic precision: ``fp32``, ``bf16``, ``fp16``, or ``int8/fp32`` and ``int8/bf16`` for quantised
+            networks, whose other layers compute in floats.
         version: name and version of the library; another version may round differently.
     """
 
@@ -120,6 +122,14 @@ class ModelPackage(Protocol):
 
     def named(self, outputs: Sequence[npt.NDArray[np.floating]]) -> Answer:
         """Convert the outputs of an ONNX file to arrays by name."""
+        ...
+
+    def quantised(self) -> QuantisedGraph | None:
+        """Return the network in 8-bit integers; None where there is none.
+
+        Raises:
+            ModelError: the file is broken.
+        """
         ...
 
     def answering_network(self) -> nn.Module:

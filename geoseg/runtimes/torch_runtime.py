@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from geoseg.errors import ResourceError
+from geoseg.errors import ResourceError, UsageError
 from geoseg.runtimes.registry import RuntimeRequest
 from geoseg.runtimes.runtime import PROBABILITIES, Answer, ModelPackage, RuntimeInfo, joined
 
@@ -112,7 +112,12 @@ def make(package: ModelPackage, request: RuntimeRequest) -> TorchRuntime:
     Args:
         package: package of the network.
         request: device, precision and threads.
+
+    Raises:
+        UsageError: int8 is requested.
     """
+    if request.precision == "int8":
+        raise UsageError("--precision int8: torch computes in floats. Pass --runtime openvino, or another precision.")
     if request.threads is not None:
         torch.set_num_threads(request.threads)
     # boxes in bfloat16 would be off by pixels

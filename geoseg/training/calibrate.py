@@ -13,9 +13,10 @@ from torch import nn
 from geoseg.core.card import ModelCard, Score
 from geoseg.data.labelled import UNLABELLED, LabelledScene
 from geoseg.errors import UsageError
-from geoseg.io.weights.model_file import read_model, write_model
+from geoseg.io.weights.model_file import read_model, read_quantised, write_model, write_quantised
 from geoseg.models.calibration import apply_temperature, calibration_error, fit_temperature, negative_log_likelihood
 from geoseg.models.network import load_network
+from geoseg.training.recipe import Recipe
 from geoseg.training.score import core_logits
 
 BEFORE = "expected calibration error at temperature 1"
@@ -94,7 +95,7 @@ def calibrate(
             places = np.flatnonzero(image.class_indices != UNLABELLED)[inside]
             logits.append(_logits_at(network, image, card, places))
             labels.append(image.class_indices.ravel()[places])
-    return _fitted(np.concatenate(logits), np.concatenate(labels), _named(images))
+    return _fitted(np.concatenate(logits), np.concatenate(labels), names_of(images))
 
 
 def calibrate_file(model: Path, images: Sequence[LabelledScene], out: Path) -> ModelCard:
@@ -115,7 +116,24 @@ def calibrate_file(model: Path, images: Sequence[LabelledScene], out: Path) -> M
     """
     network, card = load_network(model)
     card = calibrate(network, images, card).card(card)
-    return write_model(out, read_model(model)[0], card)
+    quantised, int8 = read_quantised(model), card.int8
+    card = write_model(out, read_model(model)[0], card)
+    # its answers are divided by the temperature too, so its classes stay
+    return card if quantised is None or int8 is None else write_quantised(out, out, int8, quantised)
+
+
+def check_recipe(file: Path, recipe: Recipe, card: ModelCard) -> None:
+    """Refuse a recipe of other classes or bands than a model's.
+
+    Raises:
+        UsageError: they differ; both are named.
+    """
+    for what, ours, theirs in (
+        ("classes", card.legend.names, recipe.legend.names),
+        ("bands", card.band_names, tuple(band.name for band in recipe.bands)),
+    ):
+        if ours != theirs:
+            raise UsageError(f"{file}: its {what} are {theirs}; those of model {card.name} are {ours}.")
 
 
 def _logits_at(
@@ -154,6 +172,7 @@ def _fitted(logits: npt.NDArray[np.float32], labels: npt.NDArray[np.uint8], on: 
     )
 
 
-def _named(images: Sequence[LabelledScene]) -> str:
+def names_of(images: Sequence[LabelledScene]) -> str:
+    """Name images for a card: each, or how many there are."""
     names = [image.name for image in images]
     return ", ".join(names) if len(names) <= _IMAGES_NAMED else f"{len(names)} validation images"

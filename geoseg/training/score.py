@@ -14,7 +14,7 @@ from torch import nn
 from geoseg.core.card import ModelCard, Score
 from geoseg.core.legend import Legend
 from geoseg.core.raster import Raster
-from geoseg.core.tiling import Blocks, Tiling
+from geoseg.core.tiling import Blocks, Tile, Tiling
 from geoseg.core.window import Window
 from geoseg.data.labelled_scene import LabelledScene, unit
 from geoseg.inference.match import plan_in_memory
@@ -22,7 +22,7 @@ from geoseg.inference.objects.detect import detect, detected_class_indices
 from geoseg.inference.panoptic.labelled import panoptic_class_indices, panoptic_map
 from geoseg.inference.predict import tile_answers
 from geoseg.inference.prepare import prepare, scene_window
-from geoseg.runtimes.runtime import Answer, RuntimeInfo
+from geoseg.runtimes.runtime import Answer, Runtime, RuntimeInfo
 from geoseg.score.matrix import count, iou
 
 Confusion = npt.NDArray[np.int64]
@@ -63,17 +63,30 @@ def core_logits(
     Yields:
         Windows with their logits (class, y, x) float32. They partition the image, but for tiles without a valid pixel.
     """
+    for tile, answer in image_answers(_LogitsRuntime(network), image, card):
+        rows, cols = tile.core.within(tile.read)
+        yield tile.core, answer[_LOGITS][:, rows, cols]
+
+
+def image_answers(runtime: Runtime, image: LabelledScene, card: ModelCard) -> Iterator[tuple[Tile, Answer]]:
+    """Run a runtime over a whole image, block by block and tile by tile, as a run does.
+
+    Args:
+        runtime: runs the network.
+        image: at its own ground sample distance.
+        card: tile, halo and normalisation.
+
+    Yields:
+        Tiles with a valid pixel, and their outputs over ``tile.read``.
+    """
     plan = plan_in_memory(card, image.shape, image.gsd_m, image.shape)
     tiling = Tiling(image.shape, image.shape, tile_px=card.tile_px, halo_px=card.halo_px)
-    runtime = _LogitsRuntime(network)
     for block in Blocks(tiling, card.tile_px):
         window = scene_window(plan, tiling, block)
         sample = image.read(window)
         grid = GeoBox(window.shape, Affine.translation(window.col_start, window.row_start), None)
         raster = Raster(values=unit(sample.values), valid=sample.valid, geobox=grid)
-        for tile, answer in tile_answers(runtime, tiling, prepare(plan, tiling, block, raster)):
-            rows, cols = tile.core.within(tile.read)
-            yield tile.core, answer[_LOGITS][:, rows, cols]
+        yield from tile_answers(runtime, tiling, prepare(plan, tiling, block, raster))
 
 
 class _LogitsRuntime:

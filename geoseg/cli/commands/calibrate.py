@@ -18,7 +18,7 @@ def run(model: str, recipe_file: Path, data: Path, out: Path | None, *, as_json:
     from geoseg.io.files.targets import keep_existing, keep_inputs
     from geoseg.io.weights.model_file import read_model
     from geoseg.models.bundled import BUNDLED, resolve
-    from geoseg.training.calibrate import AFTER, BEFORE, calibrate_file
+    from geoseg.training.calibrate import AFTER, BEFORE, calibrate_file, check_recipe
     from geoseg.training.recipe import read_recipe
 
     if out is None and model in BUNDLED:
@@ -28,12 +28,7 @@ def run(model: str, recipe_file: Path, data: Path, out: Path | None, *, as_json:
     keep_inputs((path, recipe_file), target)
     keep_existing(target, overwrite=False, cure="Remove it or choose another --out.")
     recipe, card = read_recipe(recipe_file), read_model(path, sha256)[1]
-    for what, ours, theirs in (
-        ("classes", card.legend.names, recipe.legend.names),
-        ("bands", card.band_names, tuple(band.name for band in recipe.bands)),
-    ):
-        if ours != theirs:
-            raise UsageError(f"{recipe_file}: its {what} are {theirs}; those of model {card.name} are {ours}.")
+    check_recipe(recipe_file, recipe, card)
     images = [image for source in recipe.sources for image in read_source(source, "validate", data, recipe.legend)]
     card = calibrate_file(path, images, target)
     if as_json:

@@ -12,18 +12,20 @@ import typer
 from geoseg.cli.commands.models_exchange import pull, push
 from geoseg.cli.commands.models_export import export
 from geoseg.cli.commands.models_import import import_
+from geoseg.cli.commands.models_quantise import quantise
 
 if TYPE_CHECKING:
     from geoseg.core.card import ModelCard
     from geoseg.nn.zoo.entry import NetworkEntry
 
 models = typer.Typer(
-    help="List the bundled models and the networks; show, import or export one; measure a halo; calibrate.",
+    help="List the bundled models and the networks; show, import or export one; measure a halo; calibrate; quantise.",
     invoke_without_command=True,
 )
 
 models.command("import")(import_)
 models.command()(export)
+models.command()(quantise)
 models.command()(push)
 models.command()(pull)
 
@@ -107,6 +109,8 @@ def show(
         print(f"  objects    counted so: {card.objects.words}")
     if card.temperature != 1:
         print(f"  logits     divided by the temperature {card.temperature:g}")
+    if card.int8 is not None:
+        print(f"  int8       {card.int8.agreement:.2%} of the pixels as in float32, on {card.int8.on}")
     print(f"  licence    {card.licence}")
     for warning in card.warnings:
         print(f"  warning    {warning}")

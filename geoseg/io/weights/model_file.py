@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -13,7 +14,7 @@ from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from geoseg.core.card import ModelCard
+from geoseg.core.card import ModelCard, Quantisation
 from geoseg.core.types.arrays import AnyArray
 from geoseg.core.types.json_value import JsonDict, JsonObject
 from geoseg.errors import ModelError
@@ -32,6 +33,28 @@ _CURE: Final = "Use a geoseg model file (.safetensors with a card), such as geos
 
 Tensors = Mapping[str, AnyArray]
 
+_QUANTISED_PREFIX: Final = "int8:"
+_GRAPH, _CONSTANTS = f"{_QUANTISED_PREFIX}graph", f"{_QUANTISED_PREFIX}constants"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuantisedGraph:
+    """A network in 8-bit integers, as OpenVINO's intermediate representation: tiles in, logits out.
+
+    Attributes:
+        graph: XML.
+        constants: weights that the XML refers to.
+    """
+
+    graph: bytes
+    constants: bytes
+
+    @property
+    def sha256(self) -> str:
+        """Digest of both parts."""
+        sizes = f"{len(self.graph)},{len(self.constants)}\0".encode()
+        return hashlib.sha256(sizes + self.graph + self.constants).hexdigest()
+
 
 def write_model(path: Path, tensors: Tensors, card: ModelCard, *, exact: bool = False) -> ModelCard:
     """Write weights and card as one safetensors file, atomically.
@@ -42,7 +65,8 @@ def write_model(path: Path, tensors: Tensors, card: ModelCard, *, exact: bool = 
         path: the file to write, usually ``NAME.safetensors``.
         tensors: weights by name.
         exact: store float32 as float32, so that outputs are unchanged.
-        card: the model's card; its ``weights_sha256`` is filled in.
+        card: the model's card; its ``weights_sha256`` is filled in. Its ``int8`` is
+            removed, since these weights have no quantised form yet; see ``write_quantised``.
 
     Returns:
         The card as stored.
@@ -52,9 +76,37 @@ def write_model(path: Path, tensors: Tensors, card: ModelCard, *, exact: bool = 
         ModelError: a weight is NaN or infinite.
     """
     stored = {name: _stored(name, np.asarray(tensor), exact=exact) for name, tensor in sorted(tensors.items())}
-    card = card.model_copy(update={"weights_sha256": weights_sha256(stored)})
+    card = card.model_copy(update={"weights_sha256": weights_sha256(stored), "int8": None})
+    _write(path, stored, card)
+    return card
+
+
+def write_quantised(path: Path, model: Path, int8: Quantisation, quantised: QuantisedGraph) -> ModelCard:
+    """Write a model file with a quantised form of its network beside its weights, which stay as they are.
+
+    Args:
+        path: the file to write; may be ``model``.
+        model: the model file.
+        int8: description of the quantised form for the card.
+        quantised: the network in 8-bit integers.
+
+    Returns:
+        The card as stored.
+
+    Raises:
+        WriteError: the disk is full or fails.
+        ModelError: ``model`` is missing, of another kind or damaged.
+    """
+    stored, card = _tensors(model, None)
+    card = card.model_copy(update={"int8": int8})
+    form = {_GRAPH: quantised.graph, _CONSTANTS: quantised.constants}
+    _write(path, stored | {name: np.frombuffer(content, np.uint8) for name, content in form.items()}, card)
+    return card
+
+
+def _write(path: Path, stored: Tensors, card: ModelCard) -> None:
     # one key only: safetensors writes several in the order of a hash table, and equal models must be equal files
-    content = save(stored, metadata={CARD_KEY: card.model_dump_json()})
+    content = save(dict(stored), metadata={CARD_KEY: card.model_dump_json()})
 
     def readable(part: Path) -> None:
         if part.read_bytes() != content:
@@ -62,11 +114,10 @@ def write_model(path: Path, tensors: Tensors, card: ModelCard, *, exact: bool = 
 
     with whole_file(path, verify=readable, size_bytes=len(content)) as part:
         part.write_bytes(content)
-    return card
 
 
 def read_model(path: Path, sha256: str | None = None) -> tuple[dict[str, AnyArray], ModelCard]:
-    """Read weights and card; float16 becomes float32.
+    """Read weights and card; float16 becomes float32. A quantised network is left out.
 
     Args:
         path: a file that ``write_model`` wrote.
@@ -75,19 +126,43 @@ def read_model(path: Path, sha256: str | None = None) -> tuple[dict[str, AnyArra
     Raises:
         ModelError: the file is missing, of another kind, damaged, or of another digest.
     """
-    content = _content(path)
-    _digest(path, content, sha256)
-    card = _card(path, _header(path, content))
-    try:
-        stored = load(content)
-    except (SafetensorError, ValueError, KeyError, TypeError) as error:
-        raise ModelError(f"{path}: broken safetensors file ({error}). Fetch it again.") from error
+    stored, card = _tensors(path, sha256)
+    stored = {name: array for name, array in stored.items() if not name.startswith(_QUANTISED_PREFIX)}
     if card.weights_sha256 and (found := weights_sha256(stored)) != card.weights_sha256:
         raise ModelError(
             f"{path}: hash mismatch: weights {found[:12]}… found, the card says {card.weights_sha256[:12]}…. "
             "Fetch or train it again."
         )
     return {name: _loaded(stored[name]) for name in sorted(stored)}, card
+
+
+def read_quantised(path: Path, sha256: str | None = None) -> QuantisedGraph | None:
+    """Read the network in 8-bit integers; None where the file has none.
+
+    Args:
+        path: a file that ``write_model`` wrote.
+        sha256: required digest of the file.
+
+    Raises:
+        ModelError: the file is missing, of another kind, damaged, or of another digest.
+    """
+    stored, card = _tensors(path, sha256)
+    if card.int8 is None or not {_GRAPH, _CONSTANTS} <= stored.keys():
+        return None
+    found = QuantisedGraph(graph=stored[_GRAPH].tobytes(), constants=stored[_CONSTANTS].tobytes())
+    if found.sha256 != card.int8.sha256:
+        raise ModelError(f"{path}: hash mismatch: its int8 form is not that of the card. Quantise it again.")
+    return found
+
+
+def _tensors(path: Path, sha256: str | None) -> tuple[dict[str, AnyArray], ModelCard]:
+    content = _content(path)
+    _digest(path, content, sha256)
+    card = _card(path, _header(path, content))
+    try:
+        return load(content), card
+    except (SafetensorError, ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"{path}: broken safetensors file ({error}). Fetch it again.") from error
 
 
 def checked_sha256(path: Path, sha256: str | None = None) -> str:
