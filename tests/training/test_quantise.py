@@ -24,7 +24,8 @@ from geoseg.io.weights.model_file import (
 )
 from geoseg.models.bundled import resolve
 from geoseg.runtimes.runtime import PROBABILITIES
-from geoseg.training import quantise as module
+from geoseg.training.quantisation import quantise as module
+from geoseg.training.quantisation.parts import of_scenes
 
 pytest.importorskip("nncf")
 TOWN = Path(__file__).parents[2] / "sample_tiles" / "town.tif"
@@ -135,7 +136,7 @@ def test_a_network_that_loses_too_much_is_refused(
     monkeypatch.setattr(module, "compare", lambda *_: lost)
     out = tmp_path / "out.safetensors"
     data = module.QuantiseData(
-        calibration=module.of_scenes([scene], upper=True), held_out=module.of_scenes([scene], upper=False), on="town"
+        calibration=of_scenes([scene], upper=True), held_out=of_scenes([scene], upper=False), on="town"
     )
     with pytest.raises(ModelError, match="98.00% of the pixels keep their class"):
         module.quantise_file(small_tiles, data, out)

@@ -9,7 +9,7 @@ import typer
 
 if TYPE_CHECKING:
     from geoseg.core.card import ModelCard
-    from geoseg.training.quantise import QuantiseData
+    from geoseg.training.quantisation.quantise import QuantiseData
 
 
 def quantise(
@@ -36,7 +36,7 @@ def quantise(
     from geoseg.io.files.targets import keep_existing, keep_inputs
     from geoseg.io.weights.model_file import read_card
     from geoseg.models.bundled import BUNDLED, resolve
-    from geoseg.training.quantise import quantise_file
+    from geoseg.training.quantisation.quantise import quantise_file
 
     if out is None and model in BUNDLED:
         raise UsageError(f"{model}: a bundled model stays as it is. Pass --out for the quantised file.")
@@ -59,7 +59,8 @@ def _data(card: ModelCard, recipe_file: Path | None, data: Path | None, scenes: 
     from geoseg.data.labelled import read_source
     from geoseg.errors import UsageError
     from geoseg.training.calibrate import check_recipe, names_of
-    from geoseg.training.quantise import QuantiseData, of_images, of_scenes
+    from geoseg.training.quantisation.parts import of_images, of_scenes
+    from geoseg.training.quantisation.quantise import QuantiseData
     from geoseg.training.recipe import read_recipe
 
     if scenes and recipe_file is None and data is None:

@@ -6,7 +6,7 @@ import importlib.util
 import logging
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,19 +18,14 @@ import torch
 from torch import nn
 
 from geoseg.core.card import ModelCard, Quantisation
-from geoseg.core.tiling import Blocks, Tiling
-from geoseg.data.labelled_scene import UNLABELLED, LabelledScene
 from geoseg.errors import ModelError, UsageError
-from geoseg.inference.match import match
-from geoseg.inference.predict import tile_answers
-from geoseg.inference.prepare import prepare, scene_window
-from geoseg.io.raster.scene import open_scene
 from geoseg.io.weights.model_file import QuantisedGraph, write_quantised
 from geoseg.models.network import load_network
 from geoseg.models.softmax_head import SoftmaxHead
 from geoseg.runtimes.openvino_runtime import OpenvinoRuntime, openvino_module, quantised_model
-from geoseg.runtimes.runtime import Answer, Runtime, RuntimeInfo
-from geoseg.training.score import confusion, headline, image_answers
+from geoseg.runtimes.runtime import Answer, RuntimeInfo
+from geoseg.training.quantisation.parts import Parts
+from geoseg.training.score import confusion, headline
 
 MIN_AGREEMENT = 0.99
 """Smallest share of pixels that must keep their class."""
@@ -42,67 +37,6 @@ CALIBRATION_TILES = 48
 _CROP_PX = 512
 _TRACED_PX = 256
 _FLOAT32, _INT8 = "fp32", "int8"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
-    """Outputs for the core of one tile, with what is known of its pixels.
-
-    Attributes:
-        answer: outputs (class, y, x) by name.
-        valid: (y, x) True where the image has data.
-        class_indices: (y, x) labels; ``UNLABELLED`` where there are none.
-    """
-
-    answer: Answer
-    valid: npt.NDArray[np.bool_]
-    class_indices: npt.NDArray[np.uint8]
-
-
-Parts = Callable[[Runtime, ModelCard], Iterator[Part]]
-"""Runs a runtime over pixels, by tiles as a run cuts them."""
-
-
-def of_images(images: Sequence[LabelledScene]) -> Parts:
-    """Take pixels from labelled images."""
-
-    def parts(runtime: Runtime, card: ModelCard) -> Iterator[Part]:
-        for image in images:
-            for tile, answer in image_answers(runtime, image, card):
-                sample, (rows, cols) = image.read(tile.core), tile.core.within(tile.read)
-                cut = {name: array[:, rows, cols] for name, array in answer.items()}
-                yield Part(answer=cut, valid=sample.valid, class_indices=sample.class_indices)
-
-    return parts
-
-
-def of_scenes(scenes: Sequence[Path], *, upper: bool) -> Parts:
-    """Take pixels from the upper or the lower half of scenes, in the bands and at the pixel size that a run reads.
-
-    Raises:
-        SceneError, MatchError: a scene cannot be read, or does not fit the model's card.
-    """
-
-    def parts(runtime: Runtime, card: ModelCard) -> Iterator[Part]:
-        for path in scenes:
-            with open_scene(path) as scene:
-                plan = match(scene, card)
-                tiling = Tiling(plan.scene_shape, plan.work_shape, tile_px=card.tile_px, halo_px=card.halo_px)
-                for block in Blocks(tiling, card.tile_px):
-                    middle = (block.window.row_start + block.window.row_stop) / 2
-                    if (middle < plan.work_shape[0] / 2) is not upper:
-                        continue
-                    source = prepare(plan, tiling, block, scene.read(scene_window(plan, tiling, block), plan.bands))
-                    for tile, answer in tile_answers(runtime, tiling, source):
-                        rows, cols = tile.core.within(tile.read)
-                        valid = source.valid[tile.core.within(block.window)]
-                        yield Part(
-                            answer={name: array[:, rows, cols] for name, array in answer.items()},
-                            valid=valid,
-                            class_indices=np.full(valid.shape, UNLABELLED),
-                        )
-
-    return parts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,1 @@
+"""Quantisation of trained networks to 8-bit integers."""
