@@ -22,6 +22,8 @@ _BATCH_NORM_MOMENTUM = 0.001  # Caffe's 0.999
 
 
 class _DeepLabV2(nn.Module):
+    align_corners = False
+
     def __init__(self, backbone: nn.Module, head: nn.Module, scales: Sequence[float]) -> None:
         super().__init__()
         self.backbone = backbone
@@ -33,12 +35,15 @@ class _DeepLabV2(nn.Module):
         return [self.head(self.backbone(one)[-1]) for one in (x, *(_scaled(x, scale) for scale in self.scales))]
 
     def forward(self, x: Tensor) -> Tensor:
-        return resize(_maximum(self._logits(x)), x)
+        return self._resize(_maximum(self._logits(x)), x)
+
+    def _resize(self, logits: Tensor, x: Tensor) -> Tensor:
+        return resize(logits, x, align_corners=self.align_corners)
 
     def forward_all(self, x: Tensor) -> tuple[Tensor, tuple[Auxiliary, ...]]:
         logits = self._logits(x)
-        auxiliary = tuple(Auxiliary(resize(one, x), 1.0) for one in logits) if len(logits) > 1 else ()
-        return resize(_maximum(logits), x), auxiliary
+        auxiliary = tuple(Auxiliary(self._resize(one, x), 1.0) for one in logits) if len(logits) > 1 else ()
+        return self._resize(_maximum(logits), x), auxiliary
 
 
 def _scaled(x: Tensor, scale: float) -> Tensor:
@@ -60,6 +65,7 @@ def build(
     backbone: str = "resnet101",
     rates: Sequence[int] = (6, 12, 18, 24),
     scales: Sequence[float] = (0.5, 0.75),
+    align_corners: bool = False,
 ) -> Padded:
     """Build a DeepLab V2.
 
@@ -70,6 +76,7 @@ def build(
         rates: of the summed classifiers.
         scales: extra scales of the input; the maximum of the logits counts. In training each scale has a
             loss, with weight 1. Empty for a single scale.
+        align_corners: how the logits are resized to the input's size.
 
     Raises:
         ModelError: no such backbone, or no rate.
@@ -80,4 +87,6 @@ def build(
     for module in body.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.momentum = _BATCH_NORM_MOMENTUM
-    return Padded(_DeepLabV2(body, SummedASPP(widths(body)[-1], classes, rates), scales), stride=1)
+    network = _DeepLabV2(body, SummedASPP(widths(body)[-1], classes, rates), scales)
+    network.align_corners = align_corners
+    return Padded(network, stride=1)

@@ -6,10 +6,12 @@ Kirillov et al. 2019, https://arxiv.org/abs/1901.02446 (section 3); Xiao et al. 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal, get_args
 
 from torch import Tensor, nn
 from torch.nn import functional
 
+from geoseg.errors import ModelError
 from geoseg.nn.padding import Padded
 from geoseg.nn.parts.backbones import ResNetForm, resnet, widths
 from geoseg.nn.parts.convolution import convolve, resize
@@ -17,30 +19,43 @@ from geoseg.nn.parts.heads import fcn_head
 from geoseg.nn.parts.segmenter import AuxiliaryHead, Segmenter
 from geoseg.nn.parts.upernet import UPerNeck
 
+Form = Literal["mmseg", "vedaseg"]
 _SIDE_WEIGHT = 0.4
+_VEDASEG_CONVOLUTIONS = 3
 
 
 class _Pyramid(nn.Module):
     """Maps narrowed, each added to the next finer one, and smoothed (Lin et al. 2017)."""
 
-    def __init__(self, channels: Sequence[int], width: int) -> None:
+    def __init__(self, channels: Sequence[int], width: int, *, bilinear: bool, align_corners: bool) -> None:
         super().__init__()
+        self.bilinear = bilinear
+        self.align_corners = align_corners
         self.narrow = nn.ModuleList(nn.Conv2d(each, width, 1) for each in channels)
         self.smooth = nn.ModuleList(nn.Conv2d(width, width, 3, padding=1) for _ in channels)
 
     def forward(self, maps: list[Tensor]) -> list[Tensor]:
         sides = [narrow(x) for narrow, x in zip(self.narrow, maps, strict=True)]
         for finer in range(len(sides) - 2, -1, -1):
-            size = sides[finer].shape[-2:]
-            sides[finer] = sides[finer] + functional.interpolate(sides[finer + 1], size=size, mode="nearest")
+            sides[finer] = sides[finer] + self._raised(sides[finer + 1], sides[finer])
         return [smooth(x) for smooth, x in zip(self.smooth, sides, strict=True)]
+
+    def _raised(self, x: Tensor, like: Tensor) -> Tensor:
+        if self.bilinear:
+            return resize(x, like, align_corners=self.align_corners)
+        return functional.interpolate(x, size=like.shape[-2:], mode="nearest")
 
 
 class _Sum(nn.Module):
-    """Every map of the pyramid raised twofold after each of its convolutions, and all of them added at the finest."""
+    """Every map of the pyramid raised after each of its convolutions, and all of them added at the finest.
 
-    def __init__(self, before: int, width: int, count: int, *, align_corners: bool) -> None:
+    They are raised twofold, or to the size of the next finer map of the pyramid.
+    """
+
+    def __init__(self, channels: tuple[int, int], count: int, *, twofold: bool, align_corners: bool) -> None:
         super().__init__()
+        before, width = channels
+        self.twofold = twofold
         self.align_corners = align_corners
         self.paths = nn.ModuleList(
             nn.ModuleList(convolve(width if step else before, width, 3) for step in range(max(1, place)))
@@ -49,18 +64,21 @@ class _Sum(nn.Module):
 
     def forward(self, maps: list[Tensor]) -> list[Tensor]:
         found: list[Tensor] = []
-        for path, x in zip(self.paths, maps, strict=True):
-            raised = self._raised(path, x, twofold=bool(found))
+        for place, path in enumerate(self.paths):
+            raised = self._raised(path, maps, place)
             found.append(resize(raised, found[0], align_corners=self.align_corners) if found else raised)
         total = found[0]
         for x in found[1:]:
             total = total + x
         return [*maps, total]
 
-    def _raised(self, path: nn.Module, x: Tensor, *, twofold: bool) -> Tensor:
-        for convolution in path.children():
+    def _raised(self, path: nn.Module, maps: list[Tensor], place: int) -> Tensor:
+        x = maps[place]
+        for step, convolution in enumerate(path.children()):
             x = convolution(x)
-            if twofold:
+            if place and not self.twofold:
+                x = resize(x, maps[place - 1 - step], align_corners=self.align_corners)
+            elif place:
                 x = functional.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=self.align_corners)
         return x
 
@@ -72,6 +90,7 @@ def build_fpn(
     backbone: str = "resnet50c",
     pyramid_width: int = 256,
     width: int = 128,
+    form: Form = "mmseg",
     align_corners: bool = False,
 ) -> Padded:
     """Build a semantic FPN.
@@ -82,16 +101,22 @@ def build_fpn(
         backbone: a timm ResNet; mmsegmentation's is ``resnet50c``.
         pyramid_width: channels of the pyramid.
         width: channels of the sum that is classified.
+        form: ``mmseg``: maps join the finer ones by nearest neighbour, and are raised twofold before the sum;
+            ``vedaseg``: both bilinearly, to the size of the finer map, and three convolutions precede the classifier.
         align_corners: how features and logits are resized.
 
     Raises:
-        ModelError: no such backbone.
+        ModelError: no such backbone or form.
     """
+    if form not in get_args(Form):
+        raise ModelError(f"network 'fpn' takes the forms {' and '.join(get_args(Form))}, not {form!r}")
     body = resnet(backbone, in_channels, ResNetForm(output_stride=32))
     channels = widths(body)
-    total = _Sum(pyramid_width, width, len(channels), align_corners=align_corners)
-    neck = nn.Sequential(_Pyramid(channels, pyramid_width), total)
-    head = nn.Sequential(nn.Dropout2d(0.1), nn.Conv2d(width, classes, 1))
+    twofold = form == "mmseg"
+    total = _Sum((pyramid_width, width), len(channels), twofold=twofold, align_corners=align_corners)
+    neck = nn.Sequential(_Pyramid(channels, pyramid_width, bilinear=not twofold, align_corners=align_corners), total)
+    before = [nn.Dropout2d(0.1)] if twofold else [convolve(width, width, 3) for _ in range(_VEDASEG_CONVOLUTIONS)]
+    head = nn.Sequential(*before, nn.Conv2d(width, classes, 1))
     return Padded(Segmenter(body, head, neck=neck, align_corners=align_corners), stride=1)
 
 

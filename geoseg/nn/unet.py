@@ -1,8 +1,9 @@
 """U-Net (Ronneberger, Fischer, Brox 2015, https://arxiv.org/abs/1505.04597) and its usual descendants.
 
 ``convolution="valid", norm=None`` is the paper's network; ``convolution="same", norm="batch"`` (the default) is the
-form most people train today. ``widths`` and ``stem_stride`` give lighter networks: with ``stem_stride=2`` every 2x2
-pixels become one position with four times the channels, and the answer is spread back to the pixels by the last layer.
+form most people train today; ``convolution="valid", norm="down", ragged="stretch"`` is guanfuchen/semseg's.
+``widths`` and ``stem_stride`` give lighter networks: with ``stem_stride=2`` every 2x2 pixels become one position with
+four times the channels, and the answer is spread back to the pixels by the last layer.
 """
 
 from __future__ import annotations
@@ -18,11 +19,12 @@ from torch.nn import functional
 
 from geoseg.errors import ModelError
 from geoseg.nn.padding import mirror
+from geoseg.nn.parts.convolution import resize
 
 Convolution = Literal["same", "valid"]
-Norm = Literal["batch"] | None
+Norm = Literal["batch", "down"] | None
 Up = Literal["transpose", "bilinear"]
-Ragged = Literal["mirror", "zeros"]
+Ragged = Literal["mirror", "zeros", "stretch"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,9 +39,9 @@ class _Form:
     def __post_init__(self) -> None:
         if (
             self.convolution not in ("same", "valid")
-            or self.norm not in ("batch", None)
+            or self.norm not in ("batch", "down", None)
             or self.up not in ("transpose", "bilinear")
-            or self.ragged not in ("mirror", "zeros")
+            or self.ragged not in ("mirror", "zeros", "stretch")
         ):
             raise ModelError(f"network 'unet' has no such form: {self}")
         if self.stem_stride not in (1, 2, 4) or (self.convolution == "valid" and self.stem_stride != 1):
@@ -48,6 +50,8 @@ class _Form:
             )
         if self.ragged == "zeros" and (self.convolution == "valid" or self.stem_stride != 1):
             raise ModelError("network 'unet': ragged='zeros' needs convolution='same' and stem_stride=1")
+        if self.ragged == "stretch" and self.convolution == "same":
+            raise ModelError("network 'unet': ragged='stretch' needs convolution='valid'")
         if self.residual and (self.convolution, self.norm) != ("same", "batch"):
             raise ModelError("network 'unet': residual=True needs convolution='same' and norm='batch'")
 
@@ -55,12 +59,12 @@ class _Form:
 class _Double(nn.Sequential):
     """Two 3x3 convolutions, each followed by an optional batch norm and a ReLU."""
 
-    def __init__(self, channels: tuple[int, int, int], form: _Form) -> None:
+    def __init__(self, channels: tuple[int, int, int], form: _Form, *, norm: bool) -> None:
         layers: list[nn.Module] = []
         for before, after in pairwise(channels):
             padding = 1 if form.convolution == "same" else 0
-            layers.append(nn.Conv2d(before, after, 3, padding=padding, bias=form.norm is None))
-            if form.norm == "batch":
+            layers.append(nn.Conv2d(before, after, 3, padding=padding, bias=form.norm != "batch"))
+            if norm:
                 layers.append(nn.BatchNorm2d(after))
             layers.append(nn.ReLU(inplace=True))
         super().__init__(*layers)
@@ -81,8 +85,10 @@ class _Residual(nn.Module):
         return functional.relu(self.second(inner) + self.shortcut(x), inplace=True)
 
 
-def _block(channels: tuple[int, int, int], form: _Form) -> nn.Module:
-    return _Residual(channels) if form.residual else _Double(channels, form)
+def _block(channels: tuple[int, int, int], form: _Form, *, down: bool) -> nn.Module:
+    if form.residual:
+        return _Residual(channels)
+    return _Double(channels, form, norm=form.norm == "batch" or (down and form.norm == "down"))
 
 
 def _extended(x: Tensor, like: Tensor) -> Tensor:
@@ -107,15 +113,16 @@ class UNet(nn.Module):
         depth = len(widths) - 1
         self.depth = depth
         self.form = form
-        self.stride = form.stem_stride * 2**depth
-        self.margin_px = 0 if form.convolution == "same" else self._valid_margin_px()
+        stretched = form.ragged == "stretch"
+        self.stride = 1 if stretched else form.stem_stride * 2**depth
+        self.margin_px = 0 if form.convolution == "same" or stretched else self._valid_margin_px()
         bilinear = form.up == "bilinear"
         before = in_channels * form.stem_stride**2
         self.down = nn.ModuleList()
         for level, width in enumerate(widths):
             # bilinear upsampling changes no channel count, so the level below must already give the count above
             after = widths[level - 1] if bilinear and level == depth else width
-            self.down.append(_block((before, after, after), form))
+            self.down.append(_block((before, after, after), form, down=True))
             before = after
         self.rise = nn.ModuleList()
         self.merge = nn.ModuleList()
@@ -126,7 +133,7 @@ class UNet(nn.Module):
                 self.rise.append(nn.Upsample(scale_factor=2, mode="bilinear", align_corners=True))
             else:
                 self.rise.append(nn.ConvTranspose2d(below, skip, 2, stride=2))
-            self.merge.append(_block((2 * skip, skip, after), form))
+            self.merge.append(_block((2 * skip, skip, after), form, down=False))
         self.head = nn.Conv2d(widths[0], classes * form.stem_stride**2, 1)
         for module in self.modules():
             if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
@@ -157,6 +164,8 @@ class UNet(nn.Module):
     def _padding(self, size: int) -> tuple[int, int]:
         if self.form.ragged == "zeros":
             return 0, max(0, self.stride - size)
+        if self.form.ragged == "stretch":
+            return 0, max(0, self._valid_input(1) - size)
         if self.form.convolution == "same":
             return 0, -size % self.stride
         return self.margin_px, self._valid_input(size) - size - self.margin_px
@@ -166,6 +175,8 @@ class UNet(nn.Module):
         height, width = x.shape[-2:]
         x = mirror(x, self._padding(height), self._padding(width))
         logits = self.body(x)
+        if self.form.ragged == "stretch":
+            logits = resize(logits, x, align_corners=True)
         return logits[..., :height, :width]
 
     def body(self, x: Tensor) -> Tensor:
@@ -183,6 +194,8 @@ class UNet(nn.Module):
             skip = skips.pop()
             if self.form.ragged == "zeros":
                 x = _extended(x, skip)
+            elif self.form.ragged == "stretch":
+                skip = resize(skip, x, align_corners=True)
             top, left = (skip.shape[-2] - x.shape[-2]) // 2, (skip.shape[-1] - x.shape[-1]) // 2
             skip = skip[..., top : top + x.shape[-2], left : left + x.shape[-1]]
             x = merge(torch.cat([skip, x], dim=1))
@@ -213,12 +226,14 @@ def build(  # noqa: PLR0913 - a registry's options are keywords
         depth: number of poolings.
         widths: channels of every level, in place of ``width`` and ``depth``.
         convolution: ``valid`` as in the paper (the input is mirrored outwards first), or ``same``.
-        norm: ``batch``, or None as in the paper.
+        norm: ``batch``, None as in the paper, or ``down``: on the way down alone.
         up: ``transpose`` (2x2 transposed convolution, the paper's) or ``bilinear`` (corners aligned, as in
             milesial/Pytorch-UNet).
         stem_stride: 1, 2 or 4 pixels a side folded into channels before the first level.
         ragged: what sides that are no multiple of the poolings meet: ``mirror``, the input's mirror image up to the
-            next multiple; ``zeros``, zeros around the smaller of two maps that are joined, as in milesial/Pytorch-UNet.
+            next multiple; ``zeros``, zeros around the smaller of two maps that are joined, as in milesial/Pytorch-UNet;
+            ``stretch``, nothing, although convolutions are ``valid``: copies are resized to the smaller map that they
+            join, and the logits to the input, as in guanfuchen/semseg.
         residual: shortcuts around each pair of convolutions; needs ``same`` and ``batch``.
 
     Raises:

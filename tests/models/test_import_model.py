@@ -144,6 +144,17 @@ def test_a_file_is_replaced_only_when_asked_and_pinned_when_wanted(
         import_model(tmp_path / "m.safetensors", NETWORK, tmp_path / "again.safetensors")
 
 
+def test_bands_centred_and_divided_in_the_source_are_so_on_the_card(tmp_path: Path) -> None:
+    with np.load(Path(__file__).parents[1] / "nn" / "references" / "authors" / "guanfuchen_fcn_r18_32s.npz") as file:
+        lines = [line.split() for line in str(file["tensors"]).splitlines()]
+    torch.save({name: torch.full([int(side) for side in sides], 1e-3) for name, *sides in lines}, tmp_path / "fcn.pt")
+    _, card = import_model(tmp_path / "fcn.pt", "fcn_r18", tmp_path / "m.safetensors")
+    assert [band.name for band in card.bands] == ["red", "green", "blue"]
+    pixel, mean_bgr = np.array([30.0, 120.0, 210.0]), np.array([104.00699, 116.66877, 122.67892])
+    seen = [(value / 255 - band.mean) / band.std for value, band in zip(pixel, card.bands, strict=True)]
+    np.testing.assert_allclose(seen, ((pixel[::-1] - mean_bgr) / 255)[::-1], atol=1e-6)
+
+
 def test_weights_of_nan_are_refused(tmp_path: Path) -> None:
     network = lraspp()
     state = network.state_dict()

@@ -29,7 +29,7 @@ Forward = Callable[[nn.Module, Tensor], Tensor]
 
 
 @contextmanager
-def _importing(folder: Path) -> Iterator[None]:
+def importing(folder: Path) -> Iterator[None]:
     """Import from a clone, and forget its modules afterwards."""
     before = set(sys.modules)
     sys.path.insert(0, str(folder))
@@ -74,7 +74,7 @@ def _hrnet_config(*, align_corners: bool) -> Any:
 
 
 def _hrnet(clones: Path, file: str, *, align_corners: bool) -> tuple[nn.Module, Forward]:
-    with _importing(clones / "HRNet+HRNet-Semantic-Segmentation" / "lib"):
+    with importing(clones / "HRNet+HRNet-Semantic-Segmentation" / "lib"):
         module = importlib.import_module(f"models.{file}")
     network = module.HighResolutionNet(_hrnet_config(align_corners=align_corners))
 
@@ -86,23 +86,23 @@ def _hrnet(clones: Path, file: str, *, align_corners: bool) -> tuple[nn.Module, 
     return network, forward
 
 
-def _call(network: nn.Module, x: Tensor) -> Tensor:
+def call(network: nn.Module, x: Tensor) -> Tensor:
     answer = network(x)
     logits: Tensor = answer[0] if isinstance(answer, tuple | list) else answer
     return logits
 
 
 def _unet(clones: Path, *, bilinear: bool) -> tuple[nn.Module, Forward]:
-    with _importing(clones / "milesial+Pytorch-UNet" / "unet"):
+    with importing(clones / "milesial+Pytorch-UNet" / "unet"):
         parts = importlib.import_module("unet_parts")
         source = (clones / "milesial+Pytorch-UNet" / "unet" / "unet_model.py").read_text()
     names: dict[str, Any] = dict(vars(parts))
     exec(source.replace("from .unet_parts import *", ""), names)  # noqa: S102 - the clone's own module
-    return names["UNet"](3, CLASSES, bilinear=bilinear), _call
+    return names["UNet"](3, CLASSES, bilinear=bilinear), call
 
 
 def _nested(clones: Path, *, deep: bool) -> tuple[nn.Module, Forward]:
-    with _importing(clones / "4uiiurz1+pytorch-nested-unet"):
+    with importing(clones / "4uiiurz1+pytorch-nested-unet"):
         module = importlib.import_module("archs")
     return module.NestedUNet(
         CLASSES, 3, deep
@@ -110,29 +110,29 @@ def _nested(clones: Path, *, deep: bool) -> tuple[nn.Module, Forward]:
 
 
 def _vainf(clones: Path, head: str, backbone: str = "resnet50") -> tuple[nn.Module, Forward]:
-    with _importing(clones / "VainF+DeepLabV3Plus-Pytorch"):
+    with importing(clones / "VainF+DeepLabV3Plus-Pytorch"):
         module = importlib.import_module("network.modeling")
-    return getattr(module, f"{head}_{backbone}")(CLASSES, 16, False), _call
+    return getattr(module, f"{head}_{backbone}")(CLASSES, 16, False), call
 
 
 def _jfzhang(clones: Path) -> tuple[nn.Module, Forward]:
-    with _importing(clones / "jfzhang95+pytorch-deeplab-xception"):
+    with importing(clones / "jfzhang95+pytorch-deeplab-xception"):
         module = importlib.import_module("modeling.deeplab")
         body = importlib.import_module("modeling.backbone.resnet")
     module.build_backbone = lambda _name, stride, norm: body.ResNet(body.Bottleneck, [3, 4, 6, 3], stride, norm, False)
-    return module.DeepLab(num_classes=CLASSES, sync_bn=False), _call
+    return module.DeepLab(num_classes=CLASSES, sync_bn=False), call
 
 
 def _jfzhang_mobilenet(clones: Path) -> tuple[nn.Module, Forward]:
-    with _importing(clones / "jfzhang95+pytorch-deeplab-xception"):
+    with importing(clones / "jfzhang95+pytorch-deeplab-xception"):
         module = importlib.import_module("modeling.deeplab")
         body = importlib.import_module("modeling.backbone.mobilenet")
     module.build_backbone = lambda _name, stride, norm: body.MobileNetV2(stride, norm, pretrained=False)
-    return module.DeepLab("mobilenet", num_classes=CLASSES, sync_bn=False), _call
+    return module.DeepLab("mobilenet", num_classes=CLASSES, sync_bn=False), call
 
 
 def _kazuto(clones: Path, file: str, network: str) -> tuple[nn.Module, Forward]:
-    with _importing(clones / "kazuto1011+deeplab-pytorch" / "libs"):
+    with importing(clones / "kazuto1011+deeplab-pytorch" / "libs"):
         module = importlib.import_module(f"models.{file}")
 
     def forward(network: nn.Module, x: Tensor) -> Tensor:
@@ -145,14 +145,14 @@ def _kazuto(clones: Path, file: str, network: str) -> tuple[nn.Module, Forward]:
 def _zijundeng(clones: Path, file: str, network: str) -> tuple[nn.Module, Forward]:
     from torchvision import models
 
-    with _importing(clones), _shallow(models):
+    with importing(clones), _shallow(models):
         folder = "zijundeng+pytorch-semantic-segmentation"
         names = {"models": models, "torch": torch, "nn": nn, "F": functional, "initialize_weights": lambda *_: None}
         source = (clones / folder / "models" / f"{file}.py").read_text().splitlines()
         exec("\n".join(line for line in source if not line.startswith(("import", "from"))), names)  # noqa: S102
         functional.upsample = functional.interpolate
         made = names[network](CLASSES, pretrained=False)  # type: ignore[operator]
-    return made, _call
+    return made, call
 
 
 @contextmanager
@@ -166,19 +166,8 @@ def _shallow(models: Any) -> Iterator[None]:
         models.resnet101, models.resnet152 = kept
 
 
-def _segnet(clones: Path) -> tuple[nn.Module, Forward]:
-    folder = clones / "guanfuchen+semseg" / "semseg" / "modelloader"
-    names: dict[str, Any] = {"torch": torch, "nn": nn, "F": functional}
-    for file, kept in (("utils.py", ("class conv2D", "class segnet")), ("segnet.py", ("class segnet(",))):
-        for piece in (folder / file).read_text().split("\nclass ")[1:]:
-            if f"class {piece}".startswith(kept):
-                exec(f"class {piece}", names)  # noqa: S102 - the clone's own module
-    names["segnet"].init_weights = lambda *_, **__: None
-    return names["segnet"](CLASSES), _call
-
-
 def _light_refinenet(clones: Path) -> tuple[nn.Module, Forward]:
-    with _importing(clones / "DrSleep+light-weight-refinenet"):
+    with importing(clones / "DrSleep+light-weight-refinenet"):
         module = importlib.import_module("models.resnet")
 
     def forward(network: nn.Module, x: Tensor) -> Tensor:
@@ -188,7 +177,7 @@ def _light_refinenet(clones: Path) -> tuple[nn.Module, Forward]:
 
 
 def _deeplabv2(clones: Path) -> tuple[nn.Module, Forward]:
-    with _importing(clones / "kazuto1011+deeplab-pytorch" / "libs"):
+    with importing(clones / "kazuto1011+deeplab-pytorch" / "libs"):
         module = importlib.import_module("models.deeplabv2")
         scales = importlib.import_module("models.msc")
 
@@ -202,22 +191,22 @@ def _deeplabv2(clones: Path) -> tuple[nn.Module, Forward]:
 
 def _wkentaro(clones: Path, stride: int) -> tuple[nn.Module, Forward]:
     sys.modules["fcn"] = types.ModuleType("fcn")
-    with _importing(clones / "wkentaro+pytorch-fcn" / "torchfcn"):
+    with importing(clones / "wkentaro+pytorch-fcn" / "torchfcn"):
         module = importlib.import_module(f"models.fcn{stride}s")
     return getattr(module, f"FCN{stride}s")(n_class=CLASSES), lambda network, x: network(x.flip(1))
 
 
 def _semseg(clones: Path) -> tuple[nn.Module, Forward]:
-    with _importing(clones / "hszhao+semseg"):
+    with importing(clones / "hszhao+semseg"):
         module = importlib.import_module("model.pspnet")
-    return module.PSPNet(classes=CLASSES, pretrained=False), _call
+    return module.PSPNet(classes=CLASSES, pretrained=False), call
 
 
 def _fastfcn(clones: Path, name: str, network: str, **options: Any) -> tuple[nn.Module, Forward]:
     folder = clones / "wuhuikai+FastFCN"
     for stub in ("encoding.datasets", "encoding.parallel"):
         sys.modules[stub] = types.ModuleType(stub)
-    with _importing(folder):
+    with importing(folder):
         encoding = types.ModuleType("encoding")
         encoding.__path__ = [str(folder / "encoding")]
         sys.modules["encoding"] = encoding
@@ -230,18 +219,18 @@ def _fastfcn(clones: Path, name: str, network: str, **options: Any) -> tuple[nn.
         module = importlib.import_module(f"encoding.models.{name}")
     norm = nn.SyncBatchNorm if name == "encnet" else nn.BatchNorm2d  # the first takes codes too
     network_ = getattr(module, network)(CLASSES, backbone="resnet50", aux=True, jpu="JPU", norm_layer=norm, **options)
-    return network_, _call
+    return network_, call
 
 
-def _torchseg(clones: Path, folder: str, network: str, answer: Callable[[Any], Tensor]) -> tuple[nn.Module, Forward]:
+def torchseg(clones: Path, folder: str, network: str, answer: Callable[[Any], Tensor]) -> tuple[nn.Module, Forward]:
     root = clones / "ycszen+TorchSeg"
     stub = types.ModuleType("config")
     stub.config = SimpleNamespace(bn_eps=1e-5, bn_momentum=0.1, aux_loss_ratio=0.4)  # type: ignore[attr-defined]
     sys.modules["config"] = stub
-    with _importing(root / "furnace"):
+    with importing(root / "furnace"):
         base = importlib.import_module("base_model")
         base.resnet101 = base.resnet50
-        with _importing(root / "model" / folder):
+        with importing(root / "model" / folder):
             module = importlib.import_module("network")
     made = getattr(module, network)(
         CLASSES, None, **({"pretrained_model": None} if network not in {"DFN", "BiSeNet"} else {"criterion": None})
@@ -249,7 +238,9 @@ def _torchseg(clones: Path, folder: str, network: str, answer: Callable[[Any], T
     return made, lambda network, x: answer(network(x))
 
 
-NETWORKS: dict[str, tuple[str, Callable[[Path], tuple[nn.Module, Forward]]]] = {
+Networks = dict[str, tuple[str, Callable[[Path], tuple[nn.Module, Forward]]]]
+"""Name of a file to the network of ours and what builds the authors'."""
+NETWORKS: Networks = {
     "hrnet": ("hrnet_w18s_v1", lambda clones: _hrnet(clones, "seg_hrnet", align_corners=False)),
     "hrnet_aligned": ("hrnet_w18s_v1", lambda clones: _hrnet(clones, "seg_hrnet", align_corners=True)),
     "hrnet_ocr_aligned": ("hrnet_ocr_w18", lambda clones: _hrnet(clones, "seg_hrnet_ocr", align_corners=True)),
@@ -288,20 +279,18 @@ NETWORKS: dict[str, tuple[str, Callable[[Path], tuple[nn.Module, Forward]]]] = {
     "fastfcn_encnet": ("fastfcn_encnet_r50", lambda clones: _fastfcn(clones, "encnet", "EncNet", lateral=False)),
     "torchseg_pspnet": (
         "pspnet_r50",
-        lambda clones: _torchseg(clones, "pspnet/ade.pspnet.R50_v1c", "PSPNet", lambda logits: logits),
+        lambda clones: torchseg(clones, "pspnet/ade.pspnet.R50_v1c", "PSPNet", lambda logits: logits),
     ),
     "torchseg_fcn": (
         "fcn_r50",
-        lambda clones: _torchseg(clones, "fcn/voc.fcn32s.R101_v1c", "FCN", lambda logits: logits),
+        lambda clones: torchseg(clones, "fcn/voc.fcn32s.R101_v1c", "FCN", lambda logits: logits),
     ),
     "torchseg_bisenet": (
         "bisenet_r18",
-        lambda clones: _torchseg(clones, "bisenet/cityscapes.bisenet.R18", "BiSeNet", lambda logits: logits),
+        lambda clones: torchseg(clones, "bisenet/cityscapes.bisenet.R18", "BiSeNet", lambda logits: logits),
     ),
     "light_refinenet": ("refinenet_lw_r50", _light_refinenet),
-    "guanfuchen_segnet": ("segnet", _segnet),
 }
-"""Name of the file to the network of ours and what builds the authors'."""
 SIZES: dict[str, tuple[int, int]] = {
     "nested_unet": (64, 96),
     "nested_unet_supervised": (64, 96),
@@ -314,19 +303,20 @@ SIZES: dict[str, tuple[int, int]] = {
 """Where the authors' network takes certain multiples alone."""
 
 
-def main(clones: Path, names: list[str]) -> None:
-    """Write one file for each network."""
+def write(networks: Networks, sizes: dict[str, tuple[int, int]]) -> None:
+    """Write one file for each network, or for those that the command names."""
+    clones, names = Path(sys.argv[1]).resolve(), sys.argv[2:]
     warnings.simplefilter("ignore")
     _old_numpy()
     OUT.mkdir(parents=True, exist_ok=True)
-    for name, (ours, build) in NETWORKS.items():
+    for name, (ours, build) in networks.items():
         if names and name not in names:
             continue
         network, forward = build(clones)
         network.eval()
         shapes = {key: tuple(value.shape) for key, value in network.state_dict().items()}
         network.load_state_dict(drawn(shapes))
-        size = SIZES.get(name, (65, 97))
+        size = sizes.get(name, (65, 97))
         with torch.inference_mode():
             logits = forward(network, pixels(*size)).numpy()
         keys = "\n".join(f"{key} {' '.join(map(str, shape))}".strip() for key, shape in shapes.items())
@@ -337,8 +327,8 @@ def main(clones: Path, names: list[str]) -> None:
             size=np.array(size),
             logits=logits[..., ::4, ::4],
         )
-        sys.stderr.write(f"{name} {len(shapes)} {logits.shape}\n")
+        sys.stderr.write(f"{name} {len(shapes)} {logits.shape} {np.abs(logits).max()}\n")
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]).resolve(), sys.argv[2:])
+    write(NETWORKS, SIZES)

@@ -32,11 +32,24 @@ class _Absent(types.ModuleType):
         return object
 
 
+class _PSAMask:
+    """The compiled operation of PSANet, by loops."""
+
+    def __init__(self, kind: str, size: tuple[int, int]) -> None:
+        self.kind, self.size = kind, size
+
+    def __call__(self, x: Any) -> Any:
+        from make_framework_references import psa_mask
+
+        return psa_mask(x, 0 if self.kind == "collect" else 1, *self.size)
+
+
 def _mmseg() -> Any:
     import mmcv
 
     mmcv.__version__ = "2.1.0"
     absent = _Absent("mmcv.ops")
+    absent.PSAMask = _PSAMask  # type: ignore[attr-defined]
     absent.__spec__ = importlib.machinery.ModuleSpec("mmcv.ops", None)
     absent.__path__ = []
     sys.modules["mmcv.ops"] = absent
@@ -162,6 +175,23 @@ MOBILENET: dict[str, Any] = {
     "auxiliary_head.channels": 8,
 }
 OPTIONS: dict[str, tuple[str, str, dict[str, Any]]] = {
+    "psanet_window": (
+        "psanet_r50",
+        "psanet_r50-d8",
+        {**SMALL, "decode_head.mask_size": (7, 5), "auxiliary_head.in_channels": 256},
+    ),
+    "psanet_compact_distribute": (
+        "psanet_r50",
+        "psanet_r50-d8",
+        {
+            **SMALL,
+            **ALIGNED,
+            "decode_head.mask_size": (9, 13),
+            "decode_head.psa_type": "distribute",
+            "decode_head.compact": True,
+            "decode_head.shrink_factor": 1,
+        },
+    ),
     "fcn_aligned": ("fcn_r18", "fcn_r50-d8", {**SMALL, **ALIGNED}),
     "fcn_rate_6": ("fcn_r18", "fcn_r50-d8", {**SMALL, "decode_head.dilation": 6}),
     "fcn_plain_stem": ("fcn_r18", "fcn_r50-d8", {**SMALL, "backbone.type": "ResNet"}),

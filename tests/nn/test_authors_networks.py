@@ -17,15 +17,26 @@ CHOSEN: dict[str, dict[str, Any]] = {
     "hrnet_aligned": {"align_corners": True},
     "hrnet_ocr_aligned": {"width": "w18_small_v1"},
     "kazuto_deeplabv2": {"backbone": "resnet50"},
+    "guanfuchen_deeplab": {"backbone": "resnet50"},
+    "guanfuchen_duc_hdc": {"backbone": "resnet50"},
+    "semseg_psanet_compact": {"compact": True, "mask": [5, 7]},
+    "semseg_psanet_distribute": {"direction": "distribute", "mask": [9, 13], "shrink": 1},
     "zijundeng_duc_hdc": {"backbone": "resnet50"},
     "zijundeng_duc": {"backbone": "resnet50", "third_rates": [2], "fourth_rates": [4]},
 }
 """What no tensor tells: options that stand in the authors' own configuration, or make a small network."""
 
 
-LOGARITHMS = {"torchseg_pspnet", "torchseg_bisenet"}
+LOGARITHMS = {"torchseg_pspnet", "torchseg_psanet", "torchseg_bisenet"}
 """Networks that answer with logarithms of probabilities."""
-QUICK = {"hrnet", "hrnet_ocr_aligned", "milesial_unet", "nested_unet_supervised", "guanfuchen_segnet"}
+QUICK = {
+    "hrnet",
+    "hrnet_ocr_aligned",
+    "milesial_unet",
+    "nested_unet_supervised",
+    "guanfuchen_segnet",
+    "guanfuchen_fcn_r18_8s",
+}
 
 
 @pytest.mark.parametrize(

@@ -143,6 +143,13 @@ def test_an_unknown_name_lists_the_nearest() -> None:
         ("fcn_r50", {"auxiliary": "no"}, "option auxiliary='no': input should be a valid boolean"),
         ("pspnet_r50", {"first_block": "next"}, "first_block prev or same"),
         ("fcn_r50", {"backbone": 5}, "option backbone=5"),
+        ("fcn_r50", {"head": "score"}, "has the heads plain, concat, scores and 1 to 4"),
+        ("fcn_r18", {"head": "scores", "scored_stages": 5}, "1 to 4 scored_stages, not 'scores', 5"),
+        ("fcn8s", {"rise": "nearest"}, "takes rise transpose or bilinear, not 'nearest'"),
+        ("fpn_r50", {"form": "paper"}, "takes the forms mmseg and vedaseg, not 'paper'"),
+        ("unet_r50", {"decoder_widths": [8, 8]}, "5 feature maps, so decoder_widths needs as many numbers, not"),
+        ("psanet_r50", {"direction": "bi"}, "takes the directions collect, distribute, both"),
+        ("unet", {"ragged": "stretch"}, "needs convolution='valid'"),
     ],
 )
 def test_wrong_options_are_named(name: str, options: dict[str, object], words: str) -> None:

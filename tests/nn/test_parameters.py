@@ -37,6 +37,8 @@ def count(name: str, bands: int, classes: int, **options: Any) -> int:
         ("unetplusplus", 3, 1, {}, 9_042_276),
         ("unetplusplus", 3, 1, {"norm": "batch", "up": "bilinear"}, 9_163_428),
         ("unetplusplus", 3, 1, {"norm": "batch", "up": "bilinear", "deep_supervision": False}, 9_163_329),
+        ("unet_r101", 3, 21, {}, 51_513_445),
+        ("fpn_r101", 3, 21, {"backbone": "resnet101", "form": "vedaseg"}, 47_914_197),
         ("deeplabv1", 3, 21, {}, 20_505_429),
         ("deeplabv2_r101", 3, 21, {}, 44_048_532),
         ("deeplabv3_r50", 3, 21, {}, 42_004_074),
@@ -45,6 +47,7 @@ def count(name: str, bands: int, classes: int, **options: Any) -> int:
         ("deeplabv3plus_r101", 3, 19, {}, 60_217_315),
         ("pspnet_r50", 3, 150, {}, 49_180_908),
         ("pspnet_r101", 3, 19, {}, 68_072_166),
+        ("psanet_r50", 3, 21, {}, 53_174_506),
         ("duc_hdc_r152", 3, 19, {}, 80_560_768),
         ("refinenet_r101", 3, 21, {}, 118_052_437),
         # FastFCN's count holds the classifier of its backbone for ImageNet, which no forward pass uses

@@ -11,14 +11,13 @@ from geoseg.nn.checkpoints import (
     interactive,
     libraries,
     panoptic,
+    psanet,
     refinenet,
-    semseg,
     setr,
-    torchseg,
     torchvision,
     unet,
-    zijundeng,
 )
+from geoseg.nn.checkpoints.frameworks import guanfuchen, semseg, torchseg, vedaseg, zijundeng
 from geoseg.nn.checkpoints.layout import Layout
 from geoseg.nn.checkpoints.mmseg import decoders, layouts
 
@@ -39,9 +38,12 @@ LAYOUTS: tuple[Layout, ...] = tuple(
         caffe,
         deeplabs,
         zijundeng,
+        guanfuchen,
+        vedaseg,
         instance,
         interactive,
         panoptic,
+        psanet,
     )
     for layout in module.LAYOUTS
 )

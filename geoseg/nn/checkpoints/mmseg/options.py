@@ -216,6 +216,24 @@ def _psp(part: ConfigPart) -> dict[str, object]:
     return {"bins": list(part.rates("pool_scales", (1, 2, 3, 6)))}
 
 
+def _psa(part: ConfigPart) -> dict[str, object]:
+    part.layers()
+    part.norm("norm_cfg")
+    part.only("input_transform", (None,))
+    part.only("normalization_factor", (1.0, 1))
+    part.only("psa_softmax", (True,))
+    mask = part.rates("mask_size", (97, 97))
+    kind_ = part.take("psa_type", default="bi-direction")
+    direction = {"collect": "collect", "distribute": "distribute", "bi-direction": "both"}.get(str(kind_))
+    if direction is None:
+        part.refuse("psa_type", kind_)
+    shrink = part.take("shrink_factor", default=2)
+    compact = bool(part.take("compact", default=False))
+    if not isinstance(shrink, int) or shrink < 1:
+        part.refuse("shrink_factor", shrink)
+    return {"mask": list(mask), "direction": direction, "shrink": shrink, "compact": compact}
+
+
 def _fpn_head(part: ConfigPart) -> dict[str, object]:
     part.layers()
     part.norm("norm_cfg")
@@ -314,6 +332,7 @@ _BACKBONES = {
 _HEADS = {
     "FCNHead": _fcn,
     "PSPHead": _psp,
+    "PSAHead": _psa,
     "FPNHead": _fpn_head,
     "UPerHead": _uper,
     "ASPPHead": _aspp,

@@ -1,4 +1,4 @@
-"""Networks that add context to a ResNet: PSPNet, OCR, DUC-HDC, RefineNet, FastFCN, DFN, BiSeNet, FPN, UPerNet."""
+"""Networks that add context to a ResNet: PSPNet, PSANet, OCR, DUC-HDC, RefineNet, FastFCN, DFN, BiSeNet, FPNs."""
 
 from __future__ import annotations
 
@@ -11,6 +11,14 @@ _PSPNET = Family(
     url="https://arxiv.org/abs/1612.01105",
     weights="hszhao/semseg, MIT; mmsegmentation, Apache-2.0",
     references="hszhao/semseg",
+)
+_PSANET = Family(
+    builder="geoseg.nn.psanet:build",
+    paper="Zhao et al. 2018",
+    venue="ECCV",
+    url="https://hszhao.github.io/papers/eccv18_psanet.pdf",
+    weights="hszhao/semseg, MIT; mmsegmentation, Apache-2.0; ycszen/TorchSeg, MIT",
+    references="hszhao/semseg; ycszen/TorchSeg; mmsegmentation",
 )
 _OCR = Family(
     builder="geoseg.nn.ocr:build",
@@ -66,7 +74,7 @@ _FPN = Family(
     venue="CVPR",
     url="https://arxiv.org/abs/1901.02446",
     weights="mmsegmentation, Apache-2.0",
-    references="mmsegmentation",
+    references="mmsegmentation; Media-Smart/vedaseg",
 )
 _UPERNET = Family(
     builder="geoseg.nn.fpn:build_upernet",
@@ -106,6 +114,26 @@ ENTRIES = (
         options={"backbone": "mobilenet_v2_mmseg", "first_block": "prev", "align_corners": False},
         output_stride=8,
         cost=Cost(parameters=2_377_413, auxiliary=21_309, macs=9_565_997_056),
+    ),
+    NetworkEntry(
+        name="psanet_r50",
+        family=_PSANET,
+        output_stride=8,
+        cost=Cost(parameters=50_809_301, auxiliary=2_365_205, macs=200_100_806_656),
+        tiny=(
+            TinyForm(options={"backbone": "test_resnet", "mask": [9, 7]}),
+            TinyForm(
+                options={"backbone": "test_resnet", "mask": [8, 8], "form": "mmseg", "compact": True},
+                variant="compact, of mmsegmentation",
+            ),
+        ),
+    ),
+    NetworkEntry(
+        name="psanet_r101",
+        family=_PSANET,
+        options={"backbone": "resnet101s"},
+        output_stride=8,
+        cost=Cost(parameters=69_801_429, auxiliary=2_365_205, macs=277_678_653_440),
     ),
     NetworkEntry(
         name="ocr_r101",
@@ -259,7 +287,13 @@ ENTRIES = (
         family=_FPN,
         output_stride=4,
         cost=Cost(parameters=28_498_165, auxiliary=0, macs=45_273_317_376),
-        tiny=(TinyForm(options={"backbone": "test_resnet", "pyramid_width": 16, "width": 8}),),
+        tiny=(
+            TinyForm(options={"backbone": "test_resnet", "pyramid_width": 16, "width": 8}),
+            TinyForm(
+                options={"backbone": "test_resnet", "pyramid_width": 16, "width": 8, "form": "vedaseg"},
+                variant="of vedaseg",
+            ),
+        ),
     ),
     NetworkEntry(
         name="fpn_r101",

@@ -10,7 +10,7 @@ _FCN = Family(
     venue="CVPR",
     url="https://arxiv.org/abs/1411.4038",
     weights="wkentaro/pytorch-fcn, MIT",
-    references="wkentaro/pytorch-fcn",
+    references="wkentaro/pytorch-fcn; guanfuchen/semseg",
 )
 _FCN_RESNET = Family(
     builder="geoseg.nn.fcn_resnet:build",
@@ -18,7 +18,7 @@ _FCN_RESNET = Family(
     venue="CVPR",
     url="https://arxiv.org/abs/1411.4038",
     weights="torchvision, BSD-3-Clause; mmsegmentation, Apache-2.0",
-    references="torchvision",
+    references="torchvision; guanfuchen/semseg",
 )
 _SEGNET = Family(
     builder="geoseg.nn.segnet:build",
@@ -59,7 +59,10 @@ ENTRIES = (
         options={"stride": 8},
         output_stride=8,
         cost=Cost(parameters=134_489_759, auxiliary=0, macs=190_366_583_952),
-        tiny=(TinyForm(options={"width": 4, "hidden": 16, "at_once": True}),),
+        tiny=(
+            TinyForm(options={"width": 4, "hidden": 16, "at_once": True}),
+            TinyForm(options={"width": 4, "hidden": 16, "rise": "bilinear"}, variant="bilinear"),
+        ),
     ),
     NetworkEntry(
         name="fcn_r18",
@@ -67,6 +70,12 @@ ENTRIES = (
         options={"backbone": "resnet18c", "head": "concat", "dilate_second": False},
         output_stride=8,
         cost=Cost(parameters=12_673_781, auxiliary=148_949, macs=55_432_445_952),
+        tiny=(
+            TinyForm(
+                options={"backbone": "test_resnet", "head": "scores", "scored_stages": 3, "output_stride": 32},
+                variant="with skips",
+            ),
+        ),
     ),
     NetworkEntry(
         name="fcn_r50",

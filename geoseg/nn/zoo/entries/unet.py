@@ -10,10 +10,10 @@ _UNET = Family(
     venue="MICCAI",
     url="https://arxiv.org/abs/1505.04597",
     weights="geoseg's bundled models",
-    references="the paper; milesial/Pytorch-UNet",
+    references="the paper; milesial/Pytorch-UNet; guanfuchen/semseg",
 )
 _UNET_MMSEG = Family(
-    builder="geoseg.nn.unet_mmseg:build",
+    builder="geoseg.nn.unets.mmseg:build",
     paper="Ronneberger, Fischer, Brox 2015",
     venue="MICCAI",
     url="https://arxiv.org/abs/1505.04597",
@@ -28,8 +28,16 @@ _TIMM_UNET = Family(
     weights="encoders of timm, each its own licence",
     references="none: a form of ours",
 )
+_UNET_RESNET = Family(
+    builder="geoseg.nn.unets.resnet:build",
+    paper="Ronneberger, Fischer, Brox 2015",
+    venue="MICCAI",
+    url="https://arxiv.org/abs/1505.04597",
+    weights="Media-Smart/vedaseg, Apache-2.0",
+    references="Media-Smart/vedaseg",
+)
 _UNETPLUSPLUS = Family(
-    builder="geoseg.nn.unetplusplus:build",
+    builder="geoseg.nn.unets.plusplus:build",
     paper="Zhou et al. 2018",
     venue="DLMIA",
     url="https://arxiv.org/abs/1807.10165",
@@ -46,6 +54,10 @@ ENTRIES = (
         tiny=(
             TinyForm(options={"width": 4}),
             TinyForm(options={"width": 4, "convolution": "valid", "norm": None}, variant="of the paper"),
+            TinyForm(
+                options={"width": 4, "depth": 2, "convolution": "valid", "norm": "down", "ragged": "stretch"},
+                variant="stretched",
+            ),
             TinyForm(options={"width": 4, "up": "bilinear"}, variant="bilinear"),
             TinyForm(options={"widths": [8, 12, 16], "stem_stride": 2, "residual": True}, variant="light"),
         ),
@@ -56,6 +68,20 @@ ENTRIES = (
         output_stride=1,
         cost=Cost(parameters=28_987_925, auxiliary=75_221, macs=202_668_769_280),
         tiny=(TinyForm(options={"width": 4, "head": "deeplabv3"}),),
+    ),
+    NetworkEntry(
+        name="unet_r50",
+        family=_UNET_RESNET,
+        output_stride=1,
+        cost=Cost(parameters=32_521_317, auxiliary=0, macs=42_580_574_208),
+        tiny=(TinyForm(options={"backbone": "test_resnet", "decoder_widths": [16, 8, 8, 8, 8]}),),
+    ),
+    NetworkEntry(
+        name="unet_r101",
+        family=_UNET_RESNET,
+        options={"backbone": "resnet101"},
+        output_stride=1,
+        cost=Cost(parameters=51_513_445, auxiliary=0, macs=61_975_035_904),
     ),
     NetworkEntry(
         name="timm_unet",

@@ -1,7 +1,6 @@
-"""DUC-HDC and PSPNet of zijundeng/pytorch-semantic-segmentation, and DUC-HDC and SegNet of guanfuchen/semseg.
+"""DUC-HDC and PSPNet of https://github.com/zijundeng/pytorch-semantic-segmentation.
 
-https://github.com/zijundeng/pytorch-semantic-segmentation, https://github.com/guanfuchen/semseg. The two name a DUC-HDC
-alike. Its plain DUC has the same tensors at other rates: ``third_rates=(2,)``, ``fourth_rates=(4,)``.
+Its plain DUC has the tensors of its DUC-HDC at other rates: ``third_rates=(2,)``, ``fourth_rates=(4,)``.
 """
 
 from __future__ import annotations
@@ -42,25 +41,5 @@ PSPNET = Layout(
     resnet="",
     undetectable=("align_corners",),
 )
-_LAYERS = tuple((layer, part) for layer in range(3) for part in range(2))
-SEGNET = Layout(
-    source="guanfuchen/semseg",
-    networks={"segnet": {"last": "norm"}},
-    required=(r"^down5\.conv3\.cbr_seq\.0\.weight$", r"^up5\.conv3\.cbr_seq\.0\.weight$", r"^up1\.conv2\.cbr_seq\.1\."),
-    forbidden=(r"\.conv4\.",),
-    renames=(
-        (r"^up1\.conv1\.cbr_seq\.", "body.up.4.0."),
-        (r"^up1\.conv2\.cbr_seq\.", "body.up.4.1."),
-        *(
-            (rf"^down(\d)\.conv{layer + 1}\.cbr_seq\.{part}\.", rf"body.down.<\1-1>.{3 * layer + part}.")
-            for layer, part in _LAYERS
-        ),
-        *(
-            (rf"^up(\d)\.conv{layer + 1}\.cbr_seq\.{part}\.", rf"body.up.<5-\1>.{3 * layer + part}.")
-            for layer, part in _LAYERS
-        ),
-    ),
-    classifier="up1.conv2.cbr_seq.0.weight",
-)
 
-LAYOUTS = (DUC_HDC, PSPNET, SEGNET)
+LAYOUTS = (DUC_HDC, PSPNET)

@@ -1,0 +1,1 @@
+"""Layouts of frameworks that hold networks of several papers."""

@@ -1,0 +1,1 @@
+"""U-Nets of other forms than ``geoseg.nn.unet``."""

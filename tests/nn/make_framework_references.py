@@ -1,0 +1,164 @@
+"""Write more of tests/nn/references/authors: the networks of frameworks that have many.
+
+Not run by the tests. ``python tests/nn/make_framework_references.py FOLDER [NAME...]``, as
+``make_authors_references``.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import itertools
+import sys
+import types
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from make_authors_references import Forward, Networks, call, importing, torchseg, write
+from torch import Tensor, nn
+from torch.nn import functional
+from torchvision import models
+
+CLASSES = 4
+
+
+def _turned(network: nn.Module, x: Tensor) -> Tensor:
+    """Run a network whose bands are blue, green, red; turning its first layer gives the rounding that ours has."""
+    first = next(layer for layer in network.modules() if isinstance(layer, nn.Conv2d))
+    first.weight.copy_(first.weight.flip(1))
+    return call(network, x)
+
+
+def _guanfuchen(file: str, build: Callable[[dict[str, Any]], nn.Module]) -> Callable[[Path], tuple[nn.Module, Forward]]:
+    """Run a file's module without its imports, which ask for libraries that no network needs."""
+
+    def make(clones: Path) -> tuple[nn.Module, Forward]:
+        folder = clones / "guanfuchen+semseg" / "semseg" / "modelloader"
+        names: dict[str, Any] = {"torch": torch, "nn": nn, "F": functional, "models": models}
+        for each in ("utils", file):
+            module = ast.parse((folder / f"{each}.py").read_text())
+            kept = [part for part in module.body if isinstance(part, ast.ClassDef | ast.FunctionDef)]
+            exec(compile(ast.Module(kept, []), file, "exec"), names)  # noqa: S102 - the clone's own module
+        if file == "segnet":
+            names["segnet"].init_weights = lambda *_, **__: None
+        return build(names), call if file == "duc_hdc" else _turned
+
+    return make
+
+
+def _shallow_duc(names: dict[str, Any]) -> nn.Module:
+    kept = models.resnet152
+    models.resnet152 = lambda **_: models.resnet50()
+    try:
+        network: nn.Module = names["ResNetDUCHDC"](CLASSES, pretrained=False)
+    finally:
+        models.resnet152 = kept
+    return network
+
+
+def _vedaseg(config: str, arch: str = "resnet50") -> Callable[[Path], tuple[nn.Module, Forward]]:
+    def make(clones: Path) -> tuple[nn.Module, Forward]:
+        folder = clones / "Media-Smart+vedaseg"
+        addict = types.ModuleType("addict")
+        addict.Dict = dict  # type: ignore[attr-defined]
+        sys.modules["addict"] = addict
+        models.resnet.model_urls = {}
+        nn.SyncBatchNorm._specify_ddp_gpu_num = lambda *_: None
+        with importing(folder):
+            build = importlib.import_module("vedaseg.models").build_model
+            names: dict[str, Any] = {}
+            source = (folder / "configs" / f"{config}.py").read_text().replace("import cv2", "cv2 = None")
+            exec(source.partition("# 2. configuration")[0], names)  # noqa: S102 - the clone's own configuration
+        model = names["inference"]["model"]
+        model["encoder"]["backbone"] |= {"pretrain": False, "arch": arch}
+        model["head"]["out_channels"] = CLASSES
+        return build(model), call
+
+    return make
+
+
+def psa_mask(x: Tensor, kind: int, rows: int, cols: int) -> Tensor:
+    """Do by loops what the authors' compiled operation does."""
+    count, _, height, width = x.shape
+    full = torch.zeros(count, height, width, height, width)
+    windows = x.view(count, rows, cols, height, width)
+    for top, left in itertools.product(range(height), range(width)):
+        for row, col in itertools.product(range(rows), range(cols)):
+            y, z = row + top - (rows - 1) // 2, col + left - (cols - 1) // 2
+            if 0 <= y < height and 0 <= z < width:
+                place = (y, z, top, left) if kind == 0 else (top, left, y, z)
+                full[(slice(None), *place)] = windows[:, row, col, top, left]
+    return full.view(count, height * width, height, width)
+
+
+def _psanet(**options: Any) -> Callable[[Path], tuple[nn.Module, Forward]]:
+    def make(clones: Path) -> tuple[nn.Module, Forward]:
+        operation = types.ModuleType("lib.psa.functional")
+        operation.psa_mask = psa_mask  # type: ignore[attr-defined]
+        for name in ("lib", "lib.psa"):
+            sys.modules[name] = types.ModuleType(name)
+        sys.modules["lib.psa.functional"] = sys.modules["lib.psa"].functional = operation  # type: ignore[attr-defined]
+        with importing(clones / "hszhao+semseg"):
+            module = importlib.import_module("model.psanet")
+        return module.PSANet(classes=CLASSES, pretrained=False, **options), call
+
+    return make
+
+
+def _torchseg_psanet(clones: Path) -> tuple[nn.Module, Forward]:
+    """Build it for 64 x 64 pixels; its own size is 480."""
+    network, forward = torchseg(clones, "psanet/ade.psanet.R50_v1c", "PSPNet", lambda logits: logits)
+    for attention in (network.psa_layer.collect_attention, network.psa_layer.distribute_attention):
+        attention[1].conv = nn.Conv2d(512, 64, 1, bias=False)
+    return network, forward
+
+
+NETWORKS: Networks = {
+    **{
+        f"guanfuchen_fcn{stride}s": (
+            f"fcn{stride}s",
+            _guanfuchen("fcn", lambda names, stride=stride: names[f"fcn_{stride}s"](CLASSES)),  # type: ignore[misc]
+        )
+        for stride in (32, 16, 8)
+    },
+    **{
+        f"guanfuchen_fcn_r{depth}_{stride}s": (
+            f"fcn_r{depth}",
+            _guanfuchen(
+                "fcn_resnet",
+                lambda names, which=(depth, stride): names["fcn_resnet{}_{}s".format(*which)](CLASSES),  # type: ignore[misc]
+            ),
+        )
+        for depth, stride in ((18, 32), (18, 16), (18, 8), (50, 32))
+    },
+    "guanfuchen_unet": ("unet", _guanfuchen("unet", lambda names: names["unet"](CLASSES))),
+    "guanfuchen_segnet": ("segnet", _guanfuchen("segnet", lambda names: names["segnet"](CLASSES))),
+    "guanfuchen_deeplab": ("deeplabv2_r101", _guanfuchen("deeplabv3", lambda names: names["Res_Deeplab_50"](CLASSES))),
+    "guanfuchen_duc_hdc": (
+        "duc_hdc_r152",
+        _guanfuchen("duc_hdc", _shallow_duc),
+    ),
+    "semseg_psanet": ("psanet_r50", _psanet(mask_h=7, mask_w=7)),
+    "semseg_psanet_compact": ("psanet_r50", _psanet(compact=True, mask_h=5, mask_w=7)),
+    "semseg_psanet_distribute": ("psanet_r50", _psanet(psa_type=1, mask_h=9, mask_w=13, shrink_factor=1)),
+    "torchseg_psanet": (
+        "psanet_r50",
+        _torchseg_psanet,
+    ),
+    "vedaseg_unet": ("unet_r50", _vedaseg("voc_unet")),
+    "vedaseg_fpn": ("fpn_r50", _vedaseg("voc_fpn")),
+    "vedaseg_pspnet": ("pspnet_r50", _vedaseg("voc_pspnet")),
+    "vedaseg_pspnet_v1c": ("pspnet_r50", _vedaseg("voc_pspnet_v1c", "resnet50_v1c")),
+    "vedaseg_deeplabv3": ("deeplabv3_r50", _vedaseg("voc_deeplabv3")),
+    "vedaseg_deeplabv3plus": ("deeplabv3plus_r50", _vedaseg("voc_deeplabv3plus")),
+}
+SIZES: dict[str, tuple[int, int]] = {
+    "guanfuchen_unet": (189, 203),
+    "guanfuchen_duc_hdc": (64, 96),
+    "torchseg_psanet": (64, 64),
+}
+
+if __name__ == "__main__":
+    write(NETWORKS, SIZES)
