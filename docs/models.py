@@ -68,6 +68,12 @@ def _section(card: ModelCard) -> str:
         ),
         f"| licence | {card.licence} |",
         *(f"| learnt from | {' '.join((it.name, it.split)).strip()}: {it.licence} |" for it in card.trained_on),
+        *(
+            f"| `--precision int8` | {form.agreement:.1%} of the pixels as in float32 on {form.on}; {form.metric} "
+            f"{form.score_fp32:.3f} in float32, {form.score_int8:.3f} in int8 |"
+            for form in [card.int8]
+            if form
+        ),
         *(f"| {score.metric} | {score.value:.3f} on {score.on} |" for score in card.scores),
     ]
     return "\n".join(lines) + "\n"

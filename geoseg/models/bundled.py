@@ -14,15 +14,15 @@ BUNDLED: MappingProxyType[str, tuple[str, str]] = MappingProxyType(
     {
         "buildings-unet": (
             "buildings-unet.safetensors",
-            "850b24acd9fd95c4d1f7d30eecadbec1a40c5d3f9862433c8a9ef74c8e253183",
+            "66371f4cd9a1d9977849ca421b1095e89bacf0c282b4055a53f93e59206281de",
         ),
         "buildings-separate": (
             "buildings-separate.safetensors",
-            "677d1e46457c8b21b936efbbb201ffb0cbbbf810331a2c19965e17132cfeebea",
+            "3252439bae68201d0c483bd7d49c66e6927ac5e9705e1f33e125b5d8f97729be",
         ),
         "forest-unet": (
             "forest-unet.safetensors",
-            "688618a3c2b353b6d85d6ea4b5fca41ee0a2a77776745e8325e11ba9739b9c13",
+            "25149c17e3dd97c36191b7b4cf06a58c2e8541c403250a2dc2ff401338a0fd47",
         ),
         "landcover-unet": (
             "landcover-unet.safetensors",
@@ -30,15 +30,15 @@ BUNDLED: MappingProxyType[str, tuple[str, str]] = MappingProxyType(
         ),
         "roads-unet": (
             "roads-unet.safetensors",
-            "0a9a4569061985c1ce6cfb56c2776f2c0270ed4418d73311175cbd887ff860cf",
+            "38d990e88d06b765429f15d00d0af71e7e5c3998e42a224d6a3c4b9df6118e32",
         ),
         "solar-unet": (
             "solar-unet.safetensors",
-            "58b635240bcfe7363836e8cdd396734f892fa5e6e987398125b4603c8344a944",
+            "2d51829fd2435956f45227d36e0d91b2525afa63cb8f06a52ff5da22fef9777f",
         ),
         "town-unet": (
             "town-unet.safetensors",
-            "08e03011b0da077d7de5d8f88a19ab4680e0ba6e5b8bda0aac64273451406732",
+            "ccff643ae7707135eeb8079082b8890ce5980f376eddb34be925ab722ebb345f",
         ),
     }
 )

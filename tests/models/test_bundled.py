@@ -11,9 +11,10 @@ import torch
 
 from geoseg.data.labelled import read_source
 from geoseg.errors import ModelError
-from geoseg.io.weights.model_file import read_model
+from geoseg.io.weights.model_file import read_card, read_model, read_quantised
 from geoseg.models.bundled import BUNDLED, CLICK_MODELS, MODELS, resolve
 from geoseg.nn import build
+from geoseg.training.quantisation.quantise import MAX_LOSS, MIN_AGREEMENT
 from geoseg.training.recipe import read_recipe
 from geoseg.training.score import confusion, iou, predict_class_indices
 
@@ -29,6 +30,8 @@ RECIPES = {
     "town-unet": "town_unet.yaml",
 }
 """By which each was made."""
+WITHOUT_INT8 = {"landcover-unet"}
+"""Models of whose pixels too few keep their class in int8."""
 
 
 def _network(name: str) -> torch.nn.Module:
@@ -67,6 +70,19 @@ def test_its_card_leaves_nothing_open(name: str) -> None:
     assert card.scores
     assert card.recipe["steps"] > 100
     assert "shared" not in card.model_dump_json()
+
+
+@pytest.mark.parametrize("name", BUNDLED)
+def test_its_int8_form_is_whole_within_the_limits_and_taken_on_request_only(name: str) -> None:
+    path, sha256 = resolve(name)
+    card, form = read_card(path), read_quantised(path, sha256)
+    assert (form is None) == (name in WITHOUT_INT8) == (card.int8 is None)
+    if card.int8 is not None:
+        assert card.int8.agreement >= MIN_AGREEMENT
+        assert card.int8.score_fp32 is not None
+        assert card.int8.score_int8 is not None
+        assert card.int8.score_fp32 - card.int8.score_int8 <= MAX_LOSS
+        assert not card.int8.preferred
 
 
 @pytest.mark.parametrize("name", BUNDLED)
