@@ -7,21 +7,31 @@ aggregation (MLA): four depths, joined from the deepest up.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
 
+from geoseg.errors import ModelError
 from geoseg.nn.padding import Padded
 from geoseg.nn.parts.convolution import convolve
 from geoseg.nn.parts.segmenter import AuxiliaryHead, Segmenter
 from geoseg.nn.parts.vit import Interpolation, MapNorm, ViT, ViTForm
 
+Form = Literal["mmseg", "authors"]
 LATE = (10 / 24, 15 / 24, 20 / 24, 1.0)
 EVEN = (1 / 4, 1 / 2, 3 / 4, 1.0)
 _SIDE_WEIGHT = 0.4
 
 
-def _raise(factor: int, *, align_corners: bool) -> nn.Upsample:
+def _check(name: str, form: str) -> None:
+    if form not in get_args(Form):
+        raise ModelError(f"network {name!r} takes the forms {' and '.join(get_args(Form))}, not {form!r}")
+
+
+def _raise(factor: int, *, align_corners: bool) -> nn.Module:
+    if factor == 1:
+        return nn.Identity()
     return nn.Upsample(scale_factor=factor, mode="bilinear", align_corners=align_corners)
 
 
@@ -80,6 +90,7 @@ def build_naive(  # noqa: PLR0913 - a registry's options are keywords
     width: int = 256,
     depths: Sequence[float] = LATE,
     interpolation: Interpolation = "bilinear",
+    form: Form = "mmseg",
     auxiliary: bool = True,
     align_corners: bool = False,
 ) -> Padded:
@@ -93,16 +104,18 @@ def build_naive(  # noqa: PLR0913 - a registry's options are keywords
         width: channels of the head.
         depths: shares of the blocks after which maps are taken, for the auxiliary heads but for the last.
         interpolation: how positions are resized: ``bilinear`` or ``bicubic``.
+        form: ``mmseg`` raises the features fourfold before the classifier; ``authors`` (fudan-zvg/SETR) does not.
         auxiliary: heads on three depths before the last, for training; their losses weigh 0.4 each.
         align_corners: how features and logits are resized.
 
     Raises:
-        ModelError: no such ViT.
+        ModelError: no such ViT or form.
     """
+    _check("setr_naive", form)
     body = ViT(vit, in_channels, image_px, ViTForm(depths=depths, interpolation=interpolation))
 
     def head() -> nn.Module:
-        return up_head(body.width, width, classes, (1, 1, 4), align_corners=align_corners)
+        return up_head(body.width, width, classes, (1, 1, 4 if form == "mmseg" else 1), align_corners=align_corners)
 
     main = head()
     sides = _sides(head, len(depths) - 1, present=auxiliary)
@@ -157,6 +170,7 @@ def build_mla(  # noqa: PLR0913 - a registry's options are keywords
     class_token: bool = False,
     depths: Sequence[float] = EVEN,
     interpolation: Interpolation = "bilinear",
+    form: Form = "mmseg",
     auxiliary: bool = True,
     align_corners: bool = False,
 ) -> Padded:
@@ -171,16 +185,21 @@ def build_mla(  # noqa: PLR0913 - a registry's options are keywords
         class_token: whether it goes through the transformer with the patches; mmsegmentation's does not.
         depths: shares of the blocks after which the maps are taken that are aggregated.
         interpolation: how positions are resized: ``bilinear`` or ``bicubic``.
+        form: ``authors`` (fudan-zvg/SETR) classify by a 3x3 convolution rather than a 1x1 one, and align the corners
+            where they raise features.
         auxiliary: classifiers on the four aggregated depths, for training; their losses weigh 0.4 each.
         align_corners: how features and logits are resized.
 
     Raises:
-        ModelError: no such ViT.
+        ModelError: no such ViT or form.
     """
-    form = ViTForm(depths=depths, class_token=class_token, interpolation=interpolation)
-    body = ViT(vit, in_channels, image_px, form)
-    neck = _Aggregation(body.width, width, len(depths), align_corners=align_corners)
-    head = nn.Conv2d(len(depths) * (width // 2), classes, 1)
+    _check("setr_mla", form)
+    authors = form == "authors"
+    vit_form = ViTForm(depths=depths, class_token=class_token, interpolation=interpolation)
+    body = ViT(vit, in_channels, image_px, vit_form)
+    neck = _Aggregation(body.width, width, len(depths), align_corners=align_corners or authors)
+    size = 3 if authors else 1
+    head = nn.Conv2d(len(depths) * (width // 2), classes, size, padding=size // 2)
 
     def make_head() -> nn.Module:
         return nn.Conv2d(width, classes, 1)

@@ -7,10 +7,13 @@ Not run by the tests. ``python tests/nn/make_framework_references.py FOLDER [NAM
 from __future__ import annotations
 
 import ast
+import functools
 import importlib
 import itertools
+import math
 import sys
 import types
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -115,7 +118,70 @@ def _torchseg_psanet(clones: Path) -> tuple[nn.Module, Forward]:
     return network, forward
 
 
+class _Registry:
+    """mmcv's registry, which keeps nothing here."""
+
+    @staticmethod
+    def register_module() -> Callable[[Any], Any]:
+        return lambda kind: kind
+
+
+class _DecodeHead(nn.Module):
+    """What the heads take of the decode head of mmsegmentation 0.x: its map and its unused classifier."""
+
+    def __init__(
+        self, *, in_channels: int, channels: int, in_index: int, num_classes: int, align_corners: bool
+    ) -> None:
+        super().__init__()
+        self.in_channels, self.in_index, self.num_classes = in_channels, in_index, num_classes
+        self.align_corners = align_corners
+        self.conv_seg = nn.Conv2d(channels, num_classes, 1)
+
+    def _transform_inputs(self, maps: Any) -> Any:
+        return maps[self.in_index]
+
+
+class _Setr(nn.Module):
+    def __init__(self, backbone: nn.Module, decode_head: nn.Module) -> None:
+        super().__init__()
+        self.backbone, self.decode_head = backbone, decode_head
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits: Tensor = self.decode_head(self.backbone(x))
+        return logits
+
+
+def _setr(file: str, head: str, kinds: tuple[str, str], **options: Any) -> Callable[[Path], tuple[nn.Module, Forward]]:
+    def make(clones: Path) -> tuple[nn.Module, Forward]:
+        folder = clones / "fudan-zvg+SETR" / "mmseg" / "models"
+        names: dict[str, Any] = {
+            "torch": torch, "nn": nn, "F": functional, "math": math, "partial": functools.partial,
+            "BACKBONES": _Registry, "HEADS": _Registry, "BaseDecodeHead": _DecodeHead, "warnings": warnings,
+            "build_norm_layer": lambda _, width: ("bn", nn.BatchNorm2d(width)), "to_2tuple": lambda side: (side, side),
+        }  # fmt: skip
+        for path in (folder / "backbones" / f"{file}.py", folder / "decode_heads" / f"{head}.py"):
+            module = ast.parse(path.read_text())
+            kept = [part for part in module.body if isinstance(part, ast.ClassDef | ast.FunctionDef)]
+            kept = [part for part in kept if part.name != "to_2tuple"]
+            exec(compile(ast.Module(kept, []), file, "exec"), names)  # noqa: S102 - the clone's own module
+        tiny = {"img_size": 64, "embed_dim": 64, "depth": 6, "num_heads": 2, "mlp_ratio": 3}
+        levels = {"mla_channels": 16, "mla_index": (0, 2, 3, 5)} if file == "vit_mla" else {}
+        common = {"in_channels": 64, "channels": 16, "in_index": 5, "num_classes": CLASSES, "align_corners": False}
+        backbone = names[kinds[0]](**tiny, **levels)
+        return _Setr(backbone, names[kinds[1]](img_size=64, **common, **options)), call
+
+    return make
+
+
+_UP = ("vit", "vit_up_head", ("VisionTransformer", "VisionTransformerUpHead"))
+_SIMPLE: dict[str, Any] = {"embed_dim": 64, "conv3x3_conv1x1": False}
 NETWORKS: Networks = {
+    "fudan_setr_naive": ("setr_naive_b", _setr(*_UP, num_conv=2, **_SIMPLE)),
+    "fudan_setr_pup": ("setr_pup_b", _setr(*_UP, num_conv=4, num_upsampe_layer=4, **_SIMPLE)),
+    "fudan_setr_mla": (
+        "setr_mla_b",
+        _setr("vit_mla", "vit_mla_head", ("VIT_MLA", "VIT_MLAHead"), mla_channels=16, mlahead_channels=8),
+    ),
     **{
         f"guanfuchen_fcn{stride}s": (
             f"fcn{stride}s",
@@ -158,6 +224,7 @@ SIZES: dict[str, tuple[int, int]] = {
     "guanfuchen_unet": (189, 203),
     "guanfuchen_duc_hdc": (64, 96),
     "torchseg_psanet": (64, 64),
+    **dict.fromkeys(("fudan_setr_naive", "fudan_setr_pup", "fudan_setr_mla"), (64, 64)),
 }
 
 if __name__ == "__main__":

@@ -13,7 +13,11 @@ from published_weights import drawn, pixels
 from geoseg.nn.checkpoints import fit, strip_wrapper
 
 AUTHORS = Path(__file__).parent / "references" / "authors"
+VIT = {"vit": "test_vit"}
 CHOSEN: dict[str, dict[str, Any]] = {
+    "fudan_setr_naive": VIT,
+    "fudan_setr_pup": VIT,
+    "fudan_setr_mla": {**VIT, "depths": [1 / 6, 1 / 2, 2 / 3, 1.0]},
     "hrnet_aligned": {"align_corners": True},
     "hrnet_ocr_aligned": {"width": "w18_small_v1"},
     "kazuto_deeplabv2": {"backbone": "resnet50"},
@@ -30,6 +34,9 @@ CHOSEN: dict[str, dict[str, Any]] = {
 LOGARITHMS = {"torchseg_pspnet", "torchseg_psanet", "torchseg_bisenet"}
 """Networks that answer with logarithms of probabilities."""
 QUICK = {
+    "fudan_setr_naive",
+    "fudan_setr_pup",
+    "fudan_setr_mla",
     "hrnet",
     "hrnet_ocr_aligned",
     "milesial_unet",

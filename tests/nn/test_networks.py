@@ -148,6 +148,7 @@ def test_an_unknown_name_lists_the_nearest() -> None:
         ("fcn8s", {"rise": "nearest"}, "takes rise transpose or bilinear, not 'nearest'"),
         ("fpn_r50", {"form": "paper"}, "takes the forms mmseg and vedaseg, not 'paper'"),
         ("unet_r50", {"decoder_widths": [8, 8]}, "5 feature maps, so decoder_widths needs as many numbers, not"),
+        ("setr_naive_b", {"form": "paper"}, "takes the forms mmseg and authors, not 'paper'"),
         ("psanet_r50", {"direction": "bi"}, "takes the directions collect, distribute, both"),
         ("unet", {"ragged": "stretch"}, "needs convolution='valid'"),
     ],

@@ -1,6 +1,15 @@
-"""mmsegmentation's SETR: torch's attention in 1.x and late 0.x, timm's names (``blocks``, ``qkv``) before."""
+"""SETR of mmsegmentation and of its authors (https://github.com/fudan-zvg/SETR).
+
+mmsegmentation names torch's attention in 1.x and late 0.x, timm's (``blocks``, ``qkv``) before, as the authors do. The
+authors' convolutions have biases before their norms, which move into the norms' means; their auxiliary heads stay out.
+"""
 
 from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from torch import Tensor
 
 from geoseg.nn.checkpoints.layout import Blocks, Layout, Rename
 
@@ -95,4 +104,66 @@ MLA = Layout(
     undetectable=_UNDETECTABLE,
 )
 
-LAYOUTS = (NAIVE, PUP, MLA)
+_AUTHORS_UNUSED = r"^auxiliary_head\.|^decode_head\.conv_seg\."
+
+
+def _without_biases(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Take the biases before norms off the norms' means."""
+    state = dict(tensors)
+    for name in tensors:
+        found = re.fullmatch(r"decode_head\.conv_(\d)\.bias", name)
+        mean = "" if found is None else f"decode_head.syncbn_fc_{found[1]}.running_mean"
+        if mean in state and state[mean].shape == state[name].shape:
+            state[mean] = state[mean] - state.pop(name)
+    return state
+
+
+def _authors_up(kind: str, convolutions: int) -> Layout:
+    last = convolutions - 1
+    options = {"auxiliary": False, **({"form": "authors"} if kind == "naive" else {})}
+    return Layout(
+        source="fudan-zvg/SETR",
+        networks={f"setr_{kind}_{size}": options for size in ("b", "l")},
+        required=(r"^backbone\.pos_embed$", r"^decode_head\.norm\.", rf"^decode_head\.syncbn_fc_{last}\."),
+        forbidden=(rf"^decode_head\.syncbn_fc_{last + 1}\.",),
+        renames=(
+            *_VIT,
+            (r"^decode_head\.norm\.", "body.head.0."),
+            (rf"^decode_head\.conv_{convolutions}\.", f"body.head.{1 + 2 * convolutions}."),
+            *((rf"^decode_head\.conv_{i}\.", f"body.head.{1 + 2 * i}.0.") for i in range(convolutions)),
+            *((rf"^decode_head\.syncbn_fc_{i}\.", f"body.head.{1 + 2 * i}.1.") for i in range(convolutions)),
+        ),
+        classifier=f"decode_head.conv_{convolutions}.weight",
+        unused=_AUTHORS_UNUSED,
+        positions=_POSITIONS,
+        sizes={"width": "decode_head.conv_0.weight"},
+        prepare=_without_biases,
+        undetectable=_UNDETECTABLE,
+    )
+
+
+AUTHORS_NAIVE = _authors_up("naive", 1)
+AUTHORS_PUP = _authors_up("pup", 4)
+AUTHORS_MLA = Layout(
+    source="fudan-zvg/SETR",
+    networks={f"setr_mla_{size}": {"auxiliary": False, "form": "authors"} for size in ("b", "l")},
+    required=(r"^backbone\.pos_embed$", r"^backbone\.mla\.mla_p5_1x1\.", r"^decode_head\.mlahead\.head5\.3\."),
+    renames=(
+        *_VIT,
+        (r"^backbone\.norm_(\d)\.", r"body.neck.norms.\1."),
+        (r"^backbone\.mla\.mla_p(\d)_1x1\.", r"body.neck.narrow.<\1-2>."),
+        (r"^backbone\.mla\.mla_p(\d)\.", r"body.neck.refine.<\1-2>."),
+        *(
+            (rf"^decode_head\.mlahead\.head(\d)\.{theirs}\.", rf"body.neck.up.<\1-2>.{ours}.")
+            for theirs, ours in ((0, "0.0"), (1, "0.1"), (3, "1.0"), (4, "1.1"))
+        ),
+        (r"^decode_head\.cls\.", "body.head."),
+    ),
+    classifier="decode_head.cls.weight",
+    unused=_AUTHORS_UNUSED,
+    positions=_POSITIONS,
+    sizes={"width": "backbone.mla.mla_p2_1x1.0.weight"},
+    undetectable=_UNDETECTABLE,
+)
+
+LAYOUTS = (NAIVE, PUP, MLA, AUTHORS_NAIVE, AUTHORS_PUP, AUTHORS_MLA)

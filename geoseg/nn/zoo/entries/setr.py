@@ -10,7 +10,7 @@ _NAIVE = Family(
     venue="CVPR",
     url="https://arxiv.org/abs/2012.15840",
     weights="mmsegmentation, Apache-2.0",
-    references="mmsegmentation",
+    references="mmsegmentation; fudan-zvg/SETR",
 )
 _PUP = Family(
     builder="geoseg.nn.setr:build_pup",
@@ -18,7 +18,7 @@ _PUP = Family(
     venue="CVPR",
     url="https://arxiv.org/abs/2012.15840",
     weights="mmsegmentation, Apache-2.0",
-    references="mmsegmentation",
+    references="mmsegmentation; fudan-zvg/SETR",
 )
 _MLA = Family(
     builder="geoseg.nn.setr:build_mla",
@@ -26,7 +26,7 @@ _MLA = Family(
     venue="CVPR",
     url="https://arxiv.org/abs/2012.15840",
     weights="mmsegmentation, Apache-2.0",
-    references="mmsegmentation",
+    references="mmsegmentation; fudan-zvg/SETR",
 )
 
 ENTRIES = (
