@@ -105,7 +105,8 @@ def build(  # noqa: PLR0913 - a registry's options are keywords
         in_channels: input bands.
         classes: output channels.
         backbone: a timm model with features at stride 4 that can be dilated; ``resnet50c`` is mmsegmentation's,
-            ``xception65`` the paper's.
+            ``xception65`` the paper's;
+            ``xception_jfzhang`` and ``drn_d_54`` are those of jfzhang95/pytorch-deeplab-xception.
         output_stride: 16 (rates 6, 12, 18) or 8 (rates 12, 24, 36).
         first_block: for a ResNet; see ``geoseg.nn.parts.backbones.ResNetForm``.
         block_rates: see there.

@@ -118,6 +118,21 @@ def _torchseg_psanet(clones: Path) -> tuple[nn.Module, Forward]:
     return network, forward
 
 
+def _jfzhang(backbone: str) -> Callable[[Path], tuple[nn.Module, Forward]]:
+    def make(clones: Path) -> tuple[nn.Module, Forward]:
+        with importing(clones / "jfzhang95+pytorch-deeplab-xception"):
+            module = importlib.import_module("modeling.deeplab")
+            body = importlib.import_module(f"modeling.backbone.{backbone}")
+        kinds = {
+            "xception": lambda _, stride, norm: body.AlignedXception(stride, norm, pretrained=False),
+            "drn": lambda _, __, norm: body.drn_d_54(norm, pretrained=False),
+        }
+        module.build_backbone = kinds[backbone]
+        return module.DeepLab(backbone, num_classes=CLASSES, sync_bn=False), call
+
+    return make
+
+
 class _Registry:
     """mmcv's registry, which keeps nothing here."""
 
@@ -206,6 +221,8 @@ NETWORKS: Networks = {
         "duc_hdc_r152",
         _guanfuchen("duc_hdc", _shallow_duc),
     ),
+    "jfzhang_deeplabv3plus_xception": ("deeplabv3plus_xception65", _jfzhang("xception")),
+    "jfzhang_deeplabv3plus_drn": ("deeplabv3plus", _jfzhang("drn")),
     "semseg_psanet": ("psanet_r50", _psanet(mask_h=7, mask_w=7)),
     "semseg_psanet_compact": ("psanet_r50", _psanet(compact=True, mask_h=5, mask_w=7)),
     "semseg_psanet_distribute": ("psanet_r50", _psanet(psa_type=1, mask_h=9, mask_w=13, shrink_factor=1)),

@@ -149,6 +149,8 @@ def test_an_unknown_name_lists_the_nearest() -> None:
         ("fpn_r50", {"form": "paper"}, "takes the forms mmseg and vedaseg, not 'paper'"),
         ("unet_r50", {"decoder_widths": [8, 8]}, "5 feature maps, so decoder_widths needs as many numbers, not"),
         ("setr_naive_b", {"form": "paper"}, "takes the forms mmseg and authors, not 'paper'"),
+        ("fcn_r50", {"backbone": "drn_d_54"}, "has two feature maps, for DeepLab V3\\+ alone: choose a ResNet"),
+        ("deeplabv3plus", {"backbone": "drn_d_54"}, "takes output_stride 8, not 16"),
         ("psanet_r50", {"direction": "bi"}, "takes the directions collect, distribute, both"),
         ("unet", {"ragged": "stretch"}, "needs convolution='valid'"),
     ],

@@ -11,6 +11,7 @@ import torch
 from geoseg.nn import NETWORKS, build
 
 MMSEG_R50: dict[str, Any] = {"backbone": "resnet50c", "auxiliary": False}
+DRN: dict[str, Any] = {"backbone": "drn_d_54", "output_stride": 8}
 MMSEG_R101: dict[str, Any] = {"backbone": "resnet101c", "auxiliary": False}
 
 
@@ -45,6 +46,8 @@ def count(name: str, bands: int, classes: int, **options: Any) -> int:
         ("deeplabv3_r101", 3, 21, {}, 60_996_202),
         ("deeplabv3plus_r50", 3, 19, {}, 41_225_187),
         ("deeplabv3plus_r101", 3, 19, {}, 60_217_315),
+        ("deeplabv3plus_xception65", 3, 4, {"backbone": "xception_jfzhang", "form": "full"}, 54_700_948),
+        ("deeplabv3plus", 3, 4, {**DRN, "form": "full", "width": 256}, 40_732_692),
         ("pspnet_r50", 3, 150, {}, 49_180_908),
         ("pspnet_r101", 3, 19, {}, 68_072_166),
         ("psanet_r50", 3, 21, {}, 53_174_506),

@@ -99,6 +99,7 @@ JFZHANG_V3PLUS = Layout(
     source=_JFZHANG_SOURCE,
     networks={name: {**_GRID, **_JFZHANG} for name in _V3PLUS_NAMES},
     required=(r"^backbone\.layer4\.", *_JFZHANG_REQUIRED),
+    forbidden=(r"^backbone\.layer8\.",),
     renames=((r"^backbone\.", "body.backbone."), *_JFZHANG_HEAD),
     classifier="decoder.last_conv.8.weight",
     resnet="backbone.",
@@ -114,6 +115,51 @@ JFZHANG_V3PLUS_MOBILENET = Layout(
     classifier="decoder.last_conv.8.weight",
     unused=r"^backbone\.features\.",
     undetectable=("output_stride",),
+)
+_SEPARABLE = (("conv1", 0), ("bn", 1), ("pointwise", 2))
+
+
+def _xception_names() -> tuple[Rename, ...]:
+    """Blocks whose first ReLU is left out count one place less."""
+    blocks: list[Rename] = []
+    for unit in range(3):
+        for layer, place in _SEPARABLE:
+            for at, blocks_of_it in ((3 * unit, "[12]"), (3 * unit + 1, r"(?:[3-9]|1\d|20)")):
+                where = rf"^backbone\.block({blocks_of_it})\.rep\.{at}\.{layer}\."
+                blocks.append((where, rf"body.backbone.blocks.<\1-1>.units.{unit}.{place}."))
+        for at, blocks_of_it in ((3 * unit + 1, "[12]"), (3 * unit + 2, r"(?:[3-9]|1\d|20)")):
+            where = rf"^backbone\.block({blocks_of_it})\.rep\.{at}\."
+            blocks.append((where, rf"body.backbone.blocks.<\1-1>.units.{unit}.3."))
+    return (
+        (r"^backbone\.conv1\.(?=weight$)", "body.backbone.stem.0.0."),
+        (r"^backbone\.bn1\.", "body.backbone.stem.0.1."),
+        (r"^backbone\.conv2\.", "body.backbone.stem.1.1."),
+        (r"^backbone\.bn2\.", "body.backbone.stem.1.2."),
+        *blocks,
+        (r"^backbone\.block(\d+)\.skip\.", r"body.backbone.blocks.<\1-1>.skip.0."),
+        (r"^backbone\.block(\d+)\.skipbn\.", r"body.backbone.blocks.<\1-1>.skip.1."),
+        *(
+            (rf"^backbone\.conv([345])\.{layer}\.", rf"body.backbone.tail.<\1-3>.{place}.")
+            for layer, place in _SEPARABLE
+        ),
+        (r"^backbone\.bn([345])\.", r"body.backbone.tail.<\1-3>.3."),
+    )
+
+
+JFZHANG_V3PLUS_XCEPTION = Layout(
+    source=_JFZHANG_SOURCE,
+    networks={"deeplabv3plus_xception65": {"backbone": "xception_jfzhang", "output_stride": 16, **_JFZHANG}},
+    required=(r"^backbone\.block20\.rep\.1\.conv1\.weight$", *_JFZHANG_REQUIRED),
+    renames=(*_xception_names(), *_JFZHANG_HEAD),
+    classifier="decoder.last_conv.8.weight",
+    undetectable=("output_stride",),
+)
+JFZHANG_V3PLUS_DRN = Layout(
+    source=_JFZHANG_SOURCE,
+    networks={"deeplabv3plus": {"backbone": "drn_d_54", "output_stride": 8, **_JFZHANG}},
+    required=(r"^backbone\.layer0\.0\.weight$", r"^backbone\.layer8\.0\.weight$", *_JFZHANG_REQUIRED),
+    renames=((r"^backbone\.layer(\d)\.", r"body.backbone.stages.\1."), *_JFZHANG_HEAD),
+    classifier="decoder.last_conv.8.weight",
 )
 _STAGES: tuple[Rename, ...] = ((r"\.conv\.(?=weight$|bias$)", ".0."), (r"\.bn\.(?=\w+$)", ".1."))
 
@@ -163,8 +209,10 @@ LAYOUTS = (
     VAINF_V3PLUS,
     VAINF_V3_MOBILENET,
     VAINF_V3PLUS_MOBILENET,
+    JFZHANG_V3PLUS_DRN,
     JFZHANG_V3PLUS,
     JFZHANG_V3PLUS_MOBILENET,
+    JFZHANG_V3PLUS_XCEPTION,
     KAZUTO_V3,
     KAZUTO_V3PLUS,
 )

@@ -8,7 +8,7 @@ block of a dilated stage, the place of the stride, the stem (timm's names tell i
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import cycle
 from typing import Any, Literal, get_args
@@ -18,8 +18,12 @@ from torch import Tensor, nn
 
 from geoseg.errors import ModelError
 from geoseg.nn.parts.convolution import resize
+from geoseg.nn.parts.drn import NAME as DRN
+from geoseg.nn.parts.drn import drn
 from geoseg.nn.parts.mobilenet import FORMS as MOBILENETS
 from geoseg.nn.parts.mobilenet import mobilenet_v2
+from geoseg.nn.parts.xception import NAME as XCEPTION
+from geoseg.nn.parts.xception import xception
 
 _DEEP_STEMS = {
     f"resnet{depth}{letter}": (f"resnet{depth}", width)
@@ -27,6 +31,9 @@ _DEEP_STEMS = {
     for letter, width in (("c", 32), ("s", 64))
 }
 """Names that timm gives to deeper ResNets alone, and what they stand for: the ResNet and the width of its stem."""
+
+_OF_TWO_MAPS: Mapping[str, Callable[..., nn.Module]] = {XCEPTION: xception, DRN: drn}
+"""Backbones for a DeepLab V3+ alone: they return a map at stride 4 and the last."""
 
 FirstBlock = Literal["prev", "same"]
 _DILATED: dict[int, tuple[tuple[int, int], ...]] = {8: ((3, 2), (4, 4)), 16: ((4, 2),), 32: ()}
@@ -42,7 +49,8 @@ def features(name: str, in_channels: int, **options: Any) -> Any:
     """Build a timm model that returns its feature maps, finest first.
 
     Args:
-        name: a timm model, ``resnet18c`` and the like, or a MobileNetV2 of ``geoseg.nn.parts.mobilenet``.
+        name: a timm model, ``resnet18c`` and the like, a MobileNetV2 of ``geoseg.nn.parts.mobilenet``,
+            ``xception_jfzhang`` or ``drn_d_54``.
         in_channels: input bands.
         options: of ``timm.create_model``.
 
@@ -51,6 +59,8 @@ def features(name: str, in_channels: int, **options: Any) -> Any:
     """
     if name in MOBILENETS:
         return mobilenet_v2(name, in_channels, **options)
+    if name in _OF_TWO_MAPS:
+        return _OF_TWO_MAPS[name](in_channels, **options)
     if name in _DEEP_STEMS:
         name, width = _DEEP_STEMS[name]
         options |= {"stem_type": "deep", "stem_width": width}
@@ -113,6 +123,8 @@ def resnet(name: str, in_channels: int, form: ResNetForm | None = None) -> Any:
     """
     form = form or ResNetForm()
     form.check(name)
+    if name in _OF_TWO_MAPS:
+        raise ModelError(f"backbone {name!r} has two feature maps, for DeepLab V3+ alone: choose a ResNet")
     if name in MOBILENETS:
         if form != ResNetForm(output_stride=form.output_stride):
             raise ModelError(f"backbone {name!r}: rates and strides of blocks are for a ResNet; leave them out")

@@ -109,7 +109,7 @@ class MobileNetV2(nn.Module):
         self._returned = [_ENDS[index] for index in out_indices]
         channels = [_GROUPS[group][1] for group in self._returned]
         reductions = [strides[group] for group in self._returned]
-        self.feature_info = SimpleNamespace(channels=_PerStage(channels), reduction=_PerStage(reductions))
+        self.feature_info = SimpleNamespace(channels=PerStage(channels), reduction=PerStage(reductions))
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """Map bands to the feature maps, finest first."""
@@ -123,13 +123,14 @@ class MobileNetV2(nn.Module):
         return maps
 
 
-class _PerStage:
+class PerStage:
     """A callable that returns a list; unlike a lambda it can be copied and pickled."""
 
     def __init__(self, values: list[int]) -> None:
         self.values = values
 
     def __call__(self) -> list[int]:
+        """Return the values."""
         return self.values
 
 
