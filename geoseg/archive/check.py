@@ -13,8 +13,8 @@ from geoseg.errors import UsageError
 from geoseg.io.checks.formats import CHECKED_SUFFIXES, check_file
 from geoseg.io.files.recorded_file import FileState, state_of_file
 from geoseg.io.publish.bundle import ARCHIVE_RECORDS
+from geoseg.io.publish.finished_output import RUN_RECORD, finished_folders
 
-_RECORD = "run.json"
 _RASTER = ".tif"
 
 
@@ -53,15 +53,15 @@ def check_output(out: Path) -> Iterator[Checked]:
     """
     if not out.is_dir():
         raise UsageError(f"{out}: there is no such folder. Give the --out of a run, or the folder of one scene.")
-    if (out / _RECORD).exists():
+    there = finished_folders(out)
+    if there == [out]:
         yield Checked(folder=out, states=_bundle(out))
         return
     archive = (out / ARCHIVE_RECORDS).is_dir()
     done = {record.layers for record in Manifest(out).records() if record.state == "done"} if archive else set()
-    there = {path.parent.name for path in out.glob(f"*/{_RECORD}") if not path.parent.name.startswith(".")}
-    folders = sorted(done | there)
+    folders = sorted(done | {folder.name for folder in there})
     if not folders and not archive:
-        raise UsageError(f"{out}: holds no finished output ({_RECORD}). Give the --out of a run.")
+        raise UsageError(f"{out}: holds no finished output ({RUN_RECORD}). Give the --out of a run.")
     for name in folders:
         yield Checked(folder=out / name, states=_bundle(out / name))
     if archive:
@@ -70,7 +70,7 @@ def check_output(out: Path) -> Iterator[Checked]:
 
 
 def _bundle(folder: Path) -> tuple[FileState, ...]:
-    path = folder / _RECORD
+    path = folder / RUN_RECORD
     try:
         record: UntypedDict = json.loads(path.read_text())
         files = {

@@ -100,6 +100,19 @@ def edit_of(
         raise UsageError(f"{properties['kind']}: {error}.") from error
 
 
+def read_geometry(geometry: UntypedMapping) -> BaseGeometry:
+    """Read a GeoJSON geometry, without heights.
+
+    Raises:
+        UsageError: it is none.
+    """
+    try:
+        found: BaseGeometry = shapely.force_2d(shape(dict(geometry)))
+    except _ODD as error:
+        raise UsageError(f"the geometry is no GeoJSON ({error}).") from error
+    return found
+
+
 def class_code(named: object, finished: FinishedMap) -> int | None:
     """Return the code of a class given by name or code, or ``nodata``; None for None.
 
@@ -151,10 +164,7 @@ def _whole(ident: Any) -> int:
 def _geometry(geometry: UntypedMapping | None, finished: FinishedMap, crs: str | None) -> BaseGeometry | None:
     if geometry is None:
         return None
-    try:
-        found = shapely.force_2d(shape(dict(geometry)))
-    except _ODD as error:
-        raise UsageError(f"the geometry is no GeoJSON ({error}).") from error
+    found = read_geometry(geometry)
     target = finished.grid.crs_wkt
     if crs is None or target is None:
         return found

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,18 +18,18 @@ from geoseg.core.layer import (
     OBJECTS,
     SEGMENTS,
     probability_name,
-    raster_suffix,
     vector_suffix,
 )
 from geoseg.core.legend import Legend, LegendClass
 from geoseg.core.spec import ObjectChoice
-from geoseg.core.types.json_value import UntypedDict, UntypedMapping
+from geoseg.core.types.json_value import UntypedMapping
 from geoseg.errors import OutputError, UsageError
 from geoseg.io.edits.edit_log import EDITS_FILE
 from geoseg.io.edits.layer_tables import has_column, read_rows
 from geoseg.io.labels.raster_legend import legend_of
 from geoseg.io.publish.bundle import Bundle
 from geoseg.io.publish.commit import RunPaths
+from geoseg.io.publish.finished_output import RUN_RECORD, finished_folders, read_run_record, stems_of
 from geoseg.io.publish.grid import LayerGrid
 from geoseg.io.raster.scene import open_scene
 from geoseg.vector.objects.spec import ObjectSpec
@@ -38,7 +37,6 @@ from geoseg.vector.objects.spec import ObjectSpec
 ORIGINAL: Final = "original"
 """Folder inside a bundle of the files of the run that corrections have replaced."""
 
-_RECORD = "run.json"
 _FOLLOWS: Final = frozenset({CLASSES, CONFIDENCE, ENTROPY, MUTUAL_INFORMATION, OBJECTS, SEGMENTS})
 _PROBABILITY: Final = probability_name(0).removesuffix("0")
 
@@ -65,18 +63,15 @@ class FinishedMap:
             OutputError: the run record is damaged.
         """
         folder = Path(os.path.realpath(place))  # a save puts another folder in the place of this one
-        if not (folder / _RECORD).is_file():
-            inner = sorted(path.parent for path in folder.glob(f"*/{_RECORD}") if not path.parent.name.startswith("."))
-            if len(inner) != 1:
-                names = ", ".join(path.name for path in inner[:5])
-                cause = f"holds {len(inner)} scenes ({names})" if inner else "holds no finished output (run.json)"
-                raise UsageError(f"{folder}: {cause}. Give the folder of one scene's layers.")
-            folder = Path(os.path.realpath(inner[0]))
-        record = _read_record(folder / _RECORD)
-        ending = raster_suffix(CLASSES)
-        stems = [name.removesuffix(ending) for name in record["files"] if name.endswith(ending) and "/" not in name]
+        found = finished_folders(folder)
+        if len(found) != 1:
+            names = ", ".join(path.name for path in found[:5])
+            cause = f"holds {len(found)} scenes ({names})" if found else f"holds no finished output ({RUN_RECORD})"
+            raise UsageError(f"{folder}: {cause}. Give the folder of one scene's layers.")
+        folder = Path(os.path.realpath(found[0]))
+        stems = stems_of(read_run_record(folder / RUN_RECORD))
         if len(stems) != 1:
-            raise OutputError(f"{folder / _RECORD}: lists {len(stems)} class rasters. Run geoseg predict again.")
+            raise OutputError(f"{folder / RUN_RECORD}: lists {len(stems)} class rasters. Run geoseg predict again.")
         return cls(bundle=Bundle(directory=folder, stem=stems[0]))
 
     @property
@@ -111,7 +106,7 @@ class FinishedMap:
     @cached_property
     def record(self) -> UntypedMapping:
         """Record of the run, as it was before the first edit."""
-        return _read_record(self.original(self.bundle.run_record))
+        return read_run_record(self.original(self.bundle.run_record))
 
     @cached_property
     def answer(self) -> str:
@@ -183,14 +178,3 @@ class FinishedMap:
         """Options of the run."""
         options: UntypedMapping = self.record["options"]
         return options
-
-
-def _read_record(path: Path) -> UntypedDict:
-    try:
-        record = json.loads(path.read_text())
-        usable = isinstance(record["identity"], dict) and isinstance(record["files"], dict)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise OutputError(f"{path}: is damaged: {error}. Run geoseg predict with --overwrite.") from error
-    if not usable:
-        raise OutputError(f"{path}: is damaged. Run geoseg predict with --overwrite.")
-    return dict(record)

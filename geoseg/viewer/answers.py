@@ -125,17 +125,11 @@ def _cells(layers: SceneLayers, most: int) -> list[UntypedDict]:
     values = np.where(valid, pixels.values[0][cut].reshape(rows, 8, cols, 8), 0).sum(axis=(1, 3), dtype=np.float64)
     count = valid.sum(axis=(1, 3))
     mean = np.where(count >= 32, values / np.maximum(count, 1), np.inf).ravel()
-    west, south, east, north = raster.bounds
     places = []
     for index in np.argsort(mean, kind="stable")[:most].tolist():
         if not np.isfinite(mean[index]):
             break
         row, col = divmod(index, cols)
-        box = (
-            west + (east - west) * col * 8 / pixels.valid.shape[1],
-            north - (north - south) * (row + 1) * 8 / pixels.valid.shape[0],
-            west + (east - west) * (col + 1) * 8 / pixels.valid.shape[1],
-            north - (north - south) * row * 8 / pixels.valid.shape[0],
-        )
+        box = grid.lonlat(slice(row * 8, row * 8 + 8), slice(col * 8, col * 8 + 8))
         places.append({"row": index, "attributes": {"confidence": round(mean[index] / 100, 4)}, "bounds": box})
     return places

@@ -79,7 +79,7 @@ class SceneLayers:
         bounds: west, south, east and north, degrees.
         facts: what the run record says: name and text.
         notes: what is not shown, and why.
-        version: changes when the class map does, so that browsers ask for its tiles again.
+        version: changes when a file of them does, so that browsers ask for tiles again.
     """
 
     name: str
@@ -130,10 +130,8 @@ def bundle_layers(bundle: Bundle, options: OpenOptions) -> SceneLayers:
     Raises:
         SceneError: the class map cannot be read.
     """
-    version = map_version(bundle)
     record = read_record(bundle)
-    codes = [int(entry["code"]) for entry in record.get("classes", ()) if isinstance(entry, dict)]
-    legend = legend_of(bundle.classes, codes)
+    legend = legend_of(bundle.classes, _codes(record))
     making = _Making()
     classes = open_layer(bundle.classes)
     _add_imagery(making, bundle, record, options, classes)
@@ -166,17 +164,13 @@ def bundle_layers(bundle: Bundle, options: OpenOptions) -> SceneLayers:
         bounds=classes.bounds,
         facts=tuple(_facts(record)),
         notes=tuple(making.notes),
-        version=version,
     )
 
 
-def map_version(bundle: Bundle) -> str:
-    """Return a text that differs once the class map was written anew; "0" while it is missing."""
-    try:
-        state = bundle.classes.stat()
-    except OSError:
-        return "0"
-    return f"{state.st_ino}-{state.st_mtime_ns}"
+def drawn_files(bundle: Bundle) -> tuple[Path, ...]:
+    """List the files of a run that a map of it is drawn from, its imagery included."""
+    imagery = _imagery_path(bundle, read_record(bundle))
+    return (*bundle.by_role().values(), *(() if imagery is None else (Path(imagery),)))
 
 
 def polygon_label(layer: str) -> str:
@@ -186,10 +180,17 @@ def polygon_label(layer: str) -> str:
 
 def read_record(bundle: Bundle) -> UntypedDict:
     """Read ``run.json``; empty if it is damaged."""
-    with suppress(OSError, ValueError), bundle.run_record.open("rb") as file:
+    with suppress(OSError, ValueError, RecursionError), bundle.run_record.open("rb") as file:
         record = json.loads(file.read(_MOST_BYTES))
         return record if isinstance(record, dict) else {}
     return {}
+
+
+def _codes(record: UntypedDict) -> list[int]:
+    """List the class codes of a run record, as far as they are such."""
+    entries = record.get("classes")
+    codes = [entry.get("code") for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
+    return list(dict.fromkeys(code for code in codes if type(code) is int and 0 <= code < 255))
 
 
 def _add_percent(making: _Making, layer: RasterLayer, path: Path) -> None:
@@ -217,11 +218,10 @@ def _add_imagery(
     if shown is None:
         making.notes.append("the run record does not name the imagery")
         return
-    source = str(shown["source"])
-    if source.startswith("/vsi") or is_remote(source):
+    path = _imagery_path(bundle, record)
+    if path is None:
         making.notes.append("imagery at an address is not shown")
         return
-    path = os.path.normpath(bundle.directory / source)
     try:
         options = replace(options, assume_crs=options.assume_crs or classes.crs_wkt)
         raster = open_imagery(path, options, shown["bands"])
@@ -239,6 +239,15 @@ def _add_imagery(
         visible=True,
         opening=(path, options),
     )
+
+
+def _imagery_path(bundle: Bundle, record: UntypedDict) -> str | None:
+    """Return the path of the imagery that a run record names; None if it names none, or an address."""
+    shown = shown_imagery(record.get("imagery"))
+    source = "" if shown is None else str(shown["source"])
+    if not source or source.startswith("/vsi") or is_remote(source):
+        return None
+    return os.path.normpath(bundle.directory / source)
 
 
 def _stretch_of(raster: TiledRaster) -> tuple[tuple[float, float], ...] | None:

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import httpx
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
@@ -52,6 +53,14 @@ def test_what_is_no_output_is_refused(tmp_path: Path):
     code, text = refusal(str(tmp_path / "nothing.tif"))
     assert code == 3
     assert "no such file" in text
+
+
+def test_a_scene_without_a_map_cannot_be_corrected(write_scene):
+    path = write_scene(np.zeros((3, 64, 64), np.uint8))
+    code, text = refusal(str(path), "--edit", "--no-browser")
+    assert code == 2
+    assert "--edit" in text
+    assert "geoseg predict" in text
 
 
 def test_a_port_that_is_taken_is_refused(run_output: Path):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from contextlib import suppress
+import sqlite3
+from contextlib import closing, suppress
 from pathlib import Path
 
 import numpy as np
@@ -204,3 +205,34 @@ def test_a_save_does_not_bless_a_file_that_it_leaves_as_it_is(harm: str, finishe
     session.apply(repaint(box(30, 60, 40, 90), 1))
     session.save()
     assert record_of(folder)["files"]["notes.txt"] == record["files"]["notes.txt"]
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE edit_state SET value = '[]'",
+        "UPDATE edit_state SET value = '{'",
+        """UPDATE edit_state SET value = '{"version": 1, "revision": "x", "next_number": 1, "next_fid": {}}'""",
+        """UPDATE edit_state SET value = '{"version": 1, "revision": 1e999, "next_number": 1, "next_fid": {}}'""",
+        """UPDATE edit_state SET value = '{"version": 1, "revision": 1, "next_number": 1, "next_fid": []}'""",
+        "DELETE FROM edit_state",
+        "DROP TABLE paints",
+        "UPDATE edits SET request = '[]'",
+        "UPDATE edits SET request = '{}'",
+        "UPDATE edits SET state = 'gone'",
+        "UPDATE paints SET number = 'x'",
+        "UPDATE paints SET class_code = 'x'",
+        "UPDATE paints SET geom = NULL",
+        "UPDATE paints SET geom = x'4750'",
+        "UPDATE paints SET geom = x'47500001000000000103000000ffff'",
+    ],
+)
+def test_a_damaged_log_is_refused_by_its_name(statement: str, finished_map) -> None:
+    folder = finished_map()
+    geoseg.edits.open(folder).apply(repaint(box(30, 60, 40, 90), 1))
+    with closing(sqlite3.connect(folder / "edits.gpkg")) as db, db:
+        for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
+            db.execute(f'DROP TRIGGER "{name}"')
+        db.execute(statement)
+    with pytest.raises(SceneError, match=r"edits\.gpkg"):
+        geoseg.edits.open(folder)

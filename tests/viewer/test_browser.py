@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 import re
 import shutil
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -185,6 +187,118 @@ def test_two_runs_are_compared_with_their_changes(browser: Any, serve: Serve, ru
     page.page.locator("input[name=compare][value=runs]").check()
     page.page.wait_for_selector("#map-b canvas")
     assert page.page.locator("#legend tr[data-code=changed] td").nth(1).inner_text() == "0"
+    assert page.errors == []
+
+
+def renumbered(run_output: Path, folder: Path) -> Path:
+    """A copy of a run whose objects have other ids."""
+    shutil.copyfile(run_output.parent / "scene.tif", folder / "scene.tif")
+    copy = shutil.copytree(run_output, folder / "out")
+    with closing(sqlite3.connect(copy / "scene" / "scene_objects.gpkg")) as db, db:
+        for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
+            db.execute(f'DROP TRIGGER "{name}"')
+        db.execute("UPDATE objects SET object_id = object_id + 1000000")
+    return copy
+
+
+def test_a_click_on_the_left_chooses_the_polygon_of_the_other_run(
+    browser: Any, serve: Serve, run_output: Path, tmp_path: Path
+):
+    server, _ = serve(run_output, renumbered(run_output, tmp_path))
+    page = Page(browser, server.address)
+    page.page.locator("input[name=compare][value=runs]").check()
+    page.page.wait_for_selector("#map-b canvas")
+    frame = objects_of(run_output)
+    row = frame.area.idxmax()
+    point = frame.representative_point().to_crs(4326)[row]
+    page.drawn()
+    for key, more, words in (("End", 1_000_000, " of the other run"), ("Home", 0, "")):
+        page.page.locator("#divider").focus()
+        page.page.keyboard.press(key)
+        page.page.mouse.click(*page.place(point.x, point.y))
+        page.titled(f"Object {row}{words}")
+        assert page.attributes()["object_id"] == str(frame.loc[row, "object_id"] + more)
+    assert page.errors == []
+
+
+def test_a_late_answer_to_an_earlier_choice_is_dropped(page: Page, run_output: Path):
+    frame = objects_of(run_output)
+    first, second = (str(frame.loc[row, "object_id"]) for row in frame.index[:2])
+    held: list[Any] = []
+    page.page.route(re.compile(f"object_id={first}$"), held.append)
+    for asked in (first, second):
+        page.page.fill("#search-id", asked)
+        page.page.press("#search-id", "Enter")
+    page.titled(f"Object {frame.index[1]}")
+    with page.page.expect_response(re.compile(f"object_id={first}$")):
+        held[0].continue_()
+    page.page.wait_for_timeout(300)
+    page.titled(f"Object {frame.index[1]}")
+    page.page.unroute_all()
+
+
+def test_an_object_is_split_and_merged_again_on_the_page(browser: Any, serve: Serve, run_output: Path, tmp_path: Path):
+    copy = renumbered(run_output, tmp_path) / "scene"
+    shutil.copyfile(run_output / "scene" / "scene_objects.gpkg", copy / "scene_objects.gpkg")
+    server, _ = serve(copy, edit=True)
+    page = Page(browser, server.address)
+    before = objects_of(copy.parent)
+    row = before.area.idxmax()
+    whole, ident = before.geometry[row], before.loc[row, "object_id"]
+    west, _, east, _ = whole.bounds
+    height = whole.representative_point().y
+    to_lonlat = Transformer.from_crs(32632, 4326, always_xy=True)
+
+    def choose(number: int) -> None:
+        page.page.fill("#search-id", str(number))
+        page.page.press("#search-id", "Enter")
+        page.page.locator("#attributes tr", has_text=re.compile(f"^object_id\\s*{number}$")).wait_for()
+        page.drawn()
+
+    choose(ident)
+    page.page.locator("input[name=tool][value=line]").check()
+    assert page.page.locator("#edit-split").is_disabled()
+    for x in (west - 1, east + 1):
+        page.page.mouse.click(*page.place(*to_lonlat.transform(x, height)))
+    page.page.locator("#edit-split").press("Enter")
+    page.page.locator("#edit-count", has_text="1 not saved").wait_for()
+    page.page.locator("#edit-save").press("Enter")
+    page.page.locator("#edit-count", has_text="All is saved").wait_for()
+    page.ready()
+    split = objects_of(copy.parent)
+    pieces = split[split.representative_point().within(whole)]
+    assert len(pieces) >= 2
+    assert pieces.union_all().symmetric_difference(whole).area < 1e-6
+    page.page.locator("input[name=tool]").first.check()
+    for number in pieces["object_id"]:
+        choose(number)
+        page.page.locator("#edit-collect").click()
+    page.page.locator("#edit-merge", has_text=f"Merge {len(pieces)}").click()
+    page.page.locator("#edit-count", has_text="1 not saved").wait_for()
+    page.page.locator("#edit-save").click()
+    page.page.locator("#edit-count", has_text="All is saved").wait_for()
+    merged = objects_of(copy.parent)
+    assert len(merged) == len(before)
+    assert any(one.equals(whole) for one in merged.geometry)
+    assert page.errors == []
+
+
+def test_a_vertex_is_moved_on_the_page(browser: Any, serve: Serve, run_output: Path, tmp_path: Path):
+    copy = renumbered(run_output, tmp_path) / "scene"
+    shutil.copyfile(run_output / "scene" / "scene_objects.gpkg", copy / "scene_objects.gpkg")
+    server, _ = serve(copy, edit=True)
+    page = Page(browser, server.address)
+    page.drawn()
+    before = objects_of(copy.parent)
+    row = before.area.idxmax()
+    whole = before.geometry[row]
+    start = max(whole.exterior.coords, key=lambda point: point[1])  # the northernmost vertex moves outwards
+    to_lonlat = Transformer.from_crs(32632, 4326, always_xy=True)
+    page.page.locator("input[name=tool][value=line]").check()
+    for point in (start, (start[0], start[1] + 4)):
+        page.page.mouse.click(*page.place(*to_lonlat.transform(*point)))
+    page.page.locator("#edit-move").click()
+    page.page.locator("#edit-count", has_text="1 not saved").wait_for()
     assert page.errors == []
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,6 +16,9 @@ import rasterio
 import shapely
 from pyproj import Transformer
 from served_run import Serve
+
+from geoseg.errors import UsageError, WriteError
+from geoseg.io.files.output_lock import locked
 
 TO_LONLAT = Transformer.from_crs(32632, 4326, always_xy=True)
 SQUARE = (500040.0, 5399940.0, 500060.0, 5399960.0)
@@ -170,3 +174,74 @@ def test_an_unknown_click_model_is_named(serve: Serve, editing: httpx.Client, mo
     answer = editing.post("/clicks/0", json={"clicks": [[lon, lat, True]]})
     assert answer.status_code == 422
     assert "unknown" in answer.json()["detail"]
+
+
+def test_a_map_that_another_process_is_writing_is_to_be_tried_again(
+    editing: httpx.Client, copy: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("geoseg.edits.session._WAIT_S", 0.1)
+    assert editing.get("/edits/0").status_code == 200
+    with locked(copy.with_name(f".{copy.name}.lock")):
+        answer = editing.post("/edits/0", json=paint(0))
+    assert answer.status_code == 409
+    assert "Try again" in answer.json()["detail"]
+    assert editing.post("/edits/0", json=paint(0)).status_code == 200
+
+
+@pytest.mark.parametrize("name", ["edits.gpkg", "run.json"])
+def test_a_damaged_map_is_no_conflict_and_its_place_is_not_told(editing: httpx.Client, copy: Path, name: str):
+    (copy / name).write_text("no such format")
+    answer = editing.get("/edits/0")
+    assert answer.status_code == 500
+    assert "terminal" in answer.json()["detail"]
+    assert "/" not in answer.json()["detail"]
+
+
+def test_a_disk_that_fails_is_no_conflict(editing: httpx.Client, monkeypatch: pytest.MonkeyPatch):
+    def fail(*_: Any, **__: Any) -> None:
+        raise WriteError("/somewhere/edits.gpkg", "No space left on device")
+
+    monkeypatch.setattr("geoseg.edits.session.write_log", fail)
+    answer = editing.post("/edits/0", json=paint(0))
+    assert answer.status_code == 500
+    assert "/" not in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("place", ["/home/me/out/scene", "/home/me/my maps/scene", "/home/me/other"])
+def test_a_refusal_names_no_folder_of_the_disk(
+    editing: httpx.Client, copy: Path, monkeypatch: pytest.MonkeyPatch, place: str
+):
+    texts = [f"{copy}: has no polygons, {copy}/scene_segments.gpkg is missing", f"model '{place}' is unknown"]
+    for text in texts:
+
+        def refuse(*_: Any, text: str = text, **__: Any) -> None:
+            raise UsageError(text)
+
+        monkeypatch.setattr("geoseg.edits.session.resolved", refuse)
+        answer = editing.post("/edits/0", json=paint(0))
+        assert answer.status_code == 422
+        assert str(copy.parent) not in answer.text
+        assert "/home" not in answer.text
+        assert "scene" in answer.text or "other" in answer.text
+
+
+def test_a_map_that_was_predicted_anew_is_refused_then_shown(editing: httpx.Client, copy: Path):
+    assert editing.get("/edits/0").json()["revision"] == 0
+    record = json.loads((copy / "run.json").read_text())
+    record["identity"]["options"] = "others"
+    (copy / "run.json").write_text(json.dumps(record))
+    assert editing.post("/edits/0", json=paint(0)).status_code == 409
+    assert editing.get("/edits/0").json()["revision"] == 0
+    assert editing.post("/edits/0", json=paint(0)).status_code == 200
+
+
+@pytest.mark.parametrize("click", [[10.0, 95.0, True], [0.0, 90.0, True], [-171.0, -89.9, True]])
+def test_a_click_beyond_the_projection_is_refused(editing: httpx.Client, monkeypatch: pytest.MonkeyPatch, click: Any):
+    monkeypatch.setattr("geoseg.viewer.editing.load_click_model", lambda _: object())
+    monkeypatch.setattr("geoseg.viewer.editing.ClickSession", lambda *_: SimpleNamespace(predict=_refuse))
+    assert editing.post("/clicks/0", json={"clicks": [click]}).status_code == 422
+
+
+def _refuse(clicks: Any) -> Any:
+    assert np.isfinite(np.array(clicks, float)).all()
+    raise UsageError("outside of the scene")

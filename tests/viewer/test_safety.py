@@ -169,7 +169,7 @@ def test_what_a_tile_is_of_cannot_be_chosen_by_parameters(served: Served):
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "POST"])
 def test_nothing_can_be_changed_without_edit(served: Served, method: str):
     _, client = served
-    for path in ("/api/view", "/api/a/0", TILE, "/edits", "/"):
+    for path in ("/api/view", "/api/a/0", TILE, "/edits/0", "/edits/0/step", "/clicks/0", "/"):
         answer = client.request(method, path, headers={"Content-Type": "application/json", "Content-Length": "0"})
         assert answer.status_code in {404, 405}
 

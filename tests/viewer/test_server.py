@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import shutil
 from math import asinh, pi, radians, tan
 from pathlib import Path
@@ -16,6 +17,10 @@ import rasterio
 from PIL import Image
 from pyproj import Geod, Transformer
 from served_run import Serve, Served
+
+from geoseg.errors import SceneError
+from geoseg.io.raster.open_options import OpenOptions
+from geoseg.viewer.opened import open_run
 
 
 def tile_at(lon: float, lat: float, zoom: int) -> tuple[int, int, float, float]:
@@ -229,3 +234,80 @@ def test_an_archive_shows_the_footprints_of_all_scenes_and_opens_each(serve: Ser
         facts = client.get(f"/api/a/{number}").json()
         assert facts["name"] == f"area{number}"
         assert {"imagery", "classes"} <= {entry["id"] for entry in facts["rasters"]}
+
+
+@pytest.mark.parametrize(
+    "name", ["scene_classes.tif", "scene_confidence.tif", "scene_segments.gpkg", "../../scene.tif"]
+)
+def test_a_file_that_is_replaced_gets_new_addresses(serve: Serve, run_output: Path, tmp_path: Path, name: str):
+    shutil.copyfile(run_output.parent / "scene.tif", tmp_path / "scene.tif")
+    copy = shutil.copytree(run_output, tmp_path / "out") / "scene"
+    _, client = serve(copy)
+    before = client.get("/api/a/0").json()["version"]
+    assert client.get("/api/a/0").json()["version"] == before
+    path, part = copy / name, tmp_path / "part"
+    part.write_bytes(path.read_bytes() + b"\0")
+    os.utime(part, ns=(path.stat().st_atime_ns, path.stat().st_mtime_ns))
+    part.replace(path)
+    assert client.get("/api/a/0").json()["version"] != before
+
+
+def test_a_scene_that_is_replaced_gets_new_addresses_and_is_drawn_anew(serve: Serve, write_scene):
+    path = write_scene(np.full((3, 200, 260), 40, np.uint8), name="plain.tif")
+    _, client = serve(path)
+    before = client.get("/api/a/0").json()["version"]
+    lon, lat = Transformer.from_crs(32632, 4326, always_xy=True).transform(500065, 5399950)
+    assert shown(client, "imagery", lon, lat)[0] == pytest.approx(40, abs=2)
+    write_scene(np.full((3, 200, 260), 200, np.uint8), name="plain.tif")
+    assert shown(client, "imagery", lon, lat)[0] == pytest.approx(200, abs=2)
+    assert client.get("/api/a/0").json()["version"] != before
+
+
+def test_two_servers_never_share_addresses_of_tiles(serve: Serve, run_output: Path):
+    versions = {serve(run_output)[1].get("/api/a/0").json()["version"] for _ in range(2)}
+    assert len(versions) == 2
+
+
+def test_folders_of_a_killed_run_are_no_scenes(serve: Serve, run_output: Path, tmp_path: Path):
+    copy = shutil.copytree(run_output, tmp_path / "out")
+    for left in (".scene.building", ".scene.replaced"):
+        shutil.copytree(copy / "scene", copy / left)
+    view = serve(copy)[1].get("/api/view").json()
+    assert [scene["name"] for scene in view["scenes"]] == ["scene"]
+    assert not view["archive"]
+
+
+ODD_RECORDS = ["[]", "7", "{", "[" * 100_000, '{"classes": 5}', '{"classes": [{"code": "x"}, {"code": 999}, {}, 3]}']
+ODD_RECORDS += [
+    '{"files": 3, "identity": 3}',
+    '{"files": {"_classes.tif": 1}, "identity": {}, "imagery": {"source": 1}}',
+]
+
+
+@pytest.mark.parametrize("text", ODD_RECORDS)
+@pytest.mark.parametrize("name", ["run.json", "scene.stac.json"])
+def test_a_malformed_document_hides_nothing_of_the_map(
+    serve: Serve, run_output: Path, tmp_path: Path, name: str, text: str
+):
+    copy = shutil.copytree(run_output, tmp_path / "out")
+    (copy / "scene" / name).write_text(text)
+    _, client = serve(copy)
+    facts = client.get("/api/a/0").json()
+    assert facts["name"] == "scene"
+    assert "classes" in {entry["id"] for entry in facts["rasters"]}
+    assert client.get("/api/footprints").status_code == 200
+
+
+def test_a_folder_that_was_renamed_is_shown_by_the_names_of_its_files(serve: Serve, run_output: Path, tmp_path: Path):
+    copy = shutil.copytree(run_output / "scene", tmp_path / "renamed")
+    (copy / "scene.stac.json").unlink()
+    (copy / "another.stac.json").write_text("{}")
+    facts = serve(copy)[1].get("/api/a/0").json()
+    assert facts["name"] == "scene"
+
+
+def test_a_run_without_its_class_map_is_refused(run_output: Path, tmp_path: Path):
+    copy = shutil.copytree(run_output, tmp_path / "out")
+    (copy / "scene" / "scene_classes.tif").unlink()
+    with pytest.raises(SceneError, match="without class map"):
+        open_run(str(copy), OpenOptions())

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from geoseg.core import choices
+
+if TYPE_CHECKING:
+    from geoseg.io.raster.open_options import OpenOptions
 
 AssumeCrs = Annotated[str | None, typer.Option(help="CRS of scenes that carry none, e.g. EPSG:32633.")]
 Alpha = Annotated[
@@ -25,23 +29,50 @@ AllowRemote = Annotated[bool, typer.Option("--allow-remote", help="Read s3:// an
 MaxMpx = Annotated[float | None, typer.Option(help="Largest scene taken, million pixels (40000).")]
 
 
-def max_pixels(max_mpx: float | None) -> int:
+def opening_options(
+    *,
+    assume_crs: str | None,
+    alpha: choices.Alpha,
+    nodata: float | None,
+    assets: str | None,
+    allow_vrt: bool,
+    vrt_root: str | None,
+    allow_remote: bool,
+    max_mpx: float | None,
+) -> OpenOptions:
+    """Make the options of opening scenes from those of a command.
+
+    Raises:
+        UsageError: one of them makes no sense.
+    """
+    from geoseg.io.raster.open_options import OpenOptions
+
+    options = OpenOptions(
+        assume_crs=assume_crs,
+        alpha=alpha,
+        nodata=nodata,
+        assets=_asset_names(assets),
+        allow_vrt=allow_vrt,
+        vrt_root=vrt_root,
+        allow_remote=allow_remote,
+    )
+    return options if max_mpx is None else replace(options, max_pixels=_max_pixels(max_mpx))
+
+
+def _max_pixels(max_mpx: float) -> int:
     """Parse ``--max-mpx``, million pixels, into pixels.
 
     Raises:
         UsageError: it is not above 0, or 1e12 or more.
     """
     from geoseg.errors import UsageError
-    from geoseg.io.raster.open_options import OpenOptions
 
-    if max_mpx is None:
-        return OpenOptions().max_pixels
     if not 0 < max_mpx < 1e12:
         raise UsageError(f"--max-mpx {max_mpx:g}: a number above 0 is expected, million pixels.")
     return int(max_mpx * 1e6)
 
 
-def asset_names(assets: str | None) -> tuple[str, ...]:
+def _asset_names(assets: str | None) -> tuple[str, ...]:
     """Parse ``--assets``.
 
     Raises:

@@ -18,8 +18,7 @@ from geoseg.cli.arguments.opening import (
     MaxMpx,
     Nodata,
     VrtRoot,
-    asset_names,
-    max_pixels,
+    opening_options,
 )
 from geoseg.core.text import printable
 from geoseg.core.types.json_value import JsonDict, UntypedDict
@@ -46,20 +45,19 @@ def inspect(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Show grid, bands and nodata of a scene, and how each model would read it."""
-    from geoseg.io.raster.open_options import OpenOptions
     from geoseg.io.raster.scene import Scene
     from geoseg.models.bundled import BUNDLED
     from geoseg.models.packages import open_package
 
-    opening = OpenOptions(
+    opening = opening_options(
         assume_crs=assume_crs,
         alpha=alpha,
         nodata=nodata,
-        assets=asset_names(assets),
+        assets=assets,
         allow_vrt=allow_vrt,
         vrt_root=vrt_root,
         allow_remote=allow_remote,
-        max_pixels=max_pixels(max_mpx),
+        max_mpx=max_mpx,
     )
     with Scene(scene, opening) as opened:
         facts = _facts(opened)

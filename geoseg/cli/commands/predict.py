@@ -19,8 +19,7 @@ from geoseg.cli.arguments.opening import (
     MaxMpx,
     Nodata,
     VrtRoot,
-    asset_names,
-    max_pixels,
+    opening_options,
 )
 from geoseg.core.choices import (
     Blend,
@@ -170,7 +169,6 @@ def predict(
     from geoseg.core.spec import PanopticChoice, PredictSpec
     from geoseg.io.files.checksums import read_checksums
     from geoseg.io.files.targets import check_folder
-    from geoseg.io.raster.open_options import OpenOptions
     from geoseg.io.raster.scene import Scene
     from geoseg.models.model import ModelSource
     from geoseg.run.open_executor import ExecutorChoice, open_executor
@@ -208,15 +206,15 @@ def predict(
         if panoptic or stuff_area_m2 is not None
         else None,
     )
-    opening = OpenOptions(
+    opening = opening_options(
         assume_crs=assume_crs,
         alpha=alpha,
         nodata=nodata,
-        assets=asset_names(assets),
+        assets=assets,
         allow_vrt=allow_vrt,
         vrt_root=vrt_root,
         allow_remote=allow_remote,
-        max_pixels=max_pixels(max_mpx),
+        max_mpx=max_mpx,
     )
     uris = expand(scenes, allow_vrt=allow_vrt)
     listed = None if checksum is None else read_checksums(checksum)

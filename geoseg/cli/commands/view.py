@@ -15,8 +15,7 @@ from geoseg.cli.arguments.opening import (
     MaxMpx,
     Nodata,
     VrtRoot,
-    asset_names,
-    max_pixels,
+    opening_options,
 )
 
 
@@ -47,19 +46,19 @@ def view(
 ) -> None:
     """Show imagery, maps and polygons in the browser, until Ctrl-C. Nothing leaves this machine."""
     from geoseg.core.text import printable
+    from geoseg.errors import UsageError
     from geoseg.io.files.interrupts import serve_until_stopped
-    from geoseg.io.raster.open_options import OpenOptions
     from geoseg.viewer.requirements import missing_package
 
-    opening = OpenOptions(
+    opening = opening_options(
         assume_crs=assume_crs,
         alpha=alpha,
         nodata=nodata,
-        assets=asset_names(assets),
+        assets=assets,
         allow_vrt=allow_vrt,
         vrt_root=vrt_root,
         allow_remote=allow_remote,
-        max_pixels=max_pixels(max_mpx),
+        max_mpx=max_mpx,
     )
     try:
         from geoseg.viewer.opened import MapView, open_run
@@ -67,6 +66,8 @@ def view(
     except ModuleNotFoundError as error:
         raise missing_package(error) from error
     run = open_run(target, opening)
+    if edit and all(scene.bundle is None for scene in run.scenes):
+        raise UsageError(f"{target}: --edit corrects a map, and this is a scene. Give the --out of geoseg predict.")
     other = None if compare is None else open_run(compare, opening)
     server = start_server(MapView(run=run, other=other, edit=edit, click_model=click_model), port=port)
     print(f"{printable(run.title)}: {server.address}", flush=True)

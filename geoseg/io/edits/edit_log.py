@@ -38,7 +38,10 @@ EDITED_LAYER: Final = "edited"
 _PAINTS, _STATE = "paints", "edit_state"
 _VERSION = 1
 
-_BROKEN = (sqlite3.Error, ValueError, KeyError, TypeError, IndexError, shapely.errors.ShapelyError, GeosegError)
+_BROKEN = (
+    *(sqlite3.Error, LookupError, ArithmeticError, ValueError, TypeError, AttributeError, RecursionError),
+    *(shapely.errors.ShapelyError, GeosegError),
+)
 
 
 def read_log(path: Path) -> EditLog:
@@ -92,14 +95,14 @@ def _log(path: Path) -> EditLog:
         paint = Paint(
             area=shapely.from_wkb(wkb_of(blob)),
             code=None if code is None else int(code),
-            number=number,
+            number=int(number),
             kept=bool(kept),
         )
         paints.setdefault(ident, []).append(paint)
     return EditLog(
-        revision=state["revision"],
+        revision=int(state["revision"]),
         entries=tuple(_entry(row, paints) for row in rows),
-        next_number=state["next_number"],
+        next_number=int(state["next_number"]),
         next_fid=tuple(sorted((str(name), int(fid)) for name, fid in state["next_fid"].items())),
     )
 

@@ -123,10 +123,11 @@ class PolygonTable:
         shown = [name for name in _SHOWN if name in self.fields]
         with self._reading() as db:
             rows = self._inside(db, own, shown)
+            outlines = _polygons([row[1] for row in rows])
         if not rows:
             return b""
         ids = np.array([row[0] for row in rows], np.int64)
-        lonlat = self._lonlat(_polygons([row[1] for row in rows]))
+        lonlat = self._lonlat(outlines)
         pieces = cut_tile(lonlat, zoom=address.zoom, column=address.column, row=address.row, least_units2=_LEAST_UNITS2)
         if pieces is None:
             return b""
@@ -162,9 +163,7 @@ class PolygonTable:
         )
         with self._reading() as db:
             rows = db.execute(sql, (x, x, y, y)).fetchall()
-        if not rows:
-            return None
-        shapes = _polygons([row[1] for row in rows])
+            shapes = _polygons([row[1] for row in rows])
         hits = np.flatnonzero(shapely.covers(shapes, shapely.Point(x, y)))
         if not len(hits):
             return None
@@ -231,7 +230,7 @@ class PolygonTable:
         try:
             with read_only(self.path) as db:
                 yield db
-        except (sqlite3.Error, shapely.errors.GEOSException) as error:
+        except (sqlite3.Error, shapely.errors.ShapelyError, LookupError, TypeError) as error:
             raise SceneError(str(self.path), f"its polygons cannot be read ({error}).") from error
 
 

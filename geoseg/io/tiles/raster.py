@@ -33,6 +33,9 @@ from geoseg.io.tiles.address import MAX_ZOOM, Bounds, TileAddress
 MERCATOR: Final = CRS.from_epsg(3857)
 EQUAL_AREA: Final = CRS.from_epsg(6933)
 LONLAT: Final = CRS.from_epsg(4326)
+_MERCATOR_180: Final = CRS.from_string("+proj=merc +a=6378137 +b=6378137 +lon_0=180 +units=m +nadgrids=@null +no_defs")
+_EQUAL_AREA_180: Final = CRS.from_string("+proj=cea +lat_ts=30 +lon_0=180 +datum=WGS84 +units=m +no_defs")
+"""Both projections turned by half the Earth, for rasters that cross the antimeridian."""
 
 _HANDLES = 4
 _ZOOM_0_M = 78271.51696402048  # width of a pixel of the tile 0/0/0 of 512 px, metres
@@ -57,19 +60,35 @@ class Pixels:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EqualAreaGrid:
-    """A grid whose cells all have one area on the ground (EPSG:6933).
+    """A grid whose cells all have one area on the ground.
 
     Attributes:
+        crs: EPSG:6933, or the same turned by half the Earth.
         bounds: west, south, east and north in that CRS, metres.
         shape: rows and columns.
         pixel_m: root of the area of a cell, metres.
         full: True if it is as fine as the raster that it was laid over.
     """
 
+    crs: CRS
     bounds: Bounds
     shape: tuple[int, int]
     pixel_m: float
     full: bool
+
+    def lonlat(self, rows: slice, cols: slice) -> Bounds:
+        """Return west, south, east and north of a block of cells, degrees; west over east across the antimeridian."""
+        west, _, _, north = self.bounds
+        high, wide = self.pixel_m_by_axis
+        box = (west + cols.start * wide, north - rows.stop * high, west + cols.stop * wide, north - rows.start * high)
+        west, south, east, north = transform_bounds(self.crs, LONLAT, *box)
+        return west, south, east, north
+
+    @property
+    def pixel_m_by_axis(self) -> tuple[float, float]:
+        """Height and width of a cell, metres."""
+        west, south, east, north = self.bounds
+        return (north - south) / self.shape[0], (east - west) / self.shape[1]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,13 +149,17 @@ class TiledRaster:
     def _describe(self, dataset: Any) -> None:
         try:
             self.bounds: Bounds = transform_bounds(dataset.crs, LONLAT, *dataset.bounds, densify_pts=21)
+            crosses = self.bounds[0] > self.bounds[2]
+            mercator, self._equal_area = (_MERCATOR_180, _EQUAL_AREA_180) if crosses else (MERCATOR, EQUAL_AREA)
             transform, _, _ = calculate_default_transform(
-                dataset.crs, MERCATOR, dataset.width, dataset.height, *dataset.bounds
+                dataset.crs, mercator, dataset.width, dataset.height, *dataset.bounds
             )
             equal, _, _ = calculate_default_transform(
-                dataset.crs, EQUAL_AREA, dataset.width, dataset.height, *dataset.bounds
+                dataset.crs, self._equal_area, dataset.width, dataset.height, *dataset.bounds
             )
-            self._equal_bounds: Bounds = transform_bounds(dataset.crs, EQUAL_AREA, *dataset.bounds, densify_pts=21)
+            self._equal_bounds: Bounds = transform_bounds(
+                dataset.crs, self._equal_area, *dataset.bounds, densify_pts=21
+            )
         except (RasterioError, CRSError) as error:
             raise SceneError(self.name, f"it has no place on a web map ({reason(error)}).") from error
         self._pixel_m: float = max(abs(equal.a), 1e-6)
@@ -180,16 +203,25 @@ class TiledRaster:
         """
         if not overlaps(bounds, self.bounds):
             return None
-        asked = transform_bounds(LONLAT, EQUAL_AREA, *bounds)
         own = self._equal_bounds
-        west, south = max(asked[0], own[0]), max(asked[1], own[1])
-        east, north = min(asked[2], own[2]), min(asked[3], own[3])
+        asked = [transform_bounds(LONLAT, self._equal_area, *part) for part in self._shared(bounds)]
+        west, south = max(min(box[0] for box in asked), own[0]), max(asked[0][1], own[1])
+        east, north = min(max(box[2] for box in asked), own[2]), min(asked[0][3], own[3])
         if not (west < east and south < north):
             return None
         step = max(self._pixel_m / 2, max(east - west, north - south) / most_px)
         shape = max(1, round((north - south) / step)), max(1, round((east - west) / step))
         side = float(np.sqrt((east - west) * (north - south) / (shape[0] * shape[1])))
-        return EqualAreaGrid(bounds=(west, south, east, north), shape=shape, pixel_m=side, full=step <= self._pixel_m)
+        full = step <= self._pixel_m
+        return EqualAreaGrid(
+            crs=self._equal_area, bounds=(west, south, east, north), shape=shape, pixel_m=side, full=full
+        )
+
+    def _shared(self, bounds: Bounds) -> list[Bounds]:
+        """Cut an extent into its parts on either side of the antimeridian that the raster reaches."""
+        _, south, _, north = bounds
+        pairs = [(max(a[0], b[0]), min(a[1], b[1])) for a in _spans(bounds) for b in _spans(self.bounds)]
+        return [(west, south, east, north) for west, east in pairs if west < east]
 
     def on_grid(self, grid: EqualAreaGrid) -> Pixels:
         """Read the nearest pixel for each cell of a grid.
@@ -197,7 +229,7 @@ class TiledRaster:
         Raises:
             SceneError: the file is damaged there.
         """
-        return self._read(grid.bounds, EQUAL_AREA, grid.shape, "nearest")
+        return self._read(grid.bounds, grid.crs, grid.shape, "nearest")
 
     def close(self) -> None:
         """Close the handles that no thread uses, and the others as soon as they come back; reading opens anew."""

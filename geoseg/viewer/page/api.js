@@ -20,6 +20,17 @@ export class Refused extends Error {
   }
 }
 
+// Counts what was asked for last, so that a late answer to an earlier question is dropped.
+export class Turns {
+  #last = 0;
+
+  // Returns a function that says whether nothing else was asked for since.
+  take() {
+    const mine = ++this.#last;
+    return () => mine === this.#last;
+  }
+}
+
 async function answer(response) {
   const body = await response.json().catch(() => ({}));
   if (!response.ok) throw new Refused(response.status, body.detail ?? `error ${response.status}`);

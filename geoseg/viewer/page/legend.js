@@ -1,6 +1,7 @@
 // Colours of classes and percentages, and the area of each class in view.
 
 import { get } from "./api.js";
+import { wrapped } from "./maps.js";
 import { area, element, share } from "./words.js";
 
 let running = null;
@@ -47,12 +48,13 @@ export async function countAreas(state, map) {
   running?.abort();
   running = new AbortController();
   const bounds = map.getBounds();
-  const clip = (value, most) => Math.min(most, Math.max(-most, value));
+  const [west, east] = [bounds.getWest(), bounds.getEast()];
+  const [clipped, around] = [(value) => Math.min(85, Math.max(-85, value)), east - west >= 360];
   const query = new URLSearchParams({
-    west: clip(bounds.getWest(), 180),
-    south: clip(bounds.getSouth(), 85),
-    east: clip(bounds.getEast(), 180),
-    north: clip(bounds.getNorth(), 85),
+    west: around ? -180 : wrapped(west),
+    south: clipped(bounds.getSouth()),
+    east: around ? 180 : wrapped(east),
+    north: clipped(bounds.getNorth()),
   });
   let counted;
   try {

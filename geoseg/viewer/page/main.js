@@ -1,6 +1,6 @@
 // Opens the view: reads what there is, makes the maps and the panel, and keeps them in step.
 
-import { get } from "./api.js";
+import { get, Turns } from "./api.js";
 import { Compare } from "./compare.js";
 import { Edits } from "./edits.js";
 import { showLayers } from "./layers.js";
@@ -18,7 +18,6 @@ const state = {
   layers: {}, // by id: visible, opacity
   compare: "off",
   tool: null, // name of the editing tool that takes clicks
-  revision: "0", // version of the files that are drawn; a new one makes the maps ask again
   layerList() {
     return this.facts.changes ? [...this.facts.rasters, this.facts.changes] : this.facts.rasters;
   },
@@ -33,6 +32,7 @@ let compare;
 let edits = null; // tools that correct the map, with --edit
 let align = null; // brings the second map to the ground of the first
 let footprints = null;
+const opening = new Turns();
 
 // Bring both maps to what the panel says.
 function apply() {
@@ -77,35 +77,40 @@ async function openLeft(shown) {
 // The map on the left shows the other run only when runs are compared.
 async function drawLeft() {
   const runs = state.compare === "runs" && state.other;
-  await panes.b.show(runs ? "b" : "a", state.scene, runs ? state.other : state.facts, state.revision);
+  await (runs ? panes.b.show("b", state.scene, state.other) : panes.b.show("a", state.scene, state.facts));
 }
 
 async function openScene(scene, { fly = true } = {}) {
   document.body.dataset.state = "loading";
-  state.scene = scene;
-  state.facts = await get(`api/a/${scene}`);
-  state.revision = state.facts.version;
-  state.other = state.view.compare ? await get(`api/b/${scene}`).catch(() => null) : null;
+  const latest = opening.take(); // of two scenes that are chosen in a row the second is shown
+  const facts = await get(`api/a/${scene}`).catch((error) => {
+    if (latest()) throw error;
+  });
+  const other = state.view.compare ? await get(`api/b/${scene}`).catch(() => null) : null;
+  if (!latest()) return;
+  Object.assign(state, { scene, facts, other });
   const classes = state.facts.rasters.find((entry) => entry.id === "classes");
   if (state.other?.legend.length && classes) {
-    state.facts.changes = { id: "changes", label: "Changes", kind: "changes", opacity: 0.9, visible: true, bounds: classes.bounds, min_zoom: 0, max_zoom: classes.max_zoom };
+    state.facts.changes = { id: "changes", label: "Changes", kind: "changes", opacity: 0.9, visible: true, bounds: classes.bounds, min_zoom: 0, max_zoom: classes.max_zoom, version: `${state.facts.version}-${state.other.version}` };
   }
   state.facts.polygons.forEach((entry, place) => (entry.visible = place === 0));
   for (const layer of [...state.layerList(), ...state.facts.polygons]) {
     state.layers[layer.id] ??= { visible: layer.visible, opacity: layer.opacity ?? 1 };
   }
   objects.clear();
-  if (fly) panes.a.map.fitBounds([state.facts.bounds.slice(0, 2), state.facts.bounds.slice(2)], { animate: false, padding: padding(), maxZoom: 21 });
-  await panes.a.show("a", scene, state.facts, state.revision);
-  if (panes.b) await drawLeft();
+  if (fly) panes.a.fit(state.facts.bounds, { animate: false, padding: padding(), maxZoom: 21 });
+  await panes.a.show("a", scene, state.facts);
+  if (panes.b && latest()) await drawLeft();
+  if (!latest()) return;
   if (footprints) panes.a.showFootprints(footprints);
   if (edits) await edits.load();
+  if (!latest()) return;
   showLayers(state, apply);
   showLegend(state);
   showFacts();
   apply();
   await Promise.all([places.load(), countAreas(state, panes.a.map)]);
-  document.body.dataset.state = "ready";
+  if (latest()) document.body.dataset.state = "ready";
 }
 
 function padding() {

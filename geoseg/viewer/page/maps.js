@@ -13,6 +13,11 @@ function background() {
   return dark.matches ? GROUND.dark : GROUND.light;
 }
 
+// Bring a longitude to the range from -180 to 180.
+export function wrapped(longitude) {
+  return Math.abs(longitude) <= 180 ? longitude : ((((longitude + 180) % 360) + 360) % 360) - 180;
+}
+
 export function tilesOf(run, scene, layer, revision) {
   return absolute(`tiles/${run}/${scene}/${layer}/{z}/{x}/{y}?r=${revision}`).replaceAll("%7B", "{").replaceAll("%7D", "}");
 }
@@ -52,13 +57,14 @@ export class MapPane {
   }
 
   // Show a scene of a run: its rasters from the lowest to the highest, then polygons.
-  async show(run, scene, facts, revision) {
+  // A new version of the files makes the map ask again.
+  async show(run, scene, facts) {
     const style = this.emptyStyle();
-    for (const raster of facts.rasters) addRaster(style, run, scene, raster, revision);
-    if (facts.changes) addRaster(style, "a", scene, facts.changes, revision);
-    for (const polygons of facts.polygons) addPolygons(style, run, scene, polygons, facts.legend, revision);
+    for (const raster of facts.rasters) addRaster(style, run, scene, raster, facts.version);
+    if (facts.changes) addRaster(style, "a", scene, facts.changes, facts.changes.version);
+    for (const polygons of facts.polygons) addPolygons(style, run, scene, polygons, facts.legend, facts.version);
     this.map.setStyle(style, { diff: false });
-    this.facts = facts;
+    this.run = run; // whose polygons a click chooses
     await new Promise((done) => this.map.once("styledata", done));
   }
 
@@ -99,10 +105,16 @@ export class MapPane {
     if (this.map.getLayer(`${id}-line`)) this.map.setPaintProperty(`${id}-line`, "line-opacity", opacity);
   }
 
+  // Fit the map to bounds, which may cross the antimeridian.
+  fit([west, south, east, north], options) {
+    this.map.setRenderWorldCopies(west > east);
+    this.map.fitBounds([[west, south], [west > east ? east + 360 : east, north]], options);
+  }
+
   fly(bounds, most = 22) {
     const small = matchMedia("(max-width: 720px)").matches;
     const padding = small ? { top: 40, left: 30, right: 30, bottom: innerHeight * 0.4 } : 60;
-    this.map.fitBounds([bounds.slice(0, 2), bounds.slice(2)], { padding, maxZoom: most, animate: !still.matches, duration: 700 });
+    this.fit(bounds, { padding, maxZoom: most, animate: !still.matches, duration: 700 });
   }
 }
 

@@ -1,6 +1,7 @@
 // Polygons: hover, choose, attributes, search by id.
 
-import { get } from "./api.js";
+import { get, Turns } from "./api.js";
+import { wrapped } from "./maps.js";
 import { certainty, element, say, value, warn } from "./words.js";
 
 export class Objects {
@@ -10,6 +11,7 @@ export class Objects {
     this.chosen = null;
     this.hovered = null;
     this.listeners = [];
+    this.turns = new Turns();
     this.listen(panes.a);
     document.getElementById("search").addEventListener("submit", (event) => {
       event.preventDefault();
@@ -46,7 +48,7 @@ export class Objects {
     pane.map.on("click", (event) => {
       if (this.state.tool) return;
       const feature = this.under(pane, event.point);
-      if (feature) this.choose(feature.layer.id.replace(/-fill$/, ""), Number(feature.id));
+      if (feature) this.choose(feature.layer.id.replace(/-fill$/, ""), Number(feature.id), { run: pane.run });
       else if (this.layer && this.state.layers[this.layer].visible) this.clear();
     });
   }
@@ -68,35 +70,37 @@ export class Objects {
     if (!this.chosen) return;
     const key = { source: `${this.chosen.layer}-source`, sourceLayer: "polygons", id: this.chosen.row };
     for (const pane of Object.values(this.panes)) {
-      if (pane.map.getSource(key.source)) pane.map.setFeatureState(key, { chosen: on });
+      if (pane.run === this.chosen.run && pane.map.getSource(key.source)) pane.map.setFeatureState(key, { chosen: on });
     }
   }
 
-  async choose(layer, row, { fly = false } = {}) {
-    let found;
+  // run: "b" for a polygon of the other run
+  async choose(layer, row, { fly = false, run = "a" } = {}) {
+    const latest = this.turns.take();
     try {
-      found = await get(`api/a/${this.state.scene}/${layer}/polygon?row=${row}`);
+      const found = await get(`api/${run}/${this.state.scene}/${layer}/polygon?row=${row}`);
+      if (latest()) this.shown(layer, found, { fly, run });
     } catch (error) {
-      warn(error.message);
-      return;
+      if (latest()) warn(error.message);
     }
-    this.shown(layer, found, fly);
   }
 
   // Choose the polygon under the middle of the map.
   async middle() {
     if (!this.layer) return;
     const { lng, lat } = this.panes.a.map.getCenter();
+    const [layer, latest] = [this.layer, this.turns.take()];
     try {
-      this.shown(this.layer, await get(`api/a/${this.state.scene}/${this.layer}/at?lon=${lng}&lat=${lat}`), false);
+      const found = await get(`api/a/${this.state.scene}/${layer}/at?lon=${wrapped(lng)}&lat=${lat}`);
+      if (latest()) this.shown(layer, found);
     } catch {
-      say("No polygon under the middle of the map");
+      if (latest()) say("No polygon under the middle of the map");
     }
   }
 
-  shown(layer, found, fly) {
+  shown(layer, found, { fly = false, run = "a" } = {}) {
     this.mark(false);
-    this.chosen = { layer, row: found.row, bounds: found.bounds, attributes: found.attributes };
+    this.chosen = { run, layer, row: found.row, bounds: found.bounds, attributes: found.attributes };
     this.mark(true);
     const body = document.querySelector("#attributes tbody");
     body.replaceChildren();
@@ -107,13 +111,15 @@ export class Objects {
     }
     document.getElementById("attributes").hidden = false;
     document.getElementById("object-empty").hidden = true;
-    document.getElementById("object-title").textContent = `Object ${found.row}`;
-    say(`Object ${found.row}: ${found.attributes.class_name ?? ""} ${value("area_m2", found.attributes.area_m2)}`);
+    const title = `Object ${found.row}${run === "b" ? " of the other run" : ""}`;
+    document.getElementById("object-title").textContent = title;
+    say(`${title}: ${found.attributes.class_name ?? ""} ${value("area_m2", found.attributes.area_m2)}`);
     if (fly) this.panes.a.fly(found.bounds);
     for (const listener of this.listeners) listener(this.chosen);
   }
 
   clear() {
+    this.turns.take();
     this.mark(false);
     this.chosen = null;
     document.getElementById("attributes").hidden = true;
@@ -126,11 +132,13 @@ export class Objects {
     if (!/^[0-9]{1,15}$/.test(text)) return warn("An id is a whole number.");
     const fields = this.state.facts.polygons.find((entry) => entry.id === this.layer)?.fields ?? [];
     const asked = fields.includes("object_id") ? ["object_id", "row"] : ["row"];
+    const [layer, latest] = [this.layer, this.turns.take()];
     for (const name of asked) {
       try {
-        this.shown(this.layer, await get(`api/a/${this.state.scene}/${this.layer}/polygon?${name}=${text}`), true);
-        return undefined;
+        const found = await get(`api/a/${this.state.scene}/${layer}/polygon?${name}=${text}`);
+        return latest() ? this.shown(layer, found, { fly: true }) : undefined;
       } catch (error) {
+        if (!latest()) return undefined;
         if (error.status !== 404) return warn(error.message);
       }
     }

@@ -1,6 +1,6 @@
 // The least certain places, the worst first, and the walk from one to the next.
 
-import { get } from "./api.js";
+import { get, Turns } from "./api.js";
 import { area, certainty, element, say } from "./words.js";
 
 export class Places {
@@ -10,14 +10,17 @@ export class Places {
     this.objects = objects;
     this.list = document.getElementById("places-list");
     this.at = -1;
+    this.turns = new Turns();
     document.getElementById("next").addEventListener("click", () => this.step(1));
     document.getElementById("previous").addEventListener("click", () => this.step(-1));
     document.getElementById("least-m2").addEventListener("change", () => this.load());
   }
 
   async load() {
+    const latest = this.turns.take();
     const least = Math.max(0, Number(document.getElementById("least-m2").value) || 0);
     const found = await get(`api/a/${this.state.scene}/least?most=200&least_m2=${Math.min(least, 1e12)}`).catch(() => ({ places: [] }));
+    if (!latest()) return;
     this.layer = found.layer;
     this.places = found.places;
     this.at = -1;

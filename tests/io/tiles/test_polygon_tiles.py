@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
+from math import asinh, pi, radians, tan
 from pathlib import Path
 
 import geopandas
@@ -123,4 +126,27 @@ def test_many_columns_and_odd_names_do_no_harm(tmp_path: Path):
     odd = PolygonTable(tmp_path / "odd.gpkg", "nothing")
     (place,) = odd.least_certain(most=5, hidden=[], least_m2=0)
     assert place.attributes["select"] == "x"
-    assert odd.tile(TileAddress(10, 537, 350)) != b"" or odd.at(9.05, 48.05) is not None
+    found = odd.at(9.05, 48.05)
+    assert found is not None
+    assert found.attributes == {'a"b; DROP TABLE x': 1, "select": "x", "confidence": 0.5}
+    decoded = mapbox_vector_tile.decode(odd.tile(TileAddress(5, 16, 11)))
+    (feature,) = decoded["polygons"]["features"]
+    assert feature["properties"] == {"confidence": 0.5}
+
+
+@pytest.mark.parametrize(
+    "blob", [b"", b"GP", b"GP\0\1\0\0\0\0", b"GP\0\x03" + bytes(36) + b"\1\3\0\0\0\xff\xff", "text", 7]
+)
+def test_a_damaged_outline_is_refused(table: PolygonTable, blob: object):
+    frame = frame_of(table).to_crs(4326)
+    point = frame.representative_point().iloc[3]
+    with closing(sqlite3.connect(table.path)) as db, db:
+        for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
+            db.execute(f'DROP TRIGGER "{name}"')
+        db.execute("UPDATE objects SET geom = ?", (blob,))
+    with pytest.raises(SceneError, match=r"a\.gpkg"):
+        table.at(point.x, point.y)
+    zoom = 17
+    x, y = (point.x + 180) / 360 * 2**zoom, (1 - asinh(tan(radians(point.y))) / pi) / 2 * 2**zoom
+    with pytest.raises(SceneError, match=r"a\.gpkg"):
+        table.tile(TileAddress(zoom, int(x), int(y)))
