@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from geoseg.core.text import printable
 from geoseg.core.types.json_value import UntypedDict
-from geoseg.errors import GeosegError
+from geoseg.errors import GeosegError, SceneError
 from geoseg.io.tiles.address import MAX_ZOOM, TILE_SIDES, TileAddress
 from geoseg.io.tiles.polygons import MVT, Polygon, PolygonTable
 from geoseg.viewer import describe
@@ -174,7 +174,7 @@ def _add_tiles(app: FastAPI, view: MapView, gate: Gate) -> None:
             else:
                 picture = raster_tile(layers, layer, asked.address, asked.side_px)
             if picture is None:
-                raise HTTPException(404)
+                raise _missing(layers, layer)
             return Response(picture.content, media_type=picture.media_type, headers=_CACHED)
 
         return await gate.run(request, work)
@@ -190,8 +190,13 @@ def _add_tiles(app: FastAPI, view: MapView, gate: Gate) -> None:
 def _table(layers: SceneLayers, name: str) -> PolygonTable:
     table = layers.polygons.get(name)
     if table is None:
-        raise HTTPException(404)
+        raise _missing(layers, name)
     return table
+
+
+def _missing(layers: SceneLayers, name: str) -> Exception:
+    """Return the refusal of a layer that is not there, or that cannot be read."""
+    return SceneError(name, "; ".join(layers.notes)) if name in layers.refused else HTTPException(404)
 
 
 def _add_questions(app: FastAPI, view: MapView, gate: Gate) -> None:

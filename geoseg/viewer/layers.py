@@ -79,6 +79,7 @@ class SceneLayers:
         bounds: west, south, east and north, degrees.
         facts: what the run record says: name and text.
         notes: what is not shown, and why.
+        refused: ids of layers that cannot be read.
         version: changes when a file of them does, so that browsers ask for tiles again.
     """
 
@@ -89,6 +90,7 @@ class SceneLayers:
     bounds: Bounds
     facts: tuple[tuple[str, str], ...] = ()
     notes: tuple[str, ...] = ()
+    refused: frozenset[str] = frozenset()
     version: str = "0"
 
     def close(self) -> None:
@@ -104,6 +106,7 @@ class _Making:
     rasters: dict[str, RasterView] = field(default_factory=dict)
     polygons: dict[str, PolygonTable] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    refused: set[str] = field(default_factory=set)
 
 
 def scene_layers(uri: str, options: OpenOptions) -> SceneLayers:
@@ -155,6 +158,7 @@ def bundle_layers(bundle: Bundle, options: OpenOptions) -> SceneLayers:
             try:
                 making.polygons[role] = PolygonTable(path, role)
             except GeosegError as error:
+                making.refused.add(role)
                 making.notes.append(printable(str(error)))
     return SceneLayers(
         name=printable(bundle.stem),
@@ -164,6 +168,7 @@ def bundle_layers(bundle: Bundle, options: OpenOptions) -> SceneLayers:
         bounds=classes.bounds,
         facts=tuple(_facts(record)),
         notes=tuple(making.notes),
+        refused=frozenset(making.refused),
     )
 
 
@@ -198,6 +203,7 @@ def _add_percent(making: _Making, layer: RasterLayer, path: Path) -> None:
     try:
         raster = open_layer(path)
     except GeosegError as error:
+        making.refused.add(layer.name)
         making.notes.append(printable(str(error)))
         return
     making.rasters[layer.name] = RasterView(

@@ -67,7 +67,9 @@ def view(
         raise missing_package(error) from error
     run = open_run(target, opening)
     if edit and all(scene.bundle is None for scene in run.scenes):
-        raise UsageError(f"{target}: --edit corrects a map, and this is a scene. Give the --out of geoseg predict.")
+        raise UsageError(
+            f"{target}: --edit corrects a map, and this is a scene. Run geoseg predict, and give its folder."
+        )
     other = None if compare is None else open_run(compare, opening)
     server = start_server(MapView(run=run, other=other, edit=edit, click_model=click_model), port=port)
     print(f"{printable(run.title)}: {server.address}", flush=True)
