@@ -18,6 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from make_authors_references import Forward, Networks, call, importing, torchseg, write
 from torch import Tensor, nn
@@ -116,6 +117,21 @@ def _torchseg_psanet(clones: Path) -> tuple[nn.Module, Forward]:
     for attention in (network.psa_layer.collect_attention, network.psa_layer.distribute_attention):
         attention[1].conv = nn.Conv2d(512, 64, 1, bias=False)
     return network, forward
+
+
+def _meetps(file: str, network: str) -> Callable[[Path], tuple[nn.Module, Forward]]:
+    def make(clones: Path) -> tuple[nn.Module, Forward]:
+        folder = clones / "meetshah1995+pytorch-semseg" / "ptsemseg" / "models"
+        names: dict[str, Any] = {
+            "torch": torch, "nn": nn, "F": functional, "functools": functools, "np": np, "cross_entropy2d": print,
+        }  # fmt: skip
+        for each in ("utils", file):
+            module = ast.parse((folder / f"{each}.py").read_text())
+            kept = [part for part in module.body if isinstance(part, ast.ClassDef | ast.FunctionDef)]
+            exec(compile(ast.Module(kept, []), file, "exec"), names)  # noqa: S102 - the clone's own module
+        return names[network](CLASSES), _turned
+
+    return make
 
 
 def _jfzhang(backbone: str) -> Callable[[Path], tuple[nn.Module, Forward]]:
@@ -223,6 +239,8 @@ NETWORKS: Networks = {
     ),
     "jfzhang_deeplabv3plus_xception": ("deeplabv3plus_xception65", _jfzhang("xception")),
     "jfzhang_deeplabv3plus_drn": ("deeplabv3plus", _jfzhang("drn")),
+    "meetps_segnet": ("segnet", _meetps("segnet", "segnet")),
+    "meetps_fcn8s": ("fcn8s", _meetps("fcn", "fcn8s")),
     "semseg_psanet": ("psanet_r50", _psanet(mask_h=7, mask_w=7)),
     "semseg_psanet_compact": ("psanet_r50", _psanet(compact=True, mask_h=5, mask_w=7)),
     "semseg_psanet_distribute": ("psanet_r50", _psanet(psa_type=1, mask_h=9, mask_w=13, shrink_factor=1)),

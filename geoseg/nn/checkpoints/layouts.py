@@ -17,7 +17,7 @@ from geoseg.nn.checkpoints import (
     torchvision,
     unet,
 )
-from geoseg.nn.checkpoints.frameworks import guanfuchen, semseg, torchseg, vedaseg, zijundeng
+from geoseg.nn.checkpoints.frameworks import guanfuchen, meetps, semseg, torchseg, vedaseg, zijundeng
 from geoseg.nn.checkpoints.layout import Layout
 from geoseg.nn.checkpoints.mmseg import decoders, layouts
 
@@ -39,6 +39,7 @@ LAYOUTS: tuple[Layout, ...] = tuple(
         deeplabs,
         zijundeng,
         guanfuchen,
+        meetps,
         vedaseg,
         instance,
         interactive,

@@ -84,27 +84,38 @@ UNET = Layout(
     bgr=True,
 )
 _LAYERS = tuple((layer, part) for layer in range(3) for part in range(2))
-SEGNET = Layout(
-    source=_SOURCE,
-    networks={"segnet": {"last": "norm"}},
-    required=(r"^down5\.conv3\.cbr_seq\.0\.weight$", r"^up5\.conv3\.cbr_seq\.0\.weight$", r"^up1\.conv2\.cbr_seq\.1\."),
-    forbidden=(r"\.conv4\.",),
-    renames=(
-        (r"^up1\.conv1\.cbr_seq\.", "body.up.4.0."),
-        (r"^up1\.conv2\.cbr_seq\.", "body.up.4.1."),
-        *(
-            (rf"^down(\d)\.conv{layer + 1}\.cbr_seq\.{part}\.", rf"body.down.<\1-1>.{3 * layer + part}.")
-            for layer, part in _LAYERS
+
+
+def segnet(source: str, unit: str) -> Layout:
+    """Describe a SegNet whose convolutions, norms and activations are sequences of one name."""
+    return Layout(
+        source=source,
+        networks={"segnet": {"last": "norm"}},
+        required=(
+            rf"^down5\.conv3\.{unit}\.0\.weight$",
+            rf"^up5\.conv3\.{unit}\.0\.weight$",
+            rf"^up1\.conv2\.{unit}\.1\.",
         ),
-        *(
-            (rf"^up(\d)\.conv{layer + 1}\.cbr_seq\.{part}\.", rf"body.up.<5-\1>.{3 * layer + part}.")
-            for layer, part in _LAYERS
+        forbidden=(r"\.conv4\.",),
+        renames=(
+            (rf"^up1\.conv1\.{unit}\.", "body.up.4.0."),
+            (rf"^up1\.conv2\.{unit}\.", "body.up.4.1."),
+            *(
+                (rf"^down(\d)\.conv{layer + 1}\.{unit}\.{part}\.", rf"body.down.<\1-1>.{3 * layer + part}.")
+                for layer, part in _LAYERS
+            ),
+            *(
+                (rf"^up(\d)\.conv{layer + 1}\.{unit}\.{part}\.", rf"body.up.<5-\1>.{3 * layer + part}.")
+                for layer, part in _LAYERS
+            ),
         ),
-    ),
-    classifier="up1.conv2.cbr_seq.0.weight",
-    scaling="centred",
-    bgr=True,
-)
+        classifier=f"up1.conv2.{unit}.0.weight",
+        scaling="centred",
+        bgr=True,
+    )
+
+
+SEGNET = segnet(_SOURCE, "cbr_seq")
 DEEPLAB = Layout(
     source=_SOURCE,
     networks={"deeplabv2_r101": {"scales": (), "align_corners": True}},
