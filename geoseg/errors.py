@@ -94,6 +94,10 @@ class ResourceError(GeosegError, RuntimeError):
     exit_code = 5
 
 
+class DeviceError(ResourceError):
+    """The GPU failed: nothing runs on it any more in this process; finished work is kept."""
+
+
 class WriteError(ResourceError, OSError):
     """A file could not be written completely; nothing was created at its final path."""
 

@@ -56,14 +56,18 @@ def tiny_card(**changes: Any) -> ModelCard:
     return ModelCard(**(facts | changes))
 
 
-@pytest.fixture(scope="session")
-def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model file with random weights, seeded: its maps are nonsense, but the same nonsense every time."""
+def write_tiny_model(path: Path) -> Path:
+    """Write a model file with random weights, seeded: its maps are nonsense, but the same nonsense every time."""
     torch.manual_seed(7)
     network = nn.build("unet", 3, 3, width=4, depth=2)
-    path = tmp_path_factory.mktemp("model") / "tiny.safetensors"
     write_model(path, {name: tensor.numpy() for name, tensor in network.state_dict().items()}, tiny_card())
     return path
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model file with random weights, the same every time."""
+    return write_tiny_model(tmp_path_factory.mktemp("model") / "tiny.safetensors")
 
 
 WriteModel = Callable[..., Path]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -14,7 +16,7 @@ import torch
 from geoseg.core.card import ModelCard
 from geoseg.core.tiling import Block
 from geoseg.core.types.json_value import UntypedDict
-from geoseg.errors import GeosegError, ModelError, WriteError
+from geoseg.errors import DeviceError, GeosegError, ModelError, WriteError
 from geoseg.io.labels.area_of_interest import Mask, read_area
 from geoseg.io.polygons.ogr_file import silence_ogr
 from geoseg.io.raster.open_options import OpenOptions
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 T = TypeVar("T")
 
+_log = logging.getLogger(__name__)
 BLOCKS_AT_ONCE = 2
 """Blocks in a worker at once: one is read while the network works on the other."""
 _OPEN_SCENES = 16
@@ -100,7 +103,10 @@ _FINISHING = threading.Lock()
 
 
 def _plainly(call: Callable[P, T]) -> Callable[P, T]:
-    """Raise errors of geoseg without their cause, since a GDAL error could not be unpickled by the client."""
+    """Raise errors of geoseg without their cause, since a GDAL error could not be unpickled by the client.
+
+    A worker whose GPU failed ends, and its nanny starts another: the cluster tries the task again there.
+    """
 
     @wraps(call)
     def plain(*args: P.args, **kwargs: P.kwargs) -> T:
@@ -108,10 +114,23 @@ def _plainly(call: Callable[P, T]) -> Callable[P, T]:
             return call(*args, **kwargs)
         except GeosegError as error:
             reported = error
+        if isinstance(reported, DeviceError) and _is_started_again():
+            _log.error("%s: this worker ends and is started again", reported)
+            os._exit(1)
         reported.__cause__ = reported.__context__ = None
         raise reported
 
     return plain
+
+
+def _is_started_again() -> bool:
+    """Return True in a worker process that a nanny starts again when it ends."""
+    from distributed import get_worker  # noqa: PLC0415 - slow to import, and loaded where a worker is
+
+    try:
+        return bool(getattr(get_worker(), "nanny", None))
+    except ValueError:  # not in a worker
+        return False
 
 
 @_plainly

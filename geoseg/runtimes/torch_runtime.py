@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from geoseg.errors import ResourceError, UsageError
+from geoseg.errors import DeviceError, ResourceError, UsageError
 from geoseg.runtimes.registry import RuntimeRequest
 from geoseg.runtimes.runtime import PROBABILITIES, Answer, ModelPackage, RuntimeInfo, joined
 
@@ -73,12 +73,18 @@ class TorchRuntime:
 
         Raises:
             ResourceError: not even one tile fits the device's memory.
+            DeviceError: the GPU failed.
         """
         try:
             return self._forward(tiles)
         except RuntimeError as error:
             if not _is_out_of_memory(error):
-                raise
+                if (cause := _device_fault(error)) is None:
+                    raise
+                raise DeviceError(
+                    f"{self.info.device}: the GPU failed ({cause}). Run the same command again: it goes on where it "
+                    "stopped; or pass --device cpu."
+                ) from error
             torch.cuda.empty_cache()
             if len(tiles) == 1:
                 side = tiles.shape[-1]
@@ -133,3 +139,12 @@ def make(package: ModelPackage, request: RuntimeRequest) -> TorchRuntime:
 def _is_out_of_memory(error: RuntimeError) -> bool:
     """Return True if an error means that memory ran out: CUDA has a type for it, the CPU's allocator only a message."""
     return isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)
+
+
+def _device_fault(error: RuntimeError) -> str | None:
+    """Return what CUDA says of its failure; None if the error is not CUDA's.
+
+    After such an error, unlike after too little memory, every later call of the process fails too.
+    """
+    first = str(error).split("\n", 1)[0]
+    return first if any(word in first for word in ("CUDA error", "CUBLAS_STATUS_", "CUDNN_STATUS_")) else None

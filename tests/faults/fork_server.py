@@ -10,6 +10,7 @@ one processor, so that no library keeps threads, which a fork would lack.
 from __future__ import annotations
 
 import ctypes
+import functools
 import gc
 import importlib
 import json
@@ -26,12 +27,21 @@ import geoseg
 LIMIT_S = 60
 
 
+@functools.cache
+def commands() -> Any:
+    """Make the commands of ``geoseg`` once: that takes as long as a small run."""
+    import typer
+
+    from geoseg.cli.main import app
+
+    return typer.main.get_command(app)
+
+
 def command(argv: list[str]) -> int:
     """Run a command as ``geoseg`` does."""
-    from geoseg.cli.main import app
     from geoseg.process.command import run_command
 
-    return run_command(lambda: app(args=argv, standalone_mode=False), debug=False)
+    return run_command(lambda: commands().main(args=argv, standalone_mode=False), debug=False)
 
 
 def redirect(path: str) -> None:

@@ -8,19 +8,25 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from injection import FAIL_ONCE, FULL_FROM_HERE, KILL, SHORT_WRITE, TERMINATE, Ended, Fault, FaultServer
-from small_runs import HISTORY, SmallRun
+from small_runs import HISTORY, NAMES, SmallRun
 
 from geoseg.archive.check import check_output
 from geoseg.errors import UsageError
 
+CASES = [
+    (name, replacing)
+    for name in NAMES
+    for replacing in ([False, True] if name in {"predict", "vectorise"} else [False])
+]
+"""Each small run, and whether it replaces an output."""
 CODES = {FAIL_ONCE: {0, 5}, FULL_FROM_HERE: {0, 5}, SHORT_WRITE: {0}, KILL: {-9}, TERMINATE: {0, 143}}
 """Exit codes that a run may have after a fault of each kind; an archive may also have failed scenes (7)."""
 
 
-def every_call(calls: int, step: int = 1, first: int = 0) -> Iterator[Fault]:
-    """Let one call after the other fail: with EIO and ENOSPC in turn."""
+def every_call(calls: int, step: int = 1, first: int = 0, *, swapped: bool = False) -> Iterator[Fault]:
+    """Let one call after the other fail: with EIO and ENOSPC in turn; the other way round if swapped."""
     for nth in range(first, calls, step):
-        yield Fault(nth=nth, mode=FAIL_ONCE, error=(errno.EIO, errno.ENOSPC)[nth // step % 2])
+        yield Fault(nth=nth, mode=FAIL_ONCE, error=(errno.EIO, errno.ENOSPC)[(nth // step + swapped) % 2])
 
 
 def full_disks(calls: int, step: int) -> Iterator[Fault]:

@@ -12,16 +12,11 @@ from pathlib import Path
 import pytest
 from injection import Fault, FaultServer
 from small_runs import NAMES, SmallRun
-from sweeps import Sweep, every_call, full_disks, short_writes
+from sweeps import CASES, Sweep, every_call, full_disks, short_writes
 
 STEP = {"predict": 93, "vectorise": 49, "archive": 211, "train": 37}
 """Every so many calls fail in the quick test: about four of each run."""
 Kind = Callable[[int, int], Iterable[Fault]]
-CASES = [
-    (name, replacing)
-    for name in NAMES
-    for replacing in ([False, True] if name in {"predict", "vectorise"} else [False])
-]
 
 
 def each_call(calls: int, step: int) -> Iterable[Fault]:

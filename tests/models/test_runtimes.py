@@ -15,7 +15,7 @@ import torch
 from conftest import tiny_card
 from torch import nn
 
-from geoseg.errors import ModelError, ResourceError, UsageError
+from geoseg.errors import DeviceError, ModelError, ResourceError, UsageError
 from geoseg.inference.receptive_field import influence
 from geoseg.io.weights.model_file import read_model, write_model
 from geoseg.models.model import Model, load_model
@@ -103,6 +103,41 @@ def test_a_cpu_that_is_out_of_memory_is_said_so(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(runtime, "_forward", exhausted)
     with pytest.raises(ResourceError, match="--tile-px"):
         runtime.run(tiles(2))
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "CUDA error: an illegal memory access was encountered\nCUDA kernel errors might be asynchronously reported",
+        "cuDNN error: CUDNN_STATUS_EXECUTION_FAILED",
+        "CUDA error: CUBLAS_STATUS_EXECUTION_FAILED when calling `cublasGemmEx`",
+    ],
+)
+def test_a_gpu_that_fails_is_no_bug_and_the_run_can_go_on(said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    runtime = TorchRuntime(Greedy(8), precision="fp32")
+    batch = runtime.batch
+
+    def fails(_: Any) -> Any:
+        raise RuntimeError(said)
+
+    monkeypatch.setattr(runtime, "_forward", fails)
+    with pytest.raises(DeviceError, match="Run the same command again") as caught:
+        runtime.run(tiles(2))
+    assert said.split("\n", maxsplit=1)[0] in str(caught.value)
+    assert caught.value.exit_code == 5
+    assert runtime.batch == batch, "the batch is not to blame"
+
+
+def test_another_error_of_the_network_stays_what_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    runtime = TorchRuntime(Greedy(8), precision="fp32")
+
+    def fails(_: Any) -> Any:
+        raise RuntimeError("shape mismatch")
+
+    monkeypatch.setattr(runtime, "_forward", fails)
+    with pytest.raises(RuntimeError, match="shape mismatch") as caught:
+        runtime.run(tiles(2))
+    assert not isinstance(caught.value, ResourceError)
 
 
 def test_one_tile_that_does_not_fit_is_an_error_with_a_cure() -> None:

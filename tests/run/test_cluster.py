@@ -134,6 +134,35 @@ def test_a_worker_that_dies_costs_what_it_held(client: Any, model: Model, write_
     assert contents(layers.bundle.directory) == contents(alone.bundle.directory)
 
 
+def test_a_worker_whose_gpu_fails_is_started_again_and_costs_what_it_held(
+    client: Any, model: Model, write_scene: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    marker = str(tmp_path / "failed")
+
+    def failing(order: Any, block: Block, network: Any = None) -> bool:
+        import geoseg.run.on_worker as on_the_worker
+        from geoseg.errors import DeviceError
+
+        def gpu() -> None:
+            if (block.row, block.col) == (1, 1) and not os.path.exists(marker):  # noqa: PTH110 - pickled by value
+                with open(marker, "x") as file:  # noqa: PTH123
+                    file.write(str(os.getpid()))
+                raise DeviceError("cuda:0: the GPU failed (CUDA error: unspecified launch failure)")
+
+        on_the_worker._plainly(gpu)()
+        return on_the_worker.predict_on_worker(order, block, network)
+
+    monkeypatch.setattr(on_worker_module, "predict_on_worker", failing)
+    scene = write_scene(blobs((330, 310)))
+    layers = predict(scene, model, tmp_path / "out", spec=SPEC, workers=DaskExecutor(client, threads=1))
+    monkeypatch.undo()
+    alone = predict(scene, model, tmp_path / "alone", spec=SPEC)
+    assert contents(layers.bundle.directory) == contents(alone.bundle.directory)
+    failed = int(Path(marker).read_text())
+    assert failed not in client.run(os.getpid).values()
+    assert failed != os.getpid()
+
+
 @pytest.mark.slow
 def test_a_block_that_kills_its_workers_is_named(
     client: Any, model: Model, write_scene: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

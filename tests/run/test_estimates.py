@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+import shutil
 import threading
+import time
 import tracemalloc
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -16,6 +19,7 @@ from conftest import WriteScene, blobs, tiny_card
 from scipy import ndimage
 
 from geoseg.core.spec import PredictSpec
+from geoseg.errors import ResourceError
 from geoseg.io.files.drivers import READ_CACHE_BYTES
 from geoseg.io.raster.scene import open_scene
 from geoseg.models.model import Model, ModelSource
@@ -89,6 +93,47 @@ def test_no_run_takes_more_disk_than_its_plan_says(write_scene: WriteScene, tmp_
     estimate = planned(scene, spec).disk_bytes()
     assert most[0] <= estimate
     assert estimate < 4 * most[0], "so much is not needed"
+
+
+def test_too_little_room_is_refused_before_anything_is_predicted(
+    write_scene: WriteScene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*_: Any) -> Any:
+        raise AssertionError("a tile was predicted")
+
+    scene, spec = write_scene(blobs((300, 300))), PredictSpec()
+    need = planned(scene, spec).disk_bytes()
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=need - 1))
+    monkeypatch.setattr(BandsAsClasses, "run", never)
+    with pytest.raises(ResourceError, match=r"MB are needed, .* MB are free") as caught:
+        predict(scene, model(), tmp_path / "out", spec=spec)
+    assert caught.value.exit_code == 5
+    assert [path for path in (tmp_path / "out").rglob("*") if path.is_file()] == []
+
+
+def test_a_clock_that_is_set_back_makes_no_negative_duration(
+    write_scene: WriteScene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene, spec, ticks = write_scene(blobs((150, 150))), PredictSpec(block_px=64), itertools.count()
+    usual = predict(scene, model(), tmp_path / "usual", spec=spec)
+    monkeypatch.setattr(time, "time", lambda: 2e9 - 3600 * next(ticks))
+    monkeypatch.setattr(time, "time_ns", lambda: 2 * 10**18 - 3600 * 10**9 * next(ticks))
+    odd = predict(scene, model(), tmp_path / "odd", spec=spec)
+
+    def numbers(found: Any) -> Iterator[float]:
+        if isinstance(found, dict):
+            for value in found.values():
+                yield from numbers(value)
+        elif isinstance(found, int | float):
+            yield found
+
+    durations = list(numbers(odd.record["timings"]))
+    assert durations
+    assert min(durations) >= 0
+    assert odd.record["pixels_per_s"] >= 0
+    name = f"{scene.stem}_classes.tif"
+    assert (odd.bundle.directory / name).read_bytes() == (usual.bundle.directory / name).read_bytes()
 
 
 @pytest.mark.parametrize(

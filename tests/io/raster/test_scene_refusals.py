@@ -53,6 +53,21 @@ def test_what_is_not_there_or_not_a_file(tmp_path: Path) -> None:
     assert "path" in refused(tmp_path / ("x" * 300))
 
 
+def test_a_scene_that_may_not_be_read_is_refused_with_the_cause(tmp_path: Path) -> None:
+    path = tif(tmp_path / "a.tif")
+    open_scene(path).close()  # all that reading imports is imported
+    path.chmod(0)
+    user = os.geteuid()
+    if user == 0:  # root may read everything
+        os.seteuid(65534)
+    try:
+        message = refused(path)
+    finally:
+        os.seteuid(user)
+    assert "ermission" in message
+    assert "a.tif" in message
+
+
 @pytest.mark.parametrize(
     ("content", "found"),
     [
