@@ -7,8 +7,9 @@ The values come from what the commands declare (types, choices, flags) and from 
 from __future__ import annotations
 
 import tempfile
+from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -35,21 +36,28 @@ SENSIBLE = {
 }
 
 
-def choices(name: str, parameter: Any) -> list[str | None]:
+def members(annotation: Any) -> list[Any]:
+    """List the members of an enumeration inside an annotation."""
+    if isinstance(annotation, type) and issubclass(annotation, Enum):
+        return list(annotation)
+    return [member for inner in get_args(annotation) for member in members(inner)]
+
+
+def choices(parameter: Any) -> list[str | None]:
     """List values of a parameter, sensible ones and nonsense; None for a flag that is set."""
     if getattr(parameter, "is_flag", False):
         return [None]
     kind = str(parameter.type_descriptor.annotation)
-    found = list(getattr(parameter.type, "choices", ()))
+    found: list[str | None] = [member.value for member in members(parameter.type_descriptor.annotation)]
     found += next((some for word, some in SENSIBLE.items() if word in kind), SENSIBLE["text"])
     found += [value for whole in (False, True) for value in values(parameter, whole_sweep=whole)]
     written = "Path" in kind and parameter.name not in READ
-    return [getattr(value, "value", value) for value in found if not (written and str(value).startswith("/"))]
+    return [value for value in found if not (written and str(value).startswith("/"))]
 
 
 TABLE = {
     name: [
-        (parameter, choices(name, parameter))
+        (parameter, choices(parameter))
         for of, parameter in parameters()
         if of == name and (name, parameter.name) not in SERVES and parameter.name != "help"
     ]

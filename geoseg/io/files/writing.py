@@ -303,9 +303,14 @@ def _sync(path: Path) -> None:
         os.close(handle)
 
 
+_SQL = re.compile(r"sqlite3_exec\(.*\) failed: ")
+"""GDAL repeats the whole statement that failed, which may be pages."""
+
+
 def _explain(target: Path, part: Path, error: BaseException, size_bytes: int | None) -> str:
     cause = getattr(error, "strerror", None) or str(error.__cause__ or error) or type(error).__name__
     cause = " ".join(str(cause).replace(str(part), target.name).split())
+    cause = _SQL.sub("SQLite: ", cause)
     try:
         free = f"{_size(shutil.disk_usage(target.parent).free)} are free in {target.parent}"
     except OSError:

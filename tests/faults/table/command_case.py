@@ -108,7 +108,7 @@ class Case:
     env: Mapping[str, str | None] = field(default_factory=dict)
     limits: Mapping[int, int] = field(default_factory=dict)
     memory: int = 2 * 10**9
-    seconds: int = 60
+    seconds: int = 120
     quick: bool = False
 
     def kept(self) -> str:

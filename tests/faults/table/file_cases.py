@@ -303,7 +303,7 @@ CONFIGURATIONS = (
             *words,
             command=ARCHIVE,
             memory=900 * 10**6,
-            seconds=25,
+            seconds=40,
         )
         for what, text, words in (
             ("an unknown key", "source: x\nmodel: y\nout: z\nwokers: 2\n", ("wokers",)),

@@ -97,7 +97,7 @@ FILES = (
         3,
         "input.tif",
         memory=SMALL,
-        seconds=20,
+        seconds=40,
     ),
     refused(
         "tiles of 262144 x 262144",
@@ -118,7 +118,7 @@ FILES = (
         3,
         "input.tif",
         memory=SMALL,
-        seconds=20,
+        seconds=40,
     ),
     refused(
         "10,000 bands",
@@ -140,7 +140,7 @@ FILES = (
         3,
         "10000 bands, the limit is",
         memory=SMALL,
-        seconds=20,
+        seconds=40,
     ),
     refused(
         "a sparse file of 40 billion pixels",
@@ -149,7 +149,7 @@ FILES = (
         "40 Gpx",
         "--max-mpx",
         memory=SMALL,
-        seconds=20,
+        seconds=40,
         quick=True,
     ),
 )
@@ -212,7 +212,7 @@ HOSTILE = (
         3,
         "input.vrt",
         command=predict("input.vrt", "--allow-vrt"),
-        seconds=20,
+        seconds=40,
     ),
     refused(
         "VRTs that lead to two million readings",
@@ -220,7 +220,7 @@ HOSTILE = (
         3,
         "input.vrt",
         command=predict("input.vrt", "--allow-vrt"),
-        seconds=20,
+        seconds=40,
     ),
     refused(
         "a VRT with a bomb of entities",
@@ -229,7 +229,7 @@ HOSTILE = (
         "input.vrt",
         command=predict("input.vrt", "--allow-vrt"),
         memory=SMALL,
-        seconds=20,
+        seconds=40,
     ),
     done(
         "a bomb of entities in `.aux.xml`",
