@@ -113,3 +113,6 @@ def test_squeeze_and_excitation_is_found_in_an_encoder() -> None:
     assert activation_bytes("smp_unet", {"encoder": "resnet34", "decoder_attention_type": "scse"}) is None
     assert activation_bytes("smp_unet", {"encoder": "se_resnet50"}) is None
     assert activation_bytes("timm_unet", {"encoder": "resnetrs50"}) is None
+    assert activation_bytes("unet", {"convolution": "valid"})
+    assert activation_bytes("unet", {"convolution": "valid", "ragged": "stretch"}) is None
+    assert activation_bytes("fcn8s", {"rise": "nearest"}) is None

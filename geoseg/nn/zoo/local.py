@@ -40,6 +40,8 @@ ACTIVATION_BYTES: MappingProxyType[str, int] = MappingProxyType(
 
 _LOCAL_ENCODER = re.compile(r"(tu-)?(mobilenetv2_\w+|mobilenet_v2|resnet(18|26|34|50|101|152)d?|vgg\d+(_bn)?)(\.\w+)?")
 """Encoders without squeeze-and-excitation, which pools over the whole tile."""
+_STRETCHED: Mapping[str, tuple[str, ...]] = {"ragged": ("stretch",), "rise": ("bilinear", "nearest")}
+"""Options with which a U-Net or an FCN stretches the answer over the tile, so that it moves with the tile's size."""
 
 
 def activation_bytes(name: str, options: Mapping[str, object]) -> int | None:
@@ -49,6 +51,8 @@ def activation_bytes(name: str, options: Mapping[str, object]) -> int | None:
         name: name of the network in the registry.
         options: its options, as in a model's card.
     """
+    if any(options.get(option) in values for option, values in _STRETCHED.items()):
+        return None
     encoder = options.get("encoder")
     if encoder is not None and not _LOCAL_ENCODER.fullmatch(str(encoder)):
         return None
