@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +14,8 @@ from geoseg.nn.parts.auxiliary import Auxiliary
 from geoseg.nn.parts.backbones import ResNetForm, resnet, widths
 from geoseg.nn.parts.convolution import convolve, resize
 from geoseg.nn.parts.heads import fcn_head
+from geoseg.nn.parts.xception39 import NAME as XCEPTION39
+from geoseg.nn.parts.xception39 import Xception39
 
 Form = Literal["authors", "mmseg"]
 
@@ -60,12 +62,14 @@ def _strided(before: int, after: int, size: int) -> nn.Sequential:
 
 
 class _BiSeNet(nn.Module):
-    def __init__(self, backbone: nn.Module, sizes: tuple[int, int, int], stages: tuple[int, int], form: Form) -> None:
+    def __init__(
+        self, backbone: nn.Module, sizes: tuple[int, int, int, int | None], stages: tuple[int, int], form: Form
+    ) -> None:
         super().__init__()
         self.form = form
         self.align_corners = form == "authors"
         self.backbone = backbone
-        bands, classes, width = sizes
+        bands, classes, width, auxiliary_width = sizes
         half = width // 2
         self.spatial = nn.Sequential(
             _strided(bands, half, 7), _strided(half, half, 3), _strided(half, half, 3), convolve(half, width, 1)
@@ -76,7 +80,7 @@ class _BiSeNet(nn.Module):
         self.fuse = _Fusion(2 * width, form)
         hidden, auxiliary = (half, 2 * width) if form == "authors" else (2 * width, half)
         self.head = fcn_head(2 * width, hidden, classes)
-        self.sides = nn.ModuleList(fcn_head(width, auxiliary, classes) for _ in stages)
+        self.sides = nn.ModuleList(fcn_head(width, auxiliary_width or auxiliary, classes) for _ in stages)
 
     def _raise(self, x: Tensor, like: Tensor) -> Tensor:
         if self.form == "authors":
@@ -107,23 +111,34 @@ class _BiSeNet(nn.Module):
 
 
 def build(
-    in_channels: int, classes: int, *, backbone: str = "resnet18", form: Form = "authors", width: int = 128
+    in_channels: int,
+    classes: int,
+    *,
+    backbone: str = "resnet18",
+    form: Form = "authors",
+    width: int = 128,
+    auxiliary_width: int | None = None,
 ) -> Padded:
     """Build a BiSeNet.
 
     Args:
         in_channels: input bands.
         classes: output channels.
-        backbone: a timm ResNet of the context path.
+        backbone: a timm ResNet of the context path, or ``xception39_torchseg``.
         form: ``authors`` (ycszen/TorchSeg): features are raised bilinearly, and the fusion weighs by two convolutions;
             ``mmseg``: by nearest neighbour, and by one with a norm.
         width: channels of the context path.
+        auxiliary_width: channels before the classifiers of the auxiliary heads; twice ``width`` unless given, and half
+            of it in mmsegmentation's form.
 
     Raises:
         ModelError: no such backbone or form.
     """
     if form not in get_args(Form):
         raise ModelError(f"network 'bisenet' has the forms {' and '.join(get_args(Form))}, not {form!r}")
-    body = resnet(backbone, in_channels, ResNetForm(output_stride=32))
+    if backbone == XCEPTION39:
+        body: Any = Xception39(in_channels)
+    else:
+        body = resnet(backbone, in_channels, ResNetForm(output_stride=32))
     *_, third, fourth = widths(body)
-    return Padded(_BiSeNet(body, (in_channels, classes, width), (third, fourth), form), stride=1)
+    return Padded(_BiSeNet(body, (in_channels, classes, width, auxiliary_width), (third, fourth), form), stride=1)

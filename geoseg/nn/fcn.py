@@ -2,7 +2,7 @@
 
 The first convolution pads 100 pixels, so that the 7x7 "fully connected" layer fits any input; the crops after each
 transposed convolution follow from it. ``rise="bilinear"`` stretches the scores over one another and over the image,
-without crops, as guanfuchen/semseg does.
+without crops, as guanfuchen/semseg does; ``rise="nearest"`` repeats them, as meetps/pytorch-semseg does.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from geoseg.nn.padding import Padded
 from geoseg.nn.parts.convolution import resize
 from geoseg.nn.parts.vgg import kaiming, vgg_blocks, vgg_widths
 
-Rise = Literal["transpose", "bilinear"]
+Rise = Literal["transpose", "bilinear", "nearest"]
 _PADDING_PX = 100
 _CROP_POOL4, _CROP_POOL3 = 5, 9
 _CROP_PX = {32: 19, 16: 27, 8: 31}
@@ -38,14 +38,6 @@ def _crop(x: Tensor, offset: int, like: Tensor) -> Tensor:
     return x[..., offset : offset + like.shape[-2], offset : offset + like.shape[-1]]
 
 
-def _joined(coarse: Tensor, fine: Tensor, rise: nn.Module | None, crop_px: int) -> Tensor:
-    """Raise coarse scores to a finer stage, and add that stage's own."""
-    if rise is None:
-        return resize(coarse, fine, align_corners=True) + fine
-    raised: Tensor = rise(coarse)
-    return raised + _crop(fine, crop_px, raised)
-
-
 class _FCN(nn.Module):
     def __init__(
         self, blocks: nn.ModuleList, channels: tuple[int, int, int], classes: int, stride: int, rise: Rise
@@ -53,6 +45,7 @@ class _FCN(nn.Module):
         super().__init__()
         third, fifth, hidden = channels
         transposed = rise == "transpose"
+        self.nearest = rise == "nearest"
         self.blocks = blocks
         self.fc6 = nn.Conv2d(fifth, hidden, 7)
         self.fc7 = nn.Conv2d(hidden, hidden, 1)
@@ -81,12 +74,24 @@ class _FCN(nn.Module):
         inner = self.drop(functional.relu(self.fc6(inner), inplace=True))
         inner = self.score(self.drop(functional.relu(self.fc7(inner), inplace=True)))
         if self.score_pool4 is not None:
-            inner = _joined(inner, self.score_pool4(pools[3] * self.scales[0]), self.rise_pool4, _CROP_POOL4)
+            inner = self._joined(inner, self.score_pool4(pools[3] * self.scales[0]), self.rise_pool4, _CROP_POOL4)
         if self.score_pool3 is not None:
-            inner = _joined(inner, self.score_pool3(pools[2] * self.scales[1]), self.rise_pool3, _CROP_POOL3)
+            inner = self._joined(inner, self.score_pool3(pools[2] * self.scales[1]), self.rise_pool3, _CROP_POOL3)
         if self.rise is None:
-            return resize(inner, x, align_corners=True)
+            return self._stretched(inner, x)
         return _crop(self.rise(inner), self.crop_px, x)
+
+    def _joined(self, coarse: Tensor, fine: Tensor, rise: nn.Module | None, crop_px: int) -> Tensor:
+        """Raise coarse scores to a finer stage, and add that stage's own."""
+        if rise is None:
+            return self._stretched(coarse, fine) + fine
+        raised: Tensor = rise(coarse)
+        return raised + _crop(fine, crop_px, raised)
+
+    def _stretched(self, x: Tensor, like: Tensor) -> Tensor:
+        if self.nearest:
+            return functional.interpolate(x, size=like.shape[-2:], mode="nearest")
+        return resize(x, like, align_corners=True)
 
 
 def build(
@@ -109,7 +114,7 @@ def build(
         hidden: channels of the two layers that were fully connected.
         at_once: scale the third and fourth pool by 1e-4 and 1e-2, to train FCN-8s in one stage rather than in three.
         rise: ``transpose``: learnt upsampling and crops, as in the paper; ``bilinear``: scores are resized to the finer
-            stage, and at last to the image, with their corners aligned.
+            stage, and at last to the image, with their corners aligned; ``nearest``: so are they, by nearest neighbour.
 
     Raises:
         ModelError: no such stride or rise.
@@ -117,7 +122,7 @@ def build(
     if stride not in _CROP_PX:
         raise ModelError(f"network 'fcn' takes stride 32, 16 or 8, not {stride}")
     if rise not in get_args(Rise):
-        raise ModelError(f"network 'fcn' takes rise transpose or bilinear, not {rise!r}")
+        raise ModelError(f"network 'fcn' takes rise transpose, bilinear or nearest, not {rise!r}")
     blocks = vgg_blocks(in_channels, width)
     blocks[0][0].padding = (_PADDING_PX, _PADDING_PX)  # type: ignore[index]
     _, _, third, _, fifth = vgg_widths(width)

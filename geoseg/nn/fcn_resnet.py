@@ -19,23 +19,30 @@ from geoseg.nn.parts.heads import ConcatHead, fcn_head
 from geoseg.nn.parts.segmenter import AuxiliaryHead, Segmenter
 
 Head = Literal["plain", "concat", "scores"]
+Rise = Literal["bilinear", "transpose"]
 
 
 class _Scores(nn.Module):
-    """Classifiers of several stages, the coarser answer resized to the finer stage and added."""
+    """Classifiers of several stages, the coarser answer raised to the finer stage and added."""
 
-    def __init__(self, channels: Sequence[int], classes: int, *, align_corners: bool) -> None:
+    def __init__(self, channels: Sequence[int], classes: int, rise: Rise, *, align_corners: bool) -> None:
         super().__init__()
         self.align_corners = align_corners
         self.stages = nn.ModuleList(nn.Conv2d(width, classes, 1) for width in channels)
+        self.rise = nn.ModuleList(
+            nn.ConvTranspose2d(classes, classes, 3, stride=2, padding=1) if rise == "transpose" else nn.Identity()
+            for _ in channels[1:]
+        )
 
     def forward(self, maps: list[Tensor]) -> list[Tensor]:
         """Map feature maps, finest first, to a list of the logits."""
-        total: Tensor | None = None
-        for classify, x in zip(self.stages, reversed(maps), strict=False):
+        coarsest, *finer = list(reversed(maps))[: len(self.stages)]
+        first, *others = self.stages
+        total: Tensor = first(coarsest)
+        for classify, rise, x in zip(others, self.rise, finer, strict=True):
             own = classify(x)
-            total = own if total is None else resize(total, own, align_corners=self.align_corners) + own
-        return [] if total is None else [total]
+            total = resize(rise(total), own, align_corners=self.align_corners) + own
+        return [total]
 
 
 def build(  # noqa: PLR0913 - a registry's options are keywords
@@ -47,6 +54,7 @@ def build(  # noqa: PLR0913 - a registry's options are keywords
     head: Head = "plain",
     head_rate: int = 1,
     scored_stages: int = 1,
+    rise: Rise = "bilinear",
     width: int | None = None,
     auxiliary: bool = True,
     auxiliary_width: int | None = None,
@@ -67,6 +75,7 @@ def build(  # noqa: PLR0913 - a registry's options are keywords
         head_rate: of the convolutions of the heads; mmsegmentation's ``d6`` models have 6.
         scored_stages: last stages with a classifier, where ``head`` is ``scores``: 1, 2 or 3 are FCN-32s, -16s and -8s
             at output stride 32.
+        rise: how those answers are raised: ``bilinear``, or ``transpose``, by a learnt transposed convolution first.
         width: channels before the classifier; a quarter of those of the last stage unless given.
         auxiliary: a second head on the third stage, for training; its loss weighs 0.5 (``concat``: 0.4).
         auxiliary_width: channels before its classifier; a quarter of those of the third stage unless given.
@@ -76,8 +85,10 @@ def build(  # noqa: PLR0913 - a registry's options are keywords
         align_corners: how the logits are resized.
 
     Raises:
-        ModelError: no such backbone, output stride or head.
+        ModelError: no such backbone, output stride, head or rise.
     """
+    if rise not in get_args(Rise):
+        raise ModelError(f"network 'fcn' has the rises {' and '.join(get_args(Rise))}, not {rise!r}")
     if head not in get_args(Head) or not 1 <= scored_stages <= 4:
         raise ModelError(
             f"network 'fcn' has the heads {', '.join(get_args(Head))} and 1 to 4 scored_stages, "
@@ -89,7 +100,7 @@ def build(  # noqa: PLR0913 - a registry's options are keywords
     body = resnet(backbone, in_channels, form)
     *_, third, fourth = channels = widths(body)
     if head == "scores":
-        scores = _Scores(channels[::-1][:scored_stages], classes, align_corners=align_corners)
+        scores = _Scores(channels[::-1][:scored_stages], classes, rise, align_corners=align_corners)
         return Padded(Segmenter(body, nn.Identity(), neck=scores, align_corners=align_corners), stride=1)
     main: nn.Module = (ConcatHead if head == "concat" else fcn_head)(
         fourth, width or fourth // 4, classes, rate=head_rate

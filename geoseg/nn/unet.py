@@ -1,7 +1,8 @@
 """U-Net (Ronneberger, Fischer, Brox 2015, https://arxiv.org/abs/1505.04597) and its usual descendants.
 
 ``convolution="valid", norm=None`` is the paper's network; ``convolution="same", norm="batch"`` (the default) is the
-form most people train today; ``convolution="valid", norm="down", ragged="stretch"`` is guanfuchen/semseg's.
+form most people train today; ``convolution="valid", ragged="stretch"`` is what guanfuchen, meetps and zijundeng train,
+with ``copies`` of three kinds.
 ``widths`` and ``stem_stride`` give lighter networks: with ``stem_stride=2`` every 2x2 pixels become one position with
 four times the channels, and the answer is spread back to the pixels by the last layer.
 """
@@ -25,6 +26,7 @@ Convolution = Literal["same", "valid"]
 Norm = Literal["batch", "down"] | None
 Up = Literal["transpose", "bilinear"]
 Ragged = Literal["mirror", "zeros", "stretch"]
+Copies = Literal["stretch", "crop", "pool"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +37,8 @@ class _Form:
     stem_stride: int
     residual: bool
     ragged: Ragged
+    copies: Copies
+    align_corners: bool
 
     def __post_init__(self) -> None:
         if (
@@ -42,6 +46,7 @@ class _Form:
             or self.norm not in ("batch", "down", None)
             or self.up not in ("transpose", "bilinear")
             or self.ragged not in ("mirror", "zeros", "stretch")
+            or self.copies not in ("stretch", "crop", "pool")
         ):
             raise ModelError(f"network 'unet' has no such form: {self}")
         if self.stem_stride not in (1, 2, 4) or (self.convolution == "valid" and self.stem_stride != 1):
@@ -52,6 +57,8 @@ class _Form:
             raise ModelError("network 'unet': ragged='zeros' needs convolution='same' and stem_stride=1")
         if self.ragged == "stretch" and self.convolution == "same":
             raise ModelError("network 'unet': ragged='stretch' needs convolution='valid'")
+        if self.ragged != "stretch" and (self.copies != "stretch" or not self.align_corners):
+            raise ModelError("network 'unet': copies and align_corners are for ragged='stretch' alone")
         if self.residual and (self.convolution, self.norm) != ("same", "batch"):
             raise ModelError("network 'unet': residual=True needs convolution='same' and norm='batch'")
 
@@ -176,7 +183,7 @@ class UNet(nn.Module):
         x = mirror(x, self._padding(height), self._padding(width))
         logits = self.body(x)
         if self.form.ragged == "stretch":
-            logits = resize(logits, x, align_corners=True)
+            logits = resize(logits, x, align_corners=self.form.align_corners)
         return logits[..., :height, :width]
 
     def body(self, x: Tensor) -> Tensor:
@@ -185,17 +192,19 @@ class UNet(nn.Module):
         if stem_stride > 1:
             x = functional.pixel_unshuffle(x, stem_stride)
         skips: list[Tensor] = []
-        for level, block in enumerate(self.down):
-            x = block(x if level == 0 else functional.max_pool2d(x, 2))
-            skips.append(x)
-        skips.pop()
+        *levels, bottom = self.down
+        for block in levels:
+            whole = block(x)
+            x = functional.max_pool2d(whole, 2)
+            skips.append(x if self.form.copies == "pool" else whole)
+        x = bottom(x)
         for rise, merge in zip(self.rise, self.merge, strict=True):
             x = rise(x)
             skip = skips.pop()
             if self.form.ragged == "zeros":
                 x = _extended(x, skip)
-            elif self.form.ragged == "stretch":
-                skip = resize(skip, x, align_corners=True)
+            elif self.form.ragged == "stretch" and self.form.copies != "crop":
+                skip = resize(skip, x, align_corners=self.form.align_corners)
             top, left = (skip.shape[-2] - x.shape[-2]) // 2, (skip.shape[-1] - x.shape[-1]) // 2
             skip = skip[..., top : top + x.shape[-2], left : left + x.shape[-1]]
             x = merge(torch.cat([skip, x], dim=1))
@@ -216,6 +225,8 @@ def build(  # noqa: PLR0913 - a registry's options are keywords
     stem_stride: int = 1,
     residual: bool = False,
     ragged: Ragged = "mirror",
+    copies: Copies = "stretch",
+    align_corners: bool = True,
 ) -> UNet:
     """Build a U-Net.
 
@@ -232,14 +243,20 @@ def build(  # noqa: PLR0913 - a registry's options are keywords
         stem_stride: 1, 2 or 4 pixels a side folded into channels before the first level.
         ragged: what sides that are no multiple of the poolings meet: ``mirror``, the input's mirror image up to the
             next multiple; ``zeros``, zeros around the smaller of two maps that are joined, as in milesial/Pytorch-UNet;
-            ``stretch``, nothing, although convolutions are ``valid``: copies are resized to the smaller map that they
-            join, and the logits to the input, as in guanfuchen/semseg.
+            ``stretch``, nothing, although convolutions are ``valid``: the logits are resized to the input.
+        copies: with ``ragged="stretch"``, how maps on the way down join the smaller ones on the way up: ``stretch``,
+            resized to their size (guanfuchen/semseg); ``crop``, their centre (meetps/pytorch-semseg); ``pool``, resized
+            after the pool that follows them (zijundeng).
+        align_corners: with ``ragged="stretch"``, how copies and logits are resized.
         residual: shortcuts around each pair of convolutions; needs ``same`` and ``batch``.
 
     Raises:
         ModelError: options that exclude each other.
     """
-    form = _Form(convolution=convolution, norm=norm, up=up, stem_stride=stem_stride, residual=residual, ragged=ragged)
+    form = _Form(
+        convolution=convolution, norm=norm, up=up, stem_stride=stem_stride, residual=residual, ragged=ragged,
+        copies=copies, align_corners=align_corners,
+    )  # fmt: skip
     levels = tuple(widths) if widths is not None else tuple(width * 2**level for level in range(depth + 1))
     if len(levels) < 2 or min(levels) < 1:
         raise ModelError(f"network 'unet' needs two or more levels of at least one channel, not {levels}")

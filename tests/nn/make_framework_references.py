@@ -35,16 +35,25 @@ def _turned(network: nn.Module, x: Tensor) -> Tensor:
     return call(network, x)
 
 
+def _define(names: dict[str, Any], *paths: Path, left_out: tuple[str, ...] = (), python_2: bool = False) -> None:
+    """Run the classes and functions of files; in Python 2 ``/`` divides whole numbers."""
+    for path in paths:
+        module = ast.parse(path.read_text())
+        for part in ast.walk(module) if python_2 else ():
+            if isinstance(part, ast.BinOp) and isinstance(part.op, ast.Div):
+                part.op = ast.FloorDiv()
+        definitions = [part for part in module.body if isinstance(part, ast.ClassDef | ast.FunctionDef)]
+        kept: list[ast.stmt] = [part for part in definitions if part.name not in left_out]
+        exec(compile(ast.Module(kept, []), str(path), "exec"), names)  # noqa: S102 - the clone's own module
+
+
 def _guanfuchen(file: str, build: Callable[[dict[str, Any]], nn.Module]) -> Callable[[Path], tuple[nn.Module, Forward]]:
     """Run a file's module without its imports, which ask for libraries that no network needs."""
 
     def make(clones: Path) -> tuple[nn.Module, Forward]:
         folder = clones / "guanfuchen+semseg" / "semseg" / "modelloader"
         names: dict[str, Any] = {"torch": torch, "nn": nn, "F": functional, "models": models}
-        for each in ("utils", file):
-            module = ast.parse((folder / f"{each}.py").read_text())
-            kept = [part for part in module.body if isinstance(part, ast.ClassDef | ast.FunctionDef)]
-            exec(compile(ast.Module(kept, []), file, "exec"), names)  # noqa: S102 - the clone's own module
+        _define(names, folder / "utils.py", folder / f"{file}.py")
         if file == "segnet":
             names["segnet"].init_weights = lambda *_, **__: None
         return build(names), call if file == "duc_hdc" else _turned
@@ -119,17 +128,59 @@ def _torchseg_psanet(clones: Path) -> tuple[nn.Module, Forward]:
     return network, forward
 
 
-def _meetps(file: str, network: str) -> Callable[[Path], tuple[nn.Module, Forward]]:
+def _torchseg_bisenet_x39(clones: Path) -> tuple[nn.Module, Forward]:
+    root = clones / "ycszen+TorchSeg"
+    stub = types.ModuleType("config")
+    sys.modules["config"] = stub
+    stub.config = types.SimpleNamespace(bn_eps=1e-5, bn_momentum=0.1)  # type: ignore[attr-defined]
+    with importing(root / "furnace"), importing(root / "model" / "bisenet" / "cityscapes.bisenet.X39"):
+        module = importlib.import_module("network")
+    return module.BiSeNet(CLASSES, False, None, None), call
+
+
+def _meetps(
+    file: str, network: str, forward: Forward = _turned, **options: Any
+) -> Callable[[Path], tuple[nn.Module, Forward]]:
     def make(clones: Path) -> tuple[nn.Module, Forward]:
         folder = clones / "meetshah1995+pytorch-semseg" / "ptsemseg" / "models"
         names: dict[str, Any] = {
             "torch": torch, "nn": nn, "F": functional, "functools": functools, "np": np, "cross_entropy2d": print,
+            "multi_scale_cross_entropy2d": print,
         }  # fmt: skip
-        for each in ("utils", file):
-            module = ast.parse((folder / f"{each}.py").read_text())
-            kept = [part for part in module.body if isinstance(part, ast.ClassDef | ast.FunctionDef)]
-            exec(compile(ast.Module(kept, []), file, "exec"), names)  # noqa: S102 - the clone's own module
-        return names[network](CLASSES), _turned
+        _define(names, folder / "utils.py", folder / f"{file}.py")
+        return names[network](n_classes=CLASSES, **options), forward
+
+    return make
+
+
+def _stretched(network: nn.Module, x: Tensor) -> Tensor:
+    """Stretch the logits over the image, as the framework's loss does."""
+    return functional.interpolate(_turned(network, x), size=x.shape[2:], mode="bilinear", align_corners=True)
+
+
+def _guanfuchen_transposed(kind: str) -> Callable[[dict[str, Any]], nn.Module]:
+    def build(names: dict[str, Any]) -> nn.Module:
+        network: nn.Module = names["fcn_resnet"](
+            names["BasicBlock"], [2, 2, 2, 2], module_type=kind, n_classes=CLASSES, upsample_method="ConvTranspose2d"
+        )
+        return network
+
+    return build
+
+
+def _zijundeng(
+    file: str, network: str, forward: Forward = call, **options: Any
+) -> Callable[[Path], tuple[nn.Module, Forward]]:
+    """Run a file's module without its imports."""
+
+    def make(clones: Path) -> tuple[nn.Module, Forward]:
+        folder = clones / "zijundeng+pytorch-semantic-segmentation"
+        names: dict[str, Any] = {
+            "torch": torch, "nn": nn, "F": functional, "models": models, "np": np, "Variable": Tensor,
+            "vgg16_caffe_path": None, "vgg16_path": None,
+        }  # fmt: skip
+        _define(names, folder / "utils" / "misc.py", folder / "models" / f"{file}.py", python_2=file == "seg_net")
+        return names[network](CLASSES, **options), forward
 
     return make
 
@@ -190,11 +241,8 @@ def _setr(file: str, head: str, kinds: tuple[str, str], **options: Any) -> Calla
             "BACKBONES": _Registry, "HEADS": _Registry, "BaseDecodeHead": _DecodeHead, "warnings": warnings,
             "build_norm_layer": lambda _, width: ("bn", nn.BatchNorm2d(width)), "to_2tuple": lambda side: (side, side),
         }  # fmt: skip
-        for path in (folder / "backbones" / f"{file}.py", folder / "decode_heads" / f"{head}.py"):
-            module = ast.parse(path.read_text())
-            kept = [part for part in module.body if isinstance(part, ast.ClassDef | ast.FunctionDef)]
-            kept = [part for part in kept if part.name != "to_2tuple"]
-            exec(compile(ast.Module(kept, []), file, "exec"), names)  # noqa: S102 - the clone's own module
+        paths = (folder / "backbones" / f"{file}.py", folder / "decode_heads" / f"{head}.py")
+        _define(names, *paths, left_out=("to_2tuple",))
         tiny = {"img_size": 64, "embed_dim": 64, "depth": 6, "num_heads": 2, "mlp_ratio": 3}
         levels = {"mla_channels": 16, "mla_index": (0, 2, 3, 5)} if file == "vit_mla" else {}
         common = {"in_channels": 64, "channels": 16, "in_index": 5, "num_classes": CLASSES, "align_corners": False}
@@ -230,6 +278,10 @@ NETWORKS: Networks = {
         )
         for depth, stride in ((18, 32), (18, 16), (18, 8), (50, 32))
     },
+    **{
+        f"guanfuchen_fcn_r18_{kind}_transposed": ("fcn_r18", _guanfuchen("fcn_resnet", _guanfuchen_transposed(kind)))
+        for kind in ("32s", "16s")
+    },
     "guanfuchen_unet": ("unet", _guanfuchen("unet", lambda names: names["unet"](CLASSES))),
     "guanfuchen_segnet": ("segnet", _guanfuchen("segnet", lambda names: names["segnet"](CLASSES))),
     "guanfuchen_deeplab": ("deeplabv2_r101", _guanfuchen("deeplabv3", lambda names: names["Res_Deeplab_50"](CLASSES))),
@@ -241,9 +293,16 @@ NETWORKS: Networks = {
     "jfzhang_deeplabv3plus_drn": ("deeplabv3plus", _jfzhang("drn")),
     "meetps_segnet": ("segnet", _meetps("segnet", "segnet")),
     "meetps_fcn8s": ("fcn8s", _meetps("fcn", "fcn8s")),
+    "meetps_fcn8s_nearest": ("fcn8s", _meetps("fcn", "fcn8s", learned_billinear=False)),
+    "meetps_fcn16s": ("fcn16s", _meetps("fcn", "fcn16s")),
+    "meetps_fcn32s": ("fcn32s", _meetps("fcn", "fcn32s")),
+    "meetps_unet": ("unet", _meetps("unet", "unet", _stretched)),
+    "meetps_unet_plain": ("unet", _meetps("unet", "unet", _stretched, is_batchnorm=False)),
+    "meetps_pspnet": ("pspnet_r50", _meetps("pspnet", "pspnet", block_config=[3, 4, 6, 3])),
     "semseg_psanet": ("psanet_r50", _psanet(mask_h=7, mask_w=7)),
     "semseg_psanet_compact": ("psanet_r50", _psanet(compact=True, mask_h=5, mask_w=7)),
     "semseg_psanet_distribute": ("psanet_r50", _psanet(psa_type=1, mask_h=9, mask_w=13, shrink_factor=1)),
+    "torchseg_bisenet_x39": ("bisenet_x39", _torchseg_bisenet_x39),
     "torchseg_psanet": (
         "psanet_r50",
         _torchseg_psanet,
@@ -254,10 +313,20 @@ NETWORKS: Networks = {
     "vedaseg_pspnet_v1c": ("pspnet_r50", _vedaseg("voc_pspnet_v1c", "resnet50_v1c")),
     "vedaseg_deeplabv3": ("deeplabv3_r50", _vedaseg("voc_deeplabv3")),
     "vedaseg_deeplabv3plus": ("deeplabv3plus_r50", _vedaseg("voc_deeplabv3plus")),
+    "zijundeng_fcn8s": ("fcn8s", _zijundeng("fcn8s", "FCN8s", pretrained=False)),
+    "zijundeng_fcn16s": ("fcn16s", _zijundeng("fcn16s", "FCN16VGG", _turned, pretrained=False)),
+    "zijundeng_fcn32s": ("fcn32s", _zijundeng("fcn32s", "FCN32VGG", _turned, pretrained=False)),
+    "zijundeng_segnet": ("segnet", _zijundeng("seg_net", "SegNet", pretrained=False)),
+    "zijundeng_unet": ("unet", _zijundeng("u_net", "UNet")),
 }
 SIZES: dict[str, tuple[int, int]] = {
     "guanfuchen_unet": (189, 203),
+    "meetps_unet": (188, 220),
+    "meetps_unet_plain": (188, 220),
+    "zijundeng_segnet": (64, 96),
+    "zijundeng_unet": (189, 203),
     "guanfuchen_duc_hdc": (64, 96),
+    "torchseg_bisenet_x39": (64, 96),
     "torchseg_psanet": (64, 64),
     **dict.fromkeys(("fudan_setr_naive", "fudan_setr_pup", "fudan_setr_mla"), (64, 64)),
 }

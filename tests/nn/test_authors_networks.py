@@ -31,7 +31,7 @@ CHOSEN: dict[str, dict[str, Any]] = {
 """What no tensor tells: options that stand in the authors' own configuration, or make a small network."""
 
 
-LOGARITHMS = {"torchseg_pspnet", "torchseg_psanet", "torchseg_bisenet"}
+LOGARITHMS = {"torchseg_pspnet", "torchseg_psanet", "torchseg_bisenet", "torchseg_bisenet_x39"}
 """Networks that answer with logarithms of probabilities."""
 QUICK = {
     "fudan_setr_naive",
@@ -43,6 +43,7 @@ QUICK = {
     "nested_unet_supervised",
     "guanfuchen_segnet",
     "guanfuchen_fcn_r18_8s",
+    "meetps_unet",
 }
 
 

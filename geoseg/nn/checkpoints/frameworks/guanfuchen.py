@@ -1,7 +1,8 @@
 """FCN on VGG16 and on ResNets, U-Net, SegNet, DeepLab and DUC-HDC of https://github.com/guanfuchen/semseg.
 
 Its data sets give blue, green, red, ImageNet's mean taken off, divided by 255. What it calls DeepLab V3 is version 2 at
-one scale. Its DUC-HDC has the names of zijundeng's, whose form it takes.
+one scale. Its DUC-HDC has the names of zijundeng's, whose form it takes. Its FCN on ResNets may hold transposed
+convolutions, which its FCN-16s alone applies: its FCN-8s with them cannot run.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from geoseg.nn.checkpoints.layout import Layout, Rename
 
 _SOURCE = "guanfuchen/semseg"
 _POOL3, _POOL4 = r"^score_pool3\.", r"^score_pool4\."
+_RISE = r"^upsample_1\.weight$"
 _SKIPS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "32": ((), (_POOL4,)),
     "16": ((_POOL4,), (_POOL3,)),
@@ -44,6 +46,7 @@ _SCORES: tuple[Rename, ...] = (
     (r"^classifier\.", "body.neck.stages.0."),
     (r"^score_pool4\.", "body.neck.stages.1."),
     (r"^score_pool3\.", "body.neck.stages.2."),
+    (r"^upsample_1\.", "body.neck.rise.0."),
     (r"^(?=layer|conv1|bn1)", "body.backbone."),
 )
 _SCORED = {"head": "scores", "output_stride": 32, "auxiliary": False, "align_corners": True}
@@ -55,14 +58,22 @@ FCN_RESNETS = tuple(
             for name in ("fcn_r18", "fcn_r50", "fcn_r101")
         },
         required=(r"^conv1\.weight$", r"^layer4\.1\.conv2\.", r"^classifier\.weight$", *present),
-        forbidden=absent,
+        forbidden=absent if stages == 1 else (*absent, _RISE),
         renames=_SCORES,
         classifier="classifier.weight",
+        unused=r"^upsample_" if stages == 1 else None,
         resnet="",
         scaling="centred",
         bgr=True,
     )
     for stages, (present, absent) in enumerate(_SKIPS.values(), start=1)
+)
+FCN_RESNET_16S_TRANSPOSED = replace(
+    FCN_RESNETS[1],
+    networks={name: {**options, "rise": "transpose"} for name, options in FCN_RESNETS[1].networks.items()},
+    required=(*FCN_RESNETS[1].required, _RISE),
+    forbidden=(_POOL3,),
+    unused=r"^upsample_2\.",
 )
 _CONVOLUTIONS: tuple[Rename, ...] = (
     (r"^center\.", "down5."),
@@ -131,4 +142,4 @@ DEEPLAB = Layout(
 )
 DUC_HDC = replace(ZIJUNDENG_DUC_HDC, source=_SOURCE)
 
-LAYOUTS = (*FCNS, *FCN_RESNETS, UNET, SEGNET, DEEPLAB, DUC_HDC)
+LAYOUTS = (*FCNS, *FCN_RESNETS, FCN_RESNET_16S_TRANSPOSED, UNET, SEGNET, DEEPLAB, DUC_HDC)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from geoseg.nn.checkpoints.layout import Layout, Rename
 
 DFN = Layout(
@@ -87,5 +89,19 @@ BISENET = Layout(
     ),
     classifier="heads.2.conv_1x1.weight",
 )
+BISENET_X39 = replace(
+    BISENET,
+    networks={"bisenet_x39": {}},
+    required=(r"^context_path\.layer3\.0\.proj\.conv1\.weight$", *BISENET.required[1:]),
+    renames=(
+        (r"\.proj\.conv1\.", ".shortcut.depthwise."),
+        (r"\.proj\.point_wise_cbr\.", ".shortcut.pointwise."),
+        (r"\.residual_branch\.(\d)\.conv1\.", r".residual.\1.depthwise."),
+        (r"\.residual_branch\.(\d)\.point_wise_cbr\.", r".residual.\1.pointwise."),
+        (r"^context_path\.layer(\d)\.", r"body.backbone.stages.<\1-1>."),
+        (r"^context_path\.conv1\.", "body.backbone.stem."),
+        *BISENET.renames,
+    ),
+)
 
-LAYOUTS = (DFN, PSPNET, FCN, BISENET)
+LAYOUTS = (DFN, PSPNET, FCN, BISENET, BISENET_X39)

@@ -10,7 +10,7 @@ _PSPNET = Family(
     venue="CVPR",
     url="https://arxiv.org/abs/1612.01105",
     weights="hszhao/semseg, MIT; mmsegmentation, Apache-2.0",
-    references="hszhao/semseg",
+    references="hszhao/semseg; meetps/pytorch-semseg; zijundeng/pytorch-semantic-segmentation",
 )
 _PSANET = Family(
     builder="geoseg.nn.psanet:build",
@@ -99,7 +99,10 @@ ENTRIES = (
         options={"backbone": "resnet50s"},
         output_stride=8,
         cost=Cost(parameters=46_716_373, auxiliary=2_365_205, macs=184_155_111_424),
-        tiny=(TinyForm(options={"backbone": "test_resnet"}),),
+        tiny=(
+            TinyForm(options={"backbone": "test_resnet"}),
+            TinyForm(options={"backbone": "test_resnet", "pooling": "strided"}, variant="strided"),
+        ),
     ),
     NetworkEntry(
         name="pspnet_r101",
@@ -274,6 +277,14 @@ ENTRIES = (
             TinyForm(options={"backbone": "test_resnet", "width": 16}),
             TinyForm(options={"backbone": "test_resnet", "width": 16, "form": "mmseg"}, variant="of mmsegmentation"),
         ),
+    ),
+    NetworkEntry(
+        name="bisenet_x39",
+        family=_BISENET,
+        options={"backbone": "xception39_torchseg", "auxiliary_width": 128},
+        output_stride=8,
+        cost=Cost(parameters=1_542_093, auxiliary=300_842, macs=3_470_917_632),
+        tiny=(TinyForm(options={"width": 16, "auxiliary_width": 8}),),
     ),
     NetworkEntry(
         name="bisenet_r50",

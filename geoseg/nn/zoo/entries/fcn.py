@@ -10,7 +10,7 @@ _FCN = Family(
     venue="CVPR",
     url="https://arxiv.org/abs/1411.4038",
     weights="wkentaro/pytorch-fcn, MIT",
-    references="wkentaro/pytorch-fcn; guanfuchen/semseg",
+    references="wkentaro/pytorch-fcn; guanfuchen/semseg; meetps/pytorch-semseg; zijundeng",
 )
 _FCN_RESNET = Family(
     builder="geoseg.nn.fcn_resnet:build",
@@ -26,7 +26,7 @@ _SEGNET = Family(
     venue="TPAMI",
     url="https://arxiv.org/abs/1511.00561",
     weights="none known",
-    references="guanfuchen/semseg",
+    references="guanfuchen/semseg; meetps/pytorch-semseg; zijundeng/pytorch-semantic-segmentation",
 )
 _PARSENET = Family(
     builder="geoseg.nn.parsenet:build",
@@ -62,6 +62,7 @@ ENTRIES = (
         tiny=(
             TinyForm(options={"width": 4, "hidden": 16, "at_once": True}),
             TinyForm(options={"width": 4, "hidden": 16, "rise": "bilinear"}, variant="bilinear"),
+            TinyForm(options={"width": 4, "hidden": 16, "rise": "nearest"}, variant="nearest"),
         ),
     ),
     NetworkEntry(
@@ -74,6 +75,16 @@ ENTRIES = (
             TinyForm(
                 options={"backbone": "test_resnet", "head": "scores", "scored_stages": 3, "output_stride": 32},
                 variant="with skips",
+            ),
+            TinyForm(
+                options={
+                    "backbone": "test_resnet",
+                    "head": "scores",
+                    "scored_stages": 2,
+                    "output_stride": 32,
+                    "rise": "transpose",
+                },
+                variant="with learnt upsampling",
             ),
         ),
     ),
@@ -110,6 +121,7 @@ ENTRIES = (
         tiny=(
             TinyForm(options={"width": 4}, pools_by_maxima=True),
             TinyForm(options={"width": 4, "last": "plain"}, variant="plain", pools_by_maxima=True),
+            TinyForm(options={"width": 4, "form": "concat"}, variant="concatenating"),
         ),
     ),
     NetworkEntry(

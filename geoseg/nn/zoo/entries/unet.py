@@ -10,7 +10,7 @@ _UNET = Family(
     venue="MICCAI",
     url="https://arxiv.org/abs/1505.04597",
     weights="geoseg's bundled models",
-    references="the paper; milesial/Pytorch-UNet; guanfuchen/semseg",
+    references="the paper; milesial/Pytorch-UNet; guanfuchen/semseg; meetps/pytorch-semseg; zijundeng",
 )
 _UNET_MMSEG = Family(
     builder="geoseg.nn.unets.mmseg:build",
@@ -57,6 +57,14 @@ ENTRIES = (
             TinyForm(
                 options={"width": 4, "depth": 2, "convolution": "valid", "norm": "down", "ragged": "stretch"},
                 variant="stretched",
+            ),
+            TinyForm(
+                options={"width": 4, "depth": 2, "convolution": "valid", "ragged": "stretch", "copies": "pool"},
+                variant="stretched, of pooled copies",
+            ),
+            TinyForm(
+                options={"width": 4, "depth": 2, "convolution": "valid", "ragged": "stretch", "copies": "crop"},
+                variant="stretched, of cropped copies",
             ),
             TinyForm(options={"width": 4, "up": "bilinear"}, variant="bilinear"),
             TinyForm(options={"widths": [8, 12, 16], "stem_stride": 2, "residual": True}, variant="light"),
