@@ -262,11 +262,26 @@ def _named_classes(metadata: Mapping[str, object]) -> tuple[list[str], list[str]
         return [], []
     inner = meta.get("dataset_meta")
     given = inner if isinstance(inner, Mapping) else {str(k).lower(): v for k, v in meta.items()}
-    names, palette = given.get("classes"), given.get("palette")
-    if not isinstance(names, (list, tuple)):
+    names, palette = _listed(given.get("classes")), given.get("palette")
+    if not names:
         return [], []
     colours = [_hex(colour) for colour in palette] if isinstance(palette, (list, tuple)) else []
-    return [str(name) for name in names], [colour for colour in colours if colour]
+    return names, [colour for colour in colours if colour]
+
+
+def _listed(names: object) -> list[str]:
+    """Class names of a list or of a mapping from their codes; none where it is something else.
+
+    Raises:
+        UsageError: a mapping's codes are not 0, 1, 2 and so on.
+    """
+    if isinstance(names, Mapping):
+        coded = {int(code): str(name) for code, name in names.items() if str(code).isdecimal()}
+        if sorted(coded) != list(range(len(names))):
+            codes = ", ".join(str(code) for code in list(names)[:8])
+            raise UsageError(f"the checkpoint's class names have the codes {codes}, not 0, 1, 2 …. Pass --legend.")
+        return [coded[code] for code in sorted(coded)]
+    return [str(name) for name in names] if isinstance(names, (list, tuple)) else []
 
 
 def _hex(colour: object) -> str:

@@ -112,13 +112,26 @@ def test_a_palette_that_is_none_gives_way_to_the_usual_colours(
     assert [entry.colour for entry in card.legend.classes] == ["#800000", "#008000", "#808000"]
 
 
-@pytest.mark.parametrize("names", [("roof", "wall"), tuple("abcd")])
+@pytest.mark.parametrize("names", [("roof", "wall"), tuple("abcd"), {0: "roof", 1: "wall"}])
 def test_another_number_of_class_names_asks_for_a_legend(
-    names: tuple[str, ...], checkpoint: tuple[Path, torch.nn.Module], tmp_path: Path
+    names: Any, checkpoint: tuple[Path, torch.nn.Module], tmp_path: Path
 ) -> None:
     torch.save({"state_dict": checkpoint[1].state_dict(), "meta": {"CLASSES": names}}, tmp_path / "w.pth")
     with pytest.raises(UsageError, match=rf"names {len(names)} classes .* the network has 3. Pass --legend"):
         import_model(tmp_path / "w.pth", NETWORK, tmp_path / "m.safetensors")
+
+
+def test_class_names_by_code_are_taken_in_the_order_of_the_codes(
+    checkpoint: tuple[Path, torch.nn.Module], tmp_path: Path
+) -> None:
+    for coded in ({2: "water", 0: "ground", 1: "roof"}, {"0": "ground", "1": "roof", "2": "water"}):
+        torch.save({"state_dict": checkpoint[1].state_dict(), "meta": {"CLASSES": coded}}, tmp_path / "w.pth")
+        _, card = import_model(tmp_path / "w.pth", NETWORK, tmp_path / "m.safetensors", overwrite=True)
+        assert card.legend.names == ("ground", "roof", "water")
+    other = {1: "ground", 2: "roof", 3: "water"}
+    torch.save({"state_dict": checkpoint[1].state_dict(), "meta": {"CLASSES": other}}, tmp_path / "w.pth")
+    with pytest.raises(UsageError, match=r"codes 1, 2, 3, not 0, 1, 2 .* Pass --legend"):
+        import_model(tmp_path / "w.pth", NETWORK, tmp_path / "n.safetensors")
 
 
 @pytest.mark.parametrize("names", [("roof", "roof", "water"), ("", "roof", "water")])
