@@ -1,8 +1,9 @@
 """DUC-HDC, PSPNet, FCN on VGG16, SegNet and U-Net of https://github.com/zijundeng/pytorch-semantic-segmentation.
 
 Its plain DUC has the tensors of its DUC-HDC at other rates: ``third_rates=(2,)``, ``fourth_rates=(4,)``. Its FCN-16s
-and -32s start from the VGG16 of Caffe, whose bands are blue, green, red; its FCN-8s from that of torchvision. Its
-SegNet unpools nothing, and applies some layers several times, whose tensors it writes as often.
+and -32s start from the VGG16 of Caffe, whose bands are blue, green, red; its FCN-8s from that of torchvision, or of
+Caffe where its training says so. Its SegNet unpools nothing, and applies some layers several
+times, whose tensors it writes as often.
 """
 
 from __future__ import annotations
@@ -80,6 +81,7 @@ FCN8S = Layout(
     required=(r"^features3\.14\.weight$", r"^score_fr\.6\.weight$", r"^upscore8\.weight$"),
     renames=(*_vgg(0, 17, 24), *_FCN),
     classifier="score_fr.6.weight",
+    undetectable=("at_once",),
 )
 FCN16S = Layout(
     source=_SOURCE,
