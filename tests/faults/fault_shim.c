@@ -101,7 +101,8 @@ static void classify(struct call *call, long number, long a, long b, long c, lon
     case SYS_fsync: case SYS_fdatasync: call->kind = SYNC; call->handle = a; break;
     case SYS_ftruncate: case SYS_fallocate: call->kind = TRUNCATE; call->handle = a; break;
     case SYS_rename: call->kind = RENAME; NAME(AT_FDCWD, a); OTHER(AT_FDCWD, b); break;
-    case SYS_renameat: case SYS_renameat2: call->kind = RENAME; NAME(a, b); OTHER(c, d); call->flags = e; break;
+    case SYS_renameat: call->kind = RENAME; NAME(a, b); OTHER(c, d); break; /* it has no flags */
+    case SYS_renameat2: call->kind = RENAME; NAME(a, b); OTHER(c, d); call->flags = e; break;
     case SYS_link: call->kind = LINK; NAME(AT_FDCWD, a); OTHER(AT_FDCWD, b); break;
     case SYS_linkat: call->kind = LINK; NAME(a, b); OTHER(c, d); break;
     case SYS_symlink: call->kind = SYMLINK; OTHER(AT_FDCWD, a); NAME(AT_FDCWD, b); break;

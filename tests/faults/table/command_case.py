@@ -8,7 +8,6 @@ import resource
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +17,14 @@ ADDRESS_SPACE: Final = 12 * 10**9
 """Bytes; torch alone reserves several of them."""
 OPEN_FILES: Final = 256
 HANGS_S: Final = 300
+LAUNCHER: Final = """
+import json, resource, subprocess, sys
+code = subprocess.run(sys.argv[2:]).returncode
+used = resource.getrusage(resource.RUSAGE_CHILDREN)
+with open(sys.argv[1], "w") as file:
+    json.dump([code, used.ru_maxrss, used.ru_utime + used.ru_stime], file)
+"""
+"""Program that runs a command: the peak memory of a child begins with that of the process that forks it."""
 """On the clock: a busy machine makes a command of seconds wait."""
 
 
@@ -140,40 +147,32 @@ def run(case: Case, place: Place) -> Ended:
         for what, most in {**limits, resource.RLIMIT_CORE: 0, **case.limits}.items():
             resource.setrlimit(what, (most, most))
 
-    printed, said = place.folder.parent / "printed", place.folder.parent / "said"
+    printed, said, used = (place.folder.parent / name for name in ("printed", "said", "used"))
     with printed.open("wb") as one, said.open("wb") as two:
         process = subprocess.Popen(
-            command,
+            [sys.executable, "-c", LAUNCHER, used, *command],
             stdin=subprocess.DEVNULL,
             stdout=one,
             stderr=two,
             preexec_fn=limit,  # noqa: PLW1509 - the tests start no threads that matter here
             cwd=place.folder,
             env={name: value for name, value in env.items() if value is not None},
+            start_new_session=True,
         )
-        status, used = _waited(process)
+        try:
+            process.wait(HANGS_S)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+    code, memory_kb, seconds = json.loads(used.read_text()) if used.exists() else (-signal.SIGKILL, 0, 0.0)
     return Ended(
         place=place,
-        code=os.waitstatus_to_exitcode(status),
+        code=code,
         printed=printed.read_text(errors="replace"),
         said=said.read_text(errors="replace"),
-        memory=used.ru_maxrss * 1024,
-        seconds=used.ru_utime + used.ru_stime,
+        memory=memory_kb * 1024,
+        seconds=seconds,
     )
-
-
-def _waited(process: subprocess.Popen[bytes]) -> tuple[int, resource.struct_rusage]:
-    end = time.monotonic() + HANGS_S
-    while time.monotonic() < end:
-        pid, status, used = os.wait4(process.pid, os.WNOHANG)
-        if pid:
-            process.returncode = os.waitstatus_to_exitcode(status)
-            return status, used
-        time.sleep(0.02)
-    process.send_signal(signal.SIGKILL)
-    _, status, used = os.wait4(process.pid, 0)
-    process.returncode = -signal.SIGKILL
-    return status, used
 
 
 def check(case: Case, ended: Ended) -> None:
