@@ -154,6 +154,7 @@ def test_the_map_is_the_same_bytes_when_it_is_made_again(made: Made) -> None:
     assert {file: file.read_bytes() for file in before} == before
 
 
+@pytest.mark.slow
 def test_rasters_of_a_large_archive_wait_until_one_is_near(made: Made, tmp_path: Path) -> None:
     def document(records: list[SceneRecord]) -> str:
         files = publish_archive(made_small, records, legend=LEGEND)

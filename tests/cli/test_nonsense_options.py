@@ -50,6 +50,7 @@ COMMANDS: dict[str, dict[str, str]] = {
     "models show": {"model": "{model}"},
     "models halo": {"model": "{model}"},
     "models calibrate": {"model": "{model}", "recipe": "{recipe}", "data": "{data}", "out": "{out}.safetensors"},
+    "models quantise": {"model": "{model}", "recipe": "{recipe}", "data": "{data}", "out": "{out}.safetensors"},
     "models import": {"checkpoint": "{checkpoint}", "network": "unet", "out": "{out}.safetensors", "legend": "voc"},
     "models export": {"model": "{model}", "out": "{out}.pt", "to": "torchscript"},
     "models push": {"model": "{model}", "place": "{out}"},

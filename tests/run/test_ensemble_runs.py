@@ -168,6 +168,7 @@ def test_a_killed_run_is_resumed_to_the_same_bytes_and_other_layers_are_another_
         predict(scene, load(source(pair[0])), tmp_path / "out", spec=SPEC)
 
 
+@pytest.mark.slow
 def test_the_workers_of_a_cluster_give_the_same_bytes(
     pair: tuple[Path, Path], write_scene: Any, tmp_path: Path
 ) -> None:

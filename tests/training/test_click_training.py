@@ -81,6 +81,7 @@ def test_squares_are_learnt_scored_and_clicked_on(data: Path, tmp_path: Path) ->
     assert mask.mask.any(), "a click on an object is inside its mask"
 
 
+@pytest.mark.slow
 def test_a_stopped_training_goes_on_to_the_same_weights(data: Path, tmp_path: Path) -> None:
     whole, _ = train(recipe(), data, tmp_path / "whole")
     stopped = tmp_path / "stopped"
@@ -98,6 +99,7 @@ def test_a_stopped_training_goes_on_to_the_same_weights(data: Path, tmp_path: Pa
         np.testing.assert_array_equal(values, other[name])
 
 
+@pytest.mark.slow
 def test_classes_alone_teach_their_connected_regions(data: Path, tmp_path: Path) -> None:
     with rasterio.open(data / "objects.tif") as file:
         classes, profile = (file.read() > 0).astype(np.uint8), file.profile

@@ -10,6 +10,7 @@ from urllib.parse import unquote, urlsplit
 import rasterio
 
 from geoseg.errors import SceneError, UsageError
+from geoseg.io.files.input_file import read_input
 
 READ_CACHE_BYTES = 256 * 2**20
 """GDAL's block cache while a scene is read. rasterio passes this to GDALSetCacheMax64 (bytes; the config
@@ -164,11 +165,10 @@ def first_bytes(uri: str, path: Path) -> bytes:
         path: the file.
 
     Raises:
-        SceneError: the operating system refuses.
+        SceneError: the operating system refuses, or it is no regular file.
     """
     try:
-        with path.open("rb") as file:
-            return file.read(4096)
+        return read_input(path, 4096)
     except OSError as error:
         raise SceneError(
             uri, f"it cannot be read ({error.strerror}).", "Check the disk and the permissions."

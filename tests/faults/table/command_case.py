@@ -17,6 +17,7 @@ ADDRESS_SPACE: Final = 12 * 10**9
 """Bytes; torch alone reserves several of them."""
 OPEN_FILES: Final = 256
 HANGS_S: Final = 300
+"""On the clock: a busy machine makes a command of seconds wait."""
 LAUNCHER: Final = """
 import json, resource, subprocess, sys
 code = subprocess.run(sys.argv[2:]).returncode
@@ -25,7 +26,6 @@ with open(sys.argv[1], "w") as file:
     json.dump([code, used.ru_maxrss, used.ru_utime + used.ru_stime], file)
 """
 """Program that runs a command: the peak memory of a child begins with that of the process that forks it."""
-"""On the clock: a busy machine makes a command of seconds wait."""
 
 
 @dataclass(frozen=True, slots=True)
