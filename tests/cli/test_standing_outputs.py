@@ -31,6 +31,7 @@ FILES = {
     "evaluate": "x.json", "evaluate seams": "x.json", "evaluate objects": "x.json", "evaluate estimate": "x.json",
     "evaluate clicks": "x.json", "evaluate panoptic": "x.json",
     "evaluate sample": "x.gpkg", "vectorise": "x.fgb", "models calibrate": "x.safetensors",
+    "models quantise": "x.safetensors",
     "models import": "x.safetensors", "models export": "x.pt",
     "init train": "x.yaml", "init archive": "x.yaml", "init example": "x.yaml",
 }  # fmt: skip
