@@ -42,6 +42,7 @@ def test_the_authors_weights_answer_as_in_their_code(name: str) -> None:
     assert np.abs(logits - expected).max() <= 2e-5 * np.abs(expected).max()
 
 
+@pytest.mark.slow
 def test_a_checkpoint_of_the_authors_becomes_a_model_that_answers_clicks(tmp_path: Path) -> None:
     source = tmp_path / "resnet34_dh128_sbd.pth"
     torch.save(weights("fbrs_r34"), source)

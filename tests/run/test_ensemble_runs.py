@@ -209,6 +209,7 @@ def test_a_scene_that_one_member_cannot_read_is_refused_by_its_name(
         predict(write_scene(), model, tmp_path)
 
 
+@pytest.mark.slow
 def test_the_command_averages_and_writes_what_is_asked_for(
     pair: tuple[Path, Path], write_scene: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

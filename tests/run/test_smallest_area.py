@@ -133,6 +133,7 @@ def test_the_card_says_how_objects_are_counted_unless_the_run_does(
     assert len(other) > len(usual)
 
 
+@pytest.mark.slow
 def test_a_scene_s_folder_is_scored_by_its_objects(write_tiny: Any, write_scene: Any, tmp_path: Path) -> None:
     model = load_model(write_tiny(3), device="cpu", runtime="torch", precision="fp32")
     name = model.card.legend.names[1]
