@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -23,7 +24,10 @@ from geoseg.cli.main import app
 )
 def test_it_serves_until_a_signal_ends_it(run_output: Path, number: signal.Signals, code: int):
     command = [sys.executable, "-m", "geoseg", "view", str(run_output), "--no-browser"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    # the tests may run under nohup, which lets its children ignore the end of the terminal
+    heard = partial(signal.signal, signal.SIGHUP, signal.SIG_DFL)
+    with subprocess.Popen(command, **streams, text=True, preexec_fn=heard) as process:  # noqa: PLW1509
         try:
             assert process.stdout is not None
             line = process.stdout.readline()
