@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from typer.testing import CliRunner
 
 import geoseg
 from geoseg.cli.main import app
+from geoseg.core.card import ModelCard
 from geoseg.core.choices import Precision
 from geoseg.errors import ModelError, OutputError, UsageError
 from geoseg.io.weights.model_file import (
@@ -23,9 +25,11 @@ from geoseg.io.weights.model_file import (
     write_quantised,
 )
 from geoseg.models.bundled import resolve
-from geoseg.runtimes.runtime import PROBABILITIES
+from geoseg.runtimes.runtime import PROBABILITIES, Runtime
+from geoseg.testing.fake_runtimes import ConstantRuntime
+from geoseg.training.quantisation import parts
 from geoseg.training.quantisation import quantise as module
-from geoseg.training.quantisation.parts import of_scenes
+from geoseg.training.quantisation.parts import Part, of_scenes
 
 pytest.importorskip("nncf")
 TOWN = Path(__file__).parents[2] / "sample_tiles" / "town.tif"
@@ -151,6 +155,31 @@ def test_a_network_that_loses_too_much_is_refused(
 def test_limits_of_agreement_and_score(agreement: float, before: float, after: float, *, passed: bool) -> None:
     compared = module.Comparison(agreement=agreement, score_fp32=before, score_int8=after)
     assert compared.passed is passed
+
+
+def test_ranges_are_taken_from_a_bounded_sample_of_all_tiles(small_tiles: Path) -> None:
+    def many(runtime: Runtime, _: ModelCard) -> Iterator[Part]:
+        for number in range(2000):
+            runtime.run(np.full((1, 3, 2, 2), number, np.float32))
+        yield from ()
+
+    kept = [int(tile[0, 0, 0, 0]) for tile in module._crops(many, read_card(small_tiles))]
+    assert len(set(kept)) == module.CALIBRATION_TILES
+    assert 700 < np.mean(kept) < 1300  # of 48 uniform numbers: 1000, give or take 83
+    assert [int(tile[0, 0, 0, 0]) for tile in module._crops(many, read_card(small_tiles))] == kept
+
+
+def test_a_large_scene_gives_a_bounded_number_of_tiles(
+    scene: Path, small_tiles: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    card = read_card(small_tiles).model_copy(update={"tile_px": 64, "halo_px": 0})
+    runtime = ConstantRuntime((1.0, 0.0, 0.0, 0.0, 0.0, 0.0))
+    halves = [
+        sum(part.valid.size for part in of_scenes([scene], upper=upper)(runtime, card)) for upper in (True, False)
+    ]
+    assert halves == [256 * 512, 256 * 512]  # 32 tiles each
+    monkeypatch.setattr(parts, "MOST_BLOCKS", 5)
+    assert sum(part.valid.size for part in of_scenes([scene], upper=True)(runtime, card)) == 5 * 64 * 64
 
 
 def test_a_form_of_other_content_than_the_card_says_is_refused(quantised: Path, tmp_path: Path) -> None:

@@ -187,17 +187,26 @@ class _SideBySide:
 
 
 class _Recorder:
-    """Runtime that keeps the tiles that it is given, and answers nothing."""
+    """Runtime that answers nothing and keeps ``CALIBRATION_TILES`` of the tiles that it is given, each as likely.
+
+    Source:
+        Vitter 1985, Random Sampling with a Reservoir, algorithm R.
+    """
 
     batch = 1
     info = RuntimeInfo(name="recorder", device="cpu", precision="fp32", version="1")
 
     def __init__(self) -> None:
         self.tiles: list[npt.NDArray[np.float32]] = []
+        self._given, self._random = 0, np.random.default_rng(0)
 
     def run(self, tiles: npt.NDArray[np.float32]) -> Answer:
         """See ``geoseg.runtimes.runtime.Runtime``."""
-        self.tiles.append(tiles.copy())
+        self._given += 1
+        if len(self.tiles) < CALIBRATION_TILES:
+            self.tiles.append(tiles.copy())
+        elif (place := int(self._random.integers(self._given))) < CALIBRATION_TILES:
+            self.tiles[place] = tiles.copy()
         return {}
 
 
@@ -208,8 +217,7 @@ def _crops(calibration: Parts, card: ModelCard) -> list[npt.NDArray[np.float32]]
         pass
     if not recorder.tiles:
         raise UsageError(f"{card.name}: no pixels to take the ranges of values from. Give larger scenes, or a recipe.")
-    chosen = np.random.default_rng(0).permutation(len(recorder.tiles))[:CALIBRATION_TILES]
-    return [recorder.tiles[index] for index in sorted(chosen)]
+    return recorder.tiles
 
 
 def _converted(network: nn.Module, card: ModelCard) -> object:
