@@ -40,6 +40,8 @@ MAX_STREAMS = 4
 """Most tiles that are computed at a time; each takes memory for its own activations."""
 STREAM_TILE_PX = 4_000_000
 """Tiles of more pixels are computed one at a time, for the same reason."""
+_USUAL_STRIDE_PX = 32
+"""Stride of the deepest features of most networks."""
 
 
 class OpenvinoRuntime:
@@ -277,7 +279,7 @@ def quantised_model(quantised: QuantisedGraph, card: ModelCard, shape: tuple[int
     try:
         constants = openvino.Tensor(np.frombuffer(quantised.constants, np.uint8).copy())
         model = openvino_core().read_model(quantised.graph, constants)
-        model.reshape([1, *shape])
+        _reshape(model, card, shape)
         logits = model.output(0).get_node().input_value(0)
         answered = list(logits.get_shape())
     except RuntimeError as error:
@@ -288,6 +290,19 @@ def quantised_model(quantised: QuantisedGraph, card: ModelCard, shape: tuple[int
         )
     tempered = logits if card.temperature == 1 else ops.divide(logits, np.float32(card.temperature))
     return openvino.Model([ops.softmax(tempered, axis=1)], model.get_parameters(), card.name)
+
+
+def _reshape(model: Any, card: ModelCard, shape: tuple[int, ...]) -> None:
+    """Fix the shape of a quantised network's tiles; it lacks the padding that the network itself does for odd sizes."""
+    try:
+        model.reshape([1, *shape])
+    except RuntimeError as error:
+        if not any(side % _USUAL_STRIDE_PX for side in shape[1:]):
+            raise
+        raise ModelError(
+            f"{card.name}: its int8 form does not run on tiles of {shape[-1]} px. Pass a --tile-px that is a multiple "
+            f"of {_USUAL_STRIDE_PX}, or another --precision."
+        ) from error
 
 
 def make(package: ModelPackage, request: RuntimeRequest) -> Runtime:

@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rasterio
+from safetensors.numpy import save_file
 from typer.testing import CliRunner
 
 import geoseg
 from geoseg.cli.main import app
-from geoseg.core.card import ModelCard
+from geoseg.core.card import ModelCard, Quantisation
 from geoseg.core.choices import Precision
 from geoseg.errors import ModelError, OutputError, UsageError
 from geoseg.io.weights.model_file import (
@@ -190,6 +191,24 @@ def test_a_form_of_other_content_than_the_card_says_is_refused(quantised: Path, 
     write_quantised(changed, quantised, card.int8, QuantisedGraph(graph=form.graph + b" ", constants=form.constants))
     with pytest.raises(ModelError, match="hash mismatch"):
         geoseg.load_model(changed, precision="int8")
+
+
+def test_tiles_that_the_form_does_not_take_are_refused_with_a_size_that_it_takes(quantised: Path) -> None:
+    runtime = geoseg.load_model(quantised, precision="int8").runtime
+    with pytest.raises(ModelError, match="multiple of 32"):
+        runtime.run(np.zeros((1, 3, 100, 100), np.float32))
+    assert runtime.run(np.zeros((1, 3, 96, 128), np.float32))[PROBABILITIES].shape == (1, 6, 96, 128)
+
+
+def test_a_form_that_the_card_describes_and_the_file_lacks_is_refused(small_tiles: Path, tmp_path: Path) -> None:
+    weights, card = read_model(small_tiles)
+    int8 = Quantisation(on="town", agreement=1.0, sha256="0" * 64)
+    told = card.model_copy(update={"int8": int8})
+    bare = tmp_path / "bare.safetensors"
+    save_file(weights, bare, metadata={"geoseg_card": told.model_copy(update={"weights_sha256": ""}).model_dump_json()})
+    with pytest.raises(ModelError, match="the file has none"):
+        geoseg.load_model(bare, runtime="openvino")
+    assert geoseg.load_model(bare, runtime="openvino", precision="fp32").info.precision == "fp32"
 
 
 def test_a_model_without_the_form_and_other_runtimes_are_refused(small_tiles: Path, quantised: Path) -> None:

@@ -147,8 +147,10 @@ def read_quantised(path: Path, sha256: str | None = None) -> QuantisedGraph | No
         ModelError: the file is missing, of another kind, damaged, or of another digest.
     """
     stored, card = _tensors(path, sha256)
-    if card.int8 is None or not {_GRAPH, _CONSTANTS} <= stored.keys():
+    if card.int8 is None:
         return None
+    if not {_GRAPH, _CONSTANTS} <= stored.keys():
+        raise ModelError(f"{path}: its card describes an int8 form, and the file has none. Quantise it again.")
     found = QuantisedGraph(graph=stored[_GRAPH].tobytes(), constants=stored[_CONSTANTS].tobytes())
     if found.sha256 != card.int8.sha256:
         raise ModelError(f"{path}: hash mismatch: its int8 form is not that of the card. Quantise it again.")
