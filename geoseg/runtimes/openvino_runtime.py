@@ -7,8 +7,8 @@ import os
 import sys
 import threading
 import warnings
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
@@ -361,16 +361,32 @@ def openvino_core() -> Any:
     return openvino_module().Core()
 
 
-def openvino_module() -> ModuleType:
-    """Import OpenVINO without its telemetry, which is on by default and reports each conversion."""
-    absent = "openvino_telemetry" not in sys.modules
-    if absent:
-        sys.modules["openvino_telemetry"] = None  # type: ignore[assignment] # the import fails: OpenVINO takes its stub
+@contextmanager
+def telemetry_blocked() -> Iterator[None]:
+    """Make imports of ``openvino_telemetry`` fail: OpenVINO and NNCF take stubs instead, which send nothing."""
+    loaded = {name: sys.modules[name] for name in sys.modules if name.partition(".")[0] == "openvino_telemetry"}
+    for name in loaded:
+        del sys.modules[name]
+    sys.modules["openvino_telemetry"] = None  # type: ignore[assignment] # how Python spells that an import fails
     try:
-        import openvino  # noqa: PLC0415 - an optional library
-        import openvino.tools.ovc  # noqa: PLC0415
+        yield
     finally:
-        if absent:
-            del sys.modules["openvino_telemetry"]
+        del sys.modules["openvino_telemetry"]
+        sys.modules.update(loaded)
+
+
+def openvino_module() -> ModuleType:
+    """Import OpenVINO with its telemetry off, which is on by default and reports each conversion to a server.
+
+    It is off for conversions of this process from then on, also where OpenVINO was imported before. A report is sent by
+    a fork of the process, which takes long where the process is large, and three seconds where nobody answers.
+    """
+    with telemetry_blocked():
+        import openvino  # noqa: PLC0415 - an optional library
+        from openvino.tools.ovc import telemetry_stub  # noqa: PLC0415
+
+    for name, part in list(sys.modules.items()):
+        if name.startswith("openvino.tools.ovc") and hasattr(part, "tm"):
+            part.tm = telemetry_stub
     module: ModuleType = openvino
     return module

@@ -27,7 +27,8 @@ from test_nonsense_options import (
 
 SKIPPED = {"demo", "doctor"}
 """Commands that take half a minute."""
-SERVES = {("view", "target"), ("view", "other")}
+ENDLESS = {("view", "target"), ("view", "other"), ("archive run", "watch")}
+"""Options with which a command runs until it is stopped."""
 REFUSED = {2, 3, 4}
 SENSIBLE = {
     "int": ["0", "1", "2", "8", "32", "64"],
@@ -59,7 +60,7 @@ TABLE = {
     name: [
         (parameter, choices(parameter))
         for of, parameter in parameters()
-        if of == name and (name, parameter.name) not in SERVES and parameter.name != "help"
+        if of == name and (name, parameter.name) not in ENDLESS and parameter.name != "help"
     ]
     for name in COMMANDS
     if name not in SKIPPED

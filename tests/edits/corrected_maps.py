@@ -30,6 +30,7 @@ from geoseg.vector.vectorise import vectorise_codes
 
 SHAPE = (150, 200)
 WEST, NORTH, PIXEL = 500000.0, 5400000.0, 0.5
+SIMPLIFY_M = 0.6
 
 
 def smooth(shape: tuple[int, int] = SHAPE, seed: int = 0, sigma: float = 9) -> np.ndarray:
@@ -68,7 +69,7 @@ def fixture_of_finished_maps(tmp_path_factory: pytest.TempPathFactory) -> Callab
         file.write(values)
     specs = {
         "exact": PredictSpec(min_area_m2=0.0),
-        "simplified": PredictSpec(min_area_m2=2.0, simplify_m=0.6),
+        "simplified": PredictSpec(min_area_m2=2.0, simplify_m=SIMPLIFY_M),
         "objects": PredictSpec(min_area_m2=1.0, objects=ObjectChoice(classes="1")),
         "rasters": PredictSpec(vector=False, confidence=False),
     }
@@ -101,7 +102,7 @@ def compile_tracer() -> None:
     """Compile what traces blocks: hypothesis changes the recursion limit, at which Python 3.11 fails to parse."""
     codes = np.kron(np.random.default_rng(0).integers(0, 3, (20, 20)), np.ones((3, 3))).astype(np.uint8)
     geobox = GeoBox(codes.shape, Affine(PIXEL, 0, WEST, 0, -PIXEL, NORTH), "EPSG:32632")
-    for spec in (VectorSpec(), VectorSpec(min_area_m2=2.0), VectorSpec(min_area_m2=2.0, simplify_m=0.6)):
+    for spec in (VectorSpec(), VectorSpec(min_area_m2=2.0), VectorSpec(min_area_m2=2.0, simplify_m=SIMPLIFY_M)):
         list(vectorise_codes(ArraySource(codes, codes), geobox, spec=spec, block_px=16))
 
 

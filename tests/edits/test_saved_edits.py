@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import warnings
 import zipfile
+from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import geopandas
@@ -16,6 +17,7 @@ from corrected_maps import (  # noqa: F401 - fixtures
     NORTH,
     PIXEL,
     SHAPE,
+    SIMPLIFY_M,
     WEST,
     box,
     fixture_of_finished_map,
@@ -28,7 +30,7 @@ from corrected_maps import (  # noqa: F401 - fixtures
     table,
     vectorised,
 )
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from rasterio.features import rasterize
 
@@ -81,12 +83,17 @@ def ids_by_shape(frame: geopandas.GeoDataFrame) -> dict:
     return {(one.wkb, code): fid for fid, one, code in zip(frame.index, frame.geometry, frame.class_code, strict=True)}
 
 
+def outline(class_map: Path) -> shapely.Geometry:
+    """Outline of the pixels that have a class."""
+    with rasterio.open(class_map) as file:
+        data = file.read(1) != 255
+        found = rasterio.features.shapes(data.astype(np.uint8), mask=data, transform=file.transform)
+        return shapely.union_all([shapely.geometry.shape(shape) for shape, _ in found])
+
+
 @pytest.mark.parametrize("kind", ["exact", "simplified"])
-@settings(  # one of many random lists of boxes was seen to differ in a simplified map: fixed examples until it is found
-    max_examples=3,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
+@settings(max_examples=3, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@example(boxes=[(0.0, 21.0, 0.0, 2.0, 255)], undone=0)  # a notch without data, whose outline is simplified too
 @given(boxes=st.lists(BOXES, min_size=1, max_size=3), undone=st.integers(0, 2))
 def test_polygons_are_those_of_vectorising_the_edited_raster(
     kind, boxes, undone, finished_map, small_blocks, tmp_path_factory
@@ -103,8 +110,11 @@ def test_polygons_are_those_of_vectorising_the_edited_raster(
     found = table(folder / "scene_segments.gpkg")
     assert rows(found) == rows(vectorised(folder, folder.parent / "whole.gpkg"))
     assert shapely.coverage_is_valid(found.geometry.to_numpy())
-    codes = read(folder / "scene_classes.tif")
-    assert found.geometry.area.sum() == pytest.approx((codes != 255).sum() * PIXEL**2)
+    data, mapped = outline(folder / "scene_classes.tif"), shapely.union_all(found.geometry.to_numpy())
+    if kind == "exact":
+        assert mapped.symmetric_difference(data).is_empty
+    else:  # edges beside nodata are simplified too, by no more than the tolerance
+        assert mapped.symmetric_difference(data).buffer(-SIMPLIFY_M).is_empty
     old, new = ids_by_shape(earlier), ids_by_shape(found)
     assert {key: new[key] for key in new if key in old} == {key: old[key] for key in new if key in old}
     assert all(fid > max(earlier.index) for key, fid in new.items() if key not in old)

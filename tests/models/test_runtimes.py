@@ -55,15 +55,31 @@ def test_auto_takes_openvino_on_a_cpu(tiny_model: Path) -> None:
     assert load_model(tiny_model, device="cpu").info.name == "openvino"
 
 
-def test_openvino_tells_nobody(tiny_model: Path, tmp_path: Path) -> None:
+def ran_by_openvino(model: Path, folder: Path, before: str) -> None:
+    """Run a network by OpenVINO in a process of its own, whose home and current folder is ``folder``."""
     script = (
-        "import sys\nfrom geoseg.models.model import load_model\nimport numpy as np\n"
-        f"load_model({str(tiny_model)!r}, runtime='openvino').runtime.run(np.zeros((1, 3, 32, 32), np.float32))\n"
-        "assert not [m for m in sys.modules if m.startswith('openvino_telemetry')]\n"
-        "from openvino.tools.ovc import telemetry_utils\nassert telemetry_utils.tm.__name__.endswith('telemetry_stub')"
+        f"import os\n{before}from geoseg.models.model import load_model\nimport numpy as np\n"
+        f"load_model({str(model)!r}, runtime='openvino').runtime.run(np.zeros((1, 3, 32, 32), np.float32))\n"
     )
-    subprocess.run([sys.executable, "-c", script], check=True, env=os.environ | {"HOME": str(tmp_path)})
-    assert not (tmp_path / "intel").exists()
+    environment = os.environ | {
+        "GEOSEG_CACHE_DIR": str(folder),
+        "HOME": str(folder),
+        "PYTHONPATH": os.pathsep.join(sys.path),
+    }
+    subprocess.run([sys.executable, "-c", script], check=True, cwd=folder, env=environment)
+
+
+def test_openvino_tells_nobody(tiny_model: Path, tmp_path: Path) -> None:
+    ran_by_openvino(tiny_model, tmp_path, "os.register_at_fork(before=lambda: os.mkdir('forked'))\n")
+    assert not (tmp_path / "forked").exists()  # a report is sent by a fork of the process
+    assert not (tmp_path / "intel").exists()  # where the number of this user would be kept
+
+
+def test_conversions_tell_nobody_where_openvino_was_imported_before(tiny_model: Path, tmp_path: Path) -> None:
+    pytest.importorskip("openvino_telemetry")
+    listening = "Telemetry.send_event = lambda *a, **k: open('reported', 'w').close()\n"
+    ran_by_openvino(tiny_model, tmp_path, f"import openvino\nfrom openvino_telemetry import Telemetry\n{listening}")
+    assert not (tmp_path / "reported").exists()
 
 
 class Greedy(nn.Module):

@@ -22,7 +22,7 @@ from geoseg.errors import ModelError, UsageError
 from geoseg.io.weights.model_file import QuantisedGraph, write_quantised
 from geoseg.models.network import load_network
 from geoseg.models.softmax_head import SoftmaxHead
-from geoseg.runtimes.openvino_runtime import OpenvinoRuntime, openvino_module, quantised_model
+from geoseg.runtimes.openvino_runtime import OpenvinoRuntime, openvino_module, quantised_model, telemetry_blocked
 from geoseg.runtimes.runtime import Answer, RuntimeInfo
 from geoseg.training.quantisation.parts import Parts
 from geoseg.training.score import confusion, headline
@@ -233,7 +233,8 @@ def _converted(network: nn.Module, card: ModelCard) -> object:
 
 def _quantised(float32: object, crops: Sequence[npt.NDArray[np.float32]], preset: str) -> QuantisedGraph:
     logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # it warns of a missing compiler for CUDA
-    import nncf  # type: ignore[import-untyped]  # noqa: PLC0415 - an extra
+    with telemetry_blocked():
+        import nncf  # type: ignore[import-untyped]  # noqa: PLC0415 - an extra
 
     logging.getLogger("nncf").setLevel(logging.ERROR)
     with redirect_stdout(sys.stderr):  # its progress bars
