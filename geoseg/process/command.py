@@ -12,7 +12,7 @@ import typer
 from geoseg.core.text import printable, without_logins
 from geoseg.errors import GeosegError, ResourceError
 from geoseg.io.files.interrupts import forget_outputs
-from geoseg.process.faults import resource_fault
+from geoseg.process.faults import open_files_fault, resource_fault
 from geoseg.process.signals import Interrupted, handle_signals, print_interrupted, stopped
 from geoseg.process.streams import flush_stdout, open_streams, redirect_to_null, stdout_is_closed
 
@@ -99,8 +99,8 @@ def _deliver() -> None:
 def failure(error: Exception) -> dict[str, str | int]:
     """Print an exception as one line; return the message and its exit code."""
     text, code = without_logins(str(error)), 1
-    fault = None if isinstance(error, GeosegError) else resource_fault(error)
-    if isinstance(error, GeosegError):
+    fault = open_files_fault(error) if isinstance(error, GeosegError) else resource_fault(error)
+    if fault is None and isinstance(error, GeosegError):
         code = error.exit_code
     elif fault is not None:
         text, code = without_logins(fault), ResourceError.exit_code

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Iterator
 from typing import Final
 
 _MEMORY: Final = (
@@ -22,6 +23,7 @@ _MEMORY: Final = (
     "allocation failed",
 )
 _OUT_OF_MEMORY: Final = "out of memory. Free memory, or raise the limit that this process has."
+_OPEN_FILES: Final = "too many open files. Raise the limit that this process has (ulimit -n), or use fewer workers."
 
 
 def resource_fault(error: BaseException) -> str | None:
@@ -30,18 +32,42 @@ def resource_fault(error: BaseException) -> str | None:
     Args:
         error: what was raised; causes and contexts are looked at too.
     """
-    seen: set[int] = set()
-    inner: BaseException | None = error
-    while inner is not None and id(inner) not in seen:
-        seen.add(id(inner))
-        if _is_memory(inner):
-            return _OUT_OF_MEMORY
-        inner = inner.__cause__ or inner.__context__
+    if any(_is_memory(inner) for inner in _causes(error)):
+        return _OUT_OF_MEMORY
+    shortage = open_files_fault(error)
+    if shortage is not None:
+        return shortage
     if isinstance(error, OSError) and error.errno is not None:
         if error.filename is None:
             return f"standard output or a file cannot be written or read ({error.strerror}). Check where output goes."
         return f"{error.filename}: cannot be used ({error.strerror}). Check the path, the disk and the permissions."
     return None
+
+
+def open_files_fault(error: BaseException) -> str | None:
+    """Say in a sentence that the process has too many open files; None where that is not the cause.
+
+    A file that cannot be opened for that reason is often reported as one that cannot be read.
+
+    Args:
+        error: what was raised; causes and contexts are looked at too.
+    """
+    return _OPEN_FILES if any(_is_open_files(inner) for inner in _causes(error)) else None
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    seen: set[int] = set()
+    inner: BaseException | None = error
+    while inner is not None and id(inner) not in seen:
+        seen.add(id(inner))
+        yield inner
+        inner = inner.__cause__ or inner.__context__
+
+
+def _is_open_files(error: BaseException) -> bool:
+    if isinstance(error, OSError) and error.errno in {errno.EMFILE, errno.ENFILE}:
+        return True
+    return not isinstance(error, AssertionError) and "too many open files" in str(error).lower()
 
 
 def _is_memory(error: BaseException) -> bool:

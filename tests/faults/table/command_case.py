@@ -188,7 +188,8 @@ def check(case: Case, ended: Ended) -> None:
     if case.code in {2, 3, 4} and case.holds is None:
         assert final_files(ended.place.out) == []
     if case.holds is not None:
-        case.holds(ended)
+        answer = case.holds(ended)
+        assert answer is None or answer is True, "a law asserts, or says whether it holds"
 
 
 def final_files(out: Path) -> list[str]:

@@ -22,7 +22,9 @@ from made_inputs import (
 from scene_runs import (
     PREDICT,
     as_without_sidecars,
+    both,
     hides,
+    leaves_nothing,
     segments,
 )
 
@@ -230,7 +232,7 @@ OUTPUTS = (
         limits={resource.RLIMIT_FSIZE: 20000},
         env={"GDAL_NUM_THREADS": "4"},
         promise="exit code 5; without the limit the same command succeeds",
-        holds=lambda ended: final_files(ended.place.out),
+        holds=leaves_nothing,
     ),
     refused(
         "a damaged scene in an archive",
@@ -311,17 +313,20 @@ MACHINES = (
         command=PREDICT,
         limits={resource.RLIMIT_AS: 10**9},
         promise="exit code 5 and a sentence",
-        holds=lambda ended: final_files(ended.place.out),
+        holds=leaves_nothing,
     ),
-    refused(
-        "14 open files",
-        scene(),
-        5,
-        "cannot be written",
-        command=PREDICT,
-        limits={resource.RLIMIT_NOFILE: 14},
-        promise="exit code 5 and a sentence, without the statement that the database refused",
-        holds=hides("CREATE TABLE"),
+    *(
+        refused(
+            f"{number} open files",
+            scene(),
+            5,
+            words,
+            command=PREDICT,
+            limits={resource.RLIMIT_NOFILE: number},
+            promise="exit code 5, no statement that a database refused, and no file with a final name",
+            holds=both(hides("CREATE TABLE"), leaves_nothing),
+        )
+        for number, words in ((9, "too many open files"), (11, "too many open files"), (14, "geoseg: error: "))
     ),
 )
 

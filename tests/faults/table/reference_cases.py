@@ -250,7 +250,7 @@ REFERENCES = (
             "--overwrite",
         ),
         promise="refused, the input stays",
-        holds=lambda ended: geopandas.read_file(ended.place.folder / "map.gpkg"),
+        holds=lambda ended: len(geopandas.read_file(ended.place.folder / "map.gpkg")) > 0,
     ),
     done("an area of interest", area_of_interest(AOI), "is what is mapped", valid_where(UPPER), command=WITH_AOI),
     done(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import geopandas
 import numpy as np
 import rasterio
-from command_case import Ended, Law
+from command_case import Ended, Law, final_files
 from conftest import blobs
 from made_inputs import GRID
 
@@ -73,6 +73,21 @@ def noted(word: str) -> Law:
 
     def holds(ended: Ended) -> None:
         assert any(word in note for note in ended.record()["notes"]), ended.record()["notes"]
+
+    return holds
+
+
+def leaves_nothing(ended: Ended) -> None:
+    """No file has its final name."""
+    assert final_files(ended.place.out) == []
+
+
+def both(*laws: Law) -> Law:
+    """All laws hold."""
+
+    def holds(ended: Ended) -> None:
+        for law in laws:
+            law(ended)
 
     return holds
 
