@@ -113,6 +113,7 @@ def test_a_cluster_that_goes_is_no_scene_s_fault(make_archive: Any) -> None:
     assert report.done < 3
 
 
+@pytest.mark.slow
 def test_a_cluster_class_is_named_in_the_configuration(make_archive: Any, tmp_path: Path) -> None:
     options = {"n_workers": 1, "threads_per_worker": 2, "host": "127.0.0.1", "dashboard_address": "127.0.0.1:0"}
     cluster = {"name": "distributed.LocalCluster", "options": options | {"silence_logs": 50}, "scale": {"n": 1}}

@@ -71,7 +71,7 @@ def unlike(config: ArchiveConfig, names: tuple[str, ...] = NAMES) -> dict[str, i
     return found
 
 
-@pytest.mark.parametrize("where", ["here", "cluster"])
+@pytest.mark.parametrize("where", ["here", pytest.param("cluster", marks=pytest.mark.slow)])
 def test_the_maps_of_a_cut_scene_are_that_of_the_whole(
     town: Callable[..., ArchiveConfig], crew_of_two: DaskExecutor, where: str, tmp_path: Path
 ) -> None:

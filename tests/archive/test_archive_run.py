@@ -211,7 +211,14 @@ def test_records_say_what_the_layers_say(make_archive: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "change", ["scene", "model", "option", "layer gone", "polygons cut", "manifest gone", "touched"]
+    "change",
+    [
+        "scene",
+        "option",
+        "polygons cut",
+        "touched",
+        *(pytest.param(change, marks=pytest.mark.slow) for change in ("model", "layer gone", "manifest gone")),
+    ],
 )
 def test_what_changed_is_done_again_and_nothing_else(
     change: str, make_archive: Any, write_scene: Any, tmp_path: Path

@@ -68,6 +68,7 @@ def test_a_neighbour_that_could_move_or_mask_the_scene_changes_its_state(tmp_pat
     assert state_of(ref) != before
 
 
+@pytest.mark.slow
 def test_a_finished_archive_is_found_done_quickly(make_archive: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     config = make_archive(0)
     config.source.path.mkdir()

@@ -87,8 +87,12 @@ WIDE = SPEC.model_copy(update={"tile_px": 128, "halo_px": 44})
 
 @pytest.mark.parametrize(
     ("changes", "overlap"),
-    [({}, 0), ({}, 4), ({"blend": "taper"}, 0), ({"crf": "3,4,20"}, 0)],
-    ids=["core", "overlap", "taper", "crf"],
+    [
+        pytest.param({}, 0, id="core"),
+        pytest.param({}, 4, id="overlap", marks=pytest.mark.slow),
+        pytest.param({"blend": "taper"}, 0, id="taper", marks=pytest.mark.slow),
+        pytest.param({"crf": "3,4,20"}, 0, id="crf", marks=pytest.mark.slow),
+    ],
 )
 def test_tiles_in_the_phase_of_the_network_give_the_map_of_the_whole(
     write_tiny: WriteModel, write_scene: WriteScene, tmp_path: Path, changes: dict[str, Any], overlap: int

@@ -134,6 +134,7 @@ def test_a_worker_that_dies_costs_what_it_held(client: Any, model: Model, write_
     assert contents(layers.bundle.directory) == contents(alone.bundle.directory)
 
 
+@pytest.mark.slow
 def test_a_worker_whose_gpu_fails_is_started_again_and_costs_what_it_held(
     client: Any, model: Model, write_scene: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

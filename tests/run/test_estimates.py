@@ -138,7 +138,14 @@ def test_a_clock_that_is_set_back_makes_no_negative_duration(
 
 @pytest.mark.parametrize(
     "options",
-    [{}, {"blend": "taper"}, {"tta": "flip"}, {"probabilities": True}, {"gsd_m": 0.7}, {"tta_scales": (0.75, 1.25)}],
+    [
+        {},
+        {"tta": "flip"},
+        *(
+            pytest.param(options, marks=pytest.mark.slow)
+            for options in ({"blend": "taper"}, {"probabilities": True}, {"gsd_m": 0.7}, {"tta_scales": (0.75, 1.25)})
+        ),
+    ],
     ids=str,
 )
 def test_no_block_takes_more_memory_than_the_plan_says(

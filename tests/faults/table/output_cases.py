@@ -185,7 +185,6 @@ OUTPUTS = (
         command=PREDICT,
         promise="refused, exit code 6, what stood there stays",
         holds=untouched,
-        quick=True,
     ),
     refused(
         "a file under the name of the output folder",
@@ -221,7 +220,6 @@ OUTPUTS = (
         limits={resource.RLIMIT_FSIZE: 20000},
         promise="exit code 5; without the limit the same command succeeds",
         holds=rerun_succeeds,
-        quick=True,
     ),
     refused(
         "the same with several threads",
@@ -242,7 +240,6 @@ OUTPUTS = (
         command=ARCHIVE,
         promise="exit code 7; the others are done and the bad one is named",
         holds=two_are_done,
-        quick=True,
     ),
     *(
         done(

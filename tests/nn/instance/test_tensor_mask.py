@@ -92,6 +92,7 @@ def test_any_size_and_number_of_bands_gives_masks_of_the_images_size(size: tuple
     assert (found["scores"].diff() <= 0).all()
 
 
+@pytest.mark.slow
 def test_the_losses_fall_on_rectangles() -> None:
     torch.manual_seed(0)
     network = build("tensormask_r50", 3, 3, **SMALL).train()
