@@ -61,6 +61,7 @@ _ending: tuple[int, int] | None = None
 """Process that ends, and its exit code."""
 _reported = False
 _watched = False
+_forks_prepared = False
 
 
 def handle_signals() -> None:
@@ -69,6 +70,7 @@ def handle_signals() -> None:
     _arrived = None
     for number in _CODES:
         signal.signal(number, _stop)
+    _leave_forks_alone()
 
 
 def watch_signals() -> None:
@@ -91,6 +93,30 @@ def watch_signals() -> None:
     sys.unraisablehook = _unraisable
     atexit.register(_end)  # the first to be registered is the last to run
     threading.Thread(target=_watch, args=(read_end,), name="geoseg-signals", daemon=True).start()
+
+
+def _leave_forks_alone() -> None:
+    """Give forks of this process the handlers of Python.
+
+    A fork, as a loader of data is, would report its signals to the process that it was made by, which would end.
+    """
+    global _forks_prepared  # noqa: PLW0603 - same
+    if not _forks_prepared and hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=_reset)
+        _forks_prepared = True
+
+
+def _reset() -> None:
+    """Handle signals as Python does, where they are handled as here."""
+    global _watched, _arrived  # noqa: PLW0603 - same
+    _arrived = None
+    if _watched:
+        signal.set_wakeup_fd(-1)
+        _watched = False
+    usual = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
+    for number, handler in usual.items():
+        if signal.getsignal(number) is _stop:
+            signal.signal(number, handler)
 
 
 def stopped() -> Interrupted | None:

@@ -70,6 +70,24 @@ def test_an_interruption_that_a_library_makes_an_error_of_its_own_keeps_its_exit
     assert "run the same command again to resume" in error
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_fork_that_is_ended_does_not_end_the_process(number: signal.Signals) -> None:
+    """Loaders of data are forks, and are ended by a signal."""
+    process = started(
+        "signals.GRACE_S = 0.2\n"
+        "child = os.fork()\n"
+        "if child == 0:\n"
+        "    print('ready', flush=True)\n"
+        "    time.sleep(60)\n"
+        f"time.sleep(1); os.kill(child, {int(number)})\n"
+        "ended = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])\n"
+        "time.sleep(1)\n"
+        "sys.exit(0 if ended != 0 else 1)"
+    )
+    _, error = process.communicate(timeout=20)
+    assert (process.returncode, "geoseg:" in error) == (0, False), error
+
+
 @pytest.mark.parametrize(("number", "code"), BOTH)
 @pytest.mark.parametrize("signals", [1, 2])
 def test_compiled_code_that_does_not_return_delays_no_end(number: signal.Signals, code: int, signals: int) -> None:
