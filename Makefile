@@ -6,6 +6,9 @@ BIN := $(VENV)/bin
 JOBS ?= 3
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n $(JOBS) --dist loadfile
 
+# Tests start some hundred processes: each would compile all modules again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: browser env demo test test-slow lint qgis plugin docs bench audit sbom clean
 
 env: $(VENV)/.made

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -21,8 +22,21 @@ from geoseg.core.card import Architecture, CardBand, GsdRange, ModelCard
 from geoseg.core.legend import Legend, LegendClass
 from geoseg.io.weights.model_file import write_model
 
-settings.register_profile("geoseg", deadline=None)  # machines that run tests are busy
+settings.register_profile("geoseg", deadline=None, max_examples=50)  # machines that run tests are busy
 settings.load_profile("geoseg")
+
+
+def pytest_configure() -> None:
+    """Collect no garbage while the tests are imported."""
+    gc.disable()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop() -> None:
+    """Leave what is loaded by now out of each collection of garbage."""
+    gc.collect()
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
+import re
 import shutil
+import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -21,8 +24,18 @@ OPTIONS: Final = ["--runtime", "torch", "--device", "cpu", "--quiet"]
 SMALL: Final = ["--block-px", "64", "--tile-px", "64", "--halo-px", "8"]
 HISTORY: Final = ".geoseg/history.jsonl"
 """Totals of an archive after each run that changed them: another text after each failure."""
-_TIMED: Final = {".html", ".md", ".qgz", ".csv", ".checkpoint", ".png", ".safetensors"}
+_TIMED: Final = {".html", ".md", ".csv", ".checkpoint"}
 """Endings of files that hold times."""
+_FRAMES: Final = {
+    ".html": (b"<", b"</html>"),
+    ".parquet": (b"PAR1", b"PAR1"),
+    ".gpkg": (b"SQLite format 3\0", b""),
+}
+"""How a file of a format begins and ends."""
+_OF_A_RUN: Final = {"timings", "pixels_per_s", "peak_memory_bytes", "run", "attempts", "mtime_ns"}
+"""Keys of JSON whose values are another in each run."""
+_TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d")
+_YEAR_2001_NS: Final = 10**18
 NAMES: Final = ("predict", "vectorise", "archive", "train")
 
 
@@ -63,17 +76,48 @@ class SmallRun:
 
 
 def digest(name: str, content: bytes) -> str:
-    """Digest of a file; of one that holds times, only that it is whole as far as its end tells."""
+    """Digest of a file; of one that holds times, only that it is whole as far as its format tells.
+
+    Raises:
+        ValueError: it is not whole.
+    """
     suffix = Path(name).suffix
     if name == HISTORY:
         lines = [json.loads(line) for line in content.decode().splitlines()]
         return str({key: value for key, value in lines[-1].items() if key != "when"}) if lines else ""
     if suffix in {".json", ".geojson"}:
-        json.loads(content)
-        return "times"
+        return json.dumps(_without_times(json.loads(content)), sort_keys=True)
     if suffix in _TIMED or Path(name).name.startswith(("scenes.", "_catalogue")):
-        return "times" if content else "empty"
+        if not content:
+            return "empty"
+        if not _is_whole(suffix, content):
+            raise ValueError(f"{name} is not whole")
+        return "times"
     return hashlib.sha256(content).hexdigest()
+
+
+def _without_times(value: Any) -> Any:
+    """Leave out of JSON what is another in each run: times, durations, and digests of files that hold times."""
+    if isinstance(value, dict):
+        return {
+            key: None if key.endswith(".stac.json") else _without_times(inner)
+            for key, inner in value.items()
+            if key not in _OF_A_RUN
+        }
+    if isinstance(value, list):
+        return [_without_times(inner) for inner in value]
+    is_time = _TIME.match(value) if isinstance(value, str) else isinstance(value, int) and value > _YEAR_2001_NS
+    return "a time" if is_time else value
+
+
+def _is_whole(suffix: str, content: bytes) -> bool:
+    if suffix == ".checkpoint":
+        try:
+            return zipfile.ZipFile(io.BytesIO(content)).testzip() is None
+        except zipfile.BadZipFile:
+            return False
+    start, end = _FRAMES.get(suffix, (b"", b""))
+    return content.startswith(start) and content.rstrip(b"\n").endswith(end)
 
 
 def raster(path: Path, values: npt.NDArray[np.uint8]) -> Path:

@@ -183,7 +183,7 @@ def test_an_interrupted_run_is_resumed_to_the_same_bytes(scene, tmp_path) -> Non
         assert again.bundle.by_role()[role].read_bytes() == whole.bundle.by_role()[role].read_bytes()
 
 
-@pytest.mark.parametrize(("stage", "count"), [("predict", 9), ("layers", 2)])
+@pytest.mark.parametrize(("stage", "count"), [("predict", 9), pytest.param("layers", 2, marks=pytest.mark.slow)])
 def test_a_killed_run_goes_on_to_the_same_bytes(scene, tmp_path, stage, count) -> None:
     whole, out = predicted(scene, tmp_path / "whole", block_px=64), tmp_path / "cut"
     script = Path(__file__).with_name("killed_panoptic.py")

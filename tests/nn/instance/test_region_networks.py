@@ -76,9 +76,8 @@ def test_any_size_and_number_of_bands_gives_masks_of_the_images_size(name: str, 
         assert (one["boxes"][:, 2] <= shape[1]).all()
 
 
-@pytest.mark.parametrize(
-    "name", ["maskscoring_r50", *(pytest.param(n, marks=pytest.mark.slow) for n in NAMES if n != "maskscoring_r50")]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
 def test_the_losses_fall_on_rectangles(name: str) -> None:
     torch.manual_seed(0)
     network = build(name, 3, 3, **SMALL).train()
