@@ -113,10 +113,9 @@ def _reset() -> None:
     if _watched:
         signal.set_wakeup_fd(-1)
         _watched = False
-    usual = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
-    for number, handler in usual.items():
+    for number in _CODES:
         if signal.getsignal(number) is _stop:
-            signal.signal(number, handler)
+            signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
 
 
 def stopped() -> Interrupted | None:

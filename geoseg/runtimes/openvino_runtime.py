@@ -386,7 +386,7 @@ def openvino_module() -> ModuleType:
         from openvino.tools.ovc import telemetry_stub  # noqa: PLC0415
 
     for name, part in list(sys.modules.items()):
-        if name.startswith("openvino.tools.ovc") and hasattr(part, "tm"):
-            part.tm = telemetry_stub
+        if name.startswith("openvino.tools.ovc") and "tm" in vars(part):
+            vars(part)["tm"] = telemetry_stub
     module: ModuleType = openvino
     return module
