@@ -22,7 +22,7 @@ demo: env
 	$(BIN)/geoseg demo --scene sample_tiles/town.tif --labels sample_tiles/town_labels.tif --out out/demo
 
 test: env qgis lint
-	$(PYTEST) --doctest-modules geoseg
+	$(BIN)/pytest --doctest-modules geoseg
 	$(PYTEST) -m "not slow" --durations=30
 
 test-slow: env qgis

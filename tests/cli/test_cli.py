@@ -356,7 +356,9 @@ def test_the_halo_is_measured(tiny_model: Path, write_scene: Any, capsys: pytest
     assert "A halo of" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)]
+)
 def test_an_interrupted_run_says_how_to_resume(
     number: signal.Signals, code: int, write_scene: Any, tiny_model: Path, tmp_path: Path
 ) -> None:

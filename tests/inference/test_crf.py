@@ -81,7 +81,9 @@ def test_every_pair_gives_what_the_definition_gives(normalise: str, classes: int
     np.testing.assert_allclose(found, by_definition(probs, colour, valid, spec), atol=2e-6)
 
 
-@pytest.mark.parametrize("spec", [SMALL, *PRESETS.values()], ids=["small", *PRESETS])
+@pytest.mark.parametrize(
+    "spec", [SMALL, *(pytest.param(spec, id=name, marks=pytest.mark.slow) for name, spec in PRESETS.items())]
+)
 @pytest.mark.parametrize("normalise", ["pixel", "symmetric"])
 def test_the_lattice_agrees_with_every_pair(normalise: str, spec: CrfSpec) -> None:
     """The mean error of a probability is below 0.01, although single ones may be as wrong as can be."""

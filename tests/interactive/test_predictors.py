@@ -47,7 +47,7 @@ def lively(name: str) -> InteractiveNetwork:
     return network.requires_grad_(requires_grad=False)
 
 
-@pytest.fixture(scope="module", params=["fbrs_r34", "clicks_unet"])
+@pytest.fixture(scope="module", params=[pytest.param("fbrs_r34", marks=pytest.mark.slow), "clicks_unet"])
 def network(request: pytest.FixtureRequest) -> InteractiveNetwork:
     return lively(request.param)
 

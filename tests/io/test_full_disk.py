@@ -10,7 +10,9 @@ import pytest
 SCRIPT = Path(__file__).with_name("full_disk.py")
 
 
-@pytest.mark.parametrize("limit_bytes", [0, 4_000, 300_000])
+@pytest.mark.parametrize(
+    "limit_bytes", [300_000, *(pytest.param(limit, marks=pytest.mark.slow) for limit in (0, 4_000))]
+)
 def test_a_full_disk_leaves_the_old_file_or_nothing(tmp_path, limit_bytes):
     command = [sys.executable, str(SCRIPT), str(tmp_path), str(limit_bytes)]
     ran = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -57,6 +57,7 @@ def test_damaged_pixels_stop_the_run_with_file_and_place(
     assert left_behind(tmp_path / "out") == []
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_named_and_the_run_goes_on_when_there_is_room(
     write_scene: Any, options: list[str], tmp_path: Path
 ) -> None:

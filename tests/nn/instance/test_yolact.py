@@ -143,6 +143,7 @@ def test_masks_are_the_sigmoid_of_combined_prototypes_inside_their_boxes() -> No
                 assert float(mask[y, x]) == pytest.approx(expected, abs=1e-6)
 
 
+@pytest.mark.slow
 def test_the_losses_fall_and_objects_are_found_on_rectangles() -> None:
     torch.manual_seed(0)
     network = yolact.build(3, 3, **SMALL)
