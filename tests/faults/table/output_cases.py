@@ -323,7 +323,7 @@ MACHINES = (
             promise="exit code 5, no statement that a database refused, and no file with a final name",
             holds=both(hides("CREATE TABLE"), leaves_nothing),
         )
-        for number, words in ((9, "too many open files"), (11, "too many open files"), (14, "geoseg: error: "))
+        for number, words in ((9, "too many open files"), (11, "geoseg: error: "), (14, "geoseg: error: "))
     ),
 )
 
