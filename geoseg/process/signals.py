@@ -102,12 +102,12 @@ def _leave_forks_alone() -> None:
     """
     global _forks_prepared  # noqa: PLW0603 - same
     if not _forks_prepared and hasattr(os, "register_at_fork"):
-        os.register_at_fork(after_in_child=_reset)
+        os.register_at_fork(after_in_child=_restore_handlers)
         _forks_prepared = True
 
 
-def _reset() -> None:
-    """Handle signals as Python does, where they are handled as here."""
+def _restore_handlers() -> None:
+    """Put Python's own handlers back in place of those of this module."""
     global _watched, _arrived  # noqa: PLW0603 - same
     _arrived = None
     if _watched:

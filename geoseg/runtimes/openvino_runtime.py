@@ -42,6 +42,8 @@ STREAM_TILE_PX = 4_000_000
 """Tiles of more pixels are computed one at a time, for the same reason."""
 _USUAL_STRIDE_PX = 32
 """Stride of the deepest features of most networks."""
+_TELEMETRY_LOCK = threading.Lock()
+"""Held while imports of OpenVINO's telemetry fail: networks are compiled in several threads."""
 
 
 class OpenvinoRuntime:
@@ -364,15 +366,16 @@ def openvino_core() -> Any:
 @contextmanager
 def telemetry_blocked() -> Iterator[None]:
     """Make imports of ``openvino_telemetry`` fail: OpenVINO and NNCF take stubs instead, which send nothing."""
-    loaded = {name: sys.modules[name] for name in sys.modules if name.partition(".")[0] == "openvino_telemetry"}
-    for name in loaded:
-        del sys.modules[name]
-    sys.modules["openvino_telemetry"] = None  # type: ignore[assignment] # how Python spells that an import fails
-    try:
-        yield
-    finally:
-        del sys.modules["openvino_telemetry"]
-        sys.modules.update(loaded)
+    with _TELEMETRY_LOCK:
+        loaded = {name: part for name, part in list(sys.modules.items()) if name.split(".")[0] == "openvino_telemetry"}
+        for name in loaded:
+            del sys.modules[name]
+        sys.modules["openvino_telemetry"] = None  # type: ignore[assignment] # how Python spells that an import fails
+        try:
+            yield
+        finally:
+            del sys.modules["openvino_telemetry"]
+            sys.modules.update(loaded)
 
 
 def openvino_module() -> ModuleType:

@@ -6,6 +6,7 @@ import os
 import pickle
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from geoseg.inference.receptive_field import influence
 from geoseg.io.weights.model_file import read_model, write_model
 from geoseg.models.model import Model, load_model
 from geoseg.models.network import load_network
+from geoseg.runtimes.openvino_runtime import openvino_module
 from geoseg.runtimes.torch_runtime import TorchRuntime
 
 openvino = pytest.importorskip("openvino")
@@ -80,6 +82,17 @@ def test_conversions_tell_nobody_where_openvino_was_imported_before(tiny_model: 
     listening = "Telemetry.send_event = lambda *a, **k: open('reported', 'w').close()\n"
     ran_by_openvino(tiny_model, tmp_path, f"import openvino\nfrom openvino_telemetry import Telemetry\n{listening}")
     assert not (tmp_path / "reported").exists()
+
+
+def test_telemetry_is_kept_off_by_several_threads_at_a_time() -> None:
+    usual = sys.getswitchinterval()
+    try:
+        sys.setswitchinterval(1e-6)
+        with ThreadPoolExecutor(4) as pool:
+            modules = [call.result() for call in [pool.submit(openvino_module) for _ in range(1000)]]
+    finally:
+        sys.setswitchinterval(usual)
+    assert set(modules) == {openvino}
 
 
 class Greedy(nn.Module):

@@ -53,7 +53,7 @@ def _compiled() -> None:
 
 
 @pytest.mark.parametrize("spec", SPECS)
-@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seed=st.integers(0, 2**31), boxes=st.lists(st.tuples(*[st.integers(0, 69)] * 4, st.integers(0, 3)), max_size=4))
 def test_polygons_are_those_of_tracing_all_anew(spec, seed, boxes, tmp_path_factory) -> None:
     random = np.random.default_rng(seed)

@@ -87,7 +87,7 @@ def both(*laws: Law) -> Law:
 
     def holds(ended: Ended) -> None:
         for law in laws:
-            law(ended)
+            assert law(ended) in {None, True}
 
     return holds
 
