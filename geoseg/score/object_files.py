@@ -8,6 +8,7 @@ from typing import Any
 
 import geopandas
 import numpy as np
+import numpy.typing as npt
 import shapely
 from odc.geo.geobox import GeoBox
 from pyproj import CRS
@@ -161,7 +162,7 @@ def read_reference(request: VectorRequest, column: str | None, of_class: str | N
     if of_class is None:
         raise UsageError(f"--reference-column {column}: name the class too, with --reference-class.")
     truth = read_polygons(replace(request, columns=(column,)))
-    hit = truth[column].astype(str) == of_class
+    hit = _are(truth[column], of_class)
     if not hit.any():
         values = sorted({str(value) for value in truth[column]})
         shown = ", ".join(values[:10]) + (" ..." if len(values) > 10 else "")
@@ -255,11 +256,16 @@ def _chosen(path: Path, frame: geopandas.GeoDataFrame, of_class: str | None) -> 
         if frame["class_code"].nunique() < 2:
             return frame
     elif fields:
-        hit = np.logical_or.reduce([frame[name].astype(str) == of_class for name in fields])
+        hit = np.logical_or.reduce([_are(frame[name], of_class) for name in fields])
         if hit.any():
             return frame[hit]
     known = sorted({str(value) for name in fields for value in frame[name]})
     raise UsageError(f"{path}: name one class with --class. Its classes are: {', '.join(known) or 'not named'}.")
+
+
+def _are(values: Any, text: str) -> npt.NDArray[np.bool_]:
+    """Compare values with a text, which may hold what is no UTF-8: text of pandas cannot be compared with that."""
+    return np.array([value == text for value in values.astype(str)], dtype=bool)
 
 
 def _mended(shapes: Any) -> Any:

@@ -12,9 +12,11 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 import rasterio
+from rasterio.errors import RasterioError
 
 from geoseg.core.types.arrays import AnyArray
-from geoseg.io.files.drivers import driver_of, gdal_settings
+from geoseg.errors import SceneError
+from geoseg.io.files.drivers import READABLE, driver_of, gdal_settings
 from geoseg.io.files.gdal_messages import suppress_gdal_messages
 from geoseg.io.files.gdal_name import gdal_name
 
@@ -62,13 +64,19 @@ def classes_in(path: Path) -> dict[int, tuple[str, bool]]:
 
     Args:
         path: a raster that ``geoseg predict`` wrote, or any other.
+
+    Raises:
+        SceneError: it is no raster that can be read.
     """
-    with (
-        suppress_gdal_messages(),
-        gdal_settings(sidecars=True),
-        rasterio.open(gdal_name(path), driver=driver_of(str(path), path)) as file,
-    ):
-        tags = file.tags()
+    try:
+        with (
+            suppress_gdal_messages(),
+            gdal_settings(sidecars=True),
+            rasterio.open(gdal_name(path), driver=driver_of(str(path), path)) as file,
+        ):
+            tags = file.tags()
+    except RasterioError as error:
+        raise SceneError(str(path), "not a raster that can be read.", f"Give a {READABLE}.") from error
     found = {}
     for key, value in tags.items():
         code, words = _CODE.fullmatch(key), _CLASS.fullmatch(value)
