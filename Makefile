@@ -9,21 +9,25 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n $(JOBS) --dist loadfile
 # Tests start some hundred processes: each would compile all modules again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: browser env demo test test-slow lint qgis plugin docs bench audit sbom clean
+.PHONY: browser env demo test test-slow doctest lint qgis plugin docs bench audit sbom clean
 
 env: $(VENV)/.made
 
 $(VENV)/.made: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[flows,openvino,quantise,regularise,train,view,dev]"
+	$(BIN)/pip install --quiet --constraint constraints.txt --no-compile --editable ".[flows,openvino,quantise,regularise,train,view,dev]"
 	touch $@
 
 demo: env
 	$(BIN)/geoseg demo --scene sample_tiles/town.tif --labels sample_tiles/town_labels.tif --out out/demo
 
-test: env qgis lint
-	$(BIN)/pytest --doctest-modules geoseg
+test:
+	$(MAKE) --jobs=2 --output-sync=target env qgis
+	$(MAKE) --jobs=2 --output-sync=target lint doctest
 	$(PYTEST) -m "not slow" --durations=30
+
+doctest: env
+	$(BIN)/pytest --doctest-modules geoseg
 
 test-slow: env qgis
 	OMP_NUM_THREADS=$$(nproc) $(BIN)/pytest -m slow

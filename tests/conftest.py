@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -243,6 +244,13 @@ SLOW_FOR_EVERY_NETWORK = {"test_exported_by_torch_it_answers_the_same", "test_on
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the inherited tests of all networks as slow, and the cases of a test after as many as it says."""
+    cases: Counter[str] = Counter()
     for item in items:
-        if getattr(item, "originalname", "") in SLOW_FOR_EVERY_NETWORK and "test_networks.py" in item.nodeid:
+        if getattr(item, "originalname", "") in SLOW_FOR_EVERY_NETWORK and "networks.py" in item.nodeid:
             item.add_marker(pytest.mark.slow)
+        if (quick := item.get_closest_marker("slow_after")) is not None:
+            test = item.nodeid.split("[")[0]
+            cases[test] += item.get_closest_marker("slow") is None
+            if cases[test] > quick.args[0]:
+                item.add_marker(pytest.mark.slow)

@@ -367,7 +367,7 @@ def openvino_core() -> Any:
 def telemetry_blocked() -> Iterator[None]:
     """Make imports of ``openvino_telemetry`` fail: OpenVINO and NNCF take stubs instead, which send nothing."""
     with _TELEMETRY_LOCK:
-        loaded = {name: part for name, part in list(sys.modules.items()) if name.split(".")[0] == "openvino_telemetry"}
+        loaded = {name: part for name, part in sys.modules.copy().items() if name.split(".")[0] == "openvino_telemetry"}
         for name in loaded:
             del sys.modules[name]
         sys.modules["openvino_telemetry"] = None  # type: ignore[assignment] # how Python spells that an import fails
@@ -388,7 +388,7 @@ def openvino_module() -> ModuleType:
         import openvino  # noqa: PLC0415 - an optional library
         from openvino.tools.ovc import telemetry_stub  # noqa: PLC0415
 
-    for name, part in list(sys.modules.items()):
+    for name, part in sys.modules.copy().items():
         if name.startswith("openvino.tools.ovc") and "tm" in vars(part):
             vars(part)["tm"] = telemetry_stub
     module: ModuleType = openvino

@@ -96,6 +96,7 @@ def test_a_worker_that_dies_costs_what_it_held(make_archive: Any, crew_of_two: D
     assert layers(config.out) == alone_with(config, tmp_path / "alone")
 
 
+@pytest.mark.slow
 def test_a_cluster_that_goes_is_no_scene_s_fault(make_archive: Any) -> None:
     config = make_archive(3)
     with local_cluster(1) as client:

@@ -103,6 +103,7 @@ def test_a_scene_that_comes_later_completes_its_neighbours(town: Callable[..., A
     assert unlike(config) == dict.fromkeys(NAMES, 0)
 
 
+@pytest.mark.slow
 def test_a_damaged_neighbour_is_recorded_and_its_repair_completes_the_others(
     town: Callable[..., ArchiveConfig], tmp_path: Path
 ) -> None:
@@ -122,6 +123,7 @@ def test_a_damaged_neighbour_is_recorded_and_its_repair_completes_the_others(
     assert not any(record.left_out for record in Archive(config).records())
 
 
+@pytest.mark.slow
 def test_a_neighbour_that_goes_leaves_the_map_of_those_that_are_left(
     town: Callable[..., ArchiveConfig], tmp_path: Path
 ) -> None:
@@ -136,6 +138,7 @@ def test_a_neighbour_that_goes_leaves_the_map_of_those_that_are_left(
         assert made == (fresh.out / name / f"{name}_classes.tif").read_bytes()
 
 
+@pytest.mark.slow
 def test_a_watched_folder_completes_the_neighbours_of_what_comes(
     town: Callable[..., ArchiveConfig], tmp_path: Path
 ) -> None:
@@ -202,6 +205,7 @@ def test_grids_are_read_once_and_neighbours_of_a_time_come_first(
     assert [one.name for one in again.of("own")] == ["a_old"]
 
 
+@pytest.mark.slow
 def test_one_layer_over_a_cut_scene_has_the_polygons_of_the_whole(town: Callable[..., ArchiveConfig]) -> None:
     config = town(one_layer="pmtiles")
     run_archive(config)

@@ -76,6 +76,7 @@ def test_what_is_no_archive_is_refused(tmp_path: Path, capsys: pytest.CaptureFix
     assert [path.name for path in (tmp_path / "letters").iterdir()] == ["mum.txt"], "nothing is written there"
 
 
+@pytest.mark.slow
 def test_a_title_that_was_given_stays(made: ArchiveConfig, tmp_path: Path) -> None:
     path = write_config(made, tmp_path / "archive.yaml")
     assert report(path, "--quiet") == 0

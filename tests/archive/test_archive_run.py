@@ -210,6 +210,7 @@ def test_records_say_what_the_layers_say(make_archive: Any) -> None:
         assert (record.attempts, record.exit_code, record.cause) == (1, 0, "")
 
 
+@pytest.mark.slow_after(2)
 @pytest.mark.parametrize(
     "change",
     [

@@ -91,6 +91,7 @@ def same_polygons(found: geopandas.GeoDataFrame, wanted: Segments) -> None:
     assert len(taken) == len(wanted)
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize(("down", "right", "overlap"), [(2, 2, 0), (1, 5, 0), (3, 3, 4)])
 def test_the_joined_polygons_are_those_of_the_whole(tmp_path: Path, down: int, right: int, overlap: int) -> None:
     codes = land((90, 110), seed=down)

@@ -299,6 +299,7 @@ def test_written_again_it_is_the_same_bytes_and_what_is_gone_leaves_no_trace(mad
         assert contents(out / record.layers) == contents(made.out / record.layers), "layers are left as they lie"
 
 
+@pytest.mark.slow
 def test_a_disk_that_fails_at_any_file_leaves_whole_ones_and_the_next_call_mends_it(
     made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

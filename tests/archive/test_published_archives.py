@@ -44,6 +44,7 @@ def archive(tmp_path: Path, model: str, source: dict[str, Any], **opening: Any) 
     )
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize(
     ("source", "numbers"),
     [

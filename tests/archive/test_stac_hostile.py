@@ -95,6 +95,7 @@ def astray(make_archive: Any, tmp_path: Path, href: str, how: str, *, allow_remo
     return ArchiveConfig.model_validate(facts | {"source": {"kind": "stac", "path": str(path)}})
 
 
+@pytest.mark.slow_after(2)
 @pytest.mark.parametrize("allow_remote", [False, True])
 @pytest.mark.parametrize("how", ["item", "self"])
 def test_no_request_is_sent_to_where_a_catalogue_has_no_business(
@@ -111,6 +112,7 @@ def test_no_request_is_sent_to_where_a_catalogue_has_no_business(
         assert f"{address}/admin.json" in failed.cause
 
 
+@pytest.mark.slow_after(2)
 @pytest.mark.parametrize("how", ["item", "self"])
 @pytest.mark.parametrize("scheme", ["", "file://"])
 def test_no_scene_outside_a_catalogue_is_segmented(
@@ -170,6 +172,7 @@ def test_an_item_that_does_not_say_where_or_when_is_not_taken_for_there_and_then
     assert [ref.name for ref in refs] == ["i"]
 
 
+@pytest.mark.slow_after(2)
 @pytest.mark.parametrize("href", [5, "http://[bad/x.json", "a\0b", ""])
 def test_a_link_that_is_none_fails_alone(make_archive: Any, tmp_path: Path, href: Any) -> None:
     report = run_archive(astray(make_archive, tmp_path, href, "item", allow_remote=True))

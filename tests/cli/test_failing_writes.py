@@ -150,6 +150,7 @@ def fail_each(name: str, arguments: list[str], out: Path, numbers: slice, capfd:
     assert not faults, "\n".join([f"{len(disk.calls)} calls", *faults])
 
 
+@pytest.mark.slow_after(2)
 @pytest.mark.parametrize("command", [name for name in COMMANDS if name != "archive"], indirect=True)
 def test_a_call_that_fails_leaves_whole_files_and_a_rerun_that_succeeds(
     command: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str]

@@ -127,6 +127,7 @@ def test_weights_of_other_classes_are_refused_with_the_numbers(town: Path, capsy
     assert not (town / "my town.yaml").exists()
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize(("values", "names"), [((0, 1, 7), 3), ((-5, 111, 312), 3)])
 def test_a_class_raster_gives_its_codes_and_trains(
     town: Path, tmp_path: Path, values: tuple[int, ...], names: int

@@ -83,6 +83,7 @@ def test_sidecars_are_found_beside_such_a_file(write_scene: WriteScene) -> None:
     assert escaped(str(path)).endswith("s\\xff\\xe9.tif")
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize(
     "environment",
     [

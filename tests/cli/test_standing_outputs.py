@@ -166,6 +166,7 @@ def test_what_stands_where_a_model_is_pushed_or_pulled_to_is_not_replaced_unaske
         assert other.exists() == (kind == "link to a file")
 
 
+@pytest.mark.slow_after(4)
 @pytest.mark.parametrize(
     ("name", "at"),
     [

@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 from geoseg.cli.main import app
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize(
     ("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, -signal.SIGHUP)]
 )
@@ -74,6 +75,7 @@ def test_a_port_that_is_taken_is_refused(run_output: Path):
     assert "--port" in text
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("package", ["rio_tiler", "fastapi", "uvicorn"])
 def test_a_missing_package_is_named_with_its_cure(run_output: Path, package: str):
     script = f"""

@@ -143,6 +143,7 @@ def test_two_processes_at_once_lose_nothing(finished_map) -> None:
     assert session.revision == 8
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("after_s", [0.2, 0.7, 1.2])
 def test_a_save_that_is_killed_leaves_the_old_map_or_the_new_one(after_s, finished_map) -> None:
     folder = finished_map()
@@ -164,6 +165,7 @@ def test_a_save_that_is_killed_leaves_the_old_map_or_the_new_one(after_s, finish
     assert sorted(path.name for path in folder.parent.iterdir()) == [".scene.traces", "scene"]
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("step", ["write_rasters", "_write_vectors", "write_documents", "write_record", "commit"])
 def test_a_save_that_fails_leaves_the_old_map(step, finished_map, monkeypatch) -> None:
     folder = finished_map()

@@ -49,6 +49,7 @@ def painted(coordinates: str, kind: str = "Polygon", more: str = "") -> str:
     return feature(f'{{"kind": "repaint", "class": 1{more}}}', f'{{"type": "{kind}", "coordinates": {coordinates}}}')
 
 
+@pytest.mark.slow_after(12)
 @pytest.mark.parametrize(
     "text",
     [
@@ -106,6 +107,7 @@ def test_a_refused_feature_is_named_by_its_number(finished_map, tmp_path) -> Non
         read_edits(edits, geoseg.edits.open(folder).finished)
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("far", [2.0**22, 2.0**31, 1e12, 1e15])
 def test_an_area_that_reaches_far_beyond_the_scene_is_painted_where_it_meets_it(far: float, finished_map) -> None:
     folder = finished_map()
@@ -138,6 +140,7 @@ def files_of(folder: Path) -> dict[str, bytes]:
 GARBAGE = b"\x89PNG\r\n\x1a\n garbage "
 
 
+@pytest.mark.slow_after(3)
 @pytest.mark.parametrize(
     "name",
     [
@@ -172,6 +175,7 @@ def test_a_save_over_a_damaged_file_is_refused_by_its_name_or_leaves_the_damage_
         assert {state.path.name for state in checked.states if state.condition != "whole"} >= {name}
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("name", ["scene_classes.tif", "scene_preview.png", "scene_segments.gpkg"])
 def test_damage_of_a_kept_file_of_the_run_is_seen_after_the_next_save(name: str, finished_map) -> None:
     folder = finished_map()
@@ -207,6 +211,7 @@ def test_a_save_does_not_bless_a_file_that_it_leaves_as_it_is(harm: str, finishe
     assert record_of(folder)["files"]["notes.txt"] == record["files"]["notes.txt"]
 
 
+@pytest.mark.slow_after(5)
 @pytest.mark.parametrize(
     "statement",
     [

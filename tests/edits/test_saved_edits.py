@@ -91,6 +91,7 @@ def outline(class_map: Path) -> shapely.Geometry:
         return shapely.union_all([shapely.geometry.shape(shape) for shape, _ in found])
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("kind", ["exact", "simplified"])
 @settings(max_examples=3, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @example(boxes=[(0.0, 21.0, 0.0, 2.0, 255)], undone=0)  # a notch without data, whose outline is simplified too
@@ -157,6 +158,7 @@ def test_only_blocks_that_were_touched_are_traced_again(finished_map, small_bloc
     assert sorted((w.row_start, w.col_start) for w in traced) == [(64, 0), (96, 0)]
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("kind", ["exact", "objects", "rasters"])
 def test_undoing_all_edits_brings_back_the_bytes_of_the_run(kind, finished_map) -> None:
     folder = finished_map(kind)

@@ -127,6 +127,7 @@ def test_what_is_exchanged_is_under_both_names_or_not_yet(tmp_path: Path) -> Non
     assert {b"file", b"inner/file"} == disk.had["file"] == disk.had["inner/file"]
 
 
+@pytest.mark.slow_after(2)
 @pytest.mark.parametrize("name", NAMES)
 def test_no_final_name_has_short_content_after_a_power_cut(
     name: str, fault_server: FaultServer, fault_runs: dict[str, SmallRun], tmp_path: Path

@@ -85,6 +85,7 @@ WIDE = SPEC.model_copy(update={"tile_px": 128, "halo_px": 44})
 """A halo as wide as what the network sees, twice: with ``taper`` half of it is context."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changes", "overlap"),
     [
@@ -138,6 +139,7 @@ def test_a_damaged_neighbour_is_left_out_and_the_next_takes_its_place(
     assert other.record["identity"] == whole.record["identity"], "equal pixels, whoever has them"
 
 
+@pytest.mark.slow_after(2)
 @pytest.mark.parametrize("fault", ["crs", "pixel", "shift", "bands", "dtype", "apart"])
 def test_a_scene_on_another_grid_or_with_other_bands_is_no_neighbour(
     write_tiny: WriteModel, write_scene: WriteScene, tmp_path: Path, fault: str

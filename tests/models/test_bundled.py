@@ -107,6 +107,7 @@ def test_its_recipe_is_the_shipped_one(name: str) -> None:
     assert recipe.card().recipe.items() <= card.recipe.items()
 
 
+@pytest.mark.slow_after(2)
 @pytest.mark.parametrize("name", BUNDLED)
 def test_missing_pixels_beside_the_picture_change_little_far_from_them(name: str) -> None:
     """A hole is the mean to the network; what lies a halo away keeps its class."""

@@ -39,6 +39,7 @@ def answer(model: Path, folder: Path, name: str) -> tuple[np.ndarray, str]:
     return np.load(path), done.stdout.strip()
 
 
+@pytest.mark.slow
 def test_the_second_process_needs_no_torch_and_gives_the_same_answer(tiny_model: Path, folder: Path) -> None:
     first, loaded = answer(tiny_model, folder, "first")
     assert loaded == "True False"
@@ -80,6 +81,7 @@ def test_the_doctor_empties_the_cache(tiny_model: Path, folder: Path) -> None:
     assert kept_bytes(folder) == 0
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("damage", ["flipped", "cut", "empty", "gone"])
 def test_a_damaged_form_is_compiled_again(tiny_model: Path, folder: Path, damage: str) -> None:
     tiles = np.random.default_rng(0).random((1, 3, 64, 64), np.float32)

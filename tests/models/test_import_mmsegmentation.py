@@ -57,6 +57,7 @@ def test_the_card_says_what_the_configuration_says(state: dict[str, Tensor], tmp
     assert card.legend.names == ("a", "b", "c", "d")
 
 
+@pytest.mark.slow_after(2)
 @pytest.mark.parametrize(
     ("test", "wanted", "tile"),
     [

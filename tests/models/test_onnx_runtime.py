@@ -82,6 +82,7 @@ def classes(layers: Any) -> np.ndarray[Any, Any]:
     return codes
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
 @pytest.mark.parametrize("shape", [(200, 260), (50, 61)])
 def test_an_exported_model_maps_as_the_model_itself(
@@ -112,6 +113,7 @@ def test_predicting_with_onnx_runtime_loads_no_torch(exported: Path, write_scene
     assert done.stdout.strip() == "False"
 
 
+@pytest.mark.slow
 def test_any_size_takes_other_tiles_and_one_size_does_not(tiny_model: Path, exported: Path, tmp_path: Path) -> None:
     out = tmp_path / "any.onnx"
     export_model(str(tiny_model), "onnx", out, any_size=True)
@@ -125,6 +127,7 @@ def test_any_size_takes_other_tiles_and_one_size_does_not(tiny_model: Path, expo
         fixed.run(np.zeros((1, 3, 160, 160), np.float32))["probabilities"]
 
 
+@pytest.mark.slow_after(2)
 @pytest.mark.parametrize("answer", ["logits", "probabilities", "sigmoid", "positive"])
 def test_metadata_of_deepness_make_a_card_and_the_answer_is_recognised(
     answer: str, write_scene: WriteScene, tmp_path: Path

@@ -288,6 +288,7 @@ def test_a_module_that_cannot_travel_is_refused_with_the_cure(
     assert geoseg.predict(write_scene(), model, tmp_path / "b", spec=geoseg.PredictSpec(vector=False)).fresh
 
 
+@pytest.mark.slow
 def test_the_workers_of_a_cluster_give_the_bytes_of_this_process(
     write_scene: WriteScene, tmp_path: Path, crew_of_two: Any
 ) -> None:

@@ -99,6 +99,7 @@ def test_a_file_alone_needs_the_networks_name(tmp_path: Path) -> None:
         import_model(tmp_path / "w.pth", "unet", file=tmp_path / "w.pth")
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize(("model", "backbone"), [("unet", "resnet18"), ("deeplabv3+", "resnet18"), ("fcn", "resnet18")])
 def test_a_tasks_checkpoint_predicts_a_scene(
     model: str, backbone: str, write_scene: WriteScene, tmp_path: Path

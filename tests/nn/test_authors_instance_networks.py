@@ -48,6 +48,7 @@ def test_yolact_answers_as_the_authors(name: str) -> None:
     assert fitted.classes == 81
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("name", ["panet_r50", "maskscoring_r50"])
 def test_regions_are_answered_as_by_the_authors(name: str) -> None:
     weights, expected = reference(name)

@@ -47,6 +47,7 @@ QUICK = {
 }
 
 
+@pytest.mark.slow_after(5)
 @pytest.mark.parametrize(
     "name",
     [

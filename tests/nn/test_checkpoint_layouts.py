@@ -39,6 +39,7 @@ def reference(name: str) -> tuple[dict[str, tuple[int, ...]], np.ndarray[Any, An
         return {key: tuple(map(int, sides)) for key, *sides in lines}, file["logits"]
 
 
+@pytest.mark.slow_after(2)
 @pytest.mark.parametrize(
     "name",
     [

@@ -48,6 +48,7 @@ def written(option: str) -> tuple[str, dict[str, Any], dict[str, Any], np.ndarra
         return str(file["network"]), dict(drawn(shapes)), {"cfg": str(file["config"])}, file["logits"]
 
 
+@pytest.mark.slow_after(8)
 @pytest.mark.parametrize("option", sorted(path.stem for path in OPTIONS.glob("*.npz")))
 def test_a_checkpoint_answers_as_the_network_of_its_configuration(option: str) -> None:
     name, state, meta, expected = written(option)

@@ -76,7 +76,8 @@ def _converted_to_openvino_it_answers_the_same(network: nn.Module) -> None:
     np.testing.assert_allclose(answer, expected, atol=1e-3 * np.abs(expected).max(), rtol=1e-3)
 
 
-@pytest.mark.parametrize("form", ["fcn8s", "segnet plain", "unet light"])
+@pytest.mark.slow_after(1)
+@pytest.mark.parametrize("form", ["unet light", "fcn8s", "segnet plain"])
 def test_converted_to_openvino_it_answers_the_same(form: str) -> None:
     _converted_to_openvino_it_answers_the_same(one_of(form))
 

@@ -22,6 +22,7 @@ def count(name: str, bands: int, classes: int, **options: Any) -> int:
     return sum(p.numel() for p in network.parameters())
 
 
+@pytest.mark.slow_after(15)
 @pytest.mark.parametrize(
     ("name", "bands", "classes", "options", "published"),
     [

@@ -71,6 +71,7 @@ def draw(write_scene: Any, kind: str) -> Path:
     return write_scene(values, name=f"{kind}.tif", **options)
 
 
+@pytest.mark.slow_after(5)
 @pytest.mark.parametrize("kind", SCENES)
 def test_the_layers_lie_on_the_scene_and_the_polygons_burn_back(
     kind: str, write_scene: Any, model: Model, tmp_path: Path

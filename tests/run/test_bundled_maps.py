@@ -30,6 +30,7 @@ def cut_rows(image: Path, rows: tuple[int, int], target: Path) -> None:
             out.write(source.read(window=window))
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.skipif(not DATA.exists(), reason="the labelled orthophotos are not on this machine")
 @pytest.mark.parametrize(
     ("place", "stem", "rows"), [("banepa", "banepa_train", (2304, 3072)), ("kampala", "kampala_a", (1280, 2048))]

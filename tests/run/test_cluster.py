@@ -225,6 +225,7 @@ def test_a_running_cluster_is_joined_and_left_running(
     assert client.submit(abs, -1).result() == 1
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("spec", [VectorSpec(), VectorSpec(simplify_m=1.5, min_area_m2=3)], ids=["exact", "simpler"])
 def test_polygons_traced_on_a_cluster_are_those_traced_here(client: Any, spec: VectorSpec) -> None:
     codes = (blobs((230, 190), bands=1)[0] // 52).astype(np.uint8)

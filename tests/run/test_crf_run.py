@@ -31,6 +31,7 @@ def codes(path: Path, model: Model, out: Path, **options: Any) -> np.ndarray[Any
     return np.asarray(rasterio.open(layers.bundle.classes).read(1))
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("change", ["plain", "finer", "taper", "uint16"])
 def test_a_lazy_array_is_sharpened_as_its_file_is(change: str, write_scene: Any, model: Model, tmp_path: Path) -> None:
     values, profile = blobs((150, 310)), dict[str, Any](nodata=0)
@@ -67,6 +68,7 @@ def test_the_same_colours_in_other_numbers_are_the_same_colours(write_scene: Any
     assert (eight == sixteen).mean() >= 0.999
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("options", [{"tta": "flip"}, {"tta_scales": (0.75, 1.0)}, {"uncertainty": True}])
 def test_the_mean_of_several_answers_is_sharpened(
     options: dict[str, Any], write_scene: Any, model: Model, tmp_path: Path
@@ -79,6 +81,7 @@ def test_the_mean_of_several_answers_is_sharpened(
     assert (plain != large).any()
 
 
+@pytest.mark.slow
 def test_uncertainty_is_the_networks_own_and_probabilities_are_the_map_s(
     write_scene: Any, model: Model, tmp_path: Path
 ) -> None:

@@ -112,6 +112,7 @@ def test_the_record_the_item_and_the_project_name_members_and_layers(
         assert shown[f"scene {name[0].lower()}{name[1:]}"] == "Qt::Unchecked"
 
 
+@pytest.mark.slow
 def test_the_order_of_models_and_a_file_that_lists_them_change_no_byte(
     pair: tuple[Path, Path], write_scene: Any, tmp_path: Path
 ) -> None:

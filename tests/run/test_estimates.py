@@ -81,6 +81,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("options", OPTIONS)
 def test_no_run_takes_more_disk_than_its_plan_says(write_scene: WriteScene, tmp_path: Path, options: str) -> None:
     spec = PredictSpec(block_px=512, **OPTIONS[options])
@@ -136,6 +137,7 @@ def test_a_clock_that_is_set_back_makes_no_negative_duration(
     assert (odd.bundle.directory / name).read_bytes() == (usual.bundle.directory / name).read_bytes()
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize(
     "options",
     [

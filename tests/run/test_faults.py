@@ -37,6 +37,7 @@ def left_behind(out: Path) -> list[str]:
     return sorted(p.name for p in out.iterdir() if p.name != ".scene.blocks") if out.exists() else []
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("damage", ["second half missing", "a torn tile"])
 def test_damaged_pixels_stop_the_run_with_file_and_place(
     damage: str, write_scene: Any, options: list[str], tmp_path: Path

@@ -211,6 +211,7 @@ def test_the_layers_of_a_run_hold_exactly_the_known_objects(town, tmp_path) -> N
     assert frame["score"].between(0, 0.9001).all()
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("overlaps", ["resolve", "keep"])
 def test_files_depend_neither_on_blocks_nor_on_tiles(town, tmp_path, overlaps) -> None:
     scene, bands = town

@@ -34,6 +34,7 @@ def objects_of(layers) -> geopandas.GeoDataFrame:
     return geopandas.read_file(layers.bundle.by_role()["objects"], layer="objects")
 
 
+@pytest.mark.slow_after(1)
 @KINDS
 def test_objects_are_the_pixels_of_their_class_parted_without_rest(split, tiny_model, write_scene, tmp_path) -> None:
     layers = predicted(write_scene(blobs((300, 420))), tiny_model, tmp_path / "out", split)

@@ -76,6 +76,7 @@ def state(path: Path) -> tuple[int, int]:
     return facts.st_ino, facts.st_mtime_ns
 
 
+@pytest.mark.slow_after(4)
 @pytest.mark.parametrize(
     ("suffix", "damage", "network"),
     [

@@ -60,6 +60,7 @@ def edit(raster: Path) -> None:
         target.write(codes)
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("die_at", [11, 21, *(pytest.param(call, marks=pytest.mark.slow) for call in (3, 6, 14, 20))])
 def test_a_run_killed_anywhere_is_resumed_to_the_same_bytes(
     die_at: int, write_scene: Any, tiny_model: Path, model: Model, tmp_path: Path
@@ -88,6 +89,7 @@ def test_a_finished_run_is_not_done_again(write_scene: Any, model: Model, tmp_pa
     assert again.record == first.record
 
 
+@pytest.mark.slow_after(2)
 @pytest.mark.parametrize(
     ("change", "why"),
     [

@@ -21,6 +21,7 @@ def model(tiny_model: Path) -> Model:
     return geoseg.load_model(tiny_model, device="cpu", runtime="torch", precision="fp32")
 
 
+@pytest.mark.slow_after(2)
 @pytest.mark.parametrize("change", ["plain", "nodata", "finer", "taper"])
 def test_the_same_codes_as_from_the_file(change: str, write_scene: Any, model: Model, tmp_path: Path) -> None:
     values, profile = blobs((230, 310)), {}
@@ -40,6 +41,7 @@ def test_the_same_codes_as_from_the_file(change: str, write_scene: Any, model: M
     assert found.codes.rio.crs == rasterio.open(path).crs
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("runtime", ["torch", "openvino"])
 def test_blocks_computed_in_threads_are_those_computed_in_turn(
     runtime: Any, write_scene: Any, tiny_model: Path

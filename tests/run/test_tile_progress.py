@@ -27,6 +27,7 @@ class Recorder:
     def note(self, text: str) -> None: ...
 
 
+@pytest.mark.slow_after(3)
 @pytest.mark.parametrize(
     "spec",
     [

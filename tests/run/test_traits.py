@@ -41,6 +41,7 @@ def bands_needed(name: str) -> dict[str, Any]:
     return WANTED.get(name, {}) | ({"bands": ("1", "1", "1")} if single else {})
 
 
+@pytest.mark.slow_after(8)
 @pytest.mark.parametrize("name", IMAGES)
 def test_the_trait_is_segmented_on_its_own_grid(name: str, model: Model, tmp_path: Path) -> None:
     with open_scene(TRAITS / name, **OPENED.get(name, {})) as scene:

@@ -167,6 +167,7 @@ def loads() -> int:
     return on_worker._loaded.cache_info().misses
 
 
+@pytest.mark.slow
 def test_models_are_described_where_a_gpu_is_and_plain_workers_take_devices_in_turn(
     mixed: Any, tiny_model: Any
 ) -> None:

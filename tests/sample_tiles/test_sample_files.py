@@ -58,6 +58,7 @@ def assert_shipped(out: Path, folder: str) -> None:
             assert (ROOT / name).read_text() == (out / name).read_text(), name
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("folder", ["traits", "deepglobe", "vaihingen", "potsdam"])
 def test_the_shipped_files_are_what_the_script_writes(folder: str, tmp_path: Path) -> None:
     make(tmp_path, folder)

@@ -45,6 +45,7 @@ def test_the_legend_has_the_published_colours() -> None:
     assert TOWN_LEGEND.codes == (0, 1, 2, 3, 4, 5)
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("seed", SEEDS)
 def test_every_class_has_a_plausible_share(seed: int) -> None:
     share = np.bincount(town(seed).labels.ravel(), minlength=6) / town(seed).labels.size

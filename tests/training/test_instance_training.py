@@ -78,6 +78,7 @@ def test_a_training_of_objects_ends_with_a_model_that_detects(data: Path) -> Non
     assert layers.record["layers"] == ["classes", "confidence", "objects"]
 
 
+@pytest.mark.slow
 def test_the_encoder_of_a_class_map_begins_and_stays_where_it_is_frozen(data: Path, tmp_path: Path) -> None:
     made = recipe(optimiser={"encoder_rate": 0})
     other = nn.build("timm_unet", 3, 2, encoder="mobilenetv2_050", widths=[8, 8, 8, 8])

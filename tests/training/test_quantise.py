@@ -73,6 +73,7 @@ def codes(model: Path, scene: Path, out: Path, precision: Precision) -> np.ndarr
         return np.asarray(raster.read(1))
 
 
+@pytest.mark.slow
 def test_the_card_has_the_agreement_that_a_prediction_has(scene: Path, quantised: Path, tmp_path: Path) -> None:
     float32, int8 = (codes(quantised, scene, tmp_path / name, name) for name in ("fp32", "int8"))
     lower = (slice(512, None), slice(None))

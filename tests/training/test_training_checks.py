@@ -63,6 +63,7 @@ def test_chance_is_judged_by_cohens_kappa(counts: np.ndarray) -> None:
         assert told == (kappa < LEAST_KAPPA)
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("validate_on", [[64, 96], None])
 def test_a_training_that_ends_in_one_class_warns_in_the_card(tmp_path: Path, validate_on: list[int] | None) -> None:
     source = recipe().sources[0].model_dump(mode="json") | {"validate_on": validate_on}

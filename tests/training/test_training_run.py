@@ -130,6 +130,7 @@ def test_a_run_that_ended_is_not_run_again(data: Path, tmp_path: Path) -> None:
     _same_weights(kept, again)
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize(
     "parts",
     [
@@ -303,6 +304,7 @@ def _log(folder: Path) -> list[tuple[str, ...]]:
     return [tuple(row[name] for name in row if name not in ("images_per_s", "elapsed_s")) for row in rows]
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("stop_at", [4, 7])
 def test_a_resumed_run_logs_what_an_uninterrupted_one_logs(stop_at: int, data: Path, tmp_path: Path) -> None:
     asked = recipe(schedule={"steps": 8, "save_every": 1}, trainer={"log_every": 3, "tensorboard": False})
@@ -319,6 +321,7 @@ def test_a_resumed_run_logs_what_an_uninterrupted_one_logs(stop_at: int, data: P
     assert [line[0] for line in _log(tmp_path / "whole")] == ["3", "6", "8"]
 
 
+@pytest.mark.slow
 def test_a_run_killed_between_its_last_checkpoint_and_its_log_has_its_log_whole(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

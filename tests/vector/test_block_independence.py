@@ -29,6 +29,7 @@ def any_spec(rng: np.random.Generator) -> VectorSpec:
     )
 
 
+@pytest.mark.slow_after(6)
 @pytest.mark.parametrize("seed", range(20))
 def test_blocks_do_not_show(seed: int) -> None:
     rng = np.random.default_rng(seed)

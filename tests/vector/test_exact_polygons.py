@@ -88,6 +88,7 @@ def test_any_transform_equals_gdal(transform: Affine) -> None:
     assert (shapely.is_ccw(shapely.get_exterior_ring(segments.geometry))).all()
 
 
+@pytest.mark.slow_after(2)
 @pytest.mark.parametrize("name", ["noise", "noise with nodata", "mosaic", "mosaic with nodata", "spiral"])
 def test_nothing_depends_on_blocks_or_threads(name: str) -> None:
     codes = HARD_MAPS[name]

@@ -52,6 +52,7 @@ def _compiled() -> None:
         rows(ArraySource(coarse(np.random.default_rng(0))), LabelTable.of_codes(3), spec)
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("spec", SPECS)
 @settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seed=st.integers(0, 2**31), boxes=st.lists(st.tuples(*[st.integers(0, 69)] * 4, st.integers(0, 3)), max_size=4))

@@ -72,6 +72,7 @@ def specs(draw):
     )
 
 
+@pytest.mark.slow_after(12)
 @pytest.mark.parametrize("connectivity", [4, 8])
 @pytest.mark.parametrize("name", HARD_MAPS)
 def test_without_cuts_objects_are_the_connected_regions(name, connectivity):

@@ -157,6 +157,7 @@ def spoil(monkeypatch, path, damage):
     monkeypatch.setattr(module, "whole_file", spoilt)
 
 
+@pytest.mark.slow_after(2)
 def test_a_file_cut_short_never_takes_the_name(path, monkeypatch):
     spoil(monkeypatch, path, lambda part: part.write_bytes(part.read_bytes()[: part.stat().st_size * 2 // 3]))
     with pytest.raises(WriteError, match="cannot be written"):
@@ -164,6 +165,7 @@ def test_a_file_cut_short_never_takes_the_name(path, monkeypatch):
     assert not list(path.parent.iterdir())
 
 
+@pytest.mark.slow_after(4)
 @pytest.mark.parametrize("suffix", [".parquet", ".geojson", ".geojsonl", ".pmtiles"])
 @pytest.mark.parametrize("where", [0.3, 0.6, 0.9])
 def test_a_flipped_byte_never_takes_the_name(tmp_path, monkeypatch, suffix, where):
@@ -180,6 +182,7 @@ def test_a_flipped_byte_never_takes_the_name(tmp_path, monkeypatch, suffix, wher
     assert [(file.name, file.read_bytes()) for file in tmp_path.iterdir()] == [(path.name, b"the old file")]
 
 
+@pytest.mark.slow_after(2)
 def test_a_killed_writer_leaves_the_old_file_and_the_next_one_its_own_only(path):
     path.write_bytes(b"the old file")
     command = [sys.executable, str(Path(__file__).with_name("killed_writer.py")), str(path)]
@@ -192,6 +195,7 @@ def test_a_killed_writer_leaves_the_old_file_and_the_next_one_its_own_only(path)
     assert {file.name for file in path.parent.iterdir()} == {path.name} | ({style.name} if style else set())
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("suffix", [".gpkg", ".fgb"])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interruption_inside_arrows_stream_is_no_failure_of_the_file(tmp_path, suffix, number):

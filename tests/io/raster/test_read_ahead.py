@@ -101,6 +101,7 @@ def test_a_panel_too_small_for_the_width_decodes_once_per_panel() -> None:
     assert scene.largest * 5 <= 300_000
 
 
+@pytest.mark.slow_after(2)
 @pytest.mark.parametrize(
     ("options", "bound"),
     [

@@ -139,6 +139,7 @@ def _users(path: Path | str, folder: Path) -> dict[str, Callable[[], object]]:
     }
 
 
+@pytest.mark.slow_after(5)
 @pytest.mark.parametrize("name", list(_hostile(Path(), "")))
 def test_content_that_names_other_files_is_refused_unread(tmp_path: Path, listener: Listener, name: str) -> None:
     path = tmp_path / name

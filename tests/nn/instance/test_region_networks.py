@@ -62,6 +62,7 @@ def test_with_the_same_weights_it_finds_what_torchvisions_finds() -> None:
     torch.testing.assert_close(found["masks"], expected["masks"][:, 0], rtol=0, atol=0)
 
 
+@pytest.mark.slow_after(4)
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("size", [(33, 47), (64, 64)])
 def test_any_size_and_number_of_bands_gives_masks_of_the_images_size(name: str, size: tuple[int, int]) -> None:

@@ -134,6 +134,7 @@ def test_it_learns_one_batch() -> None:
         assert min(iou) > 0.5
 
 
+@pytest.mark.slow_after(2)
 @pytest.mark.parametrize("name", TINY)
 def test_all_losses_reach_all_weights(name: str) -> None:
     images, targets = scene()
