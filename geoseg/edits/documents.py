@@ -19,8 +19,8 @@ from geoseg.io.files.writing import write_bytes, write_json
 from geoseg.io.publish.about import About
 from geoseg.io.publish.layer_kinds import GEOPACKAGE
 from geoseg.io.publish.preview import redraw_preview
-from geoseg.io.publish.qgis_document import Shown, add_layer
 from geoseg.io.publish.stac_item import SHA256_PREFIX, moment
+from geoseg.io.qgis.document import Shown, add_layer
 from geoseg.io.raster.code_file import CodeFile
 
 _PREVIEW_PX = 1024

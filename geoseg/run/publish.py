@@ -22,8 +22,8 @@ from geoseg.io.files.writing import is_part, reap_parts, write_json
 from geoseg.io.publish.bundle import Bundle
 from geoseg.io.publish.grid import LayerGrid
 from geoseg.io.publish.preview import write_preview
-from geoseg.io.publish.qgis import Imagery, imagery_source, write_project
 from geoseg.io.publish.stac_item import Run, Source, without_secrets, write_item
+from geoseg.io.qgis.project import Imagery, imagery_source, write_project
 from geoseg.io.raster.code_file import CodeFile
 from geoseg.io.raster.overview import overview
 from geoseg.io.raster.scene import Scene

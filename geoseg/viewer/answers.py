@@ -10,6 +10,7 @@ import numpy.typing as npt
 from geoseg.core.layer import CLASSES, CONFIDENCE
 from geoseg.core.legend import Legend
 from geoseg.core.types.json_value import UntypedDict
+from geoseg.io.publish.lowest_cells import CELL_PX, lowest_cells
 from geoseg.io.tiles.address import Bounds, TileAddress
 from geoseg.io.tiles.pictures import Picture, change_palette, code_table, empty_picture, imagery_picture
 from geoseg.io.tiles.raster import Pixels, Resampling
@@ -113,23 +114,15 @@ def _by_name(pixels: Pixels, own: Legend, common: Legend) -> npt.NDArray[np.int1
 def _cells(layers: SceneLayers, most: int) -> list[UntypedDict]:
     """Average confidence in cells of the scene, and list the lowest."""
     raster = layers.rasters[CONFIDENCE].raster
-    grid = raster.grid(raster.bounds, _CELLS * 8)
+    grid = raster.grid(raster.bounds, _CELLS * CELL_PX)
     if grid is None:
         return []
     pixels = raster.on_grid(grid)
-    rows, cols = (side // 8 for side in pixels.valid.shape)
-    if not rows or not cols:
-        return []
-    cut = (slice(0, rows * 8), slice(0, cols * 8))
-    valid = pixels.valid[cut].reshape(rows, 8, cols, 8)
-    values = np.where(valid, pixels.values[0][cut].reshape(rows, 8, cols, 8), 0).sum(axis=(1, 3), dtype=np.float64)
-    count = valid.sum(axis=(1, 3))
-    mean = np.where(count >= 32, values / np.maximum(count, 1), np.inf).ravel()
-    places = []
-    for index in np.argsort(mean, kind="stable")[:most].tolist():
-        if not np.isfinite(mean[index]):
-            break
-        row, col = divmod(index, cols)
-        box = grid.lonlat(slice(row * 8, row * 8 + 8), slice(col * 8, col * 8 + 8))
-        places.append({"row": index, "attributes": {"confidence": round(mean[index] / 100, 4)}, "bounds": box})
-    return places
+    return [
+        {
+            "row": number,
+            "attributes": {"confidence": round(cell.mean / 100, 4)},
+            "bounds": grid.lonlat(cell.rows, cell.cols),
+        }
+        for number, cell in enumerate(lowest_cells(pixels.values[0], pixels.valid, most))
+    ]

@@ -11,6 +11,10 @@ from pathlib import Path
 os.environ["QT_QPA_PLATFORM"] = "offscreen"
 from qgis.core import (
     QgsApplication,
+    QgsLayoutExporter,
+    QgsLayoutItemLabel,
+    QgsLayoutItemLegend,
+    QgsLayoutItemScaleBar,
     QgsMapRendererParallelJob,
     QgsMapSettings,
     QgsProject,
@@ -63,6 +67,25 @@ draw(shown, "project.png", project.crs(), QgsRectangle(view))
 alone = QgsVectorLayer(str(Path(folder, "scenes.gpkg")) + "|layername=scenes", "alone", "ogr")
 seen["alone"] = alone.renderer().type() if alone.isValid() else None
 seen["crs"] = project.crs().authid()
+themes = project.mapThemeCollection()
+seen["themes"] = {name: [layer.name() for layer in themes.mapThemeVisibleLayers(name)] for name in themes.mapThemes()}
+(layout,) = project.layoutManager().layouts()
+(legend,) = (item for item in layout.items() if isinstance(item, QgsLayoutItemLegend))
+(entry,) = legend.model().rootGroup().findLayers()
+seen["legend"] = [node.data(0) for node in legend.model().layerLegendNodes(entry)]
+seen["labels"] = [item.currentText() for item in layout.items() if isinstance(item, QgsLayoutItemLabel)]
+(bar,) = (item for item in layout.items() if isinstance(item, QgsLayoutItemScaleBar))
+seen["bar"] = [
+    bar.unitLabel(),
+    bar.unitsPerSegment(),
+    bar.rect().width(),
+    layout.referenceMap().mapUnitsToLayoutUnits(),
+]
+seen["ellipsoid"] = project.ellipsoid()
+settings = QgsLayoutExporter.ImageExportSettings()
+settings.dpi = 100
+settings.exportMetadata = False
+QgsLayoutExporter(layout).exportToImage(str(Path(pictures, "printed.png")), settings)
 sys.stdout.write(json.dumps(seen) + "\n")
 sys.stdout.flush()
 os._exit(0)  # QGIS may crash while it tears its layers down

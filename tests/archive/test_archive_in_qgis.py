@@ -76,6 +76,17 @@ class TestInQgis:
         assert layers["Scenes"]["rows"] == len(made.records)
         assert seen["alone"] == "categorizedSymbol", "the GeoPackage opened alone is styled too"
         assert seen["crs"] == "EPSG:3857", "several CRSs are drawn in one"
+        segments, confidence, imagery = (
+            [f"{kind}, {crs}" for crs in both] for kind in ("Segments", "Confidence (%)", "Imagery")
+        )
+        themes = {name: sorted(shown) for name, shown in seen["themes"].items()}
+        result = sorted(["Scenes", *segments, *imagery])
+        assert themes == {"Result": result, "Check": sorted([*confidence, *imagery]), "Raw": sorted(imagery)}
+        assert seen["legend"] == [entry.name for entry in LEGEND.classes if entry.code != LEGEND.background]
+        assert seen["ellipsoid"] == "EPSG:7030", "lengths are measured on the ground, not on the map"
+        assert seen["bar"][:2] == ["km", 10]
+        assert 30 < seen["bar"][2] < 60, "millimetres"
+        assert any("scenes: " in label for label in seen["labels"]), "credits"
         assert not layers["Scenes"]["scaled"]
 
     def test_the_maps_are_drawn_in_the_legends_colours_at_sixty_percent(self, in_qgis: Any) -> None:

@@ -31,8 +31,8 @@ from geoseg.io.publish.about import About
 from geoseg.io.publish.bundle import Bundle
 from geoseg.io.publish.grid import LayerGrid
 from geoseg.io.publish.preview import write_preview
-from geoseg.io.publish.qgis import write_project
 from geoseg.io.publish.stac_item import Run, Source, write_item
+from geoseg.io.qgis.project import write_project
 from geoseg.io.raster.cog import write_class_cog, write_confidence_cog
 
 folder, limit = Path(sys.argv[1]), int(sys.argv[2])

@@ -23,10 +23,10 @@ from geoseg.io.publish.about import About
 from geoseg.io.publish.bundle import Bundle
 from geoseg.io.publish.grid import LayerGrid
 from geoseg.io.publish.preview import write_preview
-from geoseg.io.publish.qgis import write_project
 from geoseg.io.publish.scene_footprints import write_footprints
 from geoseg.io.publish.scene_index import write_scene_index
 from geoseg.io.publish.stac_item import Run, Source, write_item
+from geoseg.io.qgis.project import write_project
 from geoseg.io.raster.cog import write_class_cog, write_confidence_cog
 from geoseg.testing.segments import LEGEND, MAP_LEGEND, UTM, map_segments, segments_of
 

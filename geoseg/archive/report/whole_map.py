@@ -26,14 +26,24 @@ from geoseg.io.files.writing import make_durable_folder
 from geoseg.io.polygons.merged_segments import merge_segments
 from geoseg.io.publish.about import About
 from geoseg.io.publish.bundle import Bundle
-from geoseg.io.publish.layer_kinds import IMAGERY, kind_of
+from geoseg.io.publish.layer_kinds import IMAGERY, RESULT, kind_of
 from geoseg.io.publish.mosaic import MosaicGrid, MosaicTile, is_geotiff, north_up, upright, write_mosaic
 from geoseg.io.publish.picture_mosaic import Picture, shown_imagery, write_picture_mosaic
-from geoseg.io.publish.qgis import MANY_POLYGONS_BYTES, Imagery, imagery_pipe, near_scale
-from geoseg.io.publish.qgis_document import Bounds, Shown, write_document
 from geoseg.io.publish.scene_footprints import LAYER
 from geoseg.io.publish.state_style import states_renderer
 from geoseg.io.publish.styles import xml_text
+from geoseg.io.qgis.document import Bounds, Shown, write_document
+from geoseg.io.qgis.map_themes import map_themes
+from geoseg.io.qgis.print_layout import print_layout
+from geoseg.io.qgis.project import (
+    MANY_POLYGONS_BYTES,
+    Imagery,
+    class_label,
+    entries_listed,
+    imagery_pipe,
+    label_scale,
+    near_scale,
+)
 
 _SHOWN_AT_ANY_SCALE = 200
 _CLOSEST = 250_000
@@ -202,7 +212,9 @@ class WholeMap:
         order = [SEGMENTS, CLASSES, *(layer.name for layer in self._others), _IMAGERY]
         layers.sort(key=lambda layer: order.index(layer.key))
         view = next(iter(self._parts)) if len(self._parts) == 1 else CRS.from_epsg(3857).to_wkt()
-        write_document(path, [scenes, *layers], about=about, crs_wkt=view, bounds=_turned(bbox, view))
+        shown, bounds = [scenes, *layers], _turned(bbox, view)
+        further = [map_themes(shown), print_layout(shown, about=about, crs_wkt=view, bounds=bounds)]
+        write_document(path, shown, about=about, crs_wkt=view, bounds=bounds, further=further)
         return self.written
 
     def _classes(self) -> str:
@@ -233,7 +245,8 @@ class WholeMap:
         def shown(layer: Layer, file: Path, **limits: Any) -> Shown:
             kind = kind_of(layer)
             style = kind.style(layer, self._legend)
-            return entry(layer.name, layer.label, file, style, group=kind.group, **limits)
+            listed = entries_listed(self._legend) if kind.group == RESULT else None
+            return entry(layer.name, layer.label, file, style, group=kind.group, listed=listed, **limits)
 
         def entry(key: str, words: str, file: Path, style: Sequence[ET.Element], **more: Any) -> Shown:
             self.written.append(file)
@@ -247,7 +260,9 @@ class WholeMap:
             file = folder / f"{SEGMENTS}-{ident}{VECTOR_SUFFIX}"
             self.unreadable += merge_segments(file, sources, crs_wkt=wkt, legend=self._legend)
             closest = scale if near.polygons else None
-            yield shown(segment_layer(), file, closest=closest)
+            yield shown(
+                segment_layer(), file, closest=closest, label=class_label(self._legend), labelled=label_scale(scale)
+            )
         file = folder / f"{CLASSES}-{ident}.vrt"
         tiles = [part.classes for part in parts]
         write_mosaic(file, tiles, self._classes_layer, crs_wkt=wkt, legend=self._legend)

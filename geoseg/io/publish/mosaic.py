@@ -23,8 +23,8 @@ from geoseg.core.legend import Legend
 from geoseg.errors import SceneError
 from geoseg.io.files.gdal_name import gdal_name
 from geoseg.io.files.writing import read_errors_handled, whole_file
-from geoseg.io.publish.qgis_document import Bounds
 from geoseg.io.publish.styles import xml_text
+from geoseg.io.qgis.document import Bounds
 
 _LARGEST_SIDE_PX = 2**31 - 2
 _BLOCK_PX = 512

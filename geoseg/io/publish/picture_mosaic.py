@@ -10,7 +10,7 @@ from xml.sax.saxutils import escape
 
 from geoseg.core.types.json_value import UntypedDict
 from geoseg.io.publish.mosaic import MosaicGrid, MosaicTile, relative, write_vrt
-from geoseg.io.publish.qgis_document import Bounds
+from geoseg.io.qgis.document import Bounds
 
 GDAL_TYPES = {
     "uint8": "Byte",

@@ -53,6 +53,9 @@ class Shown:
         display: display name field of polygons.
         closest: it is shown only at map scales larger than one to this number; None: at all scales.
         farthest: it is shown only at map scales smaller than one to this number; None: at all scales.
+        label: expression of QGIS by which its polygons are labelled; None: they are not.
+        labelled: they are labelled at map scales larger than one to this number.
+        listed: numbers of the entries of its legend that a printed legend lists; None: it is in no printed legend.
     """
 
     key: str
@@ -68,6 +71,9 @@ class Shown:
     display: str = "class_name"
     closest: int | None = None
     farthest: int | None = None
+    label: str | None = None
+    labelled: int = 0
+    listed: tuple[int, ...] | None = None
 
     @property
     def ident(self) -> str:
@@ -85,7 +91,15 @@ class Shown:
         return "ogr" if self.is_vector else "gdal"
 
 
-def write_document(path: Path, layers: Sequence[Shown], *, about: About, crs_wkt: str | None, bounds: Bounds) -> None:
+def write_document(
+    path: Path,
+    layers: Sequence[Shown],
+    *,
+    about: About,
+    crs_wkt: str | None,
+    bounds: Bounds,
+    further: Sequence[ET.Element] = (),
+) -> None:
     """Write a project.
 
     Args:
@@ -94,6 +108,7 @@ def write_document(path: Path, layers: Sequence[Shown], *, about: About, crs_wkt
         about: its metadata; the title is shown in QGIS's title bar.
         crs_wkt: CRS of the map; None when there is none.
         bounds: initial extent of the map, to which a margin of a twentieth is added.
+        further: map themes, bookmarks and print layouts.
 
     Raises:
         WriteError: the disk is full or fails.
@@ -103,7 +118,7 @@ def write_document(path: Path, layers: Sequence[Shown], *, about: About, crs_wkt
     """
     root = ET.Element("qgis", projectname=xml_text(about.title), version="3.22.16-Białowieża")
     ET.SubElement(root, "title").text = xml_text(about.title)
-    _add_crs(ET.SubElement(root, "projectCrs"), crs_wkt)
+    add_crs(ET.SubElement(root, "projectCrs"), crs_wkt)
     root.append(_tree(layers))
     _add_view(root, crs_wkt, bounds)
     order = ET.SubElement(root, "layerorder")
@@ -111,7 +126,8 @@ def write_document(path: Path, layers: Sequence[Shown], *, about: About, crs_wkt
     for layer in layers:
         ET.SubElement(order, "layer", id=layer.ident)
         listed.append(_layer(layer))
-    _add_properties(root)
+    _add_properties(root, measured=crs_wkt is not None)
+    root.extend(further)
     root.append(metadata_node(about, "projectMetadata"))
     write_bytes(path, _zipped(_text(root).encode()))
 
@@ -144,7 +160,7 @@ def add_layer(document: bytes, layer: Shown) -> bytes:
         for child in parent.findall(tag):
             if layer.ident in {child.get("id"), child.findtext("id")}:
                 parent.remove(child)
-    tree.insert(0, _tree_entry(layer))
+    tree.insert(0, tree_entry(layer))
     order.insert(0, ET.Element("layer", id=layer.ident))
     listed.insert(0, _layer(layer))
     return _zipped(_text(root).encode())
@@ -166,11 +182,12 @@ def _tree(layers: Sequence[Shown]) -> ET.Element:
             facts = {"name": group, "checked": "Qt::Checked", "expanded": "1" if opened else "0"}
             branch = ET.SubElement(tree, "layer-tree-group", facts)
         for layer in listed:
-            branch.append(_tree_entry(layer))
+            branch.append(tree_entry(layer))
     return tree
 
 
-def _tree_entry(layer: Shown) -> ET.Element:
+def tree_entry(layer: Shown) -> ET.Element:
+    """Describe a layer in a layer tree: the project's, or that of a printed legend."""
     return ET.Element(
         "layer-tree-layer",
         id=layer.ident,
@@ -197,7 +214,7 @@ def _layer(layer: Shown) -> ET.Element:
     _add_bounds(ET.SubElement(node, "extent"), layer.bounds)
     for tag, text in (("id", layer.ident), ("datasource", layer.source), ("layername", xml_text(layer.name))):
         ET.SubElement(node, tag).text = text
-    _add_crs(ET.SubElement(node, "srs"), layer.crs_wkt)
+    add_crs(ET.SubElement(node, "srs"), layer.crs_wkt)
     ET.SubElement(node, "provider", encoding="UTF-8" if layer.is_vector else "").text = layer.provider
     if layer.about is not None:
         node.append(metadata_node(layer.about))
@@ -205,26 +222,68 @@ def _layer(layer: Shown) -> ET.Element:
     if layer.is_vector:
         ET.SubElement(node, "layerGeometryType").text = "2"
         ET.SubElement(node, "displayfield").text = layer.display
+        if layer.label is not None:
+            node.set("labelsEnabled", "1")
+            node.append(_labels(layer.label, layer.labelled))
     else:
         # codes have nothing between them: a zoomed map shows pixels, never a mixture
         ET.SubElement(node, "blendMode").text = "0"
     return node
 
 
-def _add_view(root: ET.Element, crs_wkt: str | None, bounds: Bounds) -> None:
-    """Set the initial extent to the bounds plus a margin of a twentieth."""
+def _labels(expression: str, closest: int) -> ET.Element:
+    """Label polygons in black with a white edge, at map scales larger than one to ``closest``."""
+    labelling = ET.Element("labeling", type="simple")
+    settings = ET.SubElement(labelling, "settings", calloutType="simple")
+    style = ET.SubElement(
+        settings,
+        "text-style",
+        fieldName=expression,
+        isExpression="1",
+        fontFamily="Sans Serif",
+        fontSize="8",
+        fontSizeUnit="Point",
+        namedStyle="Regular",
+        textColor="0,0,0,255",
+        textOpacity="1",
+    )
+    ET.SubElement(
+        style,
+        "text-buffer",
+        bufferDraw="1",
+        bufferSize="0.6",
+        bufferSizeUnits="MM",
+        bufferColor="255,255,255,255",
+        bufferOpacity="0.8",
+        bufferNoFill="1",
+        bufferJoinStyle="128",
+    )
+    ET.SubElement(settings, "placement", placement="4", layerType="PolygonGeometry", polygonPlacementFlags="2")
+    ET.SubElement(
+        settings, "rendering", drawLabels="1", obstacle="1", scaleVisibility="1", scaleMin="0", scaleMax=str(closest)
+    )
+    return labelling
+
+
+def with_margin(bounds: Bounds) -> Bounds:
+    """Add a twentieth of the width and the height on each side."""
     west, south, east, north = bounds
     dx, dy = (east - west) / 20, (north - south) / 20
-    view = (west - dx, south - dy, east + dx, north + dy)
+    return west - dx, south - dy, east + dx, north + dy
+
+
+def _add_view(root: ET.Element, crs_wkt: str | None, bounds: Bounds) -> None:
+    """Set the initial extent to the bounds plus a margin of a twentieth."""
+    view = with_margin(bounds)
     canvas = ET.SubElement(root, "mapcanvas", name="theMapCanvas", annotationsVisible="1")
     ET.SubElement(canvas, "units").text = _units(crs_wkt)
     _add_bounds(ET.SubElement(canvas, "extent"), view)
     ET.SubElement(canvas, "rotation").text = "0"
-    _add_crs(ET.SubElement(canvas, "destinationsrs"), crs_wkt)
+    add_crs(ET.SubElement(canvas, "destinationsrs"), crs_wkt)
     settings = ET.SubElement(root, "ProjectViewSettings", UseProjectScales="0", rotation="0")
     default = ET.SubElement(settings, "DefaultViewExtent")
     default.attrib |= {key: repr(value) for key, value in zip(("xmin", "ymin", "xmax", "ymax"), view, strict=True)}
-    _add_crs(default, crs_wkt)
+    add_crs(default, crs_wkt)
 
 
 def _add_bounds(node: ET.Element, bounds: Bounds) -> None:
@@ -232,7 +291,8 @@ def _add_bounds(node: ET.Element, bounds: Bounds) -> None:
         ET.SubElement(node, tag).text = repr(value)
 
 
-def _add_crs(node: ET.Element, wkt: str | None) -> None:
+def add_crs(node: ET.Element, wkt: str | None) -> None:
+    """Add a CRS to an element, unless there is none or PROJ does not know it."""
     if wkt is None:
         return
     try:
@@ -254,8 +314,11 @@ def _units(wkt: str | None) -> str:
         return "meters"
 
 
-def _add_properties(root: ET.Element) -> None:
+def _add_properties(root: ET.Element, *, measured: bool) -> None:
+    """Set relative paths, and let QGIS measure on WGS 84's ellipsoid, not in the plane of the projection."""
     properties = ET.SubElement(root, "properties")
+    if measured:
+        ET.SubElement(ET.SubElement(properties, "Measure"), "Ellipsoid", type="QString").text = "EPSG:7030"
     paths = ET.SubElement(properties, "Paths")
     ET.SubElement(paths, "Absolute", type="bool").text = "false"
     system = ET.SubElement(properties, "SpatialRefSys")

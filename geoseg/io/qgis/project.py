@@ -10,16 +10,18 @@ from xml.etree import ElementTree as ET
 
 from pyproj import CRS
 
-from geoseg.core.layer import Layer, OutputSchema, RasterLayer, VectorLayer
+from geoseg.core.layer import CONFIDENCE, Layer, OutputSchema, RasterLayer, VectorLayer
 from geoseg.core.legend import Legend
 from geoseg.io.files.drivers import local_name
 from geoseg.io.publish.about import About
 from geoseg.io.publish.bundle import Bundle
 from geoseg.io.publish.grid import LayerGrid
 from geoseg.io.publish.layer_kinds import IMAGERY, RESULT, kind_of
-from geoseg.io.publish.qgis_document import Shown, write_document
 from geoseg.io.publish.stac_item import without_secrets
 from geoseg.io.publish.styles import xml_text
+from geoseg.io.qgis.document import Shown, write_document
+from geoseg.io.qgis.map_themes import bookmarks, least_certain_places, map_themes
+from geoseg.io.qgis.print_layout import print_layout
 
 MANY_POLYGONS_BYTES = 30_000_000
 """Size of a GeoPackage, bytes, beyond which QGIS takes seconds to draw it: some fifty thousand polygons."""
@@ -94,7 +96,12 @@ def write_project(
                 bounds=grid.bounds(),
             )
         )
-    write_document(bundle.project, layers, about=about, crs_wkt=grid.crs_wkt, bounds=grid.bounds())
+    wkt, bounds = grid.crs_wkt, grid.bounds()
+    confidence = bundle.by_role().get(CONFIDENCE)
+    places = [] if confidence is None else least_certain_places(confidence, grid)
+    layout = print_layout(layers, about=about, crs_wkt=wkt, bounds=bounds)
+    further = [map_themes(layers), bookmarks(places, wkt), layout]
+    write_document(bundle.project, layers, about=about, crs_wkt=wkt, bounds=bounds, further=further)
 
 
 def _layers(bundle: Bundle, schema: OutputSchema, about: About, grid: LayerGrid, legend: Legend) -> list[Shown]:
@@ -104,10 +111,11 @@ def _layers(bundle: Bundle, schema: OutputSchema, about: About, grid: LayerGrid,
     results = [layer for layer in there if kind_of(layer).group == RESULT]
     polygons = [layer for layer in results if isinstance(layer, VectorLayer)]
     stand_in = next((layer for layer in results if isinstance(layer, RasterLayer)), None)
-    near = None
-    if any(bundle.file_of(layer).stat().st_size > MANY_POLYGONS_BYTES for layer in polygons):
-        west, _, east, _ = grid.bounds()
-        near = near_scale((east - west) / grid.shape[1], grid.crs_wkt)
+    west, _, east, _ = grid.bounds()
+    scale = near_scale((east - west) / grid.shape[1], grid.crs_wkt)
+    many = any(bundle.file_of(layer).stat().st_size > MANY_POLYGONS_BYTES for layer in polygons)
+    near = scale if many else None
+    entries = entries_listed(legend)
     layers = []
     for layer in there:
         path, kind = bundle.file_of(layer), kind_of(layer)
@@ -129,9 +137,28 @@ def _layers(bundle: Bundle, schema: OutputSchema, about: About, grid: LayerGrid,
                 expanded=uppermost if layer is stand_in else True,
                 closest=near if drawn else None,
                 farthest=near if layer is stand_in else None,
+                label=class_label(legend) if drawn else None,
+                labelled=label_scale(scale),
+                listed=entries if kind.group == RESULT else None,
             )
         )
     return layers
+
+
+def entries_listed(legend: Legend) -> tuple[int, ...]:
+    """Number the classes that a printed legend lists: all but the background."""
+    return tuple(number for number, entry in enumerate(legend.classes) if entry.code != legend.background)
+
+
+def class_label(legend: Legend) -> str:
+    """Write QGIS's expression for the name of a polygon's class, which is null on the background."""
+    name = '"class_name"'
+    return name if legend.background is None else f'CASE WHEN "class_code" <> {legend.background} THEN {name} END'
+
+
+def label_scale(near: int) -> int:
+    """Return the map scale from which polygons are labelled: twice as large as that from which they are drawn."""
+    return max(1, near // 2)
 
 
 def near_scale(pixel: float, crs_wkt: str | None) -> int:

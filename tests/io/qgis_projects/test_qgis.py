@@ -9,6 +9,7 @@ import zipfile
 from contextlib import closing
 from dataclasses import replace
 from functools import cache
+from itertools import combinations
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -31,8 +32,8 @@ from geoseg.io.polygons.vector_schema import VectorSchema
 from geoseg.io.publish.about import About
 from geoseg.io.publish.bundle import Bundle
 from geoseg.io.publish.grid import LayerGrid
-from geoseg.io.publish.qgis import Imagery, write_project
 from geoseg.io.publish.segment_style import ALIASES
+from geoseg.io.qgis.project import Imagery, write_project
 from geoseg.io.raster.cog import write_class_cog, write_confidence_cog
 
 PYTHON = Path("/usr/bin/python3")
@@ -267,6 +268,29 @@ class TestInQgis:
         assert 2999930 < south < 2999940
         assert 3000000 < north < 3000010
 
+    def test_themes_show_the_result_the_confidence_and_the_imagery(self, moved):
+        segments, _, confidence, imagery = (layer["name"] for layer in moved[0]["layers"])
+        themes = {"Result": [segments, imagery], "Check": [confidence, imagery], "Raw": [imagery]}
+        assert moved[0]["themes"] == themes
+
+    def test_a_page_can_be_printed_with_legend_scale_and_credits(self, moved):
+        (page,) = moved[0]["layouts"]
+        assert (page["name"], page["theme"]) == ("Map", "Result")
+        assert page["page"] == [297, 210], "the scene is wider than tall"
+        assert page["legend"] == [entry.name for entry in LEGEND.classes[1:]]
+        assert page["labels"]["title"] == "scene <&>"
+        assert page["labels"]["credits"] == f"{ABOUT.abstract} Licence: {ABOUT.licence}. Made with geoseg."
+        assert page["bar"] == ["m", 10]
+        assert 10 < 1000 * 10 / page["scale"] < 25, "millimetres on paper"
+        printed = drawn_in(moved[1], "printed.png")
+        assert (np.abs(printed - (227, 26, 28)) < 60).all(-1).sum() > 20, "outlines of buildings are on it"
+
+    def test_polygons_are_labelled_near_by_but_for_the_background(self, moved, covered):
+        names = [entry.name for entry in LEGEND.classes[:3]]
+        for seen, labels in ((moved[0], [None, *names[1:]]), (covered[0], names)):
+            assert seen["layers"][0]["labels"] == labels
+            assert seen["layers"][0]["labelled"] == 3500
+
     def test_each_layer_opened_alone_is_styled_too(self, moved):
         for key, renderer in (("classes_alone", "paletted"), ("segments_alone", "categorizedSymbol")):
             alone = moved[0][key]
@@ -284,6 +308,33 @@ class TestInQgis:
         for tag in ("renderer-v2", "layerOpacity", "aliases", "mapTip", "previewExpression"):
             both = [ET.tostring(node.find(tag)).split() for node in (inside, shown)]
             assert both[0] == both[1], tag
+
+    def test_bookmarks_lead_to_the_least_certain_places(self, tmp_path):
+        bundle = make_bundle(tmp_path, "scene")
+        percent = np.full(SHAPE, 90, np.uint8)
+        percent[40:48, 80:88], percent[96:104, 16:24], percent[:, 120:] = 20, 30, 255
+        write_confidence_cog(bundle.confidence, GRID, [(Window.whole(SHAPE), percent)], tags={})
+        write_project(bundle, whole_class_map_schema(LEGEND), about=ABOUT, grid=GRID, legend=LEGEND)
+        seen = probe(bundle, bundle.directory, tmp_path / "pictures")
+        marks = seen["bookmarks"]
+        assert len(marks) == 20
+        assert {(mark["group"], mark["crs"]) for mark in marks} == {("Least certain places", "EPSG:32645")}
+        assert [mark["name"] for mark in marks[:3]] == [
+            "1: 20 % confidence",
+            "2: 30 % confidence",
+            "3: 90 % confidence",
+        ]
+        assert marks[0]["bounds"] == [500040, 3000000 - 24, 500044, 3000000 - 20]
+        assert marks[1]["bounds"] == [500008, 3000000 - 52, 500012, 3000000 - 48]
+        boxes = [shapely.box(*mark["bounds"]) for mark in marks]
+        assert not any(a.intersects(b) for a, b in combinations(boxes, 2))
+        assert set(seen["themes"]) == {"Result", "Check"}, "there is no imagery"
+
+    @pytest.mark.parametrize("stem", ["[% 6*7 %]", "[%[%6*7%]%]"])
+    def test_names_are_no_expressions_on_the_printed_page(self, tmp_path, stem):
+        bundle = make_bundle(tmp_path, stem)
+        (page,) = probe(bundle, bundle.directory, tmp_path / "pictures")["layouts"]
+        assert "42" not in "".join(page["labels"].values())
 
     # GDAL 3.6, Debian's, decodes %20 in the name of a GeoPackage and then does not find the file
     @pytest.mark.parametrize("stem", ["a b é漢'\"&#?", "line\nbreak {x}", "50% [1]~$HOME"])

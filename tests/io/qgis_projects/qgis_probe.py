@@ -14,6 +14,10 @@ from qgis.core import (
     QgsExpression,
     QgsExpressionContext,
     QgsExpressionContextUtils,
+    QgsLayoutExporter,
+    QgsLayoutItemLabel,
+    QgsLayoutItemLegend,
+    QgsLayoutItemScaleBar,
     QgsMapRendererParallelJob,
     QgsMapSettings,
     QgsProject,
@@ -38,6 +42,7 @@ def draw(layers, name, extent=None):
     settings.setDestinationCrs(project.crs() if project.crs().isValid() else layers[0].crs())
     settings.setBackgroundColor(QColor(255, 0, 255))
     settings.setFlag(QgsMapSettings.Antialiasing, False)
+    settings.setFlag(QgsMapSettings.DrawLabeling, False)
     settings.setExtent(extent if extent is not None else layers[0].extent())
     job = QgsMapRendererParallelJob(settings)
     job.start()
@@ -63,6 +68,18 @@ def tip(layer):
     return QgsExpression.replaceExpressionText(layer.mapTipTemplate(), context)
 
 
+def labels(layer):
+    """The label of one polygon of each class, by their codes."""
+    context = QgsExpressionContext(QgsExpressionContextUtils.globalProjectLayerScopes(layer))
+    expression = QgsExpression(layer.labeling().settings().fieldName)
+    found = {}
+    for one in layer.getFeatures():
+        context.setFeature(one)
+        label = expression.evaluate(context)
+        found[one["class_code"]] = label if isinstance(label, str) else None
+    return [found[code] for code in sorted(found)]
+
+
 layers = {}
 for node in project.layerTreeRoot().findLayers():
     layer = node.layer()
@@ -79,6 +96,8 @@ for node in project.layerTreeRoot().findLayers():
             "history": layer.metadata().history() if layer else None,
             "tip": tip(layer) if vector else None,
             "display": layer.displayExpression() if vector else None,
+            "labels": labels(layer) if vector else None,
+            "labelled": layer.labeling().settings().minimumScale if vector else None,
             "aliases": {f.name(): f.alias() for f in layer.fields() if f.alias()} if vector else None,
             "valid": valid,
             "visible": node.isVisible(),
@@ -103,6 +122,41 @@ if shown:
 for name, layer in layers.items():
     if layer is not None and layer.isValid():
         draw([layer], name + "_alone.png")
+themes = project.mapThemeCollection()
+seen["themes"] = {name: [layer.name() for layer in themes.mapThemeVisibleLayers(name)] for name in themes.mapThemes()}
+seen["bookmarks"] = [
+    {
+        "name": mark.name(),
+        "group": mark.group(),
+        "crs": mark.extent().crs().authid(),
+        "bounds": [
+            mark.extent().xMinimum(),
+            mark.extent().yMinimum(),
+            mark.extent().xMaximum(),
+            mark.extent().yMaximum(),
+        ],
+    }
+    for mark in project.bookmarkManager().bookmarks()
+]
+seen["layouts"] = []
+for layout in project.layoutManager().layouts():
+    items = layout.items()
+    page = layout.pageCollection().page(0).pageSize()
+    printed = {"name": layout.name(), "page": [page.width(), page.height()], "scale": layout.referenceMap().scale()}
+    printed["theme"] = layout.referenceMap().followVisibilityPresetName()
+    printed["labels"] = {item.id(): item.currentText() for item in items if isinstance(item, QgsLayoutItemLabel)}
+    for item in items:
+        if isinstance(item, QgsLayoutItemLegend):
+            model = item.model()
+            node = item.model().rootGroup().findLayers()[0]
+            printed["legend"] = [one.data(0) for one in model.layerLegendNodes(node)]
+        if isinstance(item, QgsLayoutItemScaleBar):
+            printed["bar"] = [item.unitLabel(), item.unitsPerSegment()]
+    settings = QgsLayoutExporter.ImageExportSettings()
+    settings.dpi = 60
+    settings.exportMetadata = False
+    QgsLayoutExporter(layout).exportToImage(str(Path(pictures, "printed.png")), settings)
+    seen["layouts"].append(printed)
 for key, layer in (
     ("classes_alone", QgsRasterLayer(str(Path(folder, classes_name)), "c", "gdal")),
     ("segments_alone", QgsVectorLayer(str(Path(folder, segments_name)) + "|layername=segments", "s", "ogr")),

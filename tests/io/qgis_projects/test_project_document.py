@@ -8,7 +8,7 @@ from test_qgis import ABOUT, GRID, LEGEND, document, make_bundle
 
 from geoseg.core.layer import whole_class_map_schema
 from geoseg.io.publish.bundle import Bundle
-from geoseg.io.publish.qgis import Imagery, near_scale, write_project
+from geoseg.io.qgis.project import Imagery, near_scale, write_project
 
 
 def root_of(bundle):
@@ -46,7 +46,7 @@ def test_without_polygons_the_class_raster_is_shown(tmp_path):
 
 def test_the_raster_stands_for_very_many_polygons_until_the_map_is_near(tmp_path, monkeypatch):
     bundle = make_bundle(tmp_path, "scene")
-    monkeypatch.setattr("geoseg.io.publish.qgis.MANY_POLYGONS_BYTES", 1000)
+    monkeypatch.setattr("geoseg.io.qgis.project.MANY_POLYGONS_BYTES", 1000)
     write_project(bundle, whole_class_map_schema(LEGEND), about=ABOUT, grid=GRID, legend=LEGEND)
     root = root_of(bundle)
     segments, classes, confidence = root.iter("maplayer")
