@@ -87,6 +87,8 @@ def digest(name: str, content: bytes) -> str:
         return str({key: value for key, value in lines[-1].items() if key != "when"}) if lines else ""
     if suffix in {".json", ".geojson"}:
         return json.dumps(_without_times(json.loads(content)), sort_keys=True)
+    if suffix == ".qgz" and not _is_zip(content):
+        raise ValueError(f"{name} is not whole")
     if suffix in _TIMED or Path(name).name.startswith(("scenes.", "_catalogue")):
         if not content:
             return "empty"
@@ -99,6 +101,9 @@ def digest(name: str, content: bytes) -> str:
 def _without_times(value: Any) -> Any:
     """Leave out of JSON what is another in each run: times, durations, and digests of files that hold times."""
     if isinstance(value, dict):
+        if {"predicted", "resumed"} <= value.keys():  # blocks that were there before are not predicted again
+            done = value["predicted"] + value["resumed"]
+            value = {key: inner for key, inner in value.items() if key not in {"predicted", "resumed"}} | {"done": done}
         return {
             key: None if key.endswith(".stac.json") else _without_times(inner)
             for key, inner in value.items()
@@ -112,12 +117,16 @@ def _without_times(value: Any) -> Any:
 
 def _is_whole(suffix: str, content: bytes) -> bool:
     if suffix == ".checkpoint":
-        try:
-            return zipfile.ZipFile(io.BytesIO(content)).testzip() is None
-        except zipfile.BadZipFile:
-            return False
+        return _is_zip(content)
     start, end = _FRAMES.get(suffix, (b"", b""))
     return content.startswith(start) and content.rstrip(b"\n").endswith(end)
+
+
+def _is_zip(content: bytes) -> bool:
+    try:
+        return zipfile.ZipFile(io.BytesIO(content)).testzip() is None
+    except zipfile.BadZipFile:
+        return False
 
 
 def raster(path: Path, values: npt.NDArray[np.uint8]) -> Path:
