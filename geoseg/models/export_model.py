@@ -25,11 +25,13 @@ from geoseg.io.files.targets import keep_existing, keep_inputs
 from geoseg.io.files.writing import all_or_none, library_writes, whole_file
 from geoseg.models.bundled import resolve
 from geoseg.models.network import load_network
+from geoseg.models.onnx_answers import ACTIVATION_OPTION
 from geoseg.runtimes.openvino_runtime import openvino_core, openvino_module
 
 Format = Literal["onnx", "openvino", "torchscript"]
 SUFFIXES = MappingProxyType({"onnx": ".onnx", "openvino": ".xml", "torchscript": ".pt"})
 CARD_KEY = "geoseg_card"
+PROBABILITIES = "probabilities"
 _TOLERANCE = 1e-3
 _MULTIPLE_PX = 32
 
@@ -41,6 +43,7 @@ def export_model(
     *,
     tile_px: int | None = None,
     any_size: bool = False,
+    probabilities: bool = False,
     overwrite: bool = False,
 ) -> float:
     """Export a model's network and compare its output with the original.
@@ -54,10 +57,12 @@ def export_model(
         out: the file.
         tile_px: side of the tiles; the card's unless given.
         any_size: ONNX only: accept tiles whose sides are any multiples of 32 px, instead of squares of ``tile_px``.
+        probabilities: ONNX only: the network maps values from 0 to 1 (those of 8-bit pictures divided by 255) to
+            ``probabilities``, as GeoDeep and Deepness expect. The card in the file says so.
         overwrite: True if a file may be replaced.
 
     Returns:
-        Largest difference of the logits on one tile, as a share of the largest logit.
+        Largest difference of the output on one tile, as a share of the largest logit or probability.
 
     Raises:
         ModelError: the model cannot be loaded or exported, or the outputs of the exported network differ.
@@ -70,9 +75,12 @@ def export_model(
         raise UsageError(f"{out}: a file of {to} is written, whose name ends in {SUFFIXES[to]}. Give one.")
     keep_inputs((resolve(model)[0],), out, out.with_suffix(".bin"))
     keep_existing(out, overwrite=overwrite, cure="Pass another file, or --overwrite.")
-    if any_size and to != "onnx":
-        raise UsageError(f"--any-size: of ONNX files only, not of {to}. Leave it out.")
+    for option, chosen in (("--any-size", any_size), ("--probabilities", probabilities)):
+        if chosen and to != "onnx":
+            raise UsageError(f"{option}: of ONNX files only, not of {to}. Leave it out.")
     network, card = load_network(model)
+    if probabilities:
+        network, card = _WithProbabilities(network, card).eval(), _of_probabilities(card)
     side = tile_px or card.tile_px
     if 2 * card.halo_px >= side:
         raise UsageError(
@@ -88,13 +96,41 @@ def export_model(
             expected = network(tile).numpy()
         apart = float(np.abs(answer - expected).max() / max(np.abs(expected).max(), 1e-6))
         if not apart <= _TOLERANCE:
-            raise ModelError(f"{model}: as {to} it answers otherwise (by {apart:.2%} of its largest logit).")
+            raise ModelError(f"{model}: as {to} it answers otherwise (by {apart:.2%} of its largest answer).")
         parts = sorted(Path(folder).iterdir(), key=lambda path: path.name == out.name)
         with all_or_none(out.with_name(part.name) for part in parts):
             for part in parts:
                 with whole_file(out.with_name(part.name), size_bytes=part.stat().st_size) as target:
                     shutil.copyfile(part, target)
     return apart
+
+
+class _WithProbabilities(nn.Module):
+    """A network between values from 0 to 1 and probabilities: it scales bands and takes the softmax by itself."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, network: nn.Module, card: ModelCard) -> None:
+        super().__init__()
+        self.network, self.temperature = network, card.temperature
+        self.register_buffer("mean", torch.tensor([band.mean for band in card.bands])[:, None, None])
+        self.register_buffer("std", torch.tensor([band.std for band in card.bands])[:, None, None])
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits: Tensor = self.network((x - self.mean) / self.std)
+        return (logits / self.temperature).softmax(1)
+
+
+def _of_probabilities(card: ModelCard) -> ModelCard:
+    """Describe the network that scales bands and takes the softmax by itself."""
+    options = dict(card.architecture.options) | {ACTIVATION_OPTION: PROBABILITIES}
+    changes = {
+        "architecture": card.architecture.model_copy(update={"options": options}),
+        "bands": tuple(band.model_copy(update={"mean": 0.0, "std": 1.0}) for band in card.bands),
+        "temperature": 1.0,
+    }
+    return card.model_copy(update=changes)
 
 
 def to_onnx(
@@ -105,7 +141,7 @@ def to_onnx(
     The file contains the card and the metadata that QGIS's Deepness reads.
 
     Args:
-        network: returns logits (tile, class, y, x).
+        network: returns logits (tile, class, y, x), or probabilities if the card says so.
         tile: (1, band, y, x) example input.
         path: the file to write.
         card: written into the file; None: no metadata.
@@ -122,6 +158,7 @@ def to_onnx(
         import onnxscript  # noqa: F401, PLC0415 - torch's exporter needs it
     except ImportError as error:
         raise UsageError("--to onnx: not installed. Run pip install 'geoseg[onnx]'.") from error
+    output = _output_of(card)
     rows, cols = Dim("rows", min=2, max=1024), Dim("cols", min=2, max=1024)
     sizes = ({2: _MULTIPLE_PX * rows, 3: _MULTIPLE_PX * cols},) if any_size else None
     with warnings.catch_warnings(), torch.inference_mode():
@@ -130,7 +167,7 @@ def to_onnx(
             network,
             (_multiple(tile) if any_size else tile,),
             input_names=["tiles"],
-            output_names=["logits"],
+            output_names=[output],
             dynamo=True,
             dynamic_shapes=sizes,
             verbose=False,
@@ -142,8 +179,13 @@ def to_onnx(
     settings = onnxruntime.SessionOptions()
     settings.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(path, settings, providers=["CPUExecutionProvider"])
-    answer: npt.NDArray[np.float32] = session.run(["logits"], {"tiles": tile.numpy()})[0]
+    answer: npt.NDArray[np.float32] = session.run([output], {"tiles": tile.numpy()})[0]
     return answer
+
+
+def _output_of(card: ModelCard | None) -> str:
+    """Name the output of a network: ``logits``, or ``probabilities``."""
+    return "logits" if card is None else str(card.architecture.options.get(ACTIVATION_OPTION, "logits"))
 
 
 def _multiple(tile: Tensor) -> Tensor:
@@ -168,6 +210,8 @@ def _deepness_metadata(card: ModelCard, tile: Tensor) -> dict[str, str]:
         "standardization_mean": [band.mean for band in card.bands],
         "standardization_std": [band.std for band in card.bands],
     }
+    if _output_of(card) == PROBABILITIES:  # nothing is dropped: neither what is unsure nor what is small
+        values |= {"seg_thresh": 0.0, "seg_small_segment": 0}
     return {key: json.dumps(value) for key, value in values.items()}
 
 

@@ -112,9 +112,9 @@ class Sweep:
             yield f"0, but {difference(left, self.whole)}"
 
     def _tells_what_failed(self, name: str, ended: Ended) -> bool:
-        """Tell whether a file is about all scenes of an archive, one of which may have failed."""
+        """Tell whether a file is about all scenes of an archive, some of which may have failed or are not done yet."""
         about_all = "/" not in name or name.startswith((".geoseg/", "_catalogue/"))
-        return name == HISTORY or (self.run.name == "archive" and ended.code in {5, 7} and about_all)
+        return name == HISTORY or (self.run.name == "archive" and ended.code != 0 and about_all)
 
     def _allowed(self, name: str) -> set[str | None]:
         return {self.whole[name], self.before.get(name)}

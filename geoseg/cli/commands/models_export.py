@@ -21,10 +21,24 @@ def export(
     any_size: Annotated[
         bool, typer.Option("--any-size", help="ONNX: accept tiles with sides of any multiple of 32 px.")
     ] = False,
+    probabilities: Annotated[
+        bool,
+        typer.Option(
+            "--probabilities", help="ONNX: from values of 0 to 1 to probabilities, as GeoDeep and Deepness do."
+        ),
+    ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file.")] = False,
 ) -> None:
     """Export a model's network, and compare its output before the file is written."""
     from geoseg.models.export_model import export_model
 
-    apart = export_model(model, cast("Format", to), out, tile_px=tile_px, any_size=any_size, overwrite=overwrite)
-    print(f"{out}: its logits differ by at most {apart:.1e} of the largest")
+    apart = export_model(
+        model,
+        cast("Format", to),
+        out,
+        tile_px=tile_px,
+        any_size=any_size,
+        probabilities=probabilities,
+        overwrite=overwrite,
+    )
+    print(f"{out}: its {'probabilities' if probabilities else 'logits'} differ by at most {apart:.1e} of the largest")
