@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import Final
 from urllib.parse import unquote
@@ -13,9 +14,12 @@ from urllib.parse import unquote
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from geoseg.core.card import ModelCard
+from geoseg.core.types.json_value import JsonDict, UntypedMapping
 from geoseg.errors import ModelError, OutputError, SceneError, UsageError
 from geoseg.io.files.place import Place
 from geoseg.io.files.targets import check_folder, is_there, keep_existing
+from geoseg.io.publish.stac_item import SHA256_PREFIX, mlm_fields, moment
+from geoseg.io.publish.stac_model import ModelFacts, model_item, weights_asset
 from geoseg.io.weights.model_file import read_model
 from geoseg.models.bundled import resolve
 
@@ -81,7 +85,9 @@ class Reference:
 
 
 def push_model(model: str, place: Place, *, overwrite: bool = False) -> tuple[str, Description]:
-    """Put a model and its description to a place, as ``NAME-VERSION.safetensors`` and ``NAME-VERSION.json``.
+    """Put a model and its descriptions to a place: ``NAME-VERSION.safetensors``, ``.json`` and ``.stac.json``.
+
+    The last is a STAC item with the extension MLM, for other programs.
 
     Args:
         model: bundled name or model file.
@@ -106,7 +112,8 @@ def push_model(model: str, place: Place, *, overwrite: bool = False) -> tuple[st
     described = Description(file=stem + SUFFIX, sha256=digest, size_bytes=path.stat().st_size, card=card)
     reference = f"{place.name_of(described.file)}#sha256={digest}"
     if not place.remote:
-        keep_existing(Path(place.address, f"{stem}.json"), overwrite=True, cure="")  # a folder is refused
+        for suffix in (".json", ".stac.json"):
+            keep_existing(Path(place.address, stem + suffix), overwrite=True, cure="")  # a folder is refused
     there = place.read(f"{stem}.json", _MOST_DESCRIPTION_BYTES)
     if there is not None and not overwrite:
         description = place.name_of(f"{stem}.json")
@@ -125,8 +132,26 @@ def push_model(model: str, place: Place, *, overwrite: bool = False) -> tuple[st
     if there is not None and not overwrite and place.has(described.file):
         return reference, described
     place.put(described.file, path)
-    place.put(f"{stem}.json", (json.dumps(described.model_dump(mode="json"), indent=1) + "\n").encode())
+    place.put(f"{stem}.stac.json", _text(_item(card, path, described.file)))
+    place.put(f"{stem}.json", _text(described.model_dump(mode="json")))
     return reference, described
+
+
+def _text(document: UntypedMapping) -> bytes:
+    return (json.dumps(document, indent=1) + "\n").encode()
+
+
+def _item(card: ModelCard, weights: Path, name: str) -> JsonDict:
+    """Make the STAC item of a model file that gets a name at its place."""
+    checksum = SHA256_PREFIX + card.weights_sha256 if card.weights_sha256 else ""
+    facts = ModelFacts(
+        mlm=mlm_fields(card),
+        version=card.version,
+        licence=card.licence,
+        checksum=checksum,
+        since=moment(datetime.now(UTC)),
+    )
+    return model_item(facts, weights_asset(weights, name), root=None)
 
 
 def describe_model(reference: Reference, place: Place) -> Description:

@@ -164,14 +164,7 @@ def _properties(grid: LayerGrid, card: ModelCard, source: Source, run: Run) -> U
         "processing:lineage": f"{_words(card)} by the network {card.name} version {card.version}, tile by tile.",
         "processing:software": dict(run.software),
         **_projection(grid),
-        "geoseg:model": {
-            "name": card.name,
-            "architecture": card.architecture.name,
-            "framework": "PyTorch",
-            "tasks": [_task(card)],
-            "input": [_model_input(card)],
-            "output": [_model_output(card)],
-        },
+        "geoseg:model": mlm_fields(card),
         "geoseg:model_version": card.version,
         "geoseg:model_licence": card.licence,
         **({"geoseg:weights_checksum": SHA256_PREFIX + card.weights_sha256} if card.weights_sha256 else {}),
@@ -206,6 +199,18 @@ def _projection(grid: LayerGrid) -> UntypedDict:
     if authority:
         return found | {"proj:code": ":".join(authority)}
     return found | {"proj:wkt2": crs.to_wkt()}
+
+
+def mlm_fields(card: ModelCard) -> UntypedDict:
+    """Describe a model by the fields of MLM, without their prefix."""
+    return {
+        "name": card.name,
+        "architecture": card.architecture.name,
+        "framework": "PyTorch",
+        "tasks": [_task(card)],
+        "input": [_model_input(card)],
+        "output": [_model_output(card)],
+    }
 
 
 def _model_input(card: ModelCard) -> JsonDict:

@@ -59,19 +59,29 @@ def write_model_item(path: Path, model: ModelFacts, *, weights: Path | None, roo
         ``bands`` for the names that ``mlm:input`` refers to: among the properties, where MLM looks for them, and in the
         asset, without which STAC allows none there. The geometry is null: the area of use is unknown.
     """
+    if weights is None:
+        definition = path.with_name(path.name.removesuffix(".stac.json") + ".json")
+        write_json(definition, {"version": model.version, "licence": model.licence, **model.mlm})
+        title = "What is known of the model"
+        asset = _asset(definition, title, "application/json", "geoseg.facts", ["metadata"], name=definition.name)
+    else:
+        asset = weights_asset(weights, weights.name)
+    write_json(path, model_item(model, asset, root=root))
+
+
+def model_item(model: ModelFacts, asset: JsonDict, *, root: str | None) -> JsonDict:
+    """Make the item of a model.
+
+    Args:
+        model: facts about the model.
+        asset: asset of its file.
+        root: relative address of the catalogue; None: it stands alone.
+    """
     name = str(model.mlm["name"])
     fields = dict(model.mlm) | {"name": name if _NAME.fullmatch(name) else f"model-{name}-of-geoseg"}
     names = dict.fromkeys(band for source in model.mlm["input"] for band in source["bands"])
     bands = [{"name": band} for band in names]
-    if weights is None:
-        definition = path.with_name(path.name.removesuffix(".stac.json") + ".json")
-        write_json(definition, {"version": model.version, "licence": model.licence, **model.mlm})
-        asset = _asset(definition, "What is known of the model", "application/json", "geoseg.facts", ["metadata"])
-    else:
-        kind = "application/octet-stream"
-        asset = _asset(weights, "Weights and card", kind, "safetensors.torch.save_file", ["mlm:weights"])
-    links = [{"rel": rel, "href": root, "type": "application/json"} for rel in ("root", "parent")]
-    item = {
+    return {
         "type": "Feature",
         "stac_version": STAC_VERSION,
         "stac_extensions": list(_EXTENSIONS),
@@ -87,17 +97,29 @@ def write_model_item(path: Path, model: ModelFacts, *, weights: Path | None, roo
             "geoseg:model_licence": model.licence,
             **({"geoseg:weights_checksum": model.checksum} if model.checksum else {}),
         },
-        "links": links,
+        "links": [
+            {"rel": rel, "href": root, "type": "application/json"} for rel in ("root", "parent") if root is not None
+        ],
         "assets": {"model": asset | {"bands": bands}},
     }
-    write_json(path, item)
 
 
-def _asset(file: Path, title: str, kind: str, artifact: str, roles: list[str]) -> JsonDict:
+def weights_asset(weights: Path, name: str) -> JsonDict:
+    """Describe a model file as the asset of its item.
+
+    Args:
+        weights: the file.
+        name: its name in the folder of the item.
+    """
+    kind = "application/octet-stream"
+    return _asset(weights, "Weights and card", kind, "safetensors.torch.save_file", ["mlm:weights"], name=name)
+
+
+def _asset(file: Path, title: str, kind: str, artifact: str, roles: list[str], *, name: str) -> JsonDict:
     with file.open("rb") as source:
         digest = hashlib.file_digest(source, "sha256").hexdigest()
     return {
-        "href": "./" + href(file.name),
+        "href": "./" + href(name),
         "title": title,
         "type": kind,
         "roles": ["mlm:model", *roles],
