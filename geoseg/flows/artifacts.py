@@ -103,9 +103,13 @@ class RunArtifacts:
         """Show a link."""
         self._tell(lambda: create_link_artifact(address, link_text=text, key=f"{self._subject}-{key}"))
 
-    def shows(self, key: str) -> bool:
-        """Return whether an artifact of this key exists, of this run or an earlier one; False when the API is lost."""
-        return self._tell(lambda: Artifact.get(f"{self._subject}-{key}")) is not None
+    def shows(self, key: str, data: str | None = None) -> bool:
+        """Return whether this key has an artifact, of any run, and the latest has this content if one is given.
+
+        It is False when the API is lost.
+        """
+        shown = self._tell(lambda: Artifact.get(f"{self._subject}-{key}"))
+        return shown is not None and data in {None, shown.data}
 
     def _tell(self, call: Callable[[], Any]) -> Any:
         """Call the API with a short timeout; Prefect's retries would delay the archive by a minute each time."""

@@ -27,9 +27,10 @@ def publish_outcome(artifacts: RunArtifacts, counts: SceneCounts, out: Path, *, 
     Returns:
         Completed, or Failed where scenes failed in this run: it names the first cause.
     """
-    if changed or not artifacts.shows("catalogue"):
+    report = (out / MARKDOWN).read_text()
+    if changed or not artifacts.shows("report", report):  # an earlier run may have changed it without the API
         artifacts.table("scenes", counts.rows, "Scenes that were tried, bad ones first")
-        artifacts.markdown("report", (out / MARKDOWN).read_text(), "What the archive holds")
+        artifacts.markdown("report", report, "What the archive holds")
         artifacts.link("catalogue", whole_path(out / CATALOGUE).as_uri(), "STAC catalogue")
     summary = f"{counts.summary}: {out}"
     mark_complete(Outcome(summary=summary, exit_code=7 if counts.failed else 0, reported=not artifacts.lost))

@@ -92,12 +92,13 @@ class Store:
         try:
             replace_file(self._file(block), _HEADER.pack(_MAGIC, zlib.crc32(body)) + body)
         except OSError as error:
-            free = shutil.disk_usage(self.path.parent).free if self.path.parent.exists() else 0
             cause = getattr(error, "strerror", None) or error
-            raise WriteError(
-                f"{self.path}: a block cannot be stored: {cause} ({free / 1e6:.1f} MB are free). "
-                "Make room, then run again to resume."
-            ) from error
+            if self.path.is_dir():
+                free = shutil.disk_usage(self.path).free
+                cure = f"({free / 1e6:.1f} MB are free). Make room, then run again to resume."
+            else:
+                cure = "(its folder was removed during the run). Run again."
+            raise WriteError(f"{self.path}: a block cannot be stored: {cause} {cure}") from error
 
     def read(self, block: Block) -> BlockResult | None:
         """Return the result of a block; None if it is not stored or damaged."""

@@ -107,7 +107,8 @@ class Sweep:
         if self.before and set(self.before) - set(left):
             yield f"the old output is gone: {sorted(set(self.before) - set(left))}"
         if ended.failed.startswith("unlink"):  # what cannot be removed now, the next run removes
-            left = {name: found for name, found in left.items() if not name.endswith(".part") or name in self.whole}
+            scratch = {name for name in left if name.endswith(".part") or name.startswith(".")} - set(self.whole)
+            left = {name: found for name, found in left.items() if name not in scratch}
         if ended.code == 0 and left != self.whole:
             yield f"0, but {difference(left, self.whole)}"
 

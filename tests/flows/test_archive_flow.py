@@ -14,6 +14,8 @@ from archive_bytes import alone, layers
 from prefect_server import PATIENCE_S, Api, client_env, end, server, wait_for, written
 
 from geoseg.archive.archive import Archive
+from geoseg.archive.publish import MARKDOWN
+from geoseg.archive.run import run_archive
 
 FLOW = "flows/segment_archive.py"
 
@@ -128,6 +130,23 @@ def test_an_api_killed_in_the_middle_stops_nothing(make_archive: Any, tmp_path: 
     assert "Traceback" not in log.read_text()
     assert (config.out / "catalog.json").is_file()
     assert layers(config.out) == alone(config, tmp_path / "alone")
+
+
+@pytest.mark.slow
+def test_what_changed_without_the_api_is_shown_by_the_next_run(api: Api, make_archive: Any, tmp_path: Path) -> None:
+    config = make_archive(1, title="Shown late")
+    path = str(written(config, tmp_path / "a.yaml"))
+    assert api.run(FLOW, path).returncode == 0
+    run_archive(make_archive(2, title="Shown late"))  # as a run does that lost the API
+    ended = api.run(FLOW, path)
+    assert ended.returncode == 0, ended.stderr
+    assert "0 scenes done, 2 done before" in ended.stderr
+    new = api.ask("artifacts/filter", artifacts={"flow_run_id": {"any_": [api.runs()[-1]["id"]]}})
+    shown = {row["key"]: row["data"] for row in new}
+    assert shown["shown-late-report"] == (config.out / MARKDOWN).read_text()
+    assert api.run(FLOW, path).returncode == 0
+    last = api.ask("artifacts/filter", artifacts={"flow_run_id": {"any_": [api.runs()[-1]["id"]]}})
+    assert [row["key"] for row in last if row["key"]] == [], "nothing changed"
 
 
 @pytest.mark.slow

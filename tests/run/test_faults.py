@@ -13,6 +13,12 @@ from typing import Any
 import pytest
 from conftest import blobs
 
+from geoseg.core.spec import PredictSpec
+from geoseg.errors import WriteError
+from geoseg.models.model import load_model
+from geoseg.run.predict import predict
+from geoseg.run.report import Silence
+
 
 def run(*arguments: str | Path, file_limit_bytes: int | None = None) -> subprocess.CompletedProcess[str]:
     """Run the command in a process of its own, files limited in size if asked: a disk that fills up, without root."""
@@ -91,3 +97,16 @@ def test_an_output_in_the_scene_s_own_folder_is_fine(write_scene: Any, tiny_mode
     path = write_scene(blobs((40, 40)))
     assert predict(path, tiny_model, path.parent).bundle.directory == path.parent / "scene"
     assert path.exists()
+
+
+def test_a_folder_that_is_removed_during_a_run_is_named_and_not_called_full(
+    write_scene: Any, tiny_model: Path, tmp_path: Path
+) -> None:
+    class Removing(Silence):
+        def advance(self, pixels: int) -> None:
+            shutil.rmtree(tmp_path / "out", ignore_errors=True)
+
+    model = load_model(tiny_model, device="cpu", runtime="torch")
+    with pytest.raises(WriteError, match=r"its folder was removed during the run\)\. Run again\.$"):
+        predict(write_scene(), model, tmp_path / "out", spec=PredictSpec(block_px=64), reporter=Removing())
+    assert left_behind(tmp_path / "out") == []

@@ -336,7 +336,8 @@ def _tell(scene: Scene, layers: Layers) -> None:
     polygons += f"{record['objects']:,} objects, " if "objects" in record else ""
     polygons += f"{record['things']:,} things, " if "things" in record else ""
     speed, project = record["pixels_per_s"] / 1e6, printable(str(layers.bundle.project))
-    print(f"{scene.stem}: {polygons}{speed:.2f} Mpx/s; open {project} in QGIS")
+    device = record["runtime"]["device"]  # which --device auto chose
+    print(f"{scene.stem}: {polygons}{speed:.2f} Mpx/s on {device}; open {project} in QGIS")
 
 
 def _objects(classes: str | None, split: SplitMethod | None, neck: float | None) -> ObjectChoice | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -36,6 +37,8 @@ _SATELLITE_TAGS = (
     *("spacecraft", "spacecraft_id", "spacecraft_name", "product_uri"),
 )
 _LOOK_PX, _LOOK_BYTES, _SHARE_OF_AN_IMAGE = 256, 32 * 2**20, 0.25
+_JPEG_DAMAGE = re.compile("Premature end of JPEG|Corrupt JPEG data")
+"""Warnings of libjpeg, after which pixels are made up."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -249,8 +252,8 @@ class Source:
             Values (band, y, x) and, if the file has a mask or alpha band, its validity mask (y, x); else None.
 
         Raises:
-            SceneError: a block is damaged or missing; libtiff's reason and the block are in the message. Or the file
-                has another checksum than its STAC item tells.
+            SceneError: a block is damaged or missing, or libjpeg made up a part of it, of which GDAL only warns; the
+                reason and the place are in the message. Or the file has another checksum than its STAC item tells.
         """
         self.verify()
         at = RasterioWindow(window.col_start, window.row_start, window.width, window.height)
@@ -264,14 +267,19 @@ class Source:
                     mask = self.dataset.read_masks(indexes[0], window=at) > 0
                     allowed = mask if allowed is None else allowed & mask
             except RasterioError as error:
-                raise SceneError(
-                    self.uri,
-                    f"rows {window.row_start}-{window.row_stop}, columns {window.col_start}-{window.col_stop} "
-                    f"cannot be decoded ({reason(error)}).",
-                    "The file is damaged or cut short: download or copy it again.",
-                ) from error
+                raise self._damaged(window, reason(error)) from error
+            if (lost := next(filter(_JPEG_DAMAGE.search, messages), None)) is not None:
+                raise self._damaged(window, lost.partition(":")[2] or lost)
             self._hear(messages)
         return values, allowed
+
+    def _damaged(self, window: Window, why: str) -> SceneError:
+        return SceneError(
+            self.uri,
+            f"rows {window.row_start}-{window.row_stop}, columns {window.col_start}-{window.col_stop} "
+            f"cannot be decoded ({why}).",
+            "The file is damaged or cut short: download or copy it again.",
+        )
 
     def close(self) -> None:
         """Close the dataset."""

@@ -88,7 +88,7 @@ FILES = (
             "columns 32-64",
             command=(*PREDICT, "--block-px", "32", "--tile-px", "32", "--halo-px", "0"),
         )
-        for kind in ("deflate", "lzw", "zstd")
+        for kind in ("deflate", "lzw", "zstd", "jpeg")
     ),
     done("a directory that is followed by itself", looping, "mapped, and noted in the record", noted("looping")),
     refused(
