@@ -204,10 +204,10 @@ def test_an_interrupted_run_of_several_processes_ends_quickly_and_says_one_line(
         os.killpg(process.pid, signal.SIGINT)  # as a terminal does
         time.sleep(0.3)
     _, error = process.communicate(timeout=30)
+    assert time.monotonic() - begun - 0.3 * signals < 3  # 0.3 s on an idle machine
     assert process.returncode == 130, error
     assert len(error.splitlines()) <= 1
     assert "Warning" not in error
-    assert time.monotonic() - begun < 8
 
 
 @pytest.mark.parametrize("buffered", ["", "1"])

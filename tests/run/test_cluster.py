@@ -177,7 +177,7 @@ def test_a_block_that_kills_its_workers_is_named(
 
     monkeypatch.setattr(on_worker_module, "predict_on_worker", poisoned)
     scene = write_scene(blobs((330, 310)))
-    with pytest.raises(ResourceError, match=r"scene.tif: block 1,1 took 4 workers with it"):
+    with pytest.raises(ResourceError, match=r"scene.tif: block 1,1 took 4 workers with it.* smaller --block-px"):
         predict(scene, model, tmp_path, spec=SPEC, workers=DaskExecutor(client, threads=1))
     monkeypatch.undo()
     layers = predict(scene, model, tmp_path, spec=SPEC)

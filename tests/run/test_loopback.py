@@ -42,16 +42,29 @@ def test_a_machine_with_one_is_fine() -> None:
     check_loopback("this test", "")
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("flow", [False, True])
-def test_a_container_without_a_network_ends_commands_and_flows_with_five(
-    flow: bool, write_scene: Any, tiny_model: Path, tmp_path: Path
-) -> None:
+def without_network() -> list[str]:
+    """Start of a command that has no network, not even the loopback address."""
     alone = [shutil.which("unshare") or "unshare", "-rn"]
     try:
         subprocess.run([*alone, "true"], check=True, capture_output=True)
     except (OSError, subprocess.CalledProcessError):
         pytest.skip("no network namespaces here")
+    return alone
+
+
+def test_a_prediction_needs_no_network(write_scene: Any, tiny_model: Path, tmp_path: Path) -> None:
+    options = ["--model", str(tiny_model), "--out", str(tmp_path / "out"), "--quiet"]
+    command = [*without_network(), sys.executable, "-m", "geoseg", "predict", str(write_scene()), *options]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=tmp_path)
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("flow", [False, True])
+def test_a_container_without_a_network_ends_commands_and_flows_with_five(
+    flow: bool, write_scene: Any, tiny_model: Path, tmp_path: Path
+) -> None:
+    alone = without_network()
     file = Path(__file__).parents[2] / "flows" / "segment_scene.py"
     command = [sys.executable, str(file)] if flow else [sys.executable, "-m", "geoseg", "predict", "--workers", "2"]
     options = [str(write_scene()), "--model", str(tiny_model), "--out", str(tmp_path / "out")]

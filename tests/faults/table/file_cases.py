@@ -16,6 +16,7 @@ import yaml
 from command_case import Ended, Make, Place, refused
 from conftest import blobs
 from made_inputs import content, write
+from scene_runs import leaves_nothing
 from small_training import document, write_squares
 
 SHOW = ("models", "show", "{folder}/input.safetensors")
@@ -52,6 +53,13 @@ class Code:
 def no_marker(ended: Ended) -> None:
     """The code of the input was not run."""
     assert not (ended.place.folder / "marker").exists()
+
+
+def nothing_outside(ended: Ended) -> None:
+    """No entry of the input was unpacked, and no file has its final name."""
+    above = ended.place.folder.resolve().parents
+    assert not [found for folder in (ended.place.folder, *above[:3]) for found in folder.glob("outside*")]
+    leaves_nothing(ended)
 
 
 def with_code(place: Place) -> None:
@@ -210,7 +218,7 @@ MODELS = (
         4,
         "input.pt",
         command=IMPORT,
-        holds=no_marker,
+        holds=nothing_outside,
     ),
     refused("a checkpoint of 4 MB that inflates to 4 GB", swelling, 4, "input.pt", command=IMPORT, memory=1500 * 10**6),
     refused(

@@ -77,6 +77,12 @@ def noted(word: str) -> Law:
     return holds
 
 
+def placed_as_told(ended: Ended) -> None:
+    """The map lies where `--assume-crs` says, and the record says so."""
+    as_without_sidecars(ended)
+    noted("EPSG:32632 is assumed")(ended)
+
+
 def leaves_nothing(ended: Ended) -> None:
     """No file has its final name."""
     assert final_files(ended.place.out) == []
