@@ -207,10 +207,11 @@ class ArchiveConfig(_Config):
     @field_validator("source")
     @classmethod
     def _source_from_here(cls, value: Any, info: ValidationInfo) -> Any:
-        path = getattr(value, "path", None)
-        if path is None or "://" in str(path) or is_remote(str(path)):
-            return value
-        return value.model_copy(update={"path": type(path)(_from_folder(Path(path), info))})
+        files = {name: file for name in ("path", "area") if (file := getattr(value, name, None)) is not None}
+        local = {name: file for name, file in files.items() if "://" not in str(file) and not is_remote(str(file))}
+        return value.model_copy(
+            update={name: type(file)(_from_folder(Path(file), info)) for name, file in local.items()}
+        )
 
     @model_validator(mode="after")
     def _one_crew(self) -> Self:

@@ -12,14 +12,16 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+import geopandas
 import pystac
 import pytest
+import shapely
 
 from geoseg.archive.config import ArchiveConfig
 from geoseg.archive.run import run_archive
 from geoseg.archive.sources.find import find_scenes
 from geoseg.archive.sources.scene_ref import SceneRef
-from geoseg.errors import SceneError
+from geoseg.errors import SceneError, UsageError
 
 
 def found(path: str | Path, *, allow_remote: bool = False, **options: Any) -> list[SceneRef]:
@@ -35,10 +37,7 @@ def item(number: int, href: str, collection: str | None = None) -> pystac.Item:
     box = [west, 50.0, west + 0.5, 50.5]
     made = pystac.Item(
         id=f"item{number}",
-        geometry={
-            "type": "Polygon",
-            "coordinates": [[[w, s] for w, s in zip(box[::2] * 2, box[1::2] * 2, strict=True)]],
-        },
+        geometry=shapely.geometry.mapping(shapely.box(*box)),
         bbox=box,
         datetime=datetime(2020 + number, 5, 1, tzinfo=UTC),
         properties={},
@@ -104,6 +103,50 @@ def test_items_are_chosen_by_collection_place_and_time(catalogue: Path) -> None:
     assert len(names(max_items=3)) == 3
 
 
+def cloudy(catalogue: Path, covers: dict[str, Any]) -> None:
+    """Tell the cloud cover of items."""
+    for path in catalogue.parent.glob("*/*/*.json"):
+        document = json.loads(path.read_text())
+        if document["id"] in covers:
+            document["properties"]["eo:cloud_cover"] = covers[document["id"]]
+            path.write_text(json.dumps(document))
+
+
+def test_items_are_chosen_by_cloud_cover(catalogue: Path) -> None:
+    cloudy(catalogue, {"item0": 20, "item1": 20.5})
+    assert [ref.name for ref in found(catalogue, max_cloud_percent=20)] == ["north--item0"], "item2 does not tell it"
+    names = [ref.name for ref in found(catalogue, max_cloud_percent=100)]
+    assert names == ["north--item0", "north--item1", "south--item1"]
+    cloudy(catalogue, {"item0": "clear", "item1": None, "item2": True})
+    assert found(catalogue, max_cloud_percent=100) == []
+
+
+def test_items_are_chosen_by_an_area_in_any_crs(catalogue: Path, tmp_path: Path) -> None:
+    apart = shapely.MultiPolygon([shapely.box(7.1, 50.1, 7.2, 50.2), shapely.box(9.1, 50.1, 9.2, 50.4)])
+    frame = geopandas.GeoDataFrame(geometry=[apart], crs="EPSG:4326")
+    for name, crs in (("a.geojson", "EPSG:4326"), ("b.gpkg", "EPSG:32632")):
+        frame.to_crs(crs).to_file(tmp_path / name)
+        refs = found(catalogue, area=str(tmp_path / name))
+        assert [ref.name for ref in refs] == ["north--item0", "south--item2"], name
+        assert len(found(catalogue, bbox=tuple(apart.bounds))) == 4
+    for path in catalogue.parent.glob("*/*/*.json"):
+        path.write_text(path.read_text().replace('"Polygon"', '"Polygons"'))
+    assert [ref.name for ref in found(catalogue, area=str(tmp_path / "a.geojson"))] == ["north--item0", "south--item2"]
+    with pytest.raises(SceneError, match=r"none\.geojson"):
+        found(catalogue, area=str(tmp_path / "none.geojson"))
+    with pytest.raises(UsageError, match="opening: allow_remote"):
+        found(catalogue, area="https://host/area.geojson")
+
+
+def test_an_area_is_found_beside_the_configuration(catalogue: Path, tmp_path: Path) -> None:
+    geopandas.GeoDataFrame(geometry=[shapely.box(7, 50, 7.2, 50.2)], crs="EPSG:4326").to_file(tmp_path / "area.geojson")
+    (tmp_path / "archive.yaml").write_text(
+        "source: {kind: stac, path: catalogue/catalog.json, area: area.geojson}\nmodel: town-unet\nout: out\n"
+    )
+    config = ArchiveConfig.read(tmp_path / "archive.yaml")
+    assert [ref.name for ref in find_scenes(config)] == ["north--item0"]
+
+
 def test_the_same_catalogue_over_http(catalogue: Path, served: str) -> None:
     local, remote = found(catalogue), found(f"{served}/catalog.json", allow_remote=True)
     assert [ref.name for ref in remote] == [ref.name for ref in local]
@@ -158,6 +201,7 @@ class Api(BaseHTTPRequestHandler):
 
     asked: list[dict[str, Any]]
     failures: list[int]
+    conforms: tuple[str, ...]
 
     def log_message(self, *_: Any) -> None: ...
 
@@ -166,7 +210,7 @@ class Api(BaseHTTPRequestHandler):
         host = f"http://127.0.0.1:{self.server.server_port}"  # type: ignore[attr-defined]
         if parts.path == "/":
             links = [{"rel": "search", "href": f"{host}/search"}]
-            self.answer({"type": "Catalog", "id": "api", "conformsTo": ["item-search"], "links": links})
+            self.answer({"type": "Catalog", "id": "api", "conformsTo": self.conforms, "links": links})
         elif parts.path == "/collections/ortho":
             self.answer({"type": "Collection", "id": "ortho", "links": [{"rel": "items", "href": f"{host}/search"}]})
         else:
@@ -202,7 +246,7 @@ class Api(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def api() -> Iterator[str]:
-    Api.asked, Api.failures = [], []
+    Api.asked, Api.failures, Api.conforms = [], [], ("item-search",)
     yield from serve(Api)
 
 
@@ -213,6 +257,17 @@ def test_an_api_is_read_page_by_page(api: str) -> None:
     assert refs[0].uri == f"{api}/collections/ortho/items/item0"
     assert Api.asked == [{"limit": "3", "collections": "ortho", "bbox": "0.0,0.0,90.0,90.0"}]
     assert [ref.name for ref in found(f"{api}/collections/ortho", allow_remote=True)] == [ref.name for ref in refs]
+
+
+def test_an_api_narrows_its_answer_as_far_as_it_can(api: str, tmp_path: Path) -> None:
+    geopandas.GeoDataFrame(geometry=[shapely.box(7, 50, 8.2, 50.5)], crs="EPSG:4326").to_file(tmp_path / "a.geojson")
+    options: dict[str, Any] = {"area": str(tmp_path / "a.geojson"), "allow_remote": True}
+    assert [ref.name for ref in found(api, **options)] == ["ortho--item0", "ortho--item1"]
+    assert found(api, **options, max_cloud_percent=12.5) == [], "no item tells its cloud cover"
+    Api.conforms = ("item-search", "http://www.opengis.net/spec/cql2/1.0/conf/cql2-text")
+    assert found(api, **options, max_cloud_percent=12.5) == []
+    box = {"limit": "100", "bbox": "7.0,50.0,8.2,50.5"}
+    assert Api.asked == [box, box, box | {"filter": "eo:cloud_cover <= 12.5", "filter-lang": "cql2-text"}]
 
 
 def test_an_api_that_refuses_is_an_error_at_once(api: str) -> None:

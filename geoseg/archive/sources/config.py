@@ -59,6 +59,8 @@ class StacSource(_Config):
         collections: take items of these only; with an API its ``collections`` parameter.
         bbox: take items that touch this box only: west, south, east, north in degrees.
         datetime: take items of this time only: ``2024-05-01T00:00:00Z`` or an interval ``START/END``, ``..`` for open.
+        area: a vector file in any CRS, or ``FILE:LAYER``: take items whose footprint touches one of its polygons only.
+        max_cloud_percent: take items only that tell a cloud cover of this or less (``eo:cloud_cover``).
         limit: items asked for in one request to an API.
         max_items: stop after so many.
     """
@@ -68,6 +70,8 @@ class StacSource(_Config):
     collections: tuple[str, ...] = ()
     bbox: tuple[float, float, float, float] | None = None
     datetime: str | None = None
+    area: str | None = None
+    max_cloud_percent: Annotated[float, Field(ge=0, le=100)] | None = None
     limit: Annotated[int, Field(ge=1, le=10_000)] = 100
     max_items: Annotated[int, Field(ge=1)] | None = None
 

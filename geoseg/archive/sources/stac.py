@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 from urllib.parse import urlencode, urljoin, urlsplit
@@ -11,6 +10,7 @@ from urllib.parse import urlencode, urljoin, urlsplit
 from geoseg.archive.sources.config import StacSource
 from geoseg.archive.sources.scene_names import name_of_address, name_of_item
 from geoseg.archive.sources.scene_ref import SceneRef
+from geoseg.archive.sources.stac_choice import ItemChoice, answers_filters
 from geoseg.core.digest import sha256_of_json
 from geoseg.core.types.json_value import JsonObject, UntypedMapping
 from geoseg.errors import SceneError, UsageError
@@ -45,12 +45,15 @@ class _Walk:
         self.allow_remote = allow_remote
         self.start_uri = source.path if is_remote(source.path) else str(Path(source.path).absolute())
         self.seen: set[str] = set()
+        self.choice = ItemChoice.of(source, allow_remote=allow_remote)
+        self.filters = False
 
     def start(self) -> Iterator[SceneRef]:
         document = read_document(self.start_uri)
         search = _link(document, "search")
         if search is not None and "conformsTo" in document:
-            yield from self._search(search)
+            self.filters = answers_filters(document)
+            yield from self._asked(self.start_uri, search)
         else:
             yield from self._below(self.start_uri, document, 0)
 
@@ -66,7 +69,7 @@ class _Walk:
             cause = "catalogues are nested too deep" if depth > _MAX_DEPTH else f"it is not STAC (type: {kind!r})"
             raise SceneError(uri, f"{cause}.", "Give a catalogue, a collection, items or an API.")
         elif (items := _link(document, "items")) is not None:  # a collection of an API
-            yield from self._pages(uri, read_document(self._allowed(uri, _asking(items, self._parameters()))))
+            yield from self._asked(uri, items)
         else:
             yield from self._linked(uri, document, depth)
 
@@ -90,20 +93,10 @@ class _Walk:
                     continue
                 yield from self._item(target, item)
 
-    def _search(self, href: str) -> Iterator[SceneRef]:
-        uri = self._allowed(self.start_uri, _asking(href, self._parameters()))
-        yield from self._pages(uri, read_document(uri))
-
-    def _parameters(self) -> dict[str, str]:
-        source = self.source
-        asked = {"limit": str(source.limit)}
-        if source.collections:
-            asked["collections"] = ",".join(source.collections)
-        if source.bbox is not None:
-            asked["bbox"] = ",".join(map(str, source.bbox))
-        if source.datetime is not None:
-            asked["datetime"] = source.datetime
-        return asked
+    def _asked(self, uri: str, href: str) -> Iterator[SceneRef]:
+        """Ask an API for the items that the source takes."""
+        target = self._allowed(uri, _asking(href, self.choice.parameters(filters=self.filters)))
+        yield from self._pages(target, read_document(target))
 
     def _pages(self, uri: str, page: JsonObject) -> Iterator[SceneRef]:
         """Iterate over the pages of an item list."""
@@ -141,7 +134,7 @@ class _Walk:
         try:
             target = self._allowed(uri, own)
         except SceneError as error:
-            if self._matches(item):
+            if self.choice.takes(item):
                 yield from self._astray(f"{uri}: item {item.get('id')}:", own, error)
             return
         yield from self._item(target, item)
@@ -155,7 +148,7 @@ class _Walk:
             yield SceneRef(name=name_of_address(address), uri=address, refused=cause)
 
     def _item(self, uri: str, item: UntypedMapping) -> Iterator[SceneRef]:
-        if uri in self.seen or not self._matches(item):
+        if uri in self.seen or not self.choice.takes(item):
             return
         self.seen.add(uri)
         collection = item.get("collection")
@@ -163,15 +156,6 @@ class _Walk:
         time = (item.get("properties") or {}).get("datetime")
         stamp = _stamp(item) if is_remote(uri) else ""
         yield SceneRef(name=name, uri=uri, time=time if isinstance(time, str) else "", stamp=stamp)
-
-    def _matches(self, item: JsonObject) -> bool:
-        source = self.source
-        if source.collections and item.get("collection") not in source.collections:
-            return False
-        if source.bbox is not None and not _touches(source.bbox, item.get("bbox")):
-            return False
-        properties = item.get("properties")
-        return source.datetime is None or (isinstance(properties, dict) and _within(source.datetime, properties))
 
     def _allowed(self, uri: str, href: str) -> str:
         """Resolve a link; links out of a local catalogue's folder, or to this machine, are refused."""
@@ -221,39 +205,3 @@ def _stamp(item: UntypedMapping) -> str:
         if isinstance(asset, dict)
     }
     return sha256_of_json({"properties": item.get("properties"), "assets": files})
-
-
-def _touches(box: tuple[float, float, float, float], bbox: object) -> bool:
-    if not isinstance(bbox, list) or len(bbox) not in (4, 6) or not all(isinstance(x, int | float) for x in bbox):
-        return False
-    west, south, east, north = bbox[0], bbox[1], bbox[len(bbox) // 2], bbox[len(bbox) // 2 + 1]
-    meets = any(a <= d and b >= c for a, b in _spans(west, east) for c, d in _spans(box[0], box[2]))
-    return bool(meets and south <= box[3] and north >= box[1])
-
-
-def _spans(west: float, east: float) -> list[tuple[float, float]]:
-    """Longitudes from west to east, in two pieces where they cross the antimeridian."""
-    return [(west, east)] if west <= east else [(west, 180.0), (-180.0, east)]
-
-
-def _within(interval: str, properties: JsonObject) -> bool:
-    start, _, end = interval.partition("/") if "/" in interval else (interval, "", interval)
-    try:
-        first = _time(properties.get("start_datetime") or properties.get("datetime"))
-        last = _time(properties.get("end_datetime") or properties.get("datetime"))
-    except UsageError:  # an item's own fault, not that of who asks
-        return False
-    if first is None or last is None:
-        return False
-    low, high = _time(start), _time(end)
-    return (low is None or last >= low) and (high is None or first <= high)
-
-
-def _time(text: object) -> datetime | None:
-    if not isinstance(text, str) or text in ("", ".."):
-        return None
-    try:
-        time = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise UsageError(f"{text}: not a time. Give 2024-05-01T00:00:00Z or START/END.") from error
-    return time if time.tzinfo else time.replace(tzinfo=UTC)
