@@ -46,7 +46,7 @@ class Prediction(NamedTuple):
 @contextmanager
 def checked_out(revision: str, folder: Path) -> Iterator[Path]:
     """Check a revision out into a worktree, which is removed at the end."""
-    tree = folder / "before"
+    tree = folder / "tree"
     git = ["git", "-C", str(ROOT), "worktree"]
     subprocess.run([*git, "add", "--quiet", "--detach", str(tree), revision], check=True)
     try:
@@ -61,6 +61,8 @@ def predict(tree: Path, scene: Path, model: str, out: Path, options: Sequence[st
     cache = out.parent / f"{out.name}_cache"
     environment = {**os.environ, "PYTHONPATH": str(tree), "GEOSEG_CACHE_DIR": str(cache)}
     shutil.rmtree(out, ignore_errors=True)  # a finished output would be kept and measure nothing
+    if not (tree / "geoseg" / "__main__.py").is_file():
+        raise FileNotFoundError(f"{tree} holds no geoseg: what is installed would be measured")
     start = perf_counter()
     subprocess.run([*command, "--quiet", *options], check=True, cwd=out.parent, env=environment)
     seconds = perf_counter() - start
@@ -106,7 +108,8 @@ def main() -> int:
                 for number in range(given.rounds):
                     order = [("before", old), ("after", ROOT)]
                     for when, tree in order if number % 2 == 0 else reversed(order):
-                        rounds[when].append(predict(tree, scene.resolve(), model, Path(name) / when, options))
+                        out = Path(name) / f"out_{when}"
+                        rounds[when].append(predict(tree, scene.resolve(), model, out, options))
                 result = compare(rounds["before"], rounds["after"])
                 print(json.dumps({"scene": scene.name, "model": model, **result}), flush=True)
                 differs |= not equal(result)

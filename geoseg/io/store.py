@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 import socket
@@ -101,10 +102,16 @@ class Store:
             raise WriteError(f"{self.path}: a block cannot be stored: {cause} {cure}") from error
 
     def read(self, block: Block) -> BlockResult | None:
-        """Return the result of a block; None if it is not stored or damaged."""
+        """Return the result of a block; None if it is not stored or damaged.
+
+        Raises:
+            OSError: the process has too many open files, of which the block knows nothing.
+        """
         try:
             content = self._file(block).read_bytes()
-        except OSError:
+        except OSError as error:
+            if error.errno in {errno.EMFILE, errno.ENFILE}:
+                raise
             return None
         arrays = _unpacked(content)
         if arrays is None:

@@ -6,6 +6,7 @@ The values come from what the commands declare (types, choices, flags) and from 
 
 from __future__ import annotations
 
+import signal
 import tempfile
 from enum import Enum
 from pathlib import Path
@@ -16,6 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from test_nonsense_options import (
     COMMANDS,
+    LIMIT_S,
     READ,
     _signals,  # noqa: F401 - a fixture
     command_line,
@@ -107,6 +109,7 @@ def survives(
         before = names(given_folder)
         line = command_line(name, chosen)
         split = line.index("--") if "--" in line else len(line)
+        signal.alarm(LIMIT_S)  # for this example
         code = geoseg(*line[:split], *flags, *line[split:])
         said = capfd.readouterr().err
         assert code in {0, 2, 3, 4, 5, 6, 7, 8}, said

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import warnings
 from functools import partial
 from typing import Any
 
@@ -83,6 +84,14 @@ def four_found(ended: Ended) -> None:
 def noted_in_the_report(ended: Ended) -> None:
     """The report tells of the nodata value of the reference."""
     assert any("nodata" in note for note in ended.report()["notes"]), ended.printed
+
+
+def degrees_without_crs(place: Place) -> None:
+    """Write houses in degrees to a file that does not tell its CRS."""
+    houses = geopandas.GeoDataFrame(geometry=list(geopandas.GeoSeries(HOUSES, crs=CRS).to_crs(4326)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # that there is no CRS
+        houses.to_file(place.folder / "truth.shp")
 
 
 def masks(place: Place) -> None:
@@ -168,9 +177,7 @@ REFERENCES = (
             (
                 "in degrees without a CRS",
                 ".shp",
-                lambda place: geopandas.GeoDataFrame(
-                    geometry=list(geopandas.GeoSeries(HOUSES, crs=CRS).to_crs(4326))
-                ).to_file(place.folder / "truth.shp"),
+                degrees_without_crs,
             ),
             ("in the wrong zone", ".gpkg", vectors("truth.gpkg", crs=ELSEWHERE)),
             ("of an empty layer", ".gpkg", vectors("truth.gpkg", [])),
