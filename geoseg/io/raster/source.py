@@ -104,7 +104,7 @@ class Source:
         self.masked = bool(self._alphas) or self._mask_band
         # One strip of every band has to fit, or reading band after band would decode it again for each window.
         self._cache_bytes = max(READ_CACHE_BYTES, self._block_bytes() * 5 // 4)
-        self._notes = notes + self.grid.notes + self._alpha_notes(options)
+        self._notes = notes + self._page_notes() + self.grid.notes + self._alpha_notes(options)
         self._hear(messages)
         self._look_at_alpha = bool(self._alphas) and options.alpha == "auto" and file.path is not None
 
@@ -154,6 +154,12 @@ class Source:
             self._look_at_alpha = False
             self._notes += self._doubtful_alpha()
         return self._notes
+
+    def _page_notes(self) -> tuple[str, ...]:
+        """Note that a TIFF holds several images, of which only the first is read."""
+        pages = len(self.dataset.subdatasets) if self.dataset.driver == "GTiff" else 0
+        cure = "gdal_translate GTIFF_DIR:2:IN OUT.tif writes the second as a file"
+        return (f"it holds {pages} images and the first is read; {cure}",) if pages > 1 else ()
 
     def _doubtful_alpha(self) -> tuple[str, ...]:
         """Sample the middle of an alpha band and note if it looks like data: real alpha is mostly 0 or full."""

@@ -247,6 +247,21 @@ def test_an_item_knows_better_than_the_tag_that_writers_set(tmp_path: Path) -> N
             assert raster.valid.all() == (len(expected) == 4)
 
 
+def test_further_images_of_a_file_are_told(tmp_path: Path) -> None:
+    path = write(tmp_path / "pages.tif", image())
+    with open_scene(path) as scene:
+        assert scene.notes == ()
+    write(path, image(low=100), append_subdataset=True)
+    with open_scene(path) as scene:
+        assert [note.partition(";")[0] for note in scene.notes] == ["it holds 2 images and the first is read"]
+        np.testing.assert_array_equal(scene.read(WHOLE).values, image())
+    masked = write(tmp_path / "overviews.tif", image(), tiled=True, blockxsize=16, blockysize=16)
+    with rasterio.open(masked, "r+") as file:
+        file.build_overviews([2, 4])
+    with open_scene(masked) as scene:
+        assert scene.notes == (), "overviews are the same image"
+
+
 def test_what_gdal_warns_of_is_a_note(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     path = write(tmp_path / "loop.tif", image(3), photometric="RGB")
     data = bytearray(path.read_bytes())
