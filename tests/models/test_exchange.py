@@ -9,11 +9,13 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.request import Request
 
 import pytest
 
 from geoseg.cli.main import app
 from geoseg.errors import UsageError
+from geoseg.io.files import http
 from geoseg.models.exchange import Reference
 from geoseg.process.command import run_command
 
@@ -60,6 +62,36 @@ def store() -> Iterator[tuple[str, type[Store]]]:
         yield f"http://127.0.0.1:{server.server_port}/models", kind
         server.shutdown()
         thread.join()
+
+
+def test_a_login_does_not_follow_to_another_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http, "is_this_host", lambda _: False)  # as if the two stood on the net
+    seen: list[tuple[str, str | None]] = []
+
+    class Leading(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            seen.append((self.path, self.headers.get("Authorization")))
+            self.send_response(302 if self.path in leads else 200)
+            if self.path in leads:
+                self.send_header("Location", leads[self.path])
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None: ...
+
+    with (
+        ThreadingHTTPServer(("127.0.0.1", 0), Leading) as first,
+        ThreadingHTTPServer(("127.0.0.1", 0), Leading) as other,
+    ):
+        for server in (first, other):
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+        leads = {"/here": "/there", "/away": f"http://127.0.0.1:{other.server_port}/other"}
+        for path in leads:
+            request = Request(f"http://127.0.0.1:{first.server_port}{path}", headers={"Authorization": "Basic abc"})
+            http.ask(request, timeout_s=10).close()
+        first.shutdown()
+        other.shutdown()
+    login = "Basic abc"
+    assert seen == [("/here", login), ("/there", login), ("/away", login), ("/other", None)]
 
 
 @pytest.fixture(params=["folder", "address"])

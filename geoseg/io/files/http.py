@@ -1,4 +1,4 @@
-"""HTTP requests that servers cannot redirect to this machine or its local network."""
+"""HTTP requests that servers cannot redirect to this machine or its network, nor with a login to another server."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ def is_this_host(address: str) -> bool:
 def ask(question: str | Request, *, timeout_s: float) -> HTTPResponse:
     """Open an address; redirections are followed, except from another server to this machine.
 
+    A login goes to the server of the address alone, as in curl: not to another one that it leads to.
+
     Args:
         question: address or request.
         timeout_s: timeout, seconds.
@@ -38,4 +40,8 @@ class _Straight(HTTPRedirectHandler):
         elsewhere = urlsplit(newurl).netloc.lower() != urlsplit(req.full_url).netloc.lower()
         if elsewhere and is_this_host(newurl):
             raise HTTPError(req.full_url, code, f"it leads to {newurl[:200]}", headers, fp)
-        return super().redirect_request(req, fp, code, msg, headers, newurl)
+        following = super().redirect_request(req, fp, code, msg, headers, newurl)
+        downgraded = urlsplit(req.full_url).scheme == "https" != urlsplit(newurl).scheme
+        if following is not None and (elsewhere or downgraded):
+            following.remove_header("Authorization")
+        return following
