@@ -94,11 +94,87 @@ def test_a_login_does_not_follow_to_another_server(monkeypatch: pytest.MonkeyPat
     assert seen == [("/here", login), ("/there", login), ("/away", login), ("/other", None)]
 
 
-@pytest.fixture(params=["folder", "address"])
+class Hub(BaseHTTPRequestHandler):
+    """As much of the Hugging Face hub as takes commits of small files and gives them from another address."""
+
+    files: dict[str, bytes]
+    logins: list[tuple[str, str | None]]
+
+    def do_POST(self) -> None:
+        asked = self.rfile.read(int(self.headers["Content-Length"]))
+        self.logins.append((f"{self.command} {self.path}", self.headers.get("Authorization")))
+        if self.path.endswith("/preupload/main"):
+            modes = {"uploadMode": "regular", "shouldIgnore": False}
+            self.answer({"files": [{"path": file["path"], **modes} for file in json.loads(asked)["files"]]})
+            return
+        assert self.path == "/api/models/org/repo/commit/main"
+        for line in map(json.loads, asked.splitlines()):
+            if line["key"] == "file":
+                name = f"/org/repo/resolve/main/{line['value']['path']}"
+                self.files[name] = base64.b64decode(line["value"]["content"])
+        host = f"http://127.0.0.1:{self.server.server_port}"  # type: ignore[attr-defined]
+        self.answer({"commitUrl": f"{host}/org/repo/commit/{'1' * 40}", "commitOid": "1" * 40})
+
+    def do_GET(self) -> None:
+        self.logins.append((f"{self.command} {self.path}", self.headers.get("Authorization")))
+        if self.path not in self.files:
+            self.send_error(404)
+            return
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(self.files[self.path])
+
+    def answer(self, document: dict[str, Any]) -> None:
+        content = json.dumps(document).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *_: Any) -> None: ...
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Hub]]:
+    pytest.importorskip("huggingface_hub")
+    kind = type("Kept", (Hub,), {"files": {}, "logins": []})
+    with ThreadingHTTPServer(("127.0.0.1", 0), kind) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{server.server_port}")
+        monkeypatch.setenv("HF_TOKEN", "hf_secret")
+        yield kind
+        server.shutdown()
+
+
+def test_a_repository_of_the_hub_keeps_what_is_pushed(
+    hub: type[Hub], tiny_model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pushed = push(tiny_model, ["hf://org/repo/models", "--allow-remote"], capsys)
+    assert pushed["reference"] == f"hf://org/repo/models/tiny-1.safetensors#sha256={pushed['sha256']}"
+    assert hub.files["/org/repo/resolve/main/models/tiny-1.safetensors"] == tiny_model.read_bytes()
+    assert {Path(name).name for name in hub.files} == {"tiny-1.safetensors", "tiny-1.json", "tiny-1.stac.json"}
+    assert {login for path, login in hub.logins if "org/repo" in path} == {"Bearer hf_secret"}, hub.logins
+    assert geoseg("push", tiny_model, "hf://org/repo/models") == 2, "it is remote"
+    assert "Pass --allow-remote" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("address", ["hf://org", "hf://org/../x/y", "hf://org/repo/a b", "hf://org/repo?x=y", "hf:///org/repo"])
+def test_an_address_that_is_no_repository_is_refused(
+    address: str, tiny_model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert geoseg("push", tiny_model, address, "--allow-remote") == 2
+    assert "hf://OWNER/REPOSITORY" in capsys.readouterr().err
+
+
+@pytest.fixture(params=["folder", "address", "hub"])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> list[str]:
     """Arguments that name a place."""
     if request.param == "folder":
         return [str(tmp_path / "shared models")]
+    if request.param == "hub":
+        request.getfixturevalue("hub")
+        return ["hf://org/repo/models", "--allow-remote"]
     address, _ = request.getfixturevalue("store")
     return [address, "--allow-remote"]
 
@@ -235,6 +311,8 @@ def test_a_push_puts_a_model_back_that_is_missing_next_to_its_description(
     if place[0].startswith("http"):
         _, kind = request.getfixturevalue("store")
         del kind.files[f"/models/{name}"]
+    elif place[0].startswith("hf:"):
+        del request.getfixturevalue("hub").files[f"/org/repo/resolve/main/models/{name}"]
     else:
         Path(place[0], name).unlink()
     assert push(tiny_model, place, capsys)["reference"] == pushed["reference"]

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 def push(
     model: Annotated[str, typer.Argument(help="Bundled model or model file.")],
-    place: Annotated[str, typer.Argument(help="Folder, or https:// address of one that takes PUT.")],
+    place: Annotated[
+        str, typer.Argument(help="Folder, https:// address of one that takes PUT, or hf://OWNER/REPOSITORY.")
+    ],
     allow_remote: AllowRemote = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace another model of that name and version.")
@@ -25,10 +27,10 @@ def push(
 ) -> None:
     """Put a model and its description to a folder or address, and print the reference that others pull."""
     from geoseg.core.text import printable
-    from geoseg.io.files.place import Place
     from geoseg.models.exchange import push_model
+    from geoseg.models.hub_place import place_at
 
-    reference, described = push_model(model, Place(place, allow_remote=allow_remote), overwrite=overwrite)
+    reference, described = push_model(model, place_at(place, allow_remote=allow_remote), overwrite=overwrite)
     if as_json:
         print(json.dumps({"reference": reference, **described.model_dump(mode="json")}))
         return
@@ -45,12 +47,12 @@ def pull(
     """Show the card of a model at a folder or address, and fetch the model if its digest is given and right."""
     from geoseg.core.text import printable
     from geoseg.errors import UsageError
-    from geoseg.io.files.place import Place
     from geoseg.io.files.targets import check_folder
     from geoseg.models.exchange import Reference, describe_model, pull_model
+    from geoseg.models.hub_place import place_at
 
     parsed = Reference.parse(reference)
-    place = Place(parsed.place, allow_remote=allow_remote)
+    place = place_at(parsed.place, allow_remote=allow_remote)
     check_folder(out)
     described = describe_model(parsed, place)
     if not as_json:
