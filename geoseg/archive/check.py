@@ -78,7 +78,7 @@ def _bundle(folder: Path) -> tuple[FileState, ...]:
         }
     except FileNotFoundError:
         return (FileState(path=path, condition="missing"),)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         return (FileState(path=path, condition="damaged", cause=f"it is no run record: {error}"),)
     states = [state_of_file(folder / name, facts, thorough=True) for name, facts in sorted(files.items())]
     return (*states, FileState(path=path, condition="whole"))

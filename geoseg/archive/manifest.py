@@ -124,7 +124,7 @@ def _parsed(text: bytes) -> Entry | None:
             opening=str(value.get("opening", "")),
             neighbours=_texts(value.get("neighbours")),
         )
-    except (ValueError, KeyError, TypeError, AttributeError, ValidationError):
+    except (ValueError, KeyError, TypeError, AttributeError, ValidationError, RecursionError):
         return None
 
 

@@ -260,7 +260,7 @@ class Neighbourhood:
             if value["format"] != _FORMAT:
                 return {}
             return {name: (str(key), _grid(facts)) for name, (key, facts) in value["scenes"].items()}
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return {}
 
     def _keep(self) -> None:

@@ -206,7 +206,7 @@ def _item(bundle: Bundle) -> UntypedDict | None:
         item = json.loads(bundle.item.read_bytes())
         usable = isinstance(item["properties"]["datetime"], str)
         usable &= all(isinstance(one["href"], str) for one in (*item["assets"].values(), *item.get("links", ())))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
     return dict(item) if usable else None
 
@@ -215,7 +215,7 @@ def _title_there(out: Path) -> str:
     """Read the title of the previous publication; empty if there is none."""
     try:
         title = json.loads((out / COLLECTION).read_bytes())["title"]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return ""
     return title if isinstance(title, str) else ""
 

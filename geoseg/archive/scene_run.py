@@ -252,7 +252,7 @@ def _kept(keep: Callable[[SceneRecord], SceneRecord], record: SceneRecord) -> Sc
 def _footprint(bundle: Bundle) -> JsonDict | None:
     try:
         geometry = json.loads(bundle.item.read_bytes())["geometry"]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
     return geometry if isinstance(geometry, dict) else None
 

@@ -223,6 +223,8 @@ def _patiently(lock: Path) -> Iterator[None]:
 def _recovered(folder: Path) -> Path:
     """Put right what a save that was killed left, where the folder is missing because of it; returns its real path."""
     folder = Path(os.path.realpath(folder))
+    if not folder.name:  # the root of the file system
+        return folder
     replaced = folder.with_name(f".{folder.name}.replaced")
     if not folder.exists() and replaced.is_dir():
         with locked(folder.with_name(f".{folder.name}.lock")):

@@ -29,7 +29,8 @@ def publish_outcome(artifacts: RunArtifacts, counts: SceneCounts, out: Path, *, 
     """
     report = (out / MARKDOWN).read_text()
     if changed or not artifacts.shows("report", report):  # an earlier run may have changed it without the API
-        artifacts.table("scenes", counts.rows, "Scenes that were tried, bad ones first")
+        if changed:
+            artifacts.table("scenes", counts.rows, "Scenes that were tried, bad ones first")
         artifacts.markdown("report", report, "What the archive holds")
         artifacts.link("catalogue", whole_path(out / CATALOGUE).as_uri(), "STAC catalogue")
     summary = f"{counts.summary}: {out}"

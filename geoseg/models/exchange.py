@@ -129,12 +129,33 @@ def push_model(model: str, place: Place, *, overwrite: bool = False) -> tuple[st
             )
     if not place.remote:
         _keep_standing(Path(place.address, described.file), digest, overwrite=overwrite)
-    if there is not None and not overwrite and place.has(described.file):
-        return reference, described
-    place.put(described.file, path)
-    place.put(f"{stem}.stac.json", _text(_item(card, path, described.file)))
-    place.put(f"{stem}.json", _text(described.model_dump(mode="json")))
+    _put_all(place, path, described, new=there is None, overwrite=overwrite)
     return reference, described
+
+
+def _put_all(place: Place, path: Path, described: Description, *, new: bool, overwrite: bool) -> None:
+    """Put the files of a model that are not there yet, or all of them.
+
+    Args:
+        place: where to.
+        path: the model.
+        described: its description.
+        new: the place has no description of it.
+        overwrite: replace what stands there.
+
+    Raises:
+        OutputError: an item of another one stands there, or the server refuses a file.
+    """
+    stem = described.file.removesuffix(SUFFIX)
+    item = f"{stem}.stac.json"
+    stands = not overwrite and place.has(item)
+    if stands and new:
+        raise OutputError(f"{place.name_of(item)} exists already. Choose another place, or --overwrite to replace it.")
+    if not stands:
+        place.put(item, _text(_item(described.card, path, described.file)))
+    if new or overwrite or not place.has(described.file):
+        place.put(described.file, path)
+        place.put(f"{stem}.json", _text(described.model_dump(mode="json")))
 
 
 def _text(document: UntypedMapping) -> bytes:

@@ -79,6 +79,8 @@ def export_model(
         if chosen and to != "onnx":
             raise UsageError(f"{option}: of ONNX files only, not of {to}. Leave it out.")
     network, card = load_network(model)
+    if card.task != "semantic":
+        raise UsageError(f"{model}: its task is {card.task}, and only networks that map classes are exported.")
     if probabilities:
         network, card = _WithProbabilities(network, card).eval(), _of_probabilities(card)
     side = tile_px or card.tile_px

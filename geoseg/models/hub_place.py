@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-from http.client import HTTPException
 from pathlib import Path
 from typing import Final
 from urllib.request import Request
@@ -48,7 +47,9 @@ class HubPlace(Place):
         parts = _ADDRESS.fullmatch(address.rstrip("/"))
         if parts is None or ".." in address:
             raise UsageError(f"{address}: hf://OWNER/REPOSITORY or hf://OWNER/REPOSITORY/FOLDER is expected.")
-        self._hub = os.environ.get("HF_ENDPOINT", "https://huggingface.co").rstrip("/")
+        self._hub = (os.environ.get("HF_ENDPOINT") or "https://huggingface.co").rstrip("/")
+        if not self._hub.startswith(("http://", "https://")):
+            raise UsageError(f"HF_ENDPOINT is {self._hub}: http:// or https:// is expected.")
         self._repository, self._folder = parts["repository"], parts["folder"].lstrip("/")
         self._name = parts[0]
         files = f"{self._hub}/{self._repository}/resolve/main{parts['folder']}"
@@ -88,8 +89,9 @@ class HubPlace(Place):
             raise OutputError(
                 f"{self.name_of(file)}: the hub refuses it ({why}). Is there a repository of yours?"
             ) from error
-        except (OSError, HTTPException) as error:
-            raise ResourceError(f"{self.name_of(file)}: the hub does not answer ({error}).") from error
+        except Exception as error:  # its HTTP client, whose errors these are, is another one in each version
+            why = " ".join(str(error).split()) or type(error).__name__
+            raise ResourceError(f"{self.name_of(file)}: the hub does not answer ({why}).") from error
 
     def _request(self, file: str) -> Request:
         request = super()._request(file)

@@ -76,6 +76,14 @@ def test_what_is_no_archive_is_refused(tmp_path: Path, capsys: pytest.CaptureFix
     assert [path.name for path in (tmp_path / "letters").iterdir()] == ["mum.txt"], "nothing is written there"
 
 
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"scene": 1}', "\0"])
+def test_a_damaged_record_counts_as_none(text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "scene").mkdir()
+    (tmp_path / "scene" / "run.json").write_text(text)
+    assert report(str(tmp_path)) == 3
+    assert "Traceback" not in capsys.readouterr().err
+
+
 @pytest.mark.slow
 def test_a_title_that_was_given_stays(made: ArchiveConfig, tmp_path: Path) -> None:
     path = write_config(made, tmp_path / "archive.yaml")

@@ -19,8 +19,10 @@ import shapely
 
 from geoseg.archive.config import ArchiveConfig
 from geoseg.archive.run import run_archive
+from geoseg.archive.sources.config import StacSource
 from geoseg.archive.sources.find import find_scenes
 from geoseg.archive.sources.scene_ref import SceneRef
+from geoseg.archive.sources.stac_choice import ItemChoice
 from geoseg.errors import SceneError, UsageError
 
 
@@ -136,6 +138,32 @@ def test_items_are_chosen_by_an_area_in_any_crs(catalogue: Path, tmp_path: Path)
         found(catalogue, area=str(tmp_path / "none.geojson"))
     with pytest.raises(UsageError, match="opening: allow_remote"):
         found(catalogue, area="https://host/area.geojson")
+
+
+@pytest.mark.parametrize(
+    ("crs", "area", "touched"),
+    [
+        ("EPSG:4326", shapely.box(179, -18, 181, -16), {179.5, -179.5}),
+        ("EPSG:4326", shapely.box(-170, -18, 170, -16), {0.0, 90.0}),
+        ("EPSG:32760", shapely.box(800_000, 8_100_000, 850_000, 8_200_000), {179.5, -179.5}),
+        ("EPSG:3832", shapely.box(3_100_000, -2_000_000, 3_400_000, -1_800_000), {179.5, -179.5}),
+    ],
+)
+def test_areas_on_the_antimeridian(crs: str, area: shapely.Polygon, touched: set[float], tmp_path: Path) -> None:
+    geopandas.GeoDataFrame(geometry=[area], crs=crs).to_file(tmp_path / "area.gpkg")
+    source = StacSource(kind="stac", path="catalog.json", area=str(tmp_path / "area.gpkg"))
+    choice = ItemChoice.of(source, allow_remote=False)
+    boxes = {lon: shapely.box(lon - 0.4, -17.5, lon + 0.4, -16.5) for lon in (179.5, -179.5, 0.0, 90.0)}
+    items = {lon: {"geometry": shapely.geometry.mapping(box)} for lon, box in boxes.items()}
+    assert {lon for lon, item in items.items() if choice.takes(item)} == touched
+
+
+def test_an_area_around_a_pole_is_refused(tmp_path: Path) -> None:
+    box = shapely.box(-1e6, -1e6, 1e6, 1e6)
+    geopandas.GeoDataFrame(geometry=[box], crs="EPSG:3413").to_file(tmp_path / "area.gpkg")
+    source = StacSource(kind="stac", path="catalog.json", area=str(tmp_path / "area.gpkg"))
+    with pytest.raises(SceneError, match="around a pole"):
+        ItemChoice.of(source, allow_remote=False)
 
 
 def test_an_area_is_found_beside_the_configuration(catalogue: Path, tmp_path: Path) -> None:

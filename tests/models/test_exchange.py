@@ -95,7 +95,7 @@ def test_a_login_does_not_follow_to_another_server(monkeypatch: pytest.MonkeyPat
 
 
 class Hub(BaseHTTPRequestHandler):
-    """As much of the Hugging Face hub as takes commits of small files and gives them from another address."""
+    """As much of the Hugging Face hub as takes commits of small files and gives them again."""
 
     files: dict[str, bytes]
     logins: list[tuple[str, str | None]]
@@ -159,7 +159,9 @@ def test_a_repository_of_the_hub_keeps_what_is_pushed(
     assert "Pass --allow-remote" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("address", ["hf://org", "hf://org/../x/y", "hf://org/repo/a b", "hf://org/repo?x=y", "hf:///org/repo"])
+@pytest.mark.parametrize(
+    "address", ["hf://org", "hf://org/../x/y", "hf://org/repo/a b", "hf://org/repo?x=y", "hf:///org/repo"]
+)
 def test_an_address_that_is_no_repository_is_refused(
     address: str, tiny_model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -301,6 +303,20 @@ def test_references_are_taken_apart(text: str, place: str, file: str) -> None:
 def test_no_reference_leaves_its_folder(text: str) -> None:
     with pytest.raises(UsageError):
         Reference.parse(text)
+
+
+def test_an_item_of_another_is_kept_and_a_missing_one_put_back(
+    tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    item = tmp_path / "shared" / "tiny-1.stac.json"
+    item.parent.mkdir()
+    item.write_text("mine")
+    assert geoseg("push", tiny_model, item.parent) == 6
+    assert (item.read_text(), [path.name for path in item.parent.iterdir()]) == ("mine", [item.name])
+    push(tiny_model, [str(item.parent)], capsys, "--overwrite")
+    item.unlink()
+    push(tiny_model, [str(item.parent)], capsys)
+    assert json.loads(item.read_text())["properties"]["mlm:name"] == "tiny"
 
 
 def test_a_push_puts_a_model_back_that_is_missing_next_to_its_description(

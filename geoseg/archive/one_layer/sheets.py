@@ -71,7 +71,7 @@ def sheets_of(out: Path, records: Iterable[SceneRecord]) -> Iterator[Sheet]:
             rows, cols = facts["proj:shape"]
             transform = Affine(*map(float, facts["proj:transform"][:6]))
             wkt = CRS.from_user_input(facts.get("proj:code") or facts["proj:wkt2"]).to_wkt()
-        except (OSError, ValueError, KeyError, TypeError, CRSError):
+        except (OSError, ValueError, KeyError, TypeError, CRSError, RecursionError):
             continue
         shape = (int(rows), int(cols))
         yield Sheet(name=record.name, segments=bundle.segments, transform=transform, shape=shape, crs_wkt=wkt)

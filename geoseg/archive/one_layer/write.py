@@ -256,7 +256,7 @@ def _read_state(path: Path) -> UntypedDict:
     try:
         value = json.loads(path.read_bytes())
         return dict(value["sheets"]) if value["format"] == _FORMAT else {}
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return {}
 
 

@@ -126,5 +126,5 @@ def _parsed(line: str) -> Moment | None:
         areas = {str(name): float(size) for name, size in value["areas_m2"].items()}
         when = datetime.fromisoformat(value["when"])
         return Moment(when=when, done=int(value["done"]), failed=int(value["failed"]), areas_m2=areas)
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None

@@ -57,5 +57,5 @@ def _record(out: Path, folder: Path) -> SceneRecord | None:
             started=datetime.fromisoformat(document["started"]),
             finished=datetime.fromisoformat(document["finished"]),
         )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None

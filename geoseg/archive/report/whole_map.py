@@ -245,7 +245,7 @@ class WholeMap:
         def shown(layer: Layer, file: Path, **limits: Any) -> Shown:
             kind = kind_of(layer)
             style = kind.style(layer, self._legend)
-            listed = entries_listed(self._legend) if kind.group == RESULT else None
+            listed = entries_listed(layer, self._legend) if kind.group == RESULT else None
             return entry(layer.name, layer.label, file, style, group=kind.group, listed=listed, **limits)
 
         def entry(key: str, words: str, file: Path, style: Sequence[ET.Element], **more: Any) -> Shown:
@@ -304,7 +304,7 @@ def _run_record(bundle: Bundle) -> UntypedDict:
     """Read a scene's run record; empty if it is missing or invalid."""
     try:
         record = json.loads(bundle.run_record.read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return record if isinstance(record, dict) else {}
 

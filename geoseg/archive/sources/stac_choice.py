@@ -6,11 +6,11 @@ import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from geoseg.archive.sources.config import StacSource
 from geoseg.core.types.json_value import JsonObject, UntypedMapping
-from geoseg.errors import UsageError
+from geoseg.errors import SceneError, UsageError
 
 if TYPE_CHECKING:
     from shapely.geometry.base import BaseGeometry
@@ -92,7 +92,7 @@ def _read_area(name: str | Path, *, allow_remote: bool) -> BaseGeometry:
     from odc.geo.geobox import GeoBox  # noqa: PLC0415 - geopandas and this, for areas alone
     from shapely import prepare, union_all  # noqa: PLC0415
 
-    from geoseg.io.vectors.read import VectorRequest, read_polygons  # noqa: PLC0415
+    from geoseg.io.vectors.read import VectorRequest, laid_on_grid, read_everywhere  # noqa: PLC0415
 
     request = VectorRequest(
         name=str(name),
@@ -101,9 +101,41 @@ def _read_area(name: str | Path, *, allow_remote: bool) -> BaseGeometry:
         allow_remote=allow_remote,
         cure_of_remote="Download it, or set opening: allow_remote.",
     )
-    area: BaseGeometry = union_all(read_polygons(request).geometry.to_numpy())
+    frame = read_everywhere(request)
+    widest = 540 if frame.crs is not None and frame.crs.is_geographic else 180  # degrees are meant as they are written
+    polygons = laid_on_grid(frame, request).geometry.to_numpy()
+    cut = [part for polygon in polygons for part in _on_the_globe(str(name), polygon, widest)]
+    area: BaseGeometry = union_all(cut)
     prepare(area)
     return area
+
+
+def _on_the_globe(name: str, polygon: BaseGeometry, widest: float) -> list[BaseGeometry]:
+    """Cut a polygon at the antimeridian, on which it lies if it leaves 180 degrees or is wider than ``widest``.
+
+    Raises:
+        SceneError: it goes around a pole.
+    """
+    import numpy as np  # noqa: PLC0415 - for areas alone
+    from shapely import box, get_parts, transform  # noqa: PLC0415
+    from shapely.affinity import translate  # noqa: PLC0415
+
+    west, _, east, _ = polygon.bounds
+    if east - west <= widest and west >= -180 and east <= 180:
+        return [polygon]
+    whole: list[BaseGeometry] = []
+    for part in get_parts(polygon):
+        turned = np.unwrap(np.array(part.exterior.coords)[:, 0], period=360)
+        if abs(turned[-1] - turned[0]) > 180:
+            raise SceneError(name, "an area goes around a pole.", "Give it in degrees, as boxes up to the pole.")
+        middle = (turned.min() + turned.max()) / 2
+
+        def near(lonlat: Any, middle: float = float(middle)) -> Any:
+            return np.column_stack([lonlat[:, 0] - 360 * np.round((lonlat[:, 0] - middle) / 360), lonlat[:, 1]])
+
+        moved = transform(part, near)
+        whole += [translate(moved & box(at - 180, -90, at + 180, 90), -at) for at in (-360, 0, 360)]
+    return [part for part in whole if not part.is_empty]
 
 
 def _meets(area: BaseGeometry, item: UntypedMapping) -> bool:

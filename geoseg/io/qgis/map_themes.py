@@ -21,13 +21,16 @@ from geoseg.io.qgis.document import Bounds, Shown, add_crs
 RESULT_THEME, CHECK_THEME, RAW_THEME = "Result", "Check", "Raw"
 """Names of the map themes."""
 
+_UNCERTAINTY = ("entropy", "mutual_information")
 _CELLS = 64
 """Cells along the longer side of a raster that is searched for low confidence."""
 _MOST_PLACES = 20
 
 
 def map_themes(layers: Sequence[Shown]) -> ET.Element:
-    """Describe the map themes: the layers visible initially, the model's confidence, and the imagery alone.
+    """Describe the map themes: the layers visible initially, the model's doubts, and the imagery alone.
+
+    Doubts are the entropy or the mutual information of several answers where they were written, else the confidence.
 
     Themes without a layer of their own are left out.
 
@@ -39,7 +42,7 @@ def map_themes(layers: Sequence[Shown]) -> ET.Element:
     """
     imagery = [layer for layer in layers if layer.group == IMAGERY]
     keys = {layer.key for layer in layers}
-    quality = next((key for key in ("uncertainty", CONFIDENCE) if key in keys), None)
+    quality = next((key for key in (*_UNCERTAINTY, CONFIDENCE) if key in keys), None)
     doubts = [layer for layer in layers if layer.key == quality]
     themes = {
         RESULT_THEME: [layer for layer in layers if layer.checked],
@@ -97,7 +100,7 @@ def bookmarks(places: Sequence[tuple[str, Bounds]], crs_wkt: str | None) -> ET.E
 def least_certain_places(confidence: Path, grid: LayerGrid) -> list[tuple[str, Bounds]]:
     """Find the places where the model is least certain, the least certain first.
 
-    They are squares that do not touch each other, an eighth of a percent of a square scene each or larger.
+    They are squares that do not touch each other, of a 64th of the scene's longer side or of 8 pixels.
 
     Args:
         confidence: raster of percentages, 255 where there is none.

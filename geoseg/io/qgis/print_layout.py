@@ -197,7 +197,7 @@ def _add_scale_bar(layout: ET.Element, page: _Page, metres: float) -> None:
     """Add a scale bar of two segments of a round length, each 25 mm or less."""
     longest = metres / page.map[2] * min(25, page.bar[2] / 2 - 4)
     power = 10.0 ** math.floor(math.log10(longest))
-    segment = max(step * power for step in (1, 2, 5) if step * power <= longest)
+    segment = max((step * power for step in (1, 2, 5) if step * power <= longest), default=power)
     km = segment >= _FROM_KM_M
     item = _item(
         layout,
@@ -247,15 +247,23 @@ def _font(points: int) -> str:
 
 
 def _metres_across(bounds: Bounds, crs_wkt: str | None) -> float | None:
-    """Measure the width of a map on the ground, by the middle tenth of it; None if the CRS is unknown."""
+    """Measure the lower edge of a map on the ground, as QGIS does for the scale bar.
+
+    It is None if the CRS is unknown, or the edge so long that the shortest way between its ends is another one.
+
+    Source:
+        ``QgsLayoutItemScaleBar::mapWidth`` of QGIS 3.22.
+    """
     if crs_wkt is None:
         return None
-    west, south, east, north = bounds
-    x, y, part = (west + east) / 2, (south + north) / 2, (east - west) / 20
+    west, south, east, _ = bounds
     try:
         degrees = Transformer.from_crs(CRS.from_wkt(crs_wkt), 4326, always_xy=True)
-        lons, lats = degrees.transform([x - part, x + part], [y, y])
-        metres = 10 * float(Geod(ellps="WGS84").inv(lons[0], lats[0], lons[1], lats[1])[2])
+        lons, lats = degrees.transform([west, (west + east) / 2, east], [south] * 3)
+        whole, left, right = (
+            float(Geod(ellps="WGS84").inv(lons[a], lats[a], lons[b], lats[b])[2]) for a, b in ((0, 2), (0, 1), (1, 2))
+        )
     except (CRSError, ProjError, GeodError):
         return None
-    return metres if math.isfinite(metres) and metres > 0 else None
+    straight = math.isfinite(whole) and whole > 0.9 * (left + right)  # a wide map's edge is no shortest way
+    return whole if straight and whole > 0 else None

@@ -115,7 +115,6 @@ def _layers(bundle: Bundle, schema: OutputSchema, about: About, grid: LayerGrid,
     scale = near_scale((east - west) / grid.shape[1], grid.crs_wkt)
     many = any(bundle.file_of(layer).stat().st_size > MANY_POLYGONS_BYTES for layer in polygons)
     near = scale if many else None
-    entries = entries_listed(legend)
     layers = []
     for layer in there:
         path, kind = bundle.file_of(layer), kind_of(layer)
@@ -139,15 +138,20 @@ def _layers(bundle: Bundle, schema: OutputSchema, about: About, grid: LayerGrid,
                 farthest=near if layer is stand_in else None,
                 label=class_label(legend) if drawn else None,
                 labelled=label_scale(scale),
-                listed=entries if kind.group == RESULT else None,
+                listed=entries_listed(layer, legend) if kind.group == RESULT else None,
             )
         )
     return layers
 
 
-def entries_listed(legend: Legend) -> tuple[int, ...]:
-    """Number the classes that a printed legend lists: all but the background."""
-    return tuple(number for number, entry in enumerate(legend.classes) if entry.code != legend.background)
+def entries_listed(layer: Layer, legend: Legend) -> tuple[int, ...]:
+    """Number the entries of QGIS's legend of a layer that are printed: the classes that are drawn.
+
+    The first entry of a raster is the name of its band.
+    """
+    first = 1 if isinstance(layer, RasterLayer) else 0
+    hidden = None if layer.role == "panoptic_segments" else legend.background
+    return tuple(number for number, entry in enumerate(legend.classes, first) if entry.code != hidden)
 
 
 def class_label(legend: Legend) -> str:
@@ -170,9 +174,16 @@ def near_scale(pixel: float, crs_wkt: str | None) -> int:
         pixel: side of the raster's pixels in units of the CRS, in which map scales are counted.
         crs_wkt: the CRS.
     """
-    degrees = crs_wkt is not None and CRS.from_wkt(crs_wkt).is_geographic
-    scale = 4 * pixel * (_DEGREE_M if degrees else 1) / 0.00028
+    scale = 4 * pixel * _unit_m(crs_wkt) / 0.00028
     return max(1, int(float(f"{scale:.1g}")))
+
+
+def _unit_m(crs_wkt: str | None) -> float:
+    """Return the length of a CRS's unit on the ground, metres; that of a degree is one of latitude."""
+    crs = None if crs_wkt is None else CRS.from_wkt(crs_wkt)
+    if crs is None or not crs.axis_info:
+        return 1.0
+    return _DEGREE_M if crs.is_geographic else crs.axis_info[0].unit_conversion_factor or 1.0
 
 
 def imagery_source(uri: str, directory: Path) -> str:

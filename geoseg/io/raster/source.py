@@ -37,8 +37,8 @@ _SATELLITE_TAGS = (
     *("spacecraft", "spacecraft_id", "spacecraft_name", "product_uri"),
 )
 _LOOK_PX, _LOOK_BYTES, _SHARE_OF_AN_IMAGE = 256, 32 * 2**20, 0.25
-_JPEG_DAMAGE = re.compile("Premature end of JPEG|Corrupt JPEG data")
-"""Warnings of libjpeg, after which pixels are made up."""
+_JPEG_DAMAGE = re.compile(r"Premature end of JPEG|Corrupt JPEG data: (?![1-9] extraneous bytes)")
+"""Warnings of libjpeg, after which pixels are made up; a few bytes too many are skipped and harm nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +106,7 @@ class Source:
         self._cache_bytes = max(READ_CACHE_BYTES, self._block_bytes() * 5 // 4)
         self._notes = notes + self._page_notes() + self.grid.notes + self._alpha_notes(options)
         self._hear(messages)
+        self._jpeg_damage: str | None = None
         self._look_at_alpha = bool(self._alphas) and options.alpha == "auto" and file.path is not None
 
     def _describe(self, options: OpenOptions, said: Mapping[int, BandFacts], names: tuple[str | None, ...]) -> None:
@@ -168,9 +169,10 @@ class Source:
         height, width = self.dataset.shape
         rows, cols = (max(0, side // 2 - _LOOK_PX // 2) for side in (height, width))
         try:
-            with self._lock, gdal_messages(), gdal_settings(cache_bytes=self._cache_bytes):
+            with self._lock, gdal_messages() as messages, gdal_settings(cache_bytes=self._cache_bytes):
                 window = RasterioWindow(cols, rows, min(_LOOK_PX, width), min(_LOOK_PX, height))
                 middle = self.dataset.read(self._alphas[0], window=window)
+                self._listen_for_damage(messages)  # GDAL keeps what it decoded, and does not warn again
         except RasterioError:  # the read of these pixels will say so
             return ()
         if np.mean((middle != 0) & (middle != middle.max())) < _SHARE_OF_AN_IMAGE:
@@ -274,10 +276,17 @@ class Source:
                     allowed = mask if allowed is None else allowed & mask
             except RasterioError as error:
                 raise self._damaged(window, reason(error)) from error
-            if (lost := next(filter(_JPEG_DAMAGE.search, messages), None)) is not None:
-                raise self._damaged(window, lost.partition(":")[2] or lost)
+            self._listen_for_damage(messages)
+            if self._jpeg_damage is not None:
+                raise self._damaged(window, self._jpeg_damage)
             self._hear(messages)
         return values, allowed
+
+    def _listen_for_damage(self, messages: Sequence[str]) -> None:
+        """Keep the first warning that pixels of this file were made up."""
+        lost = next(filter(_JPEG_DAMAGE.search, messages), None)
+        if lost is not None and self._jpeg_damage is None:
+            self._jpeg_damage = lost.partition(":")[2] or lost
 
     def _damaged(self, window: Window, why: str) -> SceneError:
         return SceneError(

@@ -8,6 +8,8 @@ from test_qgis import ABOUT, GRID, LEGEND, document, make_bundle
 
 from geoseg.core.layer import whole_class_map_schema
 from geoseg.io.publish.bundle import Bundle
+from geoseg.io.qgis.document import Shown
+from geoseg.io.qgis.map_themes import map_themes
 from geoseg.io.qgis.project import Imagery, near_scale, write_project
 
 
@@ -21,6 +23,23 @@ def test_layers_that_were_not_asked_for_are_not_shown(tmp_path):
     write_project(bundle, whole_class_map_schema(LEGEND), about=ABOUT, grid=GRID, legend=LEGEND)
     names = [node.findtext("layername") for node in root_of(bundle).iter("maplayer")]
     assert names == ["scene <&> segments", "scene <&> classes"]
+
+
+@pytest.mark.parametrize(
+    ("keys", "doubts"),
+    [
+        (("segments", "confidence", "imagery"), "confidence"),
+        (("segments", "confidence", "entropy", "mutual_information", "imagery"), "entropy"),
+        (("segments", "probability_1", "imagery"), None),
+    ],
+)
+def test_the_theme_check_shows_what_the_model_is_unsure_of(keys, doubts):
+    kind = {"style": [ET.Element("pipe")], "crs_wkt": None, "bounds": (0, 0, 1, 1)}
+    group = {"segments": "Result", "imagery": "Imagery"}
+    layers = [Shown(key=key, name=key, source=key, group=group.get(key, "Quality"), **kind) for key in keys]
+    found = {theme.get("name"): [one.get("id") for one in theme.iter("layer")] for theme in map_themes(layers)}
+    shown = [layer.ident for layer in layers if layer.key in {doubts, "imagery"}]
+    assert found.get("Check") == (shown if doubts else None)
 
 
 def test_groups_are_result_quality_and_imagery_and_only_the_hidden_one_is_closed(tmp_path):

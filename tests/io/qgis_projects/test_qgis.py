@@ -285,6 +285,15 @@ class TestInQgis:
         printed = drawn_in(moved[1], "printed.png")
         assert (np.abs(printed - (227, 26, 28)) < 60).all(-1).sum() > 20, "outlines of buildings are on it"
 
+    @pytest.mark.parametrize("legend", [LEGEND, LAND_COVER], ids=["objects", "land cover"])
+    def test_the_legend_of_a_raster_lists_the_classes_that_are_drawn(self, tmp_path, legend):
+        bundle = make_bundle(tmp_path, "scene", legend=legend)
+        bundle.segments.unlink()
+        write_project(bundle, whole_class_map_schema(legend), about=ABOUT, grid=GRID, legend=legend)
+        bundle.segments.write_bytes(make_bundle(tmp_path, "other").segments.read_bytes())  # which the probe opens
+        (page,) = probe(bundle, bundle.directory, tmp_path / "pictures")["layouts"]
+        assert page["legend"] == [entry.name for entry in legend.classes if entry.code != legend.background]
+
     def test_polygons_are_labelled_near_by_but_for_the_background(self, moved, covered):
         names = [entry.name for entry in LEGEND.classes[:3]]
         for seen, labels in ((moved[0], [None, *names[1:]]), (covered[0], names)):

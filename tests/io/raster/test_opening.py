@@ -247,6 +247,46 @@ def test_an_item_knows_better_than_the_tag_that_writers_set(tmp_path: Path) -> N
             assert raster.valid.all() == (len(expected) == 4)
 
 
+def jpeg_tile(path: Path, bands: int) -> tuple[Path, int, int]:
+    """Write one JPEG tile; its offset and size in the file."""
+    values = np.broadcast_to(np.arange(SIDE, dtype="uint8")[:, None] * 3, (bands, SIDE, SIDE)).copy()
+    if bands == 4:
+        values[3] = 255
+    shape = {"tiled": True, "blockxsize": SIDE, "blockysize": SIDE, "compress": "jpeg", "photometric": "RGB"}
+    write(path, values, alpha="YES" if bands == 4 else "NO", **shape)
+    with rasterio.open(path) as file:
+        offset, size = (int(file.get_tag_item(f"BLOCK_{what}_0_0", "TIFF", bidx=1)) for what in ("OFFSET", "SIZE"))
+    return path, offset, size
+
+
+@pytest.mark.parametrize("bands", [3, 4])
+def test_a_jpeg_tile_of_which_a_part_is_made_up_is_refused(bands: int, tmp_path: Path) -> None:
+    path, offset, size = jpeg_tile(tmp_path / "scene.tif", bands)
+    content = bytearray(path.read_bytes())
+    content[offset + size // 2 : offset + size // 2 + 2] = b"\xff\xd9"  # the end of the picture
+    path.write_bytes(content)
+    with open_scene(path) as scene:
+        _ = scene.notes  # which look at the alpha band
+        with pytest.raises(SceneError, match="rows 0-64, columns 0-64 cannot be decoded .*JPEG"):
+            scene.read(WHOLE)
+
+
+def test_a_few_bytes_too_many_in_a_jpeg_tile_harm_nothing(tmp_path: Path) -> None:
+    path, offset, size = jpeg_tile(tmp_path / "scene.tif", 3)
+    with open_scene(path) as scene:
+        whole = scene.read(WHOLE).values
+    content = bytearray(path.read_bytes())
+    tile = bytes(content[offset : offset + size])
+    assert tile.endswith(b"\xff\xd9")
+    for tag, value in ((324, len(content)), (325, size + 2)):  # place and length of the one tile
+        (entry,) = [at for kind in (3, 4) if (at := content.find(struct.pack("<HHI", tag, kind, 1))) >= 0]
+        content[entry : entry + 12] = struct.pack("<HHII", tag, 4, 1, value)
+    path.write_bytes(content + tile[:-2] + b"\0\0\xff\xd9")
+    with open_scene(path) as scene:
+        np.testing.assert_array_equal(scene.read(WHOLE).values, whole)
+        assert any("extraneous bytes" in note for note in scene.notes)
+
+
 def test_further_images_of_a_file_are_told(tmp_path: Path) -> None:
     path = write(tmp_path / "pages.tif", image())
     with open_scene(path) as scene:
