@@ -135,21 +135,15 @@ def test_a_run_that_ended_is_not_run_again(data: Path, tmp_path: Path) -> None:
     "parts",
     [
         {"schedule": {"steps": 5, "save_every": 2, "accumulate": 2}},
-        pytest.param(
-            {
-                "optimiser": {"name": "sgd"},
-                "schedule": {"steps": 5, "save_every": 2, "kind": "poly", "learning_rate": 0.1},
-            },
-            marks=pytest.mark.slow,
-        ),
+        {
+            "optimiser": {"name": "sgd"},
+            "schedule": {"steps": 5, "save_every": 2, "kind": "poly", "learning_rate": 0.1},
+        },
         {"trainer": {"recompute": True, "workers": 3, "tensorboard": True}, "schedule": {"steps": 5, "save_every": 2}},
-        pytest.param(
-            {
-                "loss": {"cross_entropy": 0.5, "focal": 1, "boundary": 0.5, "class_weights": "balanced"},
-                "schedule": {"steps": 5, "save_every": 2, "kind": "one_cycle"},
-            },
-            marks=pytest.mark.slow,
-        ),
+        {
+            "loss": {"cross_entropy": 0.5, "focal": 1, "boundary": 0.5, "class_weights": "balanced"},
+            "schedule": {"steps": 5, "save_every": 2, "kind": "one_cycle"},
+        },
     ],
 )
 def test_any_recipe_cut_in_two_ends_with_the_same_weights(data: Path, tmp_path: Path, parts: dict[str, Any]) -> None:
