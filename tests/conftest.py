@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import signal
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -28,8 +29,13 @@ settings.load_profile("geoseg")
 
 
 def pytest_configure() -> None:
-    """Collect no garbage while the tests are imported."""
+    """Collect no garbage while the tests are imported, and let what they start be interrupted.
+
+    A shell lets what it starts in the background ignore SIGINT, and the commands of the tests would inherit that.
+    """
     gc.disable()
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(tryfirst=True)
