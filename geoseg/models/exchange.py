@@ -151,11 +151,11 @@ def _put_all(place: Place, path: Path, described: Description, *, new: bool, ove
     stands = not overwrite and place.has(item)
     if stands and new:
         raise OutputError(f"{place.name_of(item)} exists already. Choose another place, or --overwrite to replace it.")
-    if not stands:
-        place.put(item, _text(_item(described.card, path, described.file)))
     if new or overwrite or not place.has(described.file):
         place.put(described.file, path)
         place.put(f"{stem}.json", _text(described.model_dump(mode="json")))
+    if not stands:  # last, or a push that is gone on with would take its own item for that of another model
+        place.put(item, _text(_item(described.card, path, described.file)))
 
 
 def _text(document: UntypedMapping) -> bytes:

@@ -16,6 +16,7 @@ import pytest
 from geoseg.cli.main import app
 from geoseg.errors import UsageError
 from geoseg.io.files import http
+from geoseg.io.files.place import Place
 from geoseg.models.exchange import Reference
 from geoseg.process.command import run_command
 
@@ -317,6 +318,26 @@ def test_an_item_of_another_is_kept_and_a_missing_one_put_back(
     item.unlink()
     push(tiny_model, [str(item.parent)], capsys)
     assert json.loads(item.read_text())["properties"]["mlm:name"] == "tiny"
+
+
+@pytest.mark.parametrize("last", range(3))
+def test_a_push_that_ended_after_some_files_is_gone_on_with(
+    last: int, tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put, folder, done = Place.put, tmp_path / "shared", []
+
+    def ending(self: Place, file: str, source: Path | bytes) -> None:
+        if len(done) == last:
+            raise KeyboardInterrupt
+        put(self, file, source)
+        done.append(file)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Place, "put", ending)
+        assert geoseg("push", tiny_model, folder) == 130
+    assert len(done) == last
+    push(tiny_model, [str(folder)], capsys)
+    assert sorted(path.name for path in folder.iterdir()) == ["tiny-1.json", "tiny-1.safetensors", "tiny-1.stac.json"]
 
 
 def test_a_push_puts_a_model_back_that_is_missing_next_to_its_description(

@@ -56,7 +56,7 @@ class ItemChoice:
         if source.datetime is not None:
             asked["datetime"] = source.datetime
         if filters and source.max_cloud_percent is not None:
-            asked |= {"filter": f"{CLOUD_COVER} <= {source.max_cloud_percent:g}", "filter-lang": "cql2-text"}
+            asked |= {"filter": f"{CLOUD_COVER} <= {source.max_cloud_percent!r}", "filter-lang": "cql2-text"}
         return asked
 
     def takes(self, item: UntypedMapping) -> bool:
