@@ -25,6 +25,9 @@ OFFSET_PX = 16.0
 _CHUNK = 1 << 14
 """Pixels that look for their centres at a time."""
 
+_SAMPLES = 17
+"""Places on the line between two centres where the map of centres is looked up."""
+
 _LONE = 0.5
 """Factor for the score of things without a centre."""
 
@@ -37,6 +40,8 @@ class CentreRules:
         sigma_px: standard deviation of the bump that a centre is taught as.
         apart_px: of two centres so near along rows and columns, the lower one is none.
         least: value from which a peak is a centre.
+        neck: two centres in one region of a class are one where the map of centres, on the straight line between
+            them, stays above this share of the lower one; above 1 all are kept apart.
         least_px: smaller things are left out, pixels.
         max_objects: most things of a class; the best ones stay.
         hard_share: share of the pixels, those that are worst, that teach the class maps.
@@ -47,6 +52,7 @@ class CentreRules:
     sigma_px: float = 6.0
     apart_px: int = 7
     least: float = 0.1
+    neck: float = 0.6
     least_px: int = 8
     max_objects: int = 300
     hard_share: float = 0.2
@@ -176,6 +182,7 @@ class CentreNetwork(PanopticNetwork):
         y, x, value = self._peaks(centres, (here.shape[0], here.shape[1]))
         of = region[y.round().long().clamp(max=here.shape[0] - 1), x.round().long().clamp(max=here.shape[1] - 1)]
         y, x, value, of = (each[of >= 0][: self.rules.max_objects] for each in (y, x, value, of))
+        one = self._joined(centres, (y, x, value), of)
         alone = torch.ones(count, dtype=torch.bool, device=here.device)
         alone[of] = False
         mine = region[rows, cols]
@@ -183,7 +190,7 @@ class CentreNetwork(PanopticNetwork):
         led = torch.nonzero(~alone[mine])[:, 0]
         if len(led):
             aim = torch.stack([rows + offsets[0, rows, cols], cols + offsets[1, rows, cols]], dim=1)[led]
-            owner[led] = _nearest(aim, torch.stack([y, x], dim=1), (mine[led], of))
+            owner[led] = one[_nearest(aim, torch.stack([y, x], dim=1), (mine[led], of))]
         factor = torch.cat([value.clamp(0, 1).to(best.dtype), best.new_full((count,), _LONE)])
         pixels = torch.bincount(owner, minlength=len(factor))
         sure = torch.zeros_like(factor).index_add_(0, owner, best[rows, cols]) / pixels.clamp(min=1)
@@ -210,6 +217,26 @@ class CentreNetwork(PanopticNetwork):
         inside = (y < size[0]) & (x < size[1])
         return y[inside], x[inside], value[order][inside]
 
+    def _joined(self, centres: Tensor, peaks: tuple[Tensor, Tensor, Tensor], of: Tensor) -> Tensor:
+        """Return for each peak the index of the highest one that it is one centre with; peaks come highest first.
+
+        Over the highest pass first: two groups are one where it is not far below the top of the lower one.
+        """
+        y, x, value = peaks
+        first, second = torch.nonzero((of[:, None] == of[None]).triu(1), as_tuple=True)
+        way = torch.linspace(0, 1, _SAMPLES, device=y.device)[:, None]
+        rows, cols = (((1 - way) * each[first] + way * each[second] + 0.5) / self.finest - 0.5 for each in (y, x))
+        pass_ = _sampled(centres, rows, cols).amin(0)
+        pairs = torch.nonzero(pass_ >= self.rules.neck * torch.minimum(value[first], value[second]))[:, 0]
+        pairs = pairs[pass_[pairs].argsort(descending=True, stable=True)]
+        heights, tops = (each.tolist() for each in (pass_[pairs], value))
+        highest = list(range(len(tops)))  # the lower the index, the higher the peak
+        for a, b, height in zip(first[pairs].tolist(), second[pairs].tolist(), heights, strict=True):
+            one, other = sorted((highest[a], highest[b]))
+            if one != other and height >= self.rules.neck * tops[other]:
+                highest = [one if top == other else top for top in highest]
+        return torch.tensor(highest, dtype=torch.int64, device=of.device)
+
     def _losses(self, raw: tuple[Tensor, Tensor, Tensor], targets: Sequence[Target], semantic: Tensor) -> Losses:
         logits, centres, offsets = raw
         rules, finest = self.rules, self.finest
@@ -226,6 +253,17 @@ class CentreNetwork(PanopticNetwork):
             "centres": rules.centre_weight * squared.sum() / (known.sum() * centres.shape[1]).clamp(min=1),
             "offsets": rules.offset_weight * away.sum() / inside.sum().clamp(min=1),
         }
+
+
+def _sampled(plane: Tensor, rows: Tensor, cols: Tensor) -> Tensor:
+    """Return the values of a plane (rows, cols) at fractional cells, bilinear."""
+    top, left = (each.floor().clamp(0, n - 1) for each, n in zip((rows, cols), plane.shape, strict=True))
+    down, right = (rows - top).clamp(0, 1), (cols - left).clamp(0, 1)
+    top, left = top.long(), left.long()
+    below, beside = (top + 1).clamp(max=plane.shape[0] - 1), (left + 1).clamp(max=plane.shape[1] - 1)
+    upper = plane[top, left] * (1 - right) + plane[top, beside] * right
+    lower = plane[below, left] * (1 - right) + plane[below, beside] * right
+    return upper * (1 - down) + lower * down
 
 
 def _aims(
