@@ -217,6 +217,11 @@ class FinishedMap:
         name = PANOPTIC if self.kind == "panoptic" else OBJECT_IDS
         return self.bundle.directory / f"{self.bundle.stem}{raster_suffix(name)}"
 
+    @property
+    def has_objects(self) -> bool:
+        """True if it has objects that edits can name or add."""
+        return self.kind != "classes" or self.options.get("objects") is not None
+
     @cached_property
     def counted(self) -> tuple[int, ...]:
         """Codes of the classes of objects.

@@ -108,7 +108,7 @@ def resolve_objects(finished: FinishedMap, log: EditLog, edit: Edit) -> Resolved
     Raises:
         UsageError: the map has no objects, or the edit makes no sense on it.
     """
-    if edit.kind == "add_object" and finished.kind == "classes" and finished.options.get("objects") is None:
+    if edit.kind == "add_object" and not finished.has_objects:
         return (Paint(area=polygon_area(finished, edit), code=edit.class_code),), log.next_number
     with object_task(finished, log, edit) as task:
         return {

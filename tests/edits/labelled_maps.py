@@ -20,6 +20,7 @@ from rasterio.features import rasterize
 import geoseg
 from geoseg.core.spec import InstanceChoice, PredictSpec
 from geoseg.edits import layers, planes
+from geoseg.models.model import Model
 from geoseg.testing.instances import PerfectDetector
 from geoseg.testing.panoptic import PerfectPanoptic
 
@@ -59,8 +60,7 @@ def fixture_of_predicted_maps(tmp_path_factory: pytest.TempPathFactory) -> Calla
             model = geoseg.load_model(PerfectPanoptic(5, THINGS), card=panoptic_card())
             scene = write_drawn(root / "scene.tif", drawn(SHAPE, 1, 15))
         else:
-            network = PerfectDetector(classes=2, scores=known_objects.SCORES)
-            model = geoseg.load_model(network, card=known_objects.detector_card())
+            model = detector()
             scene = _bands(root / "scene.tif", known_objects.drawn_objects(SHAPE, 3, 25))
         geoseg.predict(scene, model, out, spec=SPECS[kind])
         return out
@@ -86,6 +86,12 @@ def fixture_of_tiny_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     compile_tracer()
     monkeypatch.setattr(layers, "BLOCK_PX", BLOCK_PX)
     monkeypatch.setattr(planes, "_BLOCK_PX", BLOCK_PX)
+
+
+def detector() -> Model:
+    """A model that detects every object that is drawn."""
+    network = PerfectDetector(classes=2, scores=known_objects.SCORES)
+    return geoseg.load_model(network, card=known_objects.detector_card())
 
 
 def _bands(path: Path, bands: np.ndarray) -> Path:

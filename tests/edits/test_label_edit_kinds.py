@@ -1,0 +1,251 @@
+"""Edits of detected objects and of things by lines, vertices and polygons of the saved layer, and refused ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import shapely
+from corrected_maps import record_of
+from labelled_maps import (  # noqa: F401 - fixtures
+    BLOCK_PX,
+    NORTH,
+    PIXEL,
+    SHAPE,
+    WEST,
+    area,
+    burnt,
+    detector,
+    fixture_of_labelled_map,
+    fixture_of_predicted_maps,
+    fixture_of_tiny_blocks,
+    frame,
+)
+from test_label_edits import check_layers, model_of, read
+
+import geoseg
+import geoseg.edits
+from geoseg.core.spec import InstanceChoice, PredictSpec
+from geoseg.edits import Edit
+from geoseg.errors import GeosegError, OutputError, UsageError
+from geoseg.vector import vectorise as tracer
+
+BOX = np.s_[40:60, 40:60]
+
+
+def numbers(folder: Path) -> np.ndarray:
+    """Panoptic labels, or ids of objects."""
+    return read(folder, "panoptic" if (folder / "scene_panoptic.tif").exists() else "object_ids")
+
+
+def with_square(folder: Path, code: int) -> tuple[geoseg.edits.EditSession, int]:
+    """Draw an object of 20 x 20 pixels and save; returns its id."""
+    session = geoseg.edits.open(folder)
+    session.apply(Edit(kind="add_object", geometry=area(40, 60, 40, 60), class_code=code))
+    session.save()
+    ids = np.unique(numbers(folder)[BOX])
+    assert len(ids) == 1
+    return session, int(ids[0])
+
+
+def upright(col: float, top: float = -1, bottom: float = SHAPE[0] + 1) -> shapely.LineString:
+    x = WEST + col * PIXEL
+    return shapely.LineString([(x, NORTH - top * PIXEL), (x, NORTH - bottom * PIXEL)])
+
+
+def checked(folder: Path) -> None:
+    """The layers agree with each other."""
+    classes, found = read(folder, "classes"), numbers(folder)
+    table = frame(folder)
+    column = table.segment_id if "kind" in table else table.object_id
+    none = -1 if "kind" in table else 2**32 - 1
+    burnt_again = burnt(folder, table.geometry.to_list(), column.to_list())
+    np.testing.assert_array_equal(np.where(burnt_again < 0, none, burnt_again), found)
+    for row, number in zip(table.itertuples(), column, strict=True):
+        assert (classes[found == number] == row.class_code).all()
+    if "kind" in table:
+        np.testing.assert_array_equal(found % 256, classes)
+        last = {n: np.flatnonzero(found.ravel() == n)[-1] for n in np.unique(found) if n >= 256}
+        assert [n // 256 for n in sorted(last, key=lambda n: last[n])] == list(range(1, len(last) + 1))
+
+
+@pytest.mark.parametrize(("kind", "code", "stuff"), [("panoptic", 2, 9), ("instances, ids", 4, 0)])
+def test_a_line_parts_an_object_and_pieces_that_it_does_not_cross_stay_with_the_nearest(
+    kind, code, stuff, labelled_map, tiny_blocks
+) -> None:
+    folder = labelled_map(kind)
+    session, ident = with_square(folder, code)
+    with pytest.raises(UsageError, match="right across"):
+        session.apply(Edit(kind="split_object", ids=(ident,), geometry=upright(70)))
+    session.apply(Edit(kind="repaint", geometry=area(50, 52, 40, 60), class_code=stuff))
+    session.save()
+    assert numbers(folder)[45, 45] == numbers(folder)[55, 45]  # cut in two it is still one object
+    ident = int(numbers(folder)[45, 45])
+    rows = frame(folder).geometry.apply(lambda shape: len(shape.geoms))
+    assert rows.max() >= 2
+    gap = shapely.LineString([(WEST + 19, NORTH - 25.5), (WEST + 31, NORTH - 25.5)])  # row 51, between the parts
+    session.apply(Edit(kind="split_object", ids=(ident,), geometry=gap))
+    session.save()
+    checked(folder)
+    assert numbers(folder)[45, 45] != numbers(folder)[55, 45]
+    session.undo()
+    session.save()
+    session.apply(Edit(kind="split_object", ids=(ident,), geometry=upright(50, 30, 51)))
+    session.save()
+    checked(folder)
+    found = numbers(folder)
+    pieces = {found[45, 45], found[45, 55]}
+    assert len(pieces) == 2
+    assert found[55, 45] in pieces
+    assert len(np.unique(found[52:60, 40:60])) == 1
+    session.apply(Edit(kind="merge_objects", ids=tuple(int(piece) for piece in pieces)))
+    session.save()
+    checked(folder)
+    assert len({numbers(folder)[place] for place in ((45, 45), (45, 55), (55, 45))}) == 1
+
+
+@pytest.mark.parametrize(("kind", "code", "layer"), [("panoptic", 5, "segments"), ("instances, ids", 7, "objects")])
+def test_a_vertex_is_moved_in_all_polygons_that_share_it(kind, code, layer, labelled_map, tiny_blocks) -> None:
+    folder = labelled_map(kind)
+    session, ident = with_square(folder, code)
+    before, found = read(folder, "classes"), numbers(folder)
+    corner, place = (WEST + 60 * PIXEL, NORTH - 60 * PIXEL), (WEST + 26, NORTH - 26)
+    table = frame(folder)
+    old = table.geometry[(table.segment_id if layer == "segments" else table.object_id) == ident].iloc[0]
+    points = shapely.get_coordinates(old)
+    outline = shapely.set_coordinates(old, np.where((points == corner).all(axis=1)[:, None], place, points))
+    session.apply(Edit(kind="move_vertex", layer=layer, geometry=shapely.LineString([corner, place])))
+    session.save()
+    checked(folder)
+    inside = burnt(folder, [outline], [1]) == 1
+    after = numbers(folder)
+    assert len(np.unique(after[inside])) == 1
+    assert not np.isin(after[~inside], np.unique(after[inside])).any()
+    assert (read(folder, "classes")[inside] == code).all()
+    left = (found == ident) & ~inside
+    assert left.any()
+    assert (read(folder, "classes")[left] != code).all()
+    assert (read(folder, "classes")[~left] == before[~left]).all()
+
+
+def test_polygons_of_a_panoptic_map_get_another_class(labelled_map, tiny_blocks) -> None:
+    folder = labelled_map("panoptic")
+    model, table = model_of(folder), frame(folder)
+    stuff = table[(table.kind == "stuff") & (table.class_code == 7)].pixels.idxmax()
+    thing = table[(table.kind == "thing") & (table.class_code == 2)].pixels.idxmax()
+    session = geoseg.edits.open(folder)
+    for fid, code in ((stuff, 2), (thing, 9)):
+        mask = burnt(folder, [table.geometry[fid]], [1]) == 1
+        session.apply(Edit(kind="set_class", layer="segments", ids=(int(fid),), class_code=code))
+        model.draw(mask, code)
+    session.save()
+    check_layers(folder, model)
+    checked(folder)
+    with pytest.raises(UsageError, match="no polygon"):
+        session.apply(Edit(kind="set_class", layer="segments", ids=(int(stuff),), class_code=1))
+
+
+def test_only_touched_blocks_are_traced_again_although_things_are_numbered_anew(
+    labelled_map, tiny_blocks, monkeypatch
+) -> None:
+    traced, draw = [], tracer._draw_block
+    monkeypatch.setattr(
+        tracer, "_draw_block", lambda task, window, *rest: (traced.append(window), draw(task, window, *rest))[1]
+    )
+    folder = labelled_map("panoptic")
+    session = geoseg.edits.open(folder)
+    session.apply(Edit(kind="repaint", geometry=area(80, 82, 100, 102), class_code=1))
+    session.save()
+    assert len(traced) == 3 * 4
+    traced.clear()
+    labels = numbers(folder)
+    session.apply(Edit(kind="add_object", geometry=area(1, 3, 1, 3), class_code=5))
+    session.save()
+    assert [(w.row_start // BLOCK_PX, w.col_start // BLOCK_PX) for w in traced] == [(0, 0)]
+    assert (numbers(folder)[labels >= 256] == labels[labels >= 256] + 256).mean() > 0.9  # they come after the new one
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [("instances, overlaps", "--overlaps resolve"), ("instances, no ids", "--object-ids")],
+)
+def test_maps_whose_objects_are_not_known_by_the_pixel_are_refused(kind, message, labelled_map) -> None:
+    folder = labelled_map(kind)
+    with pytest.raises(UsageError, match=message):
+        geoseg.edits.open(folder).apply(Edit(kind="repaint", geometry=area(5, 9, 5, 9), class_code=0))
+    assert not (folder / "edits.gpkg").exists()
+
+
+@pytest.mark.parametrize(
+    ("kind", "edit", "message"),
+    [
+        ("panoptic", Edit(kind="delete_object", ids=(258 + 256 * 900,)), "no object 230658"),
+        ("panoptic", Edit(kind="delete_object", ids=(7,)), "no object 7"),
+        ("panoptic", Edit(kind="delete_object", ids=(2**40,)), "no object"),
+        ("instances", Edit(kind="delete_object", ids=(0,)), "no object 0"),
+        ("instances", Edit(kind="delete_object", ids=(10**9,)), "no object"),
+        ("instances", Edit(kind="split_object", ids=(-5,), geometry=upright(5)), "no object -5"),
+        ("panoptic", Edit(kind="add_object", geometry=area(5, 9, 5, 9), class_code=7), "classes 2 .house., 5 .car."),
+        ("instances", Edit(kind="add_object", geometry=area(5, 9, 5, 9), class_code=0), "classes 4"),
+        ("panoptic", Edit(kind="repaint", geometry=area(-9, -5, 5, 9), class_code=2), "outside"),
+        ("instances", Edit(kind="set_class", layer="segments", ids=(1,), class_code=4), "no polygons of classes"),
+    ],
+)
+def test_edits_that_make_no_sense_are_refused_and_leave_no_trace(kind, edit, message, labelled_map) -> None:
+    folder = labelled_map(kind)
+    session = geoseg.edits.open(folder)
+    with pytest.raises(UsageError, match=message):
+        session.apply(Edit(kind="repaint", geometry=area(50, 60, 50, 60), class_code=7), edit)
+    assert (session.refresh(), session.log.entries) == (0, ())
+
+
+def test_pixels_that_an_object_leaves_are_of_no_other_object(labelled_map, tiny_blocks) -> None:
+    folder = labelled_map("panoptic")
+    session, ident = with_square(folder, 2)
+    with pytest.raises(UsageError, match="belong to an object"):
+        session.apply(Edit(kind="delete_object", ids=(ident,), class_code=5))
+    session.apply(Edit(kind="reshape_object", ids=(ident,), geometry=area(40, 50, 40, 60), class_code=9))
+    with pytest.raises(UsageError, match="Save, and look it up again"):
+        session.apply(Edit(kind="delete_object", ids=(ident,)))
+    session.save()
+    checked(folder)
+    assert (read(folder, "classes")[50:60, 40:60] == 9).all()
+
+
+def test_edits_are_made_again_on_a_map_of_the_same_kind_alone(labelled_map, predicted_maps, tmp_path) -> None:
+    folder = labelled_map("instances")
+    scene = predicted_maps("instances").parent / "scene.tif"
+    session = geoseg.edits.open(folder)
+    session.apply(Edit(kind="add_object", geometry=area(40, 60, 40, 60), class_code=4))
+    session.save()
+    model = detector()
+    keeps = PredictSpec(instances=InstanceChoice(min_score=0.0, nms_iou=1.0, overlaps="keep"))
+    with pytest.raises(OutputError, match="objects may overlap"):
+        geoseg.predict(scene, model, folder.parent, spec=keeps, overwrite=True, edits="replay")
+    rasters = PredictSpec(vector=False)
+    with pytest.raises(OutputError, match="detected objects, and the new map is a class map"):
+        geoseg.predict(scene, model, folder.parent, spec=rasters, overwrite=True, edits="replay")
+    ids = PredictSpec(instances=InstanceChoice(min_score=0.0, nms_iou=1.0, object_ids=True))
+    geoseg.predict(scene, model, folder.parent, spec=ids, overwrite=True, edits="replay")
+    checked(folder)
+    assert len(np.unique(numbers(folder)[BOX])) == 1
+    assert record_of(folder)["edits"]["count"] == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        ("panoptic", "scene_panoptic.tif"),
+        ("panoptic", "scene_segments.gpkg"),
+        ("instances, ids", "scene_object_ids.tif"),
+        ("instances", "scene_objects.gpkg"),
+    ],
+)
+def test_damaged_layers_that_objects_are_read_from_are_named(kind, name, labelled_map) -> None:
+    folder = labelled_map(kind)
+    session = geoseg.edits.open(folder)
+    (folder / name).write_bytes(b"no layer at all" * 1000)
+    edit = Edit(kind="add_object", geometry=area(40, 60, 40, 60), class_code=5 if kind == "panoptic" else 4)
+    with pytest.raises(GeosegError, match=name):
+        session.apply(edit)
