@@ -15,14 +15,19 @@ import shapely
 from affine import Affine
 from corrected_maps import compile_tracer
 from drawn_panoptic import THINGS, drawn, panoptic_card, write_drawn
+from odc.geo.geobox import GeoBox
 from rasterio.features import rasterize
 
 import geoseg
 from geoseg.core.spec import InstanceChoice, PredictSpec
+from geoseg.core.window import Window
 from geoseg.edits import layers, planes
 from geoseg.models.model import Model
 from geoseg.testing.instances import PerfectDetector
 from geoseg.testing.panoptic import PerfectPanoptic
+from geoseg.vector.source import LabelTable
+from geoseg.vector.spec import VectorSpec
+from geoseg.vector.vectorise import Tracing, vectorise_labels
 
 SHAPE = (90, 120)
 WEST, NORTH, PIXEL = 5e5, 5e6, 0.5
@@ -84,8 +89,24 @@ def fixture_of_labelled_map(
 def fixture_of_tiny_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Trace and write in small blocks."""
     compile_tracer()
+    labels = np.random.default_rng(0).integers(0, 3, (20, 20)).astype(np.int32)
+    table = LabelTable(code=np.array([255, 1, 2], np.uint8), none=0, columns=np.zeros(3, [("label", "i8")]))
+    geobox = GeoBox(labels.shape, Affine(PIXEL, 0, WEST, 0, -PIXEL, NORTH), "EPSG:32633")
+    for spec in (VectorSpec(), VectorSpec(simplify_m=0.6)):
+        how = Tracing(spec=spec, block_px=16, threads=1)
+        list(vectorise_labels(_Labels(labels), geobox, table, how))
     monkeypatch.setattr(layers, "BLOCK_PX", BLOCK_PX)
     monkeypatch.setattr(planes, "_BLOCK_PX", BLOCK_PX)
+
+
+class _Labels:
+    """Labels in memory; a source for the vectoriser."""
+
+    def __init__(self, labels: np.ndarray) -> None:
+        self.shape, self._labels = labels.shape, labels
+
+    def read(self, window: Window) -> tuple[np.ndarray, None]:
+        return self._labels[window.slices], None
 
 
 def detector() -> Model:

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import geopandas
 import numpy as np
 import pytest
 import shapely
-from corrected_maps import record_of
+from corrected_maps import (  # noqa: F401 - fixtures
+    box,
+    fixture_of_finished_map,
+    fixture_of_finished_maps,
+    record_of,
+    repaint,
+)
 from labelled_maps import (  # noqa: F401 - fixtures
     BLOCK_PX,
     NORTH,
@@ -26,6 +33,7 @@ from test_label_edits import check_layers, model_of, read
 
 import geoseg
 import geoseg.edits
+from geoseg.archive.check import check_output
 from geoseg.core.spec import InstanceChoice, PredictSpec
 from geoseg.edits import Edit
 from geoseg.errors import GeosegError, OutputError, UsageError
@@ -70,6 +78,7 @@ def checked(folder: Path) -> None:
         assert [n // 256 for n in sorted(last, key=lambda n: last[n])] == list(range(1, len(last) + 1))
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize(("kind", "code", "stuff"), [("panoptic", 2, 9), ("instances, ids", 4, 0)])
 def test_a_line_parts_an_object_and_pieces_that_it_does_not_cross_stay_with_the_nearest(
     kind, code, stuff, labelled_map, tiny_blocks
@@ -144,6 +153,42 @@ def test_polygons_of_a_panoptic_map_get_another_class(labelled_map, tiny_blocks)
     checked(folder)
     with pytest.raises(UsageError, match="no polygon"):
         session.apply(Edit(kind="set_class", layer="segments", ids=(int(stuff),), class_code=1))
+
+
+def test_things_of_a_class_map_are_corrected_and_have_no_scores(finished_map, tiny_blocks) -> None:
+    folder = finished_map("panoptic")
+    before, bytes_before = frame(folder), {path.name: path.read_bytes() for path in folder.iterdir()}
+    largest = before[before.kind == "thing"].set_index("segment_id").pixels.idxmax()
+    mask = numbers(folder) == largest
+    session = geoseg.edits.open(folder)
+    session.apply(Edit(kind="delete_object", ids=(int(largest),), class_code=5), repaint(box(5, 35, 20, 60), 1))
+    session.save()
+    checked(folder)
+    after = frame(folder)
+    assert after.score.isna().all()
+    assert (read(folder, "classes")[mask] == 5).mean() > 0.5
+    same = [fid for fid in before.index if fid in after.index]
+    assert len(same) > len(before) // 3
+    assert before.loc[same].drop(columns="segment_id").equals(after.loc[same].drop(columns="segment_id"))
+    assert [one.faults for one in check_output(folder)] == [()]
+    session.undo(every=True)
+    session.save()
+    assert {path.name: path.read_bytes() for path in folder.iterdir() if path.name != "edits.gpkg"} == bytes_before
+
+
+def test_right_angles_follow_the_objects(labelled_map, tiny_blocks) -> None:
+    folder = labelled_map("instances, ids")
+    path = folder / "scene_objects.gpkg"
+    before = geopandas.read_file(path, layer="objects_regular", fid_as_index=True).set_index("object_id", append=True)
+    _, ident = with_square(folder, 4)
+    after = geopandas.read_file(path, layer="objects_regular", fid_as_index=True)
+    square = after[after.object_id == ident]
+    assert square.geometry.iloc[0].symmetric_difference(area(40, 60, 40, 60)).area < 1e-6
+    assert set(after.object_id) == set(frame(folder).query("class_code == 4").object_id)
+    after = after.set_index("object_id", append=True)
+    same = [key for key in before.index if key in after.index]
+    assert len(same) > len(before) // 2
+    assert before.loc[same].equals(after.loc[same])
 
 
 def test_only_touched_blocks_are_traced_again_although_things_are_numbered_anew(
