@@ -23,7 +23,7 @@ class EditedObjects(Closing):
     """Objects of a map with its edits. Thread-safe.
 
     A label is 0 where there is no object, that of ``RunObjects`` for an object of the run, and beyond these one for
-    each number of an object by hand. Labels of objects do not change with further edits.
+    each object by hand, in the order of their numbers in the log.
 
     Args:
         finished: the map.
@@ -40,21 +40,20 @@ class EditedObjects(Closing):
         run = finished.run_objects
         self.shape, self.planes = planes.shape, planes
         self._labels, self._first = RunLabels(run), len(run)
-        self._edge_is_known = not finished.paints_anywhere
-        windows: dict[int, Window] = {}
-        by_hand: dict[int, int] = {}
+        self._cut = run.cut if finished.paints_anywhere else None
+        by_hand: dict[int, tuple[int, Window]] = {}
         for one in planes.paints:
-            number = one.paint.number
-            if number != AUTOMATIC and one.paint.code is not None:
-                by_hand[number] = one.paint.code
-                windows[number] = one.window.union(windows.get(number, one.window))
-        more = max(by_hand, default=0)
-        self.code: U8 = np.concatenate([run.code, np.zeros(more, np.uint8)])
+            number, code = one.paint.number, one.paint.code
+            if number != AUTOMATIC and code is not None:
+                _, window = by_hand.get(number, (code, one.window))
+                by_hand[number] = code, one.window.union(window)
+        self._number = np.array(sorted(by_hand), np.int64)
+        drawn = [by_hand[number] for number in sorted(by_hand)]
+        score = _BY_HAND_SCORE if run.scored else np.nan
+        self.code: U8 = np.concatenate([run.code, np.array([code for code, _ in drawn], np.uint8)])
         self.code[0] = finished.legend.nodata
-        self.score: F64 = np.concatenate([run.score, np.full(more, _BY_HAND_SCORE if run.scored else np.nan)])
-        self._windows = list(run.windows) + [Window(0, 0, 0, 0)] * more
-        for number, code in by_hand.items():
-            self.code[self._first + number], self._windows[self._first + number] = code, windows[number]
+        self.score: F64 = np.concatenate([run.score, np.full(len(drawn), score)])
+        self._windows = (*run.windows, *(window for _, window in drawn))
 
     def __len__(self) -> int:
         """Number of labels."""
@@ -69,7 +68,22 @@ class EditedObjects(Closing):
         """
         edited = self.planes.edited(window) if edited is None else edited
         run = np.where(edited.by_hand, 0, self._labels.read(window))
-        return np.where(edited.number != AUTOMATIC, edited.number + np.int32(self._first), run).astype(np.int32)
+        by_hand = np.searchsorted(self._number, edited.number) + 1 + self._first
+        return np.where(edited.number != AUTOMATIC, by_hand, run).astype(np.int32)
+
+    def label_of(self, label: int, other: EditedObjects) -> int:
+        """Return the label that an object has here; 0 if edits here do not have it.
+
+        Args:
+            label: its label in ``other``.
+            other: the map with other edits.
+        """
+        if label <= self._first:
+            return label
+        number = other._number[label - self._first - 1]
+        place = int(np.searchsorted(self._number, number))
+        there = place < len(self._number) and self._number[place] == number
+        return self._first + 1 + place if there else 0
 
     def window_of(self, label: int) -> Window:
         """Return a window that holds all pixels of an object."""
@@ -83,9 +97,11 @@ class EditedObjects(Closing):
             near = around.intersection(scene)
             edited = self.planes.edited(near)
             known = np.zeros(around.shape, np.bool_)
-            known[near.within(around)] = (edited.codes != self.code[0]) if self._edge_is_known else True
+            known[near.within(around)] = True if self._cut is not None else edited.codes != self.code[0]
             labels = np.ascontiguousarray(self.labels(near, edited)[window.within(near)])
             add_pixels(sums, labels, window, known, self.shape[1])
+        if self._cut is not None:  # where the run had no result looks like where it has no object
+            sums.cut[: len(self._cut)] |= self._cut
         return sums
 
     def close(self) -> None:

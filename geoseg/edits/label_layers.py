@@ -26,7 +26,7 @@ from geoseg.inference.panoptic.scene import COLUMNS as PANOPTIC_COLUMNS
 from geoseg.inference.panoptic.scene import STUFF, THING
 from geoseg.inference.tasks.instance_layers import OBJECT_IDS, instance_schema
 from geoseg.inference.tasks.panoptic_layers import panoptic_layer
-from geoseg.io.edits.layer_tables import read_rows, shape_key, wkb_of
+from geoseg.io.edits.layer_tables import naming_damage, read_rows, shape_key, wkb_of
 from geoseg.io.labels.panoptic_raster import MOST_THINGS, NO_PANOPTIC_LABEL, class_tags, classes_in, panoptic_labels
 from geoseg.io.polygons.segment_stream import GEOMETRY, to_wkb
 from geoseg.io.raster.cog import write_value_cog
@@ -204,7 +204,8 @@ def _described(batches: Iterator[Segments], columns: npt.NDArray[np.void]) -> It
 def _with_confidence(batches: Iterator[Segments], original: Path, layer: str) -> Iterator[Segments]:
     """Let polygons that did not change keep their confidence, which the run wrote nowhere else."""
     rows = read_rows(original, layer, ("class_code", GEOMETRY, "confidence", "confidence_min"))
-    known = {shape_key(int(code), wkb_of(blob)): sure for code, blob, *sure in rows}
+    with naming_damage(original):
+        known = {shape_key(int(code), wkb_of(blob)): sure for code, blob, *sure in rows}
     for batch in batches:
         keys = [shape_key(int(c), bytes(w)) for c, w in zip(batch.class_code, to_wkb(batch.geometry), strict=True)]
         drawn = np.stack([batch.confidence, batch.confidence_min], axis=1)

@@ -76,7 +76,9 @@ class LabelMasks(Closing):
     def of_label(self, label: int) -> Mask:
         """Return the pixels of an object by its label; none if an edit took them all."""
         window = self._objects.window_of(label)
-        inside = self._objects.labels(window) == label
+        inside = np.zeros(window.shape, np.bool_)
+        if window.pixels:
+            inside = self._objects.labels(window) == label
         return Mask(window=window, inside=inside, code=int(self._objects.code[label]))
 
     def close(self) -> None:
@@ -98,7 +100,7 @@ class LabelMasks(Closing):
         pixel = self._pixel_of(ident)
         saved = paints_of(entry for entry in self._log.entries if entry.saved)
         with EditedPlanes(self._finished, saved) as planes, EditedObjects(self._finished, planes) as objects:
-            return int(objects.labels(pixel)[0, 0])
+            return self._objects.label_of(int(objects.labels(pixel)[0, 0]), objects)
 
     def _pixel_of(self, ident: int) -> Window:
         """Find a pixel of a thing in the saved raster."""

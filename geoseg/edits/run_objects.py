@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
@@ -10,22 +10,21 @@ from typing import Final, Protocol
 import numpy as np
 import numpy.typing as npt
 import shapely
-from scipy import ndimage
 
 from geoseg.core.closing import Closing
 from geoseg.core.layer import OBJECTS, SEGMENTS
-from geoseg.core.types.arrays import AnyArray
 from geoseg.core.window import Window
 from geoseg.errors import OutputError
 from geoseg.inference.tasks.instance_layers import MOST_PIXELS
 from geoseg.io.edits.areas import in_pixels
-from geoseg.io.edits.layer_tables import read_rows, wkb_of
+from geoseg.io.edits.layer_tables import naming_damage, read_rows, wkb_of
 from geoseg.io.edits.scratch_labels import ScratchLabels
 from geoseg.io.labels.panoptic_raster import PER_THING, things_of
 from geoseg.io.polygons.segment_stream import GEOMETRY
 from geoseg.io.publish.grid import LayerGrid
 from geoseg.io.raster.code_file import LayerFiles
 
+Bools = npt.NDArray[np.bool_]
 F64 = npt.NDArray[np.float64]
 I32 = npt.NDArray[np.int32]
 I64 = npt.NDArray[np.int64]
@@ -57,6 +56,7 @@ class RunObjects:
         number: (object,) ascending numbers of the objects.
         code: (label,) class of each label.
         score: (label,) score of each label, 0 to 1; NaN where there is none.
+        cut: (label,) True where the polygons say that an object touches the edge of the scene or pixels without data.
         windows: (label,) smallest window of each object.
         source: opens their numbers.
     """
@@ -64,6 +64,7 @@ class RunObjects:
     number: I64
     code: U8
     score: F64
+    cut: Bools
     windows: tuple[Window, ...]
     source: Callable[[], Numbers]
 
@@ -85,10 +86,13 @@ class RunLabels(Closing):
 
     def __init__(self, objects: RunObjects) -> None:
         self._number, self._numbers = objects.number, objects.source()
+        self._are_labels = not len(objects) or int(objects.number[-1]) == len(objects)
 
     def read(self, window: Window) -> I32:
         """Read labels, (y, x) int32, 0 for none."""
         numbers = self._numbers.read(window)
+        if self._are_labels:
+            return numbers.astype(np.int32)
         labels = np.searchsorted(self._number, numbers) + 1
         return np.where(numbers == NO_NUMBER, 0, labels).astype(np.int32)
 
@@ -110,8 +114,9 @@ def things_of_panoptic(raster: Path, classes: Path, segments: Path | None) -> Ru
     """
     score: dict[int, float] = {}
     if segments is not None:
-        rows = read_rows(segments, SEGMENTS, ("segment_id", "score"))
-        score = {int(label) // PER_THING: value for label, value in rows if value is not None}
+        with naming_damage(segments):
+            rows = read_rows(segments, SEGMENTS, ("segment_id", "score"))
+            score = {int(label) // PER_THING: float(value) for label, value in rows if value is not None}
     return _found(lambda: _ThingNumbers(raster), classes, score)
 
 
@@ -126,11 +131,13 @@ def objects_of_ids(raster: Path, classes: Path, objects: Path | None) -> RunObje
     Raises:
         OutputError: a file is damaged.
     """
-    score: dict[int, float] = {}
+    score, cut = dict[int, float](), set[int]()
     if objects is not None:
-        rows = read_rows(objects, OBJECTS, ("object_id", "score"))
-        score = {int(ident) + 1: value for ident, value in rows if value is not None}
-    return _found(lambda: _IdNumbers(raster), classes, score)
+        with naming_damage(objects):
+            for ident, value, touches in read_rows(objects, OBJECTS, ("object_id", "score", "touches_edge")):
+                score[int(ident) + 1] = float(value)
+                cut |= {int(ident) + 1} if touches else set()
+    return _found(lambda: _IdNumbers(raster), classes, score, cut)
 
 
 def objects_of_polygons(objects: Path, classes: Path, grid: LayerGrid) -> RunObjects:
@@ -145,16 +152,19 @@ def objects_of_polygons(objects: Path, classes: Path, grid: LayerGrid) -> RunObj
         OutputError: a file is damaged.
         ResourceError: the disk is full.
     """
-    labels, score = ScratchLabels(grid.shape, objects.parent.parent), dict[int, float]()
-    rows = read_rows(objects, OBJECTS, (GEOMETRY, "pixels", "score"))
-    for label, (blob, pixels, value) in enumerate(rows, start=1):
-        score[label] = value
-        if labels.burn(in_pixels(shapely.from_wkb(wkb_of(blob)), grid), label) != pixels:
-            raise OutputError(
-                f"{objects}: polygon {label} does not have the {pixels} pixels that it was drawn from. Run geoseg"
-                " predict again with --object-ids."
-            )
-    return _found(lambda: _BurntNumbers(labels), classes, score)
+    labels = ScratchLabels(grid.shape, objects.parent.parent)
+    score, cut = dict[int, float](), set[int]()
+    rows = read_rows(objects, OBJECTS, (GEOMETRY, "pixels", "score", "touches_edge"))
+    with naming_damage(objects):
+        for label, (blob, pixels, value, touches) in enumerate(rows, start=1):
+            score[label] = float(value)
+            cut |= {label} if touches else set()
+            if labels.burn(in_pixels(shapely.from_wkb(wkb_of(blob)), grid), label) != pixels:
+                raise OutputError(
+                    f"{objects}: polygon {label} does not have the {pixels} pixels that it was drawn from. Run geoseg"
+                    " predict again with --object-ids."
+                )
+    return _found(lambda: _BurntNumbers(labels), classes, score, cut)
 
 
 class _ThingNumbers(Closing):
@@ -194,7 +204,9 @@ class _BurntNumbers(Closing):
         """Leave the labels: other readers have them too."""
 
 
-def _found(source: Callable[[], Numbers], classes: Path, scores: Mapping[int, float]) -> RunObjects:
+def _found(
+    source: Callable[[], Numbers], classes: Path, scores: Mapping[int, float], cut: Collection[int] = ()
+) -> RunObjects:
     """Go through a map once and list its objects."""
     code: dict[int, int] = {}
     windows: dict[int, Window] = {}
@@ -203,7 +215,10 @@ def _found(source: Callable[[], Numbers], classes: Path, scores: Mapping[int, fl
         with LayerFiles(classes) as file:
             for window in Window.whole(file.shape).split(_BLOCK_PX):
                 (codes,) = file.planes(window)
-                for number, place, part in _parts(numbers.read(window), window):
+                found = numbers.read(window)
+                if found.shape != codes.shape:
+                    raise OutputError(f"{classes}: is not of the size of the objects. Run geoseg predict again.")
+                for number, place, part in _parts(found, window):
                     code.setdefault(number, int(codes.ravel()[place]))
                     windows[number] = part.union(windows.get(number, part))
     finally:
@@ -213,20 +228,31 @@ def _found(source: Callable[[], Numbers], classes: Path, scores: Mapping[int, fl
         number=np.array(order, np.int64),
         code=np.array([0, *(code[number] for number in order)], np.uint8),
         score=np.array([np.nan, *(scores.get(number, np.nan) for number in order)], np.float64),
+        cut=np.array([False, *(number in cut for number in order)], np.bool_),
         windows=(Window(0, 0, 0, 0), *(windows[number] for number in order)),
         source=source,
     )
 
 
-def _parts(numbers: AnyArray, window: Window) -> list[tuple[int, int, Window]]:
+def _parts(numbers: I64, window: Window) -> list[tuple[int, int, Window]]:
     """List number, place of the first pixel and smallest window of the objects of a block."""
-    found, first, inverse = np.unique(numbers, return_index=True, return_inverse=True)
-    parts = []
-    for number, place, slices in zip(
-        found.tolist(), first.tolist(), ndimage.find_objects(inverse.reshape(numbers.shape) + 1), strict=True
-    ):
-        if number != NO_NUMBER:
-            rows, cols = slices
-            at = Window(rows.start, rows.stop, cols.start, cols.stop)
-            parts.append((number, place, at.shifted(window.row_start, window.col_start)))
-    return parts
+    starts = np.ones(numbers.shape, np.bool_)
+    starts[:, 1:] = numbers[:, 1:] != numbers[:, :-1]
+    rows, cols = np.nonzero(starts)
+    stops = np.append(cols[1:], 0)
+    stops[stops == 0] = window.width
+    found = numbers[rows, cols]
+    order = np.flatnonzero(found != NO_NUMBER)
+    order = order[np.argsort(found[order], kind="stable")]
+    if not len(order):
+        return []
+    found, rows, cols, stops = found[order], rows[order], cols[order], stops[order]
+    first = np.flatnonzero(np.diff(found, prepend=NO_NUMBER))
+    tops, bottoms = np.minimum.reduceat(rows, first), np.maximum.reduceat(rows, first) + 1
+    lefts, rights = np.minimum.reduceat(cols, first), np.maximum.reduceat(stops, first)
+    places = rows[first] * window.width + cols[first]
+    boxes = [
+        Window(*edges).shifted(window.row_start, window.col_start)
+        for edges in zip(tops.tolist(), bottoms.tolist(), lefts.tolist(), rights.tolist(), strict=True)
+    ]
+    return list(zip(found[first].tolist(), places.tolist(), boxes, strict=True))

@@ -19,6 +19,7 @@ from odc.geo.geobox import GeoBox
 from rasterio.features import rasterize
 
 import geoseg
+from geoseg.core.legend import Legend
 from geoseg.core.spec import InstanceChoice, PredictSpec
 from geoseg.core.window import Window
 from geoseg.edits import layers, planes
@@ -32,6 +33,8 @@ from geoseg.vector.vectorise import Tracing, vectorise_labels
 SHAPE = (90, 120)
 WEST, NORTH, PIXEL = 5e5, 5e6, 0.5
 BLOCK_PX = 32
+ALL_OBJECTS = Legend(classes=known_objects.LEGEND.classes[1:], background=None)
+"""Classes without a background: pixels without an object have none."""
 
 
 def _choice(**options: object) -> PredictSpec:
@@ -47,6 +50,7 @@ SPECS = {
     "instances, rasters": _choice(object_ids=True).model_copy(update={"vector": False}),
     "instances, simplified": _choice(object_ids=True).model_copy(update={"simplify_m": 0.6, "confidence": False}),
     "instances, no ids": _choice().model_copy(update={"simplify_m": 0.6}),
+    "instances, all objects": _choice(object_ids=True),
     "instances, overlaps": _choice(overlaps="keep"),
 }
 
@@ -65,7 +69,7 @@ def fixture_of_predicted_maps(tmp_path_factory: pytest.TempPathFactory) -> Calla
             model = geoseg.load_model(PerfectPanoptic(5, THINGS), card=panoptic_card())
             scene = write_drawn(root / "scene.tif", drawn(SHAPE, 1, 15))
         else:
-            model = detector()
+            model = detector(ALL_OBJECTS if kind == "instances, all objects" else known_objects.LEGEND)
             scene = _bands(root / "scene.tif", known_objects.drawn_objects(SHAPE, 3, 25))
         geoseg.predict(scene, model, out, spec=SPECS[kind])
         return out
@@ -109,10 +113,10 @@ class _Labels:
         return self._labels[window.slices], None
 
 
-def detector() -> Model:
+def detector(legend: Legend = known_objects.LEGEND) -> Model:
     """A model that detects every object that is drawn."""
     network = PerfectDetector(classes=2, scores=known_objects.SCORES)
-    return geoseg.load_model(network, card=known_objects.detector_card())
+    return geoseg.load_model(network, card=known_objects.detector_card(legend=legend))
 
 
 def _bands(path: Path, bands: np.ndarray) -> Path:
