@@ -44,7 +44,7 @@ ORIGINAL: Final = "original"
 """Folder inside a bundle of the files of the run that corrections have replaced."""
 
 MapKind = Literal["classes", "instances", "panoptic"]
-"""What a map's objects are: found in its class raster, if it has any; detected one by one; things of a panoptic map."""
+"""Kinds of maps: the objects are found in the class raster, if there are any, detected, or things of a panoptic map."""
 
 _RASTERS: Final = frozenset({CLASSES, CONFIDENCE, ENTROPY, MUTUAL_INFORMATION})
 _FOLLOWS: Final = {
@@ -68,7 +68,7 @@ def map_kind(layers: Collection[str], *, detects: bool) -> MapKind:
 
 
 def refusal(kind: MapKind, layers: Collection[str], options: UntypedMapping) -> str | None:
-    """Return why a map cannot be corrected; None if it can.
+    """Return the reason for which a map cannot be corrected; None if it can.
 
     Args:
         kind: of the map.
@@ -198,12 +198,12 @@ class FinishedMap:
 
     @cached_property
     def kind(self) -> MapKind:
-        """What its objects are."""
+        """Kind of the map."""
         return map_kind(self.layers, detects=self.detects or OBJECT_IDS in self.layers)
 
     @property
     def refusal(self) -> str | None:
-        """Why it cannot be corrected; None if it can."""
+        """Reason for which it cannot be corrected; None if it can."""
         return refusal(self.kind, self.layers, self.options)
 
     @property

@@ -58,9 +58,10 @@ def write_label_layers(task: LayerTask) -> Written:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Drawn:
-    """What the layers are drawn from.
+    """Labels that the layers of a map are drawn from, with their attributes.
 
     Attributes:
+        task: the layers that are written.
         objects: the objects.
         stuff: True if pixels without an object are drawn too; their labels are their codes plus one, below those of
             objects.
