@@ -243,13 +243,15 @@ class FinishedMap:
         Raises:
             OutputError: a layer is damaged.
         """
-        classes, numbers = self.original(self.bundle.classes), self.original(self.numbers)
+        classes = self.original(self.bundle.classes)
         if self.kind == "panoptic":
             segments = self.original(self.bundle.segments) if self.has(self.bundle.segments) else None
-            return things_of_panoptic(numbers, classes, segments)
+            return things_of_panoptic(lambda: self.original(self.numbers), classes, segments)
         objects = self.original(self.objects)
         if self.has(self.numbers):
-            return objects_of_ids(numbers, classes, objects if self.has(self.objects) else None)
+            return objects_of_ids(
+                lambda: self.original(self.numbers), classes, objects if self.has(self.objects) else None
+            )
         return objects_of_polygons(objects, classes, self.grid)
 
     @property

@@ -101,11 +101,11 @@ class RunLabels(Closing):
         self._numbers.close()
 
 
-def things_of_panoptic(raster: Path, classes: Path, segments: Path | None) -> RunObjects:
+def things_of_panoptic(raster: Callable[[], Path], classes: Path, segments: Path | None) -> RunObjects:
     """Find the things of a panoptic map, by their numbers.
 
     Args:
-        raster: of panoptic labels.
+        raster: returns the raster of panoptic labels, as the run wrote it; a save moves it.
         classes: the class raster.
         segments: polygons with the scores of things; None: there are none.
 
@@ -117,14 +117,14 @@ def things_of_panoptic(raster: Path, classes: Path, segments: Path | None) -> Ru
         with naming_damage(segments):
             rows = read_rows(segments, SEGMENTS, ("segment_id", "score"))
             score = {int(label) // PER_THING: float(value) for label, value in rows if value is not None}
-    return _found(lambda: _ThingNumbers(raster), classes, score)
+    return _found(lambda: _ThingNumbers(raster()), classes, score)
 
 
-def objects_of_ids(raster: Path, classes: Path, objects: Path | None) -> RunObjects:
+def objects_of_ids(raster: Callable[[], Path], classes: Path, objects: Path | None) -> RunObjects:
     """Find detected objects in the raster of their ids, by these.
 
     Args:
-        raster: of ids.
+        raster: returns the raster of ids, as the run wrote it; a save moves it.
         classes: the class raster.
         objects: polygons with the scores of objects; None: there are none.
 
@@ -137,7 +137,7 @@ def objects_of_ids(raster: Path, classes: Path, objects: Path | None) -> RunObje
             for ident, value, touches in read_rows(objects, OBJECTS, ("object_id", "score", "touches_edge")):
                 score[int(ident) + 1] = float(value)
                 cut |= {int(ident) + 1} if touches else set()
-    return _found(lambda: _IdNumbers(raster), classes, score, cut)
+    return _found(lambda: _IdNumbers(raster()), classes, score, cut)
 
 
 def objects_of_polygons(objects: Path, classes: Path, grid: LayerGrid) -> RunObjects:

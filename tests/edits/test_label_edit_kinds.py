@@ -33,7 +33,7 @@ import geoseg
 import geoseg.edits
 from geoseg.archive.check import check_output
 from geoseg.edits import Edit
-from geoseg.errors import UsageError
+from geoseg.errors import StaleRevisionError, UsageError
 from geoseg.vector import vectorise as tracer
 
 BOX = np.s_[40:60, 40:60]
@@ -275,3 +275,26 @@ def test_a_thing_is_named_by_the_layers_that_were_saved_last(labelled_map, tiny_
     session.save()
     checked(folder)
     assert (read(folder, "classes")[BOX] == 2).all()
+
+
+@pytest.mark.parametrize(("kind", "code"), [("panoptic", 2), ("instances, ids", 4)])
+def test_a_session_goes_on_after_another_one_has_saved(kind, code, labelled_map, tiny_blocks) -> None:
+    folder = labelled_map(kind)
+    model, first = model_of(folder), geoseg.edits.open(folder)
+    first.apply(Edit(kind="add_object", geometry=area(10, 30, 10, 30), class_code=code))
+    other = geoseg.edits.open(folder)
+    other.apply(Edit(kind="add_object", geometry=area(40, 60, 40, 60), class_code=code))
+    other.save()
+    with pytest.raises(StaleRevisionError):
+        first.apply(Edit(kind="add_object", geometry=area(60, 80, 80, 100), class_code=code))
+    first.refresh()
+    first.apply(Edit(kind="repaint", geometry=area(50, 70, 50, 70), class_code=code))
+    first.save()
+    for top, left in ((10, 10), (40, 40)):
+        inside = np.zeros(SHAPE, bool)
+        inside[top : top + 20, left : left + 20] = True
+        model.draw(inside, code)
+    inside = np.zeros(SHAPE, bool)
+    inside[50:70, 50:70] = True
+    assert model.repaint(inside, code)
+    check_layers(folder, model)
