@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 
@@ -89,6 +90,17 @@ class Window:
             and self.col_start <= other.col_start
             and other.col_stop <= self.col_stop
         )
+
+    def split(self, side_px: int) -> Iterator[Window]:
+        """Cut into windows of at most ``side_px`` rows and columns, row by row.
+
+        Examples:
+            >>> [part.shape for part in Window(0, 2, 0, 5).split(3)]
+            [(2, 3), (2, 2)]
+        """
+        for top in range(self.row_start, self.row_stop, side_px):
+            for left in range(self.col_start, self.col_stop, side_px):
+                yield Window(top, min(top + side_px, self.row_stop), left, min(left + side_px, self.col_stop))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -33,9 +33,9 @@ class FeatureIds:
         self.next_fid = max(next_fid, highest + 1)
 
     def numbered(self, batches: Iterable[Segments]) -> Iterator[Segments]:
-        """Add a first column ``fid`` to polygons."""
+        """Add a first column ``fid`` to polygons, or fill it anew."""
         for batch in batches:
-            names = batch.extra.dtype.names or ()
+            names = tuple(name for name in batch.extra.dtype.names or () if name != FID)
             extra = np.zeros(len(batch), [(FID, "i8"), *((name, batch.extra.dtype[name].str) for name in names)])
             for name in names:
                 extra[name] = batch.extra[name]

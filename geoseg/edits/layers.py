@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,6 +20,7 @@ from geoseg.edits.planes import EditedPlanes
 from geoseg.io.edits.edit import EditLog
 from geoseg.io.edits.layer_tables import is_geopackage
 from geoseg.io.edits.written_facts import about_of, tags_of
+from geoseg.io.polygons.derived_layer import DerivedLayer
 from geoseg.io.polygons.geopackage import write_segments
 from geoseg.io.polygons.vector_schema import NO_COLUMNS, VectorSchema
 from geoseg.io.publish.class_totals import ClassTotals
@@ -86,42 +87,64 @@ def write_rasters(task: LayerTask) -> UntypedDict:
     return {"classes": totals.entries(finished.legend), "by_hand": painted.of_code(1)}
 
 
-def write_polygons(task: LayerTask) -> tuple[int, int]:
+def write_polygons(task: LayerTask) -> tuple[int, dict[str, int]]:
     """Write the polygons of the classes; only blocks whose pixels changed since the last time are traced.
 
     Returns:
-        Number of polygons, and the next free feature id.
+        See ``write_layer``.
     """
     finished, path = task.finished, task.finished.bundle.segments
     spec = VectorSpec(simplify_m=finished.options["simplify_m"], min_area_m2=finished.options["min_area_m2"] or 0.0)
     table = LabelTable.of_codes(finished.legend.nodata)
     batches = vectorise_labels(task.planes, finished.grid.geobox, table, tracing(finished, SEGMENTS, spec))
-    return write_layer(task, path, SEGMENTS, batches)
+    return write_layer(task, DrawnLayer(path=path, name=SEGMENTS, batches=batches))
 
 
-def write_layer(
-    task: LayerTask, path: Path, layer: str, batches: Iterator[Segments], columns: np.dtype[np.void] = NO_COLUMNS
-) -> tuple[int, int]:
-    """Write a layer of polygons; those that the earlier file has keep their feature ids.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrawnLayer:
+    """A layer of polygons that is to be written.
 
-    Args:
-        task: what is written.
-        path: the earlier file.
-        layer: name of the layer.
+    Attributes:
+        path: its file, as it is now.
+        name: its name.
         batches: its polygons.
         columns: columns that they have besides those of all polygons.
+        multi: the polygons are multipolygons.
+        second: a layer made from them, in the same file.
+    """
+
+    path: Path
+    name: str
+    batches: Iterator[Segments]
+    columns: np.dtype[np.void] = NO_COLUMNS
+    multi: bool = False
+    second: DerivedLayer | None = None
+
+
+def write_layer(task: LayerTask, drawn: DrawnLayer) -> tuple[int, dict[str, int]]:
+    """Write a layer of polygons; those that the earlier file has keep their feature ids.
 
     Returns:
-        Number of polygons, and the next free feature id.
+        Number of polygons, and the next free feature id of each layer of the file.
     """
-    finished = task.finished
-    original = finished.original(path)
-    earlier = [original] if original == path or not is_geopackage(path) else [path, original]
-    ids = FeatureIds(earlier, layer, dict(task.log.next_fid).get(layer, 0))
+    finished, columns, second = task.finished, drawn.columns, drawn.second
+    original = finished.original(drawn.path)
+    earlier = [original] if original == drawn.path or not is_geopackage(drawn.path) else [drawn.path, original]
+    ids = {
+        name: FeatureIds(earlier, name, dict(task.log.next_fid).get(name, 0))
+        for name in (drawn.name, *(() if second is None else (second.name,)))
+    }
+    if second is not None:
+        make, own_ids = second.make, ids[second.name]
+        second = replace(second, make=lambda kept: own_ids.numbered(make(kept)))
     extra = np.dtype([(FID, "i8"), *((name, columns[name].str) for name in columns.names or ())])
-    schema = VectorSchema(crs_wkt=finished.grid.crs_wkt, legend=finished.legend, layer=layer, extra=extra)
-    count = write_segments(task.target(path), ids.numbered(batches), schema, about=about_of(original, layer))
-    return count, ids.next_fid
+    schema = VectorSchema(
+        crs_wkt=finished.grid.crs_wkt, legend=finished.map_legend, layer=drawn.name, multi=drawn.multi, extra=extra
+    )
+    numbered = ids[drawn.name].numbered(drawn.batches)
+    about = about_of(original, drawn.name)
+    count = write_segments(task.target(drawn.path), numbered, schema, second=second, about=about)
+    return count, {name: one.next_fid for name, one in ids.items()}
 
 
 def tracing(finished: FinishedMap, layer: str, spec: VectorSpec) -> Tracing:

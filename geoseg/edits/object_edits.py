@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +15,8 @@ from shapely.ops import split
 
 from geoseg.core.window import Window
 from geoseg.edits.finished_map import FinishedMap
-from geoseg.edits.object_masks import Mask, ObjectMasks, Surroundings
+from geoseg.edits.label_masks import LabelMasks
+from geoseg.edits.object_masks import Mask, Masks, ObjectMasks, Surroundings
 from geoseg.edits.planes import EditedPlanes
 from geoseg.edits.polygon_area import polygon_area
 from geoseg.errors import UsageError
@@ -40,7 +42,7 @@ class ObjectTask:
 
     finished: FinishedMap
     planes: EditedPlanes
-    masks: ObjectMasks
+    masks: Masks
     edit: Edit
     next_number: int
 
@@ -52,23 +54,34 @@ class ObjectTask:
         """Choose the class of pixels that an object leaves: the edit's, the background, or the one around it.
 
         Raises:
-            UsageError: only pixels without a class are around it.
+            UsageError: only pixels without a class are around it, or its pixels would be of no object.
         """
         legend = self.finished.legend
+        taken = () if self.masks.parts_classes else self.masks.codes
+        if self.edit.class_code in taken:
+            raise UsageError(
+                f"{self.edit.kind}: pixels of class {self.edit.class_code} belong to an object. Give another class."
+            )
         if self.edit.class_code is not None:
             return self.edit.class_code
-        if legend.background is not None:
+        if legend.background is not None and legend.background not in taken:
             return legend.background
+        if self.finished.paints_anywhere:
+            return legend.nodata
         near = mask.window.expanded(1).intersection(Window.whole(self.planes.shape))
         inside = np.zeros(near.shape, np.bool_)
         inside[mask.window.within(near)] = mask.inside
         codes = self.planes.edited(near).codes
         ring = codes[ndimage.binary_dilation(inside, _SIDES) & ~inside]
         counts = np.bincount(ring, minlength=256)
-        counts[[mask.code, legend.nodata]] = 0
+        counts[[mask.code, legend.nodata, *taken]] = 0
         if not counts.any():
             raise UsageError(f"{self.edit.kind}: no other class is around the object. Give the class of its pixels.")
         return int(counts.argmax())
+
+    def drawn_code(self, code: int) -> int | None:
+        """Return the class of an object by hand; None where its pixels keep theirs."""
+        return None if self.masks.parts_classes else code
 
     def kept(self, around: Surroundings, changed: Bools, named: Sequence[int], number: int) -> Resolved:
         """Make the objects that are connected to a change keep their outlines.
@@ -95,11 +108,9 @@ def resolve_objects(finished: FinishedMap, log: EditLog, edit: Edit) -> Resolved
     Raises:
         UsageError: the map has no objects, or the edit makes no sense on it.
     """
-    if edit.kind == "add_object" and finished.options.get("objects") is None:
+    if edit.kind == "add_object" and not finished.has_objects:
         return (Paint(area=polygon_area(finished, edit), code=edit.class_code),), log.next_number
-    with EditedPlanes(finished, paints_of(log.active)) as planes:
-        masks = ObjectMasks(finished, planes)
-        task = ObjectTask(finished=finished, planes=planes, masks=masks, edit=edit, next_number=log.next_number)
+    with object_task(finished, log, edit) as task:
         return {
             "add_object": _add,
             "reshape_object": _reshape,
@@ -108,6 +119,22 @@ def resolve_objects(finished: FinishedMap, log: EditLog, edit: Edit) -> Resolved
             "merge_objects": _merge,
             "set_class": _set_class,
         }[edit.kind](task)
+
+
+@contextmanager
+def object_task(finished: FinishedMap, log: EditLog, edit: Edit) -> Iterator[ObjectTask]:
+    """Open the objects of a map with its edits for one more.
+
+    Raises:
+        UsageError: the map has no objects.
+    """
+    with EditedPlanes(finished, paints_of(log.active)) as planes, ExitStack() as opened:
+        masks: Masks
+        if finished.kind == "classes":
+            masks = ObjectMasks(finished, planes)
+        else:
+            masks = opened.enter_context(LabelMasks(finished, planes, log))
+        yield ObjectTask(finished=finished, planes=planes, masks=masks, edit=edit, next_number=log.next_number)
 
 
 def _add(task: ObjectTask) -> Resolved:
@@ -127,8 +154,7 @@ def _draw(task: ObjectTask, area: BaseGeometry, ident: int | None) -> Resolved:
     if old is not None:
         core = core.union(_box(old))
     around = task.masks.around(core)
-    codes = around.codes
-    inside = burn(area_px, around.window) & (codes != task.finished.legend.nodata)
+    inside = burn(area_px, around.window) & around.valid
     if not inside.any():
         raise UsageError(f"{task.edit.kind}: no pixel of the map has its centre inside of the outline.")
     before = np.zeros(around.window.shape, np.bool_)
@@ -167,28 +193,44 @@ def _split(task: ObjectTask) -> Resolved:
     kept, number = task.kept(around, mask.inside, [label], task.next_number)
     drawn = []
     for part in parts:
-        drawn.append(Paint(area=task.area(part, mask.window), code=None, number=number))
+        drawn.append(Paint(area=task.area(part, mask.window), code=task.drawn_code(mask.code), number=number))
         number += 1
     return (*kept, *drawn), number
 
 
 def _parts(task: ObjectTask, mask: Mask) -> list[Bools]:
-    """Part the pixels of an object along a line."""
+    """Part the pixels of an object along a line; pieces that it does not cross stay with the nearest part."""
     assert task.edit.geometry is not None  # noqa: S101 - Edit checks it
-    pieces = [outline(mask.inside, mask.window)]
-    for line in shapely.get_parts(in_pixels(task.edit.geometry, task.finished.grid)):
-        pieces = [part for piece in pieces for part in _halves(piece, line)]
-    masks = [burn(piece, mask.window) & mask.inside for piece in pieces]
+    lines = shapely.get_parts(in_pixels(task.edit.geometry, task.finished.grid)).tolist()
+    whole = outline(mask.inside, mask.window)
+    cut, apart = list[BaseGeometry](), list[BaseGeometry]()
+    for piece in shapely.get_parts(whole).tolist():
+        halves = _cut(piece, lines)
+        (cut if len(halves) > 1 else apart).extend(halves)
     rest = mask.inside.copy()
-    parts = []
-    for one in masks:
-        if (one & rest).any():
-            parts.append(one & rest)
-            rest &= ~one
+    parts, sides = list[Bools](), list[BaseGeometry]()
+    for side in cut or _cut(shapely.convex_hull(whole), lines):
+        part = burn(side, mask.window) & rest
+        if part.any():
+            parts.append(part)
+            sides.append(side)
+            rest &= ~part
     if len(parts) < 2:
         raise UsageError(f"split_object: the line does not part object {task.edit.ids[0]}: draw it right across.")
+    for piece in apart:
+        nearest = int(np.argmin(shapely.distance(piece, sides)))
+        inside = burn(piece, mask.window) & rest
+        parts[nearest] = parts[nearest] | inside
+        rest &= ~inside
     parts[0] = parts[0] | rest
     return parts
+
+
+def _cut(piece: BaseGeometry, lines: Sequence[BaseGeometry]) -> list[BaseGeometry]:
+    pieces = [piece]
+    for line in lines:
+        pieces = [part for one in pieces for part in _halves(one, line)]
+    return pieces
 
 
 def _halves(piece: BaseGeometry, line: BaseGeometry) -> list[BaseGeometry]:
@@ -206,19 +248,35 @@ def _merge(task: ObjectTask) -> Resolved:
     for mask, _, _ in named:
         part = mask.window.intersection(around.window)
         whole[part.within(around.window)] |= mask.inside[part.within(mask.window)]
-    if ndimage.label(whole, _SIDES)[1] != 1:
+    if not _all_touch(np.array([around.labels == label for label in np.unique(around.labels[whole])])):
         raise UsageError(f"merge_objects: the objects {list(task.edit.ids)} do not touch each other along an edge.")
     codes = {mask.code for mask, _, _ in named}
-    code = task.edit.class_code if task.edit.class_code is not None else None if len(codes) == 1 else first.code
+    code = task.edit.class_code
+    if code is None:
+        code = task.drawn_code(first.code) if len(codes) == 1 else first.code
+    elif not task.masks.parts_classes:
+        _refuse_uncounted(task)
     labels = np.unique(around.labels[whole]).tolist()
     kept, number = task.kept(around, whole, labels, task.next_number)
     return (*kept, Paint(area=task.area(whole, around.window), code=code, number=number)), number + 1
 
 
+def _all_touch(masks: Bools) -> bool:
+    """Return True if objects, (object, y, x) bool, touch each other along edges, each at least one that others do."""
+    reached = np.zeros(len(masks), np.bool_)
+    reached[0] = True
+    while True:
+        near = ndimage.binary_dilation(masks[reached].any(axis=0), _SIDES)
+        now = reached | (masks & near).any(axis=(1, 2))
+        if (now == reached).all():
+            return bool(now.all())
+        reached = now
+
+
 def _set_class(task: ObjectTask) -> Resolved:
     paints: tuple[Paint, ...] = ()
     number = task.next_number
-    counted = task.edit.class_code in task.finished.object_spec.codes
+    counted = task.edit.class_code in task.masks.codes
     for ident in task.edit.ids:
         mask, around, label = task.masks.named(ident)
         kept, number = task.kept(around, mask.inside, [label], number)
@@ -240,7 +298,7 @@ def _box(mask: Mask) -> Window:
 
 
 def _refuse_uncounted(task: ObjectTask) -> None:
-    codes = task.finished.object_spec.codes
+    codes = task.masks.codes
     if task.edit.class_code not in codes:
         listed = ", ".join(f"{code} ({task.finished.legend.by_code(code).name})" for code in codes)
         raise UsageError(

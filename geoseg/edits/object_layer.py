@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from geoseg.core.layer import OBJECTS
 from geoseg.edits.hand_objects import AllObjects, HandObjects, WithoutHand
-from geoseg.edits.layers import BLOCK_PX, LayerTask, tracing, write_layer
+from geoseg.edits.layers import BLOCK_PX, DrawnLayer, LayerTask, tracing, write_layer
 from geoseg.vector.objects.scene import COLUMNS, BlockRun, SceneObjects
 from geoseg.vector.spec import VectorSpec
 from geoseg.vector.vectorise import vectorise_labels
 
 
-def write_objects(task: LayerTask) -> tuple[int, int]:
+def write_objects(task: LayerTask) -> tuple[int, dict[str, int]]:
     """Find the objects in the edited class raster, put those by hand over them, and write all.
 
     Returns:
-        Number of polygons, and the next free feature id.
+        See ``write_layer``.
     """
     finished, planes = task.finished, task.planes
     spec, nodata = finished.object_spec, finished.legend.nodata
@@ -25,4 +25,4 @@ def write_objects(task: LayerTask) -> tuple[int, int]:
         labels = AllObjects(found, hand, planes)
         how = tracing(finished, OBJECTS, VectorSpec(simplify_m=finished.options["simplify_m"]))
         batches = vectorise_labels(labels, finished.grid.geobox, labels.table, how)
-        return write_layer(task, finished.objects, OBJECTS, batches, COLUMNS)
+        return write_layer(task, DrawnLayer(path=finished.objects, name=OBJECTS, batches=batches, columns=COLUMNS))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -46,12 +46,14 @@ class Surroundings:
     Attributes:
         window: a window that holds whole all regions of classes that are counted and touch the pixels.
         codes: (y, x) class codes.
+        valid: (y, x) pixels that may become part of an object.
         labels: (y, x) number of each object in the window; 0: none.
         found: numbers of the objects that were found in the class raster; those by hand keep their outlines anyway.
     """
 
     window: Window
     codes: U8
+    valid: Bools
     labels: I32
     found: frozenset[int]
 
@@ -76,8 +78,29 @@ class Surroundings:
         return sorted(self.found & set(np.unique(self.labels[reached]).tolist()))
 
 
+class Masks(Protocol):
+    """Objects of a map with its edits, by the ids that its layers have.
+
+    Attributes:
+        codes: classes of objects.
+        parts_classes: True if objects are found in the class raster, so that those beside an edit must be told to keep
+            their outlines, and drawn ones keep the classes of their pixels.
+    """
+
+    codes: tuple[int, ...]
+    parts_classes: bool
+
+    def named(self, ident: int) -> tuple[Mask, Surroundings, int]:
+        """Find an object by its id: its pixels, the objects around it, and its number among them."""
+        ...
+
+    def around(self, core: Window) -> Surroundings:
+        """Find the objects around the pixels of a window."""
+        ...
+
+
 class ObjectMasks:
-    """Objects of a map with its edits, by the ids that the layer of objects has.
+    """Objects that are found in the class raster of a map with its edits, by the ids that the layer of objects has.
 
     Args:
         finished: the map.
@@ -87,6 +110,8 @@ class ObjectMasks:
     def __init__(self, finished: FinishedMap, planes: EditedPlanes) -> None:
         self._finished, self._planes = finished, planes
         self._spec = finished.object_spec
+        self.codes = finished.counted
+        self.parts_classes = True
         self._hand = HandObjects(planes, finished.legend.nodata)
 
     def named(self, ident: int) -> tuple[Mask, Surroundings, int]:
@@ -101,15 +126,15 @@ class ObjectMasks:
         height, width = self._planes.shape
         row, col = divmod(ident, width)
         if not 0 <= row < height:
-            raise self._missing(ident)
+            raise no_object(ident)
         around = self.around(Window(row, row + 1, col, col + 1))
         label = int(around.labels[row - around.window.row_start, col - around.window.col_start])
         if label == 0:
-            raise self._missing(ident)
+            raise no_object(ident)
         mask = around.mask(label)
         last_row, last_col = (int(axis[-1]) for axis in np.nonzero(mask.inside))
         if (last_row + around.window.row_start, last_col + around.window.col_start) != (row, col):
-            raise self._missing(ident)
+            raise no_object(ident)
         return mask, around, label
 
     def around(self, core: Window) -> Surroundings:
@@ -140,12 +165,13 @@ class ObjectMasks:
         first = int(labels.max(initial=0))
         found = frozenset(np.unique(labels[(labels > 0) & (by_hand == 0)]).tolist())
         labels = np.where(by_hand > 0, by_hand + np.int32(first), labels).astype(np.int32)
-        return Surroundings(window=window, codes=codes, labels=labels, found=found)
+        valid = np.asarray(codes != self._finished.legend.nodata)
+        return Surroundings(window=window, codes=codes, valid=valid, labels=labels, found=found)
 
-    def _missing(self, ident: int) -> UsageError:
-        return UsageError(
-            f"there is no object {ident} on the map as it is edited. Look its object_id up in the layer of objects."
-        )
+
+def no_object(ident: int) -> UsageError:
+    """Refuse the id of an object that there is not."""
+    return UsageError(f"there is no object {ident} on the map as it is edited. Look its id up in the layer of objects.")
 
 
 class _Cropped:

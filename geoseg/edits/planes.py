@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -71,7 +71,10 @@ class EditedPlanes(Closing):
         percent = finished.original(confidence) if finished.has(confidence) else None
         self._file = CodeFile(finished.original(classes), percent)
         self.shape = self._file.shape
-        self._nodata = finished.legend.nodata
+        self._nodata, self._anywhere = finished.legend.nodata, finished.paints_anywhere
+        if finished.kind != "classes":
+            paints = of_objects(paints, finished.counted)
+        self._scoreless = finished.legend.background if finished.kind == "instances" else None
         self.paints = tuple(on_grid(finished, paint) for paint in paints)
 
     def read(self, window: Window) -> tuple[U8, U8 | None]:
@@ -83,7 +86,7 @@ class EditedPlanes(Closing):
         """Read codes and confidence, and where they were edited."""
         codes, confidence = self._file.read(window)
         by_hand, number = np.zeros(window.shape, np.bool_), np.zeros(window.shape, np.int32)
-        original = codes
+        original, paintable = codes, self._paintable(codes)
         for one in self.paints:
             part = one.window.intersection(window)
             if not part.pixels:
@@ -91,7 +94,7 @@ class EditedPlanes(Closing):
             if codes is original:
                 codes, confidence = codes.copy(), None if confidence is None else confidence.copy()
             at = part.within(window)
-            inside = one.burnt.read(part) & (original[at] != self._nodata)
+            inside = one.burnt.read(part) & paintable[at]
             number[at][inside] = one.paint.number
             if one.paint.kept:
                 continue
@@ -100,21 +103,45 @@ class EditedPlanes(Closing):
                 continue
             codes[at][inside] = one.paint.code
             if confidence is not None:
-                known = codes[at] != self._nodata
-                confidence[at][inside] = np.where(known, BY_HAND_PERCENT, NO_PERCENT)[inside]
+                unknown = one.paint.code in (self._nodata, self._scoreless)
+                confidence[at][inside] = NO_PERCENT if unknown else BY_HAND_PERCENT
         number[codes == self._nodata] = AUTOMATIC
         return EditedWindow(codes=codes, confidence=confidence, by_hand=by_hand, number=number)
 
+    def paintable(self, window: Window) -> Bools:
+        """Mark the pixels that edits can paint, (y, x) bool."""
+        return self._paintable(self._file.planes(window)[0])
+
     def blocks(self) -> Iterator[Window]:
         """Cut the map into windows, row by row."""
-        height, width = self.shape
-        for top in range(0, height, _BLOCK_PX):
-            for left in range(0, width, _BLOCK_PX):
-                yield Window(top, min(top + _BLOCK_PX, height), left, min(left + _BLOCK_PX, width))
+        return Window.whole(self.shape).split(_BLOCK_PX)
 
     def close(self) -> None:
         """Close the files."""
         self._file.close()
+
+    def _paintable(self, codes: U8) -> Bools:
+        return np.ones(codes.shape, np.bool_) if self._anywhere else np.asarray(codes != self._nodata)
+
+
+def of_objects(paints: Sequence[Paint], counted: Collection[int]) -> tuple[Paint, ...]:
+    """Let every area of a class of objects be one object, and others none; on another map they were otherwise.
+
+    Args:
+        paints: areas that are painted.
+        counted: codes of the classes of objects.
+    """
+    number = max((paint.number for paint in paints), default=AUTOMATIC)
+    found = []
+    for paint in paints:
+        if paint.code is None:
+            continue
+        if paint.code not in counted:
+            found.append(replace(paint, number=AUTOMATIC))
+            continue
+        number += paint.number == AUTOMATIC
+        found.append(paint if paint.number != AUTOMATIC else replace(paint, number=number))
+    return tuple(found)
 
 
 def on_grid(finished: FinishedMap, paint: Paint) -> PixelPaint:

@@ -10,6 +10,7 @@ from typing import Final
 from geoseg.core.layer import SEGMENTS
 from geoseg.edits.finished_map import FinishedMap
 from geoseg.edits.object_edits import resolve_objects
+from geoseg.edits.object_repaint import resolve_object_repaint
 from geoseg.edits.polygon_area import polygon_area
 from geoseg.edits.segment_edits import resolve_segments
 from geoseg.edits.vertex_edits import resolve_vertex
@@ -28,12 +29,8 @@ def resolved(finished: FinishedMap, log: EditLog, edit: Edit) -> EditLog:
     """
     if any(entry.edit.id == edit.id for entry in log.entries):
         raise UsageError(f"the edit {edit.id} was applied already.")
-    stale = finished.uncorrected
-    if stale:
-        raise UsageError(
-            f"{finished.bundle.directory}: has the layer {stale[0]}, which would not follow the edits; such maps cannot"
-            " be corrected yet. Edit the GeoPackage in QGIS."
-        )
+    if finished.refusal is not None:
+        raise UsageError(f"{finished.bundle.directory}: {finished.refusal}")
     code = edit.class_code
     if code is not None and code not in {*finished.legend.codes, finished.legend.nodata}:
         raise UsageError(f"there is no class {code}; the classes are {_classes(finished)}.")
@@ -43,6 +40,8 @@ def resolved(finished: FinishedMap, log: EditLog, edit: Edit) -> EditLog:
 
 
 def _repaint(finished: FinishedMap, log: EditLog, edit: Edit) -> tuple[tuple[Paint, ...], int]:
+    if finished.kind != "classes" and edit.class_code in finished.counted:
+        return resolve_object_repaint(finished, log, edit)
     return (Paint(area=polygon_area(finished, edit), code=edit.class_code),), log.next_number
 
 

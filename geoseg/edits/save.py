@@ -10,6 +10,7 @@ from pathlib import Path
 from geoseg.core.layer import OBJECTS, SEGMENTS
 from geoseg.edits.documents import facts_of, write_documents, write_record
 from geoseg.edits.finished_map import ORIGINAL, FinishedMap
+from geoseg.edits.label_layers import write_label_layers
 from geoseg.edits.layers import LayerTask, write_polygons, write_rasters
 from geoseg.edits.object_layer import write_objects
 from geoseg.edits.planes import EditedPlanes
@@ -71,11 +72,17 @@ def _correct(finished: FinishedMap, log: EditLog, folder: Path) -> EditLog:
 
 
 def _write_vectors(task: LayerTask) -> tuple[dict[str, int], dict[str, int]]:
+    """Write polygons, and the rasters of the numbers of objects; return counts and the next free feature ids."""
     counts, next_fid = dict[str, int](), dict(task.log.next_fid)
+    if task.finished.kind != "classes":
+        counts, written = write_label_layers(task)
+        return counts, next_fid | written
     if task.finished.has(task.finished.bundle.segments):
-        counts[SEGMENTS], next_fid[SEGMENTS] = write_polygons(task)
+        counts[SEGMENTS], written = write_polygons(task)
+        next_fid |= written
     if task.finished.has(task.finished.objects):
-        counts[OBJECTS], next_fid[OBJECTS] = write_objects(task)
+        counts[OBJECTS], written = write_objects(task)
+        next_fid |= written
     return counts, next_fid
 
 
@@ -102,7 +109,7 @@ def _write_log(finished: FinishedMap, log: EditLog, folder: Path) -> None:
 def _rewritten(finished: FinishedMap) -> set[str]:
     """Name the files of the run that a corrected map has anew."""
     bundle = finished.bundle
-    rasters = [bundle.classes, bundle.confidence]
+    rasters = [bundle.classes, bundle.confidence, finished.numbers]
     styles = [path.with_suffix(".qml") for path in rasters] + [Path(f"{path}.aux.xml") for path in rasters]
     vectors = [bundle.segments, finished.objects]
     paths = [*rasters, *styles, *vectors, bundle.preview, bundle.project, bundle.item, bundle.run_record]
@@ -127,7 +134,8 @@ def _refuse_changed(finished: FinishedMap) -> None:
     Raises:
         OutputError: one was changed, is damaged or missing.
     """
-    for path in (finished.bundle.classes, finished.bundle.confidence):
+    bundle = finished.bundle
+    for path in (bundle.classes, bundle.confidence, finished.numbers):
         facts = finished.record["files"].get(path.name)
         if facts is None:
             continue

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Sequence
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -12,18 +13,24 @@ from shapely.geometry.base import BaseGeometry
 from geoseg.core.layer import OBJECTS, SEGMENTS
 from geoseg.core.window import Window
 from geoseg.edits.finished_map import FinishedMap
-from geoseg.edits.object_edits import ObjectTask
-from geoseg.edits.object_masks import ObjectMasks
-from geoseg.edits.planes import EditedPlanes
+from geoseg.edits.object_edits import ObjectTask, object_task
 from geoseg.edits.topology import moved_vertex, nearest_vertex
 from geoseg.errors import UsageError
 from geoseg.io.edits.areas import burn, in_pixels, in_world, outline, window_of
-from geoseg.io.edits.edit import Edit, EditLog, Paint, paints_of
+from geoseg.io.edits.edit import Edit, EditLog, Paint
 from geoseg.io.edits.layer_tables import polygons_near
+from geoseg.io.labels.panoptic_raster import PER_THING, codes_of
 
 Bools = npt.NDArray[np.bool_]
 Resolved = tuple[tuple[Paint, ...], int]
 _NEAR_PX: Final = 3.0
+
+
+class _Pair(NamedTuple):
+    """A polygon before and after its vertex was moved, in columns and rows."""
+
+    before: BaseGeometry
+    after: BaseGeometry
 
 
 def resolve_vertex(finished: FinishedMap, log: EditLog, edit: Edit) -> Resolved:
@@ -34,12 +41,16 @@ def resolve_vertex(finished: FinishedMap, log: EditLog, edit: Edit) -> Resolved:
             are not saved yet.
     """
     assert edit.geometry is not None  # noqa: S101 - Edit checks it
-    path, column = (finished.objects, "object_id") if edit.layer == OBJECTS else (finished.bundle.segments, "fid")
+    panoptic = finished.kind == "panoptic"
+    if edit.layer == OBJECTS and not panoptic:
+        path, layer, column = finished.objects, OBJECTS, "object_id"
+    else:
+        path, layer, column = finished.bundle.segments, SEGMENTS, "segment_id" if panoptic else "fid"
     if not path.exists():
         raise UsageError(f"{edit.kind}: the map has no layer of {edit.layer}.")
     line_px = in_pixels(edit.geometry, finished.grid)
     reach = in_world(shapely.buffer(line_px, _NEAR_PX), finished.grid)
-    near = polygons_near(path, edit.layer, column, reach)
+    near = polygons_near(path, layer, column, reach)
     polygons = [in_pixels(polygon, finished.grid) for _, polygon, _ in near]
     (start, end) = (tuple(point) for point in shapely.get_coordinates(line_px).tolist())
     old = nearest_vertex(polygons, start, _NEAR_PX)
@@ -49,15 +60,19 @@ def resolve_vertex(finished: FinishedMap, log: EditLog, edit: Edit) -> Resolved:
     window = window_of(swept, finished.grid.shape)
     if not window.pixels:
         raise UsageError("move_vertex: no pixel changes sides.")
-    if edit.layer == SEGMENTS:
+    if layer == SEGMENTS and not panoptic:
         return _of_classes(finished, log, window, [(polygons[k], after, near[k][2]) for k, after in moved.items()])
-    return _of_objects(finished, log, edit, {near[k][0]: (polygons[k], after) for k, after in moved.items()})
+    pairs = [(near[k][0], _Pair(before=polygons[k], after=after)) for k, after in moved.items()]
+    objects = {ident: pair for ident, pair in pairs if not panoptic or ident >= PER_THING}
+    stuff = [(codes_of(np.array(ident)), pair) for ident, pair in pairs if ident not in objects]
+    with object_task(finished, log, edit) as task:
+        return _of_objects(task, objects, [(int(code), pair) for code, pair in stuff])
 
 
 def _of_classes(
     finished: FinishedMap, log: EditLog, window: Window, moved: list[tuple[BaseGeometry, BaseGeometry, int]]
 ) -> Resolved:
-    gained, lost = _sides([(before, after) for before, after, _ in moved], window)
+    gained, lost = _sides([_Pair(before=before, after=after) for before, after, _ in moved], window)
     paints = [
         Paint(area=_area(finished, inside, window), code=code)
         for inside, (_, _, code) in zip(gained, moved, strict=True)
@@ -70,41 +85,43 @@ def _of_classes(
     return tuple(paints), log.next_number
 
 
-def _of_objects(
-    finished: FinishedMap, log: EditLog, edit: Edit, moved: dict[int, tuple[BaseGeometry, BaseGeometry]]
-) -> Resolved:
-    with EditedPlanes(finished, paints_of(log.active)) as planes:
-        masks = ObjectMasks(finished, planes)
-        task = ObjectTask(finished=finished, planes=planes, masks=masks, edit=edit, next_number=log.next_number)
-        named = {ident: masks.named(ident) for ident in moved}
-        core = window_of(shapely.union_all([shape for pair in moved.values() for shape in pair]), planes.shape)
-        around = masks.around(core)
-        gained, lost = _sides(list(moved.values()), around.window)
-        inside = {}
-        for ident, more in zip(moved, gained, strict=True):
-            mask = named[ident][0]
-            part = mask.window.intersection(around.window)
-            own = np.zeros(around.window.shape, np.bool_)
-            own[part.within(around.window)] = mask.inside[part.within(mask.window)]
-            others = np.logical_or.reduce([g for g in gained if g is not more] + [lost])
-            inside[ident] = ((own & ~others) | more) & (around.codes != finished.legend.nodata)
-        changed = np.logical_or.reduce([*inside.values(), lost])
-        labels = np.unique(around.labels[changed]).tolist()
-        own_labels = [label for label in labels if any((around.labels[one] == label).any() for one in inside.values())]
-        kept, number = task.kept(around, changed, own_labels, log.next_number)
-        paints = list(kept)
-        first = next(iter(named.values()))[0]
-        if lost.any():
-            paints.append(Paint(area=task.area(lost, around.window), code=task.fill(first)))
-        for ident, pixels in inside.items():
-            code = named[ident][0].code
-            if pixels.any():
-                paints.append(Paint(area=task.area(pixels, around.window), code=code, number=number))
-                number += 1
-        return tuple(paints), number
+def _of_objects(task: ObjectTask, moved: dict[int, _Pair], stuff: list[tuple[int, _Pair]]) -> Resolved:
+    """Move the sides of objects, by id, and of the stuff around them, by its class."""
+    masks, nodata = task.masks, task.finished.legend.nodata
+    named = {ident: masks.named(ident) for ident in moved}
+    pairs = [*moved.values(), *(pair for _, pair in stuff)]
+    core = window_of(shapely.union_all([shape for pair in pairs for shape in pair]), task.planes.shape)
+    around = masks.around(core)
+    gained, lost = _sides(pairs, around.window)
+    inside = {}
+    for ident, more in zip(moved, gained, strict=False):  # stuff comes after the objects
+        mask = named[ident][0]
+        part = mask.window.intersection(around.window)
+        own = np.zeros(around.window.shape, np.bool_)
+        own[part.within(around.window)] = mask.inside[part.within(mask.window)]
+        others = np.logical_or.reduce([g for g in gained if g is not more] + [lost])
+        inside[ident] = ((own & ~others) | more) & around.valid
+    changed = np.logical_or.reduce([*inside.values(), *gained, lost])
+    labels = np.unique(around.labels[changed]).tolist()
+    own_labels = [label for label in labels if any((around.labels[one] == label).any() for one in inside.values())]
+    kept, number = task.kept(around, changed, own_labels, task.next_number)
+    paints = list(kept)
+    if lost.any():
+        fill = nodata if stuff or not named else task.fill(next(iter(named.values()))[0])
+        paints.append(Paint(area=task.area(lost, around.window), code=fill))
+    for (code, _), more in zip(stuff, gained[len(moved) :], strict=True):
+        if more.any():
+            paints.append(Paint(area=task.area(more, around.window), code=code))
+    for ident, pixels in inside.items():
+        if pixels.any():
+            paints.append(Paint(area=task.area(pixels, around.window), code=named[ident][0].code, number=number))
+            number += 1
+    if not paints:
+        raise UsageError("move_vertex: no pixel changes sides.")
+    return tuple(paints), number
 
 
-def _sides(pairs: list[tuple[BaseGeometry, BaseGeometry]], window: Window) -> tuple[list[Bools], Bools]:
+def _sides(pairs: Sequence[_Pair], window: Window) -> tuple[list[Bools], Bools]:
     """Return the pixels that each polygon gains, and those that no polygon has any more."""
     before = [burn(old, window) for old, _ in pairs]
     after = [burn(new, window) for _, new in pairs]

@@ -135,7 +135,7 @@ def start_run(
     _check_disk(plan, work)
     if existing is None:
         shutil.rmtree(work.traces, ignore_errors=True)
-        log = log_to_replay(work.bundle, _grid(scene), model.card.legend, edits)
+        log = log_to_replay(work.bundle, plan, _grid(scene), model.card.legend, edits)
         return replace(started, left=started.store().left(), edits=log)
     started = replace(started, repair=existing, notes=(*started.notes, *existing.notes()))
     return started if _from_rasters(started) else replace(started, left=started.store().left())

@@ -196,6 +196,8 @@ def _described(session: EditSession) -> UntypedDict:
         "pending": len(log.pending),
         "can_undo": bool(log.active),
         "can_redo": any(entry.state == "undone" for entry in log.entries),
+        "objects": session.finished.has_objects,
+        "refused": printable(session.finished.refusal or ""),
         "areas": {"type": "FeatureCollection", "features": pending},
     }
 

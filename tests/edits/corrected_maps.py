@@ -20,7 +20,7 @@ from odc.geo.geobox import GeoBox
 import geoseg
 from geoseg import nn
 from geoseg.cli.main import app
-from geoseg.core.spec import ObjectChoice, PredictSpec
+from geoseg.core.spec import ObjectChoice, PanopticChoice, PredictSpec
 from geoseg.edits import Edit, layers, object_layer, planes
 from geoseg.io.weights.model_file import write_model
 from geoseg.process.command import run_command
@@ -72,6 +72,7 @@ def fixture_of_finished_maps(tmp_path_factory: pytest.TempPathFactory) -> Callab
         "simplified": PredictSpec(min_area_m2=2.0, simplify_m=SIMPLIFY_M),
         "objects": PredictSpec(min_area_m2=1.0, objects=ObjectChoice(classes="1")),
         "rasters": PredictSpec(vector=False, confidence=False),
+        "panoptic": PredictSpec(min_area_m2=1.0, panoptic=PanopticChoice(objects=ObjectChoice(classes="1"))),
     }
 
     def make(kind: str) -> Path:

@@ -83,7 +83,7 @@ class SceneInstances:
         large = sums.pixels[1:] > 0
         if rules.min_area_m2 > 0 and large.any():
             area = np.zeros(len(large))
-            area[large] = ellipses_of(_taken(sums, np.flatnonzero(large) + 1), geobox).area_m2
+            area[large] = ellipses_of(sums.take(np.flatnonzero(large) + 1), geobox).area_m2
             large &= area >= rules.min_area_m2 * (1 - 1e-9)
         if not large.all():  # pixels that better but smaller objects had taken go back to those below them
             joined, layer = joined.keep(large), layer[large]
@@ -191,7 +191,7 @@ class SceneInstances:
     def _table(self, joined: JoinedObjects, sums: PixelSums, geobox: GeoBox) -> LabelTable:
         columns = np.zeros(len(joined) + 1, COLUMNS)
         if len(joined):
-            shape = ellipses_of(_taken(sums, np.arange(1, len(joined) + 1)), geobox)
+            shape = ellipses_of(sums.take(np.arange(1, len(joined) + 1)), geobox)
             columns["object_id"][1:] = self._unique(sums.last[1:])
             columns["score"][1:] = joined.score / SCORE_UNIT
             columns["touches_edge"][1:] = sums.cut[1:]
@@ -241,7 +241,3 @@ class LayerOfInstances:
         """Read labels and scores in percent, both (y, x)."""
         labels = self._objects.labels(window, self._layer)
         return labels, self._objects.percent(labels)
-
-
-def _taken(sums: PixelSums, labels: npt.NDArray[np.intp] | I64) -> PixelSums:
-    return PixelSums(sums.pixels[labels], sums.last[labels], sums.moments[labels], sums.cut[labels])

@@ -43,6 +43,10 @@ class PixelSums(NamedTuple):
             np.zeros(labels, np.bool_),
         )
 
+    def take(self, labels: npt.NDArray[np.intp] | I64) -> PixelSums:
+        """Return the sums of some labels."""
+        return PixelSums(self.pixels[labels], self.last[labels], self.moments[labels], self.cut[labels])
+
 
 def add_pixels(sums: PixelSums, labels: I32, window: Window, valid: Bools, scene_width: int) -> None:
     """Add the pixels of a window.

@@ -46,9 +46,19 @@ def reading_layer(path: Path) -> Iterator[sqlite3.Connection]:
     Raises:
         OutputError: the file, or what is read in the context, is damaged.
     """
+    with naming_damage(path), read_only(path) as db:
+        yield db
+
+
+@contextmanager
+def naming_damage(path: Path) -> Iterator[None]:
+    """Let errors over what was read from a layer name its file.
+
+    Raises:
+        OutputError: what was read is damaged.
+    """
     try:
-        with read_only(path) as db:
-            yield db
+        yield
     except (sqlite3.Error, LookupError, TypeError, ValueError, shapely.errors.ShapelyError) as error:
         if isinstance(error, GeosegError):
             raise

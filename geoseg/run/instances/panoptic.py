@@ -12,13 +12,13 @@ from geoseg.core.legend import Legend
 from geoseg.core.segments import Segments
 from geoseg.core.types.json_value import UntypedMapping
 from geoseg.core.window import Window
+from geoseg.inference.objects.polygons import one_each
 from geoseg.inference.panoptic.scene import COLUMNS, ScenePanoptic
 from geoseg.inference.tasks.panoptic_layers import map_legend
 from geoseg.io.labels.panoptic_raster import class_tags
 from geoseg.io.polygons.geopackage import write_segments
 from geoseg.io.polygons.vector_schema import VectorSchema
 from geoseg.io.raster.cog import write_value_cog
-from geoseg.run.instances.polygons import one_each
 from geoseg.run.layer_writers import LayerJob
 from geoseg.run.lineage import about_layers
 from geoseg.vector.spec import VectorSpec

@@ -4,26 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from geoseg.core.class_choice import chosen_codes
-from geoseg.core.ground import gsd_m
 from geoseg.core.layer import RasterLayer
 from geoseg.core.segments import Segments
 from geoseg.core.spec import InstanceChoice
 from geoseg.core.types.json_value import JsonObject
+from geoseg.inference.objects.polygons import one_each, regular_layer
 from geoseg.inference.objects.scene import COLUMNS, SceneInstances
 from geoseg.io.polygons.derived_layer import DerivedLayer
 from geoseg.io.polygons.geopackage import write_segments
 from geoseg.io.polygons.vector_schema import VectorSchema
 from geoseg.io.raster.cog import write_value_cog
-from geoseg.run.instances.polygons import EachPart, as_multi, one_each
 from geoseg.run.layer_writers import LayerJob
 from geoseg.run.lineage import about_layers
-from geoseg.vector.regularise import RegulariseSpec, regulariser
 from geoseg.vector.spec import VectorSpec
 from geoseg.vector.vectorise import Tracing, vectorise_labels
-
-_LEAST_M, _PIXELS = 0.5, 2
-"""Tolerance of right angles: metres, or pixels where these are larger, so that no stairs of pixels stay."""
 
 
 def write_ids(layer: LayerJob) -> JsonObject:
@@ -61,9 +55,4 @@ def _regular(layer: LayerJob, found: SceneInstances) -> DerivedLayer | None:
     choice = layer.job.plan.spec.instances or InstanceChoice()
     if choice.regularise is None or found.layers > 1:
         return None
-    codes = chosen_codes("--regularise", choice.regularise, layer.job.model.card.legend)
-    tolerance_m = max(_LEAST_M, _PIXELS * max(gsd_m(layer.grid.geobox)))
-    run = regulariser(RegulariseSpec(codes=codes, tolerance_m=tolerance_m), layer.grid.crs_wkt)
-    return DerivedLayer(
-        codes=codes, make=lambda kept: as_multi(run(EachPart(kept))), name=f"{layer.layer.name}_regular"
-    )
+    return regular_layer(layer.layer.name, choice.regularise, layer.grid, layer.job.model.card.legend)

@@ -82,7 +82,9 @@ export class Edits {
   }
 
   get objectId() {
-    return this.chosen?.layer === "objects" ? (this.chosen.attributes.object_id ?? null) : null;
+    const known = this.chosen?.attributes;
+    if (this.chosen?.layer === "objects") return known.object_id ?? null;
+    return known?.kind === "thing" ? (known.segment_id ?? null) : null; // of a panoptic map
   }
 
   get chosenId() {
@@ -239,12 +241,11 @@ export class Edits {
     const line = this.corners.length === 2 ? [{ type: "Feature", properties: {}, geometry: { type: "LineString", coordinates: this.corners } }] : [];
     const drawn = this.outline ? [{ type: "Feature", properties: {}, geometry: this.outline }] : [];
     if (this.state.facts) this.panes.a.showDraft({ ...NOTHING, features: [...drawn, ...line, ...points] }, this.answer.areas);
-    const objects = this.state.facts?.polygons.some((entry) => entry.id === "objects");
     const b = this.buttons;
     const area = this.outline && !this.line;
     b.clear.disabled = !this.outline && !this.collected.length;
     b.paint.disabled = !area;
-    b.add.disabled = !area || !objects;
+    b.add.disabled = !area || !this.answer.objects;
     b.reshape.disabled = !area || this.objectId === null;
     b.split.disabled = !this.line || this.objectId === null;
     b.move.disabled = this.line?.length !== 2;
@@ -257,9 +258,9 @@ export class Edits {
     b.undo.disabled = !this.answer.can_undo;
     b.redo.disabled = !this.answer.can_redo;
     b.save.disabled = !this.answer.pending;
-    if (this.busy) for (const button of Object.values(b)) button.disabled = true;
+    if (this.busy || this.answer.refused) for (const button of Object.values(b)) button.disabled = true;
     this.count.textContent = this.saving ? "Saving…" : this.answer.pending ? `${this.answer.pending} not saved` : "All is saved.";
-    this.help.textContent = {
+    this.help.textContent = this.answer.refused ? `This map cannot be corrected: ${this.answer.refused}` : {
       area: "Click the corners of an area. Esc takes the last one back.",
       line: "Draw a line across the chosen object to split it, or from a vertex to its new place. Esc takes the last point back.",
       clicks: "Click on an object; Shift or the right button on what is not of it.",

@@ -9,7 +9,16 @@ import numpy as np
 import numpy.typing as npt
 import shapely
 
+from geoseg.core.class_choice import chosen_codes
+from geoseg.core.ground import gsd_m
+from geoseg.core.legend import Legend
 from geoseg.core.segments import Segments
+from geoseg.io.polygons.derived_layer import DerivedLayer
+from geoseg.io.publish.grid import LayerGrid
+from geoseg.vector.regularise import RegulariseSpec, regulariser
+
+_LEAST_M, _PIXELS = 0.5, 2
+"""Tolerance of right angles: metres, or pixels where these are larger, so that no stairs of pixels stay."""
 
 
 def one_each(batches: Iterable[Segments], pixels: dict[int, int], *, column: str = "object_id") -> Iterator[Segments]:
@@ -65,6 +74,24 @@ def as_multi(batches: Iterable[Segments]) -> Iterator[Segments]:
     """Make multipolygons of one part each."""
     for batch in batches:
         yield replace(batch, geometry=np.array([_multi(one) for one in batch.geometry], object))
+
+
+def regular_layer(layer: str, classes: str, grid: LayerGrid, legend: Legend) -> DerivedLayer:
+    """Define the layer of objects with right angles.
+
+    Args:
+        layer: name of the layer of objects.
+        classes: classes that get right angles, names or codes with commas between them.
+        grid: the scene's grid.
+        legend: of the map.
+
+    Raises:
+        UsageError: there is no such class.
+    """
+    codes = chosen_codes("--regularise", classes, legend)
+    tolerance_m = max(_LEAST_M, _PIXELS * max(gsd_m(grid.geobox)))
+    run = regulariser(RegulariseSpec(codes=codes, tolerance_m=tolerance_m), grid.crs_wkt)
+    return DerivedLayer(codes=codes, make=lambda kept: as_multi(run(EachPart(kept))), name=f"{layer}_regular")
 
 
 def _multi(polygon: shapely.Polygon) -> shapely.MultiPolygon:
