@@ -18,6 +18,7 @@ from geoseg.cli.arguments.opening import (
     AssumeCrs,
     MaxMpx,
     Nodata,
+    Subdataset,
     VrtRoot,
     opening_options,
 )
@@ -137,6 +138,7 @@ def predict(
     alpha: Alpha = "auto",
     nodata: Nodata = None,
     assets: Assets = None,
+    subdataset: Subdataset = None,
     allow_vrt: AllowVrt = False,
     vrt_root: VrtRoot = None,
     allow_remote: AllowRemote = False,
@@ -211,6 +213,7 @@ def predict(
         alpha=alpha,
         nodata=nodata,
         assets=assets,
+        subdataset=subdataset,
         allow_vrt=allow_vrt,
         vrt_root=vrt_root,
         allow_remote=allow_remote,

@@ -54,11 +54,13 @@ class Source:
         uri: path or address.
         sha256: digest of its content, hexadecimal; empty if not computed.
         acquired: acquisition time of the imagery, with time zone; None if unknown.
+        subdataset: of a file that holds several rasters, the one that was read; None otherwise.
     """
 
     uri: str
     sha256: str = ""
     acquired: datetime | None = None
+    subdataset: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -255,6 +257,8 @@ def _derived_from(bundle: Bundle, source: Source) -> UntypedDict:
         path = os.path.relpath(local_name(source.uri), bundle.directory)
         target = href(path if path.startswith("../") else f"./{path}")
     link = {"rel": "derived_from", "href": target, "title": "The scene"}
+    if source.subdataset is not None:
+        link["geoseg:subdataset"] = source.subdataset
     return link | ({"file:checksum": SHA256_PREFIX + source.sha256} if source.sha256 else {})
 
 

@@ -66,6 +66,7 @@ class Scene(Closing):
         options: options it was opened with.
         stem: a safe folder name for its outputs.
         driver: GDAL's short name, or ``STAC``.
+        subdataset: name of the subdataset that was chosen, or None.
         geobox: the grid; for a scene with ground control points only, the affine fitted to them.
         gcps: rasterio GroundControlPoints, empty unless they are the only georeference.
         gcps_crs: their rasterio CRS, or None.
@@ -91,6 +92,7 @@ class Scene(Closing):
         self.uri = uri
         self.options = options
         self.driver = opened.driver
+        self.subdataset = opened.subdataset
         self.stem = _stem(uri if opened.title is None else opened.title, whole=opened.title is not None)
         self._parts = opened.parts
         if options.ignore_nodata:
@@ -205,6 +207,7 @@ class Scene(Closing):
         name = "none" if crs is None else f"EPSG:{crs.to_epsg()}" if crs.to_epsg() else str(crs)[:80]
         sides = " x ".join(f"{side:.4g}" for side in gsd_m(self.geobox))
         rows = [
+            *([] if self.subdataset is None else [("subdataset", self.subdataset)]),
             ("size", f"{height} x {width} px (rows x columns), {self.dtype}, {self.driver}"),
             ("CRS", name),
             ("pixel on the ground", f"{sides} m"),

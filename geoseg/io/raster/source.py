@@ -51,6 +51,9 @@ class RasterFile:
         documents: for a VRT, the clean documents opened in its place.
         names: band names from outside the file (a STAC item); empty or None if unknown.
         multihash: checksum that a STAC item tells of the file; empty: none.
+        address: name that GDAL opens in place of the path: a subdataset of the file, or a file inside a zip; empty: the
+            path.
+        title: what the address names, the description of its band if it has one; empty: unknown.
     """
 
     path: Path | None
@@ -58,6 +61,8 @@ class RasterFile:
     documents: VrtDocuments | None = None
     names: tuple[str | None, ...] = ()
     multihash: str = ""
+    address: str = ""
+    title: str = ""
 
 
 class Source:
@@ -91,7 +96,7 @@ class Source:
             self.grid: Georeference = georeference(
                 uri,
                 self.dataset,
-                file.path,
+                None if file.address else file.path,
                 options.assume_crs,
                 unplaced=options.unplaced,
                 assume_gsd_m=options.assume_gsd_m,
@@ -159,8 +164,9 @@ class Source:
     def _page_notes(self) -> tuple[str, ...]:
         """Note that a TIFF holds several images, of which only the first is read."""
         pages = len(self.dataset.subdatasets) if self.dataset.driver == "GTiff" else 0
-        cure = "gdal_translate GTIFF_DIR:2:IN OUT.tif writes the second as a file"
-        return (f"it holds {pages} images and the first is read; {cure}",) if pages > 1 else ()
+        return (
+            (f"it holds {pages} images and the first is read; pass --subdataset 2 for the second",) if pages > 1 else ()
+        )
 
     def _doubtful_alpha(self) -> tuple[str, ...]:
         """Sample the middle of an alpha band and note if it looks like data: real alpha is mostly 0 or full."""
@@ -355,6 +361,8 @@ def _opened(uri: str, file: RasterFile) -> tuple[Any, tuple[str, ...], tuple[str
         The dataset, its local files, notes, and the band metadata of a sidecar that GDAL did not read.
     """
     path, driver, documents = file.path, file.driver, file.documents
+    if file.address:
+        return _inside(uri, file)
     mask = _mask_file(uri, path)
     if documents is not None:
         if mask:
@@ -378,6 +386,16 @@ def _opened(uri: str, file: RasterFile) -> tuple[Any, tuple[str, ...], tuple[str
     with gdal_settings(sidecars=True):
         dataset = _rasterio_open(uri, path, driver)
     return dataset, (*files, *map(str, beside)), (f"georeferenced with {names}",), {}
+
+
+def _inside(uri: str, file: RasterFile) -> tuple[Any, tuple[str, ...], tuple[str, ...], Mapping[int, BandFacts]]:
+    """Open a subdataset, or a file inside a zip; see ``_opened``."""
+    dataset = _rasterio_open(uri, file.address, file.driver)
+    if file.path is not None and {Path(name).resolve() for name in dataset.files} - {file.path.resolve()}:
+        dataset.close()
+        raise SceneError(uri, "its subdataset is made of other files.", "Give these.")
+    own = {1: BandFacts(description=file.title)} if file.title and dataset.count == 1 else {}
+    return dataset, () if file.path is None else (str(file.path),), (), own
 
 
 def _said_notes(sidecar: Path | None, said: Mapping[int, BandFacts]) -> tuple[str, ...]:
