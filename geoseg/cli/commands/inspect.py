@@ -47,6 +47,7 @@ def inspect(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Show grid, bands and nodata of a scene, and how each model would read it."""
+    from geoseg.core.window import Window
     from geoseg.io.raster.scene import Scene
     from geoseg.io.raster.scene_parts import subdatasets_of
     from geoseg.models.bundled import BUNDLED
@@ -76,6 +77,10 @@ def inspect(
     with Scene(scene, opening) as opened:
         facts = _facts(opened) | ({} if opened.subdataset is None else {"subdataset": opened.subdataset})
         facts |= listing if found else {}
+        if opened.service is not None:
+            facts["service"] = opened.service
+            row, col = (int(side) // 2 for side in opened.geobox.shape)
+            opened.read(Window(row, row + 1, col, col + 1))  # so that a server that does not answer is told here
         cards = [open_package(name).card for name in ([model] if model else list(BUNDLED))]
         facts["models"] = [_matched(opened, card) for card in cards]
     if as_json:
@@ -86,12 +91,13 @@ def inspect(
 
 def _facts(scene: Scene) -> dict[str, object]:
     from geoseg.core.ground import gsd_m
+    from geoseg.io.publish.stac_item import without_secrets
 
     height, width = (int(n) for n in scene.geobox.shape)
     crs = scene.geobox.crs
     epsg = crs.to_epsg() if crs else None
     return {
-        "scene": scene.uri,
+        "scene": without_secrets(scene.uri) if scene.remote else scene.uri,
         "driver": scene.driver,
         "height_px": height,
         "width_px": width,
@@ -176,6 +182,8 @@ def _show(facts: UntypedDict) -> None:
     if "subdataset" in facts:
         print(f"  read from subdataset {printable(facts['subdataset'])}")
     _show_subdatasets(facts)
+    if "service" in facts:
+        print(f"  service: {printable(', '.join(f'{name} {value}' for name, value in facts['service'].items()))}")
     for note in facts["notes"]:
         print(f"  note: {printable(note)}")
     for entry in facts["models"]:

@@ -98,6 +98,8 @@ class EditsSource(FileSourceModel):
         if "subdataset" in record["scene"]:
             cause = f"was made from subdataset {record['scene']['subdataset']} of {record['scene']['uri']}"
             raise UsageError(f"{self.name}: its map {cause}. Write that as a GeoTIFF, and name it as image.")
+        if "service" in record["scene"]:
+            raise UsageError(f"{self.name}: its map was made from a service. Write the imagery as a GeoTIFF.")
         return Path(str(record["scene"]["uri"]))
 
     def _refuse_unsaved(self, path: Path) -> None:

@@ -45,7 +45,7 @@ _SUFFIXES = {
     "JPEG": (".jpg", ".jpeg"),
 }
 _TITLES = {"GTiff": "GeoTIFF", "JP2OpenJPEG": "JPEG 2000", "PNG": "PNG", "JPEG": "JPEG"}
-_REMOTE = re.compile(r"^(?:[a-zA-Z][a-zA-Z0-9+.-]+://|/vsi)")
+_REMOTE = re.compile(r"^(?:(?:(?:xyz|wms|wmts):)?[a-zA-Z][a-zA-Z0-9+.-]+://|/vsi)")
 _API_ITEM = re.compile(r"/collections/[^/]+/items/[^/]+$")
 _LOST_SLASH = re.compile(r"^((?:https?|ftp|s3|gs|az|abfs):)/(?!/)", re.IGNORECASE)
 _SUBDATASET = re.compile(r"^[A-Za-z][A-Za-z0-9_]{2,}:")
@@ -224,6 +224,8 @@ def gdal_settings(
         # Internal first: GDAL's default lets a stray .aux.xml move a GeoTIFF.
         GDAL_GEOREF_SOURCES="INTERNAL,PAM,WORLDFILE" if sidecars else "INTERNAL",
         GDAL_VRT_ENABLE_PYTHON="NO",
+        # its other way of reading whole images does not see that one is cut short
+        GDAL_PNG_WHOLE_IMAGE_OPTIM="NO",
         GDAL_HTTP_MAX_RETRY="3",
         GDAL_HTTP_RETRY_DELAY="1",
         GDAL_HTTP_TIMEOUT="60",

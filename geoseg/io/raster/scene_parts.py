@@ -9,6 +9,7 @@ from urllib.error import URLError
 
 from rasterio.errors import CRSError
 
+from geoseg.core.types.json_value import JsonDict
 from geoseg.errors import SceneError, UsageError
 from geoseg.io.containers.safe_product import SafeProduct, find_product
 from geoseg.io.containers.subdatasets import (
@@ -22,9 +23,12 @@ from geoseg.io.files.drivers import driver_of, is_remote, local_path, remote_dri
 from geoseg.io.files.http import ask
 from geoseg.io.raster.bands import named
 from geoseg.io.raster.open_options import OpenOptions
-from geoseg.io.raster.source import RasterFile, Source
+from geoseg.io.raster.raster_file import RasterFile
+from geoseg.io.raster.source import Source
 from geoseg.io.raster.stac_source import Asset, AssetBand, item_assets, read_item
 from geoseg.io.raster.vrt import clean_vrt
+from geoseg.io.services.address import service_kind
+from geoseg.io.services.service_source import ServiceSource, refuse_options
 
 _ITEM_BYTES = 16 * 2**20
 
@@ -44,7 +48,7 @@ class Part:
         offset: see scale.
     """
 
-    source: Source
+    source: Source | ServiceSource
     index: int
     colour: str
     name: str | None
@@ -65,6 +69,7 @@ class Opened:
         title: the STAC item's id, or None.
         hint: text that may name the satellite: the item's platform, the file's metadata.
         subdataset: name of the subdataset that was read, or None.
+        service: what is read of a tile or map service; None for files.
     """
 
     driver: str
@@ -73,6 +78,7 @@ class Opened:
     title: str | None = None
     hint: str = ""
     subdataset: str | None = None
+    service: JsonDict | None = None
 
 
 def open_parts(uri: str, options: OpenOptions) -> Opened:
@@ -88,6 +94,8 @@ def open_parts(uri: str, options: OpenOptions) -> Opened:
     if is_remote(uri):
         if not options.allow_remote:
             raise UsageError(f"{uri}: remote scenes are not read by default. Pass --allow-remote.")
+        if service_kind(uri) is not None:
+            return _open_service(uri, options)
         driver, path = remote_driver(uri), None
     else:
         product = find_product(uri)
@@ -135,6 +143,13 @@ def subdatasets_of(uri: str) -> tuple[Subdataset, ...]:
 def _refuse_assets(uri: str, options: OpenOptions) -> None:
     if options.assets:
         raise UsageError(f"{uri}: not a STAC item, so it has no assets to choose from. Leave out --assets.")
+
+
+def _open_service(uri: str, options: OpenOptions) -> Opened:
+    refuse_options(uri, options)
+    source = ServiceSource(uri, options)
+    facts = source.facts_of_service
+    return Opened(driver=str(facts["kind"]).upper(), parts=_parts(source, ()), title=source.title, service=facts)
 
 
 def _open_subdataset(uri: str, path: Path, driver: str, options: OpenOptions) -> Opened:
@@ -198,7 +213,7 @@ def _open_source(uri: str, file: RasterFile, options: OpenOptions) -> Source:
         raise
 
 
-def _parts(source: Source, overrides: Sequence[AssetBand]) -> tuple[Part, ...]:
+def _parts(source: Source | ServiceSource, overrides: Sequence[AssetBand]) -> tuple[Part, ...]:
     parts = []
     whole = len(overrides) == len(source.facts)  # of all bands of the file, or of its data bands
     for position, index in enumerate(source.indexes):

@@ -6,7 +6,6 @@ import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +27,8 @@ from geoseg.io.files.gdal_name import gdal_name
 from geoseg.io.raster.bands import alpha_bands
 from geoseg.io.raster.georeference import Georeference, georeference, is_complete, sidecars
 from geoseg.io.raster.open_options import OpenOptions
+from geoseg.io.raster.raster_file import RasterFile
 from geoseg.io.raster.sidecar import BandFacts, read_sidecar
-from geoseg.io.raster.vrt import VrtDocuments
 
 _MAX_NOTES, _NOTE_CHARACTERS = 20, 300
 _SATELLITE_TAGS = (
@@ -37,32 +36,8 @@ _SATELLITE_TAGS = (
     *("spacecraft", "spacecraft_id", "spacecraft_name", "product_uri"),
 )
 _LOOK_PX, _LOOK_BYTES, _SHARE_OF_AN_IMAGE = 256, 32 * 2**20, 0.25
-_JPEG_DAMAGE = re.compile(r"Premature end of JPEG|Corrupt JPEG data: (?![1-9] extraneous bytes)")
+JPEG_DAMAGE = re.compile(r"Premature end of JPEG|Corrupt JPEG data: (?![1-9] extraneous bytes)")
 """Warnings of libjpeg, after which pixels are made up; a few bytes too many are skipped and harm nothing."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RasterFile:
-    """A raster file to be opened by GDAL.
-
-    Attributes:
-        path: the local file; None for a remote one.
-        driver: GDAL's name of the only driver that may open it.
-        documents: for a VRT, the clean documents opened in its place.
-        names: band names from outside the file (a STAC item); empty or None if unknown.
-        multihash: checksum that a STAC item tells of the file; empty: none.
-        address: name that GDAL opens in place of the path: a subdataset of the file, or a file inside a zip; empty: the
-            path.
-        title: what the address names, the description of its band if it has one; empty: unknown.
-    """
-
-    path: Path | None
-    driver: str
-    documents: VrtDocuments | None = None
-    names: tuple[str | None, ...] = ()
-    multihash: str = ""
-    address: str = ""
-    title: str = ""
 
 
 class Source:
@@ -290,7 +265,7 @@ class Source:
 
     def _listen_for_damage(self, messages: Sequence[str]) -> None:
         """Keep the first warning that pixels of this file were made up."""
-        lost = next(filter(_JPEG_DAMAGE.search, messages), None)
+        lost = next(filter(JPEG_DAMAGE.search, messages), None)
         if lost is not None and self._jpeg_damage is None:
             self._jpeg_damage = lost.partition(":")[2] or lost
 
