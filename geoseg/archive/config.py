@@ -36,6 +36,7 @@ class Opening(_Config):
         vrt_root: folder that holds all sources of a VRT; default: the VRT's own.
         allow_remote: read https:// and s3:// addresses; without it no request is ever sent.
         assets: of STAC items, the assets to read, by key or common name; none: all data assets.
+        subdataset: of files that hold several rasters, the one to read, by name, number or description.
         max_mpx: largest scene taken, million pixels.
     """
 
@@ -47,12 +48,13 @@ class Opening(_Config):
     vrt_root: Path | None = None
     allow_remote: bool = False
     assets: tuple[str, ...] = ()
+    subdataset: Annotated[str, Field(pattern=r"[^\s/]")] | None = None
     max_mpx: Annotated[float, Field(gt=0)] = 40_000.0
 
     def pixel_options(self) -> JsonDict:
         """Options that can change a layer. Options added later are left out while unset, so that digests stay equal."""
         always = self.model_dump(mode="json", include={"assume_crs", "assume_gsd_m", "assets"})
-        return always | self.model_dump(mode="json", include={"alpha", "nodata"}, exclude_defaults=True)
+        return always | self.model_dump(mode="json", include={"alpha", "nodata", "subdataset"}, exclude_defaults=True)
 
     def options(self) -> OpenOptions:
         """The same options as ``OpenOptions``."""
@@ -65,6 +67,7 @@ class Opening(_Config):
             vrt_root=None if self.vrt_root is None else str(self.vrt_root),
             allow_remote=self.allow_remote,
             assets=self.assets,
+            subdataset=self.subdataset,
             max_pixels=int(self.max_mpx * 1e6),
         )
 

@@ -107,7 +107,10 @@ class Neighbourhood:
     def __init__(self, out: Path, opening: OpenOptions, reach_px: int) -> None:
         self._path = out / ".geoseg" / "grids.json"
         self._opening = opening
-        self._options = sha256_of_json([opening.assume_crs, opening.alpha, str(opening.nodata), list(opening.assets)])
+        self._options = sha256_of_json(
+            [opening.assume_crs, opening.alpha, str(opening.nodata), list(opening.assets)]
+            + ([] if opening.subdataset is None else [opening.subdataset])
+        )
         self._reach_px = reach_px
         self._members: dict[str, _Member] = {}
         self._families: dict[str, _Family] = {}

@@ -16,6 +16,7 @@ _INSTEAD = {
     "--allow-vrt": "Make a GeoTIFF of it: gdal_translate IN.vrt OUT.tif.",
     "--assets": "Give the files themselves.",
     "--block-px": "Set a smaller block_px.",
+    "--subdataset": "Write one as a file: gdal_translate SUBDATASET OUT.tif.",
     "--out": "Choose another output folder.",
     "--overwrite": "Move it away, or choose another output folder.",
     "--assume-crs": "Give it one: rio edit-info --crs EPSG:code FILE.",

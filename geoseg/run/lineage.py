@@ -7,14 +7,16 @@ from pathlib import PurePosixPath
 import geoseg
 from geoseg.io.files.gdal_name import escaped
 from geoseg.io.publish.about import About
-from geoseg.io.publish.stac_item import without_secrets
+from geoseg.io.publish.stac_item import public_name, without_secrets
 from geoseg.run.plan import Job
 
 
 def about_layers(job: Job) -> About:
     """Describe the layers of a run; the text depends on neither time nor folder."""
     card, spec = job.model.card, job.plan.spec
-    scene = escaped(PurePosixPath(without_secrets(job.scene.uri)).name) or "the scene"
+    uri = job.scene.uri
+    name = PurePosixPath(without_secrets(uri)).name if job.scene.service is None else public_name(uri)
+    scene = escaped(name) or "the scene"
     names = ", ".join(card.legend.names)
     how = [f"at {sum(job.plan.read.scene_gsd_m) / 2:.3g} m a pixel", f"tiles of {job.plan.tiling.tile_px} px"]
     if spec.tta != "none":

@@ -308,6 +308,7 @@ def identity(scene: Scene, model_digest: str, plan: RunPlan) -> UntypedDict:
         "alpha": scene.options.alpha,
         "nodata": str(scene.options.nodata),
         "assume_gsd_m": scene.options.assume_gsd_m,
+        "subdataset": scene.subdataset,
     }
     given = {name: value for name, value in given.items() if value not in {"auto", "None", None}}
     if plan.around is not None and plan.around.pieces:

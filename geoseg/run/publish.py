@@ -78,7 +78,9 @@ def publish(job: Job, store: BlockSource, facts: RunStats, reporter: Reporter) -
     shown = map_legend(plan.schema, plan.spec, legend)
     write_project(bundle, plan.schema, about=about_layers(job), grid=grid, legend=shown, imagery=imagery)
     versions = {"geoseg": geoseg.__version__, "runtime": model.info.version, "python": platform.python_version()}
-    source = Source(uri=scene.uri, sha256=facts.identity["pixels"]["scene"])
+    source = Source(
+        uri=scene.uri, sha256=facts.identity["pixels"]["scene"], subdataset=scene.subdataset, service=scene.service
+    )
     processed = Run(finished=datetime.now(UTC), software=versions, facts=_model_facts(model))
     write_item(bundle, plan.schema, grid=grid, card=model.card, source=source, run=processed)
     clock.lap("publish_s")
@@ -145,7 +147,12 @@ def _picture(scene: Scene, plan: RunPlan, bundle: Bundle, model: Model) -> Image
 
 
 def _imagery_uri(scene: Scene) -> str | None:
-    """Return the address QGIS opens for the scene: the file, or a STAC item's only image; None if it has several."""
+    """Return the address QGIS opens for the scene: the file, or a STAC item's only image; None if it has several.
+
+    None for a subdataset too, whose file's own path would show another image, and for a service.
+    """
+    if scene.subdataset is not None or scene.service is not None:
+        return None
     images = [scene.uri] if scene.driver != "STAC" else [file for file in scene.files if not file.endswith(".json")]
     return images[0] if len(images) == 1 and is_utf8(images[0]) else None  # Qt opens no other names
 
@@ -169,6 +176,8 @@ def _record(scene: Scene, model: Model, plan: RunPlan, facts: RunStats) -> Untyp
         "started": facts.started.isoformat(timespec="seconds"),
         "scene": {
             "uri": without_secrets(scene.uri),
+            **({} if scene.subdataset is None else {"subdataset": scene.subdataset}),
+            **({} if scene.service is None else {"service": scene.service}),
             "sha256": facts.identity["pixels"]["scene"],
             "height_px": rows,
             "width_px": cols,

@@ -14,6 +14,9 @@ import re
 import unicodedata
 from pathlib import PurePosixPath
 
+from geoseg.io.publish.stac_item import public_name
+from geoseg.io.services.address import service_kind
+
 _JOIN = "--"
 _SUFFIX = ".tif"
 _PLAIN = re.compile(r"[\w.,()+@=-]+")
@@ -57,8 +60,11 @@ def name_of_item(collection: str | None, item: str) -> str:
 
 
 def name_of_address(uri: str) -> str:
-    """Name a scene that lies outside the archive's own folder: its file's name and a digest of its address."""
-    stem = PurePosixPath(uri.partition("?")[0]).stem
+    """Name a scene that lies outside the archive's own folder: its file's name and a digest of its address.
+
+    A scene of a service has the name of its server.
+    """
+    stem = public_name(uri) if service_kind(uri) is not None else PurePosixPath(uri.partition("?")[0]).stem
     return _digested(stem, uri)
 
 

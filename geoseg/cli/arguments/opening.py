@@ -21,6 +21,13 @@ Nodata = Annotated[
     float | None, typer.Option(help="One more value that means no measurement, in all bands, e.g. 255; may be nan.")
 ]
 Assets = Annotated[str | None, typer.Option(help="Assets of a STAC item, by key or common name, e.g. red,green,nir.")]
+Subdataset = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="Of a file that holds several rasters, the one to read, by name or number; inspect lists them.",
+    ),
+]
 AllowVrt = Annotated[bool, typer.Option("--allow-vrt", help="Read .vrt files.")]
 VrtRoot = Annotated[
     str | None, typer.Option(metavar="FOLDER", help="Folder that holds all sources of a VRT; default: the VRT's own.")
@@ -35,6 +42,7 @@ def opening_options(
     alpha: choices.Alpha,
     nodata: float | None,
     assets: str | None,
+    subdataset: str | None,
     allow_vrt: bool,
     vrt_root: str | None,
     allow_remote: bool,
@@ -52,6 +60,7 @@ def opening_options(
         alpha=alpha,
         nodata=nodata,
         assets=_asset_names(assets),
+        subdataset=subdataset,
         allow_vrt=allow_vrt,
         vrt_root=vrt_root,
         allow_remote=allow_remote,

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from geoseg.errors import UsageError
+from geoseg.io.containers.safe_product import is_product_folder
 
 SUFFIXES = frozenset({".tif", ".tiff", ".jp2", ".png", ".jpg", ".jpeg", ".vrt"})
 """Suffixes of the files taken from a folder; other files can be named directly."""
@@ -25,7 +26,9 @@ def expand(sources: Sequence[str], *, allow_vrt: bool = False) -> list[str]:
         if not source:  # an unset variable of the shell; as a path it would mean the whole current folder
             raise UsageError("a scene's name is empty. Give a file, a folder or a pattern.")
         path = Path(source)
-        if _is_dir(path):
+        if is_product_folder(path):
+            scenes.append(source)
+        elif _is_dir(path):
             try:
                 inside = sorted(p for p in path.iterdir() if _is_scene(p, allow_vrt=allow_vrt))
             except OSError as error:

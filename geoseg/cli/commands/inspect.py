@@ -17,6 +17,7 @@ from geoseg.cli.arguments.opening import (
     AssumeCrs,
     MaxMpx,
     Nodata,
+    Subdataset,
     VrtRoot,
     opening_options,
 )
@@ -38,6 +39,7 @@ def inspect(
     alpha: Alpha = "auto",
     nodata: Nodata = None,
     assets: Assets = None,
+    subdataset: Subdataset = None,
     allow_vrt: AllowVrt = False,
     vrt_root: VrtRoot = None,
     allow_remote: AllowRemote = False,
@@ -45,7 +47,9 @@ def inspect(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Show grid, bands and nodata of a scene, and how each model would read it."""
+    from geoseg.core.window import Window
     from geoseg.io.raster.scene import Scene
+    from geoseg.io.raster.scene_parts import subdatasets_of
     from geoseg.models.bundled import BUNDLED
     from geoseg.models.packages import open_package
 
@@ -54,13 +58,29 @@ def inspect(
         alpha=alpha,
         nodata=nodata,
         assets=assets,
+        subdataset=subdataset,
         allow_vrt=allow_vrt,
         vrt_root=vrt_root,
         allow_remote=allow_remote,
         max_mpx=max_mpx,
     )
+    found = subdatasets_of(scene)
+    listing = {"subdatasets": [{"number": n.number, "name": n.name, "description": n.description} for n in found]}
+    if subdataset is None and len(found) > 1 and found[0].driver != "GTiff":  # of a TIFF the first image is read
+        if as_json:
+            print(json.dumps({"scene": scene} | listing))
+            return
+        print(printable(scene))
+        _show_subdatasets(listing)
+        print("Pass --subdataset with a name or number to read one.")
+        return
     with Scene(scene, opening) as opened:
-        facts = _facts(opened)
+        facts = _facts(opened) | ({} if opened.subdataset is None else {"subdataset": opened.subdataset})
+        facts |= listing if found else {}
+        if opened.service is not None:
+            facts["service"] = opened.service
+            row, col = (int(side) // 2 for side in opened.geobox.shape)
+            opened.read(Window(row, row + 1, col, col + 1))  # so that a server that does not answer is told here
         cards = [open_package(name).card for name in ([model] if model else list(BUNDLED))]
         facts["models"] = [_matched(opened, card) for card in cards]
     if as_json:
@@ -71,12 +91,13 @@ def inspect(
 
 def _facts(scene: Scene) -> dict[str, object]:
     from geoseg.core.ground import gsd_m
+    from geoseg.io.publish.stac_item import without_secrets
 
     height, width = (int(n) for n in scene.geobox.shape)
     crs = scene.geobox.crs
     epsg = crs.to_epsg() if crs else None
     return {
-        "scene": scene.uri,
+        "scene": without_secrets(scene.uri) if scene.remote else scene.uri,
         "driver": scene.driver,
         "height_px": height,
         "width_px": width,
@@ -98,6 +119,11 @@ def _facts(scene: Scene) -> dict[str, object]:
         "alpha_bands": list(scene.alphas),
         "notes": list(scene.notes),
     }
+
+
+def _show_subdatasets(facts: UntypedDict) -> None:
+    for one in facts.get("subdatasets", ()):
+        print(f"  subdataset {one['number']}: {printable(one['name'])} ({printable(one['description'])})")
 
 
 def _matched(scene: Scene, card: ModelCard) -> JsonDict:
@@ -153,6 +179,11 @@ def _show(facts: UntypedDict) -> None:
         print(f"  band {band['index']}: {band['name']}{words} ({band['dtype']}{scaled})")
     for index in facts["alpha_bands"]:
         print(f"  band {index}: alpha, pixels where it is 0 have no value (--alpha no reads it as data)")
+    if "subdataset" in facts:
+        print(f"  read from subdataset {printable(facts['subdataset'])}")
+    _show_subdatasets(facts)
+    if "service" in facts:
+        print(f"  service: {printable(', '.join(f'{name} {value}' for name, value in facts['service'].items()))}")
     for note in facts["notes"]:
         print(f"  note: {printable(note)}")
     for entry in facts["models"]:

@@ -18,6 +18,7 @@ from geoseg.cli.arguments.opening import (
     AssumeCrs,
     MaxMpx,
     Nodata,
+    Subdataset,
     VrtRoot,
     opening_options,
 )
@@ -137,6 +138,7 @@ def predict(
     alpha: Alpha = "auto",
     nodata: Nodata = None,
     assets: Assets = None,
+    subdataset: Subdataset = None,
     allow_vrt: AllowVrt = False,
     vrt_root: VrtRoot = None,
     allow_remote: AllowRemote = False,
@@ -168,7 +170,9 @@ def predict(
     from geoseg.cli.arguments.sources import expand, output_names
     from geoseg.core.spec import PanopticChoice, PredictSpec
     from geoseg.io.files.checksums import read_checksums
+    from geoseg.io.files.drivers import is_remote
     from geoseg.io.files.targets import check_folder
+    from geoseg.io.publish.stac_item import without_secrets
     from geoseg.io.raster.scene import Scene
     from geoseg.models.model import ModelSource
     from geoseg.run.open_executor import ExecutorChoice, open_executor
@@ -211,6 +215,7 @@ def predict(
         alpha=alpha,
         nodata=nodata,
         assets=assets,
+        subdataset=subdataset,
         allow_vrt=allow_vrt,
         vrt_root=vrt_root,
         allow_remote=allow_remote,
@@ -246,7 +251,7 @@ def predict(
             except Exception as error:  # one scene's failure, even by a bug of ours, must not stop the others
                 if len(uris) == 1:
                     raise
-                results.append({"scene": uri, **failure(error)})
+                results.append({"scene": without_secrets(uri) if is_remote(uri) else uri, **failure(error)})
     failed = [result for result in results if "error" in result]
     if as_json:
         print(json.dumps(results[0] if len(uris) == 1 else {"scenes": results}))
@@ -298,6 +303,7 @@ class _Ready:
 
 def _one(ready: _Ready, scene: Scene, name: str | None) -> dict[str, object]:
     from geoseg.cli.output.progress import JsonLines, reporter
+    from geoseg.io.publish.stac_item import without_secrets
     from geoseg.run.predict import predict as run
     from geoseg.run.report import Silence
 
@@ -312,7 +318,7 @@ def _one(ready: _Ready, scene: Scene, name: str | None) -> dict[str, object]:
             layers = call(reporter=report)
         _tell(scene, layers)
     return {
-        "scene": scene.uri,
+        "scene": without_secrets(scene.uri) if scene.remote else scene.uri,
         "output": str(layers.bundle.directory),
         "fresh": layers.fresh,
         "segments": layers.record["segments"],

@@ -14,6 +14,7 @@ from geoseg.cli.arguments.opening import (
     AssumeCrs,
     MaxMpx,
     Nodata,
+    Subdataset,
     VrtRoot,
     opening_options,
 )
@@ -39,6 +40,7 @@ def view(
     alpha: Alpha = "auto",
     nodata: Nodata = None,
     assets: Assets = None,
+    subdataset: Subdataset = None,
     allow_vrt: AllowVrt = False,
     vrt_root: VrtRoot = None,
     allow_remote: AllowRemote = False,
@@ -55,6 +57,7 @@ def view(
         alpha=alpha,
         nodata=nodata,
         assets=assets,
+        subdataset=subdataset,
         allow_vrt=allow_vrt,
         vrt_root=vrt_root,
         allow_remote=allow_remote,

@@ -93,7 +93,14 @@ class EditsSource(FileSourceModel):
         return parts
 
     def _image(self, folder: Path, record: dict[str, Any]) -> Path:
-        return Path(str(record["scene"]["uri"])) if self.image is None else folder / self.folder / self.image
+        if self.image is not None:
+            return folder / self.folder / self.image
+        if "subdataset" in record["scene"]:
+            cause = f"was made from subdataset {record['scene']['subdataset']} of {record['scene']['uri']}"
+            raise UsageError(f"{self.name}: its map {cause}. Write that as a GeoTIFF, and name it as image.")
+        if "service" in record["scene"]:
+            raise UsageError(f"{self.name}: its map was made from a service. Write the imagery as a GeoTIFF.")
+        return Path(str(record["scene"]["uri"]))
 
     def _refuse_unsaved(self, path: Path) -> None:
         """Refuse a map without edits, or with edits that its layers do not show.

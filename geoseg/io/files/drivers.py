@@ -17,6 +17,7 @@ READ_CACHE_BYTES = 256 * 2**20
 option of that name would be read only once per process), and GDAL drops blocks beyond it at once."""
 
 READABLE = "GeoTIFF, JPEG 2000, PNG or JPEG with a world file, VRT, or STAC item"
+"""Formats of scenes here and at addresses; a local one may also be netCDF, HDF5 or a Sentinel-2 product."""
 
 _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"II*\x00", "GTiff"),
@@ -44,7 +45,7 @@ _SUFFIXES = {
     "JPEG": (".jpg", ".jpeg"),
 }
 _TITLES = {"GTiff": "GeoTIFF", "JP2OpenJPEG": "JPEG 2000", "PNG": "PNG", "JPEG": "JPEG"}
-_REMOTE = re.compile(r"^(?:[a-zA-Z][a-zA-Z0-9+.-]+://|/vsi)")
+_REMOTE = re.compile(r"^(?:(?:(?:xyz|wms|wmts):)?[a-zA-Z][a-zA-Z0-9+.-]+://|/vsi)")
 _API_ITEM = re.compile(r"/collections/[^/]+/items/[^/]+$")
 _LOST_SLASH = re.compile(r"^((?:https?|ftp|s3|gs|az|abfs):)/(?!/)", re.IGNORECASE)
 _SUBDATASET = re.compile(r"^[A-Za-z][A-Za-z0-9_]{2,}:")
@@ -124,7 +125,9 @@ def local_path(uri: str) -> Path:
             if is_address(text):
                 raise UsageError(f"{whole_address(text)}: remote files are not read here. Download it first.")
             if _SUBDATASET.match(text):
-                raise UsageError(f"{uri}: GDAL subdataset names are not read. Give the file itself.")
+                raise UsageError(
+                    f"{uri}: GDAL subdataset names are not read. Give the file itself, and --subdataset NAME."
+                )
             raise SceneError(uri, "there is no such file.", "Check the path.")
         if path.is_dir():
             raise SceneError(uri, "this is a directory, not one scene.", "Give a file in it.")
@@ -149,12 +152,18 @@ def driver_of(uri: str, path: Path) -> str:
     """
     driver, kind = sniff(first_bytes(uri, path))
     suffix = path.suffix.lower()
-    expected = next((name for name, suffixes in _SUFFIXES.items() if suffix in suffixes), None)
+    expected = driver_of_suffix(path)
     if expected is not None and driver != expected:
         raise SceneError(uri, f"not a {_TITLES[expected]} (found: {kind}).", "Download or export it again.")
     if driver is None or (driver == "VRT" and suffix != ".vrt"):
         raise SceneError(uri, f"not a raster that can be read (found: {kind}).", f"Give a {READABLE}.")
     return driver
+
+
+def driver_of_suffix(path: Path) -> str | None:
+    """Return the driver of the image format that a file's suffix names; None for any other suffix."""
+    suffix = path.suffix.lower()
+    return next((name for name, suffixes in _SUFFIXES.items() if suffix in suffixes), None)
 
 
 def first_bytes(uri: str, path: Path) -> bytes:
@@ -215,6 +224,8 @@ def gdal_settings(
         # Internal first: GDAL's default lets a stray .aux.xml move a GeoTIFF.
         GDAL_GEOREF_SOURCES="INTERNAL,PAM,WORLDFILE" if sidecars else "INTERNAL",
         GDAL_VRT_ENABLE_PYTHON="NO",
+        # its other way of reading whole images does not see that one is cut short
+        GDAL_PNG_WHOLE_IMAGE_OPTIM="NO",
         GDAL_HTTP_MAX_RETRY="3",
         GDAL_HTTP_RETRY_DELAY="1",
         GDAL_HTTP_TIMEOUT="60",

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 from http.client import HTTPMessage, HTTPResponse
 from typing import IO
 from urllib.error import HTTPError
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 _THIS_HOST = ("localhost", "127.", "0.", "169.254.", "[::1]", "[fe80", "metadata.")
@@ -14,6 +15,20 @@ _THIS_HOST = ("localhost", "127.", "0.", "169.254.", "[::1]", "[fe80", "metadata
 def is_this_host(address: str) -> bool:
     """Return True if an address is of this machine or its local network, which remote catalogues must not use."""
     return urlsplit(address).netloc.rpartition("@")[2].lower().startswith(_THIS_HOST)
+
+
+def request_with_login(address: str) -> Request:
+    """Make a request; a user and password in the address become its header.
+
+    Args:
+        address: http(s) address.
+    """
+    parts = urlsplit(address)
+    login, _, host = parts.netloc.rpartition("@")
+    headers = {"User-Agent": "geoseg"}
+    if login:
+        headers["Authorization"] = f"Basic {base64.b64encode(unquote(login).encode()).decode()}"
+    return Request(parts._replace(netloc=host).geturl(), headers=headers)  # noqa: S310 - callers give http and https
 
 
 def ask(question: str | Request, *, timeout_s: float) -> HTTPResponse:

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import shutil
 from http.client import HTTPException
 from pathlib import Path
 from typing import BinaryIO, cast
 from urllib.error import HTTPError
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote
 from urllib.request import Request
 
 from geoseg.core.text import without_logins
 from geoseg.errors import OutputError, ResourceError, SceneError, UsageError
 from geoseg.io.files.drivers import is_remote, local_name
-from geoseg.io.files.http import ask
+from geoseg.io.files.http import ask, request_with_login
 from geoseg.io.files.input_file import open_input, read_input
 from geoseg.io.files.targets import make_folder
 from geoseg.io.files.writing import whole_file
@@ -175,9 +174,4 @@ class Place:
             raise SceneError(self.name_of(file), f"it cannot be read ({error}).", "Try again.") from error
 
     def _request(self, file: str) -> Request:
-        parts = urlsplit(f"{self.address}/{quote(file)}")
-        login, _, host = parts.netloc.rpartition("@")
-        headers = {"User-Agent": "geoseg"}
-        if login:
-            headers["Authorization"] = f"Basic {base64.b64encode(unquote(login).encode()).decode()}"
-        return Request(parts._replace(netloc=host).geturl(), headers=headers)  # noqa: S310 - http and https only
+        return request_with_login(f"{self.address}/{quote(file)}")

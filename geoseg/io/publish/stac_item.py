@@ -27,6 +27,7 @@ from geoseg.io.publish.bundle import Bundle
 from geoseg.io.publish.classification import classification
 from geoseg.io.publish.grid import LayerGrid, footprint
 from geoseg.io.publish.layer_kinds import kind_of
+from geoseg.io.services.address import service_kind
 
 STAC_VERSION = "1.1.0"
 CATALOGUE_FILE, COLLECTION_FILE, COLLECTION_ID = "catalog.json", "collection.json", "scenes"
@@ -54,11 +55,15 @@ class Source:
         uri: path or address.
         sha256: digest of its content, hexadecimal; empty if not computed.
         acquired: acquisition time of the imagery, with time zone; None if unknown.
+        subdataset: of a file that holds several rasters, the one that was read; None otherwise.
+        service: what was read of a tile or map service; None for files.
     """
 
     uri: str
     sha256: str = ""
     acquired: datetime | None = None
+    subdataset: str | None = None
+    service: JsonDict | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,6 +144,9 @@ def without_secrets(uri: str) -> str:
     """Remove user, password and query (which may hold signatures) from an address; a path is unchanged."""
     if uri.startswith("/vsicurl/"):
         return "/vsicurl/" + without_secrets(uri.removeprefix("/vsicurl/"))
+    kind = service_kind(uri)
+    if kind is not None:
+        return f"{kind}:{without_secrets(uri.removeprefix(f'{kind}:'))}"
     if not re.match(r"[a-z][a-z0-9+.-]+://", uri, re.IGNORECASE):
         return uri
     try:
@@ -153,7 +161,7 @@ def without_secrets(uri: str) -> str:
 def _properties(grid: LayerGrid, card: ModelCard, source: Source, run: Run) -> UntypedDict:
     finished = moment(run.finished)
     properties: dict[str, object] = {
-        "title": _name(source.uri),
+        "title": public_name(source.uri),
         "datetime": finished if source.acquired is None else moment(source.acquired),
         "created": finished,
         "updated": finished,
@@ -173,8 +181,11 @@ def _properties(grid: LayerGrid, card: ModelCard, source: Source, run: Run) -> U
     return {key: value for key, value in properties.items() if value is not None or key == "proj:code"}
 
 
-def _name(uri: str) -> str:
-    """Return the name of the scene's file as text."""
+def public_name(uri: str) -> str:
+    """Return the name of the scene's file as text; of a service, its server."""
+    kind = service_kind(uri)
+    if kind is not None:
+        return urlsplit(uri.removeprefix(f"{kind}:")).hostname or kind
     name = without_secrets(uri).rstrip("/").rpartition("/")[2]
     return name.encode(errors="surrogateescape").decode(errors="replace")
 
@@ -251,10 +262,15 @@ def _model_output(card: ModelCard) -> UntypedDict:
 def _derived_from(bundle: Bundle, source: Source) -> UntypedDict:
     if is_remote(source.uri):
         target = without_secrets(source.uri.removeprefix("/vsicurl/"))
+        target = target.removeprefix(f"{service_kind(target)}:").replace("{", "%7B").replace("}", "%7D")
     else:
         path = os.path.relpath(local_name(source.uri), bundle.directory)
         target = href(path if path.startswith("../") else f"./{path}")
-    link = {"rel": "derived_from", "href": target, "title": "The scene"}
+    link: JsonDict = {"rel": "derived_from", "href": target, "title": "The scene"}
+    if source.subdataset is not None:
+        link["geoseg:subdataset"] = source.subdataset
+    if source.service is not None:
+        link["geoseg:service"] = dict(source.service)
     return link | ({"file:checksum": SHA256_PREFIX + source.sha256} if source.sha256 else {})
 
 

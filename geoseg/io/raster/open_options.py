@@ -35,6 +35,8 @@ class OpenOptions:
         nodata: one more value that means no measurement, in all bands, in addition to the file's own; see
             ``geoseg.io.raster.validity.valid_pixels``.
         assets: of a STAC item, the assets to read, by key or common name, in this order; empty: all data assets.
+        subdataset: of a file that holds several rasters (a netCDF or HDF5 file, a TIFF of several images, a Sentinel-2
+            product), the one to read, by name, number or description; None: the file's only or first one.
         neighbours: addresses of scenes next to it on the same grid, whose pixels are read beyond its edges; where they
             overlap, the first has precedence.
         unplaced: accept a raster without a CRS; its grid then has none either, only pixels.
@@ -53,6 +55,7 @@ class OpenOptions:
     alpha: Alpha = "auto"
     nodata: float | None = None
     assets: tuple[str, ...] = ()
+    subdataset: str | None = None
     neighbours: tuple[str, ...] = ()
     unplaced: bool = False
     palette_codes: bool = False
@@ -66,5 +69,7 @@ class OpenOptions:
             raise UsageError(f"alpha is {self.alpha!r}; it is one of {', '.join(get_args(Alpha))}.")
         if self.nodata is not None and (isinstance(self.nodata, bool) or not isinstance(self.nodata, int | float)):
             raise UsageError(f"nodata is {self.nodata!r}; it is a number.")
+        if self.subdataset is not None and (not isinstance(self.subdataset, str) or not self.subdataset.strip(" /")):
+            raise UsageError(f"subdataset is {self.subdataset!r}; it is a name or a number, as text.")
         if self.vrt_root is not None and not os.path.isdir(self.vrt_root):  # noqa: PTH112 - a name that cannot be one too
             raise UsageError(f"--vrt-root {self.vrt_root[:200]}: there is no such folder.")

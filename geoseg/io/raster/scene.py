@@ -19,6 +19,7 @@ from geoseg.core.closing import Closing
 from geoseg.core.ground import gsd_m
 from geoseg.core.paths import path_text
 from geoseg.core.raster import Raster
+from geoseg.core.text import without_logins
 from geoseg.core.types.arrays import AnyArray, AnyDtype
 from geoseg.core.window import Window
 from geoseg.errors import SceneError, UsageError
@@ -66,6 +67,8 @@ class Scene(Closing):
         options: options it was opened with.
         stem: a safe folder name for its outputs.
         driver: GDAL's short name, or ``STAC``.
+        subdataset: name of the subdataset that was chosen, or None.
+        service: of a tile or map service, what is read of it; None for files.
         geobox: the grid; for a scene with ground control points only, the affine fitted to them.
         gcps: rasterio GroundControlPoints, empty unless they are the only georeference.
         gcps_crs: their rasterio CRS, or None.
@@ -91,6 +94,8 @@ class Scene(Closing):
         self.uri = uri
         self.options = options
         self.driver = opened.driver
+        self.subdataset = opened.subdataset
+        self.service = opened.service
         self.stem = _stem(uri if opened.title is None else opened.title, whole=opened.title is not None)
         self._parts = opened.parts
         if options.ignore_nodata:
@@ -205,13 +210,14 @@ class Scene(Closing):
         name = "none" if crs is None else f"EPSG:{crs.to_epsg()}" if crs.to_epsg() else str(crs)[:80]
         sides = " x ".join(f"{side:.4g}" for side in gsd_m(self.geobox))
         rows = [
+            *([] if self.subdataset is None else [("subdataset", self.subdataset)]),
             ("size", f"{height} x {width} px (rows x columns), {self.dtype}, {self.driver}"),
             ("CRS", name),
             ("pixel on the ground", f"{sides} m"),
             ("bands", ", ".join(f"{band.index} {band.name}" for band in self.bands)),
             ("nodata", str(self.nodata) + (", mask or alpha band" if self.masked else "")),
         ]
-        return html_table(f"Scene {self.uri}", rows)
+        return html_table(f"Scene {without_logins(self.uri)}", rows)
 
     @property
     def extent(self) -> Window:
@@ -237,7 +243,7 @@ class Scene(Closing):
         return tuple((band.index, band.name, band.dtype, band.scale, band.offset) for band in self.bands)
 
     def digest(self) -> str:
-        """Hash the content of all its files with SHA-256; of a remote scene, all its pixels.
+        """Hash the content of all its files with SHA-256; of a remote scene, all pixels; of a service, its grid too.
 
         Raises:
             SceneError: a file cannot be read.
@@ -245,12 +251,15 @@ class Scene(Closing):
         if self.files:
             return digest_files(self.uri, self.files)
         total = hashlib.sha256()
+        if self.service is not None:
+            total.update(repr((tuple(self.geobox.shape), tuple(self.geobox.transform), str(self.geobox.crs))).encode())
         height, width = self.geobox.shape
         for row in range(0, height, 512):
             for col in range(0, width, 2048):
-                total.update(
-                    self.read(Window(row, min(row + 512, height), col, min(col + 2048, width))).values.tobytes()
-                )
+                raster = self.read(Window(row, min(row + 512, height), col, min(col + 2048, width)))
+                total.update(raster.values.tobytes())
+                if self.service is not None:
+                    total.update(raster.valid.tobytes())
         return total.hexdigest()
 
     @property
@@ -283,7 +292,8 @@ class Scene(Closing):
 
     def __repr__(self) -> str:
         names = ", ".join(band.name for band in self.bands)
-        return f"Scene({self.uri!r}, {self.geobox.shape[0]} x {self.geobox.shape[1]} px, {self.dtype}, bands: {names})"
+        size = f"{self.geobox.shape[0]} x {self.geobox.shape[1]} px"
+        return f"Scene({without_logins(self.uri)!r}, {size}, {self.dtype}, bands: {names})"
 
 
 def open_scene(uri: str | os.PathLike[str], **options: Any) -> Scene:

@@ -6,7 +6,6 @@ import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +27,8 @@ from geoseg.io.files.gdal_name import gdal_name
 from geoseg.io.raster.bands import alpha_bands
 from geoseg.io.raster.georeference import Georeference, georeference, is_complete, sidecars
 from geoseg.io.raster.open_options import OpenOptions
+from geoseg.io.raster.raster_file import RasterFile
 from geoseg.io.raster.sidecar import BandFacts, read_sidecar
-from geoseg.io.raster.vrt import VrtDocuments
 
 _MAX_NOTES, _NOTE_CHARACTERS = 20, 300
 _SATELLITE_TAGS = (
@@ -37,27 +36,8 @@ _SATELLITE_TAGS = (
     *("spacecraft", "spacecraft_id", "spacecraft_name", "product_uri"),
 )
 _LOOK_PX, _LOOK_BYTES, _SHARE_OF_AN_IMAGE = 256, 32 * 2**20, 0.25
-_JPEG_DAMAGE = re.compile(r"Premature end of JPEG|Corrupt JPEG data: (?![1-9] extraneous bytes)")
+JPEG_DAMAGE = re.compile(r"Premature end of JPEG|Corrupt JPEG data: (?![1-9] extraneous bytes)")
 """Warnings of libjpeg, after which pixels are made up; a few bytes too many are skipped and harm nothing."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RasterFile:
-    """A raster file to be opened by GDAL.
-
-    Attributes:
-        path: the local file; None for a remote one.
-        driver: GDAL's name of the only driver that may open it.
-        documents: for a VRT, the clean documents opened in its place.
-        names: band names from outside the file (a STAC item); empty or None if unknown.
-        multihash: checksum that a STAC item tells of the file; empty: none.
-    """
-
-    path: Path | None
-    driver: str
-    documents: VrtDocuments | None = None
-    names: tuple[str | None, ...] = ()
-    multihash: str = ""
 
 
 class Source:
@@ -91,7 +71,7 @@ class Source:
             self.grid: Georeference = georeference(
                 uri,
                 self.dataset,
-                file.path,
+                None if file.address else file.path,
                 options.assume_crs,
                 unplaced=options.unplaced,
                 assume_gsd_m=options.assume_gsd_m,
@@ -159,8 +139,9 @@ class Source:
     def _page_notes(self) -> tuple[str, ...]:
         """Note that a TIFF holds several images, of which only the first is read."""
         pages = len(self.dataset.subdatasets) if self.dataset.driver == "GTiff" else 0
-        cure = "gdal_translate GTIFF_DIR:2:IN OUT.tif writes the second as a file"
-        return (f"it holds {pages} images and the first is read; {cure}",) if pages > 1 else ()
+        return (
+            (f"it holds {pages} images and the first is read; pass --subdataset 2 for the second",) if pages > 1 else ()
+        )
 
     def _doubtful_alpha(self) -> tuple[str, ...]:
         """Sample the middle of an alpha band and note if it looks like data: real alpha is mostly 0 or full."""
@@ -284,7 +265,7 @@ class Source:
 
     def _listen_for_damage(self, messages: Sequence[str]) -> None:
         """Keep the first warning that pixels of this file were made up."""
-        lost = next(filter(_JPEG_DAMAGE.search, messages), None)
+        lost = next(filter(JPEG_DAMAGE.search, messages), None)
         if lost is not None and self._jpeg_damage is None:
             self._jpeg_damage = lost.partition(":")[2] or lost
 
@@ -355,6 +336,8 @@ def _opened(uri: str, file: RasterFile) -> tuple[Any, tuple[str, ...], tuple[str
         The dataset, its local files, notes, and the band metadata of a sidecar that GDAL did not read.
     """
     path, driver, documents = file.path, file.driver, file.documents
+    if file.address:
+        return _inside(uri, file)
     mask = _mask_file(uri, path)
     if documents is not None:
         if mask:
@@ -378,6 +361,16 @@ def _opened(uri: str, file: RasterFile) -> tuple[Any, tuple[str, ...], tuple[str
     with gdal_settings(sidecars=True):
         dataset = _rasterio_open(uri, path, driver)
     return dataset, (*files, *map(str, beside)), (f"georeferenced with {names}",), {}
+
+
+def _inside(uri: str, file: RasterFile) -> tuple[Any, tuple[str, ...], tuple[str, ...], Mapping[int, BandFacts]]:
+    """Open a subdataset, or a file inside a zip; see ``_opened``."""
+    dataset = _rasterio_open(uri, file.address, file.driver)
+    if file.path is not None and {Path(name).resolve() for name in dataset.files} - {file.path.resolve()}:
+        dataset.close()
+        raise SceneError(uri, "its subdataset is made of other files.", "Give these.")
+    own = {1: BandFacts(description=file.title)} if file.title and dataset.count == 1 else {}
+    return dataset, () if file.path is None else (str(file.path),), (), own
 
 
 def _said_notes(sidecar: Path | None, said: Mapping[int, BandFacts]) -> tuple[str, ...]:

@@ -253,6 +253,8 @@ HOSTILE = (
             ("s3://bucket/a.tif", "--allow-remote"),
             ("/vsizip/{folder}/a.zip/a.tif", "--allow-remote"),
             ("GTIFF_DIR:1:a.tif", "subdataset"),
+            ("wmts:{server}/capabilities.xml#bounds=0,0,1,1", "--allow-remote"),
+            ("wms:{server}/wms?layers=a#pixel=1&bounds=0,0,1,1", "--allow-remote"),
         )
     ),
     *(

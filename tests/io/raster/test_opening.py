@@ -16,6 +16,7 @@ from rasterio.enums import ColorInterp
 
 from geoseg.core.window import Window
 from geoseg.errors import GeosegError, SceneError, UsageError
+from geoseg.io.files.gdal_messages import suppress_gdal_messages
 from geoseg.io.raster.scene import Scene, open_scene
 
 # rasterio says that nodata and alpha are both there
@@ -364,3 +365,16 @@ def test_a_grid_lies_on_the_ground_or_is_refused(
     error = refused(path)
     assert isinstance(error, SceneError)
     assert refusal in str(error)
+
+
+def test_a_png_cut_short_is_refused_though_gdal_can_read_it_whole(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    values = (np.indices((64, 64)).sum(axis=0) * 7 % 251).astype(np.uint8)[None].repeat(3, axis=0)
+    profile = {"driver": "PNG", "count": 3, "dtype": "uint8", "height": 64, "width": 64}
+    with suppress_gdal_messages(), rasterio.open(path, "w", **profile) as file:
+        file.write(values)
+    content = path.read_bytes()
+    assert content[-8:-4] == b"IEND"
+    path.write_bytes(content[: len(content) // 2])
+    with open_scene(path, unplaced=True) as scene, pytest.raises(SceneError, match="cannot be decoded"):
+        scene.read(scene.extent)

@@ -1,0 +1,1 @@
+"""Tile and map services (XYZ, WMS, WMTS) as scenes, read by window."""
