@@ -21,7 +21,7 @@ from geoseg.io.files.recorded_file import file_facts
 from geoseg.io.files.writing import is_part, reap_parts, write_json
 from geoseg.io.publish.bundle import Bundle
 from geoseg.io.publish.grid import LayerGrid
-from geoseg.io.publish.preview import write_preview
+from geoseg.io.publish.preview import VIEW_PX, write_preview
 from geoseg.io.publish.stac_item import Run, Source, without_secrets, write_item
 from geoseg.io.qgis.project import Imagery, imagery_source, write_project
 from geoseg.io.raster.code_file import CodeFile
@@ -35,8 +35,6 @@ from geoseg.run.layers import write_layers
 from geoseg.run.lineage import about_layers
 from geoseg.run.plan import Job, RunPlan
 from geoseg.run.report import Reporter
-
-_PREVIEW_PX = 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,7 +126,7 @@ def _picture(scene: Scene, plan: RunPlan, bundle: Bundle, model: Model) -> Image
     names = list(card.band_names)
     rgb = [names.index(name) for name in ("red", "green", "blue") if name in names]
     shown = rgb if len(rgb) == 3 else [min(i, len(names) - 1) for i in range(3)]
-    view = overview(scene, _PREVIEW_PX, [read.bands[i] for i in shown])
+    view = overview(scene, VIEW_PX, [read.bands[i] for i in shown])
     gain = np.array([read.gain[i] for i in shown])[:, None, None]
     bias = np.array([read.bias[i] for i in shown])[:, None, None]
     usable = np.where(view.valid, view.values, view.values.dtype.type(0))  # an infinite value cannot be scaled
