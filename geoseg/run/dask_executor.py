@@ -27,6 +27,7 @@ from geoseg.run.plan import Job
 from geoseg.run.publish import RunStats
 from geoseg.run.report import Reporter
 from geoseg.run.stages import StartedRun, disk_errors, run_paths
+from geoseg.run.worker_use import WorkerUse, added
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -147,9 +148,11 @@ class DaskExecutor:
         left_px = sum(block.window.pixels for block in started.left)
         reporter.stage("predict", rows * cols, rows * cols - left_px)
         began, clock, empty, predicted_px = datetime.now(UTC), time.perf_counter(), 0, 0
+        workers: tuple[WorkerUse, ...] = ()
         for done in self._spread(order, started.left, resources):
             empty += done.empty
             predicted_px += 0 if done.empty else done.block.window.pixels
+            workers = added(workers, done.use)
             reporter.advance(done.block.window.pixels)
         return RunStats(
             started=began,
@@ -157,6 +160,7 @@ class DaskExecutor:
             blocks=started.counts() | {"predicted": len(started.left) - empty, "empty": empty},
             predicted_px=predicted_px,
             identity=started.facts(),
+            workers=workers,
         )
 
     def _there(self, source: ModelSource) -> ModelSource:
@@ -214,11 +218,11 @@ class DaskExecutor:
                 for future in running:
                     block = blocks.pop(future.key)
                     try:
-                        empty = future.result()
+                        done: BlockDone = future.result()
                     except KilledWorker as error:
                         what, deaths = f"{order.uri}: block {block.row},{block.col}", error.allowed_failures + 1
-                        empty = self._alone(what, deaths, on_worker.predict_on_worker, order, block, **arguments)
-                    yield BlockDone(block=block, empty=empty)
+                        done = self._alone(what, deaths, on_worker.predict_on_worker, order, block, **arguments)
+                    yield done
                     for following in hand_out():
                         running.add(following)
             finally:

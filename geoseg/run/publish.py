@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import platform
 import shutil
-import sys
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import numpy as np
-import psutil
 
 import geoseg
 from geoseg.core.types.json_value import JsonDict, JsonObject, UntypedDict
@@ -35,6 +33,7 @@ from geoseg.run.layers import write_layers
 from geoseg.run.lineage import about_layers
 from geoseg.run.plan import Job, RunPlan
 from geoseg.run.report import Reporter
+from geoseg.run.worker_use import WorkerUse, added, own_name, peak_memory_bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +45,7 @@ class RunStats:
     blocks: dict[str, int]
     predicted_px: int
     identity: UntypedDict
+    workers: tuple[WorkerUse, ...] = ()
 
 
 def publish(job: Job, store: BlockSource, facts: RunStats, reporter: Reporter) -> UntypedDict:
@@ -83,6 +83,8 @@ def publish(job: Job, store: BlockSource, facts: RunStats, reporter: Reporter) -
     doubts = _doubts(model, written.facts.get("classes", []))
     for doubt in doubts:
         reporter.note(doubt)
+    peak, spent_s = peak_memory_bytes(), sum(clock.laps.values())
+    wrote = WorkerUse(name=own_name(), scenes=1, layers_s=spent_s, peak_memory_bytes=peak)
     record = _record(scene, model, plan, facts) | {
         "imagery": None if imagery is None else _imagery_facts(imagery, bundle, scene),
         "notes": [*scene.notes, *plan.notes, *doubts],
@@ -92,7 +94,8 @@ def publish(job: Job, store: BlockSource, facts: RunStats, reporter: Reporter) -
         "layers": [layer.name for layer in plan.schema.published],
         "versions": versions,
         "timings": {"predict_s": round(facts.predict_s, 3)} | clock.laps | {"of_layers": written.seconds},
-        "peak_memory_bytes": _peak_memory_bytes(),
+        "peak_memory_bytes": wrote.peak_memory_bytes,
+        "workers": [use.facts() for use in added(facts.workers, wrote)],
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         "files": _files(bundle),
         "identity": facts.identity,
@@ -230,13 +233,3 @@ def _files(bundle: Bundle) -> dict[str, JsonDict]:
     """Describe the files of a bundle; leftovers of partial writes are skipped."""
     reap_parts(bundle.directory)
     return {path.name: file_facts(path) for path in sorted(bundle.directory.iterdir()) if not is_part(path.name)}
-
-
-def _peak_memory_bytes() -> int:
-    """Largest resident memory of this process so far."""
-    if sys.platform == "win32":
-        return int(psutil.Process().memory_info().peak_wset)
-    import resource  # noqa: PLC0415 - of POSIX only
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024

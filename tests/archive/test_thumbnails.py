@@ -99,7 +99,7 @@ def test_each_finished_scene_has_a_small_one_that_is_loaded_when_seen(archive: A
 
 
 def test_its_halves_are_the_imagery_and_the_map(archive: Any) -> None:
-    out, records = archive
+    out, _ = archive
     image, codes = drawn(1)
     page = (out / "report.html").read_text()
     source = page[page.index('href="./b/b_preview.png"><img') :].partition('src="./')[2].partition('"')[0]

@@ -24,6 +24,7 @@ from geoseg.archive.report.web_groups import draw_groups as _groups
 from geoseg.archive.report.web_groups import draw_trend as _trend
 from geoseg.archive.report.web_map import Footprint, View, draw_footprints, draw_map, places, rings_of, slim
 from geoseg.archive.report.web_table import Row, table
+from geoseg.archive.report.workers import draw_workers
 from geoseg.core.legend import Legend
 from geoseg.io.files.writing import write_bytes
 
@@ -154,6 +155,7 @@ def write_web_report(
         _charts(facts, colours),
         _groups(facts, colours),
         _trend(history, colours),
+        draw_workers(facts.workers),
         _causes(facts),
         table(rows, colours, gathering.thumbnails, whole=facts.scenes) if rows else "",
         _FOOTER,

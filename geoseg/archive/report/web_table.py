@@ -61,9 +61,7 @@ class Row:
         return Footprint(rings=self.rings, state=record.state, title=readable(title), anchor=self.anchor)
 
 
-def table(
-    rows: Sequence[Row], colours: Mapping[str, str], thumbnails: Mapping[str, Thumbnail], *, whole: int
-) -> str:
+def table(rows: Sequence[Row], colours: Mapping[str, str], thumbnails: Mapping[str, Thumbnail], *, whole: int) -> str:
     """Draw the table.
 
     Args:
@@ -73,7 +71,8 @@ def table(
         whole: number of scenes; when there are fewer rows, the table says so.
     """
     heads = "".join(
-        f'<th scope="col" class="{kind}"><button type="button">{name}</button></th>' for name, kind in _HEADS
+        f'<th scope="col" class="{kind}"><button type="button">{name}</button></th>'
+        for name, kind in _HEADS
         if thumbnails or name != _PICTURE
     )
     there = {row.record.state for row in rows}
