@@ -77,13 +77,20 @@ class ClusterClass(_Config):
         options: keyword arguments of the class.
         scale: arguments of its ``scale`` (``{jobs: 10}``, ``{n: 4}``); none: as it starts.
         adapt: arguments of its ``adapt`` (``{minimum: 0, maximum: 50}``) instead of ``scale``.
-        timeout_s: how long to wait for the first worker.
+        worker_groups: arguments of its ``add_worker_group``, for each further kind of workers (dask-kubernetes).
+        cpu_workers: further processes on this machine that open scenes and write layers, so that the cluster's
+            workers, which must declare ``GPU``, only run networks.
+        wait_for: Dask resources, such as ``GPU``, that workers must declare before the run begins.
+        timeout_s: how long to wait for the first worker, and for these resources.
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)+$")]
     options: UntypedDict = Field(default_factory=dict)
     scale: UntypedDict = Field(default_factory=dict)
     adapt: UntypedDict = Field(default_factory=dict)
+    worker_groups: tuple[UntypedDict, ...] = ()
+    cpu_workers: Annotated[int, Field(ge=0, le=256)] = 0
+    wait_for: tuple[str, ...] = ()
     timeout_s: Annotated[float, Field(gt=0)] = 600.0
 
 

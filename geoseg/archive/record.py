@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from geoseg.core.types.json_value import UntypedDict
-from geoseg.run.worker_use import WorkerUse
+from geoseg.run.workers.use import WorkerUse
 
 State = Literal["waiting", "running", "done", "failed"]
 

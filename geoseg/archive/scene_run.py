@@ -28,7 +28,7 @@ from geoseg.io.raster.scene import Scene
 from geoseg.models.model import Model, ModelSource
 from geoseg.run.executor import Executor, SceneRequest, State
 from geoseg.run.report import Reporter
-from geoseg.run.worker_use import uses_of
+from geoseg.run.workers.use import uses_of
 
 _NEVER = re.compile(r"\bHTTP (?:error|\w+ code(?: on \S+)? ?:) (?:400|401|403|404|405|410)\b", re.IGNORECASE)
 """Server errors that a retry will not change, as worded by urllib and GDAL; rows have numbers too."""

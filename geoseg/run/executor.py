@@ -30,7 +30,7 @@ from geoseg.models.model import Model, ModelSource, load
 from geoseg.run.plan import Job, RunPlan
 from geoseg.run.report import Reporter
 from geoseg.run.tile_progress import TileProgress
-from geoseg.run.worker_use import WorkerUse, own_name, peak_memory_bytes
+from geoseg.run.workers.use import WorkerUse, own_name, peak_memory_bytes
 from geoseg.runtimes.runtime import Runtime
 
 State = tuple[tuple[str, int, int, int], ...]

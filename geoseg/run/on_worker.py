@@ -28,7 +28,7 @@ from geoseg.run.plan import RunPlan
 from geoseg.run.publish import RunStats
 from geoseg.run.report import Silence
 from geoseg.run.stages import StartedRun, disk_errors, finish_run, plan_of, run_paths, start_run
-from geoseg.run.worker_device import own_index
+from geoseg.run.workers.device import own_index
 from geoseg.runtimes.runtime import RuntimeInfo
 
 if TYPE_CHECKING:

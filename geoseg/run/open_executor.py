@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Protocol
@@ -19,6 +19,9 @@ class ClusterSpec(Protocol):
         options: keyword arguments of the class.
         scale: keyword arguments of its ``scale``; empty: as it starts.
         adapt: keyword arguments of its ``adapt``.
+        worker_groups: keyword arguments of its ``add_worker_group``, for each further kind of workers.
+        cpu_workers: further processes on this machine that open scenes and write layers.
+        wait_for: Dask resources that workers must declare before the run begins.
         timeout_s: longest time to wait for the first worker, seconds.
     """
 
@@ -30,6 +33,12 @@ class ClusterSpec(Protocol):
     def scale(self) -> Mapping[str, object]: ...  # noqa: D102
     @property
     def adapt(self) -> Mapping[str, object]: ...  # noqa: D102
+    @property
+    def worker_groups(self) -> Sequence[Mapping[str, object]]: ...  # noqa: D102
+    @property
+    def cpu_workers(self) -> int: ...  # noqa: D102
+    @property
+    def wait_for(self) -> Sequence[str]: ...  # noqa: D102
     @property
     def timeout_s(self) -> float: ...  # noqa: D102
 

@@ -29,7 +29,7 @@ from geoseg.run.plan import Job
 from geoseg.run.publish import RunStats
 from geoseg.run.report import Reporter
 from geoseg.run.stages import StartedRun, disk_errors, finish_run, make_job, plan_of, run_paths, start_run
-from geoseg.run.worker_use import WorkerUse, added
+from geoseg.run.workers.use import WorkerUse, added
 
 if TYPE_CHECKING:
     from distributed import Client

@@ -33,7 +33,7 @@ from geoseg.run.layers import write_layers
 from geoseg.run.lineage import about_layers
 from geoseg.run.plan import Job, RunPlan
 from geoseg.run.report import Reporter
-from geoseg.run.worker_use import WorkerUse, added, own_name, peak_memory_bytes
+from geoseg.run.workers.use import WorkerUse, added, own_name, peak_memory_bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,7 +21,7 @@ from geoseg.archive.run import run_archive
 from geoseg.core.spec import PredictSpec
 from geoseg.models.model import load_model
 from geoseg.run.predict import predict
-from geoseg.run.worker_use import LOCAL, WorkerUse, added, uses_of
+from geoseg.run.workers.use import LOCAL, WorkerUse, added, uses_of
 
 SPEC = PredictSpec(block_px=128)
 USES = st.builds(

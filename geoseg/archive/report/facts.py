@@ -12,7 +12,7 @@ from typing import Self
 
 from geoseg.archive.record import SceneRecord
 from geoseg.archive.report.groups import Groups
-from geoseg.run.worker_use import WorkerUse
+from geoseg.run.workers.use import WorkerUse
 
 STATES = ("done", "failed", "running", "waiting")
 _MOST_CAUSES = 200

@@ -12,7 +12,7 @@ from geoseg.archive.record import SceneRecord
 from geoseg.core.digest import sha256_of_json
 from geoseg.core.types.json_value import UntypedDict
 from geoseg.io.publish.bundle import Bundle
-from geoseg.run.worker_use import uses_of
+from geoseg.run.workers.use import uses_of
 
 
 def read_records(out: Path) -> Iterator[SceneRecord]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from html import escape
 
 from geoseg.archive.report.formatting import duration, memory, readable
-from geoseg.run.worker_use import WorkerUse, natural_order
+from geoseg.run.workers.use import WorkerUse, natural_order
 
 _HEADS = ("Worker", "Scenes written", "Blocks", "Mpx", "Network", "Mpx/s of network", "Layers", "Peak memory")
 _SHOWN = 100

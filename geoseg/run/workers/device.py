@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from geoseg.run.worker_use import natural_order
+from geoseg.run.workers.use import natural_order
 
 if TYPE_CHECKING:
     from distributed import Worker
