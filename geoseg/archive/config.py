@@ -114,6 +114,8 @@ class ArchiveConfig(_Config):
             one for each GPU, one where there is none. Not with ``scheduler`` or ``cluster``.
         scheduler: address or scheduler file of a Dask cluster that runs already.
         cluster: a Dask cluster to be started.
+        dashboard_port: port of this machine, on loopback, for Dask's dashboard of processes on this machine; default: a
+            free port that is not told.
         neighbours: ``auto``: pixels beyond a scene's edges are read from the scenes of the archive that lie there on
             the same grid, so that maps meet without a seam; ``none``: each scene is segmented by itself.
         redo_neighbours: segment finished scenes again when a neighbour comes, changes or goes; if not, they stay.
@@ -140,6 +142,7 @@ class ArchiveConfig(_Config):
     workers: Annotated[int, Field(ge=0, le=1024)] | None = None
     scheduler: str | None = None
     cluster: ClusterClass | None = None
+    dashboard_port: Annotated[int, Field(ge=1, le=65_535)] | None = None
     neighbours: Neighbours = "auto"
     redo_neighbours: bool = True
     one_layer: Literal["none", "parquet", "pmtiles"] = "none"
@@ -225,6 +228,10 @@ class ArchiveConfig(_Config):
         named = [name for name in ("workers", "scheduler", "cluster") if getattr(self, name) is not None]
         if len(named) > 1:
             raise ValueError(f"{' and '.join(named)}: give one of them")
+        if self.dashboard_port is not None and (self.workers == 0 or named not in ([], ["workers"])):
+            raise ValueError(
+                "dashboard_port: is for workers on this machine, at least 1; a cluster has its own dashboard"
+            )
         return self
 
     def options_digest(self) -> str:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import logging
 import os
 import re
 import signal
+import socket
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -57,7 +59,7 @@ _PLACES = {BLOCK: BLOCKS_AT_ONCE, LAYERS: 1}
 
 
 @contextmanager
-def local_cluster(workers: int) -> Iterator[Client]:
+def local_cluster(workers: int, *, dashboard_port: int | None = None) -> Iterator[Client]:
     """Start a cluster of processes on this machine, reachable from this machine only; stopped at the end.
 
     Each process holds two blocks at a time and has one more thread for the layers of finished scenes. Where there are
@@ -65,11 +67,18 @@ def local_cluster(workers: int) -> Iterator[Client]:
 
     Args:
         workers: number of processes; the CPU threads are divided among their networks.
+        dashboard_port: port on loopback for Dask's dashboard; None: a free one.
+
+    Raises:
+        ResourceError: no processes can be started, or the port is taken.
+        UsageError: no workers, or the packages of the dashboard are missing.
     """
     import distributed  # noqa: PLC0415 - a second, only for those who want a cluster
 
     if workers < 1:
         raise UsageError(f"--workers {workers}: at least 1 is expected.")
+    if dashboard_port is not None:
+        _check_dashboard(dashboard_port)
     check_loopback(f"--workers {workers}", "Leave out --workers.")
     with dask.config.set(_SETTINGS):
         try:
@@ -79,7 +88,7 @@ def local_cluster(workers: int) -> Iterator[Client]:
                     threads_per_worker=BLOCKS_AT_ONCE + 1,
                     processes=True,
                     host="127.0.0.1",
-                    dashboard_address="127.0.0.1:0",
+                    dashboard_address=f"127.0.0.1:{dashboard_port or 0}",
                     silence_logs=logging.CRITICAL,
                     resources=_PLACES | ({GPU: 1} if torch.cuda.device_count() else {}),
                 )
@@ -95,6 +104,26 @@ def local_cluster(workers: int) -> Iterator[Client]:
             except BaseException:
                 _kill_workers(cluster)
                 raise
+
+
+def _check_dashboard(port: int) -> None:
+    """Check that Dask's dashboard can be opened at a port of loopback.
+
+    Raises:
+        UsageError: its packages are missing.
+        ResourceError: the port is taken.
+    """
+    missing = [name for name in ("bokeh", "jinja2") if importlib.util.find_spec(name) is None]
+    if missing:
+        raise UsageError(
+            f"dashboard_port: Dask's dashboard needs {' and '.join(missing)}. Run pip install 'geoseg[dashboard]'."
+        )
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise ResourceError(f"dashboard_port: {port} cannot be used ({error.strerror}). Choose another.") from error
 
 
 def _kill_workers(cluster: Any) -> None:

@@ -51,6 +51,7 @@ class ExecutorChoice:
         processes: processes to start on this machine.
         scheduler: address of a Dask scheduler whose workers predict.
         cluster: a cluster to start.
+        dashboard_port: port for Dask's dashboard of processes on this machine; None: a free one.
 
     Raises:
         UsageError: more than one is given.
@@ -59,6 +60,7 @@ class ExecutorChoice:
     processes: int | None = None
     scheduler: str | None = None
     cluster: ClusterSpec | None = None
+    dashboard_port: int | None = None
 
     def __post_init__(self) -> None:
         if sum(choice is not None for choice in (self.processes, self.scheduler, self.cluster)) > 1:
@@ -90,5 +92,5 @@ def open_executor(choice: ExecutorChoice, *, slot: Slot = nullcontext) -> Iterat
         with cluster.started_cluster(choice.cluster) as client:
             yield cluster.DaskExecutor(client, slot=slot)
     elif choice.processes is not None:
-        with cluster.local_cluster(choice.processes) as client:
+        with cluster.local_cluster(choice.processes, dashboard_port=choice.dashboard_port) as client:
             yield cluster.DaskExecutor(client, threads=cluster.share_of_threads(choice.processes), slot=slot)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import subprocess
 import sys
@@ -18,6 +19,7 @@ import cloudpickle
 import distributed
 import psutil
 import pytest
+import yaml
 from test_worker_device import QUIET, LocalCUDACluster
 
 from geoseg.archive.config import ArchiveConfig, ClusterClass
@@ -155,7 +157,7 @@ def test_polygons_are_traced_by_cpu_workers(mixed: Any) -> None:
     assert names == {"cpu-0"}
 
 
-@pytest.mark.slow_after(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [2, 4])
 def test_workers_of_this_machine_use_as_many_devices(
     count: int, make_archive: Any, monkeypatch: pytest.MonkeyPatch
@@ -291,3 +293,35 @@ def test_a_process_that_cannot_be_started_is_said_so(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(subprocess, "Popen", refused)
     with pytest.raises(ResourceError, match="temporarily unavailable"), cpu_workers("tcp://127.0.0.1:1", 1):
         pass
+
+
+CLUSTERS = {path.stem: cluster for path in EXAMPLES if (cluster := ArchiveConfig.read(path).cluster) is not None}
+
+
+@pytest.mark.parametrize("name", sorted(CLUSTERS))
+def test_examples_of_gpu_clusters_declare_what_they_wait_for(name: str) -> None:
+    """Each worker of the roles that a run waits for is started with that resource."""
+    spec = CLUSTERS[name]
+    text = yaml.safe_dump([spec.options, *spec.worker_groups])
+    own = {"CPU"} if spec.cpu_workers else set()
+    own |= {"GPU"} if spec.name.endswith("LocalCUDACluster") else set()
+    own |= {role for role in ("CPU", "GPU") if f"{role}=" in text}
+    needed = {*spec.wait_for, *(["CPU", "GPU"] if spec.cpu_workers else [])}
+    assert needed <= own
+    if name.startswith("gpus_"):
+        assert needed == {"CPU", "GPU"}
+        assert ArchiveConfig.read(EXAMPLES[0].parent / f"{name}.yaml").device == "cuda"
+
+
+@pytest.mark.parametrize("name", sorted(CLUSTERS))
+def test_examples_of_clusters_fit_the_packages_where_they_are_installed(name: str) -> None:
+    module, _, kind = CLUSTERS[name].name.rpartition(".")
+    package = pytest.importorskip(module, reason="an optional package", exc_type=ImportError)
+    accepted = inspect.signature(getattr(package, kind)).parameters
+    takes_any = any(one.kind is one.VAR_KEYWORD for one in accepted.values())
+    assert takes_any or set(CLUSTERS[name].options) <= set(accepted)
+    if "jobqueue" in module:
+        job = getattr(package, kind).job_cls(scheduler="tcp://10.0.0.1:8786", name="0", **CLUSTERS[name].options)
+        script = job.job_script()
+        for word in ("#SBATCH --gres=gpu:1", "--nthreads 3 ", "--resources GPU=1"):
+            assert (word in script) == (name == "gpus_on_slurm" or word == "#SBATCH --gres=gpu:1"), script
