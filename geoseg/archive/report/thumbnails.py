@@ -86,9 +86,8 @@ def write_thumbnails(out: Path, folder: Path, pictures: Iterable[Picture]) -> di
     """
     made: dict[str, Thumbnail] = {}
     reap_parts(folder)
-    for picture in pictures:
-        if not picture.checksum:
-            picture = _with_checksum(out, picture)  # noqa: PLW2901 - the same picture, better known
+    for known in pictures:
+        picture = known if known.checksum else _with_checksum(out, known)
         if picture is None:
             continue
         path = folder / picture.name

@@ -1,4 +1,4 @@
-"""What each worker did, as a table of the web report and of the short report."""
+"""Table of the work of each worker, for the web report and the short report."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What each worker process did for a scene: blocks, pixels, seconds of network, layers, and its largest memory."""
+"""Work of each worker process on a scene: blocks, pixels, seconds of network, layers, and its largest memory."""
 
 from __future__ import annotations
 

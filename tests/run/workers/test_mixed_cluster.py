@@ -33,7 +33,7 @@ from geoseg.run.workers.processes import cpu_workers
 from geoseg.run.workers.use import own_name
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])  # workers cannot import a test
-EXAMPLES = sorted((Path(__file__).resolve().parents[2] / "configs" / "archives").glob("*.yaml"))
+EXAMPLES = sorted((Path(__file__).resolve().parents[3] / "configs" / "archives").glob("*.yaml"))
 SCENE_TASKS = {"geoseg-start_on_worker", "geoseg-finish_on_worker"}
 NETWORK_TASKS = {"geoseg-describe_on_worker", "geoseg-block"}
 
