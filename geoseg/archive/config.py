@@ -80,13 +80,20 @@ class ClusterClass(_Config):
         options: keyword arguments of the class.
         scale: arguments of its ``scale`` (``{jobs: 10}``, ``{n: 4}``); none: as it starts.
         adapt: arguments of its ``adapt`` (``{minimum: 0, maximum: 50}``) instead of ``scale``.
-        timeout_s: how long to wait for the first worker.
+        worker_groups: arguments of its ``add_worker_group``, for each further kind of workers (dask-kubernetes).
+        cpu_workers: further processes on this machine that open scenes and write layers, so that the cluster's
+            workers, which must declare ``GPU``, only run networks.
+        wait_for: Dask resources, such as ``GPU``, that workers must declare before the run begins.
+        timeout_s: how long to wait for the first worker, and for these resources.
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)+$")]
     options: UntypedDict = Field(default_factory=dict)
     scale: UntypedDict = Field(default_factory=dict)
     adapt: UntypedDict = Field(default_factory=dict)
+    worker_groups: tuple[UntypedDict, ...] = ()
+    cpu_workers: Annotated[int, Field(ge=0, le=256)] = 0
+    wait_for: tuple[str, ...] = ()
     timeout_s: Annotated[float, Field(gt=0)] = 600.0
 
 
@@ -110,6 +117,8 @@ class ArchiveConfig(_Config):
             one for each GPU, one where there is none. Not with ``scheduler`` or ``cluster``.
         scheduler: address or scheduler file of a Dask cluster that runs already.
         cluster: a Dask cluster to be started.
+        dashboard_port: port of this machine, on loopback, for Dask's dashboard of processes on this machine; default: a
+            free port that is not told.
         neighbours: ``auto``: pixels beyond a scene's edges are read from the scenes of the archive that lie there on
             the same grid, so that maps meet without a seam; ``none``: each scene is segmented by itself.
         redo_neighbours: segment finished scenes again when a neighbour comes, changes or goes; if not, they stay.
@@ -136,6 +145,7 @@ class ArchiveConfig(_Config):
     workers: Annotated[int, Field(ge=0, le=1024)] | None = None
     scheduler: str | None = None
     cluster: ClusterClass | None = None
+    dashboard_port: Annotated[int, Field(ge=1, le=65_535)] | None = None
     neighbours: Neighbours = "auto"
     redo_neighbours: bool = True
     one_layer: Literal["none", "parquet", "pmtiles"] = "none"
@@ -221,6 +231,10 @@ class ArchiveConfig(_Config):
         named = [name for name in ("workers", "scheduler", "cluster") if getattr(self, name) is not None]
         if len(named) > 1:
             raise ValueError(f"{' and '.join(named)}: give one of them")
+        if self.dashboard_port is not None and (self.workers == 0 or named not in ([], ["workers"])):
+            raise ValueError(
+                "dashboard_port: is for workers on this machine, at least 1; a cluster has its own dashboard"
+            )
         return self
 
     def options_digest(self) -> str:

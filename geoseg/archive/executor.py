@@ -22,14 +22,15 @@ def archive_executor(config: ArchiveConfig, *, slot: Slot = nullcontext) -> Abst
         slot: context manager held for each scene while its blocks are predicted.
 
     Raises:
-        ResourceError: the scheduler does not respond, or no worker starts.
-        UsageError: the cluster class does not exist or refuses its options.
+        ResourceError: the scheduler does not respond, no worker starts, or the dashboard's port is taken.
+        UsageError: the cluster class does not exist or refuses its options, or the dashboard's packages are missing.
     """
     if config.scheduler is not None or config.cluster is not None:
         return open_executor(ExecutorChoice(scheduler=config.scheduler, cluster=config.cluster), slot=slot)
     if config.workers == 0:
         return open_executor(ExecutorChoice(), slot=slot)
-    return open_executor(ExecutorChoice(processes=config.workers or max(1, torch.cuda.device_count())), slot=slot)
+    processes = config.workers or max(1, torch.cuda.device_count())
+    return open_executor(ExecutorChoice(processes=processes, dashboard_port=config.dashboard_port), slot=slot)
 
 
 def scenes_in_flight(config: ArchiveConfig, workers: Executor) -> int:

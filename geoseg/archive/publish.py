@@ -16,6 +16,8 @@ from geoseg.archive.report.formatting import readable
 from geoseg.archive.report.history import add_to_history
 from geoseg.archive.report.model_items import write_models
 from geoseg.archive.report.summary import markdown_of
+from geoseg.archive.report.thumbnails import FOLDER as THUMBNAILS
+from geoseg.archive.report.thumbnails import Picture, picture_of, write_thumbnails
 from geoseg.archive.report.web_report import ReportData, write_web_report
 from geoseg.archive.report.whole_map import WholeMap
 from geoseg.core.legend import Legend, LegendClass
@@ -37,7 +39,7 @@ INDEX, FOOTPRINTS, PROJECT, REPORT, MARKDOWN = (
 )
 _OWN = re.compile(
     r"items-\d{5}\.json|items/.*\.stac\.json|(classes|confidence|imagery)-.*\.vrt|segments-.*\.gpkg"
-    r"|upright/.*\.vrt|models/.*"
+    r"|upright/.*\.vrt|models/.*|thumbnails/[0-9a-f]{20}\.jpg"
 )
 
 
@@ -111,6 +113,9 @@ def publish_archive(
     project, written = _write_map(out, passing, title)
     written += write_models(out, passing.catalogue.models, model)
     history = add_to_history(out, passing.facts)
+    thumbnails = write_thumbnails(out, out / FOLDER / THUMBNAILS, passing.gathering.pictures())
+    written += [thumbnail.path for thumbnail in thumbnails.values()]
+    passing.gathering.thumbnails = thumbnails
     write_web_report(out / REPORT, passing.facts, passing.gathering, title=title, legend=legend, history=history)
     write_bytes(out / MARKDOWN, markdown_of(passing.facts, title=title, legend=legend).encode())
     passing.catalogue.write(title=title, legend=legend, assets=_assets(project))
@@ -144,24 +149,25 @@ class _Passing:
         """Yield a row of the index for each record."""
         for record in records:
             self.facts.add(record)
-            links = self._take_up(record) if record.state == "done" else {}
-            self.gathering.add(record, links)
+            links, picture = self._take_up(record) if record.state == "done" else ({}, None)
+            self.gathering.add(record, links, picture)
             yield self._row(record) | {kind: _text(path) for kind, path in links.items()}
 
-    def _take_up(self, record: SceneRecord) -> dict[str, str]:
+    def _take_up(self, record: SceneRecord) -> tuple[dict[str, str], Picture | None]:
         """Add a finished scene to map and catalogue; return the paths of its files, empty if they are missing."""
         bundle = _bundle(self._out, record)
         item = None if bundle is None else _item(bundle)
         if bundle is None or item is None:
             if len(self.missing) < 100:
                 self.missing.append(record.name)
-            return {}
+            return {}, None
         self.catalogue.add(record, item, f"{record.layers}/{bundle.item.name}")
         if self.map is not None:
             self.map.add(bundle, item)
         files = {"item": bundle.item, "classes": bundle.classes, "segments": bundle.segments, "preview": bundle.preview}
         there = {key: file for key, file in files.items() if key == "item" or key in item["assets"]}
-        return {key: f"{record.layers}/{file.name}" for key, file in there.items()} | {"layers": record.layers}
+        links = {key: f"{record.layers}/{file.name}" for key, file in there.items()} | {"layers": record.layers}
+        return links, picture_of(item, links.get("preview", ""))
 
     def _row(self, record: SceneRecord) -> dict[str, object]:
         stages = stages_of(record)

@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from geoseg.core.types.json_value import UntypedDict
+from geoseg.run.workers.use import WorkerUse
 
 State = Literal["waiting", "running", "done", "failed"]
 
@@ -32,6 +33,7 @@ class SceneRecord(BaseModel):
         left_out: cause for each neighbour, by its address, that was damaged or did not fit, so it was done without.
         timings: seconds by stage.
         blocks: numbers of blocks: all ("total"), computed ("predicted", "empty"), taken over ("resumed").
+        workers: work of each process that took part.
         attempts: number of attempts with this imagery, model and options.
         cause: reason for the failure, one line.
         exit_code: exit code that ``geoseg predict`` would give.
@@ -59,6 +61,7 @@ class SceneRecord(BaseModel):
     left_out: dict[str, str] = Field(default_factory=dict)
     timings: dict[str, float] = Field(default_factory=dict)
     blocks: dict[str, int] = Field(default_factory=dict)
+    workers: tuple[WorkerUse, ...] = ()
     attempts: int = 0
     cause: str = ""
     exit_code: int | None = None

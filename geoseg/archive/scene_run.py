@@ -28,6 +28,7 @@ from geoseg.io.raster.scene import Scene
 from geoseg.models.model import Model, ModelSource
 from geoseg.run.executor import Executor, SceneRequest, State
 from geoseg.run.report import Reporter
+from geoseg.run.workers.use import uses_of
 
 _NEVER = re.compile(r"\bHTTP (?:error|\w+ code(?: on \S+)? ?:) (?:400|401|403|404|405|410)\b", re.IGNORECASE)
 """Server errors that a retry will not change, as worded by urllib and GDAL; rows have numbers too."""
@@ -210,6 +211,7 @@ def record_of(record: SceneRecord, bundle: Bundle, run: UntypedDict) -> SceneRec
             "left_out": dict(around.get("left_out", {})),
             "timings": timings,
             "blocks": {name: int(count) for name, count in run["blocks"].items()},
+            "workers": uses_of(run),
             "exit_code": 0,
             "finished": datetime.now(UTC),
         }

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import logging
 import os
 import re
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from multiprocessing import resource_tracker
+import socket
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,13 +23,22 @@ from geoseg.errors import ResourceError, UsageError
 from geoseg.run.dask_executor import BLOCK, GPU, LAYERS, DaskExecutor
 from geoseg.run.loopback import check_loopback
 from geoseg.run.on_worker import BLOCKS_AT_ONCE
+from geoseg.run.workers.processes import CPU, cpu_workers, quiet_processes
 
 if TYPE_CHECKING:
     from distributed import Client
 
     from geoseg.run.open_executor import ClusterSpec
 
-__all__ = ["KNOWN_PACKAGES", "DaskExecutor", "joined_cluster", "local_cluster", "share_of_threads", "started_cluster"]
+__all__ = [
+    "KNOWN_PACKAGES",
+    "DaskExecutor",
+    "joined_cluster",
+    "local_cluster",
+    "share_of_threads",
+    "started_cluster",
+    "tracing_executor",
+]
 
 KNOWN_PACKAGES = {
     "distributed": "geoseg",
@@ -42,12 +53,13 @@ _SETTINGS = {
     "distributed.scheduler.allowed-failures": 1,  # a block that saw two workers die is tried alone, and as often again
     "distributed.nanny.pre-spawn-environ": {},  # its OMP_NUM_THREADS=1 would bind the network too
 }
+_PAUSE_S = 0.1
 _PLACES = {BLOCK: BLOCKS_AT_ONCE, LAYERS: 1}
 """Dask resources of a worker that geoseg starts."""
 
 
 @contextmanager
-def local_cluster(workers: int) -> Iterator[Client]:
+def local_cluster(workers: int, *, dashboard_port: int | None = None) -> Iterator[Client]:
     """Start a cluster of processes on this machine, reachable from this machine only; stopped at the end.
 
     Each process holds two blocks at a time and has one more thread for the layers of finished scenes. Where there are
@@ -55,21 +67,28 @@ def local_cluster(workers: int) -> Iterator[Client]:
 
     Args:
         workers: number of processes; the CPU threads are divided among their networks.
+        dashboard_port: port on loopback for Dask's dashboard; None: a free one.
+
+    Raises:
+        ResourceError: no processes can be started, or the port is taken.
+        UsageError: no workers, or the packages of the dashboard are missing.
     """
     import distributed  # noqa: PLC0415 - a second, only for those who want a cluster
 
     if workers < 1:
         raise UsageError(f"--workers {workers}: at least 1 is expected.")
+    if dashboard_port is not None:
+        _check_dashboard(dashboard_port)
     check_loopback(f"--workers {workers}", "Leave out --workers.")
     with dask.config.set(_SETTINGS):
         try:
-            with _quiet_processes():
+            with quiet_processes():
                 cluster = distributed.LocalCluster(
                     n_workers=workers,
                     threads_per_worker=BLOCKS_AT_ONCE + 1,
                     processes=True,
                     host="127.0.0.1",
-                    dashboard_address="127.0.0.1:0",
+                    dashboard_address=f"127.0.0.1:{dashboard_port or 0}",
                     silence_logs=logging.CRITICAL,
                     resources=_PLACES | ({GPU: 1} if torch.cuda.device_count() else {}),
                 )
@@ -87,26 +106,24 @@ def local_cluster(workers: int) -> Iterator[Client]:
                 raise
 
 
-@contextmanager
-def _quiet_processes() -> Iterator[None]:
-    """Start processes with SIGINT blocked, so that they print nothing when this one is interrupted.
+def _check_dashboard(port: int) -> None:
+    """Check that Dask's dashboard can be opened at a port of loopback.
 
-    A terminal sends SIGINT to all processes of a command: the children inherit the blocked signal, while other threads
-    of this process still receive it. Python's resource tracker would warn of semaphores left by an immediate end.
+    Raises:
+        UsageError: its packages are missing.
+        ResourceError: the port is taken.
     """
-    variable = "PYTHONWARNINGS"
-    before = os.environ.get(variable)
-    os.environ[variable] = ",".join(filter(None, (before, "ignore:resource_tracker:UserWarning")))
-    resource_tracker.ensure_running()  # which unblocks SIGINT, so it comes first
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ[variable]
-        else:
-            os.environ[variable] = before
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+    missing = [name for name in ("bokeh", "jinja2") if importlib.util.find_spec(name) is None]
+    if missing:
+        raise UsageError(
+            f"dashboard_port: Dask's dashboard needs {' and '.join(missing)}. Run pip install 'geoseg[dashboard]'."
+        )
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise ResourceError(f"dashboard_port: {port} cannot be used ({error.strerror}). Choose another.") from error
 
 
 def _kill_workers(cluster: Any) -> None:
@@ -195,16 +212,69 @@ def started_cluster(spec: ClusterSpec) -> Iterator[Client]:
             raise UsageError(f"cluster {spec.name}: its options do not fit ({error}).") from error
         except (OSError, ValueError, RuntimeError) as error:
             raise ResourceError(f"cluster {spec.name}: it does not start ({error}).") from error
-        with cluster:
-            for method, arguments in (("scale", spec.scale), ("adapt", spec.adapt)):
+        with cluster, ExitStack() as opened:
+            calls = [("scale", spec.scale), ("adapt", spec.adapt)]
+            for method, arguments in [*calls, *(("add_worker_group", group) for group in spec.worker_groups)]:
                 if arguments:
-                    getattr(cluster, method)(**arguments)
-            with distributed.Client(cluster) as client:
-                try:
-                    client.wait_for_workers(1, timeout=spec.timeout_s)
-                except TimeoutError as error:
-                    raise ResourceError(f"cluster {spec.name}: no worker within {spec.timeout_s:.0f} s.") from error
-                yield client
+                    _call(cluster, method, arguments, spec.name)
+            client = opened.enter_context(distributed.Client(cluster))
+            try:
+                client.wait_for_workers(1, timeout=spec.timeout_s)
+            except TimeoutError as error:
+                raise ResourceError(f"cluster {spec.name}: no worker within {spec.timeout_s:.0f} s.") from error
+            needed = list(spec.wait_for)
+            if spec.cpu_workers:
+                opened.enter_context(cpu_workers(cluster.scheduler_address, spec.cpu_workers))
+                needed += [GPU, CPU]
+            _wait_for(client, needed, spec)
+            yield client
+
+
+def _call(cluster: Any, method: str, arguments: UntypedMapping, name: str) -> None:
+    """Call a method of a cluster.
+
+    Raises:
+        UsageError: it has no such method, or that refuses the arguments.
+    """
+    called = getattr(cluster, method, None)
+    if called is None:
+        raise UsageError(f"cluster {name}: it has no {method}. Leave that out.")
+    try:
+        called(**arguments)
+    except TypeError as error:
+        raise UsageError(f"cluster {name}: the arguments of {method} do not fit ({error}).") from error
+
+
+def _wait_for(client: Client, resources: Iterable[str], spec: ClusterSpec) -> None:
+    """Wait until workers declare some resources.
+
+    Raises:
+        ResourceError: they do not in time.
+    """
+    end = time.monotonic() + spec.timeout_s
+    while missing := set(resources) - _resources(client):
+        if time.monotonic() > end:
+            names = ", ".join(sorted(missing))
+            raise ResourceError(
+                f"cluster {spec.name}: no worker declares {names} within {spec.timeout_s:.0f} s. Start workers with "
+                "--resources, such as --resources GPU=1."
+            )
+        time.sleep(_PAUSE_S)
+
+
+def _resources(client: Client) -> set[str]:
+    """Names of the resources that workers declare."""
+    workers: UntypedDict = client.scheduler_info(n_workers=-1)["workers"]
+    return {name for worker in workers.values() for name in worker.get("resources", {})}
+
+
+def tracing_executor(client: Client) -> Any:
+    """Return an executor on the workers that trace polygons: those that declare ``CPU``, or all.
+
+    Args:
+        client: client of the cluster.
+    """
+    return client.get_executor(pure=False, resources={CPU: 1} if CPU in _resources(client) else None)
 
 
 def share_of_threads(workers: int) -> int:

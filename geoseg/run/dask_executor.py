@@ -27,6 +27,8 @@ from geoseg.run.plan import Job
 from geoseg.run.publish import RunStats
 from geoseg.run.report import Reporter
 from geoseg.run.stages import StartedRun, disk_errors, run_paths
+from geoseg.run.workers.processes import CPU
+from geoseg.run.workers.use import WorkerUse, added
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -49,6 +51,10 @@ class DaskExecutor:
     submitted at a time, divided evenly among the scenes in flight, so neither the client's memory nor the scheduler's
     grows with a scene or an archive. All workers must see the files of scene, model and output under the same paths.
 
+    Where some workers declare ``CPU`` and others ``GPU``, networks that may use a GPU run on the latter alone, and
+    scenes are opened and layers written by the former alone. Roles once seen stay, so that a task waits for a worker
+    of its kind that is started again.
+
     Args:
         client: client of the cluster.
         threads: CPU threads of each worker's network; None: as many as the worker declares.
@@ -62,9 +68,10 @@ class DaskExecutor:
         self._threads = threads
         self._slot = slot
         self._quarantine = threading.Lock()
-        self._counting = threading.Lock()
+        self._counting, self._counting_roles = threading.Lock(), threading.Lock()
         self._scenes = 0
         self._slots, self._looked = 0, -_LOOK_AGAIN_S
+        self._seen: set[str] = set()
 
     def load_model(self, source: ModelSource) -> Model:
         """Load a model on a worker and return a description of it; this machine need not be able to run it.
@@ -113,7 +120,8 @@ class DaskExecutor:
         order = SegmentTask(request=request, model=DescribedModel.of(model, model.source))
         work = run_paths(Path(request.out), request.name)
         with disk_errors(Path(request.out)), locked(work.lock):
-            started: StartedRun = self._result(on_worker.start_on_worker, order, what=f"{request.uri}: opening it")
+            what, needs = f"{request.uri}: opening it", self._scene_needs()
+            started: StartedRun = self._result(on_worker.start_on_worker, order, what=what, resources=needs)
             if started.finished is not None:
                 return started.finished, started.state
             for note in started.notes:
@@ -128,7 +136,7 @@ class DaskExecutor:
                 key=started.store_key,
             )
             facts = self._predict(blocks, started, self._needs(model), reporter)
-            what, needs = f"{request.uri}: writing its layers", {LAYERS: 1.0} if LAYERS in self._declared() else None
+            what, needs = f"{request.uri}: writing its layers", self._scene_needs(LAYERS)
             record = self._result(on_worker.finish_on_worker, order, started, facts, what=what, resources=needs)
             return record, started.state
 
@@ -136,7 +144,12 @@ class DaskExecutor:
         """Return the number of blocks that the workers hold at once; refreshed regularly, since a cluster may grow."""
         with self._counting:
             if time.monotonic() - self._looked >= _LOOK_AGAIN_S:
-                self._slots = sum(min(int(w["nthreads"]), BLOCKS_AT_ONCE) for w in self._workers().values())
+                mixed = self._mixed()
+                self._slots = sum(
+                    min(int(worker["nthreads"]), BLOCKS_AT_ONCE)
+                    for worker in self._workers().values()
+                    if not mixed or GPU in worker.get("resources", {})
+                )
                 self._looked = time.monotonic()
             return self._slots
 
@@ -147,9 +160,11 @@ class DaskExecutor:
         left_px = sum(block.window.pixels for block in started.left)
         reporter.stage("predict", rows * cols, rows * cols - left_px)
         began, clock, empty, predicted_px = datetime.now(UTC), time.perf_counter(), 0, 0
+        workers: tuple[WorkerUse, ...] = ()
         for done in self._spread(order, started.left, resources):
             empty += done.empty
             predicted_px += 0 if done.empty else done.block.window.pixels
+            workers = added(workers, done.use)
             reporter.advance(done.block.window.pixels)
         return RunStats(
             started=began,
@@ -157,6 +172,7 @@ class DaskExecutor:
             blocks=started.counts() | {"predicted": len(started.left) - empty, "empty": empty},
             predicted_px=predicted_px,
             identity=started.facts(),
+            workers=workers,
         )
 
     def _there(self, source: ModelSource) -> ModelSource:
@@ -174,13 +190,30 @@ class DaskExecutor:
             return self._client.submit(type(source.network).from_bytes, content, key=name, pure=False)
 
     def _declared(self) -> set[str]:
-        """Names of the resources that workers declare."""
-        return {name for worker in self._workers().values() for name in worker.get("resources", {})}
+        """Names of the resources that workers declare, or have declared since this executor was made."""
+        now = {name for worker in self._workers().values() for name in worker.get("resources", {})}
+        with self._counting_roles:
+            self._seen |= now
+            return set(self._seen)
+
+    def _mixed(self) -> bool:
+        """Return True if some workers are for networks and others for scenes."""
+        return {GPU, CPU} <= self._declared()
+
+    def _scene_needs(self, without_roles: str | None = None) -> dict[str, float] | None:
+        """Return the resource that opening a scene or writing its layers needs.
+
+        Args:
+            without_roles: the resource to take where no worker declares ``CPU``, if workers declare that.
+        """
+        declared = self._declared()
+        return next(({name: 1.0} for name in (CPU, without_roles) if name in declared), None)
 
     def _needs(self, model: Model) -> dict[str, float]:
         """Return the resources that a block needs, out of those that workers declare."""
         needs = {BLOCK: 1.0} if BLOCK in self._declared() else {}
-        return needs | (self._gpu() if model.info.device.startswith("cuda") else {})
+        on_gpu = model.info.device.startswith("cuda") or (self._mixed() and on_worker.may_use_gpu(model.source))
+        return needs | (self._gpu() if on_gpu else {})
 
     def _gpu(self) -> dict[str, float]:
         """Return the resource that a network on a GPU needs; empty if no worker declares a GPU."""
@@ -214,11 +247,11 @@ class DaskExecutor:
                 for future in running:
                     block = blocks.pop(future.key)
                     try:
-                        empty = future.result()
+                        done: BlockDone = future.result()
                     except KilledWorker as error:
                         what, deaths = f"{order.uri}: block {block.row},{block.col}", error.allowed_failures + 1
-                        empty = self._alone(what, deaths, on_worker.predict_on_worker, order, block, **arguments)
-                    yield BlockDone(block=block, empty=empty)
+                        done = self._alone(what, deaths, on_worker.predict_on_worker, order, block, **arguments)
+                    yield done
                     for following in hand_out():
                         running.add(following)
             finally:

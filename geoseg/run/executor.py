@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ from geoseg.models.model import Model, ModelSource, load
 from geoseg.run.plan import Job, RunPlan
 from geoseg.run.report import Reporter
 from geoseg.run.tile_progress import TileProgress
+from geoseg.run.workers.use import WorkerUse, own_name, peak_memory_bytes
 from geoseg.runtimes.runtime import Runtime
 
 State = tuple[tuple[str, int, int, int], ...]
@@ -45,10 +47,12 @@ class BlockDone:
     Attributes:
         block: the block.
         empty: True if it has no valid pixels, so that no network was run.
+        use: work of the process that predicted it; None: it was stored already, or has no valid pixels.
     """
 
     block: Block
     empty: bool
+    use: WorkerUse | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,10 +168,10 @@ class LocalExecutor:
         with self._slot() if left else nullcontext():
             for source in prefetch(read_inputs(job.scene, job.plan, job.mask, left), depth=2):
                 progress.start(job.plan.blocks.block(source.block.row, source.block.col))
-                result = predict_inputs(job.model, job.plan, source, watched=progress.watched)
+                result, use = timed_prediction(job.model, job.plan, source, watched=progress.watched)
                 store.write(result)
                 progress.finish()
-                yield BlockDone(block=result.block, empty=not source.valid.any())
+                yield BlockDone(block=result.block, empty=not source.valid.any(), use=use)
 
 
 def read_inputs(scene: Scene, plan: RunPlan, mask: Mask | None, blocks: Iterable[Block]) -> Iterator[BlockPixels]:
@@ -188,6 +192,19 @@ def read_inputs(scene: Scene, plan: RunPlan, mask: Mask | None, blocks: Iterable
         seen = plan.seen(block)
         source = block_pixels(plan.passes, seen, raster, None if mask is None else mask(seen.window))
         yield source if source.valid[block.window.within(seen.window)].any() else _nothing(block)
+
+
+def timed_prediction(
+    model: Model, plan: RunPlan, source: BlockPixels, *, watched: Callable[[Runtime], Runtime] | None = None
+) -> tuple[BlockResult, WorkerUse | None]:
+    """Predict one prepared block, see ``predict_inputs``, and measure it; None for one without valid pixels."""
+    clock = time.perf_counter()
+    result = predict_inputs(model, plan, source, watched=watched)
+    if not source.valid.any():
+        return result, None
+    spent_s, pixels = time.perf_counter() - clock, result.block.window.pixels
+    memory = peak_memory_bytes()
+    return result, WorkerUse(name=own_name(), blocks=1, pixels=pixels, network_s=spent_s, peak_memory_bytes=memory)
 
 
 def predict_inputs(

@@ -23,12 +23,12 @@ from geoseg.io.raster.open_options import OpenOptions
 from geoseg.io.raster.scene import Scene
 from geoseg.io.store import Store
 from geoseg.models.model import Model, ModelSource, combined, load
-from geoseg.run.executor import SceneRequest, predict_inputs, read_inputs
+from geoseg.run.executor import BlockDone, SceneRequest, read_inputs, timed_prediction
 from geoseg.run.plan import RunPlan
 from geoseg.run.publish import RunStats
 from geoseg.run.report import Silence
 from geoseg.run.stages import StartedRun, disk_errors, finish_run, plan_of, run_paths, start_run
-from geoseg.run.worker_device import own_index
+from geoseg.run.workers.device import own_index
 from geoseg.runtimes.runtime import RuntimeInfo
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ def _is_started_again() -> bool:
 
 
 @_plainly
-def predict_on_worker(order: PredictTask, block: Block, network: OwnNetwork | None = None) -> bool:
+def predict_on_worker(order: PredictTask, block: Block, network: OwnNetwork | None = None) -> BlockDone:
     """Predict one block and store it, unless it is stored already; at most two are in flight per process.
 
     Args:
@@ -143,7 +143,7 @@ def predict_on_worker(order: PredictTask, block: Block, network: OwnNetwork | No
         network: the network, if it does not come from a file.
 
     Returns:
-        True if the block has no valid pixels, so that no network was run.
+        The block, with the work of this process.
     """
     with _IN_FLIGHT, disk_errors(Path(order.store)):
         with _OPENING:
@@ -152,12 +152,12 @@ def predict_on_worker(order: PredictTask, block: Block, network: OwnNetwork | No
             store = Store.of_run(Path(order.store), order.plan.blocks, order.key, order.plan.schema)
         stored = store.read(block)
         if stored is not None:  # by a worker that died before it could say so
-            return stored.is_empty(order.plan.schema)
+            return BlockDone(block=block, empty=stored.is_empty(order.plan.schema))
         (source,) = read_inputs(scene, order.plan, mask, [block])
         with _NETWORK:
-            result = predict_inputs(model, order.plan, source)
+            result, use = timed_prediction(model, order.plan, source)
         store.write(result)
-        return not bool(source.valid.any())
+        return BlockDone(block=block, empty=not source.valid.any(), use=use)
 
 
 @_plainly

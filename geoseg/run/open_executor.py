@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Protocol
@@ -19,6 +19,9 @@ class ClusterSpec(Protocol):
         options: keyword arguments of the class.
         scale: keyword arguments of its ``scale``; empty: as it starts.
         adapt: keyword arguments of its ``adapt``.
+        worker_groups: keyword arguments of its ``add_worker_group``, for each further kind of workers.
+        cpu_workers: further processes on this machine that open scenes and write layers.
+        wait_for: Dask resources that workers must declare before the run begins.
         timeout_s: longest time to wait for the first worker, seconds.
     """
 
@@ -31,6 +34,12 @@ class ClusterSpec(Protocol):
     @property
     def adapt(self) -> Mapping[str, object]: ...  # noqa: D102
     @property
+    def worker_groups(self) -> Sequence[Mapping[str, object]]: ...  # noqa: D102
+    @property
+    def cpu_workers(self) -> int: ...  # noqa: D102
+    @property
+    def wait_for(self) -> Sequence[str]: ...  # noqa: D102
+    @property
     def timeout_s(self) -> float: ...  # noqa: D102
 
 
@@ -42,6 +51,7 @@ class ExecutorChoice:
         processes: processes to start on this machine.
         scheduler: address of a Dask scheduler whose workers predict.
         cluster: a cluster to start.
+        dashboard_port: port for Dask's dashboard of processes on this machine; None: a free one.
 
     Raises:
         UsageError: more than one is given.
@@ -50,6 +60,7 @@ class ExecutorChoice:
     processes: int | None = None
     scheduler: str | None = None
     cluster: ClusterSpec | None = None
+    dashboard_port: int | None = None
 
     def __post_init__(self) -> None:
         if sum(choice is not None for choice in (self.processes, self.scheduler, self.cluster)) > 1:
@@ -81,5 +92,5 @@ def open_executor(choice: ExecutorChoice, *, slot: Slot = nullcontext) -> Iterat
         with cluster.started_cluster(choice.cluster) as client:
             yield cluster.DaskExecutor(client, slot=slot)
     elif choice.processes is not None:
-        with cluster.local_cluster(choice.processes) as client:
+        with cluster.local_cluster(choice.processes, dashboard_port=choice.dashboard_port) as client:
             yield cluster.DaskExecutor(client, threads=cluster.share_of_threads(choice.processes), slot=slot)

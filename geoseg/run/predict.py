@@ -29,6 +29,7 @@ from geoseg.run.plan import Job
 from geoseg.run.publish import RunStats
 from geoseg.run.report import Reporter
 from geoseg.run.stages import StartedRun, disk_errors, finish_run, make_job, plan_of, run_paths, start_run
+from geoseg.run.workers.use import WorkerUse, added
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -164,25 +165,28 @@ def _run(scene: Scene, model: Model, started: StartedRun, workers: Executor, rep
     store = started.store()
     if job.plan.schema.vectors:
         import_vectoriser()
-    counts, predicted_px = _predict_blocks(job, store, started.left, workers, reporter)
+    counts, predicted_px, uses = _predict_blocks(job, store, started.left, workers, reporter)
     facts = RunStats(
         started=began,
         predict_s=time.perf_counter() - clock,
         blocks=started.counts() | counts,
         predicted_px=predicted_px,
         identity=started.facts(),
+        workers=uses,
     )
     return finish_run(scene, model, started, facts, reporter)
 
 
 def _predict_blocks(
     job: Job, store: Store, left: list[Block], workers: Executor, reporter: Reporter
-) -> tuple[dict[str, int], int]:
-    """Predict the pending blocks; return the numbers of predicted and of empty blocks, and of predicted pixels."""
+) -> tuple[dict[str, int], int, tuple[WorkerUse, ...]]:
+    """Predict the pending blocks; return predicted and empty blocks, predicted pixels, and the work of each process."""
     rows, cols = job.plan.read.scene_shape
     reporter.stage("predict", rows * cols, rows * cols - sum(block.window.pixels for block in left))
     empty = pixels = 0
+    uses: tuple[WorkerUse, ...] = ()
     for done in workers.predict_blocks(job, store, left, reporter.advance):
         empty += done.empty
         pixels += 0 if done.empty else done.block.window.pixels
-    return {"predicted": len(left) - empty, "empty": empty}, pixels
+        uses = added(uses, done.use)
+    return {"predicted": len(left) - empty, "empty": empty}, pixels, uses

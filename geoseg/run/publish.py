@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import platform
 import shutil
-import sys
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import numpy as np
-import psutil
 
 import geoseg
 from geoseg.core.types.json_value import JsonDict, JsonObject, UntypedDict
@@ -21,7 +19,7 @@ from geoseg.io.files.recorded_file import file_facts
 from geoseg.io.files.writing import is_part, reap_parts, write_json
 from geoseg.io.publish.bundle import Bundle
 from geoseg.io.publish.grid import LayerGrid
-from geoseg.io.publish.preview import write_preview
+from geoseg.io.publish.preview import VIEW_PX, write_preview
 from geoseg.io.publish.stac_item import Run, Source, without_secrets, write_item
 from geoseg.io.qgis.project import Imagery, imagery_source, write_project
 from geoseg.io.raster.code_file import CodeFile
@@ -35,8 +33,7 @@ from geoseg.run.layers import write_layers
 from geoseg.run.lineage import about_layers
 from geoseg.run.plan import Job, RunPlan
 from geoseg.run.report import Reporter
-
-_PREVIEW_PX = 1024
+from geoseg.run.workers.use import WorkerUse, added, own_name, peak_memory_bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +45,7 @@ class RunStats:
     blocks: dict[str, int]
     predicted_px: int
     identity: UntypedDict
+    workers: tuple[WorkerUse, ...] = ()
 
 
 def publish(job: Job, store: BlockSource, facts: RunStats, reporter: Reporter) -> UntypedDict:
@@ -87,6 +85,8 @@ def publish(job: Job, store: BlockSource, facts: RunStats, reporter: Reporter) -
     doubts = _doubts(model, written.facts.get("classes", []))
     for doubt in doubts:
         reporter.note(doubt)
+    peak, spent_s = peak_memory_bytes(), sum(clock.laps.values())
+    wrote = WorkerUse(name=own_name(), scenes=1, layers_s=spent_s, peak_memory_bytes=peak)
     record = _record(scene, model, plan, facts) | {
         "imagery": None if imagery is None else _imagery_facts(imagery, bundle, scene),
         "notes": [*scene.notes, *plan.notes, *doubts],
@@ -96,7 +96,8 @@ def publish(job: Job, store: BlockSource, facts: RunStats, reporter: Reporter) -
         "layers": [layer.name for layer in plan.schema.published],
         "versions": versions,
         "timings": {"predict_s": round(facts.predict_s, 3)} | clock.laps | {"of_layers": written.seconds},
-        "peak_memory_bytes": _peak_memory_bytes(),
+        "peak_memory_bytes": wrote.peak_memory_bytes,
+        "workers": [use.facts() for use in added(facts.workers, wrote)],
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         "files": _files(bundle),
         "identity": facts.identity,
@@ -130,7 +131,7 @@ def _picture(scene: Scene, plan: RunPlan, bundle: Bundle, model: Model) -> Image
     names = list(card.band_names)
     rgb = [names.index(name) for name in ("red", "green", "blue") if name in names]
     shown = rgb if len(rgb) == 3 else [min(i, len(names) - 1) for i in range(3)]
-    view = overview(scene, _PREVIEW_PX, [read.bands[i] for i in shown])
+    view = overview(scene, VIEW_PX, [read.bands[i] for i in shown])
     gain = np.array([read.gain[i] for i in shown])[:, None, None]
     bias = np.array([read.bias[i] for i in shown])[:, None, None]
     usable = np.where(view.valid, view.values, view.values.dtype.type(0))  # an infinite value cannot be scaled
@@ -241,13 +242,3 @@ def _files(bundle: Bundle) -> dict[str, JsonDict]:
     """Describe the files of a bundle; leftovers of partial writes are skipped."""
     reap_parts(bundle.directory)
     return {path.name: file_facts(path) for path in sorted(bundle.directory.iterdir()) if not is_part(path.name)}
-
-
-def _peak_memory_bytes() -> int:
-    """Largest resident memory of this process so far."""
-    if sys.platform == "win32":
-        return int(psutil.Process().memory_info().peak_wset)
-    import resource  # noqa: PLC0415 - of POSIX only
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024

@@ -32,7 +32,7 @@ _FRAMES: Final = {
     ".gpkg": (b"SQLite format 3\0", b""),
 }
 """How a file of a format begins and ends."""
-_OF_A_RUN: Final = {"timings", "pixels_per_s", "peak_memory_bytes", "run", "attempts", "mtime_ns"}
+_OF_A_RUN: Final = {"timings", "pixels_per_s", "peak_memory_bytes", "workers", "run", "attempts", "mtime_ns"}
 """Keys of JSON whose values are another in each run."""
 _TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d")
 _YEAR_2001_NS: Final = 10**18

@@ -12,9 +12,13 @@ from typing import Self
 
 from geoseg.archive.record import SceneRecord
 from geoseg.archive.report.groups import Groups
+from geoseg.run.workers.use import WorkerUse
 
 STATES = ("done", "failed", "running", "waiting")
 _MOST_CAUSES = 200
+_MOST_WORKERS = 200
+OTHER_WORKERS = "others"
+"""Name of the sum over workers beyond the first two hundred."""
 _NUMBER = re.compile(r"(?<![\w.])\d+(?:[.,]\d+)*(?!\w)")
 
 
@@ -52,6 +56,7 @@ class Facts:
         stages_s: seconds by stage, over finished scenes.
         seconds: of each finished scene, from its begin to its end.
         blocks: of finished scenes: total, predicted, empty, resumed.
+        workers: work of each process over finished scenes, by its name; beyond 200 of them in one sum.
         retried: scenes that took more than one attempt.
         causes: causes of failures, the first 200 different ones, by exit code and pattern.
         groups: class areas of finished scenes by folder and month.
@@ -66,6 +71,7 @@ class Facts:
     stages_s: dict[str, float] = field(default_factory=dict)
     seconds: array[float] = field(default_factory=lambda: array("d"))
     blocks: Counter[str] = field(default_factory=Counter)
+    workers: dict[str, WorkerUse] = field(default_factory=dict)
     retried: int = 0
     causes: dict[tuple[int | None, str], Cause] = field(default_factory=dict)
     groups: Groups = field(default_factory=Groups)
@@ -112,10 +118,16 @@ class Facts:
         self.blocks.update(record.blocks)
         self.seconds.append(seconds_of(record))
         self.groups.add(record)
+        for use in record.workers:
+            self._add_worker(use)
         for name, area_m2 in record.class_areas_m2.items():
             self.areas_m2[name] = self.areas_m2.get(name, 0.0) + area_m2
         for stage, seconds in stages_of(record).items():
             self.stages_s[stage] = self.stages_s.get(stage, 0.0) + seconds
+
+    def _add_worker(self, use: WorkerUse) -> None:
+        name = use.name if use.name in self.workers or len(self.workers) < _MOST_WORKERS else OTHER_WORKERS
+        self.workers[name] = self.workers.get(name, WorkerUse(name=name)) + use
 
     def _add_cause(self, record: SceneRecord) -> None:
         text = record.cause or "no cause was recorded"

@@ -40,6 +40,11 @@ def pixels(count: int) -> str:
     return f"{count:,} px"
 
 
+def memory(size_bytes: int) -> str:
+    """Write an amount of memory in GB, or in MB below one GB."""
+    return f"{size_bytes / 1e9:,.1f} GB" if size_bytes >= 1e9 else f"{size_bytes / 1e6:,.0f} MB"
+
+
 def share(part: float, whole: float) -> str:
     """Format a share in percent; a share above 0 is never shown as 0 %."""
     if whole <= 0:

@@ -12,6 +12,7 @@ from geoseg.archive.record import SceneRecord
 from geoseg.core.digest import sha256_of_json
 from geoseg.core.types.json_value import UntypedDict
 from geoseg.io.publish.bundle import Bundle
+from geoseg.run.workers.use import uses_of
 
 
 def read_records(out: Path) -> Iterator[SceneRecord]:
@@ -52,6 +53,7 @@ def _record(out: Path, folder: Path) -> SceneRecord | None:
             class_areas_m2={entry["name"]: entry["area_m2"] for entry in classes},
             timings={stage: float(s) for stage, s in document["timings"].items() if isinstance(s, int | float)},
             blocks={key: document["blocks"][key] for key in ("total", "predicted", "empty", "resumed")},
+            workers=uses_of(document),
             attempts=1,
             exit_code=0,
             started=datetime.fromisoformat(document["started"]),

@@ -10,9 +10,11 @@ import numpy as np
 from geoseg.archive.record import SceneRecord
 from geoseg.archive.report.facts import STATES, Facts
 from geoseg.archive.report.formatting import area, duration, moment, pixels, readable, share
+from geoseg.archive.report.workers import worker_table
 from geoseg.core.legend import Legend
 
 _MOST_CAUSES = 10
+_MOST_WORKERS = 20
 
 
 def report_markdown(records: Iterable[SceneRecord], *, title: str = "", legend: Legend | None = None) -> str:
@@ -51,6 +53,11 @@ def markdown_of(facts: Facts, *, title: str = "", legend: Legend | None = None) 
         lines.append("")
     if len(facts.seconds):
         lines += ["## Times", "", *_times(facts), ""]
+    table = worker_table(facts.workers, _MOST_WORKERS)
+    if table.rows:
+        lines += ["## Workers", "", f"| {' | '.join(table.heads)} |", "|---|" + "---:|" * (len(table.heads) - 1)]
+        lines += [f"| {_plain(name)} | {' | '.join(cells)} |" for name, *cells in table.rows]
+        lines += [*([f"| {table.rest:,} others |" + " |" * (len(table.heads) - 1)] if table.rest else []), ""]
     return "\n".join(lines)
 
 

@@ -18,11 +18,13 @@ from geoseg.archive.report.facts import STATES, Facts
 from geoseg.archive.report.formatting import area, duration, moment, pixels, readable, share
 from geoseg.archive.report.history import Moment
 from geoseg.archive.report.summary import class_order
+from geoseg.archive.report.thumbnails import Picture, Thumbnail
 from geoseg.archive.report.web_charts import area_bars, key, spare_colour, strip, time_columns
 from geoseg.archive.report.web_groups import draw_groups as _groups
 from geoseg.archive.report.web_groups import draw_trend as _trend
 from geoseg.archive.report.web_map import Footprint, View, draw_footprints, draw_map, places, rings_of, slim
 from geoseg.archive.report.web_table import Row, table
+from geoseg.archive.report.workers import draw_workers
 from geoseg.core.legend import Legend
 from geoseg.io.files.writing import write_bytes
 
@@ -39,7 +41,11 @@ _FOOTER = (
 
 
 class ReportData:
-    """Scenes for the web report: full rows of some scenes, failed ones first, and the footprints of all."""
+    """Scenes for the web report: full rows of some scenes, failed ones first, and the footprints of all.
+
+    Attributes:
+        thumbnails: written thumbnails by the path of the preview that they show.
+    """
 
     def __init__(self, most: int = _MOST_ROWS) -> None:
         self._most = most
@@ -47,14 +53,15 @@ class ReportData:
         self._others: list[Row] = []
         self._boxes = array("d")
         self._states = array("b")
+        self.thumbnails: dict[str, Thumbnail] = {}
 
-    def add(self, record: SceneRecord, links: Mapping[str, str]) -> None:
-        """Add a scene and the paths of its files, by kind."""
+    def add(self, record: SceneRecord, links: Mapping[str, str], picture: Picture | None = None) -> None:
+        """Add a scene, the paths of its files by kind, and its preview."""
         rings = rings_of(record.footprint)
         kept = self._failed if record.state == "failed" else self._others
         if len(kept) < self._most:
             light = record.model_copy(update={"footprint": None})
-            kept.append(Row(record=light, links=dict(links), rings=slim(rings)))
+            kept.append(Row(record=light, links=dict(links), rings=slim(rings), picture=picture))
         if rings:
             box = Footprint(rings=rings, state=record.state, title="", anchor="").box
             self._boxes.extend(box)
@@ -69,6 +76,10 @@ class ReportData:
         """Full rows, sorted by name: all scenes, or the failed ones and some others."""
         chosen = [*self._failed, *self._others][: self._most]
         return sorted(chosen, key=lambda row: row.record.name)
+
+    def pictures(self) -> Iterator[Picture]:
+        """Iterate over the previews of the scenes that have a row."""
+        return (row.picture for row in self.rows() if row.picture is not None)
 
     def boxes(self) -> list[tuple[float, float, float, float]]:
         """West, south, east and north of every footprint."""
@@ -144,8 +155,9 @@ def write_web_report(
         _charts(facts, colours),
         _groups(facts, colours),
         _trend(history, colours),
+        draw_workers(facts.workers),
         _causes(facts),
-        table(rows, colours, whole=facts.scenes) if rows else "",
+        table(rows, colours, gathering.thumbnails, whole=facts.scenes) if rows else "",
         _FOOTER,
         f"</main><script>{script}</script></body></html>",
     ]

@@ -8,15 +8,20 @@ from hashlib import sha256
 from html import escape
 
 from geoseg.archive.record import SceneRecord
+from geoseg.archive.report.catalogue import FOLDER
 from geoseg.archive.report.facts import STATES, seconds_of
 from geoseg.archive.report.formatting import area, duration, moment, readable, share
+from geoseg.archive.report.thumbnails import FOLDER as THUMBNAILS
+from geoseg.archive.report.thumbnails import Picture, Thumbnail
 from geoseg.archive.report.web_charts import strip
 from geoseg.archive.report.web_map import Footprint, Rings
 from geoseg.io.publish.stac_item import href
 
+_PICTURE = "Image, map"
 _HEADS = (
     ("State", ""),
     ("Scene", ""),
+    (_PICTURE, ""),
     ("Mapped", "num"),
     ("Classes", ""),
     ("Time", "num"),
@@ -35,11 +40,13 @@ class Row:
         record: its record.
         links: paths of its files, relative to the page, by kind: item, preview, layers, ...
         rings: outer rings of its footprint, (lon, lat).
+        picture: its preview; None if it has none.
     """
 
     record: SceneRecord
     links: Mapping[str, str]
     rings: Rings
+    picture: Picture | None = None
 
     @property
     def anchor(self) -> str:
@@ -54,16 +61,19 @@ class Row:
         return Footprint(rings=self.rings, state=record.state, title=readable(title), anchor=self.anchor)
 
 
-def table(rows: Sequence[Row], colours: Mapping[str, str], *, whole: int) -> str:
+def table(rows: Sequence[Row], colours: Mapping[str, str], thumbnails: Mapping[str, Thumbnail], *, whole: int) -> str:
     """Draw the table.
 
     Args:
         rows: in the order shown first.
         colours: CSS colour of each class, in order.
+        thumbnails: written thumbnails by the path of the preview that they show; without any the column is left out.
         whole: number of scenes; when there are fewer rows, the table says so.
     """
     heads = "".join(
-        f'<th scope="col" class="{kind}"><button type="button">{name}</button></th>' for name, kind in _HEADS
+        f'<th scope="col" class="{kind}"><button type="button">{name}</button></th>'
+        for name, kind in _HEADS
+        if thumbnails or name != _PICTURE
     )
     there = {row.record.state for row in rows}
     boxes = "".join(
@@ -79,7 +89,7 @@ def table(rows: Sequence[Row], colours: Mapping[str, str], *, whole: int) -> str
             "<a href='scenes.parquet'>scenes.parquet</a> has them all.</p>"
         )
     )
-    body = "\n".join(_row(row, colours) for row in rows)
+    body = "\n".join(_row(row, colours, thumbnails) for row in rows)
     return (
         '<section><h2>Scenes</h2><div class="tools">'
         '<input type="search" id="search" placeholder="Name, cause, ..." aria-label="Search">'
@@ -89,7 +99,7 @@ def table(rows: Sequence[Row], colours: Mapping[str, str], *, whole: int) -> str
     )
 
 
-def _row(row: Row, colours: Mapping[str, str]) -> str:
+def _row(row: Row, colours: Mapping[str, str], thumbnails: Mapping[str, Thumbnail]) -> str:
     record, links = row.record, row.links
     mapped = sum(record.class_areas_m2.values())
     seconds = seconds_of(record) if record.finished is not None or record.timings else None
@@ -106,6 +116,7 @@ def _row(row: Row, colours: Mapping[str, str]) -> str:
     cells = [
         f'<td><span class="badge">{record.state}</span></td>',
         f'<td class="name">{name}{f"<div class=quiet>{further}</div>" if further else ""}</td>',
+        *([_thumbnail(row, thumbnails)] if thumbnails else []),
         _number(mapped if done else None, area(mapped)),
         f"<td data-value='{_leading(record)}'>{_classes(record, colours) if done and mapped else ''}</td>",
         _number(seconds, "" if seconds is None else duration(seconds)),
@@ -115,6 +126,18 @@ def _row(row: Row, colours: Mapping[str, str]) -> str:
         f'<td class="cause">{escape(readable(record.cause))}</td>' if record.cause else "<td></td>",
     ]
     return f'<tr id="{row.anchor}" class="{record.state}" data-state="{record.state}">{"".join(cells)}</tr>'
+
+
+def _thumbnail(row: Row, thumbnails: Mapping[str, Thumbnail]) -> str:
+    """Show the thumbnail, which the browser loads when its row comes into view."""
+    preview = row.links.get("preview", "")
+    thumbnail = thumbnails.get(preview)
+    if thumbnail is None:
+        return "<td></td>"
+    width, height = thumbnail.size
+    source = _link(f"{FOLDER}/{THUMBNAILS}/{thumbnail.path.name}")
+    picture = f'<img src="{source}" width="{width}" height="{height}" loading="lazy" alt="preview">'
+    return f'<td class="picture"><a href="{_link(preview)}">{picture}</a></td>'
 
 
 def _link(path: str) -> str:

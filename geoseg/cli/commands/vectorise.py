@@ -190,7 +190,7 @@ def _absolute(path: Path) -> str:
 
 @contextmanager
 def _executor(scheduler: str) -> Iterator[Executor]:
-    from geoseg.run.cluster import joined_cluster
+    from geoseg.run.cluster import joined_cluster, tracing_executor
 
-    with joined_cluster(scheduler) as client, client.get_executor(pure=False) as executor:
+    with joined_cluster(scheduler) as client, tracing_executor(client) as executor:
         yield executor

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import unicodedata
+import warnings
 from bisect import bisect_right
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from geoseg.core.legend import Legend
 from geoseg.io.files.writing import write_bytes
 
 _PANEL_PX = 900
+VIEW_PX = 1024
+"""Longest side of the reduced view of a scene that its preview shows, pixels."""
 _MARGIN_PX = 24
 _GAP_PX = 16
 _INK = (33, 37, 41)
@@ -96,6 +99,37 @@ def redraw_preview(
     write_bytes(path, buffer.getvalue())
 
 
+def preview_panels(original: Path, scene_shape: tuple[int, int]) -> tuple[Image.Image, Image.Image] | None:
+    """Cut image and labels out of a preview of ``write_preview``.
+
+    Args:
+        original: the preview.
+        scene_shape: rows and columns of the scene's grid.
+
+    Returns:
+        Two RGB pictures of one size; None if the file is not the preview of a scene of this shape.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    step = max(1, -(-max(scene_shape) // VIEW_PX))
+    width, height = _panel_size(-(-scene_shape[0] // step), -(-scene_shape[1] // step))
+    inner, bottom, places = _layout((width, height))
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(original) as picture:
+                if picture.width != inner + 2 * _MARGIN_PX or picture.height < bottom:
+                    return None
+                whole = picture.convert("RGB")
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        return None
+    image, labels = (whole.crop((left, top + 20, left + width, top + 20 + height)) for left, top in places)
+    return image, labels
+
+
 @dataclass(frozen=True, slots=True)
 class _Entry:
     text: str
@@ -113,17 +147,22 @@ def _colours(legend: Legend) -> npt.NDArray[np.uint8]:
 def _panel(rgb: npt.NDArray[np.uint8], shown: npt.NDArray[np.bool_], *, smooth: bool) -> Image.Image:
     """Fit (y, x, 3) pixels into a panel; pixels without a result are hatched, so that they do not look like a class."""
     height, width = shown.shape
-    scale = _PANEL_PX / max(height, width)
-    scale = max(1, int(scale)) if scale >= 1 else scale
-    size = max(1, round(width * scale)), max(1, round(height * scale))
+    size = _panel_size(height, width)
     # whole steps up keep pixels square and crisp; steps down average the image but never two classes
-    method = Image.Resampling.BOX if smooth and scale < 1 else Image.Resampling.NEAREST
+    method = Image.Resampling.BOX if smooth and max(shown.shape) > _PANEL_PX else Image.Resampling.NEAREST
     picture = Image.fromarray(np.ascontiguousarray(rgb)).resize(size, method)
     mask = Image.fromarray((~shown).astype(np.uint8) * 255).resize(size, Image.Resampling.NEAREST)
     row, col = np.indices((size[1], size[0]))
     hatch = np.asarray(_HATCH, np.uint8)[((row + col) % 12 < 3).astype(int)]
     picture.paste(Image.fromarray(hatch), (0, 0), mask)
     return picture
+
+
+def _panel_size(height: int, width: int) -> tuple[int, int]:
+    """Return width and height of the panel of a view; small views are enlarged by a whole number."""
+    scale = _PANEL_PX / max(height, width)
+    scale = max(1, int(scale)) if scale >= 1 else scale
+    return max(1, round(width * scale)), max(1, round(height * scale))
 
 
 def _shares(codes: npt.NDArray[np.uint8], legend: Legend) -> list[_Entry]:

@@ -18,9 +18,10 @@ from hypothesis import strategies as st
 
 from geoseg.archive.config import ClusterClass
 from geoseg.models.model import ModelSource
-from geoseg.run import on_worker, worker_device
+from geoseg.run import on_worker
 from geoseg.run.cluster import DaskExecutor, started_cluster
-from geoseg.run.worker_device import Peer, device_index
+from geoseg.run.workers import device as worker_device
+from geoseg.run.workers.device import Peer, device_index
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])  # workers cannot import a test
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-import re
 import threading
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from geoseg.run.workers.use import natural_order
 
 if TYPE_CHECKING:
     from distributed import Worker
@@ -50,7 +51,7 @@ def device_index(name: int | str, peers: Iterable[Peer], count: int) -> int:
     alike = [peer for peer in known.values() if peer.visible == known[name].visible]
     used = Counter(peer.index for peer in alike if peer.index is not None)
     undecided = {peer.name for peer in alike if peer.index is None} | {name}
-    for other in sorted(undecided, key=_natural):  # all that choose at this moment come to the same order
+    for other in sorted(undecided, key=natural_order):  # all that choose at this moment come to the same order
         index = min(range(count), key=lambda at: (used[at], at))
         if other == name:
             return index
@@ -96,9 +97,3 @@ def own_index(worker: Worker, count: int) -> int:
 def _peer(dask_worker: Worker) -> Peer:
     visible = tuple(part.strip() for part in os.environ.get(_VISIBLE, "").split(",") if part.strip())
     return Peer(name=dask_worker.name, visible=visible, index=_choice.index)
-
-
-def _natural(name: int | str) -> list[tuple[int, str]]:
-    """Sort key that puts ``gpu-10`` after ``gpu-9``."""
-    parts = re.split(r"(\d+)", str(name))
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in parts]
