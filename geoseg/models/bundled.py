@@ -40,6 +40,10 @@ BUNDLED: MappingProxyType[str, tuple[str, str]] = MappingProxyType(
             "town-unet.safetensors",
             "ccff643ae7707135eeb8079082b8890ce5980f376eddb34be925ab722ebb345f",
         ),
+        "town-panoptic": (
+            "town-panoptic.safetensors",
+            "6eeef4de7f690271a7cb2bbc09c5c5a83bcd26d3b13b4903aa4879bbc594981e",
+        ),
     }
 )
 """Bundled models: name to (file under ``geoseg/models/shipped``, sha256 of the file)."""

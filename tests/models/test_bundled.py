@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 
 from geoseg.data.labelled import read_source
 from geoseg.errors import ModelError
+from geoseg.inference.panoptic.labelled import panoptic_scores_of
 from geoseg.io.weights.model_file import read_card, read_model, read_quantised
 from geoseg.models.bundled import BUNDLED, CLICK_MODELS, MODELS, resolve
 from geoseg.nn import build
@@ -27,11 +30,12 @@ RECIPES = {
     "landcover-unet": "landcover_dubai.yaml",
     "roads-unet": "roads.yaml",
     "solar-unet": "solar.yaml",
+    "town-panoptic": "town_panoptic.yaml",
     "town-unet": "town_unet.yaml",
 }
 """By which each was made."""
-WITHOUT_INT8 = {"landcover-unet"}
-"""Models of whose pixels too few keep their class in int8."""
+WITHOUT_INT8 = {"landcover-unet", "town-panoptic"}
+"""Models of whose pixels too few keep their class in int8, and those whose task has no such form."""
 
 
 def _network(name: str) -> torch.nn.Module:
@@ -39,6 +43,10 @@ def _network(name: str) -> torch.nn.Module:
     network = build(card.architecture.name, len(card.bands), len(card.legend), **card.architecture.options)
     network.load_state_dict({key: torch.from_numpy(np.array(array)) for key, array in tensors.items()})
     return network.eval()
+
+
+def _class_maps(answer: torch.Tensor | list[dict[str, torch.Tensor]]) -> torch.Tensor:
+    return answer if isinstance(answer, torch.Tensor) else torch.stack([one["semantic"] for one in answer])
 
 
 def test_the_folder_holds_the_models_and_a_preview_of_each() -> None:
@@ -118,7 +126,7 @@ def test_missing_pixels_beside_the_picture_change_little_far_from_them(name: str
     holed = x.clone()
     holed[..., : 384 - 2 * card.halo_px] = 0
     with torch.inference_mode():
-        whole, part = network(x).argmax(1), network(holed).argmax(1)
+        whole, part = (_class_maps(network(image)).argmax(1) for image in (x, holed))
     far = (whole == part)[..., 384 - card.halo_px // 2 :]
     assert far.float().mean() > 0.9
 
@@ -180,6 +188,7 @@ def test_things_are_countable_and_ground_is_not() -> None:
         "landcover-unet": {"building"},
         "roads-unet": set(),
         "solar-unet": {"solar panel"},
+        "town-panoptic": {"building", "tree", "car"},
         "town-unet": {"building", "tree", "car"},
     }
 
@@ -209,8 +218,17 @@ def test_its_scores_can_be_measured_again(name: str) -> None:
     claimed = {(score.on, score.metric): score.value for score in card.scores}
     images = [image for s in recipe.sources for image in read_source(s, "validate", DATA, recipe.legend)]
     assert images
+    counts: dict[str, npt.NDArray[np.int64]] = {}
     for image in images:
-        values = iou(confusion(image.class_indices, predict_class_indices(network, image, card), len(card.legend)))
-        for class_name, value in zip(card.legend.names, values, strict=True):
-            if (image.name, f"IoU {class_name}") in claimed:
-                assert value == pytest.approx(claimed[image.name, f"IoU {class_name}"], abs=0.002)
+        one = confusion(image.class_indices, predict_class_indices(network, image, card), len(card.legend))
+        counts[image.scored_as] = counts.get(image.scored_as, 0) + one
+    answered = Counter[str]()
+    for on, count in counts.items():
+        for class_name, value in zip(card.legend.names, iou(count), strict=True):
+            if (on, f"IoU {class_name}") in claimed:
+                assert value == pytest.approx(claimed[on, f"IoU {class_name}"], abs=0.002)
+                answered["IoU"] += 1
+    for score in panoptic_scores_of(network, images, card) if card.task == "panoptic" else ():
+        assert score.value == pytest.approx(claimed[score.on, score.metric], abs=0.002)
+        answered["PQ"] += 1
+    assert answered.keys() == {"IoU", "PQ"} if card.task == "panoptic" else answered
