@@ -16,12 +16,13 @@ from geoseg.io.edits.edit_log import EDITS_FILE, EDITS_LAYER
 from geoseg.io.edits.edit_style import edits_style
 from geoseg.io.files.recorded_file import file_facts
 from geoseg.io.files.writing import write_bytes, write_json
+from geoseg.io.labels.panoptic_raster import things_of
 from geoseg.io.publish.about import About
 from geoseg.io.publish.layer_kinds import GEOPACKAGE
 from geoseg.io.publish.preview import redraw_preview
 from geoseg.io.publish.stac_item import SHA256_PREFIX, moment
 from geoseg.io.qgis.document import Shown, add_layer
-from geoseg.io.raster.code_file import CodeFile
+from geoseg.io.raster.code_file import CodeFile, LayerFiles
 
 _PREVIEW_PX = 1024
 
@@ -92,12 +93,18 @@ def _preview(task: LayerTask, original: Path) -> None:
     bundle = task.finished.bundle
     height, width = task.finished.grid.shape
     step = max(1, -(-max(height, width) // _PREVIEW_PX))
+    shape = (-(-height // step), -(-width // step))
     with CodeFile(task.target(bundle.classes), None) as source:
-        codes = source.overview((-(-height // step), -(-width // step)))
+        codes = source.overview(shape)
+    things = None
+    if task.finished.kind == "panoptic":
+        with LayerFiles(task.target(task.finished.numbers)) as labels:
+            things = things_of(labels.overview(shape))
     redraw_preview(
         task.target(bundle.preview),
         original,
         codes=codes,
+        things=things,
         legend=task.finished.legend,
         title=bundle.stem,
         caption="Corrected by hand",

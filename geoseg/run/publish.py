@@ -11,18 +11,20 @@ from datetime import UTC, datetime
 import numpy as np
 
 import geoseg
+from geoseg.core.layer import PANOPTIC
 from geoseg.core.types.json_value import JsonDict, JsonObject, UntypedDict
 from geoseg.inference.passes import InferencePass
 from geoseg.inference.tasks.panoptic_layers import map_legend
 from geoseg.io.files.gdal_name import is_utf8
 from geoseg.io.files.recorded_file import file_facts
 from geoseg.io.files.writing import is_part, reap_parts, write_json
+from geoseg.io.labels.panoptic_raster import things_of
 from geoseg.io.publish.bundle import Bundle
 from geoseg.io.publish.grid import LayerGrid
 from geoseg.io.publish.preview import VIEW_PX, write_preview
 from geoseg.io.publish.stac_item import Run, Source, without_secrets, write_item
 from geoseg.io.qgis.project import Imagery, imagery_source, write_project
-from geoseg.io.raster.code_file import CodeFile
+from geoseg.io.raster.code_file import CodeFile, LayerFiles
 from geoseg.io.raster.overview import overview
 from geoseg.io.raster.scene import Scene
 from geoseg.io.raster.surroundings import Surroundings
@@ -138,7 +140,20 @@ def _picture(scene: Scene, plan: RunPlan, bundle: Bundle, model: Model) -> Image
     image = (np.clip(usable * gain + bias, 0, 1) * 255).astype(np.uint8)
     with CodeFile(bundle.classes, None) as source:
         codes = source.overview(view.valid.shape)
-    write_preview(bundle.preview, image=image, valid=view.valid, codes=codes, legend=card.legend, title=bundle.stem)
+    things = None
+    for layer in plan.schema.rasters:
+        if layer.role == PANOPTIC:
+            with LayerFiles(bundle.file_of(layer)) as labels:
+                things = things_of(labels.overview(view.valid.shape))
+    write_preview(
+        bundle.preview,
+        image=image,
+        valid=view.valid,
+        codes=codes,
+        things=things,
+        legend=card.legend,
+        title=bundle.stem,
+    )
     stretch = tuple((-b / g, (1 - b) / g) for g, b in zip(gain.ravel(), bias.ravel(), strict=True))
     uri = _imagery_uri(scene)
     if uri is None:

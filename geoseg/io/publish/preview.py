@@ -15,6 +15,7 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
 from geoseg.core.legend import Legend
+from geoseg.core.types.arrays import AnyArray
 from geoseg.io.files.writing import write_bytes
 
 _PANEL_PX = 900
@@ -41,6 +42,7 @@ def write_preview(
     legend: Legend,
     title: str,
     valid: npt.NDArray[np.bool_] | None = None,
+    things: AnyArray | None = None,
 ) -> None:
     """Write a PNG: image, labels and legend with the share of each class.
 
@@ -51,6 +53,7 @@ def write_preview(
         legend: names and colours.
         title: a line above both.
         valid: (y, x) bool, True where the image is valid; None: everywhere.
+        things: (y, x) integers, the number of each pixel's thing, 0 for stuff; things are outlined.
 
     Raises:
         WriteError: the disk is full or fails.
@@ -61,14 +64,21 @@ def write_preview(
     valid = np.ones(codes.shape, bool) if valid is None else valid
     answered = codes != legend.nodata
     photo = _panel(np.moveaxis(image, 0, 2), valid, smooth=True)
-    labels = _panel(_colours(legend)[codes], answered, smooth=False)
+    labels = _outlined(_panel(_colours(legend)[codes], answered, smooth=False), things)
     buffer = io.BytesIO()
     _compose(photo, labels, _shares(codes, legend), title).save(buffer, "PNG")
     write_bytes(path, buffer.getvalue())
 
 
 def redraw_preview(
-    path: Path, original: Path, *, codes: npt.NDArray[np.uint8], legend: Legend, title: str, caption: str
+    path: Path,
+    original: Path,
+    *,
+    codes: npt.NDArray[np.uint8],
+    legend: Legend,
+    title: str,
+    caption: str,
+    things: AnyArray | None = None,
 ) -> None:
     """Write a preview again for other labels of the same scene; the image is taken from the old preview.
 
@@ -79,13 +89,14 @@ def redraw_preview(
         legend: names and colours.
         title: a line above both.
         caption: a line above the labels.
+        things: as of ``write_preview``.
 
     Raises:
         WriteError: the disk is full or fails.
         ValueError: the old preview is damaged.
         OSError: it cannot be read.
     """
-    labels = _panel(_colours(legend)[codes], codes != legend.nodata, smooth=False)
+    labels = _outlined(_panel(_colours(legend)[codes], codes != legend.nodata, smooth=False), things)
     _, _, ((left, top), _) = _layout(labels.size)
     try:
         with Image.open(original) as old:
@@ -156,6 +167,20 @@ def _panel(rgb: npt.NDArray[np.uint8], shown: npt.NDArray[np.bool_], *, smooth: 
     hatch = np.asarray(_HATCH, np.uint8)[((row + col) % 12 < 3).astype(int)]
     picture.paste(Image.fromarray(hatch), (0, 0), mask)
     return picture
+
+
+def _outlined(panel: Image.Image, things: AnyArray | None) -> Image.Image:
+    """Draw a line of one pixel along the inner edge of each thing, darker than its colour."""
+    if things is None:
+        return panel
+    rows, cols = (np.arange(n) * side // n for n, side in zip((panel.height, panel.width), things.shape, strict=True))
+    shown = np.pad(things[np.ix_(rows, cols)], 1, mode="edge")
+    inner = shown[1:-1, 1:-1]
+    beside = (shown[:-2, 1:-1], shown[2:, 1:-1], shown[1:-1, :-2], shown[1:-1, 2:])
+    edge = (inner > 0) & np.any([other != inner for other in beside], axis=0)
+    pixels = np.asarray(panel).copy()
+    pixels[edge] //= 3
+    return Image.fromarray(pixels)
 
 
 def _panel_size(height: int, width: int) -> tuple[int, int]:

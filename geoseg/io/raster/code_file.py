@@ -61,6 +61,12 @@ class LayerFiles(Closing):
                     raise _damaged(path) from error
         return planes
 
+    def overview(self, shape: tuple[int, int]) -> AnyArray:
+        """Read the first raster reduced to ``shape`` by the most frequent value."""
+        with self._lock:
+            reduced: AnyArray = self._files[0].read(1, out_shape=shape, resampling=Resampling.mode)
+        return reduced
+
     def close(self) -> None:
         """Close the files."""
         with self._lock:
@@ -83,12 +89,6 @@ class CodeFile(LayerFiles):
         """Read codes and confidence, both (y, x) uint8."""
         layers = self.planes(window)
         return layers[0], layers[1] if len(layers) > 1 else None
-
-    def overview(self, shape: tuple[int, int]) -> Codes:
-        """Read all codes reduced to ``shape`` by the most frequent one."""
-        with self._lock:
-            reduced: Codes = self._files[0].read(1, out_shape=shape, resampling=Resampling.mode)
-        return reduced
 
 
 def _damaged(path: Path) -> OutputError:

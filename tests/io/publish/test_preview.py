@@ -16,9 +16,9 @@ LEGEND = Legend(
 )
 
 
-def drawn(folder, codes, image=None, *, legend=LEGEND, valid=None, title="scene"):
+def drawn(folder, codes, image=None, *, legend=LEGEND, valid=None, title="scene", things=None):
     image = np.full((3, *codes.shape), 40, np.uint8) if image is None else image
-    write_preview(folder / "p.png", image=image, codes=codes, legend=legend, title=title, valid=valid)
+    write_preview(folder / "p.png", image=image, codes=codes, legend=legend, title=title, valid=valid, things=things)
     with Image.open(folder / "p.png") as picture:
         assert picture.format == "PNG"
         return np.asarray(picture.convert("RGB"))
@@ -37,6 +37,23 @@ def test_each_class_covers_its_share_of_the_panel(tmp_path):
     assert count(pixels, (0xE3, 0x1A, 0x1C)) == 9 * 100 * 300 + swatch
     assert count(pixels, (0x1F, 0x78, 0xB4)) == 9 * 30 * 300 + swatch
     assert count(pixels, (40, 40, 40)) == 900 * 900
+
+
+def test_things_of_one_class_that_touch_have_a_line_between_them_and_stuff_has_none(tmp_path):
+    codes = np.zeros((90, 90), np.uint8)
+    codes[30:60, 30:70] = 9
+    codes[70:80] = 10
+    things = np.where(codes == 9, np.where(np.arange(90) < 50, 1, 2), 0) - (np.arange(90) < 5)[:, None]
+    plain, outlined = drawn(tmp_path, codes), drawn(tmp_path, codes, things=things)
+    changed = (plain != outlined).any(-1)
+    rows, cols = np.nonzero(changed)
+    rows, cols = rows - rows.min(), cols - cols.min()
+    line = np.zeros((300, 400), bool)
+    for left in (0, 200):
+        line[:, [left, left + 199]] = line[[0, -1], left : left + 200] = True
+    assert (np.stack(np.nonzero(line)) == np.stack([rows, cols])).all()
+    assert (plain[changed] == (0xE3, 0x1A, 0x1C)).all()
+    assert (outlined[changed] == (0xE3 // 3, 0x1A // 3, 0x1C // 3)).all()
 
 
 def test_a_pixel_without_an_answer_has_no_classes_colour(tmp_path):
