@@ -90,7 +90,15 @@ class _Axis:
 
     @property
     def count(self) -> int:
-        return 1 if self.length <= self.tile else -(-(self.length - self.tile) // self.stride) + 1
+        """Tiles along the axis; none whose core would hold no pixel of the scene, which may be coarser."""
+        if self.length <= self.tile:
+            return 1
+        most = -(-(self.length - self.tile) // self.stride) + 1
+        return most - (self._inner_edge(most - 1) >= self._end)
+
+    @property
+    def _end(self) -> int:
+        return self.scene + int(self.after * self.scene / self.work)
 
     @property
     def ramp(self) -> int:
@@ -109,7 +117,10 @@ class _Axis:
         if index <= 0:
             return -int(self.before * self.scene / self.work)
         if index >= self.count:
-            return self.scene + int(self.after * self.scene / self.work)
+            return self._end
+        return self._inner_edge(index)
+
+    def _inner_edge(self, index: int) -> int:
         return round((self.halo + index * self.stride - self.before) * self.scene / self.work)
 
     def core(self, index: int) -> tuple[int, int]:
@@ -120,9 +131,10 @@ class _Axis:
         return max(self.edge(0), start - self.ramp), min(self.edge(self.count), stop + self.ramp)
 
     def read(self, index: int) -> tuple[int, int]:
-        if self.count == 1:
+        if self.length <= self.tile:
             return -self.before, min(self.tile, -(-self.length // ALIGN_PX) * ALIGN_PX) - self.before
-        start = min(index * self.stride, self.length - self.tile) - self.before
+        last = self.length - self.tile
+        start = (last if index == self.count - 1 else min(index * self.stride, last)) - self.before
         return start, start + self.tile
 
     def over(self, start: int, stop: int) -> tuple[int, int]:
@@ -180,6 +192,9 @@ class Tiling:
             raise ValueError(f"a halo of {self.halo_px} px on each side leaves nothing of a tile of {self.tile_px} px")
         if min(*self.scene_shape, *self.work_shape) < 1:
             raise ValueError(f"a grid of {self.scene_shape} (working: {self.work_shape}) has no pixels")
+        for scene, work in zip(self.scene_shape, self.work_shape, strict=True):
+            if self.stride_px * scene < 2 * work and work > self.tile_px:
+                raise ValueError(f"{self.stride_px} px of {work} are less than two pixels of a scene of {scene}")
 
     @property
     def stride_px(self) -> int:

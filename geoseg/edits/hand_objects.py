@@ -48,16 +48,19 @@ class HandObjects:
     Args:
         planes: the edited planes.
         nodata: code of pixels without a class.
+        least_px: smaller parts that an edit cut off of an object are left out; its largest part stays.
     """
 
-    def __init__(self, planes: EditedPlanes, nodata: int) -> None:
+    def __init__(self, planes: EditedPlanes, nodata: int, least_px: int) -> None:
         windows: dict[int, Window] = {}
         for one in planes.paints:
             number = one.paint.number
             if number != AUTOMATIC and one.window.pixels:
                 windows[number] = one.window.union(windows.get(number, one.window))
         self.all: tuple[HandObject, ...] = tuple(
-            found for number, window in sorted(windows.items()) for found in _parts(planes, number, window, nodata)
+            found
+            for number, window in sorted(windows.items())
+            for found in _large(_parts(planes, number, window, nodata), least_px)
         )
 
     def labels(self, window: Window) -> I32:
@@ -140,6 +143,13 @@ def _parts(planes: EditedPlanes, number: int, window: Window, nodata: int) -> li
         code = int(seen.codes[slices][mask][0])
         found.append(HandObject(ident=ident, code=code, cut=cut, window=at, mask=mask, number=number))
     return found
+
+
+def _large(parts: list[HandObject], least_px: int) -> list[HandObject]:
+    """Leave out small parts of one number, but for the largest one."""
+    sizes = [int(one.mask.sum()) for one in parts]
+    least = min(least_px, max(sizes, default=0))
+    return [one for one, size in zip(parts, sizes, strict=True) if size >= least]
 
 
 def _by_class(mask: Bools, codes: U8) -> I32:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from geoseg.core.layer import OBJECTS
 from geoseg.edits.hand_objects import AllObjects, HandObjects, WithoutHand
 from geoseg.edits.layers import BLOCK_PX, DrawnLayer, LayerTask, tracing, write_layer
-from geoseg.vector.objects.scene import COLUMNS, BlockRun, SceneObjects
+from geoseg.vector.objects.scene import COLUMNS, BlockRun, SceneObjects, least_pixels
 from geoseg.vector.spec import VectorSpec
 from geoseg.vector.vectorise import vectorise_labels
 
@@ -18,7 +18,7 @@ def write_objects(task: LayerTask) -> tuple[int, dict[str, int]]:
     """
     finished, planes = task.finished, task.planes
     spec, nodata = finished.object_spec, finished.legend.nodata
-    hand = HandObjects(planes, nodata)
+    hand = HandObjects(planes, nodata, least_pixels(spec, finished.grid.geobox))
     source = WithoutHand(planes, spec.codes, nodata)
     run = BlockRun(block_px=BLOCK_PX, nodata=nodata, folder=task.folder)
     with SceneObjects.find(source, finished.grid.geobox, spec, run) as found:

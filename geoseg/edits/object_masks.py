@@ -15,7 +15,7 @@ from geoseg.edits.finished_map import FinishedMap
 from geoseg.edits.hand_objects import HandObjects, WithoutHand
 from geoseg.edits.planes import EditedPlanes
 from geoseg.errors import UsageError
-from geoseg.vector.objects.scene import BlockRun, SceneObjects
+from geoseg.vector.objects.scene import BlockRun, SceneObjects, least_pixels
 
 U8 = npt.NDArray[np.uint8]
 I32 = npt.NDArray[np.int32]
@@ -112,7 +112,7 @@ class ObjectMasks:
         self._spec = finished.object_spec
         self.codes = finished.counted
         self.parts_classes = True
-        self._hand = HandObjects(planes, finished.legend.nodata)
+        self._hand = HandObjects(planes, finished.legend.nodata, least_pixels(self._spec, finished.grid.geobox))
 
     def named(self, ident: int) -> tuple[Mask, Surroundings, int]:
         """Find an object by its id, the number of its last pixel.

@@ -18,7 +18,7 @@ OTHERS = {
     "--like", "--bidx",  # of rio and gdal_rasterize
     "--crs",  # of other programs, whose habit it is
     "--limit", "--all",  # of prefect
-    "--preload",  # of dask
+    "--preload", "--resources", "--nthreads", "--no-dashboard", "--death-timeout",  # of dask
 }  # fmt: skip
 OPTION = re.compile(r"(?<![\w-])--[a-z][a-z0-9]+(?:-[a-z0-9]+)*(?![\w-])")
 

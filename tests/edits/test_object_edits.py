@@ -114,6 +114,31 @@ def test_a_drawn_object_is_an_object_of_its_own_also_where_it_touches_others(fin
     assert {i: outlines(after)[i] for i in untouched} == {i: outlines(before)[i] for i in untouched}
 
 
+def test_what_a_drawn_object_leaves_of_others_is_an_object_from_the_smallest_area_on(finished_map) -> None:
+    """The run's is 1 m2, 4 pixels."""
+    folder = finished_map("objects")
+    corner, rest = box(40, 41, 40, 41), box(50, 60, 50, 60)
+    first = box(40, 60, 40, 60)
+    second = first.difference(corner).difference(rest)
+    session = geoseg.edits.open(folder)
+    for drawn in (first, second):
+        session.apply(Edit(kind="add_object", geometry=drawn, class_code=1))
+    session.save()
+    after = objects(folder)
+    found = {int(pixels(folder, shape).sum()) for shape in after.geometry if shape.intersects(first.buffer(-0.1))}
+    assert found == {299, 100}
+    assert (read(folder / "scene_classes.tif")[pixels(folder, corner)] == 1).all(), "it is still of the class"
+
+
+def test_a_drawn_object_stays_however_small_it_is(finished_map) -> None:
+    folder = finished_map("objects")
+    drawn = box(40, 42, 40, 41)
+    session = geoseg.edits.open(folder)
+    session.apply(Edit(kind="add_object", geometry=drawn, class_code=1))
+    session.save()
+    assert [int(pixels(folder, one).sum()) for one in objects(folder).geometry if one.intersects(drawn.centroid)] == [2]
+
+
 def test_an_outline_is_drawn_anew_and_a_class_is_changed(finished_map) -> None:
     folder = finished_map("objects")
     before = objects(folder)

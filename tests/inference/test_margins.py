@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from odc.geo.geobox import GeoBox
 from test_predict_laws import BANDS, legend, plan
@@ -34,12 +34,16 @@ def tilings(draw: st.DrawFn) -> Tiling:
     shape = draw(st.tuples(st.integers(1, 90), st.integers(1, 90)))
     work = draw(st.tuples(st.integers(1, 90), st.integers(1, 90))) if draw(st.booleans()) else shape
     halo = draw(st.integers(0, 12))
-    tile = draw(st.integers(2 * halo + max(4, max(work) // 5), 2 * halo + 80))
+    finer = max(-(-2 * fine // coarse) for fine, coarse in zip(work, shape, strict=True))  # of two pixels of the scene
+    least = max(4, max(work) // 5, finer)
+    tile = draw(st.integers(2 * halo + least, 2 * halo + max(80, least)))
     blend = draw(st.sampled_from(["core", "taper"]))
     return Tiling(shape, work, tile_px=tile, halo_px=halo, blend=blend, margin=draw(margins))
 
 
 @given(tilings(), st.integers(1, 120))
+@example(Tiling((5, 5), (14, 14), tile_px=13, halo_px=0), 1)  # a last core of less than half a pixel
+@example(Tiling((1, 1), (1, 5), tile_px=5, halo_px=0), 8)
 def test_blocks_partition_the_scene_and_tiles_weigh_one_on_it(tiling: Tiling, block_px: int) -> None:
     owners = np.zeros(tiling.scene_shape, int)
     for block in Blocks(tiling, block_px):

@@ -44,7 +44,7 @@ class Page:
             viewport={"width": 1200, "height": 800}, reduced_motion="reduce", **context
         ).new_page()
         self.page.set_default_timeout(PATIENCE_MS)
-        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.page.on("pageerror", lambda error: self.errors.append(f"{error}\n{error.stack}"))
         self.page.on("console", lambda line: self.errors.append(line.text) if line.type == "error" else None)
         origin = address.partition("/?")[0]
         self.page.on("request", lambda asked: self._request(asked.url, origin))
@@ -140,7 +140,7 @@ def test_a_click_on_an_object_shows_its_attributes(page: Page, run_output: Path)
     row = frame.area.idxmax()
     point = frame.representative_point().to_crs(4326)[row]
     page.drawn()
-    page.page.mouse.click(*page.place(point.x, point.y))
+    page.click_until(point.x, point.y, f"Object {row}")
     page.page.wait_for_selector("#attributes:not([hidden])")
     found = page.attributes()
     assert found["id"] == str(row)

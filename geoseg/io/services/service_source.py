@@ -176,7 +176,7 @@ def refuse_options(uri: str, options: OpenOptions) -> None:
         "--assets": options.assets,
         "--subdataset": options.subdataset,
         "--assume-crs": options.assume_crs,
-        "--assume-gsd-m": options.assume_gsd_m,
+        "assume_gsd_m": options.assume_gsd_m,
     }
     given = [name for name, value in wrong.items() if value]
     if given or options.alpha == "yes":

@@ -52,6 +52,11 @@ class BlockRun:
             raise UsageError(f"block_px {self.block_px} and threads {self.threads} must be at least 1")
 
 
+def least_pixels(spec: ObjectSpec, geobox: GeoBox) -> int:
+    """Return the fewest pixels of an object, at least 1; smaller regions are left out."""
+    return max(1, int(np.ceil(spec.min_area_m2 / PixelGround.of(geobox).unit_m2 * (1 - 1e-9))))
+
+
 class SceneObjects(Closing):
     """Labels of the objects of a scene; a source for ``vectorise_labels``.
 
@@ -98,8 +103,7 @@ class SceneObjects(Closing):
         if not all(source.shape):
             raise UsageError("a scene without pixels has no objects")
         ground = PixelGround.of(geobox)
-        least = max(1, int(np.ceil(spec.min_area_m2 / ground.unit_m2 * (1 - 1e-9))))
-        stitcher = Stitcher(source.shape[0], spec.least_passage, least)
+        stitcher = Stitcher(source.shape[0], spec.least_passage, least_pixels(spec, geobox))
         masks = MaskFile(run.folder)
         starts: list[int] = []
         try:

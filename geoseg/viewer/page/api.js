@@ -32,9 +32,9 @@ export class Turns {
 }
 
 async function answer(response) {
+  if (response.ok) return response.json(); // a request that is given up while its answer comes is no empty answer
   const body = await response.json().catch(() => ({}));
-  if (!response.ok) throw new Refused(response.status, body.detail ?? `error ${response.status}`);
-  return body;
+  throw new Refused(response.status, body.detail ?? `error ${response.status}`);
 }
 
 export async function get(path, signal) {

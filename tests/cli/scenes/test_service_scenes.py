@@ -13,7 +13,7 @@ import rasterio
 from rasterio.transform import Affine
 from test_opening_options import geoseg
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "io" / "services"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "io" / "services"))
 from map_server import LEFT, PIXEL_M, TOP, ZOOM, MapServer, bounds_of, known_image, serving
 
 ROWS, COLS = (200, 320), (200, 330)
