@@ -82,7 +82,7 @@ class ClusterClass(_Config):
         adapt: arguments of its ``adapt`` (``{minimum: 0, maximum: 50}``) instead of ``scale``.
         worker_groups: arguments of its ``add_worker_group``, for each further kind of workers (dask-kubernetes).
         cpu_workers: further processes on this machine that open scenes and write layers, so that the cluster's
-            workers, which must declare ``GPU``, only run networks.
+            workers, which must declare ``GPU``, only run networks; not with ``adapt``.
         wait_for: Dask resources, such as ``GPU``, that workers must declare before the run begins.
         timeout_s: how long to wait for the first worker, and for these resources.
     """
@@ -95,6 +95,12 @@ class ClusterClass(_Config):
     cpu_workers: Annotated[int, Field(ge=0, le=256)] = 0
     wait_for: tuple[str, ...] = ()
     timeout_s: Annotated[float, Field(gt=0)] = 600.0
+
+    @model_validator(mode="after")
+    def _of_fixed_size(self) -> Self:
+        if self.adapt and self.cpu_workers:  # Dask's adaptive scaling retires workers that it did not start
+            raise ValueError("adapt ends the processes of cpu_workers; give scale instead")
+        return self
 
 
 class ArchiveConfig(_Config):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 # user and password of an address, and its query, where signatures stand
-_LOGIN, _QUERY = re.compile(r"(?<=://)[^\s/@]+@"), re.compile(r"(://[^\s?]*)\?\S*?(?=[:,.)]*(?:\s|$))")
+_LOGIN, _QUERY = re.compile(r"(?<=://)[^\s/?#]*@"), re.compile(r"(://[^\s?]*)\?\S*?(?=[:,.)]*(?:\s|$))")
 
 
 def without_logins(text: str) -> str:
@@ -14,6 +14,8 @@ def without_logins(text: str) -> str:
     Examples:
         >>> without_logins("https://me:secret@example.org/a.tif?token=1: no such file")
         'https://example.org/a.tif: no such file'
+        >>> without_logins("https://me:p@ss@example.org/a.tif")
+        'https://example.org/a.tif'
     """
     return _QUERY.sub(r"\1", _LOGIN.sub("", text))
 

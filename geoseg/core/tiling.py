@@ -192,9 +192,6 @@ class Tiling:
             raise ValueError(f"a halo of {self.halo_px} px on each side leaves nothing of a tile of {self.tile_px} px")
         if min(*self.scene_shape, *self.work_shape) < 1:
             raise ValueError(f"a grid of {self.scene_shape} (working: {self.work_shape}) has no pixels")
-        for scene, work in zip(self.scene_shape, self.work_shape, strict=True):
-            if self.stride_px * scene < 2 * work and work > self.tile_px:
-                raise ValueError(f"{self.stride_px} px of {work} are less than two pixels of a scene of {scene}")
 
     @property
     def stride_px(self) -> int:

@@ -255,13 +255,13 @@ def _alone(scene: Described, card: ModelCard, member: int, spec: PredictSpec) ->
             f"--halo-px {halo_px} on each side leaves nothing of a tile of {tile_px} px. "
             "Pass a larger --tile-px or a smaller --halo-px."
         )
-    try:
-        tiling = Tiling(read.scene_shape, read.work_shape, tile_px=tile_px, halo_px=halo_px, blend=spec.blend)
-    except ValueError as error:
-        raise UsageError(
-            f"--tile-px {tile_px} with --halo-px {halo_px}: a tile answers less than two pixels of the scene, whose "
-            f"{read.scene_shape[0]} rows are read as {read.work_shape[0]}. Pass a larger --tile-px."
-        ) from error
+    for scene_px, work_px in zip(read.scene_shape, read.work_shape, strict=True):
+        if work_px > max(scene_px, tile_px) and (tile_px - 2 * halo_px) * scene_px < 2 * work_px:
+            raise UsageError(
+                f"--tile-px {tile_px} with --halo-px {halo_px}: a tile answers less than two pixels of the scene, of "
+                f"which {scene_px} are read as {work_px}. Pass a larger --tile-px."
+            )
+    tiling = Tiling(read.scene_shape, read.work_shape, tile_px=tile_px, halo_px=halo_px, blend=spec.blend)
     return InferencePass(member=member, scale=1.0, read=read, tiling=tiling)
 
 

@@ -9,7 +9,7 @@ import pytest
 from conftest import blobs
 from pyproj import Transformer
 
-from geoseg.archive.config import ArchiveConfig, in_configuration
+from geoseg.archive.config import ArchiveConfig, ClusterClass, in_configuration
 from geoseg.archive.sources.find import find_scenes
 from geoseg.errors import UsageError
 from geoseg.io.raster.scene import Scene
@@ -189,3 +189,11 @@ def test_options_of_opening_change_the_digest_only_where_they_say_something(tmp_
 def test_advice_on_opening_names_keys() -> None:
     assert in_configuration("Pass --alpha no to read it.") == "Set opening: alpha: no to read it."
     assert in_configuration("Pass --vrt-root FOLDER.") == "Set opening: vrt_root: FOLDER."
+
+
+def test_processes_beside_a_cluster_are_not_left_to_its_adaptive_scaling() -> None:
+    """It retires workers that it did not start, and tasks for them would wait without end."""
+    cluster = {"name": "dask_jobqueue.SLURMCluster", "cpu_workers": 2}
+    assert ClusterClass(**cluster, scale={"jobs": 2}).cpu_workers == 2
+    with pytest.raises(ValueError, match="give scale instead"):
+        ClusterClass(**cluster, adapt={"maximum": 4})

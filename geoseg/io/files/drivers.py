@@ -126,7 +126,7 @@ def local_path(uri: str) -> Path:
                 raise UsageError(f"{whole_address(text)}: remote files are not read here. Download it first.")
             if _SUBDATASET.match(text):
                 raise UsageError(
-                    f"{uri}: GDAL subdataset names are not read. Give the file itself, and --subdataset NAME."
+                    f"{uri}: GDAL subdataset names are not read. Give the file itself, and its part by --subdataset."
                 )
             raise SceneError(uri, "there is no such file.", "Check the path.")
         if path.is_dir():

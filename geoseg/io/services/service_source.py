@@ -7,6 +7,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NoReturn
+from urllib.parse import urlsplit
 
 import numpy as np
 import numpy.typing as npt
@@ -35,7 +36,7 @@ Tile = tuple[AnyArray, npt.NDArray[np.bool_]]
 
 
 class ServiceSource:
-    """Pixels of an XYZ, WMS or WMTS service. Thread-safe; a window asks for the tiles it touches, each once.
+    """Pixels of an XYZ, WMS or WMTS service. Thread-safe; a window asks for the tiles it touches that are not kept.
 
     The attributes are those of ``geoseg.io.raster.source.Source``. Opening sends no request to XYZ and WMS services,
     and one for the capabilities to a WMTS.
@@ -64,7 +65,9 @@ class ServiceSource:
         self.grid = Georeference(geobox=self._layer.geobox)
         refuse_nowhere(service.shown, self.grid.geobox)
         self.facts_of_service = self._layer.facts
-        self.title = f"{self._layer.title}_{sha256_of_json(self._layer.facts)[:8]}"
+        place = urlsplit(service.url)
+        asked = [self._layer.facts, place.netloc.rpartition("@")[2], place.path, place.query]
+        self.title = f"{self._layer.title}_{sha256_of_json(asked)[:8]}"
         self.indexes: tuple[int, ...] = tuple(range(1, service.bands + 1))
         self.dtype: AnyDtype = np.dtype(service.dtype)
         self.colours = _COLOURS.get(service.bands, ("undefined",) * service.bands)

@@ -107,4 +107,8 @@ def _bands_of(dataset: Any) -> tuple[AnyArray, npt.NDArray[np.bool_]]:
         if name == "alpha":
             valid &= values[place] > 0
     chosen = values[data]
-    return chosen, valid & valid_pixels(chosen, [dataset.nodatavals[place] for place in data])
+    valid &= valid_pixels(chosen, [dataset.nodatavals[place] for place in data])
+    bits = int(dataset.tags(1, ns="IMAGE_STRUCTURE").get("NBITS", 8))
+    if chosen.dtype == np.uint8 and bits < 8:  # grey PNG of 1, 2 or 4 bits, whose largest value is white
+        chosen = chosen * np.uint8(255 // (2**bits - 1))
+    return chosen, valid

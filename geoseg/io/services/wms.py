@@ -85,9 +85,13 @@ def wms_layer(service: ServiceAddress) -> TileLayer:
     )
 
 
+_NAMES = {"CRS:84": "OGC:CRS84"}
+"""Names of CRSs that services use and PROJ does not know."""
+
+
 def _crs(shown: str, name: str) -> CRS:
     try:
-        crs = CRS.from_user_input(name)
+        crs = CRS.from_user_input(_NAMES.get(name.upper(), name))
     except CRSError as error:
         raise UsageError(f"{shown}: crs is {name[:80]!r}, which is none. Give EPSG:code.") from error
     if not (crs.is_projected or crs.is_geographic):

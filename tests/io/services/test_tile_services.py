@@ -235,6 +235,16 @@ def test_forms_of_images(driver: str, form: str, server: MapServer) -> None:
     np.testing.assert_array_equal(whole.values[:, valid], expected[:, valid])
 
 
+@pytest.mark.parametrize("bits", [1, 2, 4])
+def test_grey_images_of_few_bits_reach_from_black_to_white(bits: int, server: MapServer) -> None:
+    most = 2**bits - 1
+    grey = (np.arange(256 * 256, dtype=np.uint32).reshape(1, 256, 256) % (most + 1)).astype(np.uint8)
+    server.answer = lambda *_: (200, encoded(grey, "PNG", NBITS=bits))
+    with opened(xyz(server, Window(0, 256, 0, 256))) as scene:
+        values = scene.read(scene.extent).values
+    np.testing.assert_array_equal(values, np.repeat(np.round(grey / most * 255), 3, axis=0))
+
+
 def palette_png(indices: np.ndarray) -> bytes:
     with suppress_gdal_messages(), MemoryFile() as file:
         with file.open(driver="PNG", count=1, height=256, width=256, dtype="uint8") as dataset:
@@ -320,6 +330,24 @@ def test_options_of_files_are_refused(server: MapServer) -> None:
             opened(xyz(server), **options)
     with pytest.raises(SceneError, match="Gpx, the limit is"):
         opened("xyz:https://a.b/{z}/{x}/{y}.png#zoom=22&bounds=-170,-80,170,80")
+
+
+def test_longitude_comes_first_in_the_box_of_crs84(server: MapServer) -> None:
+    place = f"wms:{server.address}/wms?layers=a&version=1.3.0&crs=CRS:84#pixel=0.001&{bounds_of(0, 10, 0, 10)}"
+    with opened(place) as scene:
+        scene.read(Window(0, 1, 0, 1))
+        asked = dict(pair.split("=") for pair in server.asked[-1].partition("?")[2].split("&"))
+    assert asked["CRS"] == "CRS:84"
+    assert float(asked["BBOX"].split(",")[0]) < 40 < float(asked["BBOX"].split(",")[1])
+
+
+def test_scenes_of_other_paths_and_parameters_have_other_names_and_a_login_changes_none(server: MapServer) -> None:
+    one = xyz(server, Window(0, 10, 0, 10))
+    other, login = one.replace("/t/", "/u/"), one.replace("http://", "http://me:pw@")
+    wms = f"wms:{server.address}/wms?layers=a&crs=EPSG:3857&time=YEAR#pixel=1&{bounds_of(0, 10, 0, 10)}"
+    places = (one, other, login, wms.replace("YEAR", "2019"), wms.replace("YEAR", "2020"))
+    names = [opened(place).stem for place in places]
+    assert names[0] == names[2] and len(set(names)) == 4  # noqa: PT018
 
 
 def test_latitude_comes_first_in_the_box_of_wms_1_3_where_the_crs_says_so(server: MapServer) -> None:
