@@ -3,18 +3,32 @@
 from __future__ import annotations
 
 import base64
+import socket
 from http.client import HTTPMessage, HTTPResponse
+from ipaddress import IPv4Network, ip_address
 from typing import IO
 from urllib.error import HTTPError
 from urllib.parse import unquote, urlsplit
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
-_THIS_HOST = ("localhost", "127.", "0.", "169.254.", "[::1]", "[fe80", "metadata.")
+_HERE = IPv4Network("0.0.0.0/8")
+_NAMES = ("localhost", "metadata.")
 
 
 def is_this_host(address: str) -> bool:
-    """Return True if an address is of this machine or its local network, which remote catalogues must not use."""
-    return urlsplit(address).netloc.rpartition("@")[2].lower().startswith(_THIS_HOST)
+    """Return True if an address is of this machine or of its link, which remote catalogues must not use."""
+    host = (urlsplit(address).hostname or "").rstrip(".")
+    if host.startswith(_NAMES):
+        return True
+    try:
+        number = ip_address(host)
+    except ValueError:
+        try:
+            number = ip_address(socket.inet_aton(host))  # 127.1, 2130706433 and 0x7f000001 are numbers too
+        except (OSError, ValueError):
+            return False
+    known = getattr(number, "ipv4_mapped", None) or number
+    return bool(known.is_loopback or known.is_unspecified or known.is_link_local or known in _HERE)
 
 
 def request_with_login(address: str) -> Request:
