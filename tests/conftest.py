@@ -46,6 +46,15 @@ def pytest_runtestloop() -> None:
     gc.enable()
 
 
+@pytest.fixture(name="restored_signals")
+def fixture_of_restored_signals() -> Iterator[None]:
+    """Put the handlers of SIGINT and SIGTERM back, which commands that run in this process replace."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _cache_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Keep compiled networks for one run of the tests: neither the user's are seen, nor any left."""

@@ -98,7 +98,7 @@ def expected(bands: np.ndarray, classes: int, scores: int, overlaps: str, valid:
     taken = np.zeros(valid.shape, bool)
     found, ids = {}, set()
     for _, code, mask in kept:
-        seen = mask & valid & ~(taken if overlaps == "resolve" else False)
+        seen = mask & valid & ~taken if overlaps == "resolve" else mask & valid
         taken |= mask
         if seen.any():
             numbers = np.flatnonzero(seen)

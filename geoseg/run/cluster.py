@@ -10,7 +10,7 @@ import re
 import signal
 import socket
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +26,8 @@ from geoseg.run.on_worker import BLOCKS_AT_ONCE
 from geoseg.run.workers.processes import CPU, cpu_workers, quiet_processes
 
 if TYPE_CHECKING:
+    import subprocess
+
     from distributed import Client
 
     from geoseg.run.open_executor import ClusterSpec
@@ -223,10 +225,11 @@ def started_cluster(spec: ClusterSpec) -> Iterator[Client]:
             except TimeoutError as error:
                 raise ResourceError(f"cluster {spec.name}: no worker within {spec.timeout_s:.0f} s.") from error
             needed = list(spec.wait_for)
+            own: list[subprocess.Popen[bytes]] = []
             if spec.cpu_workers:
-                opened.enter_context(cpu_workers(cluster.scheduler_address, spec.cpu_workers))
+                own = opened.enter_context(cpu_workers(cluster.scheduler_address, spec.cpu_workers))
                 needed += [GPU, CPU]
-            _wait_for(client, needed, spec)
+            _wait_for(client, needed, spec, own)
             yield client
 
 
@@ -245,14 +248,28 @@ def _call(cluster: Any, method: str, arguments: UntypedMapping, name: str) -> No
         raise UsageError(f"cluster {name}: the arguments of {method} do not fit ({error}).") from error
 
 
-def _wait_for(client: Client, resources: Iterable[str], spec: ClusterSpec) -> None:
+def _wait_for(
+    client: Client, resources: Iterable[str], spec: ClusterSpec, own: Sequence[subprocess.Popen[bytes]]
+) -> None:
     """Wait until workers declare some resources.
 
+    Args:
+        client: client of the cluster.
+        resources: names.
+        spec: the cluster, and how long to wait.
+        own: processes of this machine that shall declare some of them.
+
     Raises:
-        ResourceError: they do not in time.
+        ResourceError: they do not in time, or a process has ended.
     """
     end = time.monotonic() + spec.timeout_s
     while missing := set(resources) - _resources(client):
+        ended = [process.returncode for process in own if process.poll() is not None]
+        if ended:
+            raise ResourceError(
+                f"cluster {spec.name}: a process of cpu_workers ended with code {ended[0]} before it joined. Check "
+                "that the scheduler can be reached from this machine and has the same version of Dask."
+            )
         if time.monotonic() > end:
             names = ", ".join(sorted(missing))
             raise ResourceError(

@@ -19,18 +19,12 @@ from conftest import blobs
 from geoseg.cli.main import app
 from geoseg.process.command import run_command
 
+pytestmark = pytest.mark.usefixtures("restored_signals")
+
 
 def geoseg(*arguments: str | Path) -> int:
     """Run in this process, as the installed command does."""
     return run_command(lambda: app(args=[str(a) for a in arguments], standalone_mode=False), debug=False)
-
-
-@pytest.fixture(autouse=True)
-def _restore_signals() -> Any:
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
 
 
 def on_torch(model: Path) -> list[str | Path]:

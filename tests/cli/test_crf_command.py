@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +14,11 @@ from geoseg.process.command import run_command
 
 CRF = "4,4,20,2,1.5,4"
 
+pytestmark = pytest.mark.usefixtures("restored_signals")
+
 
 def geoseg(*arguments: str | Path) -> int:
     return run_command(lambda: app(args=[str(a) for a in arguments], standalone_mode=False), debug=False)
-
-
-@pytest.fixture(autouse=True)
-def _restore_signals() -> Any:
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
 
 
 def test_the_command_takes_it_and_the_record_tells_it(write_scene: Any, tiny_model: Path, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""HTTP requests that servers cannot redirect to this machine or its network, nor with a login to another server."""
+"""HTTP requests that servers cannot redirect to this machine or its link, nor with a login to another server."""
 
 from __future__ import annotations
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from http.client import HTTPException, IncompleteRead
 from urllib.error import HTTPError, URLError
@@ -117,8 +118,12 @@ class TileCache:
             place = self._places[tile]
             if place is None or self._file is None:
                 return Fetched(content=None)
-            self._file.seek(place[0])
-            return Fetched(content=self._file.read(place[1]))
+            try:
+                self._file.seek(place[0])
+                content = self._file.read(place[1])
+            except OSError:
+                content = b""
+            return Fetched(content=content) if len(content) == place[1] else None
 
     def keep(self, tile: tuple[int, int], fetched: Fetched) -> None:
         """Keep a tile if there is room; a full disk is no error."""
@@ -134,8 +139,9 @@ class TileCache:
             try:
                 self._file.seek(self._size)
                 self._file.write(content)
-            except OSError:
-                self._limit = self._size
+            except OSError:  # the file may be left half written: nothing in it is believed any more
+                self._limit = 0
+                self._forget()
                 return
             self._places[tile] = (self._size, len(content))
             self._size += len(content)
@@ -143,7 +149,11 @@ class TileCache:
     def close(self) -> None:
         """Forget all tiles."""
         with self._lock:
-            self._places.clear()
-            if self._file is not None:
-                self._file.close()
-                self._file = None
+            self._forget()
+
+    def _forget(self) -> None:
+        self._places.clear()
+        file, self._file = self._file, None
+        if file is not None:
+            with suppress(OSError):  # what could not be written is tried again when it is closed
+                file.close()

@@ -28,6 +28,9 @@ _CHUNK = 1 << 14
 _SAMPLES = 17
 """Places on the line between two centres where the map of centres is looked up."""
 
+_PEAKS = 2
+"""Peaks of a class, for each of the most things, that are looked at before peaks of one thing are joined."""
+
 _LONE = 0.5
 """Factor for the score of things without a centre."""
 
@@ -181,7 +184,7 @@ class CentreNetwork(PanopticNetwork):
         region = torch.from_numpy(regions).to(here.device).long() - 1
         y, x, value = self._peaks(centres, (here.shape[0], here.shape[1]))
         of = region[y.round().long().clamp(max=here.shape[0] - 1), x.round().long().clamp(max=here.shape[1] - 1)]
-        y, x, value, of = (each[of >= 0][: self.rules.max_objects] for each in (y, x, value, of))
+        y, x, value, of = (each[of >= 0][: _PEAKS * self.rules.max_objects] for each in (y, x, value, of))
         one = self._joined(centres, (y, x, value), of)
         alone = torch.ones(count, dtype=torch.bool, device=here.device)
         alone[of] = False

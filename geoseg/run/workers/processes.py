@@ -40,7 +40,7 @@ def quiet_processes() -> Iterator[None]:
 
 
 @contextmanager
-def cpu_workers(address: str, count: int) -> Iterator[None]:
+def cpu_workers(address: str, count: int) -> Iterator[list[subprocess.Popen[bytes]]]:
     """Start processes on this machine that join a scheduler and declare ``CPU=2``; stopped at the end.
 
     Each has two threads: one opens a scene or traces polygons while the other writes layers. They see no GPU.
@@ -48,6 +48,9 @@ def cpu_workers(address: str, count: int) -> Iterator[None]:
     Args:
         address: address of the scheduler.
         count: number of processes.
+
+    Yields:
+        The processes.
 
     Raises:
         UsageError: the scheduler asks for certificates.
@@ -62,7 +65,7 @@ def cpu_workers(address: str, count: int) -> Iterator[None]:
         opened.callback(_stop, started)
         with quiet_processes():
             started.extend(_start([*command, "--name", f"cpu-{number}"]) for number in range(count))
-        yield
+        yield started
 
 
 def _start(command: list[str]) -> subprocess.Popen[bytes]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import signal
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +16,7 @@ from conftest import blobs
 from geoseg.cli.main import app
 from geoseg.process.command import run_command
 
-
-@pytest.fixture(autouse=True)
-def _restore_signals() -> Any:
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
+pytestmark = pytest.mark.usefixtures("restored_signals")
 
 
 def geoseg(*arguments: str | Path) -> int:

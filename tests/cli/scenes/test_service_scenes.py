@@ -18,6 +18,8 @@ from map_server import LEFT, PIXEL_M, TOP, ZOOM, MapServer, bounds_of, known_ima
 
 ROWS, COLS = (200, 320), (200, 330)
 
+pytestmark = pytest.mark.usefixtures("restored_signals")
+
 
 @pytest.fixture
 def server() -> Iterator[MapServer]:

@@ -18,6 +18,8 @@ from geoseg import load_model, open_scene, predict
 from geoseg.archive.config import ArchiveConfig, in_configuration
 from geoseg.errors import OutputError
 
+pytestmark = pytest.mark.usefixtures("restored_signals")
+
 PAGES = {"1": 0, "2": 5}
 SIDE = 64
 

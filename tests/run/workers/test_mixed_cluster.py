@@ -29,6 +29,7 @@ from geoseg.errors import ResourceError, UsageError
 from geoseg.models.model import ModelSource
 from geoseg.run import cluster as cluster_module
 from geoseg.run.cluster import DaskExecutor, local_cluster, started_cluster, tracing_executor
+from geoseg.run.workers import processes
 from geoseg.run.workers.processes import cpu_workers
 from geoseg.run.workers.use import own_name
 
@@ -292,6 +293,20 @@ def test_a_process_that_cannot_be_started_is_said_so(monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(subprocess, "Popen", refused)
     with pytest.raises(ResourceError, match="temporarily unavailable"), cpu_workers("tcp://127.0.0.1:1", 1):
+        pass
+
+
+def test_a_process_that_ends_before_it_joins_is_noticed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "_start", lambda _: subprocess.Popen([sys.executable, "-c", "exit(3)"]))
+    options = {
+        "n_workers": 1,
+        "processes": False,
+        "dashboard_address": None,
+        "protocol": "tcp",
+        "resources": {"GPU": 1},
+    }
+    spec = ClusterClass(name="distributed.LocalCluster", options=options, cpu_workers=1, timeout_s=300)
+    with pytest.raises(ResourceError, match="ended with code 3"), started_cluster(spec):
         pass
 
 
