@@ -133,8 +133,7 @@ class _Axis:
     def read(self, index: int) -> tuple[int, int]:
         if self.length <= self.tile:
             return -self.before, min(self.tile, -(-self.length // ALIGN_PX) * ALIGN_PX) - self.before
-        last = self.length - self.tile
-        start = (last if index == self.count - 1 else min(index * self.stride, last)) - self.before
+        start = (self.length - self.tile if index == self.count - 1 else index * self.stride) - self.before
         return start, start + self.tile
 
     def over(self, start: int, stop: int) -> tuple[int, int]:

@@ -19,12 +19,10 @@ from geoseg.io.files.writing import write_bytes, write_json
 from geoseg.io.labels.panoptic_raster import things_of
 from geoseg.io.publish.about import About
 from geoseg.io.publish.layer_kinds import GEOPACKAGE
-from geoseg.io.publish.preview import redraw_preview
+from geoseg.io.publish.preview import redraw_preview, view_shape
 from geoseg.io.publish.stac_item import SHA256_PREFIX, moment
 from geoseg.io.qgis.document import Shown, add_layer
 from geoseg.io.raster.code_file import CodeFile, LayerFiles
-
-_PREVIEW_PX = 1024
 
 
 def facts_of(log: EditLog, by_hand: UntypedMapping, now: datetime) -> UntypedDict:
@@ -91,9 +89,7 @@ def write_record(task: LayerTask, changes: UntypedMapping) -> UntypedDict:
 
 def _preview(task: LayerTask, original: Path) -> None:
     bundle = task.finished.bundle
-    height, width = task.finished.grid.shape
-    step = max(1, -(-max(height, width) // _PREVIEW_PX))
-    shape = (-(-height // step), -(-width // step))
+    shape = view_shape(task.finished.grid.shape)
     with CodeFile(task.target(bundle.classes), None) as source:
         codes = source.overview(shape)
     things = None

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+from functools import cached_property
+
 import numpy as np
 import numpy.typing as npt
 
@@ -40,7 +43,8 @@ class LabelMasks(Closing):
         self.codes = finished.counted
         self.parts_classes = False
         self._finished, self._planes, self._log = finished, planes, log
-        self._objects = EditedObjects(finished, planes)
+        self._opened = ExitStack()
+        self._objects = self._opened.enter_context(EditedObjects(finished, planes))
 
     def named(self, ident: int) -> tuple[Mask, Surroundings, int]:
         """Find an object by its id; see ``ObjectMasks.named``.
@@ -50,16 +54,16 @@ class LabelMasks(Closing):
         """
         panoptic = self._finished.kind == "panoptic"
         label = self._of_segment(ident) if panoptic else self._of_pixel(ident)
-        mask = self.of_label(label)
+        window = self._objects.window_of(label)
+        around = self.around(window)
+        mask = Mask(window=around.window, inside=around.labels == label, code=int(self._objects.code[label]))
         if not panoptic and _last(mask, self._planes.shape[1]) != ident:
             raise no_object(ident)
-        if not mask.inside.any():
+        if not window.pixels or not mask.inside.any():
             raise UsageError(
                 f"object {ident} was changed by an edit that is not in the layers yet. Save, and look it up again."
             )
-        around = self.around(mask.window)
-        inside = around.labels == label
-        return Mask(window=around.window, inside=inside, code=mask.code), around, label
+        return mask, around, label
 
     def around(self, core: Window) -> Surroundings:
         """Find the objects in a window and of the pixels around it."""
@@ -68,7 +72,7 @@ class LabelMasks(Closing):
         return Surroundings(
             window=window,
             codes=edited.codes,
-            valid=self._planes.paintable(window),
+            valid=edited.paintable,
             labels=self._objects.labels(window, edited),
             found=frozenset(),
         )
@@ -83,7 +87,7 @@ class LabelMasks(Closing):
 
     def close(self) -> None:
         """Close the files."""
-        self._objects.close()
+        self._opened.close()
 
     def _of_pixel(self, ident: int) -> int:
         height, width = self._planes.shape
@@ -98,9 +102,14 @@ class LabelMasks(Closing):
         if not PER_THING <= ident < 2**31:
             raise no_object(ident)
         pixel = self._pixel_of(ident)
+        return self._objects.label_of(int(self._saved.labels(pixel)[0, 0]), self._saved)
+
+    @cached_property
+    def _saved(self) -> EditedObjects:
+        """The objects of the map as it was saved last."""
         saved = paints_of(entry for entry in self._log.entries if entry.saved)
-        with EditedPlanes(self._finished, saved) as planes, EditedObjects(self._finished, planes) as objects:
-            return self._objects.label_of(int(objects.labels(pixel)[0, 0]), objects)
+        planes = self._opened.enter_context(EditedPlanes(self._finished, saved))
+        return self._opened.enter_context(EditedObjects(self._finished, planes))
 
     def _pixel_of(self, ident: int) -> Window:
         """Find a pixel of a thing in the saved raster."""

@@ -48,12 +48,14 @@ class EditedWindow:
         confidence: uint8 percent, 255 = none; None where the map has no confidence.
         by_hand: True where an edit painted.
         number: int32 number of the object by hand; 0: none.
+        paintable: True where edits can paint.
     """
 
     codes: U8
     confidence: U8 | None
     by_hand: Bools
     number: I32
+    paintable: Bools
 
 
 class EditedPlanes(Closing):
@@ -86,7 +88,8 @@ class EditedPlanes(Closing):
         """Read codes and confidence, and where they were edited."""
         codes, confidence = self._file.read(window)
         by_hand, number = np.zeros(window.shape, np.bool_), np.zeros(window.shape, np.int32)
-        original, paintable = codes, self._paintable(codes)
+        original = codes
+        paintable = np.ones(codes.shape, np.bool_) if self._anywhere else np.asarray(codes != self._nodata)
         for one in self.paints:
             part = one.window.intersection(window)
             if not part.pixels:
@@ -106,11 +109,7 @@ class EditedPlanes(Closing):
                 unknown = one.paint.code in (self._nodata, self._scoreless)
                 confidence[at][inside] = NO_PERCENT if unknown else BY_HAND_PERCENT
         number[codes == self._nodata] = AUTOMATIC
-        return EditedWindow(codes=codes, confidence=confidence, by_hand=by_hand, number=number)
-
-    def paintable(self, window: Window) -> Bools:
-        """Mark the pixels that edits can paint, (y, x) bool."""
-        return self._paintable(self._file.planes(window)[0])
+        return EditedWindow(codes=codes, confidence=confidence, by_hand=by_hand, number=number, paintable=paintable)
 
     def blocks(self) -> Iterator[Window]:
         """Cut the map into windows, row by row."""
@@ -119,9 +118,6 @@ class EditedPlanes(Closing):
     def close(self) -> None:
         """Close the files."""
         self._file.close()
-
-    def _paintable(self, codes: U8) -> Bools:
-        return np.ones(codes.shape, np.bool_) if self._anywhere else np.asarray(codes != self._nodata)
 
 
 def of_objects(paints: Sequence[Paint], counted: Collection[int]) -> tuple[Paint, ...]:

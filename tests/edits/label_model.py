@@ -111,9 +111,8 @@ class LabelModel:
     def touch(self, one: int, other: int) -> bool:
         return bool((ndimage.binary_dilation(self.number == one) & (self.number == other)).any())
 
-    def merge(self, numbers: tuple[int, ...], asked: int | None) -> None:
-        code = int(self.code[self.number == numbers[0]][0]) if asked is None else asked
-        self.draw(np.isin(self.number, numbers), code)
+    def merge(self, numbers: tuple[int, ...]) -> None:
+        self.draw(np.isin(self.number, numbers), int(self.code[self.number == numbers[0]][0]))
 
     def last(self, number: int) -> int:
         """Number of the last pixel of an object."""

@@ -94,8 +94,8 @@ def check_layers(folder: Path, model: LabelModel) -> None:
             assert (percent[model.number == 0] == NODATA).all()
 
 
-def check_untouched(before: Path, folder: Path, first: LabelModel, model: LabelModel) -> None:
-    """Objects that no edit touched keep their rows, with the feature id."""
+def check_untouched(before: Path, folder: Path, first: LabelModel, model: LabelModel) -> int:
+    """Objects that no edit touched keep their rows, with the feature id; returns their number."""
     old, new = frame(before), frame(folder)
     column = "segment_id" if model.background is None else "object_id"
     changed = ndimage.binary_dilation((first.number != model.number) | (first.code != model.code), iterations=2)
@@ -111,7 +111,7 @@ def check_untouched(before: Path, folder: Path, first: LabelModel, model: LabelM
         assert one.name == other.name
         assert one.drop("segment_id", errors="ignore").equals(other.drop("segment_id", errors="ignore"))
         kept += 1
-    assert kept or not first.objects() or changed.mean() > 0.2
+    return kept
 
 
 class RandomEdits:
@@ -167,7 +167,7 @@ class RandomEdits:
                 return
             edit = Edit(kind="merge_objects", ids=(ident, ident_of(self.saved, model, other)))
             done = model.touch(number, other)
-            model.merge((number, other), None)
+            model.merge((number, other))
         self.apply(edit, model, done=done)
 
     def apply(self, edit: Edit, model: LabelModel, *, done: bool) -> None:
@@ -212,15 +212,15 @@ def test_all_layers_are_those_of_a_plain_picture_and_undoing_brings_the_bytes_ba
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     edits = RandomEdits(folder, seed)
     first = edits.model.copy()
+    kept = 0
     for place, name in enumerate(edits.rng.permutation(KINDS * 2)):
         edits.step(str(name))
-        if place == 5:
+        if place in {2, len(KINDS) * 2 - 1}:
             edits.save()
             check_layers(folder, edits.model)
-    edits.save()
-    check_layers(folder, edits.model)
-    if "rasters" not in kind:
-        check_untouched(predicted_maps(kind) / "scene", folder, first, edits.model)
+            if "rasters" not in kind:
+                kept += check_untouched(predicted_maps(kind) / "scene", folder, first, edits.model)
+    assert kept or "rasters" in kind, "some objects are untouched"
     assert [checked.faults for checked in check_output(folder)] == [()]
     edits.session.undo(every=True)
     edits.session.save()

@@ -134,36 +134,32 @@ def list_subdatasets(uri: str, path: Path, driver: str) -> tuple[Subdataset, ...
     return (Subdataset(number=1, name=own, description="the only one", address=place, driver=driver),)
 
 
-def choose_subdataset(uri: str, found: Sequence[Subdataset], asked: str) -> Subdataset:
+def choose_subdataset(uri: str, found: Sequence[Subdataset], asked: str | None) -> Subdataset:
     """Choose by name, last part of the name, description or number; a whole name has priority.
 
     Args:
         uri: name for messages.
         found: what there is.
-        asked: the user's choice.
+        asked: the user's choice; None: the only one.
 
     Raises:
         UsageError: there is no such subdataset, or there are several; the message lists what there is.
     """
+    if asked is None:
+        if not found:
+            raise UsageError(f"{uri}: it holds no raster that can be read.")
+        if len(found) > 1:
+            cause = f"it holds {len(found)} subdatasets"
+            raise UsageError(f"{uri}: {cause}. Pass --subdataset with one of: {listed(found)}.")
+        return found[0]
     text = asked.strip().strip("/")
     whole = [one for one in found if one.name == text]
-    loose = [
-        one
-        for one in found
-        if text in {one.name.rpartition("/")[2], one.description, str(one.number), f"{one.name.partition(':')[0]}"}
-    ]
+    loose = [one for one in found if text in {one.name.rpartition("/")[2], one.description, str(one.number)}]
     matches = whole if len(whole) == 1 else loose
     if len(matches) == 1:
         return matches[0]
     cause = "several subdatasets are called" if matches else "no subdataset is called"
     raise UsageError(f"{uri}: {cause} {printable(asked[:200])!r}. Pass --subdataset with one of: {listed(found)}.")
-
-
-def refuse_unchosen(uri: str, found: Sequence[Subdataset]) -> UsageError:
-    """Make the refusal of a file of several rasters of which none was chosen."""
-    if not found:
-        return UsageError(f"{uri}: it holds no raster that can be read.")
-    return UsageError(f"{uri}: it holds {len(found)} subdatasets. Pass --subdataset with one of: {listed(found)}.")
 
 
 def listed(found: Sequence[Subdataset]) -> str:

@@ -97,14 +97,10 @@ def redraw_preview(
         OSError: it cannot be read.
     """
     labels = _outlined(_panel(_colours(legend)[codes], codes != legend.nodata, smooth=False), things)
-    _, _, ((left, top), _) = _layout(labels.size)
-    try:
-        with Image.open(original) as old:
-            photo = old.convert("RGB").crop((left, top + 20, left + labels.width, top + 20 + labels.height))
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
-        if isinstance(error, OSError) and error.errno is not None:
-            raise
-        raise ValueError(f"it is no picture: {error}") from error
+    found = _panels_of(original, labels.size)
+    if found is None:
+        raise ValueError("it is no preview of this scene")
+    photo = found[0]
     buffer = io.BytesIO()
     _compose(photo, labels, _shares(codes, legend), title, caption).save(buffer, "PNG")
     write_bytes(path, buffer.getvalue())
@@ -123,9 +119,19 @@ def preview_panels(original: Path, scene_shape: tuple[int, int]) -> tuple[Image.
     Raises:
         OSError: it cannot be read.
     """
+    return _panels_of(original, _panel_size(*view_shape(scene_shape)))
+
+
+def view_shape(scene_shape: tuple[int, int]) -> tuple[int, int]:
+    """Return rows and columns of the reduced view of a scene that its preview shows."""
     step = max(1, -(-max(scene_shape) // VIEW_PX))
-    width, height = _panel_size(-(-scene_shape[0] // step), -(-scene_shape[1] // step))
-    inner, bottom, places = _layout((width, height))
+    return -(-scene_shape[0] // step), -(-scene_shape[1] // step)
+
+
+def _panels_of(original: Path, size: tuple[int, int]) -> tuple[Image.Image, Image.Image] | None:
+    """Cut both panels of a width and height out of a preview; None if it is none with such panels."""
+    width, height = size
+    inner, bottom, places = _layout(size)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)

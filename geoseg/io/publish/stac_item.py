@@ -27,7 +27,7 @@ from geoseg.io.publish.bundle import Bundle
 from geoseg.io.publish.classification import classification
 from geoseg.io.publish.grid import LayerGrid, footprint
 from geoseg.io.publish.layer_kinds import kind_of
-from geoseg.io.services.address import service_kind
+from geoseg.io.services.address import service_kind, without_kind
 
 STAC_VERSION = "1.1.0"
 CATALOGUE_FILE, COLLECTION_FILE, COLLECTION_ID = "catalog.json", "collection.json", "scenes"
@@ -262,7 +262,7 @@ def _model_output(card: ModelCard) -> UntypedDict:
 def _derived_from(bundle: Bundle, source: Source) -> UntypedDict:
     if is_remote(source.uri):
         target = without_secrets(source.uri.removeprefix("/vsicurl/"))
-        target = target.removeprefix(f"{service_kind(target)}:").replace("{", "%7B").replace("}", "%7D")
+        target = without_kind(target).replace("{", "%7B").replace("}", "%7D")
     else:
         path = os.path.relpath(local_name(source.uri), bundle.directory)
         target = href(path if path.startswith("../") else f"./{path}")

@@ -17,7 +17,6 @@ from geoseg.io.containers.subdatasets import (
     choose_subdataset,
     container_driver,
     list_subdatasets,
-    refuse_unchosen,
 )
 from geoseg.io.files.drivers import driver_of, is_remote, local_path, remote_driver
 from geoseg.io.files.http import ask
@@ -156,9 +155,7 @@ def _open_subdataset(uri: str, path: Path, driver: str, options: OpenOptions) ->
     """Open one raster of a file: the chosen one, or the only one."""
     _refuse_assets(uri, options)
     found = list_subdatasets(uri, path, driver)
-    if options.subdataset is None and len(found) != 1:
-        raise refuse_unchosen(uri, found)
-    chosen = found[0] if options.subdataset is None else choose_subdataset(uri, found, options.subdataset)
+    chosen = choose_subdataset(uri, found, options.subdataset)
     variable = "" if driver == "GTiff" else chosen.name.rpartition("/")[2]
     source = Source(uri, RasterFile(path=path, driver=chosen.driver, address=chosen.address, title=variable), options)
     name = None if options.subdataset is None else chosen.name
@@ -170,9 +167,7 @@ def _open_product(uri: str, product: SafeProduct, options: OpenOptions) -> Opene
     """Open the images of one resolution of a Sentinel-2 product."""
     _refuse_assets(uri, options)
     found = product.subdatasets()
-    if options.subdataset is None and len(found) != 1:
-        raise refuse_unchosen(uri, found)
-    chosen = found[0] if options.subdataset is None else choose_subdataset(uri, found, options.subdataset)
+    chosen = choose_subdataset(uri, found, options.subdataset)
     parts: list[Part] = []
     try:
         for image in product.images[chosen.name]:

@@ -80,6 +80,11 @@ def service_kind(uri: str) -> str | None:
     return found["kind"] if found is not None and re.match(r"[a-zA-Z][a-zA-Z0-9+.-]*://", found["url"]) else None
 
 
+def without_kind(uri: str) -> str:
+    """Return the address without ``xyz:``, ``wms:`` or ``wmts:`` before it; others as they are."""
+    return uri if service_kind(uri) is None else uri.partition(":")[2]
+
+
 def parse_service(uri: str) -> ServiceAddress:
     """Parse the address of a service.
 
@@ -90,8 +95,10 @@ def parse_service(uri: str) -> ServiceAddress:
         UsageError: it is not http(s), or a parameter is unknown, repeated, missing or wrong.
     """
     found = SERVICE.match(uri)
-    kind: Kind = found["kind"] if found is not None else "xyz"  # type: ignore[assignment]
-    url, _, fragment = (found["url"] if found is not None else uri).partition("#")
+    if found is None:
+        raise UsageError(f"{without_logins(uri)}: no address of a service. It begins with xyz:, wms: or wmts:.")
+    kind: Kind = found["kind"]  # type: ignore[assignment] # of the expression
+    url, _, fragment = found["url"].partition("#")
     shown = f"{kind}:{without_logins(url)}"
     try:
         parts = urlsplit(url)

@@ -107,22 +107,25 @@ class ServiceSource:
         values: AnyArray = np.zeros((len(indexes), *window.shape), self.dtype)
         valid = np.zeros(window.shape, bool)
         chosen = [index - 1 for index in indexes]
-        with self._lock, ThreadPoolExecutor(_CONNECTIONS) as pool:
+        with self._lock, ThreadPoolExecutor(_CONNECTIONS) as pool:  # which starts threads only for what is asked for
             for row in rows:  # a row of tiles at a time bounds what is held
                 places = [(row, col) for col in cols]
-                for (_, col), tile in zip(places, pool.map(self._tile, places), strict=True):
+                coming = {place: pool.submit(self._tile, place) for place in places if place not in self._decoded}
+                held = {place: self._decoded[place] for place in places if place not in coming}
+                for place in places:
+                    tile = coming[place].result() if place in coming else held[place]
+                    if tile is None:
+                        continue
+                    self._remember(place, tile)
+                    col = place[1]
                     whole = Window(row * height, (row + 1) * height, col * width, (col + 1) * width)
                     part = whole.intersection(area)
                     there, here = part.within(area), part.within(whole)
-                    if tile is not None:
-                        values[:, *there] = tile[0][chosen][:, *here]
-                        valid[there] = tile[1][here]
+                    values[:, *there] = tile[0][chosen][:, *here]
+                    valid[there] = tile[1][here]
         return values, valid
 
     def _tile(self, place: tuple[int, int]) -> Tile | None:
-        decoded = self._decoded.get(place)
-        if decoded is not None:
-            return decoded
         shown = f"{self._service.shown} (tile of row {place[0]}, column {place[1]})"
         kept = self._cache.find(place)
         fetched = fetch(shown, self._layer.address(*place)) if kept is None else kept
@@ -133,7 +136,6 @@ class ServiceSource:
         tile = decode_tile(shown, fetched.content, self._layer.matrix.tile, len(self.indexes), self.dtype)
         if kept is None:
             self._cache.keep(place, fetched)
-        self._remember(place, tile)
         return tile
 
     def _refuse_missing(self, shown: str) -> None:
@@ -142,14 +144,12 @@ class ServiceSource:
             raise SceneError(shown, "the server has no such tile.", cure)
 
     def _remember(self, place: tuple[int, int], tile: Tile) -> None:
-        """Keep decoded tiles, the latest ones; several threads may be here."""
+        """Keep the decoded tiles that were read last."""
         self._decoded[place] = tile
+        self._decoded.move_to_end(place)
         most = max(1, _DECODED_BYTES // max(1, tile[0].nbytes + tile[1].nbytes))
         while len(self._decoded) > most:
-            try:
-                self._decoded.popitem(last=False)
-            except KeyError:
-                return
+            self._decoded.popitem(last=False)
 
     def close(self) -> None:
         """Forget its tiles."""

@@ -176,7 +176,7 @@ def _chosen(shown: str, name: str, asked: str | None, known: list[str]) -> str:
 
 def _local(element: ET.Element) -> str:
     """Return the name of an element without its namespace."""
-    return element.tag.rpartition("}")[2].rpartition(":")[2]
+    return element.tag.rpartition(":")[2]
 
 
 def _children(element: ET.Element, name: str) -> list[ET.Element]:

@@ -64,7 +64,6 @@ class MapServer:
     address: str = ""
     image: np.ndarray = field(default_factory=known_image)
     answer: Callable[[int, int], tuple[int, bytes] | None] = lambda *_: None
-    encode: Callable[[np.ndarray], bytes] = encoded
     documents: dict[str, bytes] = field(default_factory=dict)
     redirect: str = ""
     asked: list[str] = field(default_factory=list)
@@ -79,7 +78,7 @@ class MapServer:
             return 404, b"no such tile"
         side = TILE_PX
         part = self.image[:, row * side : (row + 1) * side, col * side : (col + 1) * side]
-        return 200, self.encode(part)
+        return 200, encoded(part)
 
     def map(self, words: dict[str, str]) -> tuple[int, bytes]:
         """Answer to GetMap in EPSG:3857: nearest pixels, transparent outside of the image."""
