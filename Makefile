@@ -24,13 +24,14 @@ demo: env
 test:
 	$(MAKE) --jobs=2 --output-sync=target env qgis
 	$(MAKE) --jobs=2 --output-sync=target lint doctest
-	$(PYTEST) -m "not slow" --durations=30
+	$(PYTEST) --hypothesis-profile=fixed -m "not slow" --durations=30
 
 doctest: env
 	$(BIN)/pytest --doctest-modules geoseg
 
+# Property tests try the same examples each time in `make test`; here they look for new ones.
 test-slow: env qgis
-	OMP_NUM_THREADS=$$(nproc) $(BIN)/pytest -m slow
+	OMP_NUM_THREADS=$$(nproc) $(BIN)/pytest --hypothesis-profile=search -m "slow or hypothesis"
 
 lint: env
 	$(BIN)/ruff check .

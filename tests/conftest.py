@@ -24,8 +24,9 @@ from geoseg.core.card import Architecture, CardBand, GsdRange, ModelCard
 from geoseg.core.legend import Legend, LegendClass
 from geoseg.io.weights.model_file import write_model
 
-settings.register_profile("geoseg", deadline=None)  # machines that run tests are busy
-settings.load_profile("geoseg")
+settings.register_profile("search", deadline=None)  # machines that run tests are busy
+settings.register_profile("fixed", deadline=None, derandomize=True)
+settings.load_profile("search")
 
 
 def pytest_configure() -> None:

@@ -165,7 +165,8 @@ class Tiling:
 
     Args:
         scene_shape: (rows, columns) of the scene, the grid of the result.
-        work_shape: (rows, columns) of the grid the network sees; the same, unless the scene is resampled.
+        work_shape: (rows, columns) of the grid the network sees; the same, unless the scene is resampled. A stride of
+            it must cover two pixels of the scene or more, or cores may be empty.
         tile_px: side of a tile on the working grid.
         halo_px: context on each side of a core, on the working grid; ``2 * halo_px < tile_px``.
         blend: ``core`` takes each pixel from the tile that owns it; ``taper`` fades neighbours into each other over

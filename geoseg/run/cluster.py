@@ -210,9 +210,9 @@ def started_cluster(spec: ClusterSpec) -> Iterator[Client]:
     with dask.config.set(_SETTINGS):
         try:
             cluster = kind(**options)
-        except TypeError as error:
+        except (TypeError, ValueError) as error:
             raise UsageError(f"cluster {spec.name}: its options do not fit ({error}).") from error
-        except (OSError, ValueError, RuntimeError) as error:
+        except (OSError, RuntimeError) as error:
             raise ResourceError(f"cluster {spec.name}: it does not start ({error}).") from error
         with cluster, ExitStack() as opened:
             calls = [("scale", spec.scale), ("adapt", spec.adapt)]

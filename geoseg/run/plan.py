@@ -255,14 +255,23 @@ def _alone(scene: Described, card: ModelCard, member: int, spec: PredictSpec) ->
             f"--halo-px {halo_px} on each side leaves nothing of a tile of {tile_px} px. "
             "Pass a larger --tile-px or a smaller --halo-px."
         )
-    for scene_px, work_px in zip(read.scene_shape, read.work_shape, strict=True):
-        if work_px > max(scene_px, tile_px) and (tile_px - 2 * halo_px) * scene_px < 2 * work_px:
-            raise UsageError(
-                f"--tile-px {tile_px} with --halo-px {halo_px}: a tile answers less than two pixels of the scene, of "
-                f"which {scene_px} are read as {work_px}. Pass a larger --tile-px."
-            )
     tiling = Tiling(read.scene_shape, read.work_shape, tile_px=tile_px, halo_px=halo_px, blend=spec.blend)
+    _check_cores(tiling)
     return InferencePass(member=member, scale=1.0, read=read, tiling=tiling)
+
+
+def _check_cores(tiling: Tiling) -> None:
+    """Check that a tile answers for two pixels of the scene or more along each side, where there are several.
+
+    Raises:
+        UsageError: the network reads a pixel of the scene as so many that it does not.
+    """
+    for scene_px, work_px in zip(tiling.scene_shape, tiling.work_shape, strict=True):
+        if work_px > max(scene_px, tiling.tile_px) and tiling.stride_px * scene_px < 2 * work_px:
+            raise UsageError(
+                f"--tile-px {tiling.tile_px} with --halo-px {tiling.halo_px}: a tile answers less than two pixels of "
+                f"the scene, of which {scene_px} are read as {work_px}. Pass a larger --tile-px."
+            )
 
 
 def _scaled(one: InferencePass, scale: float) -> InferencePass:
@@ -273,6 +282,7 @@ def _scaled(one: InferencePass, scale: float) -> InferencePass:
     rows, cols = (max(1, round(side * scale)) for side in one.read.work_shape)
     read = replace(one.read, work_shape=(rows, cols))
     tiling = replace(one.tiling, work_shape=(rows, cols))
+    _check_cores(tiling)
     pixels = tiling.read_shape[0] * tiling.read_shape[1] * _finer(read) ** 2
     if pixels > MAX_TILE_PX:
         raise UsageError(

@@ -127,13 +127,21 @@ def test_a_cluster_class_is_named_in_the_configuration(make_archive: Any, tmp_pa
     ("name", "cause"),
     [
         ("os.system", "Its package must be one of"),
-        ("dask_jobqueue.SLURMCluster", r"pip install 'geoseg\[jobqueue\]'"),
         ("distributed.Client", "no such cluster class"),
         ("distributed.NoCluster", "no such cluster class"),
     ],
 )
 def test_a_cluster_that_cannot_be_is_said_so(name: str, cause: str) -> None:
     with pytest.raises(UsageError, match=cause), started_cluster(ClusterClass(name=name)):
+        pass
+
+
+def test_a_cluster_of_a_package_that_is_not_installed_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "dask_jobqueue", None)
+    with (
+        pytest.raises(UsageError, match=r"pip install 'geoseg\[jobqueue\]'"),
+        started_cluster(ClusterClass(name="dask_jobqueue.SLURMCluster")),
+    ):
         pass
 
 

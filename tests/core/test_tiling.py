@@ -15,7 +15,9 @@ def tilings(draw: st.DrawFn) -> Tiling:
     shape = draw(st.tuples(side, side))
     work = draw(st.tuples(side, side)) if draw(st.booleans()) else shape
     halo = draw(st.integers(0, 20))
-    tile = draw(st.integers(2 * halo + max(1, max(work) // 6), 2 * halo + 90))
+    stride = max(-(-2 * work_px // scene_px) for work_px, scene_px in zip(work, shape, strict=True))
+    least = 2 * halo + max(1, max(work) // 6, stride)
+    tile = draw(st.integers(least, max(least, 2 * halo + 90)))
     return Tiling(shape, work, tile_px=tile, halo_px=halo, blend=draw(st.sampled_from(["core", "taper"])))
 
 

@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any, Self
 
@@ -182,6 +183,7 @@ def ended(processes: list[psutil.Process]) -> bool:
 
 
 def test_processes_for_scenes_end_with_the_run() -> None:
+    resource_tracker.ensure_running()  # Python's own; it stays until the tests end
     with quietly(), distributed.LocalCluster(n_workers=0, **QUIET) as cluster:
         before = set(psutil.Process().children(recursive=True))
         with distributed.Client(cluster) as client, cpu_workers(cluster.scheduler_address, 1):
@@ -216,7 +218,11 @@ class KubeCluster(Recorded):
         self.calls.append((name, {"n_workers": n_workers, **more}))
 
 
-class SLURMCluster(Recorded): ...
+class SLURMCluster(Recorded):
+    def __init__(self, cores: int | None = 1, **options: Any) -> None:
+        if cores is None:
+            raise ValueError("You must specify how much cores")
+        super().__init__(**options)
 
 
 class NoClient:
@@ -274,6 +280,7 @@ def test_groups_of_workers_are_started_and_their_resources_waited_for() -> None:
         ({"worker_groups": ({"name": "gpu"},)}, "it has no add_worker_group"),
         ({"scale": {"machines": 3}}, "arguments of scale do not fit"),
         ({"adapt": {"minimum": 0}}, "it has no adapt"),
+        ({"options": {"cores": None}}, "its options do not fit .*how much cores"),
     ],
 )
 def test_what_a_cluster_cannot_do_is_said(changes: dict[str, Any], cause: str) -> None:
