@@ -17,7 +17,7 @@ from geoseg.io.objects.access import S3Access, credentials_mark, is_s3
 
 _CODE, _MESSAGE = re.compile(r"<Code>([\w.]+)</Code>"), re.compile(r"<Message>([^<]{1,200})</Message>")
 _STATUS = re.compile(r"status code: (\d{3})")
-_LISTED_AT_ONCE = 1000
+_LISTED_AT_ONCE, _PART_BYTES = 1000, 8 * 2**20
 ANY = "*"
 """Any state of an object: it is replaced, whatever it is."""
 
@@ -146,6 +146,24 @@ class ObjectFolder:
 
         with _plain_errors():
             return str(obstore.put(self._store, path, file)["e_tag"])
+
+    def download(self, path: str, file: Path) -> str | None:
+        """Copy an object into a file, part by part; return its ETag, None if there is none.
+
+        Raises:
+            OSError: the file cannot be written, or see ``list``.
+        """
+        import obstore  # noqa: PLC0415 - an extra
+
+        try:
+            with _plain_errors(), file.open("wb") as target:
+                answer = obstore.get(self._store, path)
+                for part in answer.stream(min_chunk_size=_PART_BYTES):
+                    target.write(part)
+                return str(answer.meta["e_tag"])
+        except FileNotFoundError:
+            file.unlink(missing_ok=True)
+            return None
 
     def remove(self, path: str) -> None:
         """Remove an object; it need not exist.
