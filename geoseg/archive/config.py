@@ -120,6 +120,8 @@ class ArchiveConfig(_Config):
             object store, as ``store``; scenes are then made in ``.geoseg-work`` in the folder of the configuration.
         store: place on an object store to which each scene is brought when it is whole; ``out`` is then the folder
             where scenes are made, and keeps none.
+        blocks: place on an object store, ``s3://BUCKET/PREFIX``, for finished blocks, where the workers of a cluster do
+            not see ``out``; scenes are then opened, and their layers written, by the process of the run.
         title: of the archive, for its catalogue and report; default: the output folder's name.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         runtime: ``auto``, ``torch`` or ``openvino``.
@@ -150,6 +152,7 @@ class ArchiveConfig(_Config):
     model: str
     out: Path
     store: str | None = None
+    blocks: str | None = None
     title: str = ""
     device: str = "auto"
     runtime: RuntimeName = "auto"
@@ -203,7 +206,7 @@ class ArchiveConfig(_Config):
         mark = sha256_of_json(address)[:8]
         return {**values, "store": address, "out": Path(_WORK, mark, address.rpartition("/")[2])}
 
-    @field_validator("store")
+    @field_validator("store", "blocks")
     @classmethod
     def _store_is_one(cls, value: str | None) -> str | None:
         if value is not None and not re.fullmatch(r"s3://[A-Za-z0-9][A-Za-z0-9._-]{1,62}(/[^/?#@]+)*/?", value):

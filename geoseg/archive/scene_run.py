@@ -155,6 +155,7 @@ class SceneRun:
             out=str(config.out),
             spec=spec,
             overwrite=True,
+            blocks=config.blocks,
         )
         return bundle, *workers.segment_scene(request, model, reporter)
 
