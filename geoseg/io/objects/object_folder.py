@@ -200,11 +200,11 @@ def state_of_object(address: str) -> StoredObject | None:
 def _store(bucket: str, prefix: str, access: S3Access, mark: int) -> Any:
     """Make obstore's store, once for each folder and credentials, so that connections are used again."""
     del mark
-    options = access.obstore_options(bucket)
     try:
         from obstore.store import S3Store  # noqa: PLC0415 - an extra
     except ImportError as error:
         raise UsageError(f"s3://{bucket}: needs obstore. Install it: pip install 'geoseg[objects]'.") from error
+    options = access.obstore_options(bucket)
     with _plain_errors():
         return S3Store(bucket, prefix=prefix or None, **options)
 
