@@ -318,7 +318,7 @@ class Archive:
         if before is not None and before.run == self._run and before.record.uri != uri:
             return failed_by(record, OutputError(f"{uri}: {before.record.uri} has the same name, {ref.name}."))
         if before is not None and before.record.uri != uri and _is_another(before, ref):
-            cause = f"{self.config.out / ref.name} holds the layers of {before.record.uri}, which is still there"
+            cause = f"{self.config.place}/{ref.name} holds the layers of {before.record.uri}, which is still there"
             return failed_by(record, OutputError(f"{uri}: {cause}. Choose another out, one for each archive."))
         same = before is not None and self._of_now(before, ref) and (before.files, before.stamp) == (files, stamp)
         tried = before.record.attempts if before is not None and same else 0

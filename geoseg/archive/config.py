@@ -22,6 +22,7 @@ from geoseg.io.raster.open_options import ConfiguredAlpha, OpenOptions
 
 _WORK = ".geoseg-work"
 """Folder of this machine where the scenes of an archive on a store are made, below that of the configuration."""
+_STORE = re.compile(r"s3://[A-Za-z0-9][A-Za-z0-9._-]{1,62}(/(?!\.{1,2}(/|$))[^/?#@]+)*/?")
 
 
 class _Config(BaseModel):
@@ -203,13 +204,15 @@ class ArchiveConfig(_Config):
             return values
         if values.get("store") is not None:
             raise ValueError("out and store: give one address, or a folder as out")
+        if not _STORE.fullmatch(address):
+            raise ValueError("out: write s3://BUCKET/PREFIX")
         mark = sha256_of_json(address)[:8]
         return {**values, "store": address, "out": Path(_WORK, mark, address.rpartition("/")[2])}
 
     @field_validator("store", "blocks")
     @classmethod
     def _store_is_one(cls, value: str | None) -> str | None:
-        if value is not None and not re.fullmatch(r"s3://[A-Za-z0-9][A-Za-z0-9._-]{1,62}(/[^/?#@]+)*/?", value):
+        if value is not None and not _STORE.fullmatch(value):
             raise ValueError("write s3://BUCKET/PREFIX")
         return None if value is None else value.rstrip("/")
 

@@ -248,9 +248,15 @@ def printable_uri(uri: str) -> str:
 
 
 def _kept(keep: Callable[[SceneRecord], SceneRecord], record: SceneRecord) -> SceneRecord:
-    """Record a failure; if that fails too (full disk, lost store), the scene is tried again by the next run."""
+    """Record a failure; if that fails too (full disk, lost store), the scene is tried again by the next run.
+
+    Raises:
+        ClaimedError: another run has taken the scene, so its failure here is none.
+    """
     try:
         return keep(record)
+    except ClaimedError:
+        raise
     except GeosegError:
         return record
 

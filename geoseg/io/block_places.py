@@ -12,7 +12,7 @@ from geoseg.core.types.json_value import JsonDict
 from geoseg.errors import WriteError
 from geoseg.io.files.writing import replace_file, write_json
 from geoseg.io.objects.access import CREDENTIALS_CURE
-from geoseg.io.objects.object_folder import ANY, ObjectChangedError, ObjectFolder
+from geoseg.io.objects.object_folder import ANY, ObjectFolder
 
 _ABOUT = "store.json"
 
@@ -149,13 +149,8 @@ class BlockObjects:
             return None
 
     def create(self, about: JsonDict) -> None:
-        """See ``BlockPlace``; another run of the same digest may have begun it."""
-        try:
-            self._folder.write(_ABOUT, json.dumps(about).encode(), replaces=None)
-        except ObjectChangedError:
-            return
-        except OSError as error:
-            raise self._failed(error) from error
+        """See ``BlockPlace``; a run of the same digest writes the same, and blocks tell by themselves if they fit."""
+        self.write(_ABOUT, json.dumps(about).encode())
 
     def read(self, name: str) -> bytes | None:
         """See ``BlockPlace``."""

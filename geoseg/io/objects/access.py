@@ -83,8 +83,9 @@ class S3Access:
             UsageError: it has no scheme or no host.
         """
         if self.endpoint and not self._host():
+            shown = self.endpoint.rpartition("@")[2]  # without a login
             raise UsageError(
-                f"AWS_ENDPOINT_URL is {self.endpoint!r}, which is no address. Write http://HOST:PORT or https://HOST."
+                f"AWS_ENDPOINT_URL is {shown!r}, which is no address. Write http://HOST:PORT or https://HOST."
             )
 
     def gdal_options(self) -> dict[str, str]:

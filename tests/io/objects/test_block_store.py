@@ -55,6 +55,18 @@ def test_a_damaged_object_is_not_done(object_server: Any) -> None:
         assert store.read(BLOCKS[0]) is None
 
 
+def test_blocks_whose_description_is_damaged_or_of_another_cut_hinder_no_worker(object_server: Any) -> None:
+    store = Store(PLACE, BLOCKS, "key", SCHEMA)
+    store.write(answer(BLOCKS[0]))
+    (about,) = (key for key in object_server.keys("blocks") if key.endswith(".json"))
+    object_server.put(about, b"{")
+    Store(PLACE, BLOCKS, "key", SCHEMA)
+    assert Store.of_run(PLACE, BLOCKS, "key", SCHEMA).left() == list(BLOCKS)[1:]
+    other = Blocks(BLOCKS.tiling, 32)
+    Store(PLACE, other, "key", SCHEMA)
+    assert Store.of_run(PLACE, other, "key", SCHEMA).left() == list(other), "blocks of other shapes are not done"
+
+
 def test_a_store_that_does_not_answer_is_not_taken_for_an_empty_one(
     object_server: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
