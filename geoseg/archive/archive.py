@@ -361,8 +361,8 @@ class Archive:
         return (record.model_digest, record.options_digest) == (self.model_digest, self._options_of(ref))
 
     def elsewhere(self, record: SceneRecord) -> bool:
-        """Return True if another run is segmenting a scene, by its record from ``iter_status``."""
-        return record.state == "running" and record.name not in self._in_flight
+        """Return True if another run on the same store is segmenting a scene, by its record from ``iter_status``."""
+        return self.config.store is not None and record.state == "running" and record.name not in self._in_flight
 
     def _is_elsewhere(self, entry: Entry) -> bool:
         running = entry.record.state == "running" and entry.run != self._run

@@ -140,7 +140,7 @@ class BlockObjects:
         """See ``BlockPlace``.
 
         Raises:
-            OSError: the store does not answer.
+            WriteError: the store does not answer.
         """
         found = self.read(_ABOUT)
         try:
@@ -153,8 +153,15 @@ class BlockObjects:
         self.write(_ABOUT, json.dumps(about).encode())
 
     def read(self, name: str) -> bytes | None:
-        """See ``BlockPlace``."""
-        found = self._folder.read(name)
+        """See ``BlockPlace``.
+
+        Raises:
+            WriteError: the store does not answer; it names the store and the variables, not a folder.
+        """
+        try:
+            found = self._folder.read(name)
+        except OSError as error:
+            raise WriteError(f"{self.address}: blocks cannot be read ({error}). {CREDENTIALS_CURE}") from error
         return None if found is None else found[0]
 
     def write(self, name: str, content: bytes) -> None:

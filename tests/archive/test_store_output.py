@@ -195,6 +195,11 @@ def test_a_claim_that_another_run_takes_at_the_same_moment_is_no_failure(
     assert not object_server.keys("maps/area0")
 
 
+def test_a_scene_that_ends_while_it_is_looked_at_is_not_elsewhere_for_an_archive_in_a_folder(make_archive: Any) -> None:
+    archive = Archive(make_archive(1))
+    assert not archive.elsewhere(SceneRecord(name="area0", uri="area0.tif", state="running"))
+
+
 def test_a_failure_of_a_scene_that_another_run_has_taken_is_none(
     on_store: Any, object_server: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -263,6 +268,25 @@ def test_an_archive_killed_in_the_middle_goes_on(
     assert (report.done, report.skipped, report.elsewhere) == (2, 1, 0)
     run_archive(make_archive(0))
     same_layers(layers_there(object_server), tmp_path / "out")
+
+
+def test_a_copy_of_the_prefix_in_a_folder_is_an_archive(
+    on_store: Any, make_archive: Any, object_server: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    run_archive(on_store())
+    copy = tmp_path / "copies" / "maps"
+    for key in object_server.keys("maps/"):
+        path = copy / key.removeprefix("maps/")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(object_server.get(key))
+    assert call("check", str(copy)) == 0
+    assert call("archive", "report", str(copy)) == 0
+    assert (copy / "report.html").is_file()
+    assert (copy / "catalog.json").is_file()
+    assert call("check", str(copy)) == 0
+    monkeypatch.setattr(LocalExecutor, "predict_blocks", lambda *_: pytest.fail("nothing is to be predicted"))
+    report = run_archive(make_archive(0, out=copy))
+    assert (report.done, report.skipped, report.failed) == (2, 0, ()), "times of change differ, digests do not"
 
 
 def test_check_reads_every_object(on_store: Any, object_server: Any, capsys: pytest.CaptureFixture[str]) -> None:

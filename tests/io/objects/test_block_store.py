@@ -74,5 +74,5 @@ def test_a_store_that_does_not_answer_is_not_taken_for_an_empty_one(
         Store.of_run(PLACE, BLOCKS, "key", SCHEMA)
     Store(PLACE, BLOCKS, "key", SCHEMA).write(answer(BLOCKS[0]))
     object_server.use(monkeypatch, AWS_ENDPOINT_URL="http://127.0.0.1:1")
-    with pytest.raises(OSError, match="127.0.0.1:1"):
+    with pytest.raises(WriteError, match=r"/blocks/scene: .*127\.0\.0\.1:1.*AWS_ENDPOINT_URL"):
         Store(PLACE, BLOCKS, "key", SCHEMA)
