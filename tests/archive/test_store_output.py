@@ -270,6 +270,18 @@ def test_an_archive_killed_in_the_middle_goes_on(
     same_layers(layers_there(object_server), tmp_path / "out")
 
 
+def test_a_folder_that_is_an_archive_is_no_place_to_make_scenes(
+    make_archive: Any, object_server: Any, tmp_path: Path
+) -> None:
+    local = make_archive(1)
+    run_archive(local)
+    before = {path: path.read_bytes() for path in local.out.rglob("*") if path.is_file()}
+    with pytest.raises(UsageError, match="holds an archive of its own.*Choose another folder as out"):
+        run_archive(local.model_copy(update={"store": STORE}))
+    assert {path: path.read_bytes() for path in local.out.rglob("*") if path.is_file()} == before
+    assert object_server.keys("maps") == {}
+
+
 def test_a_copy_of_the_prefix_in_a_folder_is_an_archive(
     on_store: Any, make_archive: Any, object_server: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -333,8 +345,9 @@ def test_a_store_that_cannot_be_used_is_refused_before_any_scene(
         assert "s3cret" not in told
     object_server.use(monkeypatch)
     assert object_server.keys("maps/") == {}
-    assert call("archive", "report", str(path)) == 2
-    assert STORE in capsys.readouterr().err
+    for place in (str(path), STORE):
+        assert call("archive", "report", place) == 2
+        assert f"{STORE}: a report is made of layers in a folder" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -50,6 +50,7 @@ class Output(Protocol):
         """Return the context in which a run may write there.
 
         Raises:
+            UsageError: the folder where scenes are made is an archive of its own.
             ResourceError: it cannot be reached or written.
         """
         ...

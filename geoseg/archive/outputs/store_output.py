@@ -12,8 +12,10 @@ from pathlib import Path
 from geoseg.archive.manifest import Entry
 from geoseg.archive.outputs.run_pulse import RunPulse
 from geoseg.archive.outputs.store_manifest import StoreManifest, reading, writing
+from geoseg.errors import UsageError
 from geoseg.io.files.writing import make_durable_folder, write_json
 from geoseg.io.objects.object_folder import ANY, ObjectFolder
+from geoseg.io.publish.bundle import ARCHIVE_RECORDS
 from geoseg.io.publish.finished_output import RUN_RECORD
 
 _MARK = ".geoseg/published"
@@ -44,7 +46,16 @@ class StoreOutput:
 
     @contextmanager
     def held(self, run: str) -> Iterator[None]:
-        """See ``Output``: the run gives signs of life, and the last one of this folder counts as dead."""
+        """See ``Output``: the run gives signs of life, and the last one of this folder counts as dead.
+
+        Raises:
+            UsageError: the folder where scenes are made holds an archive, whose layers would be moved away.
+        """
+        if (self._work / ARCHIVE_RECORDS).is_dir():
+            raise UsageError(
+                f"{self._work}: holds an archive of its own, whose layers would be moved to {self.folder.address}. "
+                "Choose another folder as out."
+            )
         with suppress(OSError, ValueError, KeyError, TypeError):
             self._dead = str(json.loads(self._last_run.read_bytes())["run"])
         make_durable_folder(self._last_run.parent)

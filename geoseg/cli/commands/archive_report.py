@@ -71,6 +71,8 @@ def _known(archive: Path) -> _Known:
     from geoseg.archive.manifest import Manifest
     from geoseg.archive.report.read_records import read_records
     from geoseg.errors import SceneError, UsageError
+    from geoseg.io.files.drivers import whole_address
+    from geoseg.io.objects.access import is_s3
     from geoseg.models.ensemble import file_of
 
     if archive.is_dir():
@@ -81,9 +83,11 @@ def _known(archive: Path) -> _Known:
             cure = "Give the configuration, or the folder that holds one folder of layers for each scene."
             raise SceneError(str(archive), "it holds no output of geoseg.", cure)
         return _Known(archive, chain([] if first is None else [first], known))
-    config = ArchiveConfig.read(archive)
-    if config.store is not None:
-        raise UsageError(f"{config.store}: a report is made of layers in a folder. Copy them and give the folder.")
+    address = whole_address(str(archive))
+    config = None if is_s3(address) else ArchiveConfig.read(archive)
+    if config is None or config.store is not None:
+        place = address if config is None else config.store
+        raise UsageError(f"{place}: a report is made of layers in a folder. Copy them and give the folder.")
     configured = Archive(config)
     title = config.title or config.out.name
     return _Known(config.out, configured.iter_records(), configured.card.legend, title, file_of(config.model))
