@@ -20,7 +20,8 @@ def leads_inside(target: str, source: str) -> bool:
     """Return True if a document or answer leads to a place that only this machine or its network can reach.
 
     That is this machine or its link, and a private network that the source itself is not in: a server on the net must
-    not have requests sent there. A source may lead to other ports and paths of its own host.
+    not have requests sent there. A source may lead to other paths of its own host and port. Numbers are known in any
+    spelling; names other than ``localhost`` and ``metadata.`` are not looked up.
 
     Args:
         target: address that it leads to.
