@@ -14,7 +14,7 @@ from PIL import Image
 
 from geoseg.core.legend import Legend
 from geoseg.io.publish.styles import Ramp
-from geoseg.io.tiles.raster import Pixels
+from geoseg.io.tiles.placed import Pixels
 
 U8 = npt.NDArray[np.uint8]
 PNG: Final = "image/png"
