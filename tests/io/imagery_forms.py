@@ -17,6 +17,10 @@ from pyproj import CRS
 from rasterio.transform import from_origin
 from scipy.io import netcdf_file
 
+from geoseg import load_model, open_scene, predict
+from geoseg.core.spec import PredictSpec
+from geoseg.io.publish.bundle import Bundle
+
 sys.path.insert(0, str(Path(__file__).parent / "raster"))
 sys.path.insert(0, str(Path(__file__).parent / "services"))
 from map_server import PIXEL_M, ZOOM, MapServer, bounds_of, known_image, serving
@@ -188,3 +192,11 @@ def service_of(kind: str) -> Iterator[tuple[Form, MapServer]]:
         document = WMTS.format(address=server.address, scale=PIXEL_M / 0.00028, **edges)
         server.documents["/WMTSCapabilities.xml"] = document.encode()
         yield Form(address_of(kind, server), {"allow_remote": True}, {"gsd_m": 3.07}), server
+
+
+def mapped(form: Form, model: Path, out: Path) -> Bundle:
+    """Predict a scene."""
+    network = load_model(model, device="cpu", runtime="torch", precision="fp32")
+    spec = PredictSpec(tile_px=96, halo_px=16, **form.spec)
+    with open_scene(form.uri, **form.options) as scene:
+        return predict(scene, network, out=out, spec=spec).bundle

@@ -23,6 +23,9 @@ from geoseg.io.raster.scene import Scene
 _SUBDATASET: Final = re.compile(r'(?P<before>(?:NETCDF|HDF5):")(?P<path>[^"]*)(?P<after>".*)', re.DOTALL)
 """GDAL's names of subdatasets in which QGIS takes a relative path."""
 
+NO_IMAGERY: Final = "the QGIS project has no imagery: "
+"""Beginning of the note that says why."""
+
 _COLOURS: Final = {1: ("Gray",), 3: ("Red", "Green", "Blue")}
 
 Stretch = tuple[tuple[float, float], ...]
@@ -59,11 +62,9 @@ def scene_imagery(scene: Scene, bundle: Bundle, *, bands: tuple[int, ...], stret
         return _of_service(scene, bands, stretch)
     images = [scene.uri] if scene.driver != "STAC" else [file for file in scene.files if not file.endswith(".json")]
     if len(images) != 1:
-        return SceneImagery(
-            notes=("the QGIS project has no imagery: the STAC item has several images, or remote ones",)
-        )
+        return SceneImagery(notes=(f"{NO_IMAGERY}the STAC item has several images, or remote ones",))
     if not is_utf8(images[0]):  # Qt opens no other names
-        return SceneImagery(notes=("the QGIS project has no imagery: its path is not UTF-8",))
+        return SceneImagery(notes=(f"{NO_IMAGERY}its path is not UTF-8",))
     facts: JsonDict = {
         "source": imagery_source(images[0], bundle.directory),
         **({} if scene.subdataset is None else {"subdataset": scene.subdataset}),
@@ -74,7 +75,7 @@ def scene_imagery(scene: Scene, bundle: Bundle, *, bands: tuple[int, ...], stret
     }
     shown = _shown(scene, bundle, bands, stretch)
     if shown is None:
-        cause = "the QGIS project has no imagery: its grid is neither its file's nor north up"
+        cause = f"{NO_IMAGERY}its grid is neither its file's nor north up"
         return SceneImagery(facts=facts, notes=(cause,))
     return SceneImagery(shown=shown, facts=facts)
 
@@ -84,7 +85,7 @@ def _of_service(scene: Scene, bands: tuple[int, ...], stretch: Stretch) -> Scene
     private = private_part(scene.uri)
     if private is not None:
         cause = f"the address of the service holds {private}, which is written nowhere"
-        return SceneImagery(notes=(f"the QGIS project has no imagery: {cause}",))
+        return SceneImagery(notes=(f"{NO_IMAGERY}{cause}",))
     facts: JsonDict = {
         "source": scene.uri,
         "bands": list(bands),
@@ -93,7 +94,7 @@ def _of_service(scene: Scene, bands: tuple[int, ...], stretch: Stretch) -> Scene
         "block_px": list(scene.block_shape),
     }
     if scene.dtype != "uint8" or len(scene.bands) not in _COLOURS:
-        cause = "the QGIS project has no imagery: the tiles of the service are no pictures"
+        cause = f"{NO_IMAGERY}the tiles of the service are no pictures"
         return SceneImagery(facts=facts, notes=(cause,))
     source = service_uri(scene.uri, scene.service, scene.geobox)
     return SceneImagery(shown=Imagery(uri=scene.uri, source=source, service=True), facts=facts)

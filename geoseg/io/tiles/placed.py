@@ -134,10 +134,23 @@ class PlacedRaster(ABC):
         self.name, self.dtype = name, dtype
         self.crs_wkt: str = grid.crs.to_wkt()
         self.size_px: int = max(grid.shape)
+        self._most_read_px = grid.most_read_px
         try:
             self._place(grid)
         except (RasterioError, CRSError) as error:
             raise SceneError(self.name, f"it has no place on a web map ({reason(error)}).") from error
+
+    @property
+    def sampled_bounds(self) -> Bounds:
+        """Bounds of what may be read for a sample of the raster: its middle, where it is large and has no overviews."""
+        if not self.least_zoom:
+            return self.bounds
+        west, south, east, north = self.bounds
+        east += 360 if west > east else 0
+        lon, lat, share = (west + east) / 2, (south + north) / 2, min(1.0, self._most_read_px / self.size_px) / 2
+        wide, high = (east - west) * share, (north - south) * share
+        left, right = ((side + 180) % 360 - 180 for side in (lon - wide, lon + wide))
+        return left, lat - high, right, lat + high
 
     def _place(self, grid: PixelGrid) -> None:
         rows, cols = grid.shape

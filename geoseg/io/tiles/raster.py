@@ -26,8 +26,10 @@ from geoseg.io.files.gdal_name import gdal_name
 from geoseg.io.raster.open_options import OpenOptions
 from geoseg.io.raster.scene import Scene
 from geoseg.io.raster.source import reason
+from geoseg.io.services.address import parse_service, service_kind
 from geoseg.io.tiles.address import Bounds
 from geoseg.io.tiles.placed import PixelGrid, Pixels, PlacedRaster, Resampling
+from geoseg.io.tiles.service import ServiceRaster
 
 _HANDLES = 4
 _MOST_READ_PX = 8192
@@ -203,8 +205,8 @@ def open_layer(path: Path) -> TiledRaster:
     return TiledRaster(str(path), opener)
 
 
-def open_imagery(uri: str, options: OpenOptions, bands: Sequence[int]) -> TiledRaster:
-    """Open a scene for display.
+def open_imagery(uri: str, options: OpenOptions, bands: Sequence[int]) -> PlacedRaster:
+    """Open a scene for display; of a service no more is asked for than what is looked at.
 
     Args:
         uri: path or address.
@@ -214,13 +216,13 @@ def open_imagery(uri: str, options: OpenOptions, bands: Sequence[int]) -> TiledR
     Raises:
         SceneError, UsageError: the scene is refused.
     """
+    if service_kind(uri) is not None:
+        return _open_service(uri, options, bands)
 
     def opener(closing: ExitStack) -> Sequence[_Band]:
         scene = closing.enter_context(Scene(uri, options))
-        chosen = bands or visible_bands(scene)
+        chosen = _chosen(uri, scene, bands)
         known = {band.index: source for band, source in zip(scene.bands, scene.datasets, strict=True)}
-        if any(index not in known for index in chosen):
-            raise SceneError(uri, f"it has no bands {list(chosen)}.", "Show it with the bands that it has.")
         upright: dict[int, tuple[Any, tuple[Any, ...]]] = {}
         found = []
         for index in chosen:
@@ -233,6 +235,22 @@ def open_imagery(uri: str, options: OpenOptions, bands: Sequence[int]) -> TiledR
         return found
 
     return TiledRaster(uri, opener)
+
+
+def _open_service(uri: str, options: OpenOptions, bands: Sequence[int]) -> ServiceRaster:
+    with ExitStack() as closing:
+        scene = closing.enter_context(Scene(uri, options))
+        shown = parse_service(uri).shown
+        raster = ServiceRaster(shown, scene, _chosen(shown, scene, bands))
+        closing.pop_all()
+        return raster
+
+
+def _chosen(name: str, scene: Scene, bands: Sequence[int]) -> tuple[int, ...]:
+    chosen = tuple(bands) or visible_bands(scene)
+    if set(chosen) - {band.index for band in scene.bands}:
+        raise SceneError(name, f"it has no bands {list(chosen)}.", "Show it with the bands that it has.")
+    return chosen
 
 
 def visible_bands(scene: Scene) -> tuple[int, ...]:

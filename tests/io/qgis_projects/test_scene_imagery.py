@@ -14,25 +14,15 @@ import pytest
 from PIL import Image
 from test_qgis import document, probe, why_no_qgis
 
-from geoseg import load_model, open_scene, predict
-from geoseg.core.spec import PredictSpec
 from geoseg.io.publish.bundle import Bundle
 from geoseg.io.qgis.service_uri import private_part
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from imagery_forms import FILES, IMAGE, SHAPE, Form, service_of
+from imagery_forms import FILES, IMAGE, SHAPE, mapped, service_of
 
 SERVICES = ("xyz", "tms", "wms", "wmts")
 STAY = {"page", "zipped product"}
 """Forms whose names GDAL takes with whole paths only; the others may be moved together with the map."""
-
-
-def mapped(form: Form, model: Path, out: Path) -> Bundle:
-    """Predict a scene."""
-    network = load_model(model, device="cpu", runtime="torch", precision="fp32")
-    spec = PredictSpec(tile_px=96, halo_px=16, **form.spec)
-    with open_scene(form.uri, **form.options) as scene:
-        return predict(scene, network, out=out, spec=spec).bundle
 
 
 @pytest.fixture
