@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 
@@ -32,13 +33,18 @@ from geoseg.io.tiles.placed import PlacedRaster
 from geoseg.io.tiles.polygons import PolygonTable
 from geoseg.io.tiles.raster import open_imagery, open_layer
 
+if TYPE_CHECKING:
+    from geoseg.io.tiles.polygon_archive import PolygonArchive
+
 IMAGERY = "imagery"
 _PERCENT_ROLES = {"confidence", "probability", "uncertainty"}
 _LABELS = {SEGMENTS: "Polygons", OBJECTS: "Objects"}
 _MOST_BYTES = 64 * 2**20
 _SAMPLE_PX = 512
 _MOST_LETTERS = 300
+_NAME = re.compile(r"[A-Za-z0-9_]{1,80}")
 
+Polygons: TypeAlias = "PolygonTable | PolygonArchive"
 Kind = Literal["imagery", "classes", "percent"]
 
 
@@ -89,7 +95,7 @@ class SceneLayers:
 
     name: str
     rasters: dict[str, RasterView]
-    polygons: dict[str, PolygonTable]
+    polygons: dict[str, Polygons]
     legend: Legend | None
     bounds: Bounds
     facts: tuple[tuple[str, str], ...] = ()
@@ -108,7 +114,7 @@ class _Making:
     """Layers found so far."""
 
     rasters: dict[str, RasterView] = field(default_factory=dict)
-    polygons: dict[str, PolygonTable] = field(default_factory=dict)
+    polygons: dict[str, Polygons] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     refused: set[str] = field(default_factory=set)
 
@@ -170,6 +176,8 @@ def bundle_layers(bundle: Bundle, options: OpenOptions) -> SceneLayers:
             except GeosegError as error:
                 making.refused.add(role)
                 making.notes.append(printable(str(error)))
+    for path in _archives(bundle):
+        _add_archive(making, path)
     return SceneLayers(
         name=printable(bundle.stem),
         rasters=making.rasters,
@@ -186,7 +194,34 @@ def drawn_files(bundle: Bundle) -> tuple[Path, ...]:
     """List the files of a run that a map of it is drawn from, its imagery included."""
     shown = shown_imagery(read_record(bundle).get("imagery"))
     place = "" if shown is None else _imagery_place(bundle, shown["source"])
-    return (*bundle.by_role().values(), *((Path(place),) if place and not is_remote(place) else ()))
+    return (*bundle.by_role().values(), *_archives(bundle), *((Path(place),) if place and not is_remote(place) else ()))
+
+
+def _archives(bundle: Bundle) -> list[Path]:
+    """List the PMTiles of a run's folder."""
+    return sorted(path for path in bundle.directory.glob("*.pmtiles") if path.name.startswith(f"{bundle.stem}_"))
+
+
+def _add_archive(making: _Making, path: Path) -> None:
+    """Add the polygons of PMTiles, unless a GeoPackage holds that layer."""
+    try:
+        from geoseg.io.tiles.polygon_archive import MOST_SEARCHED_BYTES, PolygonArchive  # noqa: PLC0415 - an extra
+    except ModuleNotFoundError as error:
+        making.notes.append(f"{printable(path.name)} is not shown: pip install 'geoseg[pmtiles]' ({error.name})")
+        return
+    try:
+        archive = PolygonArchive(path)
+    except GeosegError as error:
+        making.notes.append(printable(str(error)))
+        return
+    if archive.layer in making.polygons or archive.layer in making.refused or not _NAME.fullmatch(archive.layer):
+        return
+    making.polygons[archive.layer] = archive
+    name = printable(path.name)
+    making.notes.append(f"polygons are those of {name}, with the attributes that its tiles carry")
+    if not archive.searched:
+        most = MOST_SEARCHED_BYTES // 2**20
+        making.notes.append(f"{name} is larger than {most} MiB: its ids are not searched, and its polygons not listed")
 
 
 def polygon_label(layer: str) -> str:

@@ -23,7 +23,7 @@ from geoseg.io.files.sqlite_file import read_only
 from geoseg.io.polygons.tile_cut import EXTENT, cut_tile
 from geoseg.io.polygons.to_wgs84 import ToWgs84
 from geoseg.io.polygons.vector_tile import encode_tile
-from geoseg.io.tiles.address import Bounds, TileAddress
+from geoseg.io.tiles.address import MAX_ZOOM, Bounds, TileAddress
 
 MOST_POLYGONS: Final = 20_000
 """Polygons in one tile; of more, the largest are shown."""
@@ -67,11 +67,15 @@ class PolygonTable:
     Attributes:
         fields: attributes of the polygons.
         count: number of polygons when it was opened.
-        bounds: west, south, east and north of the layer as the file says, degrees; None if it does not.
+        zooms: coarsest and finest zoom that tiles can be made for.
+        searched: True, since ids are found.
 
     Raises:
         SceneError: it is no GeoPackage with polygons and a spatial index, or has no place on Earth.
     """
+
+    zooms = (0, MAX_ZOOM)
+    searched = True
 
     def __init__(self, path: Path, layer: str) -> None:
         self.path = path
