@@ -107,11 +107,15 @@ class PolygonArchive:
         layer = self._layer_of(address)
         if layer is None:
             return None
-        point = shapely.Point((x - address.column) * layer.extent, (y - address.row) * layer.extent)
+        place = (x - address.column) * layer.extent, (y - address.row) * layer.extent
+        point = shapely.Point(place)
         best: tuple[float, Any] | None = None
         with self._guarded():
             for feature in layer.features:
-                piece = _polygon_of(feature.geometry)
+                counts, points = _points(feature.geometry)
+                if not len(points) or (points.min(axis=0) > place).any() or (points.max(axis=0) < place).any():
+                    continue
+                piece = _polygon_of(counts, points)
                 if piece.covers(point) and (best is None or piece.area < best[0]):
                     best = piece.area, feature
             if best is None:
@@ -248,9 +252,8 @@ def _points(commands: Sequence[int]) -> tuple[list[int], Any]:
     return counts, np.cumsum((steps >> 1) ^ -(steps & 1), axis=0)
 
 
-def _polygon_of(commands: Sequence[int]) -> Any:
-    """Decode a polygon; its rings alternate inside and outside, so that holes need no order."""
-    counts, points = _points(commands)
+def _polygon_of(counts: Sequence[int], points: Any) -> Any:
+    """Make a polygon of rings; what an even number of them encloses is a hole."""
     rings = [part for part in np.split(points, np.cumsum(counts)[:-1]) if len(part) > 2]
     found: Any = shapely.MultiPolygon()
     for ring in rings:
