@@ -21,13 +21,14 @@ RUN apt-get update \
 RUN pip install --no-cache-dir uv==0.13.9
 ENV DO_NOT_TRACK=1 \
     PREFECT_SERVER_ANALYTICS_ENABLED=false \
+    PREFECT_UI_STATIC_DIRECTORY=/tmp/prefect_ui \
     PYTHONUNBUFFERED=1
 COPY constraints.txt /tmp/constraints.txt
 COPY --from=wheel /wheels /tmp/wheels
 
 FROM system AS cuda
 RUN uv pip install --system --no-cache --constraint /tmp/constraints.txt \
-    "$(echo /tmp/wheels/*.whl)[flows,train,dashboard,cuda]"
+    "$(echo /tmp/wheels/*.whl)[flows,train,dashboard,pmtiles,regularise,cuda]"
 ENV NVIDIA_VISIBLE_DEVICES=all \
     NVIDIA_DRIVER_CAPABILITIES=compute,utility
 USER geoseg
@@ -37,7 +38,7 @@ CMD ["--help"]
 
 FROM system AS cpu
 RUN uv pip install --system --no-cache --torch-backend cpu --constraint /tmp/constraints.txt \
-    "$(echo /tmp/wheels/*.whl)[flows,train,dashboard,openvino]"
+    "$(echo /tmp/wheels/*.whl)[flows,train,dashboard,pmtiles,regularise,openvino]"
 USER geoseg
 WORKDIR /data
 ENTRYPOINT ["geoseg"]

@@ -16,7 +16,7 @@ from geoseg.archive.fingerprints import Files, state_of
 from geoseg.archive.manifest import ANY_STATE, Entry, Manifest
 from geoseg.archive.neighbours import Neighbour, Neighbourhood
 from geoseg.archive.one_layer.sheets import sheets_of
-from geoseg.archive.one_layer.write import write_one_layer
+from geoseg.archive.one_layer.write import FOLDER, write_one_layer
 from geoseg.archive.publish import ArchiveFiles, publish_archive
 from geoseg.archive.record import SceneRecord
 from geoseg.archive.report.catalogue import CATALOGUE
@@ -30,6 +30,7 @@ from geoseg.errors import ClusterLostError, GeosegError, OutputError, SceneError
 from geoseg.io.files.drivers import is_remote
 from geoseg.io.files.output_lock import holder, locked
 from geoseg.io.files.writing import write_bytes
+from geoseg.io.polygons.vector_formats import writer_for
 from geoseg.models.ensemble import card_of, file_of
 from geoseg.models.model import Model
 from geoseg.run.executor import Executor
@@ -86,10 +87,13 @@ class Archive:
             reporter: receives a note that names the run being waited for.
 
         Raises:
+            UsageError: PMTiles are requested and their packages are not installed.
             OutputError: another run works on it and ``config.on_lock`` is ``refuse``.
             ModelError: the model does not exist or its card is broken.
             WriteError: the output folder cannot be written.
         """
+        if config.one_layer == "pmtiles":
+            writer_for(config.out / FOLDER / "all.pmtiles")  # before any scene is segmented
         archive = cls(config)
         with ExitStack() as held:
             last_note = ""

@@ -154,7 +154,7 @@ def joined_cluster(address: str, *, timeout_s: float = 30.0) -> Iterator[Client]
 
     Raises:
         UsageError: that is neither an address nor a file.
-        ResourceError: nothing answers there, or it has no workers.
+        ResourceError: nothing answers there, it has no workers, or a worker has no geoseg.
     """
     import distributed  # noqa: PLC0415
 
@@ -166,7 +166,23 @@ def joined_cluster(address: str, *, timeout_s: float = 30.0) -> Iterator[Client]
     with client:
         if not client.scheduler_info(n_workers=-1)["workers"]:
             raise ResourceError(f"--scheduler {address}: it has no workers. Start some with: dask worker {address}")
+        _check_workers(client, f"--scheduler {address}")
         yield client
+
+
+def _check_workers(client: Client, where: str) -> None:
+    """Check that the workers have geoseg: one that has not ends at its first task, and the run would wait for others.
+
+    Raises:
+        ResourceError: one has not.
+    """
+    found = client.run(importlib.util.find_spec, "geoseg", on_error="return")
+    without = sorted(address for address, spec in found.items() if spec is None)
+    if without:
+        raise ResourceError(
+            f"{where}: {len(without)} of {len(found)} workers cannot import geoseg, the first is {without[0]}. "
+            "Install it in the environment of the workers."
+        )
 
 
 def _is_file(name: str) -> bool:
@@ -201,7 +217,7 @@ def started_cluster(spec: ClusterSpec) -> Iterator[Client]:
 
     Raises:
         UsageError: there is no such class, or it refuses these options.
-        ResourceError: the cluster or its first worker does not start.
+        ResourceError: the cluster or its first worker does not start, or a worker has no geoseg.
     """
     import distributed  # noqa: PLC0415
 
@@ -224,6 +240,7 @@ def started_cluster(spec: ClusterSpec) -> Iterator[Client]:
                 client.wait_for_workers(1, timeout=spec.timeout_s)
             except TimeoutError as error:
                 raise ResourceError(f"cluster {spec.name}: no worker within {spec.timeout_s:.0f} s.") from error
+            _check_workers(client, f"cluster {spec.name}")
             needed = list(spec.wait_for)
             own: list[subprocess.Popen[bytes]] = []
             if spec.cpu_workers:

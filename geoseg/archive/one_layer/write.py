@@ -28,8 +28,8 @@ from geoseg.core.types.json_value import UntypedDict, UntypedMapping
 from geoseg.errors import SceneError
 from geoseg.io.files.writing import make_durable_folder, reap_parts, write_json
 from geoseg.io.polygons.geoparquet import write_geoparquet
-from geoseg.io.polygons.pmtiles import write_pmtiles
 from geoseg.io.polygons.segment_files import OBJECT_ID, WITH_ID, read_parquet, with_ids
+from geoseg.io.polygons.vector_formats import writer_for
 from geoseg.io.polygons.vector_schema import VectorSchema
 
 FOLDER = "_joined"
@@ -138,7 +138,8 @@ class _Group:
                 parts = [self._folder / f"{sheet.name}.parquet" for sheet in self._sheets]
                 every = (batch for part in parts for batch in read_parquet(part))
                 crs = self._sheets[0].crs_wkt
-                write_pmtiles(self._tiles, every, VectorSchema(crs_wkt=crs, legend=self._legend, extra=WITH_ID))
+                schema = VectorSchema(crs_wkt=crs, legend=self._legend, extra=WITH_ID)
+                writer_for(self._tiles)(self._tiles, every, schema)
                 made.written.append(self._tiles)
             made.files.append(self._tiles)
         write_json(self._kept / "state.json", {"format": _FORMAT, "sheets": state})

@@ -236,6 +236,9 @@ class NoClient:
 
     def wait_for_workers(self, number: int, timeout: float) -> None: ...
 
+    def run(self, function: object, *arguments: object, on_error: str) -> dict[str, object]:
+        return {}
+
     def scheduler_info(self, n_workers: int) -> dict[str, Any]:
         return {"workers": {"tcp://a:1": {"resources": {"CPU": 2}}}}
 
