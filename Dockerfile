@@ -28,7 +28,7 @@ COPY --from=wheel /wheels /tmp/wheels
 
 FROM system AS cuda
 RUN uv pip install --system --no-cache --constraint /tmp/constraints.txt \
-    "$(echo /tmp/wheels/*.whl)[flows,train,dashboard,pmtiles,regularise,cuda]"
+    "$(echo /tmp/wheels/*.whl)[flows,train,dashboard,objects,pmtiles,regularise,cuda]"
 ENV NVIDIA_VISIBLE_DEVICES=all \
     NVIDIA_DRIVER_CAPABILITIES=compute,utility
 USER geoseg
@@ -38,7 +38,7 @@ CMD ["--help"]
 
 FROM system AS cpu
 RUN uv pip install --system --no-cache --torch-backend cpu --constraint /tmp/constraints.txt \
-    "$(echo /tmp/wheels/*.whl)[flows,train,dashboard,pmtiles,regularise,openvino]"
+    "$(echo /tmp/wheels/*.whl)[flows,train,dashboard,objects,pmtiles,regularise,openvino]"
 USER geoseg
 WORKDIR /data
 ENTRYPOINT ["geoseg"]

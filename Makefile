@@ -15,7 +15,7 @@ env: $(VENV)/.made
 
 $(VENV)/.made: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --constraint constraints.txt --no-compile --editable ".[dashboard,flows,jobqueue,openvino,quantise,regularise,train,view,dev]"
+	$(BIN)/pip install --quiet --constraint constraints.txt --no-compile --editable ".[dashboard,flows,jobqueue,objects,openvino,quantise,regularise,train,view,dev]"
 	touch $@
 
 demo: env

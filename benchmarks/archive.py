@@ -137,7 +137,7 @@ def look_through(config: ArchiveConfig, count: int) -> float:
             record = SceneRecord(name=name, uri=str(scene), state="done", layers=name, **digests)
             stat = scene.stat()
             files = {str(scene): (stat.st_size, stat.st_mtime_ns)}
-            archive.manifest.write(Entry(record=record, files=files, layers=layers | {"run.json": -1}))
+            archive.output.entries.write(Entry(record=record, files=files, layers=layers | {"run.json": -1}))
     os.fsync = sync
     start = time.perf_counter()
     report = run_archive(config)

@@ -12,6 +12,7 @@
     │   └── ClusterLostError           5  the connection to a Dask cluster was lost
     └── OutputError (RuntimeError)     6  output exists, is locked or failed its check
         ├── LockedError                6  another run or session is writing there
+        ├── ClaimedError               6  another run has taken a scene of an archive
         └── StaleRevisionError         6  another session has changed the map meanwhile
 
 Each carries its exit code (``exit_code``) and a message of one line that names the file, the cause and the cure.
@@ -114,6 +115,10 @@ class OutputError(GeosegError, RuntimeError):
 
 class LockedError(OutputError):
     """Another run or session holds the lock of the output."""
+
+
+class ClaimedError(OutputError):
+    """Another run has taken a scene of an archive; nothing of it was overwritten."""
 
 
 class StaleRevisionError(OutputError):

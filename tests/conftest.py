@@ -210,6 +210,23 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
 
 @pytest.fixture(scope="session")
+def stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A real S3-compatible server on this machine; ``use`` exports its address and a user's credentials."""
+    from object_server import object_server
+
+    with object_server(tmp_path_factory.mktemp("objects") / "server.log") as running:
+        yield running
+
+
+@pytest.fixture
+def object_server(stores: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """The server, empty, with its variables exported."""
+    stores.use(monkeypatch)
+    yield stores
+    stores.remove("")
+
+
+@pytest.fixture(scope="session")
 def run_output(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Output of a run on a scene of 200 x 260 px, for all tests of the session; nothing may change it."""
     from served_run import small_run

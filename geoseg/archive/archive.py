@@ -13,23 +13,22 @@ from uuid import uuid4
 
 from geoseg.archive.config import ArchiveConfig, in_configuration
 from geoseg.archive.fingerprints import Files, state_of
-from geoseg.archive.manifest import ANY_STATE, Entry, Manifest
+from geoseg.archive.manifest import Entry
 from geoseg.archive.neighbours import Neighbour, Neighbourhood
 from geoseg.archive.one_layer.sheets import sheets_of
 from geoseg.archive.one_layer.write import FOLDER, write_one_layer
+from geoseg.archive.outputs.output import output_of
 from geoseg.archive.publish import ArchiveFiles, publish_archive
 from geoseg.archive.record import SceneRecord
-from geoseg.archive.report.catalogue import CATALOGUE
 from geoseg.archive.scene_run import Outcome, SceneRun, SceneTask, failed_by, printable_uri
 from geoseg.archive.sources.find import find_scenes
 from geoseg.archive.sources.scene_ref import SceneRef
 from geoseg.core.card import ModelCard
 from geoseg.core.digest import sha256_of_json
 from geoseg.core.types.json_value import UntypedDict
-from geoseg.errors import ClusterLostError, GeosegError, OutputError, SceneError, WriteError
+from geoseg.errors import ClaimedError, ClusterLostError, GeosegError, OutputError, SceneError, WriteError
 from geoseg.io.files.drivers import is_remote
 from geoseg.io.files.output_lock import holder, locked
-from geoseg.io.files.writing import write_bytes
 from geoseg.io.polygons.vector_formats import writer_for
 from geoseg.models.ensemble import card_of, file_of
 from geoseg.models.model import Model
@@ -66,7 +65,7 @@ class Archive:
         self.options_digest = config.options_digest()
         self._opening = sha256_of_json(config.opening.model_dump(mode="json"))
         self.lost: ClusterLostError | None = None
-        self.manifest = Manifest(config.out)
+        self.output = output_of(config)
         self._held = False
         self._run = uuid4().hex
         self._scenes = SceneRun(config, self.card)
@@ -90,7 +89,7 @@ class Archive:
             UsageError: PMTiles are requested and their packages are not installed.
             OutputError: another run works on it and ``config.on_lock`` is ``refuse``.
             ModelError: the model does not exist or its card is broken.
-            WriteError: the output folder cannot be written.
+            WriteError: the output folder or store cannot be written.
         """
         if config.one_layer == "pmtiles":
             writer_for(config.out / FOLDER / "all.pmtiles")  # before any scene is segmented
@@ -100,6 +99,7 @@ class Archive:
             while True:
                 try:
                     held.enter_context(locked(archive.lock, config.out))
+                    held.enter_context(archive.output.held(archive._run))
                     break
                 except WriteError as error:
                     error.reword(in_configuration)
@@ -182,12 +182,14 @@ class Archive:
             ref: the scene.
             running: True if a run is active, so that a started scene may still be in progress.
         """
-        entry = self.manifest.entry(ref.name)
+        entry = self.output.entries.entry(ref.name)
         waiting = SceneRecord(name=ref.name, uri=printable_uri(ref.uri))
-        if entry is None or not self._of_now(entry, ref):
+        of_now = entry is not None and self._of_now(entry, ref)
+        if entry is not None and entry.record.state == "running":
+            in_work = self._is_elsewhere(entry) or (of_now and (running or entry.run == self._run))
+            return entry.record if in_work else waiting
+        if entry is None or not of_now:
             return waiting
-        if entry.record.state == "running":
-            return entry.record if running or entry.run == self._run else waiting
         now = state_of(ref, entry.files, allow_remote=self.config.opening.allow_remote)
         if (entry.files, entry.stamp) != now or self._meets_others(entry, ref):
             return waiting
@@ -195,7 +197,7 @@ class Archive:
             return entry.record if entry.opening == self._opening else waiting
         if is_remote(ref.uri) and not entry.stamp:
             return waiting
-        return waiting if entry.record.state == "done" and not self._stands(entry) else entry.record
+        return waiting if entry.record.state == "done" and not self.output.stands(entry) else entry.record
 
     def left(self, *, retry_failed: bool = False) -> Iterator[SceneRef]:
         """Iterate over the scenes that are not done for this imagery, model and options.
@@ -236,7 +238,7 @@ class Archive:
 
         A bad scene gives a failed record, with its cause and the exit code of ``geoseg predict``. If the archive is
         closed meanwhile, the workers are lost (``lost``), or another thread is segmenting the same scene, the scene
-        stays ``waiting``.
+        stays ``waiting``. One that another run on the same store has taken is ``running``.
 
         Args:
             ref: the scene.
@@ -254,6 +256,8 @@ class Archive:
             self._in_flight[ref.name] = ref.uri
         try:
             return self._segment(ref, workers, reporter or Silence()) or waiting
+        except ClaimedError:
+            return waiting.model_copy(update={"state": "running"})
         except ClusterLostError as error:
             self.lost = error
             return waiting
@@ -263,20 +267,23 @@ class Archive:
 
     def records(self) -> Iterator[SceneRecord]:
         """Iterate over the records of all scenes that were ever tried, including those that left the source."""
-        yield from self.manifest.records()
+        yield from self.output.entries.records()
 
     @property
     def published(self) -> bool:
         """True if catalogue, index, map and reports cover all scenes that were tried."""
-        return self._mark.exists() and (self.config.out / CATALOGUE).exists()
+        return self.output.published
 
-    def publish(self) -> ArchiveFiles:
-        """Write catalogue, index, map and reports of all records.
+    def publish(self) -> ArchiveFiles | None:
+        """Write catalogue, index, map and reports of all records; None if the layers are on a store.
 
         Raises:
             WriteError: the disk is full or fails.
         """
         config = self.config
+        if config.store is not None:
+            self.output.mark(published=True)
+            return None
         options: UntypedDict = {
             "legend": self.card.legend,
             "title": config.title or config.out.name,
@@ -286,20 +293,17 @@ class Archive:
         if config.one_layer != "none":
             sheets = sheets_of(config.out, self.records())
             write_one_layer(config.out, sheets, self.card.legend, pmtiles=config.one_layer == "pmtiles")
-        write_bytes(self._mark, b"")
+        self.output.mark(published=True)
         return files
-
-    @property
-    def _mark(self) -> Path:
-        """Marker file that exists while the published files are up to date with the records."""
-        return self.config.out / ".geoseg" / "published"
 
     def close(self) -> None:
         """Release the archive; scenes in flight end without a record."""
         self._scenes.stopped.set()
 
     def _segment(self, ref: SceneRef, workers: Executor, reporter: Reporter) -> SceneRecord | None:
-        before = self.manifest.entry(ref.name)
+        before = self.output.entries.entry(ref.name)
+        if before is not None and self._is_elsewhere(before):
+            return before.record
         uri = printable_uri(ref.uri)
         known = () if before is None else before.files
         files, stamp = state_of(ref, known, allow_remote=self.config.opening.allow_remote)
@@ -321,11 +325,13 @@ class Archive:
         around = () if self._near is None else self._near.of(ref.name)
 
         def keep(changed: SceneRecord, outcome: Outcome | None = None) -> SceneRecord:
-            self._mark.unlink(missing_ok=True)
+            self.output.mark(published=False)
             read: Files = files if outcome is None else files | outcome.files
             layers = {} if outcome is None else outcome.layers
             run: UntypedDict = {"run": self._run, "opening": self._opening, "neighbours": _states(around)}
-            self.manifest.write(Entry(record=changed, files=read, stamp=stamp, layers=layers, **run))
+            entry = self.output.deliver(Entry(record=changed, files=read, stamp=stamp, layers=layers, **run))
+            self.output.entries.write(entry)
+            self.output.settle(entry)
             return changed
 
         task = SceneTask(ref=ref, record=record, neighbours=tuple(one.uri for one in around), tried=tried)
@@ -354,17 +360,13 @@ class Archive:
         record = entry.record
         return (record.model_digest, record.options_digest) == (self.model_digest, self._options_of(ref))
 
-    def _stands(self, entry: Entry) -> bool:
-        """Return True if size and time of a finished scene's layers are unchanged; if not, the run compares digests."""
-        folder = self.config.out / entry.record.layers
-        for name, known in entry.layers.items():
-            try:
-                stat = (folder / name).stat()
-            except OSError:
-                return False
-            if known not in (ANY_STATE, (stat.st_size, stat.st_mtime_ns)):
-                return False
-        return bool(entry.layers)
+    def elsewhere(self, record: SceneRecord) -> bool:
+        """Return True if another run is segmenting a scene, by its record from ``iter_status``."""
+        return record.state == "running" and record.name not in self._in_flight
+
+    def _is_elsewhere(self, entry: Entry) -> bool:
+        running = entry.record.state == "running" and entry.run != self._run
+        return running and self.output.is_alive(entry.run)
 
 
 def _states(around: Iterable[Neighbour]) -> dict[str, str]:

@@ -55,7 +55,7 @@ def check_output(out: Path) -> Iterator[Checked]:
         raise UsageError(f"{out}: there is no such folder. Give the --out of a run, or the folder of one scene.")
     there = finished_folders(out)
     if there == [out]:
-        yield Checked(folder=out, states=_bundle(out))
+        yield Checked(folder=out, states=check_folder(out))
         return
     archive = (out / ARCHIVE_RECORDS).is_dir()
     done = {record.layers for record in Manifest(out).records() if record.state == "done"} if archive else set()
@@ -63,13 +63,14 @@ def check_output(out: Path) -> Iterator[Checked]:
     if not folders and not archive:
         raise UsageError(f"{out}: holds no finished output ({RUN_RECORD}). Give the --out of a run.")
     for name in folders:
-        yield Checked(folder=out / name, states=_bundle(out / name))
+        yield Checked(folder=out / name, states=check_folder(out / name))
     if archive:
         own = (path for path in sorted(out.iterdir()) if path.is_file() and path.name.endswith(CHECKED_SUFFIXES))
         yield Checked(folder=out, states=tuple(_unrecorded(path) for path in own))
 
 
-def _bundle(folder: Path) -> tuple[FileState, ...]:
+def check_folder(folder: Path) -> tuple[FileState, ...]:
+    """Read every file that the run record of a scene's folder names; the record itself comes last."""
     path = folder / RUN_RECORD
     try:
         record: UntypedDict = json.loads(path.read_text())

@@ -14,10 +14,14 @@ from geoseg.core.choices import Neighbours, Precision, RuntimeName
 from geoseg.core.digest import sha256_of_json
 from geoseg.core.spec import PredictSpec
 from geoseg.core.types.json_value import JsonDict, UntypedDict
-from geoseg.io.files.drivers import is_remote
+from geoseg.io.files.drivers import is_address, is_remote, whole_address
 from geoseg.io.files.yaml_file import read_config
 from geoseg.io.labels.area_of_interest import area_digest
+from geoseg.io.objects.access import is_s3
 from geoseg.io.raster.open_options import ConfiguredAlpha, OpenOptions
+
+_WORK = ".geoseg-work"
+"""Folder of this machine where the scenes of an archive on a store are made, below that of the configuration."""
 
 
 class _Config(BaseModel):
@@ -112,7 +116,12 @@ class ArchiveConfig(_Config):
         version: of this format.
         source: where the scenes are.
         model: name of a bundled model, path of a model file or of an ensemble file (``.json``).
-        out: folder of the archive's output; each scene gets its own inside.
+        out: folder of the archive's output; each scene gets its own inside. ``s3://BUCKET/PREFIX``: a place on an
+            object store, as ``store``; scenes are then made in ``.geoseg-work`` in the folder of the configuration.
+        store: place on an object store to which each scene is brought when it is whole; ``out`` is then the folder
+            where scenes are made, and keeps none.
+        blocks: place on an object store, ``s3://BUCKET/PREFIX``, for finished blocks, where the workers of a cluster do
+            not see ``out``; scenes are then opened, and their layers written, by the process of the run.
         title: of the archive, for its catalogue and report; default: the output folder's name.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         runtime: ``auto``, ``torch`` or ``openvino``.
@@ -142,6 +151,8 @@ class ArchiveConfig(_Config):
     source: SourceConfig
     model: str
     out: Path
+    store: str | None = None
+    blocks: str | None = None
     title: str = ""
     device: str = "auto"
     runtime: RuntimeName = "auto"
@@ -181,11 +192,34 @@ class ArchiveConfig(_Config):
             return {"kind": "folder", "path": str(value)}
         return {"kind": "folder", **value} if isinstance(value, dict) else value
 
+    @model_validator(mode="before")
+    @classmethod
+    def _store_as_out(cls, values: object) -> object:
+        """Read an ``out`` on an object store as ``store``, with a folder of this machine to make scenes in."""
+        if not isinstance(values, dict) or not isinstance(values.get("out"), str | Path):
+            return values
+        address = whole_address(str(values["out"])).rstrip("/")
+        if not is_s3(address):
+            return values
+        if values.get("store") is not None:
+            raise ValueError("out and store: give one address, or a folder as out")
+        mark = sha256_of_json(address)[:8]
+        return {**values, "store": address, "out": Path(_WORK, mark, address.rpartition("/")[2])}
+
+    @field_validator("store", "blocks")
+    @classmethod
+    def _store_is_one(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch(r"s3://[A-Za-z0-9][A-Za-z0-9._-]{1,62}(/[^/?#@]+)*/?", value):
+            raise ValueError("write s3://BUCKET/PREFIX")
+        return None if value is None else value.rstrip("/")
+
     @field_validator("out", mode="before")
     @classmethod
     def _out_is_named(cls, value: object) -> object:
         if value == "":
             raise ValueError("is empty; name a folder")
+        if isinstance(value, str | Path) and is_address(str(value)):
+            raise ValueError("only folders and s3:// stores take output")
         return value
 
     @field_validator("out")
@@ -231,6 +265,17 @@ class ArchiveConfig(_Config):
         return value.model_copy(
             update={name: type(file)(_from_folder(Path(file), info)) for name, file in local.items()}
         )
+
+    @model_validator(mode="after")
+    def _layers_are_at_hand(self) -> Self:
+        if self.store is not None and self.one_layer != "none":
+            raise ValueError("one_layer: is made of layers in a folder; those of this archive are on a store")
+        return self
+
+    @property
+    def place(self) -> str:
+        """Where the output is kept, for messages: the folder, or the address on the store."""
+        return str(self.out) if self.store is None else self.store
 
     @model_validator(mode="after")
     def _one_crew(self) -> Self:

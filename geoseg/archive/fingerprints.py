@@ -1,7 +1,8 @@
 """Detection of changed imagery without reading its pixels.
 
 Local files: size and time of change of the scene's own files and of all sidecars that could georeference or mask it.
-Remote files: the state given by the listing, else size, ETag and time of change from one HEAD request. A digest of the
+Remote files: the state given by the listing, else size, ETag and time of change from one HEAD request to a server of
+the web or an S3-compatible store. A digest of the
 pixels is taken when a scene is segmented and stored with the stamp; while the stamp is unchanged, the digest is valid.
 """
 
@@ -14,8 +15,11 @@ from urllib.request import Request
 
 from geoseg.archive.sources.scene_ref import SceneRef
 from geoseg.core.digest import sha256_of_json
+from geoseg.errors import UsageError
 from geoseg.io.files.drivers import is_remote
 from geoseg.io.files.http import ask
+from geoseg.io.objects.access import is_s3
+from geoseg.io.objects.object_folder import StoredObject, state_of_object
 
 _BESIDE = (".tfw", ".tifw", ".wld", ".pgw", ".jgw", ".j2w", ".prj")
 _HEADERS = ("ETag", "Last-Modified", "Content-Length")
@@ -57,6 +61,8 @@ def _stat(name: str) -> tuple[int, int] | None:
 
 def _asked(uri: str) -> str:
     """Ask a server for the state of one file; empty if it gives none, so that the scene counts as changed."""
+    if is_s3(uri):
+        return _asked_store(uri)
     if not uri.startswith(("http://", "https://")):
         return ""
     try:
@@ -65,3 +71,16 @@ def _asked(uri: str) -> str:
     except (OSError, ValueError, HTTPException):  # ValueError: what only looks like an address
         return ""
     return sha256_of_json(headers) if headers.keys() & {"ETag", "Last-Modified"} else ""
+
+
+def stamp_of_object(state: StoredObject) -> str:
+    """Return the stamp of an object of a store: another one where its content was replaced."""
+    return sha256_of_json({"ETag": state.e_tag, "size": state.size_bytes})
+
+
+def _asked_store(uri: str) -> str:
+    try:
+        state = state_of_object(uri)
+    except (OSError, UsageError):  # opening the scene tells the reason
+        return ""
+    return "" if state is None or not state.e_tag else stamp_of_object(state)

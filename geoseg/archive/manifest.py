@@ -20,7 +20,7 @@ from pydantic import ValidationError
 
 from geoseg.archive.fingerprints import Files
 from geoseg.archive.record import SceneRecord
-from geoseg.core.types.json_value import UntypedDict
+from geoseg.core.types.json_value import JsonDict, UntypedDict
 from geoseg.errors import WriteError
 from geoseg.io.files.writing import make_durable_folder, write_json
 from geoseg.io.publish.bundle import ARCHIVE_RECORDS
@@ -42,6 +42,7 @@ class Entry:
         run: id of the run that wrote this.
         opening: digest of the run's options for opening scenes; a refusal is valid only for the same options.
         neighbours: state of each neighbouring scene by its name, when the scene was done; None if none were looked for.
+        objects: ETag of each layer by its name, where they are kept on an object store.
     """
 
     record: SceneRecord
@@ -51,6 +52,7 @@ class Entry:
     run: str = ""
     opening: str = ""
     neighbours: dict[str, str] | None = None
+    objects: dict[str, str] = field(default_factory=dict)
 
 
 class Manifest:
@@ -61,6 +63,7 @@ class Manifest:
     """
 
     def __init__(self, out: Path) -> None:
+        self._out = out
         self.folder = out / ARCHIVE_RECORDS
 
     def entry(self, name: str) -> Entry | None:
@@ -69,7 +72,7 @@ class Manifest:
             text = self._path(name).read_bytes()
         except OSError:
             return None
-        return _parsed(text)
+        return parsed(text)
 
     def write(self, entry: Entry) -> None:
         """Write the entry of a scene atomically.
@@ -82,16 +85,7 @@ class Manifest:
             make_durable_folder(path.parent)
         except OSError as error:
             raise WriteError(f"{path.parent}: cannot be made ({error.strerror}). Choose another out.") from error
-        value = {
-            "format": _FORMAT,
-            "record": entry.record.model_dump(mode="json"),
-            "files": entry.files,
-            "stamp": entry.stamp,
-            "layers": entry.layers,
-            "run": entry.run,
-            "opening": entry.opening,
-        } | ({} if entry.neighbours is None else {"neighbours": entry.neighbours})
-        write_json(path, value)
+        write_json(path, _value(entry))
 
     def records(self) -> Iterator[SceneRecord]:
         """Iterate over all records, in the same order every time."""
@@ -100,17 +94,43 @@ class Manifest:
                 names = sorted(entry.name for entry in listing if entry.name.endswith(".json"))
             for name in names:
                 try:
-                    entry = _parsed((folder / name).read_bytes())
+                    entry = parsed((folder / name).read_bytes())
                 except OSError:
                     continue
                 if entry is not None:
                     yield entry.record
 
     def _path(self, name: str) -> Path:
-        return self.folder / hashlib.sha256(os.fsencode(name)).hexdigest()[:2] / f"{name}.json"
+        return self._out / place_of(name)
 
 
-def _parsed(text: bytes) -> Entry | None:
+def place_of(name: str) -> str:
+    """Return the place of a scene's entry below the output of its archive."""
+    return f"{ARCHIVE_RECORDS.as_posix()}/{hashlib.sha256(os.fsencode(name)).hexdigest()[:2]}/{name}.json"
+
+
+def packed(entry: Entry) -> bytes:
+    """Return an entry as the content of its file."""
+    return json.dumps(_value(entry)).encode(errors="surrogateescape")
+
+
+def _value(entry: Entry) -> JsonDict:
+    value: JsonDict = {
+        "format": _FORMAT,
+        "record": entry.record.model_dump(mode="json"),
+        "files": entry.files,
+        "stamp": entry.stamp,
+        "layers": entry.layers,
+        "run": entry.run,
+        "opening": entry.opening,
+    }
+    if entry.neighbours is not None:
+        value["neighbours"] = entry.neighbours
+    return value | ({"objects": entry.objects} if entry.objects else {})
+
+
+def parsed(text: bytes) -> Entry | None:
+    """Read an entry from the content of its file; None if it is damaged."""
     try:
         value: UntypedDict = json.loads(text.decode(errors="surrogateescape"))
         if value["format"] != _FORMAT:
@@ -123,6 +143,7 @@ def _parsed(text: bytes) -> Entry | None:
             run=str(value["run"]),
             opening=str(value.get("opening", "")),
             neighbours=_texts(value.get("neighbours")),
+            objects=_texts(value.get("objects")) or {},
         )
     except (ValueError, KeyError, TypeError, AttributeError, ValidationError, RecursionError):
         return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack
@@ -21,6 +22,8 @@ from geoseg.run.output_state import remove_unfinished
 from geoseg.run.report import Reporter, Silence
 from geoseg.run.stages import run_paths
 
+_LOOK_AGAIN_S = 2.0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArchiveReport:
@@ -31,12 +34,14 @@ class ArchiveReport:
         skipped: scenes that were done before.
         failed: scenes that failed in this run, or in one that was stopped before it could report them.
         known_bad: scenes that failed in an earlier run and were not tried again, as nothing changed.
+        elsewhere: scenes that other runs on the same store have taken.
     """
 
     done: int
     skipped: int
     failed: tuple[SceneRecord, ...]
     known_bad: tuple[SceneRecord, ...] = ()
+    elsewhere: int = 0
 
     @property
     def exit_code(self) -> int:
@@ -80,11 +85,15 @@ def run_archive(
                         _publish(archive, reporter)
                 elif archive.needs_run(record, retry_failed=retry_failed):
                     run.submit(ref)
+                elif archive.elsewhere(record):
+                    run.elsewhere[ref.name] = ref
                 else:
                     run.count_skipped(record)
                 if archive.lost is not None:
                     break
             run.collect(most=0)
+            if config.on_lock == "wait":
+                run.wait_for_others(retry_failed=retry_failed)
         except BaseException:
             archive.close()  # before the workers go, so that no scene is blamed for their going
             raise
@@ -126,7 +135,7 @@ def _ignore(record: SceneRecord) -> None:
 
 @dataclass(slots=True)
 class _Run:
-    """State of a run: scenes in flight and counts of the others."""
+    """State of a run: scenes in flight, those that other runs have taken, and counts of the others."""
 
     archive: Archive
     workers: Executor | None
@@ -140,10 +149,13 @@ class _Run:
     skipped: int = 0
     failed: list[SceneRecord] = field(default_factory=list)
     known_bad: list[SceneRecord] = field(default_factory=list)
+    elsewhere: dict[str, SceneRef] = field(default_factory=dict)
+    submitted: dict[str, SceneRef] = field(default_factory=dict)
 
     def submit(self, ref: SceneRef) -> None:
         """Start a scene when fewer than the largest number are in flight."""
         workers = self._opened_executor()
+        self.submitted[ref.name] = ref
         if not workers.concurrent:
             self._note(self.archive.segment(ref, workers, reporter=self.reporter))
             return
@@ -172,10 +184,30 @@ class _Run:
             self.skipped += 1
             remove_unfinished(run_paths(self.archive.config.out, record.name))
 
+    def wait_for_others(self, *, retry_failed: bool) -> None:
+        """Wait until no scene is in work elsewhere; take over those of runs that died."""
+        while self.elsewhere and self.archive.lost is None:
+            time.sleep(_LOOK_AGAIN_S)
+            for ref in list(self.elsewhere.values()):
+                record = self.archive.status_of(ref)
+                if self.archive.elsewhere(record):
+                    continue
+                del self.elsewhere[ref.name]
+                if self.archive.needs_run(record, retry_failed=retry_failed):
+                    self.submit(ref)
+                else:
+                    self.count_skipped(record)
+            self.collect(most=0)
+
     def report(self) -> ArchiveReport:
         """Return the result of the run."""
-        failed, known_bad = tuple(self.failed), tuple(self.known_bad)
-        return ArchiveReport(done=self.done, skipped=self.skipped, failed=failed, known_bad=known_bad)
+        return ArchiveReport(
+            done=self.done,
+            skipped=self.skipped,
+            failed=tuple(self.failed),
+            known_bad=tuple(self.known_bad),
+            elsewhere=len(self.elsewhere),
+        )
 
     def _opened_executor(self) -> Executor:
         if self.window == 0:
@@ -191,7 +223,10 @@ class _Run:
         return self.workers
 
     def _note(self, record: SceneRecord) -> None:
-        if record.state == "waiting":
+        ref = self.submitted.pop(record.name, None)
+        if record.state == "running" and ref is not None:
+            self.elsewhere[ref.name] = ref
+        if record.state in {"waiting", "running"}:
             return
         if record.state == "done":
             self.done += 1

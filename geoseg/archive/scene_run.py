@@ -19,7 +19,7 @@ from geoseg.archive.record import SceneRecord
 from geoseg.archive.sources.scene_ref import SceneRef
 from geoseg.core.card import ModelCard
 from geoseg.core.types.json_value import JsonDict, UntypedDict
-from geoseg.errors import ClusterLostError, GeosegError, MatchError, SceneError
+from geoseg.errors import ClaimedError, ClusterLostError, GeosegError, MatchError, SceneError
 from geoseg.io.files.drivers import is_remote
 from geoseg.io.publish.bundle import Bundle
 from geoseg.io.publish.grid import LayerGrid, footprint
@@ -103,6 +103,7 @@ class SceneRun:
             The record, done or failed; None if the archive was closed meanwhile.
 
         Raises:
+            ClaimedError: another run has taken the scene.
             ClusterLostError: the workers were lost, so the scene is not marked as failed.
         """
         ref, attempt = task.ref, task.tried + 1
@@ -124,6 +125,8 @@ class SceneRun:
             done = record_of(record.model_copy(update={"attempts": attempt}), bundle, run)
             files = {name: (size, time) for name, size, time, _ in state}
             return keep(done, Outcome(files=files, layers=_layers(bundle, run)))
+        except ClaimedError:
+            raise
         except ClusterLostError:
             if self.stopped.is_set():
                 return None
@@ -152,6 +155,7 @@ class SceneRun:
             out=str(config.out),
             spec=spec,
             overwrite=True,
+            blocks=config.blocks,
         )
         return bundle, *workers.segment_scene(request, model, reporter)
 
@@ -244,7 +248,7 @@ def printable_uri(uri: str) -> str:
 
 
 def _kept(keep: Callable[[SceneRecord], SceneRecord], record: SceneRecord) -> SceneRecord:
-    """Record a failure; if that fails too (full disk), the scene is tried again by the next run."""
+    """Record a failure; if that fails too (full disk, lost store), the scene is tried again by the next run."""
     try:
         return keep(record)
     except GeosegError:

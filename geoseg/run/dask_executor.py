@@ -17,6 +17,7 @@ from geoseg.core.tiling import Block
 from geoseg.core.types.json_value import JsonObject, UntypedDict
 from geoseg.errors import ClusterLostError, GeosegError, ResourceError
 from geoseg.io.files.output_lock import locked
+from geoseg.io.raster.scene import Scene
 from geoseg.io.store import Store
 from geoseg.models.bundled import BUNDLED
 from geoseg.models.model import Model, ModelSource
@@ -25,8 +26,8 @@ from geoseg.run.executor import BlockDone, SceneRequest, Slot, State
 from geoseg.run.on_worker import BLOCKS_AT_ONCE, DescribedModel, PredictTask, SegmentTask
 from geoseg.run.plan import Job
 from geoseg.run.publish import RunStats
-from geoseg.run.report import Reporter
-from geoseg.run.stages import StartedRun, disk_errors, run_paths
+from geoseg.run.report import Reporter, Silence
+from geoseg.run.stages import StartedRun, disk_errors, finish_run, plan_of, run_paths, start_run
 from geoseg.run.workers.processes import CPU
 from geoseg.run.workers.use import WorkerUse, added
 
@@ -67,7 +68,7 @@ class DaskExecutor:
         self._client = client
         self._threads = threads
         self._slot = slot
-        self._quarantine = threading.Lock()
+        self._quarantine, self._finishing = threading.Lock(), threading.Lock()
         self._counting, self._counting_roles = threading.Lock(), threading.Lock()
         self._scenes = 0
         self._slots, self._looked = 0, -_LOOK_AGAIN_S
@@ -103,7 +104,7 @@ class DaskExecutor:
             model=self._there(job.model.source),
             digest=job.model.digest(),
             plan=job.plan,
-            store=str(store.path.absolute()),
+            store=store.address,
             key=store.key,
         )
         for done in self._spread(order, left, self._needs(job.model), self._network(job.model.source)):
@@ -113,10 +114,14 @@ class DaskExecutor:
     def segment_scene(self, request: SceneRequest, model: Model, reporter: Reporter) -> tuple[UntypedDict, State]:
         """See ``Executor``: begin, blocks and layers on the workers; this process holds the lock and counts.
 
+        Where workers do not see the output (``request.blocks``), they predict blocks, and this process does the rest.
+
         Raises:
             GeosegError: as ``geoseg.run.predict.predict``, and ``predict`` above.
         """
         request = replace(request, uri=_absolute(request.uri), out=str(Path(request.out).absolute()))
+        if request.blocks is not None:
+            return self._segment_apart(request, model, reporter)
         order = SegmentTask(request=request, model=DescribedModel.of(model, model.source))
         work = run_paths(Path(request.out), request.name)
         with disk_errors(Path(request.out)), locked(work.lock):
@@ -139,6 +144,29 @@ class DaskExecutor:
             what, needs = f"{request.uri}: writing its layers", self._scene_needs(LAYERS)
             record = self._result(on_worker.finish_on_worker, order, started, facts, what=what, resources=needs)
             return record, started.state
+
+    def _segment_apart(self, request: SceneRequest, model: Model, reporter: Reporter) -> tuple[UntypedDict, State]:
+        """Segment a scene with workers that see the scene and the store of blocks, but not the output."""
+        work = run_paths(Path(request.out), request.name, blocks=request.blocks)
+        with disk_errors(Path(request.out)), locked(work.lock), Scene(request.uri, request.options) as scene:
+            plan = plan_of(scene, model, request.spec)
+            started = start_run(scene, model, plan, work, overwrite=request.overwrite)
+            if started.finished is not None:
+                return started.finished, started.state
+            for note in started.notes:
+                reporter.note(note)
+            order = PredictTask(
+                uri=request.uri,
+                options=request.options,
+                model=self._there(model.source),
+                digest=model.digest(),
+                plan=plan,
+                store=started.store().address,
+                key=started.store_key,
+            )
+            facts = self._predict(order, started, self._needs(model), reporter)
+            with self._finishing:
+                return finish_run(scene, model, started, facts, Silence()), started.state
 
     def slots(self) -> int:
         """Return the number of blocks that the workers hold at once; refreshed regularly, since a cluster may grow."""

@@ -66,6 +66,8 @@ class SceneRequest:
         out: folder of all outputs.
         spec: options of the prediction.
         overwrite: replace an existing bundle that was made with other options.
+        blocks: ``s3://`` address of a place for finished blocks, for workers that do not see ``out``; the layers are
+            then written by the client.
     """
 
     uri: str
@@ -74,6 +76,7 @@ class SceneRequest:
     out: str
     spec: PredictSpec
     overwrite: bool
+    blocks: str | None = None
 
 
 class Executor(Protocol):
@@ -155,6 +158,7 @@ class LocalExecutor:
                 spec=request.spec,
                 overwrite=request.overwrite,
                 name=request.name,
+                blocks=request.blocks,
                 workers=self,
                 reporter=reporter,
             )

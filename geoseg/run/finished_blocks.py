@@ -23,7 +23,7 @@ class BlockSource(Protocol):
     """Protocol of the readers of finished blocks: the store of a run, or rasters that a run has written."""
 
     @property
-    def path(self) -> Path:
+    def path(self) -> Path | str:
         """The folder, for messages."""
 
     def read(self, block: Block) -> BlockResult | None:

@@ -145,11 +145,11 @@ def predict_on_worker(order: PredictTask, block: Block, network: OwnNetwork | No
     Returns:
         The block, with the work of this process.
     """
-    with _IN_FLIGHT, disk_errors(Path(order.store)):
+    with _IN_FLIGHT, disk_errors(order.store):
         with _OPENING:
             model = _model(replace(_placed(order.model), network=network), order.digest)
             scene, mask = _scene(order.uri, order.options, order.plan.spec.aoi, order.key)
-            store = Store.of_run(Path(order.store), order.plan.blocks, order.key, order.plan.schema)
+            store = Store.of_run(order.store, order.plan.blocks, order.key, order.plan.schema)
         stored = store.read(block)
         if stored is not None:  # by a worker that died before it could say so
             return BlockDone(block=block, empty=stored.is_empty(order.plan.schema))
@@ -167,7 +167,10 @@ def start_on_worker(order: SegmentTask) -> StartedRun:
     work = run_paths(Path(request.out), request.name)
     with disk_errors(work.lock.parent), Scene(request.uri, request.options) as scene:
         if not work.lock.exists():
-            raise WriteError(f"{request.out}: not there for a worker. Choose an output folder that all workers see.")
+            raise WriteError(
+                f"{request.out}: not there for a worker. Choose an output folder that all workers see, or set a place "
+                "for blocks on an object store (blocks: s3://BUCKET/PREFIX)."
+            )
         model = order.model.model()
         plan = plan_of(scene, model, request.spec)
         return start_run(scene, model, plan, work, overwrite=request.overwrite)

@@ -73,6 +73,7 @@ def predict(  # noqa: PLR0913 - a run's options, each with a default
     overwrite: bool = False,
     edits: EditPolicy = "refuse",
     name: str | None = None,
+    blocks: str | None = None,
     workers: Executor | Client | None = None,
     reporter: Reporter | None = None,
 ) -> Layers:
@@ -88,6 +89,7 @@ def predict(  # noqa: PLR0913 - a run's options, each with a default
         edits: what becomes of corrections by hand to an output that is replaced: ``refuse`` does not replace it,
             ``replay`` makes them again on the new map, ``discard`` drops them.
         name: folder and stem of the output, instead of the scene's own.
+        blocks: ``s3://`` address of a place for finished blocks, for workers that do not see ``out``.
         workers: a ``distributed.Client``, whose workers predict the blocks and see all files under the same paths; or
             another executor (see ``geoseg.run.cluster``). Default: this process.
         reporter: receives progress; default: a bar in a notebook, nothing elsewhere.
@@ -125,13 +127,14 @@ def predict(  # noqa: PLR0913 - a run's options, each with a default
                 overwrite=overwrite,
                 edits=edits,
                 name=name,
+                blocks=blocks,
                 workers=executor,
                 reporter=reporter,
             )
     if not isinstance(model, Model):
         model = load_model(model)
     plan = plan_of(scene, model, spec)
-    work = run_paths(Path(out), name or scene.stem)
+    work = run_paths(Path(out), name or scene.stem, blocks=blocks)
     with disk_errors(Path(out)), locked(work.lock):
         started = start_run(scene, model, plan, work, overwrite=overwrite, edits=edits)
         if started.finished is not None:

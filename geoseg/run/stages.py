@@ -73,7 +73,7 @@ class StartedRun:
 
     def store(self) -> Store:
         """Open the store of the run's blocks."""
-        return Store(self.work.blocks, self.plan.blocks, self.store_key, self.plan.schema)
+        return Store(self.work.block_store or self.work.blocks, self.plan.blocks, self.store_key, self.plan.schema)
 
     def counts(self) -> dict[str, int]:
         """Count all blocks, and those stored before."""
@@ -84,14 +84,16 @@ class StartedRun:
         return {"pixels": self.key, "layers": self.plan.spec.digest()}
 
 
-def run_paths(out: Path, name: str) -> RunPaths:
+def run_paths(out: Path, name: str, *, blocks: str | None = None) -> RunPaths:
     """Return the paths for the unfinished files of a run; nothing is created.
 
     Args:
         out: folder of all outputs.
         name: folder and stem of the output.
+        blocks: ``s3://`` address of a place for finished blocks, instead of ``out``.
     """
-    return RunPaths(bundle=Bundle.in_folder(out, name))
+    bundle = Bundle.in_folder(out, name)
+    return RunPaths(bundle=bundle, block_store=None if blocks is None else f"{blocks.rstrip('/')}/{bundle.stem}")
 
 
 def start_run(
@@ -241,7 +243,7 @@ def check_unchanged(scene: Scene, started: StartedRun) -> None:
 
 
 @contextmanager
-def disk_errors(out: Path) -> Iterator[None]:
+def disk_errors(out: Path | str) -> Iterator[None]:
     """Convert errors of the operating system on the output into a ``WriteError`` with a cure.
 
     Raises:

@@ -91,7 +91,7 @@ def test_a_finished_archive_is_found_done_quickly(make_archive: Any, monkeypatch
             files = {str(scene): (stat.st_size, stat.st_mtime_ns)}
             with monkeypatch.context() as quick:
                 quick.setattr(os, "fsync", lambda handle: None)
-                archive.manifest.write(Entry(record=record, files=files, layers={"run.json": ANY_STATE}))
+                archive.output.entries.write(Entry(record=record, files=files, layers={"run.json": ANY_STATE}))
     start = time.process_time()  # of the processor, so that what else the machine does counts for nothing
     report = run_archive(config)
     seconds = time.process_time() - start

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -12,7 +13,7 @@ from urllib.error import HTTPError
 import pytest
 
 from geoseg.errors import SceneError
-from geoseg.io.files.http import ask, is_this_host
+from geoseg.io.files.http import ask, is_this_host, leads_inside
 from geoseg.io.files.json_document import read_document
 
 
@@ -94,3 +95,33 @@ def test_a_redirection_within_a_server_is_followed(two_servers: tuple[str, str, 
 )
 def test_this_machine_is_known_by_its_names(address: str, here: bool) -> None:
     assert is_this_host(address) is here
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "inside"),
+    [
+        ("https://example.org/a", "http://10.0.0.7/a", True),
+        ("https://example.org/a", "http://192.168.1.1/a", True),
+        ("https://example.org/a", "http://172.16.0.1:8080/a", True),
+        ("https://example.org/a", "http://100.64.0.1/a", True),
+        ("https://example.org/a", "http://[fd00::7]/a", True),
+        ("https://example.org/a", "http://3232235777/a", True),
+        ("https://example.org/a", "http://127.0.0.1/a", True),
+        ("https://example.org/a", "https://tiles.example.org/a", False),
+        ("https://example.org/a", "http://8.8.8.8/a", False),
+        ("http://10.0.0.1/a", "http://10.0.0.7/a", False),
+        ("http://10.0.0.1/a", "http://127.0.0.1/a", True),
+        ("http://127.0.0.1:8000/a", "http://127.0.0.1:8001/a", True),
+        ("http://127.0.0.1:8000/a", "http://me:word@127.0.0.1:8000/b", False),
+        ("http://maps.corp/a", "http://10.0.0.7/a", False),
+        ("catalogue/item.json", "http://10.0.0.7/a", False),
+        ("catalogue/item.json", "http://127.0.0.1/a", True),
+    ],
+)
+def test_a_source_on_the_net_leads_into_no_private_network(
+    source: str, target: str, inside: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``maps.corp`` is a name of that network, so requests go there anyway."""
+    names = {"maps.corp": "10.0.0.2", "example.org": "93.184.215.14"}
+    monkeypatch.setattr(socket, "getaddrinfo", lambda host, _: [(2, 1, 6, "", (names[host], 0))])
+    assert leads_inside(target, source) is inside

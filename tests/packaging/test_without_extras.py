@@ -102,6 +102,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Path:
     for name in ("parquet", "pmtiles"):
         text = f"source: {{kind: folder, path: scenes}}\nmodel: model.safetensors\nout: {name}\none_layer: {name}\n"
         (folder / f"{name}.yaml").write_text(text)
+    text = "source: {kind: folder, path: scenes}\nmodel: model.safetensors\nout: s3://bucket/maps\n"
+    (folder / "objects.yaml").write_text(text)
     return folder
 
 
@@ -125,6 +127,8 @@ def test_what_needs_an_extra_names_it(python: Path, folder: Path) -> None:
     predict = ["predict", "scenes/a.tif", "--model", "model.safetensors"]
     calls = [
         ("pmtiles", ["archive", "run", "pmtiles.yaml"]),
+        ("objects", ["archive", "run", "objects.yaml"]),
+        ("objects", ["check", "s3://bucket/maps"]),
         ("pmtiles", ["vectorise", "labels.tif", "--out", "a.pmtiles"]),
         ("openvino", [*predict, "--out", "b", "--runtime", "openvino"]),
         ("regularise", [*predict, "--out", "c", "--regularise", "roof"]),

@@ -77,13 +77,14 @@ class StacSource(_Config):
 
 
 class ObjectsSource(_Config):
-    """Objects under a prefix, listed by fsspec; GDAL reads them by address, never a copy.
+    """Objects under a prefix, listed by obstore (``s3://``) or fsspec; GDAL reads them by address, never a copy.
 
     Attributes:
         path: ``s3://bucket/prefix``, ``gs://...``, ``https://host/folder/`` or ``file:///folder``.
         glob: see ``FolderSource``.
         exclude: see ``FolderSource``.
-        options: of the fsspec file system: ``{anon: true}``. No secrets: they belong into the environment.
+        options: of the fsspec file system, which also lists ``s3://`` then: ``{anon: true}``. No secrets: they belong
+            into the environment.
         bands: see ``FolderSource``.
     """
 

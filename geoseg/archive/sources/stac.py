@@ -15,7 +15,7 @@ from geoseg.core.digest import sha256_of_json
 from geoseg.core.types.json_value import JsonObject, UntypedMapping
 from geoseg.errors import SceneError, UsageError
 from geoseg.io.files.drivers import is_remote
-from geoseg.io.files.http import is_this_host
+from geoseg.io.files.http import leads_inside
 from geoseg.io.files.json_document import read_document
 
 _MAX_DEPTH = 32
@@ -170,7 +170,7 @@ class _Walk:
                 raise refused from error
             if not self.allow_remote or not target.startswith(("http://", "https://")):
                 raise refused
-            if is_this_host(target) and urlsplit(target).netloc != urlsplit(self.start_uri).netloc:
+            if leads_inside(target, self.start_uri):
                 raise refused
             return target
         if is_remote(href) or href.startswith("file:"):

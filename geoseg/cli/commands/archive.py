@@ -133,12 +133,13 @@ def _tell(drawn: Any, record: SceneRecord) -> None:
 
 def _finish(report: ArchiveReport, config: ArchiveConfig, *, quiet: bool, as_json: bool) -> None:
     if as_json:
-        counts = {"done": report.done, "skipped": report.skipped, "out": str(config.out)}
+        counts = {"done": report.done, "skipped": report.skipped, "elsewhere": report.elsewhere, "out": config.place}
         bad = {"failed": report.failed, "known_bad": report.known_bad}
         print(json.dumps(counts | {kind: [_shown(record) for record in records] for kind, records in bad.items()}))
     elif not quiet:
         known = f", {len(report.known_bad)} known bad" if report.known_bad else ""
-        print(f"{report.done} scenes done, {report.skipped} done before{known}: {printable(str(config.out))}")
+        known += f", {report.elsewhere} in work elsewhere" if report.elsewhere else ""
+        print(f"{report.done} scenes done, {report.skipped} done before{known}: {printable(config.place)}")
     if report.failed and not as_json:
         _list(report.failed)
 

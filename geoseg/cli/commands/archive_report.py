@@ -70,7 +70,7 @@ def _known(archive: Path) -> _Known:
     from geoseg.archive.config import ArchiveConfig
     from geoseg.archive.manifest import Manifest
     from geoseg.archive.report.read_records import read_records
-    from geoseg.errors import SceneError
+    from geoseg.errors import SceneError, UsageError
     from geoseg.models.ensemble import file_of
 
     if archive.is_dir():
@@ -82,6 +82,8 @@ def _known(archive: Path) -> _Known:
             raise SceneError(str(archive), "it holds no output of geoseg.", cure)
         return _Known(archive, chain([] if first is None else [first], known))
     config = ArchiveConfig.read(archive)
+    if config.store is not None:
+        raise UsageError(f"{config.store}: a report is made of layers in a folder. Copy them and give the folder.")
     configured = Archive(config)
     title = config.title or config.out.name
     return _Known(config.out, configured.iter_records(), configured.card.legend, title, file_of(config.model))

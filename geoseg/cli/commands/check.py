@@ -15,7 +15,7 @@ _FAULTS_FOUND = 6
 
 
 def check(
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="--out of a run or an archive, or a scene's own folder.")],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="--out of a run or an archive (s3:// too), or a scene's.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
 ) -> int:
     """Read every finished file again: its digest, and whether it is a whole file of its format.
@@ -24,12 +24,16 @@ def check(
     anew.
     """
     from geoseg.archive.check import check_output
+    from geoseg.archive.outputs.check_store import check_store
     from geoseg.core.text import printable
+    from geoseg.io.files.drivers import whole_address
+    from geoseg.io.objects.access import is_s3
 
     folders = files = 0
     faults: list[FileState] = []
     changed: list[FileState] = []
-    for checked in check_output(out):
+    address = whole_address(str(out))
+    for checked in check_store(address) if is_s3(address) else check_output(out):
         folders, files = folders + 1, files + len(checked.states)
         faults += checked.faults
         changed += [state for state in checked.states if state.condition == "changed" and state not in checked.faults]
@@ -39,7 +43,7 @@ def check(
                 print(printable(f"{state.path}: {state.condition}{cause}"), flush=True)
     if as_json:
         result = {
-            "output": str(out),
+            "output": address,
             "whole": not faults,
             "folders": folders,
             "files": files,
@@ -51,7 +55,7 @@ def check(
         for state in changed:
             print(printable(f"{state.path}: changed since it was written, and whole"))
         count = f"{files:,} files in {folders:,} folder{'' if folders == 1 else 's'}"
-        print(printable(f"{out}: {count}, {f'{len(faults):,} damaged or missing' if faults else 'all whole'}"))
+        print(printable(f"{address}: {count}, {f'{len(faults):,} damaged or missing' if faults else 'all whole'}"))
     return _FAULTS_FOUND if faults else 0
 
 

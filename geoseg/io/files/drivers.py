@@ -11,6 +11,7 @@ import rasterio
 
 from geoseg.errors import SceneError, UsageError
 from geoseg.io.files.input_file import read_input
+from geoseg.io.objects.access import S3Access, is_s3
 
 READ_CACHE_BYTES = 256 * 2**20
 """GDAL's block cache while a scene is read. rasterio passes this to GDALSetCacheMax64 (bytes; the config
@@ -54,6 +55,20 @@ _SUBDATASET = re.compile(r"^[A-Za-z][A-Za-z0-9_]{2,}:")
 def is_remote(uri: str) -> bool:
     """Return True if GDAL would look for ``uri`` outside the local file system."""
     return bool(_REMOTE.match(uri)) and not uri.startswith("file://")
+
+
+def gdal_address(uri: str) -> str:
+    """Return the name under which GDAL opens an address.
+
+    An object of S3 is opened by GDAL itself, without rasterio's search for credentials, which needs boto3.
+
+    Raises:
+        UsageError: the environment names an endpoint that is no address.
+    """
+    if not is_s3(uri):
+        return uri
+    S3Access.of_environment().check()
+    return f"/vsis3/{uri[5:]}"
 
 
 def is_address(name: str) -> bool:
@@ -229,4 +244,7 @@ def gdal_settings(
         GDAL_HTTP_MAX_RETRY="3",
         GDAL_HTTP_RETRY_DELAY="1",
         GDAL_HTTP_TIMEOUT="60",
+        # GDAL would answer from its cache after an object has changed, for as long as the process lives
+        CPL_VSIL_CURL_NON_CACHED="/vsis3/:/vsigs/:/vsiaz/:/vsicurl/",
+        **S3Access.of_environment().gdal_options(),
     )

@@ -18,9 +18,15 @@ _HERE, _RENAME_EXCHANGE = -100, 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunPaths:
-    """Paths of a run's unfinished files: hidden next to the bundle, so that renames stay on one file system."""
+    """Paths of a run's unfinished files: hidden next to the bundle, so that renames stay on one file system.
+
+    Attributes:
+        bundle: the finished files.
+        block_store: address of an object store for finished blocks, instead of ``blocks``; None: they lie there.
+    """
 
     bundle: Bundle
+    block_store: str | None = None
 
     def _hidden(self, suffix: str) -> Path:
         final = self.bundle.directory

@@ -21,9 +21,10 @@ from geoseg.core.types.arrays import AnyArray, AnyDtype
 from geoseg.core.window import Window
 from geoseg.errors import SceneError, UsageError
 from geoseg.io.files.checksums import verify_multihash
-from geoseg.io.files.drivers import READ_CACHE_BYTES, first_bytes, gdal_settings, is_plain_file, sniff
+from geoseg.io.files.drivers import READ_CACHE_BYTES, first_bytes, gdal_address, gdal_settings, is_plain_file, sniff
 from geoseg.io.files.gdal_messages import gdal_messages, suppress_gdal_messages
 from geoseg.io.files.gdal_name import gdal_name
+from geoseg.io.objects.access import CREDENTIALS_CURE, is_s3
 from geoseg.io.raster.bands import alpha_bands
 from geoseg.io.raster.georeference import Georeference, georeference, is_complete, sidecars
 from geoseg.io.raster.open_options import OpenOptions
@@ -311,9 +312,10 @@ def reason(error: BaseException) -> str:
 def _rasterio_open(uri: str, name: str | Path, driver: str) -> Any:
     with suppress_gdal_messages():
         try:
-            return rasterio.open(gdal_name(name) if isinstance(name, Path) else name, driver=driver)
+            return rasterio.open(gdal_name(name) if isinstance(name, Path) else gdal_address(name), driver=driver)
         except RasterioError as error:
-            raise SceneError(uri, f"it cannot be opened ({reason(error)}).", "Download or export it again.") from error
+            cure = CREDENTIALS_CURE if is_s3(uri) else "Download or export it again."
+            raise SceneError(uri, f"it cannot be opened ({reason(error)}).", cure) from error
 
 
 def _mask_file(uri: str, path: Path | None) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from urllib.parse import urljoin, urlsplit
 from geoseg.core.types.json_value import JsonObject, UntypedMapping
 from geoseg.errors import SceneError, UsageError
 from geoseg.io.files.drivers import is_remote, local_name, remote_driver
-from geoseg.io.files.http import is_this_host
+from geoseg.io.files.http import leads_inside
 from geoseg.io.raster.bands import named
 from geoseg.io.raster.open_options import OpenOptions
 
@@ -237,8 +237,7 @@ def _place(uri: str, href: str, options: OpenOptions) -> str | None:
     if is_remote(uri) and not is_remote(href) and not href.startswith(("/", "file:")):
         href = urljoin(uri, href)
     if is_remote(href):
-        here = is_this_host(href) and urlsplit(href).netloc.lower() != urlsplit(uri).netloc.lower()
-        refused = options.allow_remote and (href.startswith("/vsi") or here)
+        refused = options.allow_remote and (href.startswith("/vsi") or leads_inside(href, uri))
         return None if refused else href
     if is_remote(uri) or href.startswith("file:") or PurePosixPath(href).is_absolute():
         return None

@@ -16,7 +16,7 @@ from pyproj.exceptions import CRSError
 
 from geoseg.core.text import printable, without_logins
 from geoseg.errors import SceneError, UsageError
-from geoseg.io.files.http import is_this_host
+from geoseg.io.files.http import leads_inside
 from geoseg.io.files.safe_xml import parse_xml
 from geoseg.io.services.address import ServiceAddress
 from geoseg.io.services.tile_layer import TileLayer, TileMatrix, northing_first, window_of_bounds
@@ -139,7 +139,7 @@ def _template(service: ServiceAddress, root: ET.Element, layer: ET.Element, pict
     place = urljoin(service.url, found)
     there, here = urlsplit(place), urlsplit(service.url)
     elsewhere = there.netloc.rpartition("@")[2].lower() != here.netloc.rpartition("@")[2].lower()
-    if there.scheme not in {"http", "https"} or "@" in there.netloc or (elsewhere and is_this_host(place)):
+    if there.scheme not in {"http", "https"} or "@" in there.netloc or leads_inside(place, service.url):
         raise SceneError(
             service.shown,
             f"its tiles lie at {without_logins(place)[:120]}, which is not followed.",
