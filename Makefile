@@ -49,7 +49,7 @@ qgis:
 browser: env
 	command -v chromium >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium >/dev/null; }
 	$(BIN)/pip install --quiet --constraint constraints.txt playwright
-	$(BIN)/pytest -p no:cacheprovider tests/viewer/test_browser.py
+	$(BIN)/pytest -p no:cacheprovider tests/viewer/test_browser.py tests/viewer/test_browser_kinds.py
 
 # The zip holds the wheel too, so that the plugin can make an environment with this geoseg in it.
 plugin: env

@@ -38,9 +38,12 @@ def small_run(folder: Path, model: Path, values: np.ndarray) -> Path:
 def starter(closing: ExitStack) -> Serve:
     """Return ``serve(path, other=None, edit=False)``: a server by uvicorn, and a client that knows its token."""
 
-    def serve(path: Path, other: Path | None = None, *, edit: bool = False) -> Served:
-        second = None if other is None else open_run(str(other), OpenOptions())
-        server = start_server(MapView(run=open_run(str(path), OpenOptions()), other=second, edit=edit))
+    def serve(
+        path: Path | str, other: Path | None = None, *, edit: bool = False, options: OpenOptions | None = None
+    ) -> Served:
+        opening = options or OpenOptions()
+        second = None if other is None else open_run(str(other), opening)
+        server = start_server(MapView(run=open_run(str(path), opening), other=second, edit=edit))
         closing.callback(server.stop)
         headers = {"Authorization": f"Bearer {server.access.token}"}
         client = httpx.Client(base_url=server.access.origin, headers=headers, trust_env=False, timeout=30)

@@ -15,7 +15,6 @@ from geoseg.core.layer import PANOPTIC
 from geoseg.core.types.json_value import JsonDict, JsonObject, UntypedDict
 from geoseg.inference.passes import InferencePass
 from geoseg.inference.tasks.panoptic_layers import map_legend
-from geoseg.io.files.gdal_name import is_utf8
 from geoseg.io.files.recorded_file import file_facts
 from geoseg.io.files.writing import is_part, reap_parts, write_json
 from geoseg.io.labels.panoptic_raster import things_of
@@ -23,7 +22,8 @@ from geoseg.io.publish.bundle import Bundle
 from geoseg.io.publish.grid import LayerGrid
 from geoseg.io.publish.preview import VIEW_PX, write_preview
 from geoseg.io.publish.stac_item import Run, Source, without_secrets, write_item
-from geoseg.io.qgis.project import Imagery, imagery_source, write_project
+from geoseg.io.qgis.project import write_project
+from geoseg.io.qgis.scene_imagery import SceneImagery, scene_imagery
 from geoseg.io.raster.code_file import CodeFile, LayerFiles
 from geoseg.io.raster.overview import overview
 from geoseg.io.raster.scene import Scene
@@ -75,8 +75,10 @@ def publish(job: Job, store: BlockSource, facts: RunStats, reporter: Reporter) -
     clock.lap("layers_s")
     reporter.stage("publish", 0)
     imagery = _picture(scene, plan, bundle, model)
+    for note in imagery.notes:
+        reporter.note(note)
     shown = map_legend(plan.schema, plan.spec, legend)
-    write_project(bundle, plan.schema, about=about_layers(job), grid=grid, legend=shown, imagery=imagery)
+    write_project(bundle, plan.schema, about=about_layers(job), grid=grid, legend=shown, imagery=imagery.shown)
     versions = {"geoseg": geoseg.__version__, "runtime": model.info.version, "python": platform.python_version()}
     source = Source(
         uri=scene.uri, sha256=facts.identity["pixels"]["scene"], subdataset=scene.subdataset, service=scene.service
@@ -90,8 +92,8 @@ def publish(job: Job, store: BlockSource, facts: RunStats, reporter: Reporter) -
     peak, spent_s = peak_memory_bytes(), sum(clock.laps.values())
     wrote = WorkerUse(name=own_name(), scenes=1, layers_s=spent_s, peak_memory_bytes=peak)
     record = _record(scene, model, plan, facts) | {
-        "imagery": None if imagery is None else _imagery_facts(imagery, bundle, scene),
-        "notes": [*scene.notes, *plan.notes, *doubts],
+        "imagery": imagery.facts,
+        "notes": [*scene.notes, *plan.notes, *imagery.notes, *doubts],
         "segments": None,
         **written.facts,
         "legend": legend.model_dump(mode="json"),
@@ -127,8 +129,8 @@ class _Clock:
         self.laps[name], self._last = round(now - self._last, 3), now
 
 
-def _picture(scene: Scene, plan: RunPlan, bundle: Bundle, model: Model) -> Imagery | None:
-    """Write the preview and return the QGIS rendering of the scene, both with the stretch of the network input."""
+def _picture(scene: Scene, plan: RunPlan, bundle: Bundle, model: Model) -> SceneImagery:
+    """Write the preview and return how QGIS shows the scene, both with the stretch of the network input."""
     card, read = model.members[0].card, plan.read
     names = list(card.band_names)
     rgb = [names.index(name) for name in ("red", "green", "blue") if name in names]
@@ -155,33 +157,7 @@ def _picture(scene: Scene, plan: RunPlan, bundle: Bundle, model: Model) -> Image
         title=bundle.stem,
     )
     stretch = tuple((-b / g, (1 - b) / g) for g, b in zip(gain.ravel(), bias.ravel(), strict=True))
-    uri = _imagery_uri(scene)
-    if uri is None:
-        return None
-    alpha = scene.alphas[0] if len(scene.alphas) == 1 else None
-    return Imagery(uri=uri, bands=tuple(read.bands[i] for i in shown), stretch=stretch, alpha=alpha)
-
-
-def _imagery_uri(scene: Scene) -> str | None:
-    """Return the address QGIS opens for the scene: the file, or a STAC item's only image; None if it has several.
-
-    None for a subdataset too, whose file's own path would show another image, and for a service.
-    """
-    if scene.subdataset is not None or scene.service is not None:
-        return None
-    images = [scene.uri] if scene.driver != "STAC" else [file for file in scene.files if not file.endswith(".json")]
-    return images[0] if len(images) == 1 and is_utf8(images[0]) else None  # Qt opens no other names
-
-
-def _imagery_facts(imagery: Imagery, bundle: Bundle, scene: Scene) -> JsonDict:
-    """Return the rendering of the scene for the map of an archive, with its path relative to the bundle's folder."""
-    return {
-        "source": imagery_source(imagery.uri, bundle.directory),
-        "bands": list(imagery.bands),
-        "stretch": [list(pair) for pair in imagery.stretch or ()],
-        "dtype": str(scene.dtype),
-        "block_px": list(scene.block_shape),
-    }
+    return scene_imagery(scene, bundle, bands=tuple(read.bands[i] for i in shown), stretch=stretch)
 
 
 def _record(scene: Scene, model: Model, plan: RunPlan, facts: RunStats) -> UntypedDict:

@@ -13,7 +13,7 @@ from geoseg.core.types.json_value import UntypedDict
 from geoseg.io.publish.lowest_cells import CELL_PX, lowest_cells
 from geoseg.io.tiles.address import Bounds, TileAddress
 from geoseg.io.tiles.pictures import Picture, change_palette, code_table, empty_picture, imagery_picture
-from geoseg.io.tiles.raster import Pixels, Resampling
+from geoseg.io.tiles.placed import Pixels, Resampling
 from geoseg.viewer.describe import polygon
 from geoseg.viewer.layers import SceneLayers
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import Annotated, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 from fastapi import Depends, FastAPI, HTTPException, Path, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -22,6 +22,9 @@ from geoseg.viewer.layers import SceneLayers
 from geoseg.viewer.opened import MapView
 from geoseg.viewer.page_files import PAGE, page_files
 from geoseg.viewer.security import Access, Guard
+
+if TYPE_CHECKING:
+    from geoseg.io.tiles.polygon_archive import PolygonArchive
 
 _log = logging.getLogger(__name__)
 
@@ -187,7 +190,7 @@ def _add_tiles(app: FastAPI, view: MapView, gate: Gate) -> None:
         return await gate.run(request, work)
 
 
-def _table(layers: SceneLayers, name: str) -> PolygonTable:
+def _table(layers: SceneLayers, name: str) -> PolygonTable | PolygonArchive:
     table = layers.polygons.get(name)
     if table is None:
         raise _missing(layers, name)

@@ -66,8 +66,9 @@ def scene(layers: SceneLayers) -> UntypedDict:
                 "source_layer": TILE_LAYER,
                 "fields": table.fields,
                 "count": table.count,
-                "min_zoom": max(0, _zoom(layers) - _POLYGON_ZOOMS),
-                "max_zoom": min(_zoom(layers), 22),
+                "min_zoom": max(0, _zoom(layers) - _POLYGON_ZOOMS, table.zooms[0]),
+                "max_zoom": min(_zoom(layers), 22, table.zooms[1]),
+                "searched": table.searched,
             }
             for name, table in layers.polygons.items()
         ],

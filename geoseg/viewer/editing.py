@@ -44,6 +44,7 @@ _STALE: Final = (
 )
 
 F64 = npt.NDArray[np.float64]
+Move = Callable[[F64], F64]
 SceneIndex = Annotated[int, PathParameter(ge=0, lt=1_000_000)]
 Degrees = Annotated[float, Field(ge=-180, le=180, allow_inf_nan=False)]
 
@@ -130,9 +131,10 @@ class Editor:
         session = self._session(scene)
         clicking = self._click_session(scene)
         to_scene = _to_scene(session)
-        points = [(*to_scene.transform(lon, lat), positive) for lon, lat, positive in asked.clicks]
-        if not np.isfinite([point[:2] for point in points]).all():
+        places = to_scene(np.array([click[:2] for click in asked.clicks], float))
+        if not np.isfinite(places).all():
             raise UsageError("a click lies beyond the scene's projection.")
+        points = [(x, y, click[2]) for (x, y), click in zip(places.tolist(), asked.clicks, strict=True)]
         answer = clicking.predict(points)
         if answer.polygon is None:
             return {"geometry": None}
@@ -202,12 +204,30 @@ def _described(session: EditSession) -> UntypedDict:
     }
 
 
-def _to_scene(session: EditSession) -> Transformer:
-    return _transformer("EPSG:4326", str(session.finished.grid.crs_wkt))
+def _to_scene(session: EditSession) -> Move:
+    """Return what moves points in degrees to the scene's CRS, whose longitudes may go on beyond 180 degrees."""
+    grid = session.finished.grid
+    transformer = _transformer("EPSG:4326", str(grid.crs_wkt))
+    west, _, east, _ = grid.bounds()
+    middle = (west + east) / 2
+    beyond = transformer.target_crs is not None and transformer.target_crs.is_geographic and max(-west, east) > 180
+
+    def move(points: F64) -> F64:
+        x, y = transformer.transform(points[:, 0], points[:, 1])
+        return np.column_stack([(x - middle + 180) % 360 - 180 + middle if beyond else x, y])
+
+    return move
 
 
-def _to_lonlat(session: EditSession) -> Transformer:
-    return _transformer(str(session.finished.grid.crs_wkt), "EPSG:4326")
+def _to_lonlat(session: EditSession) -> Move:
+    """Return what moves points of the scene to degrees from -180 to 180."""
+    transformer = _transformer(str(session.finished.grid.crs_wkt), "EPSG:4326")
+
+    def move(points: F64) -> F64:
+        lon, lat = transformer.transform(points[:, 0], points[:, 1])
+        return np.column_stack([np.where(np.abs(lon) > 180, (lon + 180) % 360 - 180, lon), lat])
+
+    return move
 
 
 @lru_cache(maxsize=64)
@@ -282,9 +302,6 @@ def _read(geometry: UntypedDict) -> BaseGeometry:
     return valid
 
 
-def _moved(geometry: BaseGeometry, transformer: Transformer) -> BaseGeometry:
-    def move(points: F64) -> F64:
-        return np.column_stack(transformer.transform(points[:, 0], points[:, 1]))
-
+def _moved(geometry: BaseGeometry, move: Move) -> BaseGeometry:
     found: BaseGeometry = shapely.transform(geometry, move)
     return found

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 
 from geoseg.core.layer import CLASSES, CONFIDENCE, OBJECTS, SEGMENTS, RasterLayer, whole_class_map_schema
 from geoseg.core.legend import Legend
-from geoseg.core.text import printable
+from geoseg.core.text import printable, without_logins
 from geoseg.core.types.json_value import UntypedDict
 from geoseg.errors import GeosegError
 from geoseg.io.files.drivers import is_remote
@@ -23,18 +24,27 @@ from geoseg.io.publish.bundle import Bundle
 from geoseg.io.publish.layer_kinds import ramp_of
 from geoseg.io.publish.picture_mosaic import shown_imagery
 from geoseg.io.publish.styles import LAND_COVER_OPACITY, OBJECT_OPACITY, Ramp
+from geoseg.io.qgis.scene_imagery import NO_IMAGERY
 from geoseg.io.raster.open_options import OpenOptions
+from geoseg.io.services.address import parse_service, service_kind
 from geoseg.io.tiles.address import Bounds
 from geoseg.io.tiles.pictures import Palette, legend_palette, ramp_palette
+from geoseg.io.tiles.placed import PlacedRaster
 from geoseg.io.tiles.polygons import PolygonTable
-from geoseg.io.tiles.raster import TiledRaster, open_imagery, open_layer
+from geoseg.io.tiles.raster import open_imagery, open_layer
+
+if TYPE_CHECKING:
+    from geoseg.io.tiles.polygon_archive import PolygonArchive
 
 IMAGERY = "imagery"
 _PERCENT_ROLES = {"confidence", "probability", "uncertainty"}
 _LABELS = {SEGMENTS: "Polygons", OBJECTS: "Objects"}
 _MOST_BYTES = 64 * 2**20
 _SAMPLE_PX = 512
+_MOST_LETTERS = 300
+_NAME = re.compile(r"[A-Za-z0-9_]{1,80}")
 
+Polygons: TypeAlias = "PolygonTable | PolygonArchive"
 Kind = Literal["imagery", "classes", "percent"]
 
 
@@ -58,7 +68,7 @@ class RasterView:
     id: str
     label: str
     kind: Kind
-    raster: TiledRaster
+    raster: PlacedRaster
     palette: Palette | None = None
     stretch: tuple[tuple[float, float], ...] | None = None
     ramp: Ramp | None = None
@@ -85,7 +95,7 @@ class SceneLayers:
 
     name: str
     rasters: dict[str, RasterView]
-    polygons: dict[str, PolygonTable]
+    polygons: dict[str, Polygons]
     legend: Legend | None
     bounds: Bounds
     facts: tuple[tuple[str, str], ...] = ()
@@ -104,7 +114,7 @@ class _Making:
     """Layers found so far."""
 
     rasters: dict[str, RasterView] = field(default_factory=dict)
-    polygons: dict[str, PolygonTable] = field(default_factory=dict)
+    polygons: dict[str, Polygons] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     refused: set[str] = field(default_factory=set)
 
@@ -118,9 +128,15 @@ def scene_layers(uri: str, options: OpenOptions) -> SceneLayers:
     raster = open_imagery(uri, options, ())
     view = RasterView(id=IMAGERY, label="Imagery", kind="imagery", raster=raster, visible=True)
     view = replace(view, stretch=_stretch_of(raster))
-    return SceneLayers(
-        name=printable(Path(uri).name), rasters={IMAGERY: view}, polygons={}, legend=None, bounds=raster.bounds
-    )
+    return SceneLayers(name=shown_name(uri), rasters={IMAGERY: view}, polygons={}, legend=None, bounds=raster.bounds)
+
+
+def shown_name(uri: str) -> str:
+    """Name a scene by its file, or by the host of a service; no login or query is in it."""
+    if service_kind(uri) is not None:
+        service = parse_service(uri)
+        return printable(f"{service.host} ({service.kind})")
+    return printable(Path(without_logins(uri) if is_remote(uri) else uri).name)
 
 
 def bundle_layers(bundle: Bundle, options: OpenOptions) -> SceneLayers:
@@ -160,6 +176,8 @@ def bundle_layers(bundle: Bundle, options: OpenOptions) -> SceneLayers:
             except GeosegError as error:
                 making.refused.add(role)
                 making.notes.append(printable(str(error)))
+    for path in _archives(bundle):
+        _add_archive(making, path)
     return SceneLayers(
         name=printable(bundle.stem),
         rasters=making.rasters,
@@ -174,8 +192,36 @@ def bundle_layers(bundle: Bundle, options: OpenOptions) -> SceneLayers:
 
 def drawn_files(bundle: Bundle) -> tuple[Path, ...]:
     """List the files of a run that a map of it is drawn from, its imagery included."""
-    imagery = _imagery_path(bundle, read_record(bundle))
-    return (*bundle.by_role().values(), *(() if imagery is None else (Path(imagery),)))
+    shown = shown_imagery(read_record(bundle).get("imagery"))
+    place = "" if shown is None else _imagery_place(bundle, shown["source"])
+    return (*bundle.by_role().values(), *_archives(bundle), *((Path(place),) if place and not is_remote(place) else ()))
+
+
+def _archives(bundle: Bundle) -> list[Path]:
+    """List the PMTiles of a run's folder."""
+    return sorted(path for path in bundle.directory.glob("*.pmtiles") if path.name.startswith(f"{bundle.stem}_"))
+
+
+def _add_archive(making: _Making, path: Path) -> None:
+    """Add the polygons of PMTiles, unless a GeoPackage holds that layer."""
+    try:
+        from geoseg.io.tiles.polygon_archive import MOST_SEARCHED_BYTES, PolygonArchive  # noqa: PLC0415 - an extra
+    except ModuleNotFoundError as error:
+        making.notes.append(f"{printable(path.name)} is not shown: pip install 'geoseg[pmtiles]' ({error.name})")
+        return
+    try:
+        archive = PolygonArchive(path)
+    except GeosegError as error:
+        making.notes.append(printable(str(error)))
+        return
+    if archive.layer in making.polygons or archive.layer in making.refused or not _NAME.fullmatch(archive.layer):
+        return
+    making.polygons[archive.layer] = archive
+    name = printable(path.name)
+    making.notes.append(f"polygons are those of {name}, with the attributes that its tiles carry")
+    if not archive.searched:
+        most = MOST_SEARCHED_BYTES // 2**20
+        making.notes.append(f"{name} is larger than {most} MiB: its ids are not searched, and its polygons not listed")
 
 
 def polygon_label(layer: str) -> str:
@@ -218,19 +264,24 @@ def _add_percent(making: _Making, layer: RasterLayer, path: Path) -> None:
 
 
 def _add_imagery(
-    making: _Making, bundle: Bundle, record: UntypedDict, options: OpenOptions, classes: TiledRaster
+    making: _Making, bundle: Bundle, record: UntypedDict, options: OpenOptions, classes: PlacedRaster
 ) -> None:
     shown = shown_imagery(record.get("imagery"))
     if shown is None:
-        making.notes.append("the run record does not name the imagery")
+        making.notes.extend(_why_no_imagery(record))
         return
-    path = _imagery_path(bundle, record)
-    if path is None:
-        making.notes.append("imagery at an address is not shown")
+    place = _imagery_place(bundle, shown["source"])
+    remote = is_remote(place)
+    if remote and not options.allow_remote:
+        making.notes.append("imagery at an address is not shown: start geoseg view with --allow-remote to ask for it")
         return
-    try:
+    if service_kind(place) is None:
         options = replace(options, assume_crs=options.assume_crs or classes.crs_wkt)
-        raster = open_imagery(path, options, shown["bands"])
+    else:
+        options = OpenOptions(allow_remote=True, max_pixels=options.max_pixels)
+    try:
+        options = replace(options, subdataset=shown["subdataset"])
+        raster = open_imagery(place, options, shown["bands"])
     except GeosegError as error:
         making.notes.append(printable(f"imagery is not shown: {error}"))
         return
@@ -243,24 +294,31 @@ def _add_imagery(
         raster=raster,
         stretch=None if as_is else stretch,
         visible=True,
-        opening=(path, options),
+        opening=(place, options),
     )
 
 
-def _imagery_path(bundle: Bundle, record: UntypedDict) -> str | None:
-    """Return the path of the imagery that a run record names; None if it names none, or an address."""
-    shown = shown_imagery(record.get("imagery"))
-    source = "" if shown is None else str(shown["source"])
-    if not source or source.startswith("/vsi") or is_remote(source):
-        return None
-    return os.path.normpath(bundle.directory / source)
+def _why_no_imagery(record: UntypedDict) -> list[str]:
+    """Find what a run says of imagery that it does not name."""
+    notes = record.get("notes")
+    texts = [note for note in notes if isinstance(note, str)] if isinstance(notes, list) else []
+    said = [printable(note[:_MOST_LETTERS]) for note in texts if note.startswith(NO_IMAGERY)]
+    return said or ["the run record does not name the imagery"]
 
 
-def _stretch_of(raster: TiledRaster) -> tuple[tuple[float, float], ...] | None:
+def _imagery_place(bundle: Bundle, source: str) -> str:
+    """Return the path or the address of the imagery that a run record names."""
+    for before, after in (("/vsicurl/", ""), ("/vsis3/", "s3://")):
+        if source.startswith(before):
+            return after + source.removeprefix(before)
+    return source if is_remote(source) else os.path.normpath(bundle.directory / source)
+
+
+def _stretch_of(raster: PlacedRaster) -> tuple[tuple[float, float], ...] | None:
     """Stretch between the 2nd and 98th percentile of a sample; 8-bit values are shown as they are."""
     if raster.dtype == "uint8":
         return None
-    grid = raster.grid(raster.bounds, _SAMPLE_PX)
+    grid = raster.grid(raster.sampled_bounds, _SAMPLE_PX)
     if grid is None:
         return None
     pixels = raster.on_grid(grid)

@@ -19,11 +19,12 @@ from geoseg.core.digest import sha256_of_json
 from geoseg.core.text import printable
 from geoseg.core.types.json_value import UntypedDict
 from geoseg.errors import OutputError, SceneError, UsageError
+from geoseg.io.containers.safe_product import is_product_folder
 from geoseg.io.files.drivers import is_remote
 from geoseg.io.publish.bundle import ARCHIVE_RECORDS, Bundle
 from geoseg.io.publish.finished_output import RUN_RECORD, bundle_in, finished_folders, read_run_record
 from geoseg.io.raster.open_options import OpenOptions
-from geoseg.viewer.layers import SceneLayers, bundle_layers, drawn_files, scene_layers
+from geoseg.viewer.layers import SceneLayers, bundle_layers, drawn_files, scene_layers, shown_name
 
 _OPEN_SCENES: Final = 8
 _MOST_SCENES: Final = 100_000
@@ -147,8 +148,8 @@ def open_run(path: str, options: OpenOptions) -> Run:
         SceneError: it is a scene that is refused, or a class map that cannot be read.
     """
     folder = Path(path)
-    if is_remote(path) or not folder.is_dir():
-        entry = SceneEntry(name=printable(folder.name))
+    if is_remote(path) or not folder.is_dir() or is_product_folder(folder):
+        entry = SceneEntry(name=shown_name(path))
         run = Run(
             title=entry.name,
             scenes=(entry,),

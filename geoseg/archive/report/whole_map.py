@@ -44,6 +44,7 @@ from geoseg.io.qgis.project import (
     label_scale,
     near_scale,
 )
+from geoseg.io.services.address import service_kind
 
 _SHOWN_AT_ANY_SCALE = 200
 _CLOSEST = 250_000
@@ -152,6 +153,8 @@ class WholeMap:
         if shown is None:
             return None
         source = shown.pop("source")
+        if shown.pop("subdataset") is not None or service_kind(source) is not None:
+            return None  # it is shown in the scene's own project
         if source.startswith("/vsi"):
             return None if turned else Picture(tile=classes, source=source, **shown)
         path = Path(os.path.normpath(bundle.directory / source))

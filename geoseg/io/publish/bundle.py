@@ -108,6 +108,11 @@ class Bundle:
         return self._path("_preview.png")
 
     @property
+    def imagery(self) -> Path:
+        """VRT of the scene's imagery, where a QGIS project needs one."""
+        return self._path("_imagery.vrt")
+
+    @property
     def run_record(self) -> Path:
         """Run record: input, model, options, timings."""
         return self.directory / "run.json"

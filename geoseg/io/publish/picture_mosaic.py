@@ -59,10 +59,14 @@ def shown_imagery(record: Any) -> UntypedDict | None:
         source, dtype = str(record["source"]), str(record["dtype"])
     except (KeyError, TypeError, ValueError):
         return None
+    subdataset = record.get("subdataset")
+    if subdataset is not None and not isinstance(subdataset, str):
+        return None
     usable = len(bands) == len(stretch) and len(bands) in {1, 3} and dtype in GDAL_TYPES and min(rows, cols) > 0
     if not usable or any(low == high for low, high in stretch) or "\x00" in source:
         return None
-    return {"source": source, "bands": bands, "stretch": stretch, "dtype": dtype, "block_px": (rows, cols)}
+    shown: UntypedDict = {"source": source, "bands": bands, "stretch": stretch, "dtype": dtype}
+    return shown | {"block_px": (rows, cols), "subdataset": subdataset}
 
 
 def write_picture_mosaic(path: Path, pictures: Sequence[Picture], *, crs_wkt: str) -> Bounds:

@@ -43,6 +43,7 @@ class Shown:
         key: prefix of its id.
         name: name in the layer tree.
         source: source relative to the project, as QGIS writes it.
+        service: True if the source is that of a tile or map service.
         style: ``pipe`` of a raster or ``renderer-v2`` of polygons, followed by further style elements.
         group: group in the layer tree; None: top level.
         about: its metadata.
@@ -74,6 +75,7 @@ class Shown:
     label: str | None = None
     labelled: int = 0
     listed: tuple[int, ...] | None = None
+    service: bool = False
 
     @property
     def ident(self) -> str:
@@ -88,6 +90,8 @@ class Shown:
     @property
     def provider(self) -> str:
         """QGIS's name of its data provider."""
+        if self.service:
+            return "wms"
         return "ogr" if self.is_vector else "gdal"
 
 

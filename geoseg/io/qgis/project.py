@@ -37,6 +37,8 @@ class Imagery:
         uri: local path, ``https://`` or ``s3://`` address.
         bands: 1-based bands shown as red, green and blue, or one band shown as grey.
         alpha: 1-based opacity band; None: the file has none.
+        source: what QGIS opens, where it is not the path or address of ``uri``: a subdataset, a service.
+        service: True if it is a tile or map service, which is shown in its own colours.
         stretch: lowest and highest value shown, for each of ``bands``; None for 8-bit images, shown unchanged.
     """
 
@@ -44,6 +46,8 @@ class Imagery:
     bands: tuple[int, ...] = (1, 2, 3)
     stretch: tuple[tuple[float, float], ...] | None = None
     alpha: int | None = None
+    source: str | None = None
+    service: bool = False
 
     def __post_init__(self) -> None:
         if len(self.bands) not in {1, 3}:
@@ -87,7 +91,8 @@ def write_project(
             Shown(
                 key="imagery",
                 name=f"{about.title} imagery",
-                source=xml_text(imagery_source(imagery.uri, bundle.directory)),
+                source=xml_text(imagery.source or imagery_source(imagery.uri, bundle.directory)),
+                service=imagery.service,
                 style=[imagery_pipe(imagery)],
                 group=IMAGERY,
                 expanded=False,
@@ -199,8 +204,11 @@ def imagery_source(uri: str, directory: Path) -> str:
 
 
 def imagery_pipe(imagery: Imagery) -> ET.Element:
-    """Make the ``pipe`` of a raster style that shows bands as red, green and blue, or one as grey."""
+    """Make the ``pipe`` of a raster style: bands as red, green and blue, one as grey, or a service as it is."""
     pipe = ET.Element("pipe")
+    if imagery.service:
+        ET.SubElement(pipe, "rasterrenderer", type="singlebandcolordata", band="1", opacity="1", alphaBand="-1")
+        return pipe
     if len(imagery.bands) == 1:
         renderer = ET.SubElement(
             pipe, "rasterrenderer", type="singlebandgray", grayBand=str(imagery.bands[0]), gradient="BlackToWhite"

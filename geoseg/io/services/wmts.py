@@ -68,12 +68,13 @@ def _layer(service: ServiceAddress, root: ET.Element) -> TileLayer:
     formats = [(one.text or "").strip() for one in _children(layer, "Format")]
     pictures = [one for one in formats if re.match(r"image/(png|jpe?g|webp|tiff)", one)] or formats[:1]
     picture = _chosen(shown, "format", service.words.get("format", pictures[0] if pictures else None), formats)
+    dimensions = {_text(one, "Identifier"): _text(one, "Default") for one in _children(layer, "Dimension")}
     words = {
         "Layer": name,
         "Style": style,
         "TileMatrixSet": chosen,
         "TileMatrix": level,
-        **{_text(one, "Identifier"): _text(one, "Default") for one in _children(layer, "Dimension")},
+        **dimensions,
     }
     template = _template(service, root, layer, picture)
 
@@ -99,6 +100,7 @@ def _layer(service: ServiceAddress, root: ET.Element) -> TileLayer:
             "matrix_set": chosen,
             "level": level,
             "bounds": list(service.bounds),
+            **({"dimensions": dimensions} if dimensions else {}),
         },
         title=f"{service.host}_{name}_{level}",
     )

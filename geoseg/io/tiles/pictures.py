@@ -14,12 +14,15 @@ from PIL import Image
 
 from geoseg.core.legend import Legend
 from geoseg.io.publish.styles import Ramp
-from geoseg.io.tiles.raster import Pixels
+from geoseg.io.tiles.placed import Pixels
 
 U8 = npt.NDArray[np.uint8]
 PNG: Final = "image/png"
 JPEG: Final = "image/jpeg"
+WEBP: Final = "image/webp"
 _QUALITY = 88
+_WEBP_QUALITY = 80
+"""As good to the eye as JPEG's 88."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +89,7 @@ def change_palette() -> Palette:
 
 
 def imagery_picture(pixels: Pixels, stretch: Sequence[tuple[float, float]] | None) -> Picture:
-    """Show one or three bands: values from the low to the high end of the stretch, JPEG where all are valid.
+    """Show one or three bands: values from the low to the high end of the stretch, JPEG where all are valid, else WebP.
 
     Args:
         pixels: (1 or 3, y, x).
@@ -100,7 +103,10 @@ def imagery_picture(pixels: Pixels, stretch: Sequence[tuple[float, float]] | Non
         Image.fromarray(rgb).save(out, "JPEG", quality=_QUALITY)
         return Picture(content=out.getvalue(), media_type=JPEG)
     alpha = pixels.valid.astype(np.uint8) * 255
-    return _encoded(Image.fromarray(np.dstack([rgb * pixels.valid[..., None], alpha])))
+    out = io.BytesIO()
+    transparent = Image.fromarray(np.dstack([rgb * pixels.valid[..., None], alpha]))
+    transparent.save(out, "WEBP", quality=_WEBP_QUALITY, method=0)
+    return Picture(content=out.getvalue(), media_type=WEBP)
 
 
 def stretched(values: npt.NDArray[np.generic], stretch: Sequence[tuple[float, float]] | None) -> U8:

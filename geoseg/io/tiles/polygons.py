@@ -23,7 +23,7 @@ from geoseg.io.files.sqlite_file import read_only
 from geoseg.io.polygons.tile_cut import EXTENT, cut_tile
 from geoseg.io.polygons.to_wgs84 import ToWgs84
 from geoseg.io.polygons.vector_tile import encode_tile
-from geoseg.io.tiles.address import Bounds, TileAddress
+from geoseg.io.tiles.address import MAX_ZOOM, Bounds, TileAddress
 
 MOST_POLYGONS: Final = 20_000
 """Polygons in one tile; of more, the largest are shown."""
@@ -39,6 +39,7 @@ _ENVELOPE_BYTES = (0, 32, 48, 48, 64)
 _HEAD_BYTES = 8
 _MOST_FIELDS = 64
 _BUFFER = 1 / 64  # of a tile, as the cut
+_EDGE_M = TileAddress(0, 0, 0).bounds[2] * (1 - 1e-12)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,16 +67,25 @@ class PolygonTable:
     Attributes:
         fields: attributes of the polygons.
         count: number of polygons when it was opened.
-        bounds: west, south, east and north of the layer as the file says, degrees; None if it does not.
+        zooms: coarsest and finest zoom that tiles can be made for.
+        searched: True, since ids are found.
 
     Raises:
         SceneError: it is no GeoPackage with polygons and a spatial index, or has no place on Earth.
     """
 
+    zooms = (0, MAX_ZOOM)
+    searched = True
+
     def __init__(self, path: Path, layer: str) -> None:
         self.path = path
         with self._reading() as db:
             self._find(db, layer)
+            extent = db.execute(
+                "SELECT min_x, max_x FROM gpkg_contents WHERE table_name = ?", (self._table,)
+            ).fetchone()
+        self._circle = 2 * np.pi / self._crs.axis_info[0].unit_conversion_factor if self._crs.is_geographic else 0.0
+        self._turns = self._turns_of(extent)
         self._lonlat = ToWgs84(path, self._crs.to_wkt())
         self._from_mercator = Transformer.from_crs(3857, self._crs, always_xy=True)
         self._to_lonlat = Transformer.from_crs(self._crs, 4326, always_xy=True)
@@ -105,6 +115,13 @@ class PolygonTable:
         except (CRSError, ProjError) as error:
             raise SceneError(str(self.path), f"its CRS is unknown ({error}).") from error
 
+    def _turns_of(self, extent: tuple[float | None, float | None] | None) -> tuple[float, ...]:
+        """List what leads from longitudes on Earth to those of the file, which may go on beyond 180 degrees."""
+        if not self._circle or extent is None or None in extent:
+            return (0.0,)
+        first, last = (int(np.floor(side / self._circle + 0.5)) for side in extent if side is not None)
+        return tuple(turn * self._circle for turn in range(max(first, -3), min(last, 3) + 1)) or (0.0,)
+
     def tile(self, address: TileAddress) -> bytes:
         """Encode the polygons of a tile as a Mapbox vector tile; those smaller than a pixel are left out.
 
@@ -113,7 +130,13 @@ class PolygonTable:
         """
         west, south, east, north = address.bounds
         side = east - west
-        around = west - side * _BUFFER, south - side * _BUFFER, east + side * _BUFFER, north + side * _BUFFER
+        edge = _EDGE_M if self._circle else np.inf  # beyond it longitudes begin anew
+        around = (
+            max(west - side * _BUFFER, -edge),
+            south - side * _BUFFER,
+            min(east + side * _BUFFER, edge),
+            north + side * _BUFFER,
+        )
         try:
             own = self._from_mercator.transform_bounds(*around, densify_pts=21)
         except ProjError:
@@ -122,7 +145,8 @@ class PolygonTable:
             return b""
         shown = [name for name in _SHOWN if name in self.fields]
         with self._reading() as db:
-            rows = self._inside(db, own, shown)
+            boxes = [(own[0] + turn, own[1], own[2] + turn, own[3]) for turn in self._turns]
+            rows = list({row[0]: row for box in boxes for row in self._inside(db, box, shown)}.values())
             outlines = _polygons([row[1] for row in rows])
         if not rows:
             return b""
@@ -161,13 +185,14 @@ class PolygonTable:
             f" JOIN {quoted(self._table)} t ON t.{quoted(self._key)} = r.id"
             " WHERE r.minx <= ? AND r.maxx >= ? AND r.miny <= ? AND r.maxy >= ? LIMIT 1000"
         )
-        with self._reading() as db:
-            rows = db.execute(sql, (x, x, y, y)).fetchall()
-            shapes = _polygons([row[1] for row in rows])
-        hits = np.flatnonzero(shapely.covers(shapes, shapely.Point(x, y)))
-        if not len(hits):
-            return None
-        return self.polygon(int(rows[int(hits[np.argmin(shapely.area(shapes[hits]))])][0]))
+        for place in (x + turn for turn in self._turns):
+            with self._reading() as db:
+                rows = db.execute(sql, (place, place, y, y)).fetchall()
+                shapes = _polygons([row[1] for row in rows])
+            hits = np.flatnonzero(shapely.covers(shapes, shapely.Point(place, y)))
+            if len(hits):
+                return self.polygon(int(rows[int(hits[np.argmin(shapely.area(shapes[hits]))])][0]))
+        return None
 
     def least_certain(self, *, most: int, hidden: Sequence[int], least_m2: float) -> list[Polygon]:
         """List the polygons of least confidence, the worst first.
@@ -201,11 +226,20 @@ class PolygonTable:
         found = []
         for row, *rest in rows:
             minx, miny, maxx, maxy = rest[:4]
-            bounds = self._to_lonlat.transform_bounds(minx, miny, maxx, maxy, densify_pts=5)
             attributes = {name: self._value(name, value) for name, value in zip(self.fields, rest[4:], strict=True)}
-            west, south, east, north = bounds
-            found.append(Polygon(id=int(row), attributes=attributes, bounds=(west, south, east, north)))
+            bounds = self._on_earth(minx, miny, maxx, maxy)
+            found.append(Polygon(id=int(row), attributes=attributes, bounds=bounds))
         return found
+
+    def _on_earth(self, minx: float, miny: float, maxx: float, maxy: float) -> Bounds:
+        """Return bounds in degrees; west over east across the antimeridian."""
+        if not self._circle or max(-minx, maxx) <= self._circle / 2:
+            west, south, east, north = self._to_lonlat.transform_bounds(minx, miny, maxx, maxy, densify_pts=5)
+            return west, south, east, north
+        half = self._circle / 2
+        left, right = ((side + half) % self._circle - half for side in (minx, maxx))
+        (west, east), (south, north) = self._to_lonlat.transform((left, right), (miny, maxy))
+        return west, south, east, north
 
     def _value(self, name: str, value: Any) -> Any:
         if isinstance(value, bytes):

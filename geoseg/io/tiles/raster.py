@@ -1,24 +1,22 @@
-"""TiledRaster: one raster read by map tile and by extent, warped on the fly from any CRS."""
+"""TiledRaster: a raster that GDAL reads, by map tile and by extent, warped on the fly from any CRS."""
 
 from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from math import ceil, log2
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import rasterio
+from affine import Affine
 from rasterio.crs import CRS
 from rasterio.errors import CRSError, RasterioError
 from rasterio.transform import from_gcps
 from rasterio.vrt import WarpedVRT
-from rasterio.warp import calculate_default_transform, transform_bounds
 from rio_tiler.reader import part
 
 from geoseg.core.types.arrays import AnyArray
@@ -28,74 +26,26 @@ from geoseg.io.files.gdal_name import gdal_name
 from geoseg.io.raster.open_options import OpenOptions
 from geoseg.io.raster.scene import Scene
 from geoseg.io.raster.source import reason
-from geoseg.io.tiles.address import MAX_ZOOM, Bounds, TileAddress
-
-MERCATOR: Final = CRS.from_epsg(3857)
-EQUAL_AREA: Final = CRS.from_epsg(6933)
-LONLAT: Final = CRS.from_epsg(4326)
-_MERCATOR_180: Final = CRS.from_string("+proj=merc +a=6378137 +b=6378137 +lon_0=180 +units=m +nadgrids=@null +no_defs")
-_EQUAL_AREA_180: Final = CRS.from_string("+proj=cea +lat_ts=30 +lon_0=180 +datum=WGS84 +units=m +no_defs")
-"""Both projections turned by half the Earth, for rasters that cross the antimeridian."""
+from geoseg.io.services.address import parse_service, service_kind
+from geoseg.io.tiles.address import Bounds
+from geoseg.io.tiles.placed import PixelGrid, Pixels, PlacedRaster, Resampling
+from geoseg.io.tiles.service import ServiceRaster
 
 _HANDLES = 4
-_ZOOM_0_M = 78271.51696402048  # width of a pixel of the tile 0/0/0 of 512 px, metres
 _MOST_READ_PX = 8192
 """Longest side of what is decoded for one tile of a raster without overviews."""
-
-Resampling = Literal["nearest", "bilinear"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pixels:
-    """Pixels of a tile or an extent.
-
-    Attributes:
-        values: (band, y, x).
-        valid: (y, x) bool; False outside the raster and where it has no data.
-    """
-
-    values: AnyArray
-    valid: npt.NDArray[np.bool_]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EqualAreaGrid:
-    """A grid whose cells all have one area on the ground.
-
-    Attributes:
-        crs: EPSG:6933, or the same turned by half the Earth.
-        bounds: west, south, east and north in that CRS, metres.
-        shape: rows and columns.
-        pixel_m: root of the area of a cell, metres.
-        full: True if it is as fine as the raster that it was laid over.
-    """
-
-    crs: CRS
-    bounds: Bounds
-    shape: tuple[int, int]
-    pixel_m: float
-    full: bool
-
-    def lonlat(self, rows: slice, cols: slice) -> Bounds:
-        """Return west, south, east and north of a block of cells, degrees; west over east across the antimeridian."""
-        west, _, _, north = self.bounds
-        high, wide = self.pixel_m_by_axis
-        box = (west + cols.start * wide, north - rows.stop * high, west + cols.stop * wide, north - rows.start * high)
-        west, south, east, north = transform_bounds(self.crs, LONLAT, *box)
-        return west, south, east, north
-
-    @property
-    def pixel_m_by_axis(self) -> tuple[float, float]:
-        """Height and width of a cell, metres."""
-        west, south, east, north = self.bounds
-        return (north - south) / self.shape[0], (east - west) / self.shape[1]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Band:
-    """One band: its dataset, upright and with a CRS, its 1-based index there, and its nodata value."""
+    """One band: its dataset, upright and with a CRS, its 1-based index there, and its nodata value.
+
+    A dataset of longitudes beyond 180 degrees stands in ``turned`` once for each full turn that brings a part of it
+    between 180 degrees west and east; any other one stands there alone.
+    """
 
     dataset: Any
+    turned: tuple[Any, ...]
     index: int
     nodata: float | None
 
@@ -107,28 +57,21 @@ class _Handle:
         self.bands = tuple(bands)
         self.closing = closing
 
-    def groups(self) -> Iterator[tuple[Any, list[int], float | None]]:
-        """Bands that are read together: one dataset and one nodata value."""
+    def groups(self, turn: int) -> Iterator[tuple[Any, list[int], float | None]]:
+        """Bands that are read together: one dataset, moved by the n-th of its turns, and one nodata value."""
         found: dict[tuple[int, str], list[_Band]] = {}
         for band in self.bands:
             found.setdefault((id(band.dataset), repr(band.nodata)), []).append(band)
         for some in found.values():
-            yield some[0].dataset, [band.index for band in some], some[0].nodata
+            yield some[0].turned[turn], [band.index for band in some], some[0].nodata
 
 
-class TiledRaster:
-    """A raster read by map tile. Thread-safe: each of at most four threads has a handle of its own.
+class TiledRaster(PlacedRaster):
+    """A raster that GDAL reads. Thread-safe: each of at most four threads has a handle of its own.
 
     Args:
         name: name for messages.
         opener: opens the raster once more.
-
-    Attributes:
-        bounds: west, south, east and north, degrees.
-        native_zoom: zoom at which a pixel of the raster is about one of a tile of 512 px.
-        least_zoom: the coarsest zoom that is read; above 0 for a large raster without overviews.
-        dtype: numpy name of its values.
-        crs_wkt: its CRS.
 
     Raises:
         SceneError: it cannot be opened, or has no place on Earth.
@@ -141,95 +84,8 @@ class TiledRaster:
         self._slots = threading.BoundedSemaphore(_HANDLES)
         self._closed = False
         with self._handle() as handle:
-            dataset = handle.bands[0].dataset
-            self.dtype: str = dataset.dtypes[handle.bands[0].index - 1]
-            self.crs_wkt: str = dataset.crs.to_wkt()
-            self._describe(dataset)
-
-    def _describe(self, dataset: Any) -> None:
-        try:
-            self.bounds: Bounds = transform_bounds(dataset.crs, LONLAT, *dataset.bounds, densify_pts=21)
-            crosses = self.bounds[0] > self.bounds[2]
-            mercator, self._equal_area = (_MERCATOR_180, _EQUAL_AREA_180) if crosses else (MERCATOR, EQUAL_AREA)
-            transform, _, _ = calculate_default_transform(
-                dataset.crs, mercator, dataset.width, dataset.height, *dataset.bounds
-            )
-            equal, _, _ = calculate_default_transform(
-                dataset.crs, self._equal_area, dataset.width, dataset.height, *dataset.bounds
-            )
-            self._equal_bounds: Bounds = transform_bounds(
-                dataset.crs, self._equal_area, *dataset.bounds, densify_pts=21
-            )
-        except (RasterioError, CRSError) as error:
-            raise SceneError(self.name, f"it has no place on a web map ({reason(error)}).") from error
-        self._pixel_m: float = max(abs(equal.a), 1e-6)
-        zoom = log2(_ZOOM_0_M / max(abs(transform.a), 1e-9))
-        self.native_zoom = min(MAX_ZOOM - 2, max(0, ceil(zoom - 0.25)))
-        self.size_px: int = max(dataset.width, dataset.height)
-        levels = [1, *dataset.overviews(1)]
-        coarsest_px = self.size_px / max(levels)
-        self.least_zoom = 0
-        if coarsest_px > _MOST_READ_PX:
-            self.least_zoom = max(0, self.native_zoom - int(log2(max(levels))) - int(log2(_MOST_READ_PX / 512)))
-
-    def tile(self, address: TileAddress, side_px: int, *, resampling: Resampling) -> Pixels | None:
-        """Read a tile.
-
-        Args:
-            address: the tile.
-            side_px: rows and columns.
-            resampling: by GDAL's name.
-
-        Returns:
-            Its pixels; None if the raster does not reach it.
-
-        Raises:
-            SceneError: the file is damaged there.
-        """
-        if not overlaps(transform_bounds(MERCATOR, LONLAT, *address.bounds), self.bounds):
-            return None
-        return self._read(address.bounds, MERCATOR, (side_px, side_px), resampling)
-
-    def grid(self, bounds: Bounds, most_px: int) -> EqualAreaGrid | None:
-        """Lay a grid of equal areas over what an extent shares with the raster.
-
-        Args:
-            bounds: west, south, east and north, degrees.
-            most_px: longest side of the grid.
-
-        Returns:
-            The grid, at most twice as fine as the raster's own, which makes counts of nearest pixels good estimates;
-            None if the raster does not reach the extent.
-        """
-        if not overlaps(bounds, self.bounds):
-            return None
-        own = self._equal_bounds
-        asked = [transform_bounds(LONLAT, self._equal_area, *part) for part in self._shared(bounds)]
-        west, south = max(min(box[0] for box in asked), own[0]), max(asked[0][1], own[1])
-        east, north = min(max(box[2] for box in asked), own[2]), min(asked[0][3], own[3])
-        if not (west < east and south < north):
-            return None
-        step = max(self._pixel_m / 2, max(east - west, north - south) / most_px)
-        shape = max(1, round((north - south) / step)), max(1, round((east - west) / step))
-        side = float(np.sqrt((east - west) * (north - south) / (shape[0] * shape[1])))
-        full = step <= self._pixel_m
-        return EqualAreaGrid(
-            crs=self._equal_area, bounds=(west, south, east, north), shape=shape, pixel_m=side, full=full
-        )
-
-    def _shared(self, bounds: Bounds) -> list[Bounds]:
-        """Cut an extent into its parts on either side of the antimeridian that the raster reaches."""
-        _, south, _, north = bounds
-        pairs = [(max(a[0], b[0]), min(a[1], b[1])) for a in _spans(bounds) for b in _spans(self.bounds)]
-        return [(west, south, east, north) for west, east in pairs if west < east]
-
-    def on_grid(self, grid: EqualAreaGrid) -> Pixels:
-        """Read the nearest pixel for each cell of a grid.
-
-        Raises:
-            SceneError: the file is damaged there.
-        """
-        return self._read(grid.bounds, grid.crs, grid.shape, "nearest")
+            first = handle.bands[0]
+            super().__init__(name, _grid_of(first.dataset), first.dataset.dtypes[first.index - 1])
 
     def close(self) -> None:
         """Close the handles that no thread uses, and the others as soon as they come back; reading opens anew."""
@@ -246,32 +102,20 @@ class TiledRaster:
                 handle.closing.close()
 
     def _read(self, bounds: Bounds, crs: CRS, shape: tuple[int, int], resampling: Resampling) -> Pixels:
-        rows, cols = shape
-        values: list[AnyArray] = []
-        valid = np.ones(shape, bool)
         with self._handle() as handle, gdal_settings():
             try:
-                for dataset, indexes, nodata in handle.groups():
-                    image = part(
-                        dataset,
-                        bounds,
-                        height=rows,
-                        width=cols,
-                        dst_crs=crs,
-                        bounds_crs=crs,
-                        indexes=indexes,
-                        nodata=nodata,
-                        resampling_method=resampling,
-                        reproject_method=resampling,
-                    )
-                    values.append(image.array.data)
-                    valid &= ~np.broadcast_to(image.array.mask, image.array.shape).any(axis=0)
+                parts = [
+                    _warped(handle.groups(turn), bounds, crs, shape, resampling)
+                    for turn in range(len(handle.bands[0].turned))
+                ]
             except (RasterioError, CRSError) as error:
                 raise SceneError(self.name, f"it cannot be read there ({reason(error)}).") from error
-        merged = np.concatenate(values)
-        if merged.dtype.kind == "f":
-            valid &= np.isfinite(merged).all(axis=0)
-        return Pixels(values=merged, valid=valid)
+        merged = parts[0]
+        for other in parts[1:]:
+            merged = Pixels(
+                values=np.where(merged.valid, merged.values, other.values), valid=merged.valid | other.valid
+            )
+        return merged
 
     @contextmanager
     def _handle(self) -> Iterator[_Handle]:
@@ -298,6 +142,49 @@ class TiledRaster:
             raise
 
 
+def _warped(
+    groups: Iterable[tuple[Any, list[int], float | None]],
+    bounds: Bounds,
+    crs: CRS,
+    shape: tuple[int, int],
+    resampling: Resampling,
+) -> Pixels:
+    """Warp bands to bounds in a CRS."""
+    rows, cols = shape
+    values: list[AnyArray] = []
+    valid = np.ones(shape, bool)
+    for dataset, indexes, nodata in groups:
+        image = part(
+            dataset,
+            bounds,
+            height=rows,
+            width=cols,
+            dst_crs=crs,
+            bounds_crs=crs,
+            indexes=indexes,
+            nodata=nodata,
+            resampling_method=resampling,
+            reproject_method=resampling,
+        )
+        values.append(image.array.data)
+        valid &= ~np.broadcast_to(image.array.mask, image.array.shape).any(axis=0)
+    merged = np.concatenate(values)
+    if merged.dtype.kind == "f":
+        valid &= np.isfinite(merged).all(axis=0)
+    return Pixels(values=merged, valid=valid)
+
+
+def _grid_of(dataset: Any) -> PixelGrid:
+    levels = [1, *dataset.overviews(1)]
+    return PixelGrid(
+        crs=dataset.crs,
+        bounds=tuple(dataset.bounds),
+        shape=(dataset.height, dataset.width),
+        coarsest_px=max(dataset.width, dataset.height) / max(levels),
+        most_read_px=_MOST_READ_PX,
+    )
+
+
 def open_layer(path: Path) -> TiledRaster:
     """Open a raster layer of a run.
 
@@ -311,13 +198,15 @@ def open_layer(path: Path) -> TiledRaster:
             dataset = closing.enter_context(rasterio.open(gdal_name(path), driver="GTiff"))
         except RasterioError as error:
             raise SceneError(str(path), f"it cannot be opened ({reason(error)}).") from error
-        return [_Band(dataset=_upright(str(path), dataset, closing), index=1, nodata=dataset.nodata)]
+        upright = _upright(str(path), dataset, closing)
+        turned = _turned(str(path), upright, closing)
+        return [_Band(dataset=upright, turned=turned, index=1, nodata=dataset.nodata)]
 
     return TiledRaster(str(path), opener)
 
 
-def open_imagery(uri: str, options: OpenOptions, bands: Sequence[int]) -> TiledRaster:
-    """Open a scene for display.
+def open_imagery(uri: str, options: OpenOptions, bands: Sequence[int]) -> PlacedRaster:
+    """Open a scene for display; of a service no more is asked for than what is looked at.
 
     Args:
         uri: path or address.
@@ -327,23 +216,41 @@ def open_imagery(uri: str, options: OpenOptions, bands: Sequence[int]) -> TiledR
     Raises:
         SceneError, UsageError: the scene is refused.
     """
+    if service_kind(uri) is not None:
+        return _open_service(uri, options, bands)
 
     def opener(closing: ExitStack) -> Sequence[_Band]:
         scene = closing.enter_context(Scene(uri, options))
-        chosen = bands or visible_bands(scene)
+        chosen = _chosen(uri, scene, bands)
         known = {band.index: source for band, source in zip(scene.bands, scene.datasets, strict=True)}
-        if any(index not in known for index in chosen):
-            raise SceneError(uri, f"it has no bands {list(chosen)}.", "Show it with the bands that it has.")
-        upright: dict[int, Any] = {}
+        upright: dict[int, tuple[Any, tuple[Any, ...]]] = {}
         found = []
         for index in chosen:
             dataset, own, nodata = known[index]
             if id(dataset) not in upright:
-                upright[id(dataset)] = _upright(uri, dataset, closing, scene=scene)
-            found.append(_Band(dataset=upright[id(dataset)], index=own, nodata=nodata))
+                made = _upright(uri, dataset, closing, scene=scene)
+                upright[id(dataset)] = made, _turned(uri, made, closing)
+            shown, turned = upright[id(dataset)]
+            found.append(_Band(dataset=shown, turned=turned, index=own, nodata=nodata))
         return found
 
     return TiledRaster(uri, opener)
+
+
+def _open_service(uri: str, options: OpenOptions, bands: Sequence[int]) -> ServiceRaster:
+    with ExitStack() as closing:
+        scene = closing.enter_context(Scene(uri, options))
+        shown = parse_service(uri).shown
+        raster = ServiceRaster(shown, scene, _chosen(shown, scene, bands))
+        closing.pop_all()
+        return raster
+
+
+def _chosen(name: str, scene: Scene, bands: Sequence[int]) -> tuple[int, ...]:
+    chosen = tuple(bands) or visible_bands(scene)
+    if set(chosen) - {band.index for band in scene.bands}:
+        raise SceneError(name, f"it has no bands {list(chosen)}.", "Show it with the bands that it has.")
+    return chosen
 
 
 def visible_bands(scene: Scene) -> tuple[int, ...]:
@@ -369,23 +276,27 @@ def _upright(name: str, dataset: Any, closing: ExitStack, scene: Scene | None = 
         raise SceneError(name, "it has no CRS, so it has no place on a map.")
     if crs == dataset.crs and transform == dataset.transform and transform.b == transform.d == 0 and transform.e < 0:
         return dataset
-    alpha = {} if dataset.nodata is not None else {"add_alpha": True}
-    has_alpha = any(colour.name == "alpha" for colour in dataset.colorinterp)
-    try:
-        return closing.enter_context(
-            WarpedVRT(dataset, src_crs=crs, src_transform=transform, crs=crs, **({} if has_alpha else alpha))
+    return _virtual(name, dataset, closing, src_crs=crs, src_transform=transform, crs=crs)
+
+
+def _turned(name: str, dataset: Any, closing: ExitStack) -> tuple[Any, ...]:
+    """Move a dataset of longitudes by full turns; any other one, and one within 180 degrees, is left as it is."""
+    grid = _grid_of(dataset)
+    if grid.turns == (0,):
+        return (dataset,)
+    place, found = {"width": dataset.width, "height": dataset.height, "crs": dataset.crs}, []
+    for turn in grid.turns:
+        moved = Affine.translation(turn * (grid.circle or 0), 0) * dataset.transform
+        found.append(
+            _virtual(name, dataset, closing, src_crs=dataset.crs, src_transform=moved, transform=moved, **place)
         )
+    return tuple(found)
+
+
+def _virtual(name: str, dataset: Any, closing: ExitStack, **place: Any) -> Any:
+    """Give a dataset another place; where it has no nodata value, an alpha band says where there is nothing."""
+    plain = dataset.nodata is not None or any(colour.name == "alpha" for colour in dataset.colorinterp)
+    try:
+        return closing.enter_context(WarpedVRT(dataset, **place, **({} if plain else {"add_alpha": True})))
     except (RasterioError, CRSError) as error:
         raise SceneError(name, f"it has no place on a map ({reason(error)}).") from error
-
-
-def overlaps(one: Bounds, other: Bounds) -> bool:
-    """Return True if two boxes in degrees share ground; a box may cross the antimeridian, with west over east."""
-    if one[3] <= other[1] or other[3] <= one[1]:
-        return False
-    return any(a[0] < b[1] and b[0] < a[1] for a in _spans(one) for b in _spans(other))
-
-
-def _spans(box: Bounds) -> list[tuple[float, float]]:
-    west, east = box[0], box[2]
-    return [(west, east)] if west <= east else [(west, 180.0), (-180.0, east)]

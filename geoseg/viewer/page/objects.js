@@ -28,6 +28,10 @@ export class Objects {
     return (all.find((entry) => this.state.layers[entry.id].visible) ?? all[0])?.id ?? null;
   }
 
+  entry(layer) {
+    return this.state.facts?.polygons.find((one) => one.id === layer);
+  }
+
   listen(pane) {
     const tip = document.getElementById("tip");
     pane.map.on("mousemove", (event) => {
@@ -48,7 +52,9 @@ export class Objects {
     pane.map.on("click", (event) => {
       if (this.state.tool) return;
       const feature = this.under(pane, event.point);
-      if (feature) this.choose(feature.layer.id.replace(/-fill$/, ""), Number(feature.id), { run: pane.run });
+      const layer = feature?.layer.id.replace(/-fill$/, "");
+      if (feature && this.entry(layer)?.searched === false) this.pick(layer, event.lngLat, pane.run);
+      else if (feature) this.choose(layer, Number(feature.id), { run: pane.run });
       else if (this.layer && this.state.layers[this.layer].visible) this.clear();
     });
   }
@@ -87,14 +93,17 @@ export class Objects {
 
   // Choose the polygon under the middle of the map.
   async middle() {
-    if (!this.layer) return;
-    const { lng, lat } = this.panes.a.map.getCenter();
-    const [layer, latest] = [this.layer, this.turns.take()];
+    if (this.layer) await this.pick(this.layer, this.panes.a.map.getCenter());
+  }
+
+  // Choose the polygon at a place: one in tiles that are too many to be searched is found by it only.
+  async pick(layer, { lng, lat }, run = "a") {
+    const latest = this.turns.take();
     try {
-      const found = await get(`api/a/${this.state.scene}/${layer}/at?lon=${wrapped(lng)}&lat=${lat}`);
-      if (latest()) this.shown(layer, found);
+      const found = await get(`api/${run}/${this.state.scene}/${layer}/at?lon=${wrapped(lng)}&lat=${lat}`);
+      if (latest()) this.shown(layer, found, { run });
     } catch {
-      if (latest()) say("No polygon under the middle of the map");
+      if (latest()) say("No polygon at that place");
     }
   }
 
@@ -130,7 +139,10 @@ export class Objects {
 
   async find(text) {
     if (!/^[0-9]{1,15}$/.test(text)) return warn("An id is a whole number.");
-    const fields = this.state.facts.polygons.find((entry) => entry.id === this.layer)?.fields ?? [];
+    if (this.entry(this.layer)?.searched === false) {
+      return warn("Ids are not searched: the tiles of these polygons are too large a file. Click on a polygon instead.");
+    }
+    const fields = this.entry(this.layer)?.fields ?? [];
     const asked = fields.includes("object_id") ? ["object_id", "row"] : ["row"];
     const [layer, latest] = [this.layer, this.turns.take()];
     for (const name of asked) {

@@ -74,6 +74,8 @@ def test_a_service_is_mapped_as_a_file_is(
     assert record["scene"]["uri"] == f"xyz:{server.address}/t/{{z}}/{{x}}/{{y}}.png"
     assert record["scene"]["service"]["zoom"] == ZOOM
     assert any("terms of use" in note for note in record["notes"])
+    assert record["imagery"] is None
+    assert any("no imagery: the address of the service holds a login" in note for note in record["notes"])
     item = json.loads((bundle / f"{bundle.name}.stac.json").read_text())
     (link,) = [link for link in item["links"] if link["rel"] == "derived_from"]
     assert link["href"] == f"{server.address}/t/%7Bz%7D/%7Bx%7D/%7By%7D.png"

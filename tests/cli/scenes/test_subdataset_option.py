@@ -66,7 +66,7 @@ def test_a_subdataset_is_mapped_as_a_file_of_its_own_would_be(pages: Path, tiny_
     record = json.loads((bundle / "run.json").read_text())
     assert record["scene"]["subdataset"] == "2"
     assert record["identity"]["pixels"]["subdataset"] == "2"
-    assert record["imagery"] is None
+    assert (record["imagery"]["source"], record["imagery"]["subdataset"]) == ("../../pages.tif", "2")
     item = json.loads((bundle / "pages_2.stac.json").read_text())
     assert [link["geoseg:subdataset"] for link in item["links"] if link["rel"] == "derived_from"] == ["2"]
     assert geoseg("predict", pages, *run, "--subdataset", "2") == 0

@@ -25,7 +25,7 @@ from qgis.core import (
     QgsRectangle,
     QgsVectorLayer,
 )
-from qgis.PyQt.QtCore import QSize
+from qgis.PyQt.QtCore import QEventLoop, QSize
 from qgis.PyQt.QtGui import QColor
 
 folder, project_name, classes_name, segments_name, pictures, width, height = sys.argv[1:]
@@ -46,7 +46,8 @@ def draw(layers, name, extent=None):
     settings.setExtent(extent if extent is not None else layers[0].extent())
     job = QgsMapRendererParallelJob(settings)
     job.start()
-    job.waitForFinished()
+    while job.isActive():  # tiles of services arrive as events of this thread
+        app.processEvents(QEventLoop.AllEvents, 50)
     job.renderedImage().save(str(Path(pictures, name)))
 
 
@@ -122,6 +123,8 @@ if shown:
 for name, layer in layers.items():
     if layer is not None and layer.isValid():
         draw([layer], name + "_alone.png")
+if layers.get("imagery") is not None and layers["imagery"].isValid() and "classes" in layers:
+    draw([layers["imagery"]], "imagery_there.png", layers["classes"].extent())
 themes = project.mapThemeCollection()
 seen["themes"] = {name: [layer.name() for layer in themes.mapThemeVisibleLayers(name)] for name in themes.mapThemes()}
 seen["bookmarks"] = [

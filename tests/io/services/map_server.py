@@ -65,6 +65,7 @@ class MapServer:
     image: np.ndarray = field(default_factory=known_image)
     answer: Callable[[int, int], tuple[int, bytes] | None] = lambda *_: None
     documents: dict[str, bytes] = field(default_factory=dict)
+    capabilities: bytes = b""
     redirect: str = ""
     asked: list[str] = field(default_factory=list)
     logins: list[str | None] = field(default_factory=list)
@@ -97,11 +98,15 @@ class MapServer:
         words = {name.upper(): value for name, value in parse_qsl(parts.query, keep_blank_values=True)}
         if parts.path in self.documents:
             return 200, self.documents[parts.path]
+        if words.get("REQUEST") == "GetCapabilities" and self.capabilities:
+            return 200, self.capabilities
         if words.get("REQUEST") == "GetMap":
             return self.map(words)
         if words.get("REQUEST") == "GetTile":
             return self.tile(int(words["TILEROW"]) - ROW, int(words["TILECOL"]) - COL)
         _, zoom, col, row = parts.path.partition(".")[0].split("/")[-4:]
+        if parts.path.startswith("/tms/"):
+            row = str(2**ZOOM - 1 - int(row))
         return self.tile(int(row) - ROW, int(col) - COL) if int(zoom) == ZOOM else (404, b"")
 
 

@@ -21,7 +21,8 @@ from rasterio.control import GroundControlPoint
 from geoseg.errors import SceneError, UsageError
 from geoseg.io.raster.open_options import OpenOptions
 from geoseg.io.tiles.address import Bounds, TileAddress
-from geoseg.io.tiles.raster import TiledRaster, open_imagery, open_layer, overlaps
+from geoseg.io.tiles.placed import overlaps
+from geoseg.io.tiles.raster import TiledRaster, open_imagery, open_layer
 
 CELL = 20
 """Pixels along the side of the squares of one value."""
