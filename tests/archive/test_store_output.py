@@ -200,6 +200,17 @@ def test_a_scene_that_ends_while_it_is_looked_at_is_not_elsewhere_for_an_archive
     assert not archive.elsewhere(SceneRecord(name="area0", uri="area0.tif", state="running"))
 
 
+def test_a_run_that_ends_does_not_speak_for_one_that_is_still_at_work(object_server: Any, tmp_path: Path) -> None:
+    del object_server
+    one, two = (StoreOutput(STORE, tmp_path / machine) for machine in ("one", "two"))
+    one.mark(published=False)
+    two.mark(published=False)
+    two.mark(published=True)
+    assert StoreOutput(STORE, tmp_path).published
+    one.mark(published=False)
+    assert not StoreOutput(STORE, tmp_path).published
+
+
 def test_a_failure_of_a_scene_that_another_run_has_taken_is_none(
     on_store: Any, object_server: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

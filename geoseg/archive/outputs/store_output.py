@@ -113,8 +113,8 @@ class StoreOutput:
         return self._marked
 
     def mark(self, *, published: bool) -> None:
-        """See ``Output``."""
-        if self._marked is published:
+        """See ``Output``; another run may have set the mark since this one removed it, so it is removed each time."""
+        if published and self._marked:
             return
         with writing(self.folder, _MARK):
             if published:
