@@ -11,6 +11,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 import yaml
@@ -30,6 +31,7 @@ from geoseg.errors import ClaimedError, UsageError
 from geoseg.io.objects.object_folder import ObjectFolder
 from geoseg.process.command import run_command
 from geoseg.run.executor import LocalExecutor
+from geoseg.run.report import Silence
 
 STORE = f"s3://{BUCKET}/maps"
 
@@ -66,9 +68,10 @@ def same_layers(far: dict[str, bytes], near: Path) -> None:
 def test_the_layers_are_those_of_an_archive_in_a_folder(
     on_store: Any, make_archive: Any, object_server: Any, tmp_path: Path
 ) -> None:
-    config = on_store()
-    report = run_archive(config)
+    config, reporter = on_store(), Mock(spec=Silence)
+    report = run_archive(config, reporter=reporter)
     assert (report.done, report.failed, report.exit_code) == (2, (), 0)
+    assert "catalogue" not in str(reporter.stage.mock_calls), "there is none on a store"
     run_archive(make_archive(0))
     same_layers(layers_there(object_server), tmp_path / "out")
     assert not list(config.out.glob("area*")), "the folder where scenes are made keeps none"
