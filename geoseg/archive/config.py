@@ -277,7 +277,7 @@ class ArchiveConfig(_Config):
 
     @property
     def place(self) -> str:
-        """Where the output is kept, for messages: the folder, or the address on the store."""
+        """Place of the output, for messages: the folder, or the address on the store."""
         return str(self.out) if self.store is None else self.store
 
     @model_validator(mode="after")

@@ -1,1 +1,1 @@
-"""Where the layers and records of an archive are kept: a folder, or an object store."""
+"""Places of the layers and records of an archive: a folder, or an object store."""

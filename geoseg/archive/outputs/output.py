@@ -35,7 +35,7 @@ class Entries(Protocol):
 
 
 class Output(Protocol):
-    """Where an archive's output is kept.
+    """Place of an archive's layers and records.
 
     Attributes:
         entries: the record of each scene.

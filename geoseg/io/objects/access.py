@@ -37,7 +37,7 @@ def credentials_mark() -> int:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class S3Access:
-    """Where the objects of ``s3://`` addresses are, and how requests are signed; it holds no secret.
+    """Server of the objects of ``s3://`` addresses, and how requests are signed; it holds no secret.
 
     Attributes:
         endpoint: address of a store that is not AWS; empty for AWS.
@@ -109,7 +109,7 @@ class S3Access:
         if self.signed and not self.named and not self.asks_machine:
             raise UsageError(
                 f"s3://{bucket}: there are no credentials. Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (of "
-                "a profile: aws configure export-credentials --format env), or AWS_NO_SIGN_REQUEST=YES if it is public."
+                "a profile: aws configure export-credentials), or AWS_NO_SIGN_REQUEST=YES if it is public."
             )
         endpoint, in_host = self.endpoint, self.bucket_in_host and "." not in bucket  # no certificate covers a dot
         if endpoint and in_host:

@@ -274,7 +274,7 @@ def test_an_archive_killed_in_the_middle_goes_on(
     config = on_store(scenes=3)
     path = tmp_path / "archive.yaml"
     path.write_text(yaml.safe_dump(config.model_dump(mode="json")))
-    script = Path(__file__).with_name("archive_process.py")
+    script = Path(__file__).parents[1] / "archive_process.py"
     killed = subprocess.run([sys.executable, script, path, "1"], capture_output=True)
     assert killed.returncode == -signal.SIGKILL
     assert object_server.keys("maps/.geoseg/runs"), "it gave its last sign of life lately"
