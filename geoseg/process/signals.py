@@ -11,8 +11,10 @@ import os
 import signal
 import sys
 import threading
+import time
 from contextlib import suppress
 from pathlib import Path
+from queue import SimpleQueue
 from types import FrameType
 from typing import Final, NoReturn
 
@@ -77,8 +79,9 @@ def watch_signals() -> None:
     """Handle signals for the rest of the process's life, also while the main thread is inside compiled code.
 
     Python runs a handler only between two of its instructions: not while a library compiles a network or decodes an
-    image. So each signal is passed to a separate thread. It ends the process at the second one and ``GRACE_S`` after
-    the first; until then it raises ``Interrupted`` again if a library swallowed it.
+    image. So each signal is passed to a separate thread, which ends the process at the second one. Another one ends it
+    ``GRACE_S`` after the first, and until then raises ``Interrupted`` again if a library swallowed it. Both are started
+    here, since Python starts no thread while it shuts down, when a signal may come too.
     """
     global _watched  # noqa: PLW0603 - same
     handle_signals()
@@ -92,7 +95,9 @@ def watch_signals() -> None:
         signal.signal(_REMINDER, _remind)
     sys.unraisablehook = _unraisable
     atexit.register(_end)  # the first to be registered is the last to run
-    threading.Thread(target=_watch, args=(read_end,), name="geoseg-signals", daemon=True).start()
+    first: SimpleQueue[int] = SimpleQueue()
+    threading.Thread(target=_watch, args=(read_end, first), name="geoseg-signals", daemon=True).start()
+    threading.Thread(target=_remind_until_end, args=(first,), name="geoseg-reminder", daemon=True).start()
 
 
 def _leave_forks_alone() -> None:
@@ -168,13 +173,8 @@ def _remind(number: int, frame: FrameType | None) -> None:
         raise _error(_arrived)
 
 
-def _watch(read_end: int) -> None:
-    number = _next(read_end)
-    timer = threading.Timer(GRACE_S, _stop_now, (number,))
-    timer.daemon = True
-    timer.start()
-    reminder = threading.Thread(target=_keep_reminding, name="geoseg-reminder", daemon=True)
-    reminder.start()
+def _watch(read_end: int, first: SimpleQueue[int]) -> None:
+    first.put(_next(read_end))
     _stop_now(_next(read_end))
 
 
@@ -185,11 +185,16 @@ def _next(read_end: int) -> int:
             return number
 
 
-def _keep_reminding() -> None:
-    pause, main = threading.Event(), threading.main_thread().ident
-    while main is not None and _REMINDER is not None and not pause.wait(_REMIND_S):
-        with suppress(ProcessLookupError):
-            signal.pthread_kill(main, _REMINDER)
+def _remind_until_end(first: SimpleQueue[int]) -> None:
+    number = first.get()
+    end, main = time.monotonic() + GRACE_S, threading.main_thread().ident
+    while (left_s := end - time.monotonic()) > _REMIND_S:
+        time.sleep(_REMIND_S)
+        if main is not None and _REMINDER is not None:
+            with suppress(ProcessLookupError):
+                signal.pthread_kill(main, _REMINDER)
+    time.sleep(max(0.0, left_s))
+    _stop_now(number)
 
 
 def _stop_now(number: int) -> None:

@@ -131,16 +131,7 @@ class DaskExecutor:
                 return started.finished, started.state
             for note in started.notes:
                 reporter.note(note)
-            blocks = PredictTask(
-                uri=request.uri,
-                options=request.options,
-                model=self._there(model.source),
-                digest=model.digest(),
-                plan=started.plan,
-                store=str(work.blocks),
-                key=started.store_key,
-            )
-            facts = self._predict(blocks, started, self._needs(model), reporter)
+            facts = self._predict_started(request, model, started, str(work.blocks), reporter)
             what, needs = f"{request.uri}: writing its layers", self._scene_needs(LAYERS)
             record = self._result(on_worker.finish_on_worker, order, started, facts, what=what, resources=needs)
             return record, started.state
@@ -155,18 +146,24 @@ class DaskExecutor:
                 return started.finished, started.state
             for note in started.notes:
                 reporter.note(note)
-            order = PredictTask(
-                uri=request.uri,
-                options=request.options,
-                model=self._there(model.source),
-                digest=model.digest(),
-                plan=plan,
-                store=started.store().address,
-                key=started.store_key,
-            )
-            facts = self._predict(order, started, self._needs(model), reporter)
+            facts = self._predict_started(request, model, started, started.store().address, reporter)
             with self._finishing:
                 return finish_run(scene, model, started, facts, Silence()), started.state
+
+    def _predict_started(
+        self, request: SceneRequest, model: Model, started: StartedRun, store: str, reporter: Reporter
+    ) -> RunStats:
+        """Predict the blocks of a scene that was opened; they lie in ``store``, a path or an address."""
+        order = PredictTask(
+            uri=request.uri,
+            options=request.options,
+            model=self._there(model.source),
+            digest=model.digest(),
+            plan=started.plan,
+            store=store,
+            key=started.store_key,
+        )
+        return self._predict(order, started, self._needs(model), reporter)
 
     def slots(self) -> int:
         """Return the number of blocks that the workers hold at once; refreshed regularly, since a cluster may grow."""

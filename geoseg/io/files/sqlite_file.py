@@ -36,8 +36,9 @@ class Header(NamedTuple):
 
 @contextmanager
 def read_only(path: Path) -> Iterator[sqlite3.Connection]:
-    """Open a database read-only."""
-    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as db:
+    """Open a database read-only; a generator that reads it may be closed by another thread's garbage collection."""
+    address = f"{path.absolute().as_uri()}?mode=ro"
+    with closing(sqlite3.connect(address, uri=True, check_same_thread=False)) as db:
         yield db
 
 

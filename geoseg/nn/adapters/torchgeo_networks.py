@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from geoseg.errors import ModelError
 from geoseg.nn.adapters.first_layer import widen_first_layer
 from geoseg.nn.padding import Padded
@@ -35,6 +37,9 @@ def build_farseg(in_channels: int, classes: int, *, backbone: str = "resnet50") 
         raise ModelError(f"network 'torchgeo_farseg' takes resnet18, resnet34, resnet50 or resnet101, not {backbone!r}")
     from torchgeo.models import FarSeg  # noqa: PLC0415 - slow to import
 
-    network = FarSeg(backbone=backbone, classes=classes, backbone_pretrained=False)
+    no_weights: Any = (
+        None  # by place: it is backbone_pretrained, a truth value, before torchgeo 0.10, then backbone_weights
+    )
+    network = FarSeg(backbone, classes, no_weights)
     widen_first_layer(network, in_channels)
     return Padded(network, stride=32)

@@ -176,16 +176,15 @@ def test_a_scene_in_work_elsewhere_is_left_alone_until_its_run_is_dead(
         assert still.items() <= after.items(), "the late one has overwritten nothing"
 
 
-def test_a_claim_that_another_run_takes_at_the_same_moment_is_no_failure(
-    on_store: Any, object_server: Any, monkeypatch: pytest.MonkeyPatch
+def check_that_it_is_elsewhere(
+    config: ArchiveConfig, object_server: Any, monkeypatch: pytest.MonkeyPatch, *, taken_at: str
 ) -> None:
-    config = on_store(scenes=1)
+    """Run an archive of which another run takes the scene just before its record gets a state."""
     other = StoreOutput(STORE, config.out.with_name("other"))
     write = StoreManifest.write
 
     def late(manifest: StoreManifest, one: Entry) -> None:
-        """The other is a moment quicker."""
-        if manifest is not other.entries and one.record.state == "running":
+        if manifest is not other.entries and one.record.state == taken_at:
             claim(other, one.record.name, "another", config)
         write(manifest, one)
 
@@ -195,6 +194,13 @@ def test_a_claim_that_another_run_takes_at_the_same_moment_is_no_failure(
         assert (report.done, report.failed, report.elsewhere) == (0, (), 1)
     (key,) = object_server.keys("maps/.geoseg/scenes")
     assert json.loads(object_server.get(key))["run"] == "another"
+
+
+def test_a_claim_that_another_run_takes_at_the_same_moment_is_no_failure(
+    on_store: Any, object_server: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = on_store(scenes=1)
+    check_that_it_is_elsewhere(config, object_server, monkeypatch, taken_at="running")
     assert not object_server.keys("maps/area0")
 
 
@@ -219,21 +225,7 @@ def test_a_failure_of_a_scene_that_another_run_has_taken_is_none(
 ) -> None:
     config = on_store(scenes=1)
     (tmp_path / "scenes" / "area0.tif").write_bytes(b"II*\0 is no picture")
-    other = StoreOutput(STORE, config.out.with_name("other"))
-    write = StoreManifest.write
-
-    def late(manifest: StoreManifest, one: Entry) -> None:
-        """The other takes the scene before its failure is told."""
-        if one.record.state == "failed":
-            claim(other, one.record.name, "another", config)
-        write(manifest, one)
-
-    monkeypatch.setattr(StoreManifest, "write", late)
-    with other.held("another"):
-        report = run_archive(config)
-        assert (report.done, report.failed, report.elsewhere) == (0, (), 1)
-    (key,) = object_server.keys("maps/.geoseg/scenes")
-    assert json.loads(object_server.get(key))["run"] == "another"
+    check_that_it_is_elsewhere(config, object_server, monkeypatch, taken_at="failed")
 
 
 def test_a_store_that_fails_in_the_middle_of_a_scene_shows_no_half_of_it(
