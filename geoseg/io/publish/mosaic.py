@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from xml.sax.saxutils import escape
 
 import rasterio
@@ -166,7 +167,9 @@ def _north_up(raster: Path, nodata: float | None) -> Iterator[WarpedVRT]:
                 source = closing.enter_context(rasterio.open(gdal_name(raster), driver="GTiff"))
                 crs = source.crs or source.gcps[1]
                 empty = {"add_alpha": not _has_alpha(source)} if nodata is None else {"nodata": nodata}
-                how = {"crs": crs, "src_crs": crs, "resampling": Resampling.nearest}
+                how: dict[str, Any] = {"crs": crs, "src_crs": crs, "resampling": Resampling.nearest}
+                if source.gcps[0]:  # as the polygons; GDAL 3.11 would take a homography, which older ones cannot read
+                    how["SRC_METHOD"] = "GCP_POLYNOMIAL"
                 warped = closing.enter_context(WarpedVRT(source, **how, **empty))
         except (RasterioError, CPLE_BaseError) as error:
             raise SceneError(str(raster), f"it cannot be read ({error}).", "Predict the scene again.") from error

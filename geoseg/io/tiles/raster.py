@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,7 @@ from rasterio.crs import CRS
 from rasterio.errors import CRSError, RasterioError
 from rasterio.transform import from_gcps
 from rasterio.vrt import WarpedVRT
+from rasterio.warp import transform as transform_points
 from rio_tiler.reader import part
 
 from geoseg.core.types.arrays import AnyArray
@@ -32,6 +33,9 @@ from geoseg.io.tiles.placed import PixelGrid, Pixels, PlacedRaster, Resampling
 from geoseg.io.tiles.service import ServiceRaster
 
 _HANDLES = 4
+_BLURRED = 1.2
+"""Pixels of the tile that a pixel of an overview may be as wide as, when the overview is read for it."""
+
 _MOST_READ_PX = 8192
 """Longest side of what is decoded for one tile of a raster without overviews."""
 
@@ -50,12 +54,22 @@ class _Band:
     nodata: float | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Extent:
+    """What is read: west, south, east and north in a CRS, and rows and columns."""
+
+    bounds: Bounds
+    crs: CRS
+    shape: tuple[int, int]
+
+
 class _Handle:
     """One opening of a raster, for one thread at a time."""
 
     def __init__(self, bands: Sequence[_Band], closing: ExitStack) -> None:
         self.bands = tuple(bands)
         self.closing = closing
+        self._overviews: dict[tuple[str, int], Any] = {}
 
     def groups(self, turn: int) -> Iterator[tuple[Any, list[int], float | None]]:
         """Bands that are read together: one dataset, moved by the n-th of its turns, and one nodata value."""
@@ -64,6 +78,26 @@ class _Handle:
             found.setdefault((id(band.dataset), repr(band.nodata)), []).append(band)
         for some in found.values():
             yield some[0].turned[turn], [band.index for band in some], some[0].nodata
+
+    def overview(self, dataset: Any, extent: _Extent) -> Any:
+        """Choose the overview of a GeoTIFF that is about as fine as a tile, else the dataset itself.
+
+        GDAL warps from the overview that is finer than the tile, which has up to four times as many pixels.
+        """
+        if isinstance(dataset, WarpedVRT) or dataset.driver != "GTiff":
+            return dataset
+        factors = [1, *dataset.overviews(1)]
+        if len(factors) == 1 or set(dataset.files) - {dataset.name, f"{dataset.name}.ovr"}:
+            return dataset
+        apart = _source_pixels(dataset, extent) * _BLURRED
+        level = max((n for n, factor in enumerate(factors) if factor <= apart), default=0)
+        if not level:
+            return dataset
+        key = dataset.name, level - 1
+        if key not in self._overviews:
+            opened = rasterio.open(dataset.name, driver="GTiff", overview_level=level - 1)
+            self._overviews[key] = self.closing.enter_context(opened)
+        return self._overviews[key]
 
 
 class TiledRaster(PlacedRaster):
@@ -102,12 +136,10 @@ class TiledRaster(PlacedRaster):
                 handle.closing.close()
 
     def _read(self, bounds: Bounds, crs: CRS, shape: tuple[int, int], resampling: Resampling) -> Pixels:
+        extent = _Extent(bounds=bounds, crs=crs, shape=shape)
         with self._handle() as handle, gdal_settings():
             try:
-                parts = [
-                    _warped(handle.groups(turn), bounds, crs, shape, resampling)
-                    for turn in range(len(handle.bands[0].turned))
-                ]
+                parts = [_warped(handle, turn, extent, resampling) for turn in range(len(handle.bands[0].turned))]
             except (RasterioError, CRSError) as error:
                 raise SceneError(self.name, f"it cannot be read there ({reason(error)}).") from error
         merged = parts[0]
@@ -142,25 +174,31 @@ class TiledRaster(PlacedRaster):
             raise
 
 
-def _warped(
-    groups: Iterable[tuple[Any, list[int], float | None]],
-    bounds: Bounds,
-    crs: CRS,
-    shape: tuple[int, int],
-    resampling: Resampling,
-) -> Pixels:
-    """Warp bands to bounds in a CRS."""
-    rows, cols = shape
+def _source_pixels(dataset: Any, extent: _Extent) -> float:
+    """Pixels of a dataset along a pixel of a tile: the root of how many lie in it; 1 where that is not known."""
+    west, south, east, north = extent.bounds
+    corners = [west, east, east, west], [south, south, north, north]
+    x, y = (np.array(axis) for axis in transform_points(extent.crs, dataset.crs, *corners))
+    with np.errstate(all="ignore"):
+        area = abs(np.sum(x * np.roll(y, -1) - np.roll(x, -1) * y)) / 2
+        found = float(np.sqrt(area / abs(dataset.transform.determinant) / (extent.shape[0] * extent.shape[1])))
+    return found if np.isfinite(found) else 1.0
+
+
+def _warped(handle: _Handle, turn: int, extent: _Extent, resampling: Resampling) -> Pixels:
+    """Warp bands, moved by the n-th of their turns."""
+    rows, cols = extent.shape
     values: list[AnyArray] = []
-    valid = np.ones(shape, bool)
-    for dataset, indexes, nodata in groups:
+    valid = np.ones(extent.shape, bool)
+    for dataset, indexes, nodata in handle.groups(turn):
+        smooth = resampling == "bilinear"
         image = part(
-            dataset,
-            bounds,
+            handle.overview(dataset, extent) if smooth else dataset,
+            extent.bounds,
             height=rows,
             width=cols,
-            dst_crs=crs,
-            bounds_crs=crs,
+            dst_crs=extent.crs,
+            bounds_crs=extent.crs,
             indexes=indexes,
             nodata=nodata,
             resampling_method=resampling,

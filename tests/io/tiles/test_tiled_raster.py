@@ -204,3 +204,65 @@ def test_handles_that_come_back_after_closing_are_closed(tmp_path: Path):
     with raster._handle() as handle:
         dataset = handle.bands[0].dataset
     assert dataset.closed
+
+
+@pytest.mark.parametrize(("apart", "level"), [(1, None), (1.6, None), (1.8, 0), (2, 0), (3, 0), (4, 1), (30, 1)])
+def test_a_smooth_tile_is_read_from_the_overview_that_is_about_as_fine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, apart: float, level: int | None
+):
+    # a pixel of the tile is as wide as ``apart`` pixels of the raster
+    address = TileAddress(15, 17000, 11000)
+    west, _, east, north = address.bounds
+    pixel_m = (east - west) / 512 / apart
+    path, place = tmp_path / "noise.tif", Affine(pixel_m, 0, west, 0, -pixel_m, north)
+    noise = np.random.default_rng(1).integers(0, 255, (2048, 2048), np.uint8)
+    with rasterio.open(
+        path, "w", driver="GTiff", height=2048, width=2048, count=1, dtype="uint8", crs="EPSG:3857", transform=place,
+    ) as target:  # fmt: skip
+        target.write(noise, 1)
+        target.build_overviews([2, 4], rasterio.enums.Resampling.average)
+    raster = opened_as_scene(path)
+    opened: list[int | None] = []
+    open_dataset = rasterio.open
+
+    def spy(*arguments: Any, **options: Any) -> Any:
+        opened.append(options.get("overview_level"))
+        return open_dataset(*arguments, **options)
+
+    monkeypatch.setattr(rasterio, "open", spy)
+    for _ in range(2):
+        assert raster.tile(address, 512, resampling="bilinear") is not None
+    assert opened == [] if level is None else opened == [level]
+    raster.close()
+
+
+@pytest.mark.parametrize("zooms_out", [0, 1, 2, 3, 4])
+@pytest.mark.parametrize("shape", [(1500, 1100), (1111, 1337)])
+def test_overviews_move_nothing(tmp_path: Path, shape: tuple[int, int], zooms_out: int):
+    path, place = tmp_path / "ramp.tif", Affine(0.5, 0, 500000, 0, -0.5, 5400000)
+    down, right = np.indices(shape, np.float32)
+    with rasterio.open(
+        path, "w", driver="GTiff", height=shape[0], width=shape[1], count=3, dtype="float32", crs="EPSG:32632",
+        transform=place, tiled=True, blockxsize=256, blockysize=256,
+    ) as target:  # fmt: skip
+        target.write(np.stack([down + 0.5, right + 0.5, down]))
+        target.build_overviews([2, 4, 8], rasterio.enums.Resampling.average)
+    raster = opened_as_scene(path)
+    middle = Transformer.from_crs(32632, 4326, always_xy=True).transform(*(place * (shape[1] / 2, shape[0] / 2)))
+    zoom = raster.native_zoom - zooms_out
+    x, y = Transformer.from_crs(4326, 3857, always_xy=True).transform(*middle)
+    side = TileAddress(zoom, 0, 0).bounds[2] - TileAddress(zoom, 0, 0).bounds[0]
+    address = TileAddress(zoom, int((x + 20037508.342789244) // side), int((20037508.342789244 - y) // side))
+    pixels = raster.tile(address, 512, resampling="bilinear")
+    assert pixels is not None
+    rows, cols = np.nonzero(pixels.valid)
+    west, _, _, north = address.bounds
+    ground = Transformer.from_crs(3857, 32632, always_xy=True).transform(
+        west + (cols + 0.5) * side / 512, north - (rows + 0.5) * side / 512
+    )
+    expected = np.array(~place * ground)[::-1]
+    inside = (np.abs(expected - np.array(shape)[:, None] / 2) < np.array(shape)[:, None] / 2 - 20).all(axis=0)
+    apart = np.abs(pixels.values[:2, rows, cols] - expected)[:, inside]
+    assert inside.sum() > 1000 / 4**zooms_out
+    assert apart.max() < 0.7 * 2**zooms_out
+    raster.close()
