@@ -274,26 +274,35 @@ class Archive:
         """True if catalogue, index, map and reports cover all scenes that were tried."""
         return self.output.published
 
-    def publish(self) -> ArchiveFiles | None:
-        """Write catalogue, index, map and reports of all records; None if the layers are on a store.
+    def publish(self, *, title: str = "", untried: bool = False) -> ArchiveFiles | None:
+        """Write catalogue, index, map and reports of all records.
+
+        Args:
+            title: title instead of the configuration's.
+            untried: list the scenes of the source that were not tried too.
+
+        Returns:
+            Paths of the files; None if another run on the same store is publishing the same.
 
         Raises:
-            WriteError: the disk is full or fails.
+            WriteError: the disk is full or fails, or the store refuses.
+            ResourceError: the store cannot be reached.
         """
         config = self.config
-        if config.store is not None:
-            self.output.mark(published=True)
-            return None
-        options: UntypedDict = {
-            "legend": self.card.legend,
-            "title": config.title or config.out.name,
-            "model": file_of(config.model),
-        }
-        files = publish_archive(config.out, self.records(), **options)
-        if config.one_layer != "none":
-            sheets = sheets_of(config.out, self.records())
-            write_one_layer(config.out, sheets, self.card.legend, pmtiles=config.one_layer == "pmtiles")
-        self.output.mark(published=True)
+        with self.output.publishing(self._run) as place:
+            if place is None:
+                return None
+            files = publish_archive(
+                place.folder,
+                self.iter_records() if untried else place.records(),
+                legend=self.card.legend,
+                title=title or config.title or config.out.name,
+                model=file_of(config.model),
+                there=place.there,
+            )
+            if config.one_layer != "none":
+                sheets = sheets_of(place.folder, place.records())
+                write_one_layer(place.folder, sheets, self.card.legend, pmtiles=config.one_layer == "pmtiles")
         return files
 
     def close(self) -> None:
@@ -325,7 +334,7 @@ class Archive:
         around = () if self._near is None else self._near.of(ref.name)
 
         def keep(changed: SceneRecord, outcome: Outcome | None = None) -> SceneRecord:
-            self.output.mark(published=False)
+            self.output.mark_outdated()
             read: Files = files if outcome is None else files | outcome.files
             layers = {} if outcome is None else outcome.layers
             run: UntypedDict = {"run": self._run, "opening": self._opening, "neighbours": _states(around)}

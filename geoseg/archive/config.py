@@ -269,12 +269,6 @@ class ArchiveConfig(_Config):
             update={name: type(file)(_from_folder(Path(file), info)) for name, file in local.items()}
         )
 
-    @model_validator(mode="after")
-    def _layers_are_at_hand(self) -> Self:
-        if self.store is not None and self.one_layer != "none":
-            raise ValueError("one_layer: is made of layers in a folder; those of this archive are on a store")
-        return self
-
     @property
     def place(self) -> str:
         """Place of the output, for messages: the folder, or the address on the store."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -37,6 +37,9 @@ INDEX, FOOTPRINTS, PROJECT, REPORT, MARKDOWN = (
     "report.html",
     "report.md",
 )
+FILES = (INDEX, FOOTPRINTS, PROJECT, REPORT, MARKDOWN, COLLECTION, CATALOGUE)
+"""Published files in the archive's folder itself."""
+
 _OWN = re.compile(
     r"items-\d{5}\.json|items/.*\.stac\.json|(classes|confidence|imagery)-.*\.vrt|segments-.*\.gpkg"
     r"|upright/.*\.vrt|models/.*|thumbnails/[0-9a-f]{20}\.jpg"
@@ -77,6 +80,7 @@ def publish_archive(
     legend: Legend | None = None,
     title: str | None = None,
     model: Path | None = None,
+    there: Callable[[Path], bool] = Path.is_file,
 ) -> ArchiveFiles:
     """Write catalogue, index, map and reports of an archive, replacing those of an earlier call.
 
@@ -90,6 +94,7 @@ def publish_archive(
         legend: its classes; None: read from the item of the first scene in the folder.
         title: title of the archive; default: the title of the previous publication, or else the folder's name.
         model: model file for the catalogue; default: the bundled model that the items name.
+        there: tells whether a layer exists, where only a part of them is in ``out``.
 
     Returns:
         Paths of the files and totals.
@@ -107,7 +112,7 @@ def publish_archive(
     remove_free_locks(out)
     title = title or _title_there(out) or out.name or "Archive"
     legend = legend or _legend_there(out)
-    passing = _Passing(out, legend)
+    passing = _Passing(out, legend, there)
     write_scene_index(out / INDEX, passing.rows(records), legend)
     write_footprints(out / FOOTPRINTS, out / INDEX)
     project, written = _write_map(out, passing, title)
@@ -136,13 +141,13 @@ def publish_archive(
 class _Passing:
     """Data collected while iterating over the records."""
 
-    def __init__(self, out: Path, legend: Legend | None) -> None:
+    def __init__(self, out: Path, legend: Legend | None, there: Callable[[Path], bool]) -> None:
         self._out = out
         self._areas = area_columns(legend)
         self.facts = Facts()
         self.gathering = ReportData()
         self.catalogue = Catalogue(out)
-        self.map = None if legend is None else WholeMap(out, legend)
+        self.map = None if legend is None else WholeMap(out, legend, there)
         self.missing: list[str] = []
 
     def rows(self, records: Iterable[SceneRecord]) -> Iterator[UntypedDict]:
@@ -280,6 +285,12 @@ def _assets(project: Path | None) -> dict[str, UntypedDict]:
         kind = "application/x-qgis-project"
         found["project"] = {"href": f"./{PROJECT}", "title": "Map of all scenes", "type": kind, "roles": ["project"]}
     return found
+
+
+def is_published(path: str) -> bool:
+    """Return True for the path of a published file, relative to the archive's folder."""
+    folder, _, inside = path.partition("/")
+    return path in FILES or (folder == FOLDER and _OWN.fullmatch(inside) is not None)
 
 
 def _prune(folder: Path, written: set[Path]) -> None:

@@ -105,8 +105,7 @@ def run_archive(
 
 def _publish(archive: Archive, reporter: Reporter) -> None:
     if not archive.published:
-        if archive.config.store is None:  # on a store there is none to write
-            reporter.stage("catalogue", 0)
+        reporter.stage("catalogue", 0)
         archive.publish()
 
 

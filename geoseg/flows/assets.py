@@ -22,14 +22,21 @@ _LONGEST = 512
 
 def lineage(config: ArchiveConfig, ref: SceneRef) -> UntypedDict:
     """Name what a scene's task makes and of what, as ``with_options`` of a task takes it."""
-    made = layer_assets(config.out, ref.name, config.predict)
+    made = layer_assets(config.place, ref.name, config.predict)
     return {"assets": made, "asset_deps": source_assets(ref.uri, config.model)}
 
 
-def layer_assets(out: Path, name: str, spec: PredictSpec) -> list[str]:
-    """Name the layers that segmenting a scene makes."""
-    bundle = Bundle.in_folder(out, name)
-    return [asset_key(bundle.file_of(layer)) for layer in usual_schema(spec).published]
+def layer_assets(place: str | Path, name: str, spec: PredictSpec) -> list[str]:
+    """Name the layers that segmenting a scene makes.
+
+    Args:
+        place: folder, or address on a store, of all scenes' folders.
+        name: name of the scene.
+        spec: what is made.
+    """
+    bundle = Bundle.in_folder(Path(), name)
+    files = [bundle.file_of(layer).as_posix() for layer in usual_schema(spec).published]
+    return [asset_key(f"{place}/{file}") for file in files]
 
 
 def source_assets(scene: str, model: str) -> list[str | Asset]:

@@ -21,7 +21,6 @@ from geoseg.archive.sources.scene_ref import SceneRef
 from geoseg.core.choices import Precision, RuntimeName
 from geoseg.core.spec import PredictSpec
 from geoseg.core.types.json_value import UntypedDict
-from geoseg.errors import UsageError
 from geoseg.flows.artifacts import LogReporter, RunArtifacts
 from geoseg.flows.assets import lineage
 from geoseg.flows.bounded_submit import submit_bounded
@@ -94,10 +93,6 @@ def segment_archive(
     groups = {"cluster": cluster, "predict": predict, "opening": opening}
     given |= {name: group.model_dump(exclude_unset=True) for name, group in groups.items() if group is not None}
     chosen = archive_config(config, options, source=source, model=model, out=out, **given)
-    if chosen.store is not None:
-        raise UsageError(
-            f"{chosen.store}: flows publish into folders. Give a folder as out, or use geoseg archive run."
-        )
     artifacts = RunArtifacts(chosen.title or chosen.out.name)
     with Archive.open(chosen, reporter=LogReporter()) as archive, noted_run(chosen.out):
         counts = count(archive, retry_failed=retry_failed)
@@ -106,7 +101,7 @@ def segment_archive(
         outdated = not archive.published
         if outdated:
             publish(archive)
-    return publish_outcome(artifacts, counts, chosen.out, changed=outdated or counts.tried > 0)
+    return publish_outcome(artifacts, counts, archive, changed=outdated or counts.tried > 0)
 
 
 def _segment_left(

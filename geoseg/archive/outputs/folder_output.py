@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from geoseg.archive.manifest import ANY_STATE, Entry, Manifest
+from geoseg.archive.outputs.published_place import PublishedPlace
 from geoseg.archive.report.catalogue import CATALOGUE
 from geoseg.io.files.writing import write_bytes
 
@@ -53,14 +54,27 @@ class FolderOutput:
     def settle(self, entry: Entry) -> None:
         """See ``Output``: nothing is left behind."""
 
+    @contextmanager
+    def publishing(self, run: str) -> Iterator[PublishedPlace]:
+        """See ``Output``; while the archive's lock is held, no other run publishes."""
+        del run
+        yield PublishedPlace(folder=self._out, records=self.entries.records)
+        write_bytes(self._mark, b"")
+
+    def text_of(self, name: str) -> str:
+        """See ``Output``."""
+        path = self._out / name
+        return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+
+    def address_of(self, path: Path) -> str:
+        """See ``Output``."""
+        return str(path)
+
     @property
     def published(self) -> bool:
         """See ``Output``."""
         return self._mark.exists() and (self._out / CATALOGUE).exists()
 
-    def mark(self, *, published: bool) -> None:
+    def mark_outdated(self) -> None:
         """See ``Output``."""
-        if published:
-            write_bytes(self._mark, b"")
-        else:
-            self._mark.unlink(missing_ok=True)
+        self._mark.unlink(missing_ok=True)

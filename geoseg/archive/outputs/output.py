@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Protocol
 
 from geoseg.archive.config import ArchiveConfig
 from geoseg.archive.manifest import Entry
 from geoseg.archive.outputs.folder_output import FolderOutput
+from geoseg.archive.outputs.published_place import PublishedPlace
 from geoseg.archive.outputs.store_output import StoreOutput
 from geoseg.archive.record import SceneRecord
 
@@ -81,12 +83,35 @@ class Output(Protocol):
         """True if what was published covers all scenes that were tried."""
         ...
 
-    def mark(self, *, published: bool) -> None:
-        """Remember whether what was published covers all scenes that were tried.
+    def mark_outdated(self) -> None:
+        """Remember that what was published does not cover all scenes that were tried.
 
         Raises:
             WriteError: it cannot be written.
         """
+        ...
+
+    def publishing(self, run: str) -> AbstractContextManager[PublishedPlace | None]:
+        """Return the context in which a run writes catalogue, map and reports; at its end all is published.
+
+        It gives the folder to write them in; None if another run is publishing what this one would.
+
+        Raises:
+            WriteError: they cannot be written.
+            ResourceError: the place cannot be reached.
+        """
+        ...
+
+    def text_of(self, name: str) -> str:
+        """Read a published file by its name; empty if there is none.
+
+        Raises:
+            ResourceError: the place cannot be reached.
+        """
+        ...
+
+    def address_of(self, path: Path) -> str:
+        """Return where a file that was written while publishing can be found."""
         ...
 
 
@@ -96,4 +121,6 @@ def output_of(config: ArchiveConfig) -> Output:
     Raises:
         UsageError: the store cannot be used; see ``ObjectFolder``.
     """
-    return FolderOutput(config.out) if config.store is None else StoreOutput(config.store, config.out)
+    if config.store is None:
+        return FolderOutput(config.out)
+    return StoreOutput(config.store, config.out, joined=config.one_layer != "none")

@@ -10,15 +10,19 @@ from dataclasses import replace
 from pathlib import Path
 
 from geoseg.archive.manifest import Entry
+from geoseg.archive.outputs.published_place import PublishedPlace
 from geoseg.archive.outputs.run_pulse import RunPulse
+from geoseg.archive.outputs.store_copy import StoreCopy
 from geoseg.archive.outputs.store_manifest import StoreManifest, reading, writing
 from geoseg.errors import UsageError
 from geoseg.io.files.writing import make_durable_folder, write_json
-from geoseg.io.objects.object_folder import ANY, ObjectFolder
+from geoseg.io.objects.object_folder import ObjectChangedError, ObjectFolder
 from geoseg.io.publish.bundle import ARCHIVE_RECORDS
 from geoseg.io.publish.finished_output import RUN_RECORD
 
 _MARK = ".geoseg/published"
+_COPY = ".published"
+_TRIES = 5
 
 
 class StoreOutput:
@@ -30,13 +34,15 @@ class StoreOutput:
     Args:
         address: the place on the store.
         work: folder of this machine where scenes are made; one run uses it at a time.
+        joined: whether one layer over all scenes is published.
 
     Raises:
         UsageError: see ``ObjectFolder``.
     """
 
-    def __init__(self, address: str, work: Path) -> None:
+    def __init__(self, address: str, work: Path, *, joined: bool = False) -> None:
         self.folder = ObjectFolder(address)
+        self._copy = StoreCopy(self.folder, work / _COPY, joined=joined)
         self.entries = StoreManifest(self.folder)
         self._pulse = RunPulse(self.folder)
         self._work = work
@@ -102,6 +108,8 @@ class StoreOutput:
             for state in self.folder.list(layers):
                 if state.path.removeprefix(f"{layers}/") not in entry.objects:
                     self.folder.remove(state.path)
+        with suppress(OSError):  # what is not kept here is fetched when it is needed
+            self._copy.take(entry, self._work / layers)
         shutil.rmtree(self._work / layers, ignore_errors=True)
 
     @property
@@ -109,16 +117,52 @@ class StoreOutput:
         """See ``Output``."""
         if self._marked is None:
             with reading(self.folder):
-                self._marked = self.folder.head(_MARK) is not None
+                found = self.folder.head(_MARK)
+            self._marked = found is not None and not found.size_bytes
         return self._marked
 
-    def mark(self, *, published: bool) -> None:
-        """See ``Output``; another run may have set the mark since this one removed it, so it is removed each time."""
-        if published and self._marked:
-            return
+    def mark_outdated(self) -> None:
+        """See ``Output``; the mark is removed each time, as another run may have published since."""
         with writing(self.folder, _MARK):
-            if published:
-                self.folder.write(_MARK, b"", replaces=ANY)
-            else:
-                self.folder.remove(_MARK)
-        self._marked = published
+            self.folder.remove(_MARK)
+        self._marked = False
+
+    @contextmanager
+    def publishing(self, run: str) -> Iterator[PublishedPlace | None]:
+        """See ``Output``: the mark names the run that publishes; who finishes a scene meanwhile removes it."""
+        claim = self._claimed(run)
+        if claim is None:
+            yield None
+            return
+        with reading(self.folder):
+            place = self._copy.fetch(self.entries.entries())
+        yield place
+        self._copy.bring()
+        with writing(self.folder, _MARK):
+            try:
+                self.folder.write(_MARK, b"", replaces=claim)
+            except ObjectChangedError:  # another run has finished a scene meanwhile, and publishes when it ends
+                return
+        self._marked = True
+
+    def text_of(self, name: str) -> str:
+        """See ``Output``."""
+        with reading(self.folder):
+            found = self.folder.read(name)
+        return "" if found is None else found[0].decode(errors="replace")
+
+    def address_of(self, path: Path) -> str:
+        """See ``Output``."""
+        return f"{self.folder.address}/{path.relative_to(self._copy.root).as_posix()}"
+
+    def _claimed(self, run: str) -> str | None:
+        """Write into the mark that a run publishes; None if another one does, from which nothing is missing."""
+        for _ in range(_TRIES):
+            with reading(self.folder):
+                found = self.folder.read(_MARK)
+            publisher = "" if found is None else found[0].decode(errors="replace")
+            if publisher != run and self.is_alive(publisher):
+                return None
+            with writing(self.folder, _MARK), suppress(ObjectChangedError):
+                return self.folder.write(_MARK, run.encode(), replaces=None if found is None else found[1])
+        return None

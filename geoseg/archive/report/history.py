@@ -16,7 +16,7 @@ from geoseg.io.files.output_lock import locked
 from geoseg.io.files.writing import write_bytes
 
 _MOST_LINES = 1000
-_NAME = "history.jsonl"
+HISTORY = ".geoseg/history.jsonl"
 _WAIT_S, _PAUSE_S = 30.0, 0.05
 
 
@@ -40,7 +40,7 @@ class Moment:
 def read_history(out: Path) -> list[Moment]:
     """Read the totals of the last thousand runs; lines that are damaged are left out."""
     try:
-        text = (out / ".geoseg" / _NAME).read_text(encoding="utf-8", errors="replace")
+        text = (out / HISTORY).read_text(encoding="utf-8", errors="replace")
         lines = text.splitlines()[-_MOST_LINES:]
     except OSError:
         return []
@@ -58,7 +58,7 @@ def add_to_history(out: Path, facts: Facts) -> list[Moment]:
         OutputError: another publication holds the history for half a minute.
         WriteError: the disk is full or fails, or the lines that stand there cannot be read.
     """
-    path = out / ".geoseg" / _NAME
+    path = out / HISTORY
     if not path.parent.is_dir():  # a folder that no archive's run has written
         return read_history(out)
     with _alone(path.with_suffix(".lock")):

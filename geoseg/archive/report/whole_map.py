@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -91,14 +91,16 @@ class WholeMap:
     Args:
         out: the archive's folder; ``out/_catalogue`` exists.
         legend: its classes.
+        there: tells whether a layer exists; rasters of north-up grids are not opened.
 
     Attributes:
         written: files that were written.
         unreadable: scenes with polygons, or with a raster that must be turned, that cannot be read.
     """
 
-    def __init__(self, out: Path, legend: Legend) -> None:
+    def __init__(self, out: Path, legend: Legend, there: Callable[[Path], bool] = Path.is_file) -> None:
         self._out = out
+        self._there = there
         self._legend = legend
         self._classes_layer, *self._others = whole_class_map_schema(legend).rasters
         self._parts: dict[str, list[_Part]] = {}
@@ -118,7 +120,7 @@ class WholeMap:
         """
         properties = item["properties"]
         wkt = self._crs(properties.get("proj:code") or properties.get("proj:wkt2"))
-        if item.get("geometry") is None or wkt is None or not bundle.classes.is_file():
+        if item.get("geometry") is None or wkt is None or not self._there(bundle.classes):
             return
         shape = tuple(properties["proj:shape"])
         transform = Affine(*properties["proj:transform"][:6]) if "proj:transform" in properties else None
@@ -141,7 +143,7 @@ class WholeMap:
         """Yield name and file of a scene's further rasters; those on a rotated grid get a VRT that is north up."""
         for layer in self._others:
             path = bundle.file_of(layer)
-            if layer.name not in assets or not path.is_file():
+            if layer.name not in assets or not self._there(path):
                 continue
             tile = self._upright(path, layer.name, bundle, nodata=layer.nodata) if turned else None
             if tile is not None or not turned:
