@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+from many_scenes import write_scenes
 from predict import TOWN, enlarge
 from simulate import Costs, Fleet, Outcome, simulate
 
@@ -182,9 +183,56 @@ def per_publication() -> dict[str, float]:
     return {"publish_scene_s": taken[0] / 5_000, "publish_20000_peak_mb": peak / 1e6}
 
 
+def per_neighbours(model_name: str, side: int) -> dict[str, float]:
+    """Processor seconds of neighbours: of the client for each scene, and of a worker for one with eight neighbours.
+
+    The client reads each header once, asks the index for the neighbours of a scene twice, and keeps the grids; a worker
+    opens the neighbours, and reads the halo once for the digest and once for the blocks.
+    """
+    import tracemalloc
+
+    from geoseg.archive.neighbours import Neighbourhood
+    from geoseg.archive.sources.scene_ref import SceneRef
+    from geoseg.core.window import Window
+    from geoseg.io.raster.open_options import OpenOptions
+    from geoseg.io.raster.scene import Scene
+    from geoseg.io.raster.surroundings import surroundings
+    from geoseg.models.ensemble import card_of
+
+    halo = card_of(model_name).halo_px
+    found: dict[str, float] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder)
+        write_scenes(home / "many", _LOOKED_AT, 64)
+        paths = sorted((home / "many").glob("*.tif"))
+        refs = [SceneRef(name=path.stem, uri=str(path)) for path in paths]
+        states = [(ref, ({ref.uri: (path.stat().st_size, 0)}, "")) for ref, path in zip(refs, paths, strict=True)]
+        index = Neighbourhood(home / "out", OpenOptions(), halo + 1)
+        tracemalloc.start()
+        began = time.process_time()
+        index.load(states, open_new=True)
+        found["index_scene_cpu_s"] = (time.process_time() - began) / len(refs)
+        found["index_scene_bytes"] = tracemalloc.get_traced_memory()[0] / len(refs)
+        tracemalloc.stop()
+        began = time.process_time()
+        around = [index.of(ref.name) for ref in refs]
+        found["neighbours_cpu_s"] = (time.process_time() - began) / len(refs)
+        assert max(map(len, around)) >= 8  # noqa: S101
+        write_scenes(home / "nine", 9, side)
+        nine = sorted((home / "nine").glob("*.tif"))
+        others = tuple(str(path) for path in nine if path != nine[4])
+        with Scene(str(nine[4]), OpenOptions(neighbours=others)) as scene:
+            began = time.process_time()
+            ring = surroundings(scene, Window.whole(tuple(scene.geobox.shape)).expanded(halo), (1, 2, 3))
+            found["halo_open_s"] = time.process_time() - began
+        assert len(ring.used) == 8  # noqa: S101
+    return found
+
+
 def measure(model_name: str, side: int) -> dict[str, float]:
     """Measure all costs."""
-    return per_task() | per_record() | per_publication() | per_scene(model_name, side)
+    neighbours = per_neighbours(model_name, side)
+    return per_task() | per_record() | per_publication() | neighbours | per_scene(model_name, side)
 
 
 def row(fleet: Fleet, costs: Costs, blocks: int, scenes: int, simulated: int) -> tuple[Outcome, str]:
@@ -198,12 +246,13 @@ def row(fleet: Fleet, costs: Costs, blocks: int, scenes: int, simulated: int) ->
 
 
 def tables(found: dict[str, float], scenes: int) -> None:
-    """Print the tables of docs/scale.md."""
+    """Print the tables of docs/scale.md; all scenes have eight neighbours."""
+    neighbours_s = found["index_scene_cpu_s"] + 2 * found["neighbours_cpu_s"]
     slow = Costs(
-        client_scene_s=2 * found["record_write_cpu_s"] + found["record_read_s"],
+        client_scene_s=2 * found["record_write_cpu_s"] + found["record_read_s"] + neighbours_s,
         client_task_s=found["client_task_s"],
         scheduler_task_s=found["scheduler_task_s"],
-        open_s=found["open_s"],
+        open_s=found["open_s"] + 2 * found["halo_open_s"],
         block_s=found["block_s"],
         layers_s=found["layers_s"],
         block_requests=found["store_requests_per_block"],

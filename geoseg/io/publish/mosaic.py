@@ -26,6 +26,7 @@ from geoseg.io.files.gdal_name import gdal_name
 from geoseg.io.files.writing import read_errors_handled, whole_file
 from geoseg.io.publish.styles import xml_text
 from geoseg.io.qgis.document import Bounds
+from geoseg.io.raster.georeference import BY_CONTROL_POINTS
 
 _LARGEST_SIDE_PX = 2**31 - 2
 _BLOCK_PX = 512
@@ -168,8 +169,8 @@ def _north_up(raster: Path, nodata: float | None) -> Iterator[WarpedVRT]:
                 crs = source.crs or source.gcps[1]
                 empty = {"add_alpha": not _has_alpha(source)} if nodata is None else {"nodata": nodata}
                 how: dict[str, Any] = {"crs": crs, "src_crs": crs, "resampling": Resampling.nearest}
-                if source.gcps[0]:  # as the polygons; GDAL 3.11 would take a homography, which older ones cannot read
-                    how["SRC_METHOD"] = "GCP_POLYNOMIAL"
+                if source.gcps[0]:
+                    how |= BY_CONTROL_POINTS
                 warped = closing.enter_context(WarpedVRT(source, **how, **empty))
         except (RasterioError, CPLE_BaseError) as error:
             raise SceneError(str(raster), f"it cannot be read ({error}).", "Predict the scene again.") from error

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pyproj
 from affine import Affine
@@ -30,6 +30,12 @@ _WORLD_FILES = {
     "JPEG": (".jgw", ".jpgw", ".jpegw", ".wld"),
     "JP2OpenJPEG": (".j2w", ".jp2w", ".wld"),
 }
+BY_CONTROL_POINTS: Final = {"SRC_METHOD": "GCP_POLYNOMIAL"}
+"""Option of a warp from ground control points, so that rasters lie where polygons do.
+
+GDAL 3.11 and later take a homography of four or five points by default, which older ones cannot read from a VRT.
+"""
+
 _PRJ_BYTES = 65536
 _POLE_DEGREES = 1e-8
 _NOWHERE, _NOWHERE_CRS = (500_000.0, 0.0), "EPSG:32631"

@@ -15,7 +15,6 @@ import rasterio
 from affine import Affine
 from rasterio.crs import CRS
 from rasterio.errors import CRSError, RasterioError
-from rasterio.transform import from_gcps
 from rasterio.vrt import WarpedVRT
 from rasterio.warp import transform as transform_points
 from rio_tiler.reader import part
@@ -24,6 +23,7 @@ from geoseg.core.types.arrays import AnyArray
 from geoseg.errors import SceneError
 from geoseg.io.files.drivers import driver_of, gdal_settings
 from geoseg.io.files.gdal_name import gdal_name
+from geoseg.io.raster.georeference import BY_CONTROL_POINTS
 from geoseg.io.raster.open_options import OpenOptions
 from geoseg.io.raster.scene import Scene
 from geoseg.io.raster.source import reason
@@ -56,7 +56,7 @@ class _Band:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Extent:
-    """What is read: west, south, east and north in a CRS, and rows and columns."""
+    """Part of a raster to read: west, south, east and north in a CRS, and rows and columns of the result."""
 
     bounds: Bounds
     crs: CRS
@@ -305,8 +305,8 @@ def _upright(name: str, dataset: Any, closing: ExitStack, scene: Scene | None = 
     gcps, gcps_crs = dataset.gcps
     crs, transform = dataset.crs, dataset.transform
     if gcps and gcps_crs:
-        crs, transform = gcps_crs, from_gcps(gcps)
-    elif scene is not None and (crs is None or transform.is_identity):
+        return _virtual(name, dataset, closing, src_crs=gcps_crs, crs=gcps_crs, **BY_CONTROL_POINTS)
+    if scene is not None and (crs is None or transform.is_identity):
         if scene.geobox.crs is None:
             raise SceneError(name, "it has no CRS.", "Pass --assume-crs EPSG:code.")
         crs, transform = CRS.from_user_input(scene.geobox.crs.to_wkt()), scene.geobox.affine

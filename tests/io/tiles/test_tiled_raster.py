@@ -15,10 +15,12 @@ import rasterio
 from affine import Affine
 from hypothesis import given
 from hypothesis import strategies as st
+from odc.geo.geobox import GeoBox
 from pyproj import Transformer
 from rasterio.control import GroundControlPoint
 
 from geoseg.errors import SceneError, UsageError
+from geoseg.io.publish.grid import LayerGrid
 from geoseg.io.raster.open_options import OpenOptions
 from geoseg.io.tiles.address import Bounds, TileAddress
 from geoseg.io.tiles.placed import overlaps
@@ -105,6 +107,42 @@ def test_a_pixel_of_a_tile_is_that_of_the_raster_on_the_same_ground(
     assert (pixels.values[0][surely] == expected[surely]).all()
     outside = (row < -3) | (row > 163) | (col < -3) | (col > 203)
     assert not pixels.valid[outside].any()
+
+
+@pytest.mark.parametrize("opener", [open_layer, opened_as_scene])
+@pytest.mark.parametrize("step", [40, 160], ids=["a polynomial of second order", "four points, which fit a homography"])
+def test_bent_control_points_place_pixels_where_polygons_are(
+    tmp_path: Path, opener: Callable[[Path], TiledRaster], step: int
+):
+    crs = rasterio.crs.CRS.from_epsg(32632)
+    points = []
+    for row, col in ((r, c) for r in range(0, 161, step) for c in range(0, 201, step * 5 // 4)):
+        x, y = UTM * (col + (row / 20) ** 2 / 4, row - (col / 25) ** 2 / 4)
+        points.append(GroundControlPoint(row=row, col=col, x=x, y=y))
+    path = tmp_path / "bent.tif"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with rasterio.open(path, "w", driver="GTiff", dtype="uint8", count=1, height=160, width=200, nodata=255) as out:
+            out.write(chequered(), 1)
+            out.gcps = points, crs
+    raster = opener(path)
+    grid = LayerGrid(geobox=GeoBox((160, 200), Affine.identity(), None), gcps=tuple(points), gcps_crs=crs)
+    rows, cols = (index.ravel() + 0.5 for index in np.indices((160, 200)))
+    x, y = Transformer.from_crs(32632, 3857, always_xy=True).transform(*grid.to_world(cols, rows))
+    side = TileAddress(raster.native_zoom, 0, 0).bounds[2] - TileAddress(raster.native_zoom, 0, 0).bounds[0]
+    columns, downs = (x + 20037508.342789244) / side, (20037508.342789244 - y) / side
+    seen = 0
+    for column, down in sorted(set(zip(columns.astype(int), downs.astype(int), strict=True))):
+        pixels = raster.tile(TileAddress(raster.native_zoom, int(column), int(down)), 512, resampling="nearest")
+        assert pixels is not None
+        here = (columns.astype(int) == column) & (downs.astype(int) == down)
+        here &= (np.abs((rows / CELL) % 1 - 0.5) < 0.4) & (np.abs((cols / CELL) % 1 - 0.5) < 0.4)
+        at = ((downs[here] - down) * 512).astype(int), ((columns[here] - column) * 512).astype(int)
+        expected = 1 + (rows[here] // CELL) * 10 + cols[here] // CELL
+        assert (pixels.values[0][at] == expected).all()
+        seen += int(here.sum())
+    assert seen > 10_000
+    raster.close()
 
 
 def test_a_tile_elsewhere_is_none(tmp_path: Path):
