@@ -53,7 +53,7 @@ CLICK_MODELS: MappingProxyType[str, tuple[str, str]] = MappingProxyType(
     {
         "clicks": (
             "clicks.safetensors",
-            "f2ca1cccfad39f51d20b22ad8ffba48d3f2a33cc558deb5cc4310abdf393ecb5",
+            "d8015046d8b2411a188d2bbd6d57fc029fbb05efd89d28df942b977a80528b65",
         ),
     }
 )
