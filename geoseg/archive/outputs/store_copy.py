@@ -6,10 +6,11 @@ import hashlib
 import json
 import re
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from pathlib import Path
+from itertools import islice
+from pathlib import Path, PurePosixPath
 from typing import Final
 
 from affine import Affine
@@ -29,7 +30,7 @@ from geoseg.io.publish.bundle import Bundle
 from geoseg.io.publish.finished_output import RUN_RECORD
 from geoseg.io.publish.mosaic import north_up
 
-_AT_ONCE: Final = 8
+_AT_ONCE, _BATCH = 8, 256
 _KEPT_JOINED: Final = ".geoseg/joined"
 _STATE: Final = Path(".geoseg", "on_store.json")
 _OF_JOINED: Final = re.compile(r"(_joined|\.geoseg/joined)/.*\.(parquet|pmtiles|json)")
@@ -85,20 +86,28 @@ class StoreCopy:
         """
         make_durable_folder((self.root / _STATE).parent)
         self._there = set()
-        seen = set[str]()
+        seen, layers = set[str](), set[str]()
+        plain = (entry for entry in entries if _is_plain(entry))
         with reading(self._store), ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="copy") as pool:
-            for entry in pool.map(self._scene, entries):
-                seen.add(entry.record.name)
-                if entry.record.state == "done":
-                    self._there |= {f"{entry.record.layers}/{name}" for name in entry.objects}
+            while batch := list(islice(plain, _BATCH)):
+                for entry in pool.map(self._scene, batch):
+                    record = entry.record
+                    seen.add(record.name)
+                    if record.state == "done":
+                        layers.add(record.layers)
+                        self._there |= {f"{record.layers}/{name}" for name in entry.objects if name.endswith(".tif")}
             self._published(pool)
-        for record in list(self._manifest.records()):
-            if record.name not in seen:
-                (self.root / place_of(record.name)).unlink(missing_ok=True)
+        gone = [(one.name, one.layers) for one in self._manifest.records() if one.name not in seen]
+        for name, folder in gone:
+            (self.root / place_of(name)).unlink(missing_ok=True)
+            self._forget(folder, layers)
         return PublishedPlace(folder=self.root, records=self._manifest.records, there=self._exists)
 
-    def bring(self) -> None:
+    def bring(self, *, taken_over: Callable[[], bool]) -> None:
         """Bring the published files to the store where they changed, the catalogue last; remove earlier ones.
+
+        Args:
+            taken_over: tells whether another run publishes instead of this one; then the catalogue is left to it.
 
         Raises:
             WriteError: the store refuses or cannot be reached.
@@ -116,6 +125,8 @@ class StoreCopy:
             here = list(self._local())
             last = [path for path in (COLLECTION, CATALOGUE) if path in here]
             state |= dict(pool.map(upload, [path for path in here if path not in last]))
+            if taken_over():
+                return
             state |= dict(map(upload, last))
             for path in there.keys() - state.keys():
                 self._store.remove(path)
@@ -125,6 +136,8 @@ class StoreCopy:
         """Bring here what is needed of one scene."""
         record = entry.record
         known = self._manifest.entry(record.name)
+        if known is not None and known.record.layers != record.layers:
+            self._forget(known.record.layers, {record.layers})
         if record.state == "done":
             folder = self.root / record.layers
             had = {} if known is None else known.objects
@@ -138,6 +151,11 @@ class StoreCopy:
         if known != entry:
             self._manifest.write(entry)
         return entry
+
+    def _forget(self, layers: str, others: set[str]) -> None:
+        """Remove the folder of a scene's earlier layers, unless it holds those of other scenes."""
+        if layers and not any(other == layers or other.startswith(f"{layers}/") for other in others):
+            shutil.rmtree(self.root / layers, ignore_errors=True)
 
     def _object(self, entry: Entry, name: str, had: dict[str, str]) -> None:
         path, e_tag = self.root / entry.record.layers / name, entry.objects.get(name)
@@ -206,6 +224,19 @@ class StoreCopy:
 
     def _exists(self, path: Path) -> bool:
         return path.is_file() or path.relative_to(self.root).as_posix() in self._there
+
+
+def _is_plain(entry: Entry) -> bool:
+    """Return False for a record that names files outside the folder of its scene, which geoseg never writes."""
+    record, layers = entry.record, PurePosixPath(entry.record.layers)
+    if record.name in {"", ".", ".."} or "/" in record.name or layers.is_absolute() or ".." in layers.parts:
+        return False
+    hidden = any(part.startswith(".") for part in layers.parts[:1]) or layers.parts[:1] in {
+        (JOINED,),
+        (CATALOGUE_FOLDER,),
+    }
+    names = all(name == PurePosixPath(name).name and name != ".." for name in entry.objects)
+    return names and not hidden and (record.state != "done" or bool(layers.parts))
 
 
 def _needed(folder: Path) -> list[str]:

@@ -137,7 +137,7 @@ class StoreOutput:
         with reading(self.folder):
             place = self._copy.fetch(self.entries.entries())
         yield place
-        self._copy.bring()
+        self._copy.bring(taken_over=lambda: self._taken_over(run))
         with writing(self.folder, _MARK):
             try:
                 self.folder.write(_MARK, b"", replaces=claim)
@@ -154,6 +154,12 @@ class StoreOutput:
     def address_of(self, path: Path) -> str:
         """See ``Output``."""
         return f"{self.folder.address}/{path.relative_to(self._copy.root).as_posix()}"
+
+    def _taken_over(self, run: str) -> bool:
+        """Return True if the mark names another run, for which this one was dead."""
+        with reading(self.folder):
+            found = self.folder.read(_MARK)
+        return found is not None and found[0] != run.encode()
 
     def _claimed(self, run: str) -> str | None:
         """Write into the mark that a run publishes; None if another one does, from which nothing is missing."""

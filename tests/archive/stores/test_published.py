@@ -6,6 +6,7 @@ import io
 import json
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ from object_server import BUCKET
 
 from geoseg.archive.archive import Archive
 from geoseg.archive.config import ArchiveConfig
+from geoseg.archive.outputs.store_copy import StoreCopy
+from geoseg.archive.outputs.store_manifest import StoreManifest
 from geoseg.archive.outputs.store_output import StoreOutput
 from geoseg.archive.run import run_archive
 from geoseg.cli.main import app
@@ -203,3 +206,55 @@ def test_a_report_on_request(
     path.write_text(yaml.safe_dump(on_store("three").model_dump(mode="json")))
     assert call("archive", "report", str(path), "--json") == 0
     assert json.loads(capsys.readouterr().out)["scenes"] == {"done": 1, "waiting": 2}, "a scene without its item"
+
+
+def test_a_run_that_counted_as_dead_leaves_the_catalogue_to_the_other(on_store: Any, object_server: Any) -> None:
+    config = on_store()
+    run_archive(config)
+    slow, other = (StoreOutput(STORE, on_store(machine).out) for machine in ("one", "two"))
+    slow.mark_outdated()
+    with slow.publishing("slow") as first:
+        assert first is not None
+        (first.folder / "catalog.json").write_text('{"by": "slow"}')
+        with other.publishing("other") as second:  # it sees no sign of life of the slow one
+            assert second is not None
+            (second.folder / "catalog.json").write_text('{"by": "other"}')
+    assert json.loads(object_server.get("maps/catalog.json")) == {"by": "other"}
+    assert StoreOutput(STORE, config.out).published
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"name": "../../outside"},
+        {"layers": "../outside"},
+        {"layers": "/outside"},
+        {"layers": ".geoseg"},
+        {"layers": ""},
+    ],
+)
+def test_a_record_that_names_files_elsewhere_is_left_out(
+    on_store: Any, object_server: Any, tmp_path: Path, change: dict[str, str]
+) -> None:
+    run_archive(on_store())
+    store = ObjectFolder(STORE)
+    entry = next(iter(StoreManifest(store).entries()))
+    changed = replace(entry, record=entry.record.model_copy(update=change))
+    copy = StoreCopy(store, tmp_path / "deep" / "copy", joined=False)
+    named = replace(entry, objects={"../../outside.tif": "1"})
+    place = copy.fetch([changed, named])
+    assert list(place.records()) == []
+    outside = [path for path in tmp_path.rglob("*") if "outside" in path.name]
+    assert outside == []
+
+
+def test_a_scene_that_is_no_longer_recorded_leaves_the_copy(on_store: Any, object_server: Any, tmp_path: Path) -> None:
+    run_archive(on_store())
+    store = ObjectFolder(STORE)
+    entries = list(StoreManifest(store).entries())
+    copy = StoreCopy(store, tmp_path / "copy", joined=False)
+    copy.fetch(entries)
+    assert sorted(path.name for path in (tmp_path / "copy").glob("area*")) == ["area0", "area1"]
+    place = copy.fetch([entry for entry in entries if entry.record.name == "area1"])
+    assert [record.name for record in place.records()] == ["area1"]
+    assert [path.name for path in (tmp_path / "copy").glob("area*")] == ["area1"]
