@@ -226,6 +226,20 @@ def object_server(stores: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]
     stores.remove("")
 
 
+@pytest.fixture
+def on_store(make_archive: Any, object_server: Any, tmp_path: Path) -> Callable[..., Any]:
+    """``on_store("machine", scenes=2)``: an archive on the server as another machine sees it, with its own folder."""
+    from object_server import BUCKET
+
+    del object_server
+
+    def make(machine: str = "one", scenes: int = 2, **changes: Any) -> Any:
+        scenes = 0 if (tmp_path / "scenes").is_dir() else scenes  # written once: their times of change count
+        return make_archive(scenes, out=tmp_path / machine, store=f"s3://{BUCKET}/maps", **changes)
+
+    return make
+
+
 @pytest.fixture(scope="session")
 def run_output(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Output of a run on a scene of 200 x 260 px, for all tests of the session; nothing may change it."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import zipfile
-from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -20,7 +19,6 @@ from conftest import blobs
 from object_server import BUCKET
 
 from geoseg.archive.archive import Archive
-from geoseg.archive.config import ArchiveConfig
 from geoseg.archive.outputs.store_copy import StoreCopy
 from geoseg.archive.outputs.store_manifest import StoreManifest
 from geoseg.archive.outputs.store_output import StoreOutput
@@ -34,18 +32,6 @@ STORE = f"s3://{BUCKET}/maps"
 
 def call(*arguments: str) -> int:
     return run_command(partial(app, args=list(arguments), standalone_mode=False), debug=False)
-
-
-@pytest.fixture
-def on_store(make_archive: Any, object_server: Any, tmp_path: Path) -> Callable[..., ArchiveConfig]:
-    """``on_store("machine", scenes=2)``: the same archive as another machine sees it, with a folder of its own."""
-    del object_server
-
-    def make(machine: str = "one", scenes: int = 2, **changes: Any) -> ArchiveConfig:
-        scenes = 0 if (tmp_path / "scenes").is_dir() else scenes
-        return make_archive(scenes, out=tmp_path / machine, store=STORE, **changes)  # type: ignore[no-any-return]
-
-    return make
 
 
 def published(server: Any) -> dict[str, bytes]:

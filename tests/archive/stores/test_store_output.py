@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -38,18 +37,6 @@ STORE = f"s3://{BUCKET}/maps"
 
 def call(*arguments: str) -> int:
     return run_command(partial(app, args=list(arguments), standalone_mode=False), debug=False)
-
-
-@pytest.fixture
-def on_store(make_archive: Any, object_server: Any, tmp_path: Path) -> Callable[..., ArchiveConfig]:
-    """``on_store("machine", scenes=2)``: the same archive as another machine sees it, with a folder of its own."""
-    del object_server
-
-    def make(machine: str = "one", scenes: int = 2, **changes: Any) -> ArchiveConfig:
-        scenes = 0 if (tmp_path / "scenes").is_dir() else scenes  # written once: their times of change count
-        return make_archive(scenes, out=tmp_path / machine, store=STORE, **changes)  # type: ignore[no-any-return]
-
-    return make
 
 
 def layers_there(server: Any) -> dict[str, bytes]:
