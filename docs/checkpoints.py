@@ -59,6 +59,7 @@ HEAD = """| source | networks | compared | sizes | largest difference, of the la
 |---|---|---|---|---|
 """
 BY_TESTS = {
+    "matterport/Mask_RCNN": "its layers and answers in Keras, see [Keras](#keras)",
     "saic-vul/fbrs_interactive_segmentation": "its logits to clicks, in the tests: at most 2e-6",
     "torchvision": "its own networks, in the tests",
     "segmentation-models-pytorch": "its own networks, in the tests",

@@ -100,7 +100,7 @@ def _own_network(checkpoint: Checkpoint) -> str:
 
 
 def _slug(text: str) -> str:
-    stem = re.sub(r"\.(pth|pt|pkl|ckpt|bin|safetensors|tar)$", "", text.lower())
+    stem = re.sub(r"\.(pth|pt|pkl|ckpt|bin|safetensors|tar|h5|hdf5)$", "", text.lower())
     return re.sub(r"[^a-z0-9._-]+", "-", stem).strip("-._") or "imported"
 
 

@@ -23,12 +23,14 @@ from geoseg.nn.zoo.registry import network_entry
 _IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 _CAFFE = (tuple(m / 255 for m in (122.67891434, 116.66876762, 104.00698793)), (1 / 255,) * 3)
 _CENTRED = (_CAFFE[0], (1.0,) * 3)
+_MATTERPORT = (tuple(m / 255 for m in (123.7, 116.8, 103.9)), _CAFFE[1])
 _USUAL_BANDS = {1: ("pan",), 3: ("red", "green", "blue"), 4: ("red", "green", "blue", "nir")}
 _SCALINGS = {
     "imagenet": "ImageNet's mean and deviation, red, green, blue",
     "caffe": "ImageNet's mean",
     "unit": "divided by 255",
     "centred": "ImageNet's mean, then divided by 255",
+    "matterport": "less 123.7, 116.8, 103.9, red, green, blue",
 }
 _UNKNOWN = "unknown; ask the source of the weights"
 _NUMBERED_BAND: Final = re.compile(r"B\d{1,2}A?$")
@@ -181,7 +183,8 @@ def _scaling(fitted: Fitted, count: int) -> tuple[Sequence[float], Sequence[floa
         return (mean[::-1], std[::-1]) if given.bgr else (mean, std)
     if fitted.layout.scaling == "unit" or count != len(_IMAGENET[0]):
         return (0.0,) * count, (1.0,) * count
-    return {"caffe": _CAFFE, "centred": _CENTRED}.get(fitted.layout.scaling, _IMAGENET)
+    known = {"caffe": _CAFFE, "centred": _CENTRED, "matterport": _MATTERPORT}
+    return known.get(fitted.layout.scaling, _IMAGENET)
 
 
 def _tile(fitted: Fitted, request: ImportRequest, named: NamedWeights | None) -> tuple[int, int]:

@@ -99,6 +99,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Path:
     shutil.copy(ROOT / "sample_tiles" / "town.tif", folder / "scenes" / "a.tif")
     shutil.copy(ROOT / "sample_tiles" / "town_labels.tif", folder / "labels.tif")
     shutil.copy(tiny_model, folder / "model.safetensors")
+    (folder / "net.h5").write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(512))
     for name in ("parquet", "pmtiles"):
         text = f"source: {{kind: folder, path: scenes}}\nmodel: model.safetensors\nout: {name}\none_layer: {name}\n"
         (folder / f"{name}.yaml").write_text(text)
@@ -132,6 +133,7 @@ def test_what_needs_an_extra_names_it(python: Path, folder: Path) -> None:
         ("pmtiles", ["vectorise", "labels.tif", "--out", "a.pmtiles"]),
         ("openvino", [*predict, "--out", "b", "--runtime", "openvino"]),
         ("regularise", [*predict, "--out", "c", "--regularise", "roof"]),
+        ("keras", ["models", "import", "net.h5", "--as", "maskrcnn_r50_fpn"]),
         ("onnx", ["models", "export", "model.safetensors", "m.onnx", "--to", "onnx"]),
         ("view", ["view", "scenes/a.tif"]),
         ("flows", ["flow", "segment-archive", "parquet.yaml"]),

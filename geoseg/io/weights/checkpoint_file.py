@@ -26,6 +26,7 @@ from geoseg.core.types.json_value import JsonObject, UntypedDict, UntypedMapping
 from geoseg.errors import ModelError
 from geoseg.io.files.input_file import open_input, read_input
 from geoseg.io.weights import restricted_pickle
+from geoseg.io.weights.keras_file import HDF5_MAGIC, read_keras_weights
 from geoseg.io.weights.model_file import CARD_KEY
 from geoseg.io.weights.restricted_pickle import RefusedGlobalError, StandIn
 
@@ -67,7 +68,7 @@ class Checkpoint:
 
 
 def read_checkpoint(path: Path, sha256: str | None = None) -> Checkpoint:
-    """Read a checkpoint: safetensors, a file of ``torch.save``, a pickle of arrays, a folder of ``save_pretrained``.
+    """Read a checkpoint: safetensors, ``torch.save``, a pickle of arrays, HDF5 of Keras, ``save_pretrained``'s folder.
 
     Args:
         path: path of the file or folder.
@@ -75,6 +76,7 @@ def read_checkpoint(path: Path, sha256: str | None = None) -> Checkpoint:
 
     Raises:
         ModelError: the file is missing, empty, damaged, of another digest, or holds code.
+        UsageError: it is a file of Keras, and h5py is not installed.
     """
     metadata: UntypedDict = {}
     if path.is_dir():
@@ -90,6 +92,8 @@ def read_checkpoint(path: Path, sha256: str | None = None) -> Checkpoint:
         start = stream.read(512)
     if start[8:9] == b"{":
         return Checkpoint(path=path, sha256=found, content=_safetensors(path), metadata=metadata)
+    if start.startswith(HDF5_MAGIC):
+        return Checkpoint(path=path, sha256=found, content=read_keras_weights(path), metadata=metadata)
     _refuse_strangers(path, start)
     content = _unpickled(path)
     metadata |= {key: content[key] for key in ("hyper_parameters", "meta") if key in content}

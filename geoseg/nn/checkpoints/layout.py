@@ -17,9 +17,9 @@ Prepare = Callable[[Mapping[str, Tensor]], dict[str, Tensor]]
 Kinds = Callable[[Mapping[str, Tensor]], tuple[int, dict[str, object]]]
 """Derives the number of classes, and options, where more than one tensor shows them; names are the source's."""
 
-Scaling = Literal["imagenet", "caffe", "unit", "centred"]
+Scaling = Literal["imagenet", "caffe", "unit", "centred", "matterport"]
 """Normalisation of pixels of 0 to 255 in the source: mean and deviation of ImageNet; its mean only; division by 255;
-its mean, then division by 255."""
+its mean, then division by 255; its mean, rounded to tenths."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -179,7 +179,7 @@ def test_the_stride_of_caffe_lies_in_the_first_convolution() -> None:
         ({"anchor_px": (24, 48)}, "needs 5 entries, not 2"),
         ({"backbone": "resnet9"}, "backbones resnet18"),
         ({"resize": (800,)}, "least and the greatest side"),
-        ({"form": "cascade"}, "forms plain, v2, scoring, panet"),
+        ({"form": "cascade"}, "forms plain, v2, scoring, panet, matterport"),
     ],
 )
 def test_options_that_do_not_go_together_are_refused(options: dict[str, object], said: str) -> None:
