@@ -71,6 +71,18 @@ class Score(_Value):
     value: float
 
 
+class ScoreCalibration(_Value):
+    """How scores of objects become probabilities of being right: a line in their logits (Platt 1999).
+
+    Attributes:
+        slope: factor of the logit.
+        intercept: added to it.
+    """
+
+    slope: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    intercept: Annotated[float, Field(allow_inf_nan=False)]
+
+
 class CountingDefaults(_Value):
     """How objects of the network's classes are best counted, measured by whoever trained it.
 
@@ -116,7 +128,7 @@ class Quantisation(_Value):
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
-_LATER_FIELDS = frozenset({"task", "warnings", "min_score", "objects", "int8"})
+_LATER_FIELDS = frozenset({"task", "warnings", "min_score", "score_calibration", "objects", "int8"})
 
 
 class ModelCard(_Value):
@@ -136,6 +148,9 @@ class ModelCard(_Value):
         min_area_m2: polygons smaller than this are merged into a neighbour unless a run sets another limit; 0, the
             default: every region is a polygon.
         min_score: of task ``instance``, least score of an object unless a run sets another.
+        score_calibration: of task ``instance``, turns the network's scores into the probability that an object of the
+            labels agrees by at least half of the union; ``min_score`` is compared with the result. None: scores are
+            the network's.
         objects: of task ``semantic``, how objects are counted unless a run says otherwise; None: no advice.
         int8: the network's form in 8-bit integers, which is in the same file; None: there is none.
     """
@@ -155,6 +170,7 @@ class ModelCard(_Value):
     temperature: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
     min_area_m2: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
     min_score: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = 0.5
+    score_calibration: ScoreCalibration | None = None
     objects: CountingDefaults | None = None
     int8: Quantisation | None = None
     licence: str

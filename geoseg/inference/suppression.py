@@ -41,9 +41,11 @@ class Detection:
 
 def shared_pixels(one: Detection, other: Detection) -> int:
     """Count the pixels that two masks share."""
-    common = one.window.intersection(other.window)
-    if not common.pixels:
+    a, b = one.window, other.window
+    apart = a.row_stop <= b.row_start or b.row_stop <= a.row_start
+    if apart or a.col_stop <= b.col_start or b.col_stop <= a.col_start:  # most pairs, told without an object more
         return 0
+    common = a.intersection(b)
     return int(np.count_nonzero(one.mask[common.within(one.window)] & other.mask[common.within(other.window)]))
 
 

@@ -8,15 +8,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from geoseg.core.card import ModelCard
+from geoseg.core.card import ModelCard, ScoreCalibration
 from geoseg.errors import ModelError
+from geoseg.models.calibration import CERTAIN
+from geoseg.nn.instance.contract import NUMBERS
 from geoseg.runtimes.runtime import BOXES, LABELS, MASKS, SCORES
 
 OBJECT_FROM = 0.5
 """Probability from which a pixel belongs to an object."""
 
 Detections = Mapping[str, Tensor]
-"""``boxes`` (n, 4), ``labels`` (n,), ``scores`` (n,), ``masks`` (n, y, x) or (n, 1, y, x): torchvision's convention."""
+"""``boxes`` (n, 4), ``labels`` (n,), ``scores`` (n,), ``masks`` (n, y, x) or (n, 1, y, x): torchvision's convention.
+Where objects share no pixel, ``numbers`` (y, x) int32 may stand for the masks: k + 1 where object k is, else 0."""
 
 
 class DetectionHead(nn.Module):
@@ -24,20 +27,30 @@ class DetectionHead(nn.Module):
 
     Args:
         network: returns ``Detections`` of each tile.
+        calibration: of its scores; None: they are left as they are.
     """
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, network: nn.Module, calibration: ScoreCalibration | None = None) -> None:
         super().__init__()
         self.network = network
+        self.calibration = calibration
 
     def forward(self, tiles: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Run tiles (tile, band, y, x).
 
         Returns:
-            ``boxes`` (tile, object, 4), ``labels`` and ``scores`` (tile, object), ``masks`` (tile, object, y, x) uint8.
+            ``boxes`` (tile, object, 4), ``labels`` and ``scores`` (tile, object), ``masks`` (tile, object, y, x) uint8,
+            or (tile, 1, y, x) int32 numbers of objects.
         """
         found: Sequence[Detections] = self.network(tiles)
+        if self.calibration is not None:
+            found = [{**one, SCORES: calibrated(one[SCORES], self.calibration)} for one in found]
         return filled_up(found, tiles)
+
+
+def calibrated(scores: Tensor, calibration: ScoreCalibration) -> Tensor:
+    """Turn scores into probabilities of being right."""
+    return torch.sigmoid(torch.logit(scores.float(), eps=CERTAIN) * calibration.slope + calibration.intercept)
 
 
 def filled_up(found: Sequence[Detections], tiles: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -45,18 +58,24 @@ def filled_up(found: Sequence[Detections], tiles: Tensor) -> tuple[Tensor, Tenso
     most = max((len(one[LABELS]) for one in found), default=0)
     parts: dict[str, list[Tensor]] = {name: [] for name in (BOXES, LABELS, SCORES, MASKS)}
     for one in found:
-        masks = one[MASKS].reshape(-1, *tiles.shape[-2:])
         arrays = {
             BOXES: one[BOXES].float(),
             LABELS: one[LABELS].to(torch.int32),
             SCORES: one[SCORES].float(),
-            MASKS: (masks >= OBJECT_FROM).to(torch.uint8),
+            MASKS: _masks_of(one, (tiles.shape[-2], tiles.shape[-1])),
         }
         for name, array in arrays.items():
-            missing = most - len(array)
+            missing = 0 if array.dtype == torch.int32 and name == MASKS else most - len(array)
             parts[name].append(functional.pad(array, [0, 0] * (array.ndim - 1) + [0, missing]))
     boxes, labels, scores, masks = (torch.stack(parts[name]) for name in (BOXES, LABELS, SCORES, MASKS))
     return boxes, labels, scores, masks
+
+
+def _masks_of(one: Detections, size: tuple[int, int]) -> Tensor:
+    """Return masks (object, y, x) uint8, or numbers (1, y, x) int32."""
+    if NUMBERS in one:
+        return one[NUMBERS].to(torch.int32).reshape(1, *size)
+    return (one[MASKS].reshape(-1, *size) >= OBJECT_FROM).to(torch.uint8)
 
 
 def check_detections(name: str, network: nn.Module, card: ModelCard, things: Sequence[int] | None = None) -> Detections:
@@ -82,14 +101,16 @@ def check_detections(name: str, network: nn.Module, card: ModelCard, things: Seq
             f"{name}: a network of task {card.task} answers a list of one mapping a tile, as torchvision's detectors "
             f"do; this one answers a {type(answer).__name__}."
         )
-    missing = [key for key in (BOXES, LABELS, SCORES, MASKS) if key not in answer[0]]
+    drawn = NUMBERS if NUMBERS in answer[0] else MASKS
+    missing = [key for key in (BOXES, LABELS, SCORES, drawn) if key not in answer[0]]
     if missing:
         raise ModelError(f"{name}: the network's detections have no {', '.join(missing)}.")
     found = answer[0]
     count = len(found[LABELS])
-    if found[MASKS].numel() != count * 64 * 64 or len(found[SCORES]) != count:
+    images = 1 if drawn == NUMBERS else count
+    if found[drawn].numel() != images * 64 * 64 or len(found[SCORES]) != count:
         raise ModelError(
-            f"{name}: the network answers masks {tuple(found[MASKS].shape)} of {count} objects to a tile of 64 x 64 "
+            f"{name}: the network answers {drawn} {tuple(found[drawn].shape)} of {count} objects to a tile of 64 x 64 "
             "pixels; each object needs a mask over the whole tile."
         )
     if not bool(torch.isfinite(found[SCORES]).all()):

@@ -121,6 +121,7 @@ def ensemble_card(members: Sequence[tuple[ModelCard, float]]) -> ModelCard:
                 }
             ),
             "temperature": 1.0,
+            "score_calibration": None,
             "objects": cards[0].objects if all(card.objects == cards[0].objects for card in cards) else None,
             "min_area_m2": min(card.min_area_m2 for card in cards),
             "licence": " AND ".join(sorted({card.licence for card in cards})),

@@ -41,10 +41,10 @@ def _check_logits(name: str, network: nn.Module, card: ModelCard) -> None:
     check_logits(name, network, card)
 
 
-def _detections(network: nn.Module, _card: ModelCard) -> nn.Module:
+def _detections(network: nn.Module, card: ModelCard) -> nn.Module:
     from geoseg.models.detection_head import DetectionHead  # noqa: PLC0415 - as above
 
-    return DetectionHead(network)
+    return DetectionHead(network, card.score_calibration)
 
 
 def _check_detections(name: str, network: nn.Module, card: ModelCard) -> None:

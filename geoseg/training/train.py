@@ -17,7 +17,7 @@ from geoseg.core.window import Window
 from geoseg.data.chips import ChipMaker
 from geoseg.data.labelled import LabelledScene, read_source
 from geoseg.errors import ModelError, OutputError, UsageError
-from geoseg.inference.objects.count import best_min_score, object_scores_of
+from geoseg.inference.objects.count import best_min_score, calibrate_scores, object_scores_of
 from geoseg.inference.panoptic.labelled import best_thing_score, panoptic_scores_of
 from geoseg.io.files.targets import is_there, keep_existing, keep_inputs, make_folder
 from geoseg.io.files.writing import reap_parts, scratch_file
@@ -42,7 +42,7 @@ __all__ = ["Report", "TrainingProgress", "train", "use_command"]
 _NEEDED = ("lightning", "matplotlib")
 _ENDS = (".checkpoint", "_log.csv")
 _RECIPE, _ORIGIN = "recipe_sha256", "started_from"
-_RESULTS = {"scores", "warnings", "temperature", "min_score", "weights_sha256"}
+_RESULTS = {"scores", "warnings", "temperature", "min_score", "score_calibration", "weights_sha256"}
 """Fields of a card that the training decides."""
 
 
@@ -258,7 +258,10 @@ def _scored(
     card: ModelCard,
     sides: tuple[list[LabelledScene], list[LabelledScene]],
 ) -> tuple[ModelCard, ValidationResult]:
-    """Score the stored weights, which are rounded; fit the temperature, or on the training side the least score."""
+    """Score the stored weights, which are rounded; fit the temperature or the scores.
+
+    The least score of an object is fitted on the training side.
+    """
     images, held_out = sides
     with scratch_file(target) as unscored:
         card = write_model(unscored, weights, card)
@@ -268,6 +271,7 @@ def _scored(
     network = network.eval().to(memory_format=torch.channels_last)
     if card.task == "instance":
         card = card.model_copy(update={"min_score": best_min_score(network, images, card)})
+        card = calibrate_scores(network, held_out, card)
     if card.task == "interactive":
         found = clicks.score(network, held_out, card)
         return card.model_copy(update={"scores": found.scores}), found
@@ -275,7 +279,7 @@ def _scored(
         card = card.model_copy(update={"min_score": best_thing_score(network, images, card)})
     found = validate(network, held_out, card)
     if card.task == "instance":
-        scores = (*found.scores, *object_scores_of(network, held_out, card))
+        scores = (*found.scores, *object_scores_of(network, held_out, card), *card.scores)
         return card.model_copy(update={"scores": scores}), found
     if card.task == "panoptic":
         scores = (*found.scores, *panoptic_scores_of(network, held_out, card))

@@ -79,6 +79,16 @@ def _list_bundled() -> None:
         print(name)
 
 
+def _calibration(card: ModelCard) -> list[str]:
+    """Tell how confidence and scores were calibrated."""
+    lines = []
+    if card.temperature != 1:
+        lines.append(f"  logits     divided by the temperature {card.temperature:g}")
+    if card.score_calibration is not None:
+        lines.append(f"  scores     calibrated; objects from {card.min_score:.2f} on are kept")
+    return lines
+
+
 @models.command()
 def show(
     model: Annotated[str, typer.Argument(help="Name of a bundled model or of a network, or a model file.")],
@@ -107,8 +117,8 @@ def show(
     print(f"  polygons   from {card.min_area_m2:g} m2 on" if card.min_area_m2 else "  polygons   of any size")
     if card.objects is not None:
         print(f"  objects    counted so: {card.objects.words}")
-    if card.temperature != 1:
-        print(f"  logits     divided by the temperature {card.temperature:g}")
+    for line in _calibration(card):
+        print(line)
     if card.int8 is not None:
         print(f"  int8       {card.int8.agreement:.2%} of the pixels as in float32, on {card.int8.on}")
     print(f"  licence    {card.licence}")

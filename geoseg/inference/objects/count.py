@@ -9,16 +9,19 @@ import numpy as np
 import numpy.typing as npt
 from torch import nn
 
-from geoseg.core.card import ModelCard, Score
+from geoseg.core.card import ModelCard, Score, ScoreCalibration
 from geoseg.core.window import Window
 from geoseg.data.labelled_scene import UNLABELLED, LabelledScene
 from geoseg.inference.objects.detect import detect
 from geoseg.inference.objects.scene import SceneInstances
+from geoseg.models.calibration import apply_scores, calibration_error, fit_scores
 
 LEAST_SCORE = 0.05
 """Detections below this score are of no use."""
 
 _IOU = 0.5
+_FEWEST = 20
+"""Right detections, and wrong ones, that scores are fitted on at least."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,3 +101,45 @@ def best_min_score(network: nn.Module, images: Sequence[LabelledScene], card: Mo
     """Return the least score that gives the best F1 on images."""
     found = (count_objects(detect(network, image, card, min_score=LEAST_SCORE), image) for image in images)
     return together(list(found)).best()
+
+
+def calibrate_scores(network: nn.Module, images: Sequence[LabelledScene], card: ModelCard) -> ModelCard:
+    """Fit what turns scores into the probability that a labelled object agrees; ``min_score`` is turned too.
+
+    Args:
+        network: a detector in evaluation mode.
+        images: of the validation split.
+        card: without a calibration; its ``min_score`` is one of the network's scores.
+
+    Returns:
+        The card with the calibration, and the expected calibration error before and after it as scores: each half of
+        the detections is measured at what fits the other half. As it is where there are too few detections.
+    """
+    counts = [count_objects(detect(network, image, card, min_score=LEAST_SCORE), image) for image in images]
+    if not counts:
+        return card
+    found = together(counts)
+    score, right = found.score, found.matched
+    if min(int(right.sum()), int((~right).sum())) < _FEWEST:
+        return card
+    slope, intercept = (round(value, 4) for value in fit_scores(score, right))
+    crossed = np.empty(len(score))
+    fold = np.arange(len(score)) % 2 == 0
+    for part in (fold, ~fold):
+        crossed[~part] = apply_scores(score[~part], *fit_scores(score[part], right[part]))
+    on = ", ".join(dict.fromkeys(image.scored_as for image in images))
+    errors = (
+        ("expected calibration error of the network's scores", score),
+        ("expected calibration error of scores", crossed),
+    )
+    least = float(apply_scores(np.array([card.min_score]), slope, intercept)[0])
+    return card.model_copy(
+        update={
+            "score_calibration": ScoreCalibration(slope=slope, intercept=intercept),
+            "min_score": round(least, 4),
+            "scores": tuple(
+                Score(on=on, metric=metric, value=round(calibration_error(values, right), 4))
+                for metric, values in errors
+            ),
+        }
+    )

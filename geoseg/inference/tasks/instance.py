@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
+from scipy import ndimage
 
 from geoseg.core.block_result import BlockResult
 from geoseg.core.class_choice import chosen_codes
@@ -27,6 +29,9 @@ from geoseg.runtimes.runtime import LABELS, MASKS, SCORES, Answer
 
 LABELS_PER_TILE = 1 << 24
 """Label of view ``k`` of tile ``t`` (row by row over the scene): ``t * LABELS_PER_TILE + k``."""
+
+Place = tuple[slice, slice]
+"""Rows and columns of a tile."""
 
 LINKS = 0.5
 """Views down to this share of the least score are kept, since they show that better views are one object."""
@@ -96,24 +101,31 @@ class InstanceAssembler:
 
         Args:
             tile: the tile.
-            answer: ``labels`` (n,) of classes, 0 for none; ``scores`` (n,); ``masks`` (n, y, x), object from 0.5.
+            answer: ``labels`` (n,) of classes, 0 for none; ``scores`` (n,); ``masks`` (n, y, x), object from 0.5, or
+                (1, y, x) int32 numbers of objects, counted from 1.
         """
         assert self._pass is not None  # noqa: S101 - begin comes first
         plan, tiling = self._pass.read, self._pass.tiling
         labels, scores, masks = answer[LABELS], answer[SCORES], answer[MASKS]
-        if masks.shape != (len(labels), *tiling.read_shape) or len(scores) != len(labels):
+        drawn = 1 if masks.dtype == np.int32 else len(labels)
+        if masks.shape != (drawn, *tiling.read_shape) or len(scores) != len(labels):
             raise ModelError(f"the network answers a tile with masks {masks.shape} of {len(labels)} objects.")
         if not np.isfinite(scores).all() or labels.max(initial=0) > len(self._codes):
             raise ModelError("the network answers scores that are not finite, or labels that its card does not name.")
         seen = seen_window(plan, tile)
         number = tile.row * tiling.shape[1] + tile.col
         _, found = self._tiles.setdefault(number, (seen, []))
-        for label, score, mask in zip(labels, scores, masks, strict=True):
+        objects: Iterable[_TileMask] = (
+            _numbered(masks[0], len(labels)) if masks.dtype == np.int32 else (_Dense(mask) for mask in masks)
+        )
+        for label, score, one in zip(labels, scores, objects, strict=True):
             if label >= 1 and score >= self._least:
-                one = _on_scene(plan, tile, seen, mask)
-                if one is not None:
+                placed = _on_scene(plan, tile, seen, one)
+                if placed is not None:
                     found.append(
-                        Detection(code=self._codes[int(label) - 1], score=float(score), window=one[0], mask=one[1])
+                        Detection(
+                            code=self._codes[int(label) - 1], score=float(score), window=placed[0], mask=placed[1]
+                        )
                     )
 
     def result(self) -> BlockResult:
@@ -169,18 +181,68 @@ def _is_open(one: Detection, seen: Window, scene: Window) -> bool:
     return any(there and bool(pixels.any()) for there, pixels in sides)
 
 
-def _on_scene(
-    plan: ReadPlan, tile: Tile, seen: Window, values: npt.NDArray[np.float32]
-) -> tuple[Window, npt.NDArray[np.bool_]] | None:
+class _TileMask(Protocol):
+    """Mask of an object on a tile."""
+
+    def box(self) -> Window | None:
+        """Return the smallest window of the tile that holds it; None if it has no pixel."""
+
+    def values(self, place: Place) -> npt.NDArray[np.float32]:
+        """Return the part of the mask at a place of the tile, object from 0.5."""
+
+
+class _Dense:
+    """Mask over a whole tile; object from 0.5."""
+
+    def __init__(self, values: npt.NDArray[np.float32]) -> None:
+        self._values = values
+
+    def box(self) -> Window | None:
+        """See ``_TileMask``."""
+        return _held(self._values >= 0.5)
+
+    def values(self, place: Place) -> npt.NDArray[np.float32]:
+        """See ``_TileMask``."""
+        return self._values[place].astype(np.float32)
+
+
+class _Numbered:
+    """Mask of one number in a tile of numbers."""
+
+    def __init__(self, numbers: npt.NDArray[np.int32], number: int, box: Window | None) -> None:
+        self._numbers, self._number, self._box = numbers, number, box
+
+    def box(self) -> Window | None:
+        """See ``_TileMask``."""
+        return self._box
+
+    def values(self, place: Place) -> npt.NDArray[np.float32]:
+        """See ``_TileMask``."""
+        return np.asarray(self._numbers[place] == self._number, np.float32)
+
+
+def _numbered(numbers: npt.NDArray[np.int32], count: int) -> Iterator[_Numbered]:
+    """List the masks of a tile of numbers."""
+    for number, place in enumerate(ndimage.find_objects(numbers, count) if count else (), start=1):
+        box = None if place is None else Window(place[0].start, place[0].stop, place[1].start, place[1].stop)
+        yield _Numbered(numbers, number, box)
+
+
+def _held(mask: npt.NDArray[np.bool_]) -> Window | None:
+    """Return the smallest window that holds a mask; None if it has no pixel."""
+    rows, cols = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    return Window(int(rows[0]), int(rows[-1]) + 1, int(cols[0]), int(cols[-1]) + 1) if len(rows) else None
+
+
+def _on_scene(plan: ReadPlan, tile: Tile, seen: Window, one: _TileMask) -> tuple[Window, npt.NDArray[np.bool_]] | None:
     """Return the smallest window of the scene that holds a mask, and the mask there; None if it has no pixel."""
-    rows, cols = np.flatnonzero((values >= 0.5).any(axis=1)), np.flatnonzero((values >= 0.5).any(axis=0))
-    if not len(rows):
+    box = one.box()
+    if box is None:
         return None
-    box = Window(int(rows[0]), int(rows[-1]) + 1, int(cols[0]), int(cols[-1]) + 1)
     box = box.shifted(tile.read.row_start, tile.read.col_start)
     if not plan.resampled:
         part = box.intersection(seen)
-        mask = values[part.within(tile.read)] >= 0.5
+        mask = one.values(part.within(tile.read)) >= 0.5
     else:
         grid = Window.whole(plan.work_shape)
         inside, shown = tile.read.intersection(grid), box.intersection(grid)
@@ -190,9 +252,8 @@ def _on_scene(
         part = up.source(shown.expanded(1).intersection(grid)).intersection(seen)
         resampling = Resampling(plan.work_shape, plan.scene_shape)
         near = resampling.source(part).intersection(inside)
-        mask = resampling.apply(values[near.within(tile.read)].astype(np.float32), near, part) >= 0.5
-    rows, cols = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    if not len(rows):
+        mask = resampling.apply(one.values(near.within(tile.read)), near, part) >= 0.5
+    held = _held(mask)
+    if held is None:
         return None
-    held = Window(int(rows[0]), int(rows[-1]) + 1, int(cols[0]), int(cols[-1]) + 1)
     return held.shifted(part.row_start, part.col_start), np.ascontiguousarray(mask[held.slices])

@@ -7,20 +7,24 @@ A network is called as ``network(images, targets)``:
   int64 in 1 .. classes - 1 (0 is the background, and ``classes`` counts it); ``masks`` (n, H, W) of 0 and 1; optionally
   ``iscrowd`` (n,) of 0 and 1, regions that do not count as background in training.
 - in training with targets it returns named losses; otherwise one dict an image: ``boxes`` (n, 4), ``labels`` (n,),
-  ``scores`` (n,) falling, ``masks`` (n, H, W) float32 probabilities over the whole image.
+  ``scores`` (n,) falling, ``masks`` (n, H, W) float32 probabilities over the whole image. A network whose objects share
+  no pixel may answer ``numbers`` (H, W) int32 instead of masks: k + 1 where object k is, 0 where none is.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from typing import ClassVar, Final
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from geoseg.errors import ModelError
+
+NUMBERS: Final = "numbers"
+"""Name of the numbered pixels that may stand for masks."""
 
 Target = Mapping[str, Tensor]
 Detections = dict[str, Tensor]
@@ -32,10 +36,12 @@ class InstanceNetwork(nn.Module, ABC):
 
     Attributes:
         training_only: names of its parts that no prediction uses.
+        disjoint: whether it numbers pixels instead of answering masks, so that many tiles at a time take little memory.
         stride: pixels of the image a cell of its coarsest features.
     """
 
     training_only: ClassVar[tuple[str, ...]] = ()
+    disjoint: ClassVar[bool] = False
     stride: int
 
     @abstractmethod
