@@ -49,11 +49,36 @@ it.
 - `yolact_*`: `network.body` has the convolutions, tensor in and tensors out, for runtimes; `network.decode` makes
   objects of its answers. `anchor_px` are the sides of the anchors, one entry a level of the pyramid; `finest=4` suits
   objects of 10 to 60 pixels. `min_score`, `nms_iou`, `top_k` and `max_objects` tell which objects are kept.
+- `watershed_unet`: a U-Net that also answers how deep in its object each pixel lies, 1 at its middle and 0 at its
+  edge. Basins of the depth are objects; two are one where the pass between them is at least `neck` times the lower
+  top. Pixels between neighbours are taught as background, and given back to the nearer one afterwards
+  (`network.rules`). It answers `numbers` (H, W)
+  instead of masks: k + 1 where object k is, else 0. Training begins with all weights of a U-Net on the same encoder.
 - `maskrcnn_*`, `maskscoring_*`, `panet_r50`: torchvision's Mask R-CNN and what its authors' followers changed. Those
   with `norm="frozen"` keep the backbone's batch normalisation as pretrained weights have it; learn from random weights
   with `norm="batch"`. `aligned`, `sampling` and `caffe` are the differences between torchvision, detectron2,
   mmdetection and the Caffe models in RoIAlign and in the place of the strides; `resize=[800, 1333]` resizes images as
   the authors do. The GMAC count 1,000 proposals and 100 objects. Mask Scoring R-CNN gives `box_scores` too.
+- `maskrcnn_*` with `form="matterport"` has the layers of matterport/Mask_RCNN, Keras's Mask R-CNN. Where it differs
+  from torchvision there are options, each by itself, all set by an [import](checkpoints.md#keras):
+
+  | option | there | torchvision |
+  |---|---|---|
+  | `caffe` | a block halves in its first 1x1 convolution | in its 3x3 convolution |
+  | `norm_eps` | 0.001 | 0.00001 |
+  | `same_pool` | the stem's maximum is padded at the end of even sides | on both sides |
+  | `exact_anchors` | anchors of fractions of a pixel | rounded |
+  | `aspects` | heights over widths 2, 1, 0.5, in this order | 0.5, 1, 2 |
+  | `rpn_std` | proposals' offsets are scaled by 0.1, 0.1, 0.2, 0.2 | not at all |
+  | `clamp_deltas=False` | boxes grow without limit | at most 62.5 times |
+  | `closed_boxes` | boxes end at their last pixel, sides are one less | at the first pixel outside |
+  | `joint_levels`, `candidates` | the best 6,000 proposals of all levels together | the best of each level |
+  | `nearest_level` | a region is read from the level nearest to its size | from the next finer one |
+  | `pooling="crop"` | `crop_and_resize`: one point a bin, corner to corner | RoIAlign |
+  | `best_class` | a region is one object, of its best class, with a score of at least `min_score` | one of each class |
+  | `min_score`, `nms_iou` | 0.7, 0.3 | 0.05, 0.5 |
+  | `whole_boxes` | boxes of whole pixels, masks resized into them | of fractions |
+  | `multiple_px` | a batch has sides of multiples of 64 | of 32 |
 - `panoptic_*`, `oanet_r50`, `aunet_r50`: objects and class maps, for [panoptic maps](panoptic.md). `classes` counts all
   classes; `things` are the indices of those of objects, all but the first unless given. Answers have `semantic`
   (classes, H, W) too, logits of all classes.

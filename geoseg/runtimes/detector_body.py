@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -23,12 +24,12 @@ class DetectorRuntime:
     Args:
         body: runs the body.
         rest: runs the network, whose body passes its input to ``body``.
+        disjoint: see ``geoseg.nn.instance.contract.InstanceNetwork``; other networks answer one tile at a time.
     """
 
-    batch = 1
-
-    def __init__(self, body: OpenvinoRuntime, rest: TorchRuntime) -> None:
+    def __init__(self, body: OpenvinoRuntime, rest: TorchRuntime, *, disjoint: bool) -> None:
         self.info = body.info
+        self.batch = body.batch if disjoint else 1
         self._rest = rest
 
     def run(self, tiles: npt.NDArray[np.float32]) -> Answer:
@@ -71,9 +72,13 @@ def make(package: ModelPackage, request: RuntimeRequest) -> DetectorRuntime:
             f"{package.card.name}: OpenVINO runs the convolutions of a detector apart from the rest, and "
             f"{package.card.architecture.name} does not part them. Pass --runtime torch."
         )
+    disjoint = getattr(network, "disjoint", False)
+    if disjoint and request.precision == "auto":
+        request = replace(request, precision="fp32")  # in bfloat16 depths have few steps, and basins change
     runtime = runtime_of_module(package, body, _numbered, request)
     network.body = CompiledBody(runtime)
-    return DetectorRuntime(runtime, TorchRuntime(head, precision="fp32", answers=package.answers))
+    rest = TorchRuntime(head, precision="fp32", answers=package.answers)
+    return DetectorRuntime(runtime, rest, disjoint=disjoint)
 
 
 def _numbered(outputs: Sequence[npt.NDArray[np.float32]]) -> Answer:

@@ -115,7 +115,7 @@ def make_runtime(package: ModelPackage, request: RuntimeRequest) -> Runtime:
     return make(package, replace(request, runtime=name, device=device))
 
 
-_PARTED = ("yolact",)
+_PARTED = ("watershed", "yolact")
 """Detectors whose convolutions are apart from the rest, so that OpenVINO can run them."""
 
 

@@ -217,7 +217,7 @@ class TrainingModule(LightningModule):  # type: ignore[misc]
         tensors, card = read_model(*resolve(model))
         weights = {name: torch.from_numpy(np.array(array)) for name, array in tensors.items()}
         if self.recipe.task != "semantic" and card.architecture.name != self.recipe.architecture.name:
-            if self.recipe.task == "panoptic" and self._has_all(weights):
+            if self._has_all(weights):
                 self.network.load_state_dict(weights, strict=False)
                 self.average.load_state_dict(self.network.state_dict())
                 return card
@@ -233,7 +233,7 @@ class TrainingModule(LightningModule):  # type: ignore[misc]
         return card
 
     def _has_all(self, weights: dict[str, Tensor]) -> bool:
-        """Return True if the network has all tensors of another one, as a panoptic U-Net has those of a U-Net."""
+        """Return True if the network has all tensors of another one, as a watershed U-Net has those of a U-Net."""
         own = self.network.state_dict()
         return all(name in own and own[name].shape == tensor.shape for name, tensor in weights.items())
 

@@ -105,6 +105,24 @@ def test_the_encoder_of_a_class_map_begins_and_stays_where_it_is_frozen(data: Pa
     assert any(p.requires_grad for p in TrainingModule(made).network.parameters())
 
 
+def test_a_watershed_unet_begins_with_all_weights_of_a_unet(tmp_path: Path) -> None:
+    options = {"encoder": "mobilenetv2_050", "widths": [8, 8, 8, 8]}
+    made = recipe(architecture={"name": "watershed_unet", "options": options})
+    unet = nn.build("timm_unet", 3, 2, **options)
+    state = {key: value.numpy() for key, value in unet.state_dict().items()}
+    card = made.card().model_copy(
+        update={"task": "semantic", "architecture": Architecture(name="timm_unet", options=options)}
+    )
+    start = tmp_path / "classes.safetensors"
+    write_model(start, state, card, exact=True)
+    module = TrainingModule(made)
+    module.load_initial_weights(str(start))
+    for network in (module.network, module.average):
+        own = network.state_dict()
+        for key, value in unet.state_dict().items():
+            assert torch.equal(own[key], value), key
+
+
 def test_labels_that_do_not_tell_objects_apart_are_refused(data: Path) -> None:
     source = recipe().sources[0].model_dump(mode="json") | {"codes": "values", "classes": {"0": 0}, "others": 1}
     with pytest.raises(UsageError, match="separate objects"):

@@ -19,7 +19,7 @@ _MASK_RCNN = Family(
     paper="He et al. 2017",
     venue="ICCV",
     url="https://arxiv.org/abs/1703.06870",
-    weights="torchvision, BSD-3-Clause; detectron2, Apache-2.0",
+    weights="torchvision, BSD-3-Clause; detectron2, Apache-2.0; matterport/Mask_RCNN, MIT",
     references="torchvision",
     task="instance",
 )
@@ -48,6 +48,15 @@ _TENSOR_MASK = Family(
     url="https://arxiv.org/abs/1903.12174",
     weights="none known",
     references="detectron2's project",
+    task="instance",
+)
+_WATERSHED = Family(
+    builder="geoseg.nn.instance.watershed:build",
+    paper="Bai, Urtasun 2017",
+    venue="CVPR",
+    url="https://arxiv.org/abs/1611.08303",
+    weights="none known",
+    references="-",
     task="instance",
 )
 _TINY = {"backbone": "resnet18", "anchor_px": (8, 16, 32, 64, 128), "norm": "batch"}
@@ -146,6 +155,13 @@ ENTRIES = (
         output_stride=4,
         cost=Cost(parameters=2_275_851, auxiliary=1_300, macs=9_614_606_336),
         tiny=(TinyForm(options={"backbone": "mobilenetv2_050", "width": 16, "prototypes": 8}),),
+    ),
+    NetworkEntry(
+        name="watershed_unet",
+        family=_WATERSHED,
+        output_stride=2,
+        cost=Cost(parameters=2_666_997, auxiliary=0, macs=6_186_827_776),
+        tiny=(TinyForm(options={"encoder": "mobilenetv2_050", "widths": (32, 24, 16, 16)}),),
     ),
 )
 """The networks of these families."""
