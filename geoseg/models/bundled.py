@@ -20,6 +20,10 @@ BUNDLED: MappingProxyType[str, tuple[str, str]] = MappingProxyType(
             "buildings-separate.safetensors",
             "3252439bae68201d0c483bd7d49c66e6927ac5e9705e1f33e125b5d8f97729be",
         ),
+        "buildings-instances": (
+            "buildings-instances.safetensors",
+            "d103e55a5320775a1725db9600446007138ef64f342b20eeb980e5da03161672",
+        ),
         "forest-unet": (
             "forest-unet.safetensors",
             "25149c17e3dd97c36191b7b4cf06a58c2e8541c403250a2dc2ff401338a0fd47",

@@ -13,10 +13,12 @@ import torch
 
 from geoseg.data.labelled import read_source
 from geoseg.errors import ModelError
+from geoseg.inference.objects.count import object_scores_of
 from geoseg.inference.panoptic.labelled import panoptic_scores_of
 from geoseg.io.weights.model_file import read_card, read_model, read_quantised
 from geoseg.models.bundled import BUNDLED, CLICK_MODELS, MODELS, resolve
 from geoseg.nn import build
+from geoseg.nn.instance.watershed import WatershedNetwork
 from geoseg.training.quantisation.quantise import MAX_LOSS, MIN_AGREEMENT
 from geoseg.training.recipe import read_recipe
 from geoseg.training.score import confusion, iou, predict_class_indices
@@ -24,6 +26,7 @@ from geoseg.training.score import confusion, iou, predict_class_indices
 ROOT = Path(__file__).resolve().parents[2]
 DATA = ROOT.parent / "shared" / "data"
 RECIPES = {
+    "buildings-instances": "buildings_instances.yaml",
     "buildings-separate": "buildings_separate.yaml",
     "buildings-unet": "buildings_unet.yaml",
     "forest-unet": "forest.yaml",
@@ -34,7 +37,7 @@ RECIPES = {
     "town-unet": "town_unet.yaml",
 }
 """By which each was made."""
-WITHOUT_INT8 = {"landcover-unet", "town-panoptic"}
+WITHOUT_INT8 = {"buildings-instances", "landcover-unet", "town-panoptic"}
 """Models of whose pixels too few keep their class in int8, and those whose task has no such form."""
 
 
@@ -45,7 +48,11 @@ def _network(name: str) -> torch.nn.Module:
     return network.eval()
 
 
-def _class_maps(answer: torch.Tensor | list[dict[str, torch.Tensor]]) -> torch.Tensor:
+def _class_maps(network: torch.nn.Module, image: torch.Tensor) -> torch.Tensor:
+    if isinstance(network, WatershedNetwork):
+        logits: torch.Tensor = network.body(image)[0]
+        return logits
+    answer = network(image)
     return answer if isinstance(answer, torch.Tensor) else torch.stack([one["semantic"] for one in answer])
 
 
@@ -126,7 +133,7 @@ def test_missing_pixels_beside_the_picture_change_little_far_from_them(name: str
     holed = x.clone()
     holed[..., : 384 - 2 * card.halo_px] = 0
     with torch.inference_mode():
-        whole, part = (_class_maps(network(image)).argmax(1) for image in (x, holed))
+        whole, part = (_class_maps(network, image).argmax(1) for image in (x, holed))
     far = (whole == part)[..., 384 - card.halo_px // 2 :]
     assert far.float().mean() > 0.9
 
@@ -182,6 +189,7 @@ def test_things_are_countable_and_ground_is_not() -> None:
         for name in BUNDLED
     }
     assert things == {
+        "buildings-instances": {"building"},
         "buildings-separate": {"building"},
         "buildings-unet": {"building"},
         "forest-unet": set(),
@@ -231,4 +239,7 @@ def test_its_scores_can_be_measured_again(name: str) -> None:
     for score in panoptic_scores_of(network, images, card) if card.task == "panoptic" else ():
         assert score.value == pytest.approx(claimed[score.on, score.metric], abs=0.002)
         answered["PQ"] += 1
-    assert answered.keys() == {"IoU", "PQ"} if card.task == "panoptic" else answered
+    for score in object_scores_of(network, images, card) if card.task == "instance" else ():
+        assert score.value == pytest.approx(claimed[score.on, score.metric], abs=0.002)
+        answered["F1"] += 1
+    assert answered.keys() == {"IoU"} | {"panoptic": {"PQ"}, "instance": {"F1"}}.get(card.task, set())

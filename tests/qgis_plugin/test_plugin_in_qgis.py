@@ -188,7 +188,7 @@ def test_a_map_service_is_exported_where_extent_and_pixel_size_are_given(seen):
 def test_the_dialog_lists_the_models_with_bands_pixel_sizes_and_preview(seen):
     dialog = seen["dialog"]
     others = [f"{name}-unet" for name in ("forest", "landcover", "roads", "solar", "town")]
-    assert dialog["models"] == ["buildings-unet", "buildings-separate", *others, "town-panoptic"]
+    assert dialog["models"] == ["buildings-unet", "buildings-separate", "buildings-instances", *others, "town-panoptic"]
     assert dialog["value"] == "buildings-unet"
     assert "Bands: red, green, blue. Pixels of 0.05 to 0.3 m." in " ".join(dialog["words"])
     assert dialog["preview"]
