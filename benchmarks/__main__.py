@@ -52,6 +52,11 @@ BENCHMARKS = {
         short=("--json", "--side", "2048", "--rounds", "1"),
         long=("--json", "--side", "8192", "--models", "buildings-unet", "town-unet", "roads-unet", "solar-unet"),
     ),
+    "peers": Benchmark(
+        what="whole processes of geoseg; beside other programs with --environments",
+        short=("--json", "--sides", "1024", "--no-int8"),
+        long=("--json",),
+    ),
     "store": Benchmark(what="the block store", short=("--side", "2048"), long=("--side", "8192")),
     "vectorise": Benchmark(what="polygons", short=("--size", "1024", "--repeat", "1"), long=("--size", "4096")),
     "view": Benchmark(
@@ -65,6 +70,7 @@ BENCHMARKS = {
         short=("--json", "--side", "256", "--town-px", "384", "--rounds", "1", "--networks", "panoptic_unet"),
         long=("--json",),
     ),
+    "merging": Benchmark(what="objects merged over tiles", short=("--side", "1024"), long=("--side", "2048")),
     "archive": Benchmark(
         what="many scenes", short=("--scenes", "2", "--side", "1024", "--looked-at", "1000"), long=("--scenes", "16")
     ),

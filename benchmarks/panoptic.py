@@ -39,10 +39,10 @@ TOWNS = ((101, 0.09), (102, 0.06), (103, 0.09))
 CRS = "EPSG:32633"
 
 
-def network_row(name: str, tile: torch.Tensor, rounds: int) -> dict[str, Any]:
-    """Count and time one network."""
+def nominal_row(name: str, tile: torch.Tensor, rounds: int, *, classes: int, **options: object) -> dict[str, Any]:
+    """Count and time one network of objects."""
     torch.manual_seed(0)
-    network = build(name, 3, 6, things=list(THINGS)).eval()
+    network = build(name, 3, classes, **options).eval()
     count = sum(p.numel() for p in network.parameters())
     stored = sum(
         2 * t.numel() if t.is_floating_point() else t.numel() * t.element_size() for t in network.state_dict().values()
@@ -109,7 +109,7 @@ def main() -> None:
         places = [write_town(folder, seed, options.town_px, gsd_m)[0] for seed, gsd_m in TOWNS if options.models]
         tile = torch.rand(1, 3, options.side, options.side, generator=torch.Generator().manual_seed(0))
         for network in options.networks:
-            rows.append(network_row(network, tile, options.rounds))
+            rows.append(nominal_row(network, tile, options.rounds, classes=6, things=list(THINGS)))
             if not options.json:
                 print(rows[-1], flush=True)
         for number, model in enumerate(options.models):
