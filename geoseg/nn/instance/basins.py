@@ -112,11 +112,9 @@ def _basins(inside: Bools, height: F32) -> tuple[I64, F32]:
         if (further == onward).all():
             break
         onward = further
-    flat = inside.ravel()
-    tops, number = np.unique(onward[flat], return_inverse=True)
-    basin = np.zeros(value.size, np.int64)
-    basin[flat] = number + 1
-    return basin.reshape(value.shape), np.concatenate([np.zeros(1, np.float32), value.ravel()[tops]])
+    is_top = (onward == places.ravel()) & inside.ravel()
+    basin = np.where(inside.ravel(), np.cumsum(is_top)[onward], 0)
+    return basin.reshape(value.shape), np.concatenate([np.zeros(1, np.float32), value.ravel()[is_top]])
 
 
 def _joined(basin: I64, counts: I64, height: F32, tops: F32, limits: tuple[float, int]) -> tuple[I64, F32]:

@@ -165,7 +165,9 @@ class WatershedNetwork(InstanceNetwork):
             )
             cells[cells > 0] += len(labels)
             own = np.where(mask, on_pixels(cells, self.finest, mask.shape), 0)
-            sure = ndimage.mean(probability, own, len(labels) + np.arange(1, count + 1)) if count else []
+            number = own[mask]
+            total, pixels = np.bincount(number, probability[mask], 1), np.bincount(number, minlength=1)
+            sure = total[len(labels) + 1 :] / pixels[len(labels) + 1 :]
             gap = on_pixels(between_objects(cells, -(-self.rules.fill_px // self.finest)), self.finest, mask.shape)
             own = filled(own, gap & likely & (mask | (kind == 0)), self.rules.fill_px)
             numbers = np.where(numbers > 0, numbers, own)
