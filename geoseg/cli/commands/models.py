@@ -52,13 +52,13 @@ def _list(
     print("Models, ready to run:")
     for card in cards:
         bands = ", ".join(card.band_names)
-        print(f"{card.name:<18} {bands}; {card.gsd_m.min:g}-{card.gsd_m.max:g} m; {', '.join(card.legend.names)}")
-        print(f"{'':<18} {card.title or card.description}")
+        print(f"{card.name:<19} {bands}; {card.gsd_m.min:g}-{card.gsd_m.max:g} m; {', '.join(card.legend.names)}")
+        print(f"{'':<19} {card.title or card.description}")
     print("\nModels of task interactive, which answer clicks (geoseg view --edit, geoseg evaluate clicks):")
     for name in CLICK_MODELS:
         card = _card(name)
-        print(f"{card.name:<18} {', '.join(card.band_names)}; {card.gsd_m.min:g}-{card.gsd_m.max:g} m")
-        print(f"{'':<18} {card.title or card.description}")
+        print(f"{card.name:<19} {', '.join(card.band_names)}; {card.gsd_m.min:g}-{card.gsd_m.max:g} m")
+        print(f"{'':<19} {card.title or card.description}")
     print("\nNetworks, to be trained (architecture of a recipe):")
     print(f"{'name':<40} {'parameters':>12} {'GMAC':>7} {'stride':>6}  paper; licence of known weights; references")
     for entry in NETWORKS.values():
